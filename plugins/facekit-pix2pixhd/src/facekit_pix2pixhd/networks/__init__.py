@@ -1,0 +1,18 @@
+"""The networks of pix2pixHD (Wang et al., CVPR 2018) as plain torch modules.
+
+They know nothing of facekit: tensors in, tensors out, every option an explicit keyword argument.
+"""
+
+from .discriminator import MultiScaleDiscriminator, PatchDiscriminator, ScaleJudgement
+from .global_generator import GlobalGenerator
+from .initialisation import initialise_as_published
+from .local_enhancer import LocalEnhancer
+
+__all__ = [
+    "GlobalGenerator",
+    "LocalEnhancer",
+    "MultiScaleDiscriminator",
+    "PatchDiscriminator",
+    "ScaleJudgement",
+    "initialise_as_published",
+]

@@ -1,0 +1,94 @@
+"""The multi-scale patch discriminator of pix2pixHD."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .initialisation import initialise_as_published
+from .layers import instance_norm
+
+#: Slope of every leaky ReLU for negative values.
+LEAKY_SLOPE = 0.2
+
+
+class ScaleJudgement(NamedTuple):
+    """What one scale says of a picture.
+
+    Attributes:
+        logits: N,1,h,w, a number for each patch; no activation.
+        features: the maps before it, finest first, for feature matching.
+    """
+
+    logits: Tensor
+    features: tuple[Tensor, ...]
+
+
+class PatchDiscriminator(nn.Module):
+    """One scale: 4/2/2 to ``filters``; ``layers - 1`` times 4/2/2 and once 4/1/2 to twice the channels (at
+    most 512) with instance norm; 4/1/2 to one logit a patch. Leaky ReLU 0.2 after all but the last.
+
+    Args:
+        inputs: channels of mask and photo together.
+        filters: channels after the first layer (64 as published).
+        layers: strided layers (3 as published).
+    """
+
+    def __init__(self, *, inputs: int = 22, filters: int = 64, layers: int = 3) -> None:
+        super().__init__()
+        widths = [min(filters * 2**level, 512) for level in range(layers + 1)]
+        plan = [nn.Conv2d(inputs, widths[0], 4, stride=2, padding=2)]
+        for level in range(1, layers + 1):
+            stride = 2 if level < layers else 1
+            plan.append(nn.Conv2d(widths[level - 1], widths[level], 4, stride=stride, padding=2))
+        plan.append(nn.Conv2d(widths[-1], 1, 4, stride=1, padding=2))
+        self.layers = nn.ModuleList(plan)
+
+    def forward(self, pair: Tensor) -> ScaleJudgement:
+        """Judge every patch of ``pair`` (N,inputs,H,W)."""
+        features: list[Tensor] = []
+        hidden = F.leaky_relu(self.layers[0](pair), LEAKY_SLOPE)
+        features.append(hidden)
+        for layer in list(self.layers)[1:-1]:
+            hidden = F.leaky_relu(instance_norm(layer(hidden)), LEAKY_SLOPE)
+            features.append(hidden)
+        return ScaleJudgement(logits=self.layers[-1](hidden), features=tuple(features))
+
+
+class MultiScaleDiscriminator(nn.Module):
+    """PatchGAN at several scales (Wang et al., CVPR 2018) on the concatenation of one-hot mask and photo.
+
+    ``scales[0]`` judges full resolution, each later one the input average-pooled (3/2/1, padding not
+    counted) once more. The published code counts the other way round: its ``scale0`` is the coarsest.
+
+    Args:
+        inputs: channels of mask and photo together.
+        filters: channels after the first layer of each scale.
+        layers: strided layers of each scale.
+        scales: number of scales.
+    """
+
+    def __init__(self, *, inputs: int = 22, filters: int = 64, layers: int = 3, scales: int = 2) -> None:
+        super().__init__()
+        self.scales = nn.ModuleList(
+            PatchDiscriminator(inputs=inputs, filters=filters, layers=layers) for _ in range(scales)
+        )
+        initialise_as_published(self)
+
+    def forward(self, pair: Tensor) -> tuple[ScaleJudgement, ...]:
+        """Judge ``pair`` at every scale.
+
+        Args:
+            pair: N,inputs,H,W, the one-hot mask (0 or 1) and the photo ([-1, 1]) joined along channels.
+
+        Returns:
+            One judgement a scale, full resolution first.
+        """
+        judgements: list[ScaleJudgement] = []
+        for index, scale in enumerate(self.scales):
+            if index:
+                pair = F.avg_pool2d(pair, 3, stride=2, padding=1, count_include_pad=False)
+            judgements.append(scale(pair))
+        return tuple(judgements)

@@ -1,0 +1,96 @@
+"""G1, the global generator of pix2pixHD."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from .initialisation import initialise_as_published
+from .layers import (
+    ResidualBlock,
+    doubling_convolution,
+    halving_convolution,
+    normalised_relu,
+    reflected_convolution,
+)
+
+
+class GlobalGenerator(nn.Module):
+    """G1 of pix2pixHD (Wang et al., CVPR 2018): one-hot mask to photo.
+
+    Layer plan, with IN for instance norm without affine: reflected 7x7 to ``filters``, IN, ReLU;
+    ``downsamplings`` times 3/2/1 to twice the channels, IN, ReLU; ``blocks`` residual blocks;
+    ``downsamplings`` times transposed 3/2/1 to half the channels, IN, ReLU; reflected 7x7 to ``outputs``,
+    tanh.
+
+    Args:
+        inputs: channels of the input: classes of the one-hot mask, plus 3 when instance features are joined
+        to it. outputs: channels of the picture. filters: channels at full resolution (64 as published).
+        downsamplings: how often height and width are halved (4 as published). blocks: residual blocks (9 as
+        published).
+    """
+
+    def __init__(
+        self,
+        *,
+        inputs: int = 19,
+        outputs: int = 3,
+        filters: int = 64,
+        downsamplings: int = 4,
+        blocks: int = 9,
+    ) -> None:
+        super().__init__()
+        self.inputs = inputs
+        self.filters = filters
+        self.downsamplings = downsamplings
+        widths = [filters * 2**level for level in range(downsamplings + 1)]
+        self.stem = reflected_convolution(inputs, filters, kernel=7)
+        self.downs = nn.ModuleList(halving_convolution(wide, wider) for wide, wider in pairwise(widths))
+        self.blocks = nn.ModuleList(ResidualBlock(widths[-1]) for _ in range(blocks))
+        self.ups = nn.ModuleList(doubling_convolution(2 * narrow, narrow) for narrow in reversed(widths[:-1]))
+        self.head = reflected_convolution(filters, outputs, kernel=7)
+        initialise_as_published(self)
+
+    def features(self, condition: Tensor) -> Tensor:
+        """The last features before the final convolution.
+
+        Args:
+            condition: N,inputs,H,W; H and W divisible by 2**downsamplings and at least twice that.
+
+        Returns:
+            N,filters,H,W, not negative.
+
+        Raises:
+            ValueError: when height or width do not fit the number of downsamplings.
+        """
+        step = 2**self.downsamplings
+        height, width = condition.shape[-2:]
+        if height % step or width % step or min(height, width) < 2 * step:
+            raise ValueError(
+                f"a mask of {height}x{width} does not fit {self.downsamplings} downsamplings: "
+                f"height and width must be multiples of {step} and at least {2 * step}"
+            )
+        features = normalised_relu(self.stem(condition))
+        for down in self.downs:
+            features = normalised_relu(down(features))
+        for block in self.blocks:
+            features = block(features)
+        for up in self.ups:
+            features = normalised_relu(up(features))
+        return features
+
+    def forward(self, condition: Tensor) -> Tensor:
+        """Draw the picture.
+
+        Args:
+            condition: N,inputs,H,W; see :meth:`features`.
+
+        Returns:
+            N,outputs,H,W in [-1, 1].
+
+        Raises:
+            ValueError: when height or width do not fit the number of downsamplings.
+        """
+        return torch.tanh(self.head(self.features(condition)))

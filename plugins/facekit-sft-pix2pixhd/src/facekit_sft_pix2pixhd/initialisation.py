@@ -1,0 +1,54 @@
+"""Initial weights: as published, or so that the reference's signal reaches the style vector."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from torch import nn
+
+from .layers import SFT_LEAKY_SLOPE, SpatialFeatureTransform
+
+#: ``published``: N(0, 0.02) for every weight. ``scale_preserving``: He in the encoders, AdaIN scale
+#: starting at 1.
+Initialisation = Literal["published", "scale_preserving"]
+
+#: Standard deviation of initial convolution weights in pix2pixHD.
+PUBLISHED_WEIGHT_DEVIATION = 0.02
+
+
+def initialise_as_published(module: nn.Module) -> None:
+    """Draw every convolution weight below ``module`` from N(0, 0.02) with torch's default generator.
+
+    Biases keep torch's default initial values, as in the published code.
+    """
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(part.weight, mean=0.0, std=PUBLISHED_WEIGHT_DEVIATION)
+
+
+def initialise_he(convolution: nn.Module, *, slope: float = 0.0, fan_in: int | None = None) -> None:
+    """Draw the weight from a normal that keeps the mean square of its input (He et al., ICCV 2015); bias 0.
+
+    Args:
+        convolution: the layer.
+        slope: negative slope of the activation after it: 0 for ReLU, 1 for none.
+        fan_in: how many inputs of one output are not zero; by default all of them.
+
+    Raises:
+        TypeError: when ``convolution`` is no ``nn.Conv2d``.
+    """
+    if not isinstance(convolution, nn.Conv2d):
+        raise TypeError(f"He initialisation is for nn.Conv2d, not {type(convolution).__name__}")
+    inputs = fan_in if fan_in is not None else convolution.weight[0].numel()
+    nn.init.normal_(convolution.weight, std=math.sqrt(2 / ((1 + slope**2) * inputs)))
+    if convolution.bias is not None:
+        nn.init.zeros_(convolution.bias)
+
+
+def initialise_sft_he(transform: SpatialFeatureTransform) -> None:
+    """He initialisation of the four 1x1 convolutions of a spatial feature transform."""
+    for hidden in (transform.gamma_hidden, transform.beta_hidden):
+        initialise_he(hidden, slope=SFT_LEAKY_SLOPE)
+    for last in (transform.gamma, transform.beta):
+        initialise_he(last, slope=1.0)

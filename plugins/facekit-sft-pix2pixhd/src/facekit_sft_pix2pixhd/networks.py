@@ -1,0 +1,301 @@
+"""The SFT/AdaIN pix2pixHD as plain torch modules.
+
+From "Facial Image Regeneration", a re-implementation of the dense mapping network of MaskGAN (Lee et al.,
+CVPR 2020): a style encoder that reads a photo knowing where each part of the face is, and a generator that
+draws a mask in that style. They know nothing of facekit: tensors in, tensors out, every option an explicit
+keyword argument.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .initialisation import Initialisation, initialise_as_published, initialise_he, initialise_sft_he
+from .layers import (
+    AdaptiveResidualBlock,
+    PlainResidualBlock,
+    SftForm,
+    SpatialFeatureTransform,
+    instance_norm,
+    reflected_convolution,
+)
+from .style_size import CONCATENATED_STYLE_CHANNELS, style_dimension
+
+__all__ = ["AdaInGenerator", "LabelEncoder", "LabelFeatures", "StyleEncoder", "style_dimension"]
+
+#: Channels of the encoders after their first, second and every later convolution.
+ENCODER_WIDTHS = (16, 32, 64)
+
+#: How much smaller than the photo the coarse features of the encoders are.
+ENCODER_STEP = 32
+
+
+class LabelFeatures(NamedTuple):
+    """What the label encoder says of a mask: ``fine`` N,64,H/4,W/4 and, with two levels, ``coarse``
+    N,64,H/32,W/32."""
+
+    fine: Tensor
+    coarse: Tensor | None
+
+
+class LabelEncoder(nn.Module):
+    """One-hot mask to the conditions of the style encoder's spatial feature transforms.
+
+    Layer plan, reflection-padded and without norm: 7/1/3 to 16, ReLU; 4/2/1 to 32, ReLU; 4/2/1 to 64
+    (``fine``); with two levels, ReLU; twice 4/2/1 to 64, ReLU; 4/2/1 to 64 (``coarse``).
+
+    Args:
+        classes: channels of the one-hot mask.
+        levels: 1 for ``fine`` only, or 2.
+        init: initial weights.
+
+    Raises:
+        ValueError: when ``levels`` is neither 1 nor 2.
+    """
+
+    def __init__(
+        self, *, classes: int = 19, levels: int = 2, init: Initialisation = "scale_preserving"
+    ) -> None:
+        super().__init__()
+        if levels not in (1, 2):
+            raise ValueError(f"a label encoder has 1 or 2 levels, not {levels}")
+        first, second, wide = ENCODER_WIDTHS
+        self.stem = reflected_convolution(classes, first, kernel=7)
+        self.fine = nn.ModuleList(
+            [
+                reflected_convolution(first, second, kernel=4, stride=2),
+                reflected_convolution(second, wide, kernel=4, stride=2),
+            ]
+        )
+        self.coarse = nn.ModuleList(
+            reflected_convolution(wide, wide, kernel=4, stride=2) for _ in range(3 if levels == 2 else 0)
+        )
+        if init == "published":
+            initialise_as_published(self)
+        else:
+            # Of a one-hot mask only one channel a pixel is not zero.
+            initialise_he(self.stem, fan_in=self.stem.weight[0, 0].numel())
+            for level in (self.fine, self.coarse):
+                for position, convolution in enumerate(level, start=1):
+                    # The last convolution of each level has no ReLU before the transform that reads it.
+                    initialise_he(convolution, slope=1.0 if position == len(level) else 0.0)
+
+    def forward(self, mask: Tensor) -> LabelFeatures:
+        """Encode ``mask``, N,classes,H,W one-hot; with two levels H and W are multiples of 32."""
+        features = F.relu(self.stem(mask))
+        features = F.relu(self.fine[0](features))
+        fine = self.fine[1](features)
+        if not len(self.coarse):
+            return LabelFeatures(fine, None)
+        features = fine
+        for convolution in self.coarse:
+            features = convolution(F.relu(features))
+        return LabelFeatures(fine, features)
+
+
+class StyleEncoder(nn.Module):
+    """Photo and its own mask to the style vector: the spatial-aware style encoder.
+
+    Layer plan, reflection-padded and without norm: 7/1/3 to 16, ReLU; 4/2/1 to 32, ReLU; 4/2/1 to 64, ReLU;
+    SFT by the label encoder's fine features; three times 4/2/1 to 64, ReLU; SFT by its coarse features;
+    mean over the picture; 1x1 to the style vector. The whole picture's style is one vector of 64 numbers
+    before that last layer.
+
+    Args:
+        classes: channels of the one-hot mask.
+        filters: filters of the generator that takes the style.
+        blocks: its residual blocks.
+        downsamplings: its downsamplings.
+        adain: whether it takes the style by AdaIN or concatenated.
+        sft: form of the spatial feature transforms.
+        sft_levels: 0 (the mask is not read), 1 (fine only) or 2.
+        sft_skip: add the features before the first transform to its output.
+        init: initial weights. ``published`` lets almost nothing of the photo through at first;
+        ``scale_preserving``
+            keeps the signal's scale through both encoders and starts every AdaIN scale at 1.
+
+    Raises:
+        ValueError: when ``sft_levels`` is not 0, 1 or 2, or ``sft_skip`` is asked for without a transform.
+    """
+
+    def __init__(
+        self,
+        *,
+        classes: int = 19,
+        filters: int = 64,
+        blocks: int = 4,
+        downsamplings: int = 4,
+        adain: bool = True,
+        sft: SftForm = "residual",
+        sft_levels: int = 2,
+        sft_skip: bool = False,
+        init: Initialisation = "scale_preserving",
+    ) -> None:
+        super().__init__()
+        if sft_levels not in (0, 1, 2):
+            raise ValueError(f"sft_levels must be 0, 1 or 2, not {sft_levels}")
+        if sft_skip and not sft_levels:
+            raise ValueError("sft_skip adds to the output of the first transform, but sft_levels is 0")
+        self.sft_skip = sft_skip
+        self.style_dimension = style_dimension(
+            filters=filters, blocks=blocks, downsamplings=downsamplings, adain=adain
+        )
+        first, second, wide = ENCODER_WIDTHS
+        self.labels = LabelEncoder(classes=classes, levels=sft_levels, init=init) if sft_levels else None
+        self.stem = reflected_convolution(3, first, kernel=7)
+        self.fine = nn.ModuleList(
+            [
+                reflected_convolution(first, second, kernel=4, stride=2),
+                reflected_convolution(second, wide, kernel=4, stride=2),
+            ]
+        )
+        self.fine_sft = SpatialFeatureTransform(wide, form=sft) if sft_levels >= 1 else None
+        self.coarse = nn.ModuleList(reflected_convolution(wide, wide, kernel=4, stride=2) for _ in range(3))
+        self.coarse_sft = SpatialFeatureTransform(wide, form=sft) if sft_levels >= 2 else None
+        self.head = nn.Conv2d(wide, self.style_dimension, 1)
+        if init == "published":
+            initialise_as_published(self)
+        else:
+            self._initialise_scale_preserving(blocks=blocks, channels=filters * 2**downsamplings, adain=adain)
+
+    def _initialise_scale_preserving(self, *, blocks: int, channels: int, adain: bool) -> None:
+        for convolution in (self.stem, *self.fine, *self.coarse):
+            initialise_he(convolution)
+        for transform in (self.fine_sft, self.coarse_sft):
+            if transform is not None:
+                initialise_sft_he(transform)
+        initialise_he(self.head, slope=1.0)
+        if adain and self.head.bias is not None:
+            # The order of the style vector: layer by layer, first the shifts, then the scales.
+            shift_and_scale = self.head.bias.data.view(blocks * 2, 2, channels)
+            shift_and_scale[:, 1] = 1.0
+
+    def forward(self, photo: Tensor, mask: Tensor) -> Tensor:
+        """Read the style.
+
+        Args:
+            photo: N,3,H,W in [-1, 1]; H and W multiples of 32.
+            mask: N,classes,H,W, the one-hot mask of the same photo.
+
+        Returns:
+            N,style_dimension.
+
+        Raises:
+            ValueError: when height or width do not fit.
+        """
+        height, width = photo.shape[-2:]
+        if height % ENCODER_STEP or width % ENCODER_STEP:
+            raise ValueError(
+                f"a reference of {height}x{width} does not fit the style encoder: height and width must be "
+                f"multiples of {ENCODER_STEP}"
+            )
+        labels = self.labels(mask) if self.labels is not None else None
+        features = F.relu(self.stem(photo))
+        for convolution in self.fine:
+            features = F.relu(convolution(features))
+        if self.fine_sft is not None and labels is not None:
+            transformed = self.fine_sft(features, labels.fine)
+            features = transformed + features if self.sft_skip else transformed
+        for convolution in self.coarse:
+            features = F.relu(convolution(features))
+        if self.coarse_sft is not None and labels is not None:
+            features = self.coarse_sft(features, labels.coarse)
+        style: Tensor = self.head(features.mean(dim=(2, 3), keepdim=True))
+        return style.flatten(1)
+
+
+class AdaInGenerator(nn.Module):
+    """Mask and style vector to photo: G1 of pix2pixHD with the style in its residual blocks.
+
+    Layer plan, with IN for instance norm without affine: reflected 7x7 to ``filters``, IN, ReLU;
+    ``downsamplings`` times 3/2/1 to twice the channels, IN, ReLU; ``blocks`` residual blocks with AdaIN;
+    ``downsamplings`` times transposed 3/2/1 to half the channels, IN, ReLU; reflected 7x7 to 3, tanh.
+    Without AdaIN the style is joined to the features before the blocks at every place, a 1x1 brings both to
+    the old number of channels, and the blocks use IN.
+
+    Weights start at N(0, 0.02) as published, in both initialisations of the encoders: all its layers but
+    the last are normalised, which makes their scale meaningless.
+
+    Args:
+        classes: channels of the one-hot mask.
+        filters: channels at full resolution (64 as published).
+        blocks: residual blocks (4 in the paper).
+        downsamplings: how often height and width are halved (4 as published).
+        adain: whether the style comes by AdaIN or concatenated.
+    """
+
+    def __init__(
+        self,
+        *,
+        classes: int = 19,
+        filters: int = 64,
+        blocks: int = 4,
+        downsamplings: int = 4,
+        adain: bool = True,
+    ) -> None:
+        super().__init__()
+        self.downsamplings = downsamplings
+        self.style_dimension = style_dimension(
+            filters=filters, blocks=blocks, downsamplings=downsamplings, adain=adain
+        )
+        widths = [filters * 2**level for level in range(downsamplings + 1)]
+        deepest = widths[-1]
+        self.stem = reflected_convolution(classes, filters, kernel=7)
+        self.downs = nn.ModuleList(
+            nn.Conv2d(wide, wider, 3, stride=2, padding=1) for wide, wider in pairwise(widths)
+        )
+        self.join = None if adain else nn.Conv2d(deepest + CONCATENATED_STYLE_CHANNELS, deepest, 1)
+        self.blocks = nn.ModuleList(
+            AdaptiveResidualBlock(deepest) if adain else PlainResidualBlock(deepest) for _ in range(blocks)
+        )
+        self.ups = nn.ModuleList(
+            nn.ConvTranspose2d(2 * narrow, narrow, 3, stride=2, padding=1, output_padding=1)
+            for narrow in reversed(widths[:-1])
+        )
+        self.head = reflected_convolution(filters, 3, kernel=7)
+        initialise_as_published(self)
+
+    def forward(self, mask: Tensor, style: Tensor) -> Tensor:
+        """Draw ``mask`` in ``style``.
+
+        Args:
+            mask: N,classes,H,W one-hot; H and W multiples of 2**downsamplings and at least twice that.
+            style: N,style_dimension from :class:`StyleEncoder`.
+
+        Returns:
+            N,3,H,W in [-1, 1].
+
+        Raises:
+            ValueError: when height, width or the length of the style do not fit.
+        """
+        step = 2**self.downsamplings
+        height, width = mask.shape[-2:]
+        if height % step or width % step or min(height, width) < 2 * step:
+            raise ValueError(
+                f"a mask of {height}x{width} does not fit {self.downsamplings} downsamplings: "
+                f"height and width must be multiples of {step} and at least {2 * step}"
+            )
+        if style.shape[1] != self.style_dimension:
+            raise ValueError(
+                f"the style has {style.shape[1]} numbers, but the generator takes {self.style_dimension}: "
+                "filters, blocks, downsamplings and adain must be the same in encoder and generator"
+            )
+        features = F.relu(instance_norm(self.stem(mask)))
+        for down in self.downs:
+            features = F.relu(instance_norm(down(features)))
+        if self.join is not None:
+            planes = style.to(features.dtype)[:, :, None, None].expand(-1, -1, *features.shape[-2:])
+            features = self.join(torch.cat([features, planes], dim=1))
+            for block in self.blocks:
+                features = block(features)
+        elif len(self.blocks):
+            for block, block_style in zip(self.blocks, style.chunk(len(self.blocks), dim=1), strict=True):
+                features = block(features, block_style)
+        for up in self.ups:
+            features = F.relu(instance_norm(up(features)))
+        return torch.tanh(self.head(features))
