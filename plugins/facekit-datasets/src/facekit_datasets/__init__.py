@@ -1,0 +1,1 @@
+"""Face datasets for facekit: CelebAMask-HQ, folders of photos with masks, and procedurally drawn faces."""

@@ -1,0 +1,1 @@
+"""Losses of generative face models for facekit: adversarial, feature matching, perceptual, penalties."""

@@ -1,0 +1,1 @@
+"""Metrics of generative face models for facekit."""

@@ -1,0 +1,21 @@
+"""facekit: a plugin-based toolkit for generative face models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from facekit.editing import load as load
+
+__version__ = "0.1.0"
+
+__all__ = ["__version__", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    # Lazy, so that `import facekit` and the torch-free commands stay torch-free.
+    if name == "load":
+        from facekit.editing import load
+
+        return load
+    raise AttributeError(f"module 'facekit' has no attribute {name!r}")

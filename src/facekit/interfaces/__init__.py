@@ -1,0 +1,88 @@
+"""The words everything in facekit speaks. Importing this package does not import torch."""
+
+from facekit.interfaces.containers import Condition, FaceBatch, Generated, Judgement, ScaleJudgement, Style
+from facekit.interfaces.data import SPLITS, FaceDataset, FaceSample, Finding
+from facekit.interfaces.errors import FacekitError, RunFailure, did_you_mean, nearest
+from facekit.interfaces.events import (
+    CheckpointSaved,
+    Evaluated,
+    RunEvent,
+    RunFinished,
+    RunStarted,
+    SamplesSaved,
+    StepLogged,
+    Warned,
+)
+from facekit.interfaces.labels import LabelClass, LabelMap
+from facekit.interfaces.metric import Measurement, Metric, Observation, Task
+from facekit.interfaces.model import Discriminator, Generator, Loss, Player, Step, StyleEncoder
+from facekit.interfaces.options import BuildContext, DatasetContext, NoOptions, Options
+from facekit.interfaces.ports import (
+    ATTRIBUTES,
+    GENERATED,
+    IMAGE,
+    JUDGEMENT,
+    JUDGEMENT_CLASS_LOGITS,
+    JUDGEMENT_FEATURES,
+    MASK,
+    STYLE,
+    Port,
+    PortContext,
+    Ports,
+)
+
+INTERFACE_VERSION = 1
+"""The version of the interfaces in this package; a component states the one it was written for."""
+
+__all__ = [
+    "ATTRIBUTES",
+    "GENERATED",
+    "IMAGE",
+    "INTERFACE_VERSION",
+    "JUDGEMENT",
+    "JUDGEMENT_CLASS_LOGITS",
+    "JUDGEMENT_FEATURES",
+    "MASK",
+    "SPLITS",
+    "STYLE",
+    "BuildContext",
+    "CheckpointSaved",
+    "Condition",
+    "DatasetContext",
+    "Discriminator",
+    "Evaluated",
+    "FaceBatch",
+    "FaceDataset",
+    "FaceSample",
+    "FacekitError",
+    "Finding",
+    "Generated",
+    "Generator",
+    "Judgement",
+    "LabelClass",
+    "LabelMap",
+    "Loss",
+    "Measurement",
+    "Metric",
+    "NoOptions",
+    "Observation",
+    "Options",
+    "Player",
+    "Port",
+    "PortContext",
+    "Ports",
+    "RunEvent",
+    "RunFailure",
+    "RunFinished",
+    "RunStarted",
+    "SamplesSaved",
+    "ScaleJudgement",
+    "Step",
+    "StepLogged",
+    "Style",
+    "StyleEncoder",
+    "Task",
+    "Warned",
+    "did_you_mean",
+    "nearest",
+]

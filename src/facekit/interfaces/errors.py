@@ -1,0 +1,48 @@
+"""Errors that are meant for the person who uses facekit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class FacekitError(Exception):
+    """A mistake a person can mend: the command line prints it without a traceback and exits with code 2.
+
+    Args:
+        message: what is wrong, in one sentence.
+        where: the place it is wrong in: ``file:line:column``, a file, a recipe path or an image name.
+        remedy: what to do about it.
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, where: str | None = None, remedy: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = where
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.message}" if self.where else self.message
+        return f"{text}\n  {self.remedy}" if self.remedy else text
+
+
+class RunFailure(FacekitError):
+    """A run that could not go on for a reason other than the user's mistake (a NaN loss, a full disk).
+
+    What was on disk before stays as it was. The command line exits with code 1.
+    """
+
+    exit_code = 1
+
+
+def nearest(word: str, candidates: Iterable[str], *, most: int = 3) -> tuple[str, ...]:
+    """Return the ``most`` candidates that look like ``word``, nearest first; empty when nothing is near."""
+    return tuple(get_close_matches(word, list(candidates), n=most, cutoff=0.55))
+
+
+def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:
+    """Return ``did you mean 'x'?`` for a word that is near one of the candidates, else None."""
+    near = nearest(word, candidates)
+    return "did you mean " + " or ".join(repr(name) for name in near) + "?" if near else None

@@ -1,0 +1,78 @@
+"""The interface of metrics: what is observed, and what comes out with which protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from facekit.interfaces.containers import Condition, Generated
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Task = Literal["reconstruction", "style_copy"]
+"""Evaluation tasks. ``reconstruction``: each test face from its own mask and its own style. ``style_copy``: each
+test mask in the look of another test photo."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A batch of results that a metric looks at.
+
+    Args:
+        task: which task the results were made for.
+        condition: the conditions (target mask, reference photo and its mask), N of them.
+        generated: the results, rounded to 8 bits as a saved picture would be.
+        target: the real photo that belongs to the target mask, (N, 3, H, W) in [-1, 1].
+        keys: the keys of the target faces.
+        reference_keys: the keys of the reference faces.
+    """
+
+    task: Task
+    condition: Condition
+    generated: Generated
+    target: Tensor
+    keys: tuple[str, ...]
+    reference_keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One number with all that is needed to compare it.
+
+    Args:
+        name: the metric's name, e.g. ``style_following/skin``.
+        value: the number.
+        unit: ``dB``, ``share``, ``%`` or empty.
+        better: which direction is better.
+        protocol: the metric's own part of the protocol (extractor hash, regions, colour space); the core adds data,
+            split and size.
+        count: how many samples (or pairs) the number rests on.
+        per_sample: one value a sample, for bootstrap intervals and paired tests; empty where the number is no mean.
+    """
+
+    name: str
+    value: float
+    unit: str
+    better: Literal["higher", "lower"]
+    protocol: Mapping[str, str] = field(default_factory=dict)
+    count: int = 0
+    per_sample: tuple[float, ...] = ()
+
+
+class Metric(Protocol):
+    """A metric: observes results batch by batch, then computes. Its value does not depend on the batch size."""
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks whose results it wants to see."""
+        ...
+
+    def update(self, observation: Observation) -> None:
+        """Take in one batch."""
+        ...
+
+    def compute(self) -> tuple[Measurement, ...]:
+        """Return the measurements over all that was observed. Raises FacekitError when nothing was."""
+        ...

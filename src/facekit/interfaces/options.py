@@ -1,0 +1,57 @@
+"""The base class of every component's options, and what a factory is told beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pydantic import BaseModel, ConfigDict
+
+from facekit.interfaces.labels import LabelMap
+
+
+class Options(BaseModel):
+    """Options of a component: frozen, typed, unknown keys forbidden.
+
+    A docstring under a field is its description: it is what ``facekit components show`` prints.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, use_attribute_docstrings=True)
+
+
+class NoOptions(Options):
+    """For components that have nothing to set."""
+
+
+@dataclass(frozen=True)
+class BuildContext:
+    """What the recipe around a component settled before it is built.
+
+    Args:
+        label_map: the label map of the dataset.
+        attribute_names: the attributes of the dataset, in order; empty where it has none.
+        size: picture side in pixels.
+        dimensions: the numbers behind the named dimensions of all ports, e.g. ``{"style": 16384, "classes": 19}``.
+        player: for losses: whose loss it is, ``generator`` or ``discriminator``; else None.
+    """
+
+    label_map: LabelMap
+    attribute_names: tuple[str, ...]
+    size: int
+    dimensions: Mapping[str, int] = field(default_factory=dict)
+    player: str | None = None
+
+    def dimension(self, name: str) -> int:
+        """Return a named dimension. Raises KeyError with the known names when no port settles it."""
+        try:
+            return self.dimensions[name]
+        except KeyError:
+            known = ", ".join(sorted(self.dimensions)) or "none"
+            raise KeyError(f"no port of this recipe settles the dimension {name!r} (known: {known})") from None
+
+
+@dataclass(frozen=True)
+class DatasetContext:
+    """What a dataset is told beside its options: every label map that the loaded plugins offer, by name."""
+
+    label_maps: Mapping[str, LabelMap] = field(default_factory=dict)

@@ -1,0 +1,97 @@
+"""Ports: what a component needs and gives, known before anything is built and without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from facekit.interfaces.labels import LabelMap
+
+Dimension = int | str
+"""A number, or the name of a number that other ports settle (``"batch"``, ``"style"``, ``"classes"``)."""
+
+DType = Literal["float", "class_ids", "binary"]
+
+
+@dataclass(frozen=True)
+class Port:
+    """One thing a component needs or gives.
+
+    Args:
+        name: the field's name for it. The core joins ports by name: ``image``, ``mask``, ``attributes`` (given by a
+            dataset),
+            ``style`` (a style encoder), ``generated``, ``generated.pyramid`` (a generator), ``judgement``,
+            ``judgement.features``, ``judgement.class_logits`` (a discriminator). Families may add names of their own.
+        shape: dimensions; equal names stand for equal numbers across the whole recipe.
+        dtype: ``float``, ``class_ids`` (integers) or ``binary``.
+        value_range: smallest and largest value, e.g. ``(-1.0, 1.0)``; None where any number may occur.
+        classes: for ``class_ids``: how many classes there are.
+        optional: a need that the component can do without.
+    """
+
+    name: str
+    shape: tuple[Dimension, ...]
+    dtype: DType = "float"
+    value_range: tuple[float, float] | None = None
+    classes: Dimension | None = None
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Everything a component needs and gives, computed from its validated options.
+
+    Args:
+        needs: ports that some other part of the recipe must give.
+        gives: ports that other parts may need.
+        smallest_size: the smallest picture side in pixels the component works with.
+        size_multiple: the picture side must be a multiple of this.
+        smallest_batch: the smallest batch the component works with (2 for losses that swap styles inside a batch).
+    """
+
+    needs: tuple[Port, ...] = ()
+    gives: tuple[Port, ...] = ()
+    smallest_size: int = 1
+    size_multiple: int = 1
+    smallest_batch: int = 1
+
+
+@dataclass(frozen=True)
+class PortContext:
+    """What ports may depend on beside the component's own options.
+
+    Args:
+        size: picture side in pixels.
+        label_maps: every label map that the loaded plugins offer, by name.
+        player: for losses: whose loss it is, ``generator`` or ``discriminator``.
+    """
+
+    size: int
+    label_maps: Mapping[str, LabelMap] = field(default_factory=dict)
+    player: str | None = None
+
+
+IMAGE = Port("image", ("batch", 3, "size", "size"), value_range=(-1.0, 1.0))
+"""The real photo."""
+
+MASK = Port("mask", ("batch", "size", "size"), dtype="class_ids", classes="classes")
+"""The class ids of the wanted geometry."""
+
+ATTRIBUTES = Port("attributes", ("batch", "attributes"), dtype="binary", value_range=(0.0, 1.0))
+"""The attributes of the photo."""
+
+STYLE = Port("style", ("batch", "style"))
+"""One style vector a picture."""
+
+GENERATED = Port("generated", ("batch", 3, "size", "size"), value_range=(-1.0, 1.0))
+"""The generator's result."""
+
+JUDGEMENT = Port("judgement", ("batch",))
+"""The discriminator's logits at its scales."""
+
+JUDGEMENT_FEATURES = Port("judgement.features", ("batch",))
+"""The discriminator's feature maps at its scales."""
+
+JUDGEMENT_CLASS_LOGITS = Port("judgement.class_logits", ("batch", "attributes"))
+"""The discriminator's attribute logits."""

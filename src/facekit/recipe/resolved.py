@@ -1,0 +1,110 @@
+"""A recipe once it is read, merged and validated: what the rest of facekit works with. Torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from facekit.interfaces import Options, Player
+from facekit.recipe.settings import DataSettings, Slot, TrainSettings
+from facekit.registry import RegisteredComponent
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A place in a recipe file or in an override: 1-based line and column, and the text of the line."""
+
+    file: str
+    line: int
+    column: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True)
+class ComponentChoice:
+    """A component a recipe names, with its validated options.
+
+    Args:
+        component: the registered component.
+        options: its options, of the spec's options class.
+        path: where in the recipe it stands, e.g. ``model.generator`` or ``losses.generator[1]``.
+        mark: where its ``use:`` was written.
+    """
+
+    component: RegisteredComponent
+    options: Options
+    path: str
+    mark: Mark
+
+
+@dataclass(frozen=True)
+class LossChoice:
+    """A loss of a player.
+
+    Args:
+        player: whose loss it is.
+        label: its name in logs, unique for the player (``feature_matching``, ``adversarial``, or the recipe's
+            ``label:``).
+        weight: factor on its value.
+        choice: the component.
+    """
+
+    player: Player
+    label: str
+    weight: float
+    choice: ComponentChoice
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """The components that fill the places of a model."""
+
+    generator: ComponentChoice
+    style_encoder: ComponentChoice | None = None
+    discriminator: ComponentChoice | None = None
+
+    def slots(self) -> Iterator[tuple[Slot, ComponentChoice]]:
+        """Yield the filled places in the order style encoder, generator, discriminator."""
+        if self.style_encoder is not None:
+            yield "style_encoder", self.style_encoder
+        yield "generator", self.generator
+        if self.discriminator is not None:
+            yield "discriminator", self.discriminator
+
+
+@dataclass(frozen=True)
+class ResolvedRecipe:
+    """Everything a run needs, checked.
+
+    Args:
+        name: the recipe's ``name:``, or its file's stem.
+        description: the recipe's ``description:``.
+        dataset: the dataset component.
+        data: what the core does with the data.
+        model: the components of the model.
+        losses: the losses of both players, in recipe order.
+        metrics: what is measured.
+        train: how it is trained.
+        document: the merged recipe as plain YAML data, every default written out: it is locked into the run folder and
+            reads back to an equal recipe.
+        dimensions: the named dimensions that the ports settled.
+    """
+
+    name: str
+    description: str
+    dataset: ComponentChoice
+    data: DataSettings
+    model: ModelChoice
+    losses: tuple[LossChoice, ...]
+    metrics: tuple[ComponentChoice, ...]
+    train: TrainSettings
+    document: Mapping[str, Any]
+    dimensions: Mapping[str, int]
+
+    def losses_of(self, player: Player) -> tuple[LossChoice, ...]:
+        """Return the losses of a player."""
+        return tuple(loss for loss in self.losses if loss.player == player)

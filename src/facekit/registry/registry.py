@@ -1,0 +1,179 @@
+"""The registry: every component, label map, recipe and command that the loaded plugins offer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from facekit.interfaces import INTERFACE_VERSION, FacekitError, LabelMap, RunEvent, did_you_mean
+from facekit.registry.plugins import PluginOrigin, PluginSet
+from facekit.registry.spec import CommandSpec, ComponentSpec, Kind
+
+OLDEST_INTERFACE_VERSION = 1
+"""Components written for an older version of the interfaces are refused."""
+
+
+class UnknownComponent(FacekitError):
+    """A name that no loaded component has; ``near`` are the names that look like it."""
+
+    def __init__(self, kind: Kind, name: str, message: str, remedy: str | None) -> None:
+        super().__init__(message, remedy=remedy)
+        self.kind = kind
+        self.name = name
+
+
+@dataclass(frozen=True)
+class RegisteredComponent:
+    """A component and the plugin it comes from."""
+
+    spec: ComponentSpec
+    origin: PluginOrigin
+
+
+@dataclass(frozen=True)
+class Clash:
+    """An id that several plugins claim; none of them gets it."""
+
+    kind: Kind
+    id: str
+    origins: tuple[PluginOrigin, ...]
+
+
+@dataclass
+class Registry:
+    """What the loaded plugins offer. Build one with :func:`load_registry`.
+
+    Args:
+        plugins: the plugins behind it.
+    """
+
+    plugins: PluginSet
+    components: dict[tuple[Kind, str], RegisteredComponent] = field(default_factory=dict)
+    clashes: list[Clash] = field(default_factory=list)
+    label_maps: dict[str, LabelMap] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Ask the plugins again what they offer (after one was registered or taken out)."""
+        self.components.clear()
+        self.clashes.clear()
+        self.label_maps.clear()
+        for origin, specs in self.plugins.call("facekit_components"):
+            for spec in specs:
+                self._add(origin, spec)
+        origins: dict[str, PluginOrigin] = {}
+        for origin, maps in self.plugins.call("facekit_label_maps"):
+            for label_map in maps:
+                if not isinstance(label_map, LabelMap):
+                    self.plugins.quarantine(origin, "reading its label maps", f"{label_map!r} is not a LabelMap")
+                elif label_map.name in origins:
+                    self.plugins.quarantine(
+                        origin,
+                        "reading its label maps",
+                        f"label map {label_map.name!r} is already offered by {origins[label_map.name]}",
+                    )
+                else:
+                    origins[label_map.name] = origin
+                    self.label_maps[label_map.name] = label_map
+
+    def find(self, kind: Kind, name: str) -> RegisteredComponent:
+        """Return the component a recipe means by ``name``: an id, or a name that only one namespace has.
+
+        Raises:
+            UnknownComponent: no plugin offers it, several claim it, or several namespaces have the name.
+        """
+        for clash in self.clashes:
+            if clash.kind == kind and name in (clash.id, clash.id.split("/")[1]):
+                sides = " and ".join(str(origin) for origin in clash.origins)
+                raise UnknownComponent(
+                    kind,
+                    name,
+                    f"{kind} {clash.id!r} is claimed by {sides}",
+                    "uninstall one, or switch it off with FACEKIT_PLUGINS",
+                )
+        if "/" in name:
+            found = self.components.get((kind, name))
+            candidates = [found] if found else []
+        else:
+            candidates = [entry for (k, _), entry in self.components.items() if k == kind and entry.spec.name == name]
+        if len(candidates) == 1:
+            return candidates[0]
+        if candidates:
+            ids = ", ".join(sorted(entry.spec.id for entry in candidates))
+            raise UnknownComponent(kind, name, f"several components are called {name!r}: {ids}", "write the whole id")
+        raise UnknownComponent(kind, name, f"no {kind} is called {name!r}", self._hint(kind, name))
+
+    def of_kind(self, kind: Kind) -> list[RegisteredComponent]:
+        """Return the components of a kind, by id."""
+        return [self.components[key] for key in sorted(self.components) if key[0] == kind]
+
+    def names(self, kind: Kind) -> list[str]:
+        """Return the short names of a kind's components."""
+        return sorted({entry.spec.name for entry in self.of_kind(kind)})
+
+    def recipe_paths(self) -> list[tuple[PluginOrigin, Path]]:
+        """Return the recipe files the plugins ship."""
+        found: list[tuple[PluginOrigin, Path]] = []
+        for origin, paths in self.plugins.call("facekit_recipes"):
+            for path in paths:
+                files: Iterable[Path] = sorted(path.rglob("*.yaml")) if path.is_dir() else [path]
+                found.extend((origin, file) for file in files)
+        return found
+
+    def commands(self) -> list[tuple[PluginOrigin, CommandSpec]]:
+        """Return the commands the plugins add."""
+        return [(origin, spec) for origin, specs in self.plugins.call("facekit_commands") for spec in specs]
+
+    def notify(self, event: RunEvent) -> None:
+        """Tell every watching plugin what happened in a run."""
+        self.plugins.call("facekit_run_event", event=event)
+
+    def _add(self, origin: PluginOrigin, spec: object) -> None:
+        if not isinstance(spec, ComponentSpec):
+            self.plugins.quarantine(origin, "reading its components", f"{spec!r} is not a ComponentSpec")
+            return
+        if not OLDEST_INTERFACE_VERSION <= spec.interface_version <= INTERFACE_VERSION:
+            self.plugins.quarantine(
+                origin,
+                "reading its components",
+                f"{spec.kind} {spec.id!r} is written for interface version {spec.interface_version}; this facekit "
+                f"speaks versions {OLDEST_INTERFACE_VERSION} to {INTERFACE_VERSION}",
+            )
+            return
+        key = (spec.kind, spec.id)
+        for index, clash in enumerate(self.clashes):
+            if (clash.kind, clash.id) == key:
+                self.clashes[index] = Clash(spec.kind, spec.id, (*clash.origins, origin))
+                return
+        if key in self.components:
+            other = self.components.pop(key)
+            self.clashes.append(Clash(spec.kind, spec.id, (other.origin, origin)))
+            return
+        self.components[key] = RegisteredComponent(spec, origin)
+
+    def _hint(self, kind: Kind, name: str) -> str | None:
+        elsewhere = [k for (k, id_) in self.components if name in (id_, id_.split("/")[1])]
+        if elsewhere:
+            return f"{name!r} is a {elsewhere[0]}, not a {kind}"
+        near = did_you_mean(name, self.names(kind))
+        if near:
+            return near
+        broken = sorted({str(failure.origin) for failure in self.plugins.failures})
+        if broken:
+            return f"a plugin that failed to load may offer it ({', '.join(broken)}): see `facekit plugins doctor`"
+        known = ", ".join(self.names(kind)) or "none: is the plugin installed?"
+        return f"known: {known}"
+
+
+@cache
+def load_registry(*plugin_files: Path) -> Registry:
+    """Load the installed plugins, and plugins that are single files; the result is kept for the process."""
+    plugins = PluginSet()
+    plugins.load_installed()
+    for path in plugin_files:
+        plugins.load_file(path)
+    return Registry(plugins)

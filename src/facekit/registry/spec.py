@@ -1,0 +1,94 @@
+"""Component specs: what a plugin says of a component before anybody builds it. Specs never import torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Literal, get_args
+
+from facekit.interfaces import INTERFACE_VERSION, BuildContext, DatasetContext, Options, PortContext, Ports
+
+Kind = Literal["dataset", "style_encoder", "generator", "discriminator", "loss", "metric"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+_ID = re.compile(r"[a-z0-9_]+/[a-z0-9_]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComponentSpec:
+    """Everything facekit knows of a component without importing the code that builds it.
+
+    Args:
+        kind: which interface it fulfils.
+        id: ``namespace/name``; recipes use the name alone while no other namespace has it.
+        summary: one sentence.
+        options: the options class; a frozen pydantic model that forbids unknown keys.
+        factory: ``"module:function"``, imported when the component is built. The function takes ``(options,
+            context)``: the validated options and a :class:`BuildContext` (a :class:`DatasetContext` for datasets).
+        ports: computes from ``(options, context)`` what the component needs and gives. Imports no torch.
+        paper: the paper the method comes from.
+        licence: licence of the method's code as it is here.
+        weights_licence: licence of pretrained weights that the component loads, if any.
+        players: for losses: whose loss it can be.
+        batch_dependent: for discriminators: one sample's judgement depends on the others in its batch (minibatch
+            standard deviation), so that real and fake must not share a pass.
+        interface_version: the version of the interfaces it was written for.
+
+    Raises:
+        ValueError: the id or the factory is not of the form above.
+    """
+
+    kind: Kind
+    id: str
+    summary: str
+    options: type[Options]
+    factory: str
+    ports: Callable[[Any, PortContext], Ports] = lambda options, context: Ports()
+    paper: str | None = None
+    licence: str = "Apache-2.0"
+    weights_licence: str | None = None
+    players: tuple[Literal["generator", "discriminator"], ...] = ("generator",)
+    batch_dependent: bool = False
+    interface_version: int = INTERFACE_VERSION
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"component {self.id!r} is of kind {self.kind!r}; kinds are {', '.join(KINDS)}")
+        if not _ID.fullmatch(self.id):
+            raise ValueError(
+                f"component id {self.id!r} is not of the form namespace/name (lower case, digits, underscores)"
+            )
+        if self.factory.count(":") != 1:
+            raise ValueError(f"the factory of {self.id!r} is {self.factory!r}, not of the form 'module:function'")
+
+    @property
+    def name(self) -> str:
+        """The part of the id after the namespace."""
+        return self.id.split("/", 1)[1]
+
+    def build(self, options: Options, context: BuildContext | DatasetContext) -> Any:
+        """Import the factory and build the component. Whatever the factory raises comes through."""
+        module, function = self.factory.split(":")
+        return getattr(import_module(module), function)(options, context)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandSpec:
+    """A command a plugin adds: ``facekit NAME``.
+
+    The click command behind ``"module:attribute"`` is imported when called.
+    """
+
+    name: str
+    summary: str
+    target: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PluginInfo:
+    """What a plugin says of itself."""
+
+    summary: str
+    homepage: str | None = None
