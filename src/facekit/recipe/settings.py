@@ -82,6 +82,26 @@ class KeepSettings(Options):
     """A metric (``name`` or ``name/part``) whose best checkpoint is kept as well; measured at ``evaluate_every``."""
 
 
+class InitialiseSettings(Options):
+    """Weights a part of the model starts from, in place of its own initialisation."""
+
+    part: str
+    """Slot, or slot and submodule: ``generator``, ``generator.global_generator``."""
+    weights: str
+    """A run folder, or a safetensors file."""
+    source: str | None = None
+    """The part of the file's weights to take, e.g. ``generator``; by default the same as ``part`` for runs, all for files."""
+
+
+class FreezeSettings(Options):
+    """A part of the model that is not trained at first (coarse-to-fine schedules)."""
+
+    part: str
+    """Slot, or slot and submodule: ``generator.global_generator``."""
+    until: float = Field(1.0, gt=0, le=1)
+    """Share of all steps after which it is trained too; 1 never trains it."""
+
+
 class TrainSettings(Options):
     """How the model is trained. Exactly one of ``steps`` and ``epochs`` holds.
 
@@ -118,6 +138,10 @@ class TrainSettings(Options):
     """Past fakes kept to be shown to the discriminator in place of half of the new ones; 0 keeps none."""
     gradient_clip: float | None = Field(None, gt=0)
     """Largest norm of a player's gradient; longer ones are scaled down."""
+    initialise: tuple[InitialiseSettings, ...] = ()
+    """Weights that parts of the model start from; read once, when the run starts."""
+    freeze: tuple[FreezeSettings, ...] = ()
+    """Parts of the model that are not trained at first."""
     log_every: int = Field(20, ge=1)
     """Steps between lines of ``metrics.jsonl``."""
     checkpoint_every: int = Field(500, ge=1)

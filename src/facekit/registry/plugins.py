@@ -1,8 +1,7 @@
 """Finding and loading plugins, each on its own, so that a broken one stops nothing but itself.
 
 pluggy's own ``load_setuptools_entrypoints`` stops at the first entry point that raises and skips a second plugin of
-the
-same name without a word. This loop goes through the entry points itself, records every failure, and goes on.
+the same name without a word. This loop goes through the entry points itself, records every failure, and goes on.
 """
 
 from __future__ import annotations
