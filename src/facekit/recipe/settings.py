@@ -90,7 +90,7 @@ class InitialiseSettings(Options):
     weights: str
     """A run folder, or a safetensors file."""
     source: str | None = None
-    """The part of the file's weights to take, e.g. ``generator``; by default ``part`` itself for runs, all for files."""
+    """The part of the file's weights to take, e.g. ``generator``; by default ``part`` for runs, all for files."""
 
 
 class FreezeSettings(Options):
