@@ -108,10 +108,14 @@ class Step(Protocol):
         """Return the generator's result for any condition; ``style`` saves encoding the reference again."""
         ...
 
-    def judge(self, picture: Generated, condition: Condition | None = None) -> Judgement:
+    def judge(
+        self, picture: Generated, condition: Condition | None = None, *, full_precision: bool = False
+    ) -> Judgement:
         """Return the discriminator's judgement of ``real``, ``fake``, ``swapped`` or any other picture.
 
         ``condition`` defaults to the one the picture was made for. Real and fake are judged in one joint pass.
+        ``full_precision`` judges in fp32 without autocast, whatever the precision of the run: for penalties, whose
+        gradients are differentiated again.
         """
         ...
 
