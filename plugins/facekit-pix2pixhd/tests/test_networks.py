@@ -90,7 +90,7 @@ def test_local_enhancer_keeps_the_size(height: int, width: int) -> None:
 
 
 def test_sizes_that_do_not_fit_are_refused_in_words() -> None:
-    with pytest.raises(ValueError, match="40x40 does not fit 4 downsamplings: .*multiples of 16"):
+    with pytest.raises(ValueError, match=r"40x40 does not fit 4 downsamplings: .*multiples of 16"):
         small_global()(one_hot(1, 40))
     with pytest.raises(ValueError, match="at least 32"):
         small_global()(one_hot(1, 16))

@@ -128,7 +128,7 @@ def test_label_features_are_a_quarter_and_a_thirty_second() -> None:
 def test_sizes_that_do_not_fit_are_refused_in_words() -> None:
     generator = AdaInGenerator(**SMALL)
     style = torch.zeros(1, generator.style_dimension)
-    with pytest.raises(ValueError, match="40x40 does not fit 4 downsamplings: .*multiples of 16"):
+    with pytest.raises(ValueError, match=r"40x40 does not fit 4 downsamplings: .*multiples of 16"):
         generator(one_hot(1, 40), style)
     with pytest.raises(ValueError, match="at least 32"):
         generator(one_hot(1, 16), style)
@@ -184,9 +184,7 @@ def test_samples_of_a_batch_do_not_touch_each_other() -> None:
     photos, masks = photo(3, 64), one_hot(3, 64)
     with torch.no_grad():
         together = generator(masks, encoder(photos, masks))
-        alone = torch.cat(
-            [generator(masks[i : i + 1], encoder(photos[i : i + 1], masks[i : i + 1])) for i in range(3)]
-        )
+        alone = torch.cat([generator(masks[i : i + 1], encoder(photos[i : i + 1], masks[i : i + 1])) for i in range(3)])
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
 
 
@@ -194,9 +192,7 @@ def test_the_same_input_gives_the_same_picture_in_train_and_eval() -> None:
     generator = AdaInGenerator(**SMALL)
     mask, style = one_hot(1, 32), torch.randn(1, generator.style_dimension)
     with torch.no_grad():
-        torch.testing.assert_close(
-            generator.train()(mask, style), generator.eval()(mask, style), atol=0, rtol=0
-        )
+        torch.testing.assert_close(generator.train()(mask, style), generator.eval()(mask, style), atol=0, rtol=0)
 
 
 def test_bf16_autocast_and_channels_last_give_nearly_the_same_picture() -> None:
@@ -265,9 +261,7 @@ def test_the_first_block_takes_shift_before_scale_from_the_front_of_the_style() 
     hidden = F.relu(instance_norm(block.first(features)) * scale + shift)
     second = instance_norm(block.second(hidden)) * second_scale + second_shift
     style[0, : 4 * channels] = numbers.flatten()
-    torch.testing.assert_close(
-        block(features, style[:, : 4 * channels]), features + second, atol=1e-5, rtol=1e-4
-    )
+    torch.testing.assert_close(block(features, style[:, : 4 * channels]), features + second, atol=1e-5, rtol=1e-4)
 
 
 def test_instance_norm_uses_biased_variance_and_the_published_epsilon() -> None:

@@ -58,9 +58,7 @@ class LabelEncoder(nn.Module):
         ValueError: when ``levels`` is neither 1 nor 2.
     """
 
-    def __init__(
-        self, *, classes: int = 19, levels: int = 2, init: Initialisation = "scale_preserving"
-    ) -> None:
+    def __init__(self, *, classes: int = 19, levels: int = 2, init: Initialisation = "scale_preserving") -> None:
         super().__init__()
         if levels not in (1, 2):
             raise ValueError(f"a label encoder has 1 or 2 levels, not {levels}")
@@ -112,12 +110,14 @@ class StyleEncoder(nn.Module):
         blocks: its residual blocks.
         downsamplings: its downsamplings.
         adain: whether it takes the style by AdaIN or concatenated.
+        style_numbers: length of the style vector, for whoever does not know the generator; by default what one with
+            the options above takes. When it is given, nothing is assumed of what the numbers mean: all start around 0.
         sft: form of the spatial feature transforms.
         sft_levels: 0 (the mask is not read), 1 (fine only) or 2.
         sft_skip: add the features before the first transform to its output.
-        init: initial weights. ``published`` lets almost nothing of the photo through at first;
-        ``scale_preserving``
-            keeps the signal's scale through both encoders and starts every AdaIN scale at 1.
+        init: initial weights. ``published`` lets almost nothing of the photo through at first; ``scale_preserving``
+            keeps the signal's scale through both encoders and, unless ``style_numbers`` is given, starts every AdaIN
+            scale at 1.
 
     Raises:
         ValueError: when ``sft_levels`` is not 0, 1 or 2, or ``sft_skip`` is asked for without a transform.
@@ -131,6 +131,7 @@ class StyleEncoder(nn.Module):
         blocks: int = 4,
         downsamplings: int = 4,
         adain: bool = True,
+        style_numbers: int | None = None,
         sft: SftForm = "residual",
         sft_levels: int = 2,
         sft_skip: bool = False,
@@ -142,9 +143,12 @@ class StyleEncoder(nn.Module):
         if sft_skip and not sft_levels:
             raise ValueError("sft_skip adds to the output of the first transform, but sft_levels is 0")
         self.sft_skip = sft_skip
-        self.style_dimension = style_dimension(
-            filters=filters, blocks=blocks, downsamplings=downsamplings, adain=adain
-        )
+        if style_numbers is None:
+            self.style_dimension = style_dimension(
+                filters=filters, blocks=blocks, downsamplings=downsamplings, adain=adain
+            )
+        else:
+            self.style_dimension = style_numbers
         first, second, wide = ENCODER_WIDTHS
         self.labels = LabelEncoder(classes=classes, levels=sft_levels, init=init) if sft_levels else None
         self.stem = reflected_convolution(3, first, kernel=7)
@@ -161,19 +165,19 @@ class StyleEncoder(nn.Module):
         if init == "published":
             initialise_as_published(self)
         else:
-            self._initialise_scale_preserving(blocks=blocks, channels=filters * 2**downsamplings, adain=adain)
+            self._initialise_scale_preserving()
+            if adain and style_numbers is None and self.head.bias is not None:
+                # The order of the style vector: layer by layer, first the shifts, then the scales.
+                shift_and_scale = self.head.bias.data.view(blocks * 2, 2, filters * 2**downsamplings)
+                shift_and_scale[:, 1] = 1.0
 
-    def _initialise_scale_preserving(self, *, blocks: int, channels: int, adain: bool) -> None:
+    def _initialise_scale_preserving(self) -> None:
         for convolution in (self.stem, *self.fine, *self.coarse):
             initialise_he(convolution)
         for transform in (self.fine_sft, self.coarse_sft):
             if transform is not None:
                 initialise_sft_he(transform)
         initialise_he(self.head, slope=1.0)
-        if adain and self.head.bias is not None:
-            # The order of the style vector: layer by layer, first the shifts, then the scales.
-            shift_and_scale = self.head.bias.data.view(blocks * 2, 2, channels)
-            shift_and_scale[:, 1] = 1.0
 
     def forward(self, photo: Tensor, mask: Tensor) -> Tensor:
         """Read the style.
@@ -227,6 +231,8 @@ class AdaInGenerator(nn.Module):
         blocks: residual blocks (4 in the paper).
         downsamplings: how often height and width are halved (4 as published).
         adain: whether the style comes by AdaIN or concatenated.
+        scale_offset: added to every AdaIN scale that the style gives: 0 as published; 1 so that a style of zeros
+            normalises and does no more, for encoders whose numbers start around 0.
     """
 
     def __init__(
@@ -237,18 +243,16 @@ class AdaInGenerator(nn.Module):
         blocks: int = 4,
         downsamplings: int = 4,
         adain: bool = True,
+        scale_offset: float = 0.0,
     ) -> None:
         super().__init__()
+        self.scale_offset = scale_offset
         self.downsamplings = downsamplings
-        self.style_dimension = style_dimension(
-            filters=filters, blocks=blocks, downsamplings=downsamplings, adain=adain
-        )
+        self.style_dimension = style_dimension(filters=filters, blocks=blocks, downsamplings=downsamplings, adain=adain)
         widths = [filters * 2**level for level in range(downsamplings + 1)]
         deepest = widths[-1]
         self.stem = reflected_convolution(classes, filters, kernel=7)
-        self.downs = nn.ModuleList(
-            nn.Conv2d(wide, wider, 3, stride=2, padding=1) for wide, wider in pairwise(widths)
-        )
+        self.downs = nn.ModuleList(nn.Conv2d(wide, wider, 3, stride=2, padding=1) for wide, wider in pairwise(widths))
         self.join = None if adain else nn.Conv2d(deepest + CONCATENATED_STYLE_CHANNELS, deepest, 1)
         self.blocks = nn.ModuleList(
             AdaptiveResidualBlock(deepest) if adain else PlainResidualBlock(deepest) for _ in range(blocks)
@@ -294,6 +298,9 @@ class AdaInGenerator(nn.Module):
             for block in self.blocks:
                 features = block(features)
         elif len(self.blocks):
+            if self.scale_offset:
+                shift, scale = style.unflatten(1, (2 * len(self.blocks), 2, -1)).unbind(2)
+                style = torch.stack([shift, scale + self.scale_offset], dim=2).flatten(1)
             for block, block_style in zip(self.blocks, style.chunk(len(self.blocks), dim=1), strict=True):
                 features = block(features, block_style)
         for up in self.ups:

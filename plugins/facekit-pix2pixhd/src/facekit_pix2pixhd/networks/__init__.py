@@ -4,15 +4,19 @@ They know nothing of facekit: tensors in, tensors out, every option an explicit 
 """
 
 from .discriminator import MultiScaleDiscriminator, PatchDiscriminator, ScaleJudgement
+from .feature_encoder import FeatureEncoder, average_by_region, spread_over_regions
 from .global_generator import GlobalGenerator
 from .initialisation import initialise_as_published
 from .local_enhancer import LocalEnhancer
 
 __all__ = [
+    "FeatureEncoder",
     "GlobalGenerator",
     "LocalEnhancer",
     "MultiScaleDiscriminator",
     "PatchDiscriminator",
     "ScaleJudgement",
+    "average_by_region",
     "initialise_as_published",
+    "spread_over_regions",
 ]

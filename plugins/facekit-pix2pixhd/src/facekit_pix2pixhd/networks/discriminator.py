@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import parametrizations
 
 from .initialisation import initialise_as_published
 from .layers import instance_norm
+
+#: Norm between the layers: ``instance`` as published, or none (for gradient penalties and spectral norm).
+PatchNorm = Literal["instance", "none"]
 
 #: Slope of every leaky ReLU for negative values.
 LEAKY_SLOPE = 0.2
@@ -34,10 +38,12 @@ class PatchDiscriminator(nn.Module):
         inputs: channels of mask and photo together.
         filters: channels after the first layer (64 as published).
         layers: strided layers (3 as published).
+        norm: norm of all layers but the first and the last.
     """
 
-    def __init__(self, *, inputs: int = 22, filters: int = 64, layers: int = 3) -> None:
+    def __init__(self, *, inputs: int = 22, filters: int = 64, layers: int = 3, norm: PatchNorm = "instance") -> None:
         super().__init__()
+        self.norm = norm
         widths = [min(filters * 2**level, 512) for level in range(layers + 1)]
         plan = [nn.Conv2d(inputs, widths[0], 4, stride=2, padding=2)]
         for level in range(1, layers + 1):
@@ -52,7 +58,10 @@ class PatchDiscriminator(nn.Module):
         hidden = F.leaky_relu(self.layers[0](pair), LEAKY_SLOPE)
         features.append(hidden)
         for layer in list(self.layers)[1:-1]:
-            hidden = F.leaky_relu(instance_norm(layer(hidden)), LEAKY_SLOPE)
+            hidden = layer(hidden)
+            if self.norm == "instance":
+                hidden = instance_norm(hidden)
+            hidden = F.leaky_relu(hidden, LEAKY_SLOPE)
             features.append(hidden)
         return ScaleJudgement(logits=self.layers[-1](hidden), features=tuple(features))
 
@@ -68,14 +77,28 @@ class MultiScaleDiscriminator(nn.Module):
         filters: channels after the first layer of each scale.
         layers: strided layers of each scale.
         scales: number of scales.
+        norm: norm of all layers but the first and the last of each scale.
+        spectral_norm: divide every weight by its largest singular value (Miyato et al., ICLR 2018).
     """
 
-    def __init__(self, *, inputs: int = 22, filters: int = 64, layers: int = 3, scales: int = 2) -> None:
+    def __init__(
+        self,
+        *,
+        inputs: int = 22,
+        filters: int = 64,
+        layers: int = 3,
+        scales: int = 2,
+        norm: PatchNorm = "instance",
+        spectral_norm: bool = False,
+    ) -> None:
         super().__init__()
         self.scales = nn.ModuleList(
-            PatchDiscriminator(inputs=inputs, filters=filters, layers=layers) for _ in range(scales)
+            PatchDiscriminator(inputs=inputs, filters=filters, layers=layers, norm=norm) for _ in range(scales)
         )
         initialise_as_published(self)
+        if spectral_norm:
+            for layer in [module for module in self.modules() if isinstance(module, nn.Conv2d)]:
+                parametrizations.spectral_norm(layer)
 
     def forward(self, pair: Tensor) -> tuple[ScaleJudgement, ...]:
         """Judge ``pair`` at every scale.

@@ -26,10 +26,11 @@ class GlobalGenerator(nn.Module):
     tanh.
 
     Args:
-        inputs: channels of the input: classes of the one-hot mask, plus 3 when instance features are joined
-        to it. outputs: channels of the picture. filters: channels at full resolution (64 as published).
-        downsamplings: how often height and width are halved (4 as published). blocks: residual blocks (9 as
-        published).
+        inputs: channels of the input: classes of the one-hot mask, plus 3 when features are joined to it.
+        outputs: channels of the picture.
+        filters: channels at full resolution (64 as published).
+        downsamplings: how often height and width are halved (4 as published).
+        blocks: residual blocks (9 as published).
     """
 
     def __init__(

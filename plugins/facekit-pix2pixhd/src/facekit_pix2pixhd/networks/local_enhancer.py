@@ -91,13 +91,9 @@ class LocalEnhancer(nn.Module):
         """Copy a trained G1 into the enhancer; its final convolution is left out.
 
         Raises:
-            RuntimeError: when the layers of ``generator`` have other shapes than the G1 inside (from torch,
-            which
-                names them).
+            RuntimeError: when the layers of ``generator`` have other shapes than the G1 inside (torch names them).
         """
-        state = {
-            name: value for name, value in generator.state_dict().items() if not name.startswith("head.")
-        }
+        state = {name: value for name, value in generator.state_dict().items() if not name.startswith("head.")}
         self.global_generator.load_state_dict(state)
 
     def set_global_trainable(self, trainable: bool) -> None:

@@ -1,0 +1,178 @@
+"""What this plugin offers to facekit. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from pydantic import Field
+
+from facekit.interfaces import (
+    GENERATED,
+    IMAGE,
+    JUDGEMENT,
+    JUDGEMENT_FEATURES,
+    MASK,
+    Options,
+    Port,
+    PortContext,
+    Ports,
+)
+from facekit.registry import CommandSpec, ComponentSpec, PluginInfo, hookimpl
+
+PAPER = "High-Resolution Image Synthesis and Semantic Manipulation with Conditional GANs (Wang et al., CVPR 2018)"
+
+FEATURE_CHANNELS = 3
+"""Numbers a region of the feature encoder, as published."""
+
+REGION_FEATURES = Port("style", ("batch", "classes", FEATURE_CHANNELS), value_range=(-1.0, 1.0))
+"""A few numbers for each region of the mask: what the feature encoder gives."""
+
+
+class GlobalGeneratorOptions(Options):
+    """Options of G1."""
+
+    filters: int = Field(64, ge=1)
+    """Channels at full resolution; every downsampling doubles them."""
+    downsamplings: int = Field(4, ge=1, le=8)
+    """How often height and width are halved."""
+    blocks: int = Field(9, ge=1)
+    """Residual blocks at the lowest resolution."""
+    features: bool = False
+    """Join the region features of a ``region_features`` style encoder to the mask."""
+
+
+class LocalEnhancerOptions(Options):
+    """Options of G2, with the G1 inside."""
+
+    filters: int = Field(32, ge=1)
+    """Channels at full resolution; the G1 inside has twice as many."""
+    global_downsamplings: int = Field(4, ge=1, le=8)
+    """How often the G1 inside halves its height and width, which are half of the picture's."""
+    global_blocks: int = Field(9, ge=1)
+    """Residual blocks of the G1 inside."""
+    local_blocks: int = Field(3, ge=1)
+    """Residual blocks of the enhancer."""
+    features: bool = False
+    """Join the region features of a ``region_features`` style encoder to the mask."""
+
+
+class DiscriminatorOptions(Options):
+    """Options of the multi-scale patch discriminator."""
+
+    scales: int = Field(2, ge=1, le=6)
+    """How many sizes of the picture are judged, each half of the one before."""
+    layers: int = Field(3, ge=1, le=8)
+    """Strided layers of each scale: more see larger patches."""
+    filters: int = Field(64, ge=1)
+    """Channels after the first layer; doubled by each further one, up to 512."""
+    norm: Literal["instance", "none"] = "instance"
+    """Norm of all layers but the first and the last."""
+    spectral_norm: bool = False
+    """Divide every weight by its largest singular value."""
+
+
+class RegionFeaturesOptions(Options):
+    """Options of the feature encoder."""
+
+    filters: int = Field(16, ge=1)
+    """Channels at full resolution; every downsampling doubles them."""
+    downsamplings: int = Field(4, ge=1, le=8)
+    """How often height and width are halved."""
+
+
+def global_generator_ports(options: GlobalGeneratorOptions, context: PortContext) -> Ports:
+    """Needs a mask (and features), gives the picture."""
+    return _generator_ports(options.downsamplings, features=options.features)
+
+
+def local_enhancer_ports(options: LocalEnhancerOptions, context: PortContext) -> Ports:
+    """Needs a mask (and features), gives the picture; G1 works at half of its size."""
+    return _generator_ports(options.global_downsamplings + 1, features=options.features)
+
+
+def discriminator_ports(options: DiscriminatorOptions, context: PortContext) -> Ports:
+    """Needs picture and mask, gives logits and features."""
+    return Ports(
+        needs=(IMAGE, MASK),
+        gives=(JUDGEMENT, JUDGEMENT_FEATURES),
+        # Instance norm needs more than one pixel, at the coarsest scale as well.
+        smallest_size=2**options.scales,
+    )
+
+
+def region_features_ports(options: RegionFeaturesOptions, context: PortContext) -> Ports:
+    """Needs photo and mask, gives a few numbers for each region."""
+    step = 2**options.downsamplings
+    return Ports(needs=(IMAGE, MASK), gives=(REGION_FEATURES,), smallest_size=2 * step, size_multiple=step)
+
+
+def _generator_ports(halvings: int, *, features: bool) -> Ports:
+    step = 2**halvings
+    return Ports(
+        needs=(MASK, REGION_FEATURES) if features else (MASK,),
+        gives=(GENERATED,),
+        smallest_size=2 * step,
+        size_multiple=step,
+    )
+
+
+@hookimpl
+def facekit_plugin_info() -> PluginInfo:
+    """Say what the plugin is."""
+    return PluginInfo(summary="pix2pixHD: global generator, local enhancer, multi-scale patch discriminator.")
+
+
+@hookimpl
+def facekit_components() -> Iterable[ComponentSpec]:
+    """Offer both generators, the discriminator and the feature encoder."""
+    return (
+        ComponentSpec(
+            kind="generator",
+            id="pix2pixhd/pix2pixhd_global",
+            summary="G1: paints a mask, without a reference unless features are joined.",
+            options=GlobalGeneratorOptions,
+            factory="facekit_pix2pixhd.components:build_global_generator",
+            ports=global_generator_ports,
+            paper=PAPER,
+        ),
+        ComponentSpec(
+            kind="generator",
+            id="pix2pixhd/pix2pixhd_local_enhancer",
+            summary="G2: G1 at half of the size, refined at full size.",
+            options=LocalEnhancerOptions,
+            factory="facekit_pix2pixhd.components:build_local_enhancer",
+            ports=local_enhancer_ports,
+            paper=PAPER,
+        ),
+        ComponentSpec(
+            kind="discriminator",
+            id="pix2pixhd/multiscale_patch",
+            summary="PatchGAN at several scales on the mask and the picture together.",
+            options=DiscriminatorOptions,
+            factory="facekit_pix2pixhd.components:build_discriminator",
+            ports=discriminator_ports,
+            paper=PAPER,
+        ),
+        ComponentSpec(
+            kind="style_encoder",
+            id="pix2pixhd/region_features",
+            summary="The 3-channel feature encoder: a few numbers for each region, averaged over it.",
+            options=RegionFeaturesOptions,
+            factory="facekit_pix2pixhd.components:build_region_features",
+            ports=region_features_ports,
+            paper=PAPER,
+        ),
+    )
+
+
+@hookimpl
+def facekit_commands() -> Iterable[CommandSpec]:
+    """Offer the import of official checkpoints."""
+    return (
+        CommandSpec(
+            name="import pix2pixhd",
+            summary="Convert an official pix2pixHD checkpoint into weights that recipes can start from.",
+            target="facekit_pix2pixhd.command:import_pix2pixhd",
+        ),
+    )

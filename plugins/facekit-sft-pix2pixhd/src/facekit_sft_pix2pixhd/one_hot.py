@@ -1,0 +1,26 @@
+"""Class ids to the one-hot planes that convolutions take."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def one_hot(mask: Tensor, *, classes: int, weight: Tensor) -> Tensor:
+    """Return the planes of a mask in the dtype and the memory format in which a convolution wants them.
+
+    Args:
+        mask: class ids (N, H, W), integers in [0, classes).
+        classes: number of planes.
+        weight: weight of the convolution that reads them. Under autocast the planes have autocast's dtype, which saves
+            the cast of a large tensor; else the weight's.
+
+    Returns:
+        (N, classes, H, W) of zeros and ones.
+    """
+    device = weight.device.type
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+    planes = torch.zeros((*mask.shape, classes), dtype=dtype, device=mask.device)
+    planes.scatter_(3, mask.long().unsqueeze(3), 1.0)
+    planes = planes.permute(0, 3, 1, 2)  # channels_last without a copy
+    return planes if weight.is_contiguous(memory_format=torch.channels_last) else planes.contiguous()

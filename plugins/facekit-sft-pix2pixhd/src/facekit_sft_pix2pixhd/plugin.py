@@ -1,0 +1,115 @@
+"""What this plugin offers to facekit. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from facekit.interfaces import GENERATED, IMAGE, MASK, STYLE, Options, Port, PortContext, Ports
+from facekit.registry import ComponentSpec, PluginInfo, hookimpl
+
+from .style_size import style_dimension
+
+PAPER = "Facial Image Regeneration, after MaskGAN (Lee et al., CVPR 2020)"
+
+ENCODER_STEP = 32
+"""The style encoder halves the photo five times."""
+
+
+class StyleEncoderOptions(Options):
+    """Options of the spatial-aware style encoder."""
+
+    sft: Literal["residual", "published"] = "residual"
+    """Spatial feature transform: ``residual`` is x(1 + gamma) + beta, ``published`` is x gamma + beta."""
+    sft_levels: Literal[0, 1, 2] = 2
+    """Transforms by the reference's mask: 0 does not read the mask, 1 at a quarter of the size, 2 at 1/32 as well."""
+    sft_skip: bool = False
+    """Add the features before the first transform to its output, as the paper's text (not its code) says."""
+    init: Literal["scale_preserving", "published"] = "scale_preserving"
+    """``published`` is N(0, 0.02) everywhere, which hides the photo from the generator; ``scale_preserving`` is He."""
+    style_dim: int | None = Field(None, ge=1)
+    """Numbers in a style vector; by default as many as the generator takes."""
+
+    @model_validator(mode="after")
+    def _skip_needs_a_transform(self) -> StyleEncoderOptions:
+        if self.sft_skip and not self.sft_levels:
+            raise ValueError("sft_skip adds to the output of the first transform, but sft_levels is 0")
+        return self
+
+
+class GeneratorOptions(Options):
+    """Options of the generator that takes a style."""
+
+    filters: int = Field(64, ge=1)
+    """Channels at full resolution; every downsampling doubles them."""
+    blocks: int = Field(4, ge=1)
+    """Residual blocks at the lowest resolution."""
+    downsamplings: int = Field(4, ge=1, le=8)
+    """How often height and width are halved."""
+    adain: bool = True
+    """Take the style by AdaIN in every residual block; ``false`` joins it to the features before them instead."""
+    adain_scale: Literal["residual", "published"] = "residual"
+    """``residual`` scales by 1 + the style's number, ``published`` by the number itself."""
+
+    @model_validator(mode="after")
+    def _scale_belongs_to_adain(self) -> GeneratorOptions:
+        if not self.adain and self.adain_scale == "published":
+            raise ValueError("adain_scale is about AdaIN, which adain: false switches off")
+        return self
+
+    @property
+    def style_dimension(self) -> int:
+        """Numbers in the style vector it takes."""
+        return style_dimension(
+            filters=self.filters, blocks=self.blocks, downsamplings=self.downsamplings, adain=self.adain
+        )
+
+
+def style_encoder_ports(options: StyleEncoderOptions, context: PortContext) -> Ports:
+    """Needs photo and mask, gives a style of as many numbers as something else in the recipe asks for."""
+    style = STYLE if options.style_dim is None else Port("style", ("batch", options.style_dim))
+    return Ports(needs=(IMAGE, MASK), gives=(style,), smallest_size=ENCODER_STEP, size_multiple=ENCODER_STEP)
+
+
+def generator_ports(options: GeneratorOptions, context: PortContext) -> Ports:
+    """Needs a mask and a style of a fixed length, gives the picture."""
+    step = 2**options.downsamplings
+    return Ports(
+        needs=(MASK, Port("style", ("batch", options.style_dimension))),
+        gives=(GENERATED,),
+        smallest_size=2 * step,
+        size_multiple=step,
+    )
+
+
+@hookimpl
+def facekit_plugin_info() -> PluginInfo:
+    """Say what the plugin is."""
+    return PluginInfo(summary="The SFT/AdaIN pix2pixHD: a spatial-aware style encoder and an AdaIN generator.")
+
+
+@hookimpl
+def facekit_components() -> Iterable[ComponentSpec]:
+    """Offer the style encoder and the generator."""
+    return (
+        ComponentSpec(
+            kind="style_encoder",
+            id="sft_pix2pixhd/sft_style",
+            summary="Reads one style vector from a photo, told by SFT where each part of the face is.",
+            options=StyleEncoderOptions,
+            factory="facekit_sft_pix2pixhd.components:build_style_encoder",
+            ports=style_encoder_ports,
+            paper=PAPER,
+        ),
+        ComponentSpec(
+            kind="generator",
+            id="sft_pix2pixhd/sft_pix2pixhd",
+            summary="pix2pixHD's global generator with the style in its residual blocks (AdaIN).",
+            options=GeneratorOptions,
+            factory="facekit_sft_pix2pixhd.components:build_generator",
+            ports=generator_ports,
+            paper=PAPER,
+        ),
+    )
