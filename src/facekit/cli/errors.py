@@ -1,0 +1,67 @@
+"""How errors reach the person at the terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+import click
+
+from facekit import __version__
+from facekit.interfaces import FacekitError
+
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as shells have it."""
+
+BROKEN_PIPE = 141
+"""The exit code when the reader of our output went away, as shells have it."""
+
+
+def exit_code_of(error: BaseException, *, debug: bool) -> int:
+    """Print an error for a person on stderr and return the exit code that belongs to it.
+
+    Args:
+        error: whatever ended the program. SystemExit is passed on as it is.
+        debug: print the traceback of every error, not only of defects.
+    """
+    if isinstance(error, SystemExit):
+        raise error
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    if isinstance(error, (KeyboardInterrupt, click.exceptions.Abort)):
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
+    if isinstance(error, BrokenPipeError):
+        # `facekit components ls | head`: point stdout elsewhere, so that the interpreter does not complain when it
+        # flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    if isinstance(error, (click.ClickException, FacekitError)):
+        if debug:
+            traceback.print_exception(error)
+        if isinstance(error, FacekitError):
+            print_error(error)
+        else:
+            error.show()
+        return error.exit_code
+    traceback.print_exception(error)
+    click.echo(
+        f"\nThis is a defect in facekit {__version__} or in a plugin, not a mistake of yours. Please report it with "
+        "the lines above and what `facekit plugins ls` prints.",
+        err=True,
+    )
+    return 1
+
+
+def print_error(error: FacekitError) -> None:
+    """Print what is wrong, where, and what to do, on stderr; in colour where stderr is a terminal."""
+    heading = click.style("error", fg="red", bold=True)
+    if type(error).__str__ is not FacekitError.__str__:
+        # An error that lays itself out (a recipe's mistakes, each with its line and a caret).
+        click.echo(f"{heading}: {error}", err=True)
+        return
+    where = click.style(error.where, bold=True) + ": " if error.where else ""
+    click.echo(f"{heading}: {where}{error.message}", err=True)
+    if error.remedy:
+        click.echo("\n".join(f"  {line}" for line in error.remedy.splitlines()), err=True)

@@ -1,0 +1,62 @@
+"""What commands print: tables for people, JSON for programs. Results go to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+
+GAP = "  "
+
+
+def print_json(value: Any) -> None:
+    """Print a value as indented JSON on stdout; NaN and infinity become null, which every JSON reader takes."""
+    click.echo(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
+    """Print rows under headings on stdout.
+
+    On a terminal the last column is cut to the width; into a file or a pipe every row is one whole line.
+
+    Args:
+        columns: the headings.
+        rows: the cells, as text.
+        right: the headings of columns that are aligned on the right (numbers).
+    """
+    cells = [list(columns), *([str(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[index]) for row in cells) for index in range(len(columns))]
+    limit = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for number, row in enumerate(cells):
+        parts = [
+            cell.rjust(width) if columns[index] in right else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        line = GAP.join(parts).rstrip()
+        if limit and len(line) > limit:
+            line = line[: limit - 1] + "…"
+        click.echo(click.style(line, bold=True) if number == 0 else line)
+
+
+def note(message: str) -> None:
+    """Print a line for the person at the terminal on stderr."""
+    click.echo(message, err=True)
+
+
+def plural(count: int, noun: str, nouns: str | None = None) -> str:
+    """Return ``1 step``, ``3 steps``, ``1,200 steps``."""
+    return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    return value
