@@ -54,7 +54,7 @@ class Program(LazyGroup):
         formatter.write_paragraph()
         formatter.write_text("Plugins can add commands; `facekit plugins ls` lists them.")
 
-    def main(  # type: ignore[override]
+    def main(
         self,
         args: Sequence[str] | None = None,
         prog_name: str | None = None,
