@@ -1,0 +1,31 @@
+"""The mean absolute difference between pixels."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from facekit.interfaces import BuildContext, NoOptions, Step
+
+from .numeric import mean_absolute_difference
+
+
+def l1_loss(result: Tensor, photo: Tensor) -> Tensor:
+    """Return the mean absolute difference between pictures (N, 3, H, W), a scalar.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    return mean_absolute_difference(result, photo)
+
+
+class L1Loss:
+    """The pixel difference between ``step.fake`` and ``step.real`` (Isola et al., CVPR 2017)."""
+
+    def __call__(self, step: Step) -> Tensor:
+        """Return the loss, a scalar in [0, 2]."""
+        return l1_loss(step.fake.image, step.real.image)
+
+
+def build(options: NoOptions, context: BuildContext) -> L1Loss:
+    """Build the loss from a recipe's options."""
+    return L1Loss()

@@ -1,0 +1,151 @@
+"""The options of every loss in this plugin. Importing this module does not import torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from facekit.interfaces import Options
+
+Objective = Literal["lsgan", "bce", "hinge", "wasserstein", "relativistic"]
+Backbone = Literal["efficientnet_lite0", "vgg19"]
+Distance = Literal["l1", "relative_l1", "unit_squared"]
+PatchReduction = Literal["sum", "mean"]
+
+BACKBONE_LAYERS: dict[str, tuple[str, ...]] = {
+    "efficientnet_lite0": ("stem", *(f"block{index}" for index in range(16))),
+    "vgg19": tuple(
+        f"relu{stage}_{index}" for stage, count in enumerate((2, 2, 4, 4, 4), start=1) for index in range(1, count + 1)
+    ),
+}
+"""The layers that can be compared, by backbone, finest first."""
+
+DEFAULT_LAYERS: dict[str, tuple[str, ...]] = {
+    "efficientnet_lite0": ("stem", "block2", "block4", "block7", "block10"),
+    "vgg19": ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
+}
+"""The layers that are compared when the recipe names none: one for each resolution."""
+
+DEFAULT_LAYER_WEIGHTS: dict[str, tuple[float, ...]] = {
+    "efficientnet_lite0": (1 / 5,) * 5,
+    "vgg19": (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0),
+}
+"""The weights of :data:`DEFAULT_LAYERS`."""
+
+DEFAULT_DISTANCE: dict[str, Distance] = {"efficientnet_lite0": "relative_l1", "vgg19": "l1"}
+"""The distance of each backbone. The maps of EfficientNet are linear bottlenecks whose scales differ by a factor of
+ten from layer to layer, so they are compared relative to their own size."""
+
+
+class AdversarialOptions(Options):
+    """Options of ``adversarial``."""
+
+    objective: Objective = "lsgan"
+    """``lsgan`` (least squares), ``bce`` (the original cross-entropy, non-saturating), ``hinge``, ``wasserstein``
+    (needs a gradient penalty) or ``relativistic`` (relativistic average hinge). Use the same one for both players."""
+    swapped: bool = False
+    """Also judge results in the look of another face of the batch, as many as there are results in the own look."""
+
+
+class PerceptualOptions(Options):
+    """Options of ``perceptual``."""
+
+    backbone: Backbone = "efficientnet_lite0"
+    """The frozen ImageNet network whose features are compared. The weights of ``efficientnet_lite0`` come in a Python
+    package; those of ``vgg19`` are torchvision's file, which must be on disk."""
+    weights: str | None = None
+    """Weight file of the backbone, in place of the usual place."""
+    layers: tuple[str, ...] | None = None
+    """Layers that are compared; by default stem, block2, block4, block7 and block10 of ``efficientnet_lite0``, relu1_1
+    to relu5_1 of ``vgg19``."""
+    layer_weights: tuple[float, ...] | None = None
+    """One weight a layer; by default equal ones that sum to 1, and 1/32, 1/16, 1/8, 1/4, 1 for the five of
+    ``vgg19``."""
+    distance: Distance | None = None
+    """``l1``: mean absolute difference (the default of ``vgg19``). ``relative_l1``: the same, divided by the mean
+    absolute value of the photo's features (the default of ``efficientnet_lite0``). ``unit_squared``: squared distance
+    between feature vectors of length 1, as in LPIPS without learned weights."""
+    normalise: bool = True
+    """Give the backbone pictures normalised as in its own training; off, pictures in [-1, 1] as the published
+    pix2pixHD code does."""
+    precision: Literal["bf16", "fp32"] = "bf16"
+    """Precision of the backbone's convolutions; differences are taken in fp32 always."""
+
+    @model_validator(mode="after")
+    def _layers_exist(self) -> PerceptualOptions:
+        known = BACKBONE_LAYERS[self.backbone]
+        for layer in self.layers or ():
+            if layer not in known:
+                raise ValueError(f"{self.backbone} has no layer {layer!r}; it has {', '.join(known)}")
+        if self.layers is not None and (not self.layers or len(set(self.layers)) != len(self.layers)):
+            raise ValueError("layers must name at least one layer, and none twice")
+        count = len(self.layers or DEFAULT_LAYERS[self.backbone])
+        if self.layer_weights is not None and len(self.layer_weights) != count:
+            raise ValueError(f"layer_weights has {len(self.layer_weights)} numbers for {count} layers")
+        if self.layer_weights is not None and min(self.layer_weights) < 0:
+            raise ValueError("layer_weights must not be negative")
+        return self
+
+    def chosen_layers(self) -> dict[str, float]:
+        """Return the compared layers and their weights."""
+        layers = self.layers or DEFAULT_LAYERS[self.backbone]
+        if self.layer_weights is not None:
+            weights = self.layer_weights
+        elif layers == DEFAULT_LAYERS[self.backbone]:
+            weights = DEFAULT_LAYER_WEIGHTS[self.backbone]
+        else:
+            weights = (1 / len(layers),) * len(layers)
+        return dict(zip(layers, weights, strict=True))
+
+    def chosen_distance(self) -> Distance:
+        """Return the distance, the backbone's own where the recipe names none."""
+        return self.distance or DEFAULT_DISTANCE[self.backbone]
+
+
+class LowResolutionColourOptions(Options):
+    """Options of ``low_resolution_colour``."""
+
+    grid: int = Field(8, ge=1)
+    """Cells a side that result and photo are averaged to."""
+
+
+class RegionColourOptions(Options):
+    """Options of ``region_colour``."""
+
+    swapped: float = Field(1.0, ge=0)
+    """Share of the term that compares results in the look of another face with that face."""
+    own: float = Field(0.0, ge=0)
+    """Share of the term that compares results in their own look with the photo."""
+    deviation: float = Field(0.0, ge=0)
+    """Share of the regions' standard deviations beside their means: texture and contrast of hair, say."""
+    smallest_share: float = Field(1 / 512, gt=0, lt=1)
+    """Smallest share of the picture that a region must cover in both pictures to be compared."""
+    regions: dict[str, float] = Field(default_factory=dict)
+    """Weights by class name; classes that are not named have weight 1, and weight 0 leaves one out."""
+
+    @model_validator(mode="after")
+    def _something_to_compare(self) -> RegionColourOptions:
+        if self.swapped == 0 and self.own == 0:
+            raise ValueError("swapped and own are both 0: there is nothing to compare")
+        for name, weight in self.regions.items():
+            if weight < 0:
+                raise ValueError(f"the weight of region {name!r} is negative")
+        return self
+
+
+class GradientPenaltyOptions(Options):
+    """Options of ``gradient_penalty``."""
+
+    patches: PatchReduction = "sum"
+    """What a scale's logits are reduced to before they are differentiated: their ``sum``, as published
+    implementations for patch discriminators do, or their ``mean``, the critic that the Wasserstein loss averages."""
+
+
+class R1PenaltyOptions(Options):
+    """Options of ``r1_penalty``."""
+
+    patches: PatchReduction = "sum"
+    """What a scale's logits are reduced to before they are differentiated."""
+    interval: int = Field(1, ge=1)
+    """Compute it at every n-th step only, n times as strong (lazy regularisation)."""

@@ -1,0 +1,154 @@
+"""What this plugin offers. Importing this module does not import torch."""
+
+from __future__ import annotations
+
+from facekit.interfaces import (
+    GENERATED,
+    IMAGE,
+    JUDGEMENT,
+    JUDGEMENT_FEATURES,
+    MASK,
+    STYLE,
+    NoOptions,
+    PortContext,
+    Ports,
+)
+from facekit.registry import ComponentSpec, PluginInfo, hookimpl
+
+from .options import (
+    AdversarialOptions,
+    GradientPenaltyOptions,
+    LowResolutionColourOptions,
+    PerceptualOptions,
+    R1PenaltyOptions,
+    RegionColourOptions,
+)
+
+SMALLEST_BACKBONE_INPUT = 32
+"""Both perceptual backbones halve the picture five times."""
+
+
+def _adversarial_ports(options: AdversarialOptions, context: PortContext) -> Ports:
+    if options.swapped:
+        return Ports(needs=(IMAGE, GENERATED, JUDGEMENT, STYLE), smallest_batch=2)
+    return Ports(needs=(IMAGE, GENERATED, JUDGEMENT))
+
+
+def _feature_matching_ports(options: NoOptions, context: PortContext) -> Ports:
+    return Ports(needs=(IMAGE, GENERATED, JUDGEMENT_FEATURES))
+
+
+def _perceptual_ports(options: PerceptualOptions, context: PortContext) -> Ports:
+    return Ports(needs=(IMAGE, GENERATED), smallest_size=SMALLEST_BACKBONE_INPUT)
+
+
+def _l1_ports(options: NoOptions, context: PortContext) -> Ports:
+    return Ports(needs=(IMAGE, GENERATED))
+
+
+def _low_resolution_colour_ports(options: LowResolutionColourOptions, context: PortContext) -> Ports:
+    return Ports(needs=(IMAGE, GENERATED), smallest_size=options.grid, size_multiple=options.grid)
+
+
+def _region_colour_ports(options: RegionColourOptions, context: PortContext) -> Ports:
+    if options.swapped:
+        return Ports(needs=(IMAGE, MASK, GENERATED, STYLE), smallest_batch=2)
+    return Ports(needs=(IMAGE, MASK, GENERATED))
+
+
+def _gradient_penalty_ports(options: GradientPenaltyOptions, context: PortContext) -> Ports:
+    return Ports(needs=(IMAGE, GENERATED, JUDGEMENT))
+
+
+def _r1_penalty_ports(options: R1PenaltyOptions, context: PortContext) -> Ports:
+    return Ports(needs=(IMAGE, JUDGEMENT))
+
+
+@hookimpl
+def facekit_plugin_info() -> PluginInfo:
+    """Say what this plugin is."""
+    return PluginInfo(summary="Adversarial, feature matching, perceptual and colour losses, and gradient penalties")
+
+
+@hookimpl
+def facekit_components() -> list[ComponentSpec]:
+    """Offer the losses."""
+    return [
+        ComponentSpec(
+            kind="loss",
+            id="losses/adversarial",
+            summary="Adversarial loss: least squares, cross-entropy, hinge, Wasserstein or relativistic average hinge.",
+            options=AdversarialOptions,
+            factory="facekit_losses.adversarial:build",
+            ports=_adversarial_ports,
+            paper="Goodfellow et al., NeurIPS 2014; Mao et al., ICCV 2017; Lim and Ye, 2017; "
+            "Arjovsky et al., ICML 2017; Jolicoeur-Martineau, ICLR 2019",
+            players=("generator", "discriminator"),
+        ),
+        ComponentSpec(
+            kind="loss",
+            id="losses/feature_matching",
+            summary="Mean absolute difference between the discriminator's feature maps of result and photo.",
+            options=NoOptions,
+            factory="facekit_losses.feature_matching:build",
+            ports=_feature_matching_ports,
+            paper="Wang et al., High-Resolution Image Synthesis and Semantic Manipulation with Conditional GANs, "
+            "CVPR 2018",
+        ),
+        ComponentSpec(
+            kind="loss",
+            id="losses/perceptual",
+            summary="Difference between result and photo in the features of a frozen ImageNet network.",
+            options=PerceptualOptions,
+            factory="facekit_losses.perceptual:build",
+            ports=_perceptual_ports,
+            paper="Johnson et al., Perceptual Losses for Real-Time Style Transfer and Super-Resolution, ECCV 2016",
+            weights_licence="Apache-2.0 (EfficientNet-Lite0); BSD-3-Clause (torchvision's VGG19)",
+        ),
+        ComponentSpec(
+            kind="loss",
+            id="losses/l1",
+            summary="Mean absolute difference between the pixels of result and photo.",
+            options=NoOptions,
+            factory="facekit_losses.l1:build",
+            ports=_l1_ports,
+            paper="Isola et al., Image-to-Image Translation with Conditional Adversarial Networks, CVPR 2017",
+        ),
+        ComponentSpec(
+            kind="loss",
+            id="losses/low_resolution_colour",
+            summary="Mean absolute difference between result and photo, both averaged to a coarse grid.",
+            options=LowResolutionColourOptions,
+            factory="facekit_losses.low_resolution_colour:build",
+            ports=_low_resolution_colour_ports,
+        ),
+        ComponentSpec(
+            kind="loss",
+            id="losses/region_colour",
+            summary="Difference between the colours of a region in the result and in the photo whose look is wanted.",
+            options=RegionColourOptions,
+            factory="facekit_losses.region_colour:build",
+            ports=_region_colour_ports,
+        ),
+        ComponentSpec(
+            kind="loss",
+            id="losses/gradient_penalty",
+            summary="Keeps the slope of the discriminator between photos and results near 1 (WGAN-GP), in fp32.",
+            options=GradientPenaltyOptions,
+            factory="facekit_losses.gradient_penalty:build",
+            ports=_gradient_penalty_ports,
+            paper="Gulrajani et al., Improved Training of Wasserstein GANs, NeurIPS 2017",
+            players=("discriminator",),
+        ),
+        ComponentSpec(
+            kind="loss",
+            id="losses/r1_penalty",
+            summary="Keeps the slope of the discriminator at photos small (R1), in fp32.",
+            options=R1PenaltyOptions,
+            factory="facekit_losses.r1_penalty:build",
+            ports=_r1_penalty_ports,
+            paper="Mescheder et al., Which Training Methods for GANs do actually Converge?, ICML 2018; "
+            "Karras et al., CVPR 2020 (lazy regularisation)",
+            players=("discriminator",),
+        ),
+    ]

@@ -1,0 +1,63 @@
+"""The R1 penalty: half the squared slope of the discriminator at photos."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from facekit.interfaces import BuildContext, Generated, Judgement, Step
+
+from .input_gradients import squared_gradient_norms
+from .options import PatchReduction, R1PenaltyOptions
+
+
+def r1_penalty(
+    judge: Callable[[Generated], Judgement], picture: Generated, *, patches: PatchReduction = "sum"
+) -> Tensor:
+    """Return half the mean over photos of the squared norm of the gradient, summed over scales.
+
+    Mescheder et al., ICML 2018: with the recipe's weight as gamma this is their R1 term.
+
+    Args:
+        judge: the discriminator with its condition, in full precision.
+        picture: photos (N, 3, H, W).
+        patches: see :func:`facekit_losses.input_gradients.squared_gradient_norms`.
+
+    Returns:
+        a scalar that can be differentiated with respect to the discriminator's parameters.
+    """
+    norms = squared_gradient_norms(judge, picture, patches=patches)
+    return torch.stack([squared.mean() / 2 for squared in norms]).sum()
+
+
+@dataclass(frozen=True, kw_only=True)
+class R1Penalty:
+    """The R1 penalty at ``step.real``, always in fp32.
+
+    Args:
+        patches: see :func:`r1_penalty`.
+        interval: steps from one penalty to the next. In between it is zero, and when it comes it counts ``interval``
+            times (lazy regularisation, Karras et al., CVPR 2020).
+    """
+
+    patches: PatchReduction = "sum"
+    interval: int = 1
+
+    def __call__(self, step: Step) -> Tensor:
+        """Return the penalty, a scalar; zero at the steps in between."""
+        if step.index % self.interval:
+            return step.real.image.new_zeros((), dtype=torch.float32)
+        condition = step.condition
+        with torch.autocast(step.real.image.device.type, enabled=False):
+            penalty = r1_penalty(
+                lambda leaf: step.judge(leaf, condition, full_precision=True), step.real, patches=self.patches
+            )
+        return penalty * self.interval
+
+
+def build(options: R1PenaltyOptions, context: BuildContext) -> R1Penalty:
+    """Build the penalty from a recipe's options."""
+    return R1Penalty(patches=options.patches, interval=options.interval)
