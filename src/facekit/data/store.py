@@ -1,0 +1,261 @@
+"""Packed faces: a folder of memory maps that opens at once, whatever its size.
+
+The files of the folder, all little-endian and without headers:
+
+- ``images.bin`` uint8 (n, S, S, 3), ``masks.bin`` uint8 (n, S, S), ``attributes.bin`` int8 (n, A) of 0 and 1
+- ``keys.bin`` (all keys in UTF-8, end to end) and ``key_offsets.bin`` int64 (n + 1)
+- ``splits.bin`` int64: the rows of each split, one split after the other
+- ``index.json``: what the files hold, and the SHA-256 of each
+- ``verified.json``: size and time of each file when its SHA-256 was last compared
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from facekit.interfaces import FacekitError, LabelClass, LabelMap
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FORMAT = 1
+"""Version of the folder's layout."""
+
+INDEX, VERIFIED = "index.json", "verified.json"
+IMAGES, MASKS, ATTRIBUTES = "images.bin", "masks.bin", "attributes.bin"
+KEYS, KEY_OFFSETS, SPLIT_ROWS = "keys.bin", "key_offsets.bin", "splits.bin"
+
+_HASH_BLOCK = 1 << 22
+
+
+class DamagedCache(FacekitError):
+    """A folder of packed faces that is incomplete, or whose contents are not what was written."""
+
+    def __init__(self, message: str, *, where: str) -> None:
+        super().__init__(message, where=where, remedy="`facekit data prepare` builds it again; or remove the folder")
+
+
+class KeyTable(Sequence[str]):
+    """The sample keys, read from the memory map when asked for."""
+
+    def __init__(self, text: NDArray[np.uint8], offsets: NDArray[np.int64]) -> None:
+        self._text = text
+        self._offsets = offsets
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
+    @overload
+    def __getitem__(self, row: int) -> str: ...
+    @overload
+    def __getitem__(self, row: slice) -> tuple[str, ...]: ...
+    def __getitem__(self, row: int | slice) -> str | tuple[str, ...]:
+        if isinstance(row, slice):
+            return tuple(self[each] for each in range(*row.indices(len(self))))
+        row = int(row)
+        if not -len(self) <= row < len(self):
+            raise IndexError(f"there is no row {row}; there are {len(self)}")
+        row %= len(self)
+        return self._text[self._offsets[row] : self._offsets[row + 1]].tobytes().decode()
+
+    def __iter__(self) -> Iterator[str]:
+        return (self[row] for row in range(len(self)))
+
+
+@dataclass(frozen=True, eq=False)
+class PackedFaces:
+    """Faces of one fixed size, ready to train on. All arrays are read-only memory maps.
+
+    Args:
+        folder: where they lie.
+        size: picture side S.
+        images: photos (n, S, S, 3) uint8 RGB.
+        masks: class ids (n, S, S) uint8.
+        attributes: (n, A) int8 of 0 and 1; None where the dataset has none.
+        keys: the sample keys, n of them.
+        splits: rows of each split, int64 in rising order.
+        label_map: what the ids mean.
+        attribute_names: the A attributes.
+        fingerprint: SHA-256 of all of the above (the pixels included, the folder and the dates not): equal
+            fingerprints mean equal training data.
+    """
+
+    folder: Path
+    size: int
+    images: NDArray[np.uint8]
+    masks: NDArray[np.uint8]
+    attributes: NDArray[np.int8] | None
+    keys: KeyTable
+    splits: Mapping[str, NDArray[np.int64]]
+    label_map: LabelMap
+    attribute_names: tuple[str, ...]
+    fingerprint: str
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def rows(self, split: str) -> NDArray[np.int64]:
+        """Return the rows of a split. Raises FacekitError naming the splits there are."""
+        if split not in self.splits:
+            known = ", ".join(self.splits)
+            raise FacekitError(f"the data has no {split!r} split; it has {known}", where=str(self.folder))
+        return self.splits[split]
+
+    @staticmethod
+    def open(folder: Path, *, verify: bool = False, progress: Callable[[int, int], None] | None = None) -> PackedFaces:
+        """Open a folder that :func:`facekit.data.prepare` has written.
+
+        The sizes of all files are always checked. Their contents are compared with their SHA-256 when a file's date is
+        not the one it had when last compared, or when asked to.
+
+        Args:
+            folder: the folder.
+            verify: compare the contents in any case (reads every byte).
+            progress: told ``(bytes compared, bytes in all)`` while contents are compared.
+
+        Raises:
+            DamagedCache: the folder is incomplete, or a file is not what was written.
+        """
+        index = read_index(folder)
+        _verify(folder, index["files"], always=verify, progress=progress or (lambda done, total: None))
+        count, size = index["count"], index["size"]
+        attribute_names = tuple(index["attribute_names"])
+        rows = np.fromfile(folder / SPLIT_ROWS, dtype="<i8")
+        splits: dict[str, NDArray[np.int64]] = {}
+        start = 0
+        for name, length in index["splits"].items():
+            splits[name] = rows[start : start + length]
+            start += length
+        return PackedFaces(
+            folder=folder,
+            size=size,
+            images=_map(folder / IMAGES, np.uint8, (count, size, size, 3)),
+            masks=_map(folder / MASKS, np.uint8, (count, size, size)),
+            attributes=_map(folder / ATTRIBUTES, np.int8, (count, len(attribute_names))) if attribute_names else None,
+            keys=KeyTable(
+                _map(folder / KEYS, np.uint8, ((folder / KEYS).stat().st_size,)),
+                _map(folder / KEY_OFFSETS, np.int64, (count + 1,)),
+            ),
+            splits=splits,
+            label_map=label_map_from(index["label_map"]),
+            attribute_names=attribute_names,
+            fingerprint=index["fingerprint"],
+        )
+
+
+def _map(file: Path, kind: type[Any], shape: tuple[int, ...]) -> Any:
+    return np.memmap(file, dtype=np.dtype(kind).newbyteorder("<"), mode="r", shape=shape)
+
+
+def label_map_document(label_map: LabelMap) -> dict[str, Any]:
+    """Return a label map as plain JSON data."""
+    return {
+        "name": label_map.name,
+        "description": label_map.description,
+        "classes": [{"name": entry.name, "colour": list(entry.colour)} for entry in label_map.classes],
+        "mirrored": [list(pair) for pair in label_map.mirrored],
+    }
+
+
+def label_map_from(document: Mapping[str, Any]) -> LabelMap:
+    """Return the label map that :func:`label_map_document` wrote down."""
+    return LabelMap(
+        name=document["name"],
+        classes=tuple(
+            LabelClass(entry["name"], (entry["colour"][0], entry["colour"][1], entry["colour"][2]))
+            for entry in document["classes"]
+        ),
+        mirrored=tuple((left, right) for left, right in document["mirrored"]),
+        description=document["description"],
+    )
+
+
+def fingerprint_of(index: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of what an index says the data is; its files stand for their contents by their own SHA-256."""
+    said = {
+        name: index[name] for name in ("format", "count", "size", "label_map", "attribute_names", "splits", "files")
+    }
+    return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def read_index(folder: Path) -> dict[str, Any]:
+    """Return a folder's ``index.json``. Raises DamagedCache when it is missing, damaged or of another format."""
+    file = folder / INDEX
+    try:
+        index: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        if index["format"] != FORMAT:
+            raise DamagedCache(f"the packed faces are of format {index['format']}, not {FORMAT}", where=str(file))
+        sound = fingerprint_of(index) == index["fingerprint"]
+    except FileNotFoundError as error:
+        raise DamagedCache("these packed faces have no index", where=str(file)) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedCache(f"the index of the packed faces cannot be read ({error})", where=str(file)) from error
+    if not sound:
+        raise DamagedCache("the index of the packed faces does not fit its own fingerprint", where=str(file))
+    return index
+
+
+def hash_file(file: Path, progress: Callable[[int], None]) -> str:
+    """Return a file's SHA-256 in hex; ``progress`` is told the bytes of each block."""
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(_HASH_BLOCK):
+            digest.update(block)
+            progress(len(block))
+    return digest.hexdigest()
+
+
+def write_json(file: Path, document: Any) -> None:
+    """Write a JSON file beside its place and rename it there, so that it is never half written."""
+    beside = file.with_name(file.name + ".new")
+    with beside.open("w", encoding="utf-8") as stream:
+        json.dump(document, stream, indent=1)
+        stream.flush()
+        os.fsync(stream.fileno())
+    beside.replace(file)
+
+
+def note_verified(folder: Path, files: Mapping[str, Any]) -> None:
+    """Note the present date of each file: its contents have just been compared, or written."""
+    write_json(folder / VERIFIED, {name: (folder / name).stat().st_mtime_ns for name in files})
+
+
+def _verify(folder: Path, files: Mapping[str, Any], *, always: bool, progress: Callable[[int, int], None]) -> None:
+    for name, said in files.items():
+        file = folder / name
+        length = file.stat().st_size if file.is_file() else None
+        if length is None:
+            raise DamagedCache("this file of the packed faces is missing", where=str(file))
+        if length != said["bytes"]:
+            raise DamagedCache(f"the file has {length} bytes in place of {said['bytes']}", where=str(file))
+    try:
+        dates = json.loads((folder / VERIFIED).read_text(encoding="utf-8"))
+        current = dates == {name: (folder / name).stat().st_mtime_ns for name in files}
+    except (OSError, ValueError):
+        current = False
+    if current and not always:
+        return
+    total = sum(said["bytes"] for said in files.values())
+    done = 0
+
+    def count(length: int) -> None:
+        nonlocal done
+        done += length
+        progress(done, total)
+
+    for name, said in files.items():
+        if hash_file(folder / name, count) != said["sha256"]:
+            raise DamagedCache("the file is not what was written (its SHA-256 differs)", where=str(folder / name))
+    try:
+        note_verified(folder, files)
+    except OSError:
+        # A cache on a read-only disk serves as well; it is only compared again the next time.
+        return
