@@ -72,7 +72,7 @@ def attributes_of(face: FaceParameters) -> dict[str, bool]:
         "Bangs": hair.bangs and not bald and bare,
         "Big_Lips": face.mouth.fullness > 1.2,
         "Big_Nose": face.nose.width > 0.05,
-        "Bushy_Eyebrows": face.brows.thickness > 0.01,
+        "Bushy_Eyebrows": face.brows.thickness > 0.0125,
         "Chubby": face.shape.cheek > 0.06,
         "Eyeglasses": worn.glasses != "none",
         "Goatee": face.facial_hair.beard == "goatee",

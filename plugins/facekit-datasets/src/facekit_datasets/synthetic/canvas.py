@@ -65,9 +65,9 @@ class Canvas:
 
     def picture(self) -> npt.NDArray[np.uint8]:
         """The finished photograph, (size, size, 3) uint8 sRGB."""
-        # A soft shoulder keeps highlights from clipping to flat white; below 0.7 the light is untouched.
+        # A soft shoulder keeps highlights from clipping to flat white; below 0.6 the light is untouched.
         light = self.light
-        over = np.maximum(light - 0.7, 0.0)
-        compressed = np.minimum(light, 0.7) + over / (1.0 + over * (1.0 / 0.3))
+        over = np.maximum(light - 0.6, 0.0)
+        compressed = np.minimum(light, 0.6) + over / (1.0 + over * 1.4)
         index = np.clip(compressed * 4095.0 + 0.5, 0.0, 4095.0).astype(np.uint16)
         return np.ascontiguousarray(_TRANSFER[index].transpose(1, 2, 0))

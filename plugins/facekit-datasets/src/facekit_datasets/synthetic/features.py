@@ -109,7 +109,7 @@ def paint_brow(canvas: Canvas, frame: Frame, face: FaceParameters, side: int) ->
     if window is None:
         return
     x, y = frame.face_x[window] * side, frame.face_y[window]
-    start, end = 0.038, 0.188
+    start, end = 0.034, 0.186
     t = (x - start) * (1.0 / (end - start))
     peak = 0.60
     rise = 0.017 + 0.024 * brows.arch
@@ -155,8 +155,8 @@ def paint_mouth(canvas: Canvas, frame: Frame, face: FaceParameters, lamp: Lamp, 
     gap_bottom = line + 0.78 * mouth.opening * full
     thin = 1.0 - 0.2 * max(mouth.smile, 0.0)
     bow = 1.0 - 0.26 * np.exp(-np.square(t * 5.5)) + 0.16 * np.exp(-np.square((np.abs(t) - 0.22) * 5.0))
-    top = gap_top - 0.0205 * mouth.fullness * thin * arch * bow
-    bottom = gap_bottom + 0.0275 * mouth.fullness * thin * full
+    top = gap_top - 0.0235 * mouth.fullness * thin * arch * bow
+    bottom = gap_bottom + 0.0325 * mouth.fullness * thin * full
     beyond = (np.abs(t) - 1.0) * mouth.width
     upper = np.maximum(np.maximum(top - y, y - gap_top), beyond)
     lower = np.maximum(np.maximum(gap_bottom - y, y - bottom), beyond)

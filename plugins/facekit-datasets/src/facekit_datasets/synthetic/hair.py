@@ -22,16 +22,16 @@ _TURN_Y = -0.05
 
 def _profile(hair: Hair, width: float) -> tuple[list[float], list[float]]:
     """Control heights and half-widths of the back layer below the rounded top, by style."""
-    full = width + 0.02 + 0.03 * hair.volume
+    full = width + 0.026 + 0.036 * hair.volume
     if hair.style in ("short", "crop"):
         full = width + 0.008 + (0.014 * hair.volume if hair.style == "short" else 0.0)
         return [_TURN_Y, 0.06, 0.16, 0.24], [full, width + 0.004, 0.9 * width, 0.7 * width]
     if hair.style == "bob":
         end = 0.26 + 0.13 * hair.length
-        flare = 0.03 + 0.035 * hair.volume
+        flare = 0.035 + 0.045 * hair.volume
         return [_TURN_Y, 0.08, 0.22, end - 0.03, end], [full, full + 0.012, full + flare, full + flare, full + 0.01]
     if hair.style == "long":
-        spread = 0.03 + 0.05 * hair.volume
+        spread = 0.045 + 0.075 * hair.volume
         return [_TURN_Y, 0.1, 0.3, 0.5, 0.75], [full, full + 0.012, full + spread, full + spread, full + spread - 0.03]
     return [_TURN_Y, 0.06, 0.16, 0.26], [width + 0.01, width + 0.002, 0.86 * width, 0.6 * width]
 
@@ -57,7 +57,7 @@ def _half_width(hair: Hair, width: float, top: float, y: FloatArray) -> tuple[Fl
 class HairForm:
     """The outline and strand coordinates of one head of hair."""
 
-    def __init__(self, frame: Frame, face: FaceParameters) -> None:
+    def __init__(self, frame: Frame, face: FaceParameters, lamp: Lamp) -> None:
         hair, self._frame, self._face = face.hair, frame, face
         random = generator(face.texture_seed, 8)
         self.strands = StrandNoise(random, 256, 32)
@@ -81,7 +81,7 @@ class HairForm:
             shifted = shifted + side * swing * np.sin(y * tight + phase + 1.3 * side + 1.6 * ragged)
         self.x = shifted
         crown = 0.085 * hair.part * smoothstep(0.0, -0.25, y)
-        self.s = np.asarray((shifted - crown) / (self.half + 0.03) + swept, dtype=np.float32)
+        self.s: FloatArray = np.asarray((shifted - crown) / (self.half + 0.03) + swept, dtype=np.float32)
         self._jag = self.strands(self.s * 24.0 + 70.0, y * 3.0 + 5.0)
         if hair.style == "afro":
             at_y, radius = -0.13, 0.30 + 0.07 * hair.volume
@@ -101,6 +101,21 @@ class HairForm:
             below = y - self.bottom + 0.02 * self._jag
             self.outer = np.asarray(np.maximum(above, below))
 
+        self._tail = self._tie_tail() if hair.style == "tied" else None
+        self.colour = self._lit(lamp)
+
+    def _tie_tail(self) -> FloatArray:
+        """Implicit tail beside the neck; its strands run along it, not along the head."""
+        face, hair, y = self._face, self._face.hair, self._frame.y
+        side = -1.0 if hair.part > 0.0 else 1.0
+        middle = side * (face.shape.width * 0.86 + 0.13 * np.sin(np.clip((y - 0.02) * 4.2, 0.0, 2.4)))
+        half = 0.052 + 0.02 * hair.volume
+        across = (self.x - middle) * (1.0 / half)
+        own = smoothstep(0.0, 0.01, self.outer)
+        self.s = self.s + (0.32 * across + 5.0 - self.s) * own
+        tail = (np.abs(across) - np.clip((0.62 - y) * 6.0, 0.0, 1.0)) * half
+        return np.maximum(tail + 0.004 * self._jag, 0.02 - y)
+
     def back(self) -> FloatArray:
         """Implicit back layer, with a bun or a tail where the style has one."""
         hair, frame = self._face.hair, self._frame
@@ -109,19 +124,16 @@ class HairForm:
             knot_x = -0.12 * frame.yaw_sine + 0.06 * hair.part
             knot = np.hypot(frame.x - knot_x, (frame.y - CROWN + 0.012) * 1.12) - (0.082 + 0.02 * hair.volume)
             field = np.minimum(field, knot + 0.004 * self._jag)
-        if hair.style == "tied":
-            side = -1.0 if hair.part > 0.0 else 1.0
-            y = frame.y
-            middle = side * (self._face.shape.width * 0.86 + 0.13 * np.sin(np.clip((y - 0.02) * 4.2, 0.0, 2.4)))
-            tail = np.abs(self.x - middle) - (0.052 + 0.02 * hair.volume) * np.clip((0.62 - y) * 6.0, 0.0, 1.0)
-            field = np.minimum(field, np.maximum(tail + 0.004 * self._jag, 0.02 - y))
+        if self._tail is not None:
+            field = np.minimum(field, self._tail)
         return np.asarray(field)
 
     def front(self) -> FloatArray:
         """Implicit front layer: the form without the face's opening and, where ears show, without the sides."""
         face, frame, hair = self._face, self._frame, self._face.hair
         width = face.shape.width
-        x, y = frame.face_x, frame.face_y
+        x: FloatArray = frame.face_x
+        y = frame.face_y
         hang = smoothstep(0.2, 0.36, frame.y)
         x = x + (frame.x - x) * hang
         mirrored = np.abs(x)
@@ -157,7 +169,7 @@ class HairForm:
             field = np.maximum(field, frame.y - limit + 0.006 * self._jag)
         return np.asarray(field)
 
-    def colour(self, lamp: Lamp, *, shadowed: bool) -> FloatArray:
+    def _lit(self, lamp: Lamp) -> FloatArray:
         """Lit colour (3, size, size): strands, locks, the glossy band across them."""
         frame, face = self._frame, self._face
         hair, y = face.hair, frame.y
@@ -195,22 +207,20 @@ class HairForm:
             shine = 0.17 * band * side * np.clip(0.7 + detail * 1.1, 0.0, 2.0)
         gleam = 0.45 * base / max(float(base.max()), 0.05) + 0.35
         colour += shine * (gleam * lamp.key * np.float32(0.35 + 0.9 * float(base.mean()) ** 0.5))[:, None, None]
-        if shadowed:
-            colour *= 0.52 + 0.22 * smoothstep(0.0, 0.25, np.abs(frame.x) - 0.15)
         return np.asarray(colour, dtype=np.float32)
 
 
-def paint_back(canvas: Canvas, form: HairForm, lamp: Lamp) -> None:
-    """The layer behind neck and shoulders."""
-    canvas.paint(ALL, coverage(form.back()), form.colour(lamp, shadowed=True), part="hair")
+def paint_back(canvas: Canvas, frame: Frame, form: HairForm) -> None:
+    """The layer behind neck and shoulders, in the shade of the head."""
+    shade = 0.52 + 0.22 * smoothstep(0.0, 0.25, np.abs(frame.x) - 0.15)
+    canvas.paint(ALL, coverage(form.back()), form.colour * shade, part="hair")
 
 
-def paint_front(canvas: Canvas, form: HairForm, lamp: Lamp, frame: Frame) -> None:
+def paint_front(canvas: Canvas, form: HairForm) -> None:
     """The layer over skin and clothes, and the soft shadow that it casts on them."""
     field = form.front()
     away = np.clip(field, 0.0, 0.05)
     shadow = 0.40 * np.exp(-away * (1.0 / 0.016)) * (field > 0.0) * (canvas.mask != 0) * (canvas.mask != 13)
     canvas.darken(ALL, np.asarray(shadow))
-    colour = form.colour(lamp, shadowed=False)
-    colour *= 0.72 + 0.28 * smoothstep(0.0, 0.035, np.asarray(-field))
-    canvas.paint(ALL, coverage(field), colour, part="hair")
+    rim = 0.72 + 0.28 * smoothstep(0.0, 0.035, np.asarray(-field))
+    canvas.paint(ALL, coverage(field), form.colour * rim, part="hair")

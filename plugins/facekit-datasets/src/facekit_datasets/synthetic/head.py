@@ -90,11 +90,12 @@ def _facial_hair(frame: Frame, face: FaceParameters) -> FloatArray:
     low = mouth + face.mouth.opening * 0.75
     base = face.nose.length
     if hair.beard in ("full", "shadow"):
-        cheek_line = 0.15 + 0.55 * np.square(np.clip(0.2 - mirrored, 0.0, None) * 4.0) * 0.55
+        # From the sideburn down to the mouth's corner, and up again to the moustache.
+        cheek_line = 0.12 + 0.095 * smoothstep(0.205, 0.12, mirrored) - 0.075 * smoothstep(0.11, 0.075, mirrored)
         area = smoothstep(-0.012, 0.03, y - cheek_line)
         lips = (
             np.square(x / (face.mouth.width + 0.012))
-            + np.square((y - 0.5 * (mouth + low)) / (0.034 + 0.5 * (low - mouth)))
+            + np.square((y - 0.5 * (mouth + low)) / (0.027 + 0.5 * (low - mouth)))
             - 1.0
         )
         area *= smoothstep(0.0, 0.5, lips)
@@ -110,7 +111,7 @@ def _facial_hair(frame: Frame, face: FaceParameters) -> FloatArray:
         density = np.maximum(density, smoothstep(0.014, -0.012, chin) * below_lip * (1.0 - 0.75 * bare))
     if hair.moustache:
         droop = y - (base + 0.034 + 1.9 * x * x)
-        strip = np.abs(droop) - 0.0165 * (1.0 - 0.45 * np.square(x / (face.mouth.width + 0.012)))
+        strip = np.abs(droop) - 0.0205 * (1.0 - 0.45 * np.square(x / (face.mouth.width + 0.012)))
         ends = smoothstep(face.mouth.width + 0.016, face.mouth.width, mirrored)
         density = np.maximum(density, smoothstep(0.006, -0.004, strip) * ends)
     return np.asarray(density)
@@ -123,9 +124,9 @@ def paint_skin(canvas: Canvas, frame: Frame, face: FaceParameters, lamp: Lamp) -
     occlusion = head_occlusion(frame, face)
     light = lamp.diffuse(normal, skin=True, occlusion=occlusion)
     colour = _skin_colour(frame, face)
-    gloss = np.asarray(
-        face.skin.gloss * (0.10 + 0.10 * gaussian(frame.face_x, frame.face_y, (0.0, -0.02), (0.09, 0.22)))
-    )
+    gloss = 0.07 + 0.12 * gaussian(frame.face_x, frame.face_y, (0.0, -0.12), (0.1, 0.08))
+    gloss += 0.12 * gaussian(nose_x(frame, face), frame.face_y, (0.0, 0.1), (0.016, 0.06))
+    gloss *= face.skin.gloss
     if face.facial_hair.beard != "none" or face.facial_hair.moustache:
         density = _facial_hair(frame, face)
         strands = StrandNoise(generator(face.texture_seed, 4), 128, 32)
@@ -138,7 +139,7 @@ def paint_skin(canvas: Canvas, frame: Frame, face: FaceParameters, lamp: Lamp) -
         gloss = gloss * (1.0 - density)
     shine = lamp.specular(normal, 16) * gloss + lamp.specular(normal, 64) * gloss * 0.7
     nostrils = _nostrils(frame, face)
-    lit = colour * light * (1.0 - 0.72 * nostrils) + shine * lamp.key[:, None, None]
+    lit = colour * light * (1.0 - 0.62 * nostrils) + shine * lamp.key[:, None, None]
     canvas.paint(ALL, coverage(frame.head), np.asarray(lit, dtype=np.float32), part="skin")
     nose = _nose_field(frame, face)
     canvas.mask[(nose < 0.0) & (canvas.mask == 1)] = 2
@@ -157,7 +158,7 @@ def _nose_field(frame: Frame, face: FaceParameters) -> FloatArray:
     """Implicit outline of the nose class: a narrow bridge that widens to the wings."""
     x, y, nose = nose_x(frame, face), frame.face_y, face.nose
     along = np.clip((y + 0.012) / (nose.length + 0.012), 0.0, 1.0)
-    half = 0.019 + (nose.width - 0.019) * along**2.2
+    half = 0.021 + (nose.width - 0.016) * along**2.0
     low = nose.length + 0.017 - 5.0 * x * x
     return np.asarray(np.maximum(np.maximum(np.abs(x) - half, y - low), -0.012 - y))
 
@@ -188,10 +189,10 @@ def paint_ear(canvas: Canvas, frame: Frame, face: FaceParameters, lamp: Lamp, si
     outline = np.maximum(field, -(silhouette + 0.012 + 0.25 * max(turned, 0.0) * 0.5))
     depth = np.clip(-field * (1.0 / wide), 0.0, 1.0)
     across = np.clip(lean / wide, -1.0, 1.0)
-    normal = round_normal(np.asarray(side * (0.35 + 0.45 * across)), y * 3.0)
+    normal = round_normal(np.asarray(side * (0.2 + 0.4 * across)), y * 3.0)
     hollow = gaussian(lean, y, (-0.004, -0.014), (wide * 0.5, 0.036)) + 0.35 * np.exp(-np.square((depth - 0.32) * 9.0))
     light = lamp.diffuse(normal, skin=True, occlusion=np.asarray(1.0 - 0.5 * np.minimum(hollow, 1.0)))
-    albedo = skin_albedo(face.skin.tone) * np.array([1.0, 0.86, 0.84], dtype=np.float32)
+    albedo = skin_albedo(face.skin.tone) * np.array([1.0, 0.91, 0.89], dtype=np.float32)
     light *= 1.0 - 0.3 * np.minimum(hollow, 1.0)
     cover = coverage(outline)
     if not bool((cover > 0.5).any()):
@@ -222,6 +223,11 @@ def paint_earring(canvas: Canvas, frame: Frame, face: FaceParameters, lamp: Lamp
         gems = ((40, 150, 120), (180, 30, 70), (50, 90, 190), (226, 178, 84))
         gem = linear(gems[face.texture_seed % 4])
         metal = np.where(y[None] > 0.026, gem[:, None, None], metal[:, None, None])
+    # The far ear's ring hangs behind the cheek.
+    turned = -side * frame.yaw_sine
+    if turned < 0.0:
+        hidden = frame.head[window] * face.shape.width * 0.5 + 0.03 + 0.2 * turned
+        field = np.maximum(field, -hidden)
     shine = (
         0.5 + 0.6 * np.square(np.sin(x * 90.0 - y * 60.0 + 0.6)) + 0.9 * gaussian(x, y, (-0.004, 0.042), (0.006, 0.008))
     )

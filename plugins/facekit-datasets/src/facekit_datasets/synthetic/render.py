@@ -56,9 +56,9 @@ def render(parameters: FaceParameters, size: int) -> SyntheticFace:
     face = parameters
     frame, lamp, canvas = Frame(face, size), Lamp(face.light), Canvas(size)
     paint_background(canvas, frame, face, lamp)
-    form = None if face.hair.style == "bald" else HairForm(frame, face)
+    form = None if face.hair.style == "bald" else HairForm(frame, face, lamp)
     if form is not None:
-        paint_back(canvas, form, lamp)
+        paint_back(canvas, frame, form)
     paint_neck(canvas, frame, face, lamp)
     paint_cloth(canvas, frame, face, lamp)
     paint_necklace(canvas, frame, face, lamp)
@@ -70,7 +70,7 @@ def render(parameters: FaceParameters, size: int) -> SyntheticFace:
         paint_brow(canvas, frame, face, side)
     paint_glasses(canvas, frame, face, lamp)
     if form is not None:
-        paint_front(canvas, form, lamp, frame)
+        paint_front(canvas, form)
     if face.hair.ears_visible:
         for side in _SIDES:
             if paint_ear(canvas, frame, face, lamp, side):

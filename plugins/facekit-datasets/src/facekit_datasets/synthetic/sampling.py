@@ -105,9 +105,9 @@ def sample_parameters(seed: int, index: int) -> FaceParameters:
             yaw=draw.normal(0.0, 12.0, 28.0),
             pitch=draw.normal(0.0, 4.0, 9.0),
             roll=draw.normal(0.0, 4.5, 12.0),
-            scale=draw.normal(0.98, 0.03, 0.06),
+            scale=draw.normal(1.06, 0.03, 0.06),
             x=draw.normal(0.5, 0.012, 0.025),
-            y=draw.normal(0.455, 0.01, 0.02),
+            y=draw.normal(0.452, 0.01, 0.02),
         ),
         light=Light(
             azimuth=draw.between(-55.0, 55.0),
@@ -119,7 +119,7 @@ def sample_parameters(seed: int, index: int) -> FaceParameters:
         shape=HeadShape(
             width=draw.normal(0.236 if male else 0.229, 0.007, 0.014),
             chin=draw.normal(0.392 if male else 0.378, 0.009, 0.018),
-            jaw=draw.normal(2.6 if male else 2.1, 0.16, 0.3),
+            jaw=draw.normal(2.4 if male else 1.92, 0.15, 0.28),
             cheek=draw.between(0.085, 0.12) if draw.chance(0.16) else draw.between(-0.01, 0.035),
         ),
         skin=Skin(
@@ -133,13 +133,13 @@ def sample_parameters(seed: int, index: int) -> FaceParameters:
         eyes=_eyes(draw, male=male, made_up=made_up, tone=tone, young=young),
         brows=Brows(
             height=draw.normal(0.0, 0.005, 0.008) + (0.064 if male else 0.068) + (0.014 if draw.chance(0.15) else 0.0),
-            thickness=draw.between(0.0115, 0.014)
+            thickness=draw.between(0.0145, 0.017)
             if draw.chance(0.3 if male else 0.1)
-            else draw.between(0.0055, 0.0085) + (0.001 if male else 0.0),
+            else draw.between(0.0075, 0.0100) + (0.001 if male else 0.0),
             arch=draw.between(0.75, 1.0) if draw.chance(0.1 if male else 0.45) else draw.between(0.1, 0.4),
         ),
         nose=Nose(
-            width=draw.between(0.052, 0.058) if draw.chance(0.25) else draw.between(0.038, 0.047),
+            width=draw.between(0.054, 0.060) if draw.chance(0.25) else draw.between(0.041, 0.048),
             length=draw.normal(0.163, 0.006, 0.012),
             protrusion=draw.normal(0.062, 0.006, 0.012),
         ),
@@ -225,7 +225,7 @@ def _eyes(draw: _Draw, *, male: bool, made_up: bool, tone: float, young: bool) -
     narrow = draw.chance(0.14)
     return Eyes(
         width=draw.normal(0.0515, 0.002, 0.004),
-        opening=draw.between(0.009, 0.0105) if narrow else draw.between(0.0178, 0.0225),
+        opening=draw.between(0.0105, 0.012) if narrow else draw.between(0.0178, 0.0225),
         tilt=draw.normal(2.0, 2.5, 6.0),
         iris=draw.pick(colours),
         gaze_x=draw.normal(0.0, 0.1, 0.25),
@@ -242,7 +242,7 @@ def _mouth(draw: _Draw, *, male: bool, made_up: bool, smiling: bool) -> Mouth:
     if parted:
         opening = draw.between(0.026, 0.046) if smiling else draw.between(0.018, 0.05)
     return Mouth(
-        width=draw.normal(0.09 if smiling else 0.075, 0.004, 0.008),
+        width=draw.normal(0.095 if smiling else 0.081, 0.004, 0.008),
         fullness=draw.between(1.3, 1.5) if draw.chance(0.2) else draw.between(0.75, 1.08),
         smile=draw.between(0.6, 1.0) if smiling else draw.between(-0.18, 0.1),
         opening=opening,

@@ -26,7 +26,7 @@ from .parameters import FaceParameters
 from .shading import Lamp, normalise, round_normal
 
 ALL: Window = (slice(None), slice(None))
-SHOULDER_Y = 0.46
+SHOULDER_Y = 0.445
 """Height where the neck meets the collar bones, in head units."""
 
 
@@ -117,11 +117,11 @@ def _neckline(frame: Frame, face: FaceParameters, x: FloatArray) -> FloatArray:
     mirrored = np.abs(x)
     kind = face.clothing.kind
     if kind == "turtleneck":
-        return np.asarray(0.41 + 0.35 * mirrored * mirrored)
+        return np.asarray(0.405 + 0.012 * np.cos(np.minimum(mirrored, 0.16) * 19.0))
     if kind == "v_neck":
         dip = SHOULDER_Y + 0.105 - 0.95 * mirrored
     elif kind == "scoop":
-        dip = SHOULDER_Y + 0.075 - 3.0 * mirrored * mirrored
+        dip = SHOULDER_Y + 0.06 - 3.0 * mirrored * mirrored
     elif kind in ("shirt", "jacket"):
         dip = SHOULDER_Y + 0.06 - 0.85 * mirrored
     else:

@@ -31,7 +31,7 @@ class Lamp:
         self.half = (float(half[0]), float(half[1]), float(half[2]))
         warm = np.array([1.0 + 0.06 * light.warmth, 1.0, 1.0 - 0.08 * light.warmth], dtype=np.float32)
         # The key's share is set so that a surface turned to the viewer shows about its albedo.
-        self.key = warm * np.float32(1.12 * light.intensity * (1.0 - light.ambient) / max(self.direction[2], 0.55))
+        self.key = warm * np.float32(1.04 * light.intensity * (1.0 - light.ambient) / max(self.direction[2], 0.55))
         cool = np.array([1.0 - 0.03 * light.warmth, 1.0, 1.0 + 0.05 * light.warmth], dtype=np.float32)
         self.ambient = cool * np.float32(light.ambient)
 
@@ -88,7 +88,7 @@ def head_relief(frame: Frame, face: FaceParameters) -> FloatArray:
     smile = max(face.mouth.smile, 0.0)
 
     along = np.clip((y + 0.03) / (base + 0.005), 0.0, 1.0)
-    under = smoothstep(base + 0.016, base - 0.022, y)
+    under = smoothstep(base + 0.026, base - 0.03, y)
     ridge_width = 0.021 + 0.012 * along
     ridge = (0.007 + face.nose.protrusion * along * along) * np.exp(-np.square(nose / ridge_width))
     relief = ridge * under * smoothstep(-0.1, 0.0, y)
@@ -135,7 +135,7 @@ def head_occlusion(frame: Frame, face: FaceParameters) -> FloatArray:
     mirrored, nose, base = np.abs(x), nose_x(frame, face), face.nose.length
     closed = 0.42 * gaussian(mirrored, y, (EYE_X - 0.042, -0.012), (0.032, 0.026))
     closed += 0.20 * gaussian(mirrored, y, (EYE_X, -0.024), (0.058, 0.02))
-    closed += 0.5 * gaussian(nose, y, (0.0, base + 0.012), (face.nose.width * 0.85, 0.016))
+    closed += 0.3 * gaussian(nose, y, (0.0, base + 0.014), (face.nose.width * 0.95, 0.017))
     closed += 0.3 * gaussian(np.abs(nose), y, (face.nose.width + 0.004, base - 0.012), (0.009, 0.022))
     closed += 0.34 * gaussian(x, y, (0.0, MOUTH_Y + face.mouth.opening * 0.6 + 0.05), (0.05, 0.014))
     closed += 0.3 * frame.lower**6
