@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from facekit.interfaces import Judgement, ScaleJudgement
+from facekit_losses.adversarial import AdversarialLoss, discriminator_adversarial_loss, generator_adversarial_loss, join
+
+OBJECTIVES = ("lsgan", "bce", "hinge", "wasserstein", "relativistic")
+
+
+def judgement(*scales: torch.Tensor) -> Judgement:
+    return Judgement(tuple(ScaleJudgement(logits) for logits in scales))
+
+
+def softplus(value: float) -> float:
+    return math.log1p(math.exp(value))
+
+
+FAKE = (0.5, -1.0)
+REAL = (2.0, 0.25)
+
+# Written out by hand for logits f = 0.5, -1 (mean -0.25) and r = 2, 0.25 (mean 1.125).
+EXPECTED_GENERATOR = {
+    "lsgan": (0.25 + 4.0) / 2,
+    "bce": (softplus(-0.5) + softplus(1.0)) / 2,
+    "hinge": 0.25,
+    "wasserstein": 0.25,
+    # 1 - (f - 1.125) = 1.625, 3.125; 1 + (r + 0.25) = 3.25, 1.5
+    "relativistic": (1.625 + 3.125) / 2 + (3.25 + 1.5) / 2,
+}
+EXPECTED_DISCRIMINATOR = {
+    "lsgan": ((1.0 + 0.5625) / 2 + (0.25 + 1.0) / 2) / 2,
+    "bce": ((softplus(-2.0) + softplus(-0.25)) / 2 + (softplus(0.5) + softplus(-1.0)) / 2) / 2,
+    "hinge": (0.0 + 0.75) / 2 + (1.5 + 0.0) / 2,
+    "wasserstein": -0.25 - 1.125,
+    # 1 - (r + 0.25) = -1.25, 0.5; 1 + (f - 1.125) = 0.375, -1.125
+    "relativistic": (0.0 + 0.5) / 2 + (0.375 + 0.0) / 2,
+}
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+class TestAgainstValuesByHand:
+    def test_generator(self, objective: str) -> None:
+        fake = judgement(torch.tensor(FAKE).view(2, 1, 1, 1))
+        real = judgement(torch.tensor(REAL).view(2, 1, 1, 1))
+        value = generator_adversarial_loss(fake, real, objective=objective)  # type: ignore[arg-type]
+        assert value.item() == pytest.approx(EXPECTED_GENERATOR[objective], rel=1e-6)
+
+    def test_discriminator(self, objective: str) -> None:
+        fake = judgement(torch.tensor(FAKE).view(2, 1, 1, 1))
+        real = judgement(torch.tensor(REAL).view(2, 1, 1, 1))
+        value = discriminator_adversarial_loss(real, fake, objective=objective)  # type: ignore[arg-type]
+        assert value.item() == pytest.approx(EXPECTED_DISCRIMINATOR[objective], rel=1e-6)
+
+    def test_scales_are_summed(self, objective: str) -> None:
+        coarse, fine = torch.randn(3, 1, 2, 2), torch.randn(3, 1, 5, 5)
+        real = judgement(coarse + 1, fine + 1)
+        both = discriminator_adversarial_loss(real, judgement(coarse, fine), objective=objective)  # type: ignore[arg-type]
+        parts = [
+            discriminator_adversarial_loss(judgement(r), judgement(f), objective=objective)  # type: ignore[arg-type]
+            for r, f in ((coarse + 1, coarse), (fine + 1, fine))
+        ]
+        torch.testing.assert_close(both, parts[0] + parts[1])
+
+    def test_gradient(self, objective: str) -> None:
+        torch.manual_seed(1)
+        fake = torch.randn(3, 1, 2, 2, dtype=torch.float64, requires_grad=True)
+        real = torch.randn(3, 1, 2, 2, dtype=torch.float64, requires_grad=True)
+        assert torch.autograd.gradcheck(
+            lambda f, r: generator_adversarial_loss(judgement(f), judgement(r), objective=objective),  # type: ignore[arg-type]
+            (fake, real),
+        )
+        assert torch.autograd.gradcheck(
+            lambda f, r: discriminator_adversarial_loss(judgement(r), judgement(f), objective=objective),  # type: ignore[arg-type]
+            (fake, real),
+        )
+
+    @pytest.mark.parametrize("player", ["generator", "discriminator"])
+    @pytest.mark.parametrize("swapped", [False, True])
+    def test_smoke(self, objective, player, swapped, make_step) -> None:  # type: ignore[no-untyped-def]
+        step = make_step(player)
+        value = AdversarialLoss(objective=objective, swapped=swapped)(step)
+        assert value.shape == ()
+        assert value.dtype == torch.float32
+        value.backward()
+        learner = step.generator if player == "generator" else step.discriminator
+        # The bias of the logits is free where only differences of logits count.
+        weights = [p for name, p in learner.named_parameters() if name.endswith("weight")]
+        assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in weights)
+        idle = (step.encoder, step.generator) if player == "discriminator" else ()
+        assert all(p.grad is None for network in idle for p in network.parameters())
+
+
+def test_dtype_half_precision_logits_are_averaged_in_full() -> None:
+    logits = torch.full((4, 1, 64, 64), 3.0, dtype=torch.bfloat16)
+    value = generator_adversarial_loss(judgement(logits), objective="lsgan")
+    assert value.dtype == torch.float32
+    assert value.item() == 4.0
+
+
+def test_flat_logits() -> None:
+    value = generator_adversarial_loss(judgement(torch.zeros(3, 1)), objective="lsgan")
+    assert value.item() == 1.0
+
+
+def test_swapped_results_count_as_much_as_own_ones(make_step) -> None:  # type: ignore[no-untyped-def]
+    step = make_step("generator")
+    both = AdversarialLoss(swapped=True)(step)
+    own = generator_adversarial_loss(step.judge(step.fake), objective="lsgan")
+    other = generator_adversarial_loss(step.judge(step.swapped, step.swapped_condition), objective="lsgan")
+    torch.testing.assert_close(both, (own + other) / 2)
+
+
+def test_exception() -> None:
+    one, two = judgement(torch.zeros(2, 1)), judgement(torch.zeros(2, 1), torch.zeros(2, 1))
+    with pytest.raises(ValueError, match="judged at 2 scales and results at 1"):
+        discriminator_adversarial_loss(two, one, objective="hinge")
+    with pytest.raises(ValueError, match="compares results with photos"):
+        generator_adversarial_loss(one, objective="relativistic")
+    with pytest.raises(ValueError, match="at least one scale"):
+        generator_adversarial_loss(Judgement(()), objective="lsgan")
+    with pytest.raises(ValueError, match="1 and 2 scales"):
+        join(one, two)
