@@ -11,12 +11,14 @@ from facekit.interfaces.labels import LabelMap
 
 
 class Options(BaseModel):
-    """Options of a component: frozen, typed, unknown keys forbidden.
+    """Options of a component: frozen, typed, unknown keys forbidden, numbers finite.
 
     A docstring under a field is its description: it is what ``facekit components show`` prints.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=False, use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
 
 class NoOptions(Options):

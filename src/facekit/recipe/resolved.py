@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from facekit.interfaces import Options, Player
@@ -13,7 +13,14 @@ from facekit.registry import RegisteredComponent
 
 @dataclass(frozen=True)
 class Mark:
-    """A place in a recipe file or in an override: 1-based line and column, and the text of the line."""
+    """A place in a recipe file or in an override.
+
+    Args:
+        file: the file as the user named it, or ``--set`` and the override.
+        line: 1-based; 0 for the file as a whole (it is missing, say).
+        column: 1-based, counted in characters.
+        text: the text of the line.
+    """
 
     file: str
     line: int
@@ -21,7 +28,12 @@ class Mark:
     text: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}"
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
+    @property
+    def short(self) -> str:
+        """The file and the line, for sentences that point at a second place."""
+        return f"{self.file}:{self.line}" if self.line else self.file
 
 
 @dataclass(frozen=True)
@@ -32,13 +44,13 @@ class ComponentChoice:
         component: the registered component.
         options: its options, of the spec's options class.
         path: where in the recipe it stands, e.g. ``model.generator`` or ``losses.generator[1]``.
-        mark: where its ``use:`` was written.
+        mark: where its ``use:`` was written; recipes that differ in this alone are equal.
     """
 
     component: RegisteredComponent
     options: Options
     path: str
-    mark: Mark
+    mark: Mark = field(compare=False)
 
 
 @dataclass(frozen=True)

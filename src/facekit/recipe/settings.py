@@ -36,6 +36,15 @@ class DataSettings(Options):
     """Threads that prepare batches ahead; 0 prepares them in the training loop. The result is the same."""
 
 
+class LossSettings(Options):
+    """What the core does with a loss; these keys stand beside the loss's own options."""
+
+    weight: float = Field(1.0, ge=0)
+    """Factor on the loss's value."""
+    label: str | None = Field(None, pattern=r"^[A-Za-z0-9_.-]+$")
+    """Its name in logs; by default the component's name."""
+
+
 class OptimiserSettings(Options):
     """The optimiser of both players."""
 

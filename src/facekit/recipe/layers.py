@@ -1,0 +1,171 @@
+"""Recipe files and the recipes they extend."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path as FilePath
+
+from facekit.interfaces import did_you_mean
+from facekit.recipe.merging import merge
+from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, describe, is_null
+from facekit.recipe.problems import Problems
+from facekit.recipe.resolved import Mark
+from facekit.recipe.yaml_source import file_marks, parse_yaml
+
+RECIPE_FORMAT = 1
+"""The version of the recipe format, which a recipe states as ``facekit: 1``."""
+
+_LARGEST_FILE = 2**20
+_NOT_INHERITED = ("name", "description")
+
+
+def load_layers(path: FilePath, *, problems: Problems) -> MapNode | None:
+    """Read a recipe file and all it extends, merged.
+
+    ``extends:`` is a path, or a list of paths of which later ones win, relative to the file it stands in. ``name`` and
+    ``description`` belong to the file that states them and are not inherited.
+
+    Returns:
+        The merged map; None when the file itself cannot be read.
+    """
+    return _load(str(path), problems, ())
+
+
+def parse_recipe(text: str, file: str, *, problems: Problems) -> MapNode | None:
+    """Read the text of one recipe, without following ``extends:``."""
+    marks = file_marks(text, file)
+    before = len(problems.found)
+    root = parse_yaml(text, marks=marks, problems=problems)
+    problems.broken = problems.broken or not isinstance(root, MapNode)
+    if root is None or (isinstance(root, ScalarNode) and root.value is None):
+        if len(problems.found) == before:
+            problems.add(
+                "the recipe is empty", Mark(file, 1, 1, ""), remedy="`facekit recipes ls` lists recipes to copy"
+            )
+        return None
+    if not isinstance(root, MapNode):
+        problems.add(f"a recipe is a map of settings; this is {describe(root)}", root.mark)
+        return None
+    _check_one_length(root, problems)
+    version = root.get("facekit")
+    if version is not None and not (
+        isinstance(version, ScalarNode) and type(version.value) is int and version.value == RECIPE_FORMAT
+    ):
+        problems.add(
+            f"this facekit reads recipe format {RECIPE_FORMAT}, found {describe(version)}",
+            version.mark,
+            ("facekit",),
+            f"write `facekit: {RECIPE_FORMAT}`",
+        )
+    return root
+
+
+def read_text(file: str, *, problems: Problems, asked_in: Mark | None = None) -> str | None:
+    """Read a recipe file as UTF-8.
+
+    Args:
+        file: its path.
+        problems: collects what stops it from being read.
+        asked_in: the ``extends:`` that names it; where a missing file is reported.
+    """
+    place = asked_in or Mark(file, 0, 0, "")
+    path = ("extends",) if asked_in else ()
+    named = f" {file!r}" if asked_in else ""
+    try:
+        with FilePath(file).open("rb") as stream:
+            raw = stream.read(_LARGEST_FILE + 1)
+    except FileNotFoundError:
+        problems.add(f"there is no such recipe{named or ' file'}", place, path, _near_files(file))
+        return None
+    except IsADirectoryError:
+        problems.add(
+            f"{file!r} is a folder, not a recipe file", place, path, _near_files(str(FilePath(file) / "recipe.yaml"))
+        )
+        return None
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        problems.add(f"the recipe{named} cannot be read: {reason}", place, path)
+        return None
+    if len(raw) > _LARGEST_FILE:
+        problems.add(f"{file!r} is larger than 1 MiB, so it is no recipe", place, path)
+        return None
+    raw = raw.removeprefix(b"\xef\xbb\xbf")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        sound = raw[: error.start].decode("utf-8")
+        line = sound.rsplit("\n", 1)[-1]
+        mark = Mark(file, sound.count("\n") + 1, len(line) + 1, line)
+        problems.add(f"the byte 0x{raw[error.start]:02x} is not UTF-8", mark, remedy="save the file as UTF-8")
+        return None
+
+
+def _load(file: str, problems: Problems, chain: tuple[str, ...], asked_in: Mark | None = None) -> MapNode | None:
+    text = read_text(file, problems=problems, asked_in=asked_in)
+    if text is None:
+        problems.broken = True
+        return None
+    root = parse_recipe(text, file, problems=problems)
+    if root is None:
+        return None
+    entries = dict(root.entries)
+    extends = entries.pop("extends", None)
+    own = MapNode(entries, root.mark)
+    merged: Node | None = None
+    for node in _bases(extends, problems):
+        base = _load_base(str(node.value), file, problems, (*chain, file), node.mark)
+        if base is not None:
+            inherited = {key: entry for key, entry in base.entries.items() if key not in _NOT_INHERITED}
+            merged = merge(merged, MapNode(inherited, base.mark), problems=problems)
+    merged = merge(merged, own, problems=problems)
+    return merged if isinstance(merged, MapNode) else own
+
+
+def _bases(extends: Entry | None, problems: Problems) -> list[ScalarNode]:
+    if extends is None:
+        return []
+    nodes = extends.node.items if isinstance(extends.node, ListNode) else (extends.node,)
+    found: list[ScalarNode] = []
+    for node in nodes:
+        if isinstance(node, ScalarNode) and isinstance(node.value, str) and node.value:
+            found.append(node)
+        else:
+            problems.add(f"expected the path of a recipe, found {describe(node)}", node.mark, ("extends",), breaks=True)
+    return found
+
+
+def _load_base(value: str, file: str, problems: Problems, chain: tuple[str, ...], mark: Mark) -> MapNode | None:
+    base = os.path.normpath(FilePath(file).parent / value)  # Path keeps `..`, which messages need not show
+    real = [os.path.realpath(other) for other in chain]
+    if os.path.realpath(base) in real:
+        circle = " -> ".join([*chain[real.index(os.path.realpath(base)) :], base])
+        problems.add(f"the recipe extends itself: {circle}", mark, ("extends",), breaks=True)
+        return None
+    return _load(base, problems, chain, mark)
+
+
+def _check_one_length(root: MapNode, problems: Problems) -> None:
+    train = root.get("train")
+    if not isinstance(train, MapNode):
+        return
+    given = [key for key in train.entries if key in ("steps", "epochs") and not is_null(train.get(key))]
+    if len(given) == 2:
+        first, second = given
+        problems.add(
+            f"train.{first} in line {train.entries[first].key_mark.line} already says how long to train",
+            train.entries[second].key_mark,
+            ("train", second),
+            f"keep `{first}` or `{second}`, not both",
+        )
+
+
+def _near_files(file: str) -> str | None:
+    folder, name = FilePath(file).parent, FilePath(file).name
+    try:
+        there = sorted(entry.name for entry in folder.iterdir() if entry.suffix in (".yaml", ".yml"))
+    except (OSError, ValueError):
+        return None
+    near = did_you_mean(name, there)
+    if near or not there:
+        return near
+    return f"recipes in {folder}: {', '.join(there[:6])}{', ...' if len(there) > 6 else ''}"

@@ -1,0 +1,79 @@
+"""The locked recipe: plain data and YAML with every default written out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from facekit.recipe.layers import RECIPE_FORMAT
+from facekit.recipe.resolved import ComponentChoice, LossChoice, ModelChoice
+from facekit.recipe.scalars import read_scalar
+from facekit.recipe.schema_check import PLAYERS
+from facekit.recipe.settings import DataSettings, TrainSettings
+
+
+def document_of(
+    name: str,
+    description: str,
+    dataset: ComponentChoice,
+    data: DataSettings,
+    model: ModelChoice,
+    losses: Sequence[LossChoice],
+    metrics: Sequence[ComponentChoice],
+    train: TrainSettings,
+) -> dict[str, Any]:
+    """Return a recipe as plain data; components are named by their whole id, so that it means the same tomorrow."""
+    return {
+        "facekit": RECIPE_FORMAT,
+        "name": name,
+        "description": description,
+        "data": {**_component(dataset), **data.model_dump(mode="json")},
+        "model": {slot: _component(choice) for slot, choice in model.slots()},
+        "losses": {
+            player: [
+                {
+                    **_component(loss.choice, weight=loss.weight, label=loss.label),
+                }
+                for loss in losses
+                if loss.player == player
+            ]
+            for player in PLAYERS
+        },
+        "metrics": [_component(metric) for metric in metrics],
+        "train": train.model_dump(mode="json"),
+    }
+
+
+def dump_document(document: Mapping[str, Any]) -> str:
+    """Return plain data as YAML that reads back to the same data, by this package and by YAML 1.1 readers."""
+    return yaml.dump(
+        dict(document), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None
+    )
+
+
+def _component(choice: ComponentChoice, **core: Any) -> dict[str, Any]:
+    return {"use": choice.component.spec.id, **core, **choice.options.model_dump(mode="json")}
+
+
+class _Dumper(yaml.SafeDumper):
+    """PyYAML's dumper, with quotes around text that YAML 1.2 would read as something else, and no aliases."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = None if isinstance(_read(text), str) else "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+def _read(text: str) -> Any:
+    try:
+        return read_scalar(text)
+    except ValueError:
+        return None
+
+
+_Dumper.add_representer(str, _represent_text)

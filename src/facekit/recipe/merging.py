@@ -1,0 +1,95 @@
+"""How one layer of a recipe lies on another: base recipes, the file itself, the overrides."""
+
+from __future__ import annotations
+
+import re
+
+from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, is_null
+from facekit.recipe.problems import Path, Problems, show_path
+from facekit.recipe.settings import DataSettings, LossSettings
+
+_POSITION = re.compile(r"\[([0-9]+)\]|([0-9]+)")
+
+
+def merge(base: Node | None, over: Node, *, problems: Problems, path: Path = ()) -> Node:
+    """Return a layer laid over another.
+
+    Maps merge and lists replace. A changed ``use:`` drops the options beside it, since they belong to another
+    component; the keys beside it that belong to the core stay. Of ``train.steps`` and ``train.epochs`` the upper
+    layer's wins.
+
+    Args:
+        base: the lower layer; None where it has nothing here.
+        over: the upper layer.
+        problems: collects overrides that fit no list or map.
+        path: where in the recipe both stand.
+    """
+    if not isinstance(over, MapNode):
+        return over
+    if isinstance(base, ListNode) and over.by_path:
+        return _merge_list(base, over, problems, path)
+    if not isinstance(base, MapNode):
+        base = MapNode({}, over.mark)
+    entries = dict(base.entries)
+    if _changes_use(base, over):
+        kept = _core_keys(path)
+        entries = {key: entry for key, entry in entries.items() if kept is None or key in kept or key == "use"}
+    if path == ("train",):
+        for key, other in (("steps", "epochs"), ("epochs", "steps")):
+            if not is_null(over.get(key)) and is_null(over.get(other)):
+                entries.pop(other, None)
+    for key, entry in over.entries.items():
+        if over.by_path and key.startswith("["):
+            what = "a map" if base.entries else "not a list"
+            problems.add(f"{show_path(path)} is {what}, so it has no position {key}", entry.key_mark, path)
+            continue
+        below = entries.get(key)
+        merged = merge(below.node if below else None, entry.node, problems=problems, path=(*path, key))
+        # A key that is only passed through on the way to an override keeps the place it was written in.
+        passed = below is not None and isinstance(entry.node, MapNode) and not isinstance(below.node, ScalarNode)
+        entries[key] = Entry(below.key_mark if below is not None and passed else entry.key_mark, merged)
+    return MapNode(entries, base.mark if base.entries else over.mark)
+
+
+def _merge_list(base: ListNode, over: MapNode, problems: Problems, path: Path) -> ListNode:
+    items = list(base.items)
+    for key, entry in over.entries.items():
+        match = _POSITION.fullmatch(key)
+        if match is None:
+            problems.add(
+                f"{show_path(path)} is a list, so a position must follow, not {key!r}",
+                entry.key_mark,
+                path,
+                f"write {show_path((*path, 0))}",
+            )
+            continue
+        digits = match.group(1) or match.group(2)
+        position = int(digits) if len(digits) < 10 else len(items)
+        if position >= len(items):
+            extent = f"positions 0 to {len(items) - 1}" if items else "no items"
+            problems.add(f"{show_path(path)} has no position {digits}; it has {extent}", entry.key_mark, path)
+            continue
+        items[position] = merge(items[position], entry.node, problems=problems, path=(*path, position))
+    return ListNode(tuple(items), base.mark)
+
+
+def _changes_use(base: MapNode, over: MapNode) -> bool:
+    before, after = base.get("use"), over.get("use")
+    if not isinstance(before, ScalarNode) or not isinstance(after, ScalarNode):
+        return False
+    if isinstance(before.value, str) and isinstance(after.value, str):
+        # `pix2pixhd_global` and `pix2pixhd/pix2pixhd_global` are one component as long as only one names a namespace.
+        short = [value.rsplit("/", 1)[-1] for value in (before.value, after.value)]
+        return before.value != after.value and (short[0] != short[1] or ("/" in before.value) == ("/" in after.value))
+    return before.value != after.value
+
+
+def _core_keys(path: Path) -> frozenset[str] | None:
+    """Return the keys beside a ``use:`` that are no options of the component; None where all of them are not."""
+    if path == ("data",):
+        return frozenset(DataSettings.model_fields)
+    if path[:1] == ("losses",):
+        return frozenset(LossSettings.model_fields)
+    if path[:1] == ("train",):
+        return None
+    return frozenset()

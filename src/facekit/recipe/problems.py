@@ -1,0 +1,106 @@
+"""Mistakes in recipes, and the error that reports all of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from facekit.interfaces import FacekitError
+from facekit.recipe.resolved import Mark
+
+Path = tuple[str | int, ...]
+"""A place in the recipe's tree: map keys and list positions from the root."""
+
+_LONGEST_LINE = 120
+
+
+def show_path(path: Path) -> str:
+    """Return the path as people write it: ``losses.generator[1].weight``."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += f".{part}" if text else part
+    return text
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake.
+
+    Args:
+        message: what is wrong.
+        mark: where.
+        path: the place in the recipe's tree, e.g. ``model.generator.blocks``; empty for the whole file.
+        remedy: what to do about it, or ``did you mean ...?``.
+    """
+
+    message: str
+    mark: Mark
+    path: str = ""
+    remedy: str | None = None
+
+    def __str__(self) -> str:
+        text = f"{self.mark}: {self.path}: {self.message}" if self.path else f"{self.mark}: {self.message}"
+        if self.remedy:
+            text += f"; {self.remedy}"
+        if self.mark.line and self.mark.text.strip():
+            text += "\n" + _excerpt(self.mark)
+        return text
+
+
+class RecipeError(FacekitError):
+    """A recipe with mistakes: every one that was found, each with its place.
+
+    Args:
+        problems: at least one.
+    """
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        first = problems[0]
+        message = f"{first.path}: {first.message}" if first.path else first.message
+        super().__init__(message, where=str(first.mark), remedy=first.remedy)
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        text = "\n".join(str(problem) for problem in self.problems)
+        return f"{text}\n{len(self.problems)} mistakes" if len(self.problems) > 1 else text
+
+
+@dataclass
+class Problems:
+    """Collects mistakes while a recipe is read."""
+
+    found: list[Problem] = field(default_factory=list)
+    broken: bool = False
+    """Something could not be read at all, so that looking further would only find follow-ups."""
+
+    def add(
+        self, message: str, mark: Mark, path: Path | str = (), remedy: str | None = None, *, breaks: bool = False
+    ) -> None:
+        """Record a mistake; one that was recorded before is not repeated. ``breaks`` sets :attr:`broken`."""
+        self.broken = self.broken or breaks
+        problem = Problem(message, mark, path if isinstance(path, str) else show_path(path), remedy)
+        if problem not in self.found:
+            self.found.append(problem)
+
+    def raise_if_any(self) -> None:
+        """Raise :class:`RecipeError` with all mistakes in the order of the files and lines, if there are any."""
+        if not self.found:
+            return
+        files = list(dict.fromkeys(problem.mark.file for problem in self.found))
+        raise RecipeError(
+            sorted(self.found, key=lambda p: (files.index(p.mark.file), p.mark.line, p.mark.column)),
+        )
+
+
+def _excerpt(mark: Mark) -> str:
+    """Return the line and a caret under the column; only the neighbourhood of the caret for long lines."""
+    text = "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in mark.text.rstrip())
+    column = mark.column
+    if len(text) > _LONGEST_LINE:
+        start = max(0, column - 1 - _LONGEST_LINE // 2)
+        text, column = text[start : start + _LONGEST_LINE], column - start
+    indent = "".join("\t" if character == "\t" else " " for character in text[: column - 1]).ljust(column - 1)
+    return f"  {text}\n  {indent}^"

@@ -1,0 +1,126 @@
+"""Reads recipes: merge, validate, join the ports. Torch-free."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from facekit.recipe.layers import load_layers, parse_recipe
+from facekit.recipe.lock import document_of, dump_document
+from facekit.recipe.merging import merge
+from facekit.recipe.nodes import MapNode, mark_at
+from facekit.recipe.overrides import read_overrides
+from facekit.recipe.ports import resolve_dimensions
+from facekit.recipe.problems import Problems
+from facekit.recipe.resolved import Mark, ResolvedRecipe
+from facekit.recipe.schema_check import check_schema
+from facekit.registry import Registry
+
+
+def read_recipe(path: str | os.PathLike[str], *, registry: Registry, overrides: Sequence[str] = ()) -> ResolvedRecipe:
+    """Read a recipe file: the recipes it extends, the file, the overrides; then the schema and the ports.
+
+    Args:
+        path: the recipe file.
+        registry: the components.
+        overrides: ``path=value``, e.g. ``train.batch=4`` or ``losses.generator[1].weight=5``.
+
+    Raises:
+        RecipeError: with every mistake that was found, each with its file, line and column. A file that cannot be parsed
+            hides mistakes in the schema, and those hide what does not fit between components.
+    """
+    recipe, _ = read_marked(path, registry=registry, overrides=overrides)
+    return recipe
+
+
+def read_marked(
+    path: str | os.PathLike[str], *, registry: Registry, overrides: Sequence[str] = ()
+) -> tuple[ResolvedRecipe, MapNode]:
+    """Like :func:`read_recipe`; also return the merged tree, in which each value knows where it was written."""
+    problems = Problems()
+    root = merge_layers(path, overrides=overrides, problems=problems)
+    return _resolve(root, registry=registry, name=Path(path).stem, problems=problems), root
+
+
+def merge_layers(path: str | os.PathLike[str], *, overrides: Sequence[str], problems: Problems) -> MapNode:
+    """Merge a recipe file, those it extends and the overrides, without looking at what they say.
+
+    Raises:
+        RecipeError: a file cannot be read at all. Lesser mistakes stay in ``problems``.
+    """
+    layers = load_layers(Path(path), problems=problems)
+    over = read_overrides(overrides, problems=problems)
+    merged = layers if over is None or layers is None else merge(layers, over, problems=problems)
+    if problems.broken or not isinstance(merged, MapNode):
+        problems.raise_if_any()
+    assert isinstance(merged, MapNode)  # what is None has left a problem
+    return merged
+
+
+def recipe_from_document(document: Mapping[str, Any], *, registry: Registry, name: str) -> ResolvedRecipe:
+    """Resolve a locked recipe again (to resume or load a run).
+
+    Args:
+        document: what :attr:`ResolvedRecipe.document` held.
+        registry: the components.
+        name: what to call the document in messages, e.g. the path of the run's ``recipe.yaml``.
+
+    Raises:
+        RecipeError: the document no longer holds, for instance because a plugin is missing.
+    """
+    problems = Problems()
+    root = parse_recipe(dump_document(document), name, problems=problems)
+    if root is None:
+        problems.raise_if_any()
+    assert root is not None
+    return _resolve(root, registry=registry, name=Path(name).stem, problems=problems)
+
+
+def dump_recipe(recipe: ResolvedRecipe) -> str:
+    """Return the resolved recipe as YAML with every default written out; it reads back to an equal recipe."""
+    return dump_document(recipe.document)
+
+
+def _resolve(root: MapNode, *, registry: Registry, name: str, problems: Problems) -> ResolvedRecipe:
+    checked = check_schema(root, registry=registry, name=name, problems=problems)
+    problems.raise_if_any()
+    dataset, data, model, train = checked.dataset, checked.data, checked.model, checked.train
+    assert dataset is not None  # a section that is None has left a problem
+    assert data is not None
+    assert model is not None
+    assert train is not None
+    dimensions = resolve_dimensions(
+        registry=registry,
+        dataset=dataset,
+        model=model,
+        losses=checked.losses,
+        metrics=checked.metrics,
+        size=data.size,
+        size_mark=_written(root, "data", "size"),
+        batch=train.batch,
+        batch_mark=_written(root, "train", "batch"),
+        problems=problems,
+    )
+    problems.raise_if_any()
+    return ResolvedRecipe(
+        name=checked.name,
+        description=checked.description,
+        dataset=dataset,
+        data=data,
+        model=model,
+        losses=checked.losses,
+        metrics=checked.metrics,
+        train=train,
+        document=document_of(
+            checked.name, checked.description, dataset, data, model, checked.losses, checked.metrics, train
+        ),
+        dimensions=dimensions,
+    )
+
+
+def _written(root: MapNode, *path: str) -> Mark | None:
+    nowhere = Mark("", 0, 0, "")
+    mark = mark_at(root, path, nowhere)
+    return None if mark is nowhere else mark

@@ -1,0 +1,320 @@
+"""The first rung of the validation ladder: the recipe against the core's settings and each component's options."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar, get_args
+
+from facekit.interfaces import NoOptions, Player
+from facekit.recipe.layers import RECIPE_FORMAT
+from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, describe, is_null, mark_at
+from facekit.recipe.problems import Path, Problems, show_path
+from facekit.recipe.resolved import ComponentChoice, LossChoice, Mark, ModelChoice
+from facekit.recipe.settings import DataSettings, LossSettings, Slot, TrainSettings
+from facekit.recipe.settings_check import check_settings, unknown_key_hint
+from facekit.registry import Kind, Registry, UnknownComponent
+
+TOP_LEVEL = ("facekit", "extends", "name", "description", "data", "model", "losses", "metrics", "train")
+"""The keys a recipe may have at its top."""
+
+SLOTS: tuple[Slot, ...] = get_args(Slot)
+PLAYERS: tuple[Player, ...] = get_args(Player)
+
+CoreSettings = TypeVar("CoreSettings", DataSettings, LossSettings, NoOptions)
+
+
+@dataclass(frozen=True)
+class CheckedRecipe:
+    """What the schema rung found; None where it found a mistake."""
+
+    name: str
+    description: str
+    dataset: ComponentChoice | None
+    data: DataSettings | None
+    model: ModelChoice | None
+    losses: tuple[LossChoice, ...]
+    metrics: tuple[ComponentChoice, ...]
+    train: TrainSettings | None
+
+
+def check_schema(root: MapNode, *, registry: Registry, name: str, problems: Problems) -> CheckedRecipe:
+    """Check the merged recipe.
+
+    Args:
+        root: the recipe.
+        registry: the components.
+        name: the recipe's name where it states none.
+        problems: collects the mistakes.
+    """
+    return _SchemaCheck(root, registry, problems).check(name)
+
+
+class _SchemaCheck:
+    def __init__(self, root: MapNode, registry: Registry, problems: Problems) -> None:
+        self._root = root
+        self._registry = registry
+        self._problems = problems
+
+    def check(self, name: str) -> CheckedRecipe:
+        self._known_keys(self._root, TOP_LEVEL, ())
+        if self._root.get("facekit") is None:
+            self._problems.add(
+                "needs the version of the recipe format",
+                self._root.mark,
+                ("facekit",),
+                f"write `facekit: {RECIPE_FORMAT}`",
+            )
+        dataset, data = self._data()
+        model = self._model()
+        losses = self._losses(model)
+        metrics = self._metrics()
+        train = self._train(model)
+        return CheckedRecipe(
+            name=self._text("name") or name,
+            description=self._text("description") or "",
+            dataset=dataset,
+            data=data,
+            model=model,
+            losses=losses,
+            metrics=metrics,
+            train=train,
+        )
+
+    def _data(self) -> tuple[ComponentChoice | None, DataSettings | None]:
+        section = self._section("data")
+        if section is None:
+            return None, None
+        node, mark = section
+        return self._component("dataset", node, ("data",), mark, DataSettings)
+
+    def _model(self) -> ModelChoice | None:
+        section = self._section("model")
+        if section is None:
+            return None
+        node, mark = section
+        self._known_keys(node, SLOTS, ("model",))
+        choices: dict[Slot, ComponentChoice | None] = {}
+        sound = True
+        for slot in SLOTS:
+            entry = node.entries.get(slot)
+            if entry is None or (is_null(entry.node) and slot != "generator"):
+                continue
+            choices[slot], _ = self._component(slot, entry.node, ("model", slot), entry.key_mark, NoOptions)
+            sound = sound and choices[slot] is not None
+        if "generator" not in node.entries:
+            self._problems.add("needs `generator`", mark, ("model",))
+        generator = choices.get("generator")
+        if generator is None or not sound:
+            return None
+        return ModelChoice(generator, choices.get("style_encoder"), choices.get("discriminator"))
+
+    def _losses(self, model: ModelChoice | None) -> tuple[LossChoice, ...]:
+        section = self._section("losses")
+        if section is None:
+            return ()
+        node, mark = section
+        self._known_keys(node, PLAYERS, ("losses",))
+        found: list[LossChoice] = []
+        for player in PLAYERS:
+            items = self._list(node.entries.get(player), ("losses", player))
+            found.extend(self._losses_of(player, items))
+            if items or (player in node.entries and not _is_list_or_null(node.entries[player].node)):
+                continue
+            if player == "generator":
+                self._problems.add(
+                    "the generator has no loss, so it would learn nothing",
+                    node.entries[player].key_mark if player in node.entries else mark,
+                    ("losses", player),
+                )
+            elif model is not None and model.discriminator is not None:
+                self._problems.add(
+                    "the discriminator has no loss, so it would learn nothing",
+                    node.entries[player].key_mark if player in node.entries else mark,
+                    ("losses", player),
+                    "give it one, or leave model.discriminator out",
+                )
+        if model is not None and model.discriminator is None:
+            for loss in found:
+                if loss.player == "discriminator":
+                    self._problems.add(
+                        "this recipe has no discriminator for this loss to train",
+                        loss.choice.mark,
+                        loss.choice.path,
+                        "add model.discriminator, or remove the loss",
+                    )
+        return tuple(found)
+
+    def _losses_of(self, player: Player, items: Sequence[Node]) -> list[LossChoice]:
+        found: list[LossChoice] = []
+        labels: dict[str, Mark] = {}
+        for index, item in enumerate(items):
+            path: Path = ("losses", player, index)
+            choice, settings = self._component("loss", item, path, item.mark, LossSettings)
+            if choice is not None and player not in choice.component.spec.players:
+                name = choice.component.spec.name
+                owners = " and the ".join(choice.component.spec.players)
+                self._problems.add(
+                    f"the loss {name!r} is for the {owners}, not for the {player}",
+                    choice.mark,
+                    (*path, "use"),
+                    f"move it to losses.{choice.component.spec.players[0]}",
+                )
+                continue
+            if choice is None or settings is None:
+                continue
+            label = settings.label or choice.component.spec.name
+            mark = item.entries["label"].node.mark if isinstance(item, MapNode) and settings.label else choice.mark
+            if label in labels:
+                self._problems.add(
+                    f"two losses of the {player} are called {label!r}; the first is in line {labels[label].line}",
+                    mark,
+                    path,
+                    "give one of them a `label:` of its own",
+                )
+                continue
+            labels[label] = mark
+            found.append(LossChoice(player, label, settings.weight, choice))
+        return found
+
+    def _metrics(self) -> tuple[ComponentChoice, ...]:
+        found: list[ComponentChoice] = []
+        for index, item in enumerate(self._list(self._root.entries.get("metrics"), ("metrics",))):
+            choice, _ = self._component("metric", item, ("metrics", index), item.mark, NoOptions)
+            if choice is not None:
+                found.append(choice)
+        return tuple(found)
+
+    def _train(self, model: ModelChoice | None) -> TrainSettings | None:
+        section = self._section("train")
+        if section is None:
+            return None
+        node, mark = section
+        entries = dict(node.entries)
+        if not is_null(node.get("steps")) and not is_null(node.get("epochs")):
+            reported = {"train.steps", "train.epochs"} & {problem.path for problem in self._problems.found}
+            if not reported:
+                self._problems.add(
+                    "train.steps already says how long to train", entries["epochs"].key_mark, ("train", "epochs")
+                )
+            del entries["epochs"]
+        train = check_settings(TrainSettings, entries, path=("train",), mark=mark, problems=self._problems)
+        if train is not None:
+            self._check_parts(train, node, model)
+            if train.keep.best is not None and train.evaluate_every is None:
+                self._problems.add(
+                    "the best checkpoint is known only if metrics are measured during the run",
+                    mark_at(node, ("keep", "best"), mark),
+                    ("train", "keep", "best"),
+                    "set train.evaluate_every",
+                )
+        return train
+
+    def _check_parts(self, train: TrainSettings, node: MapNode, model: ModelChoice | None) -> None:
+        """Check that what ``train`` says of parts of the model is about parts that the model has."""
+        if model is None:
+            return
+        slots = [slot for slot, _ in model.slots()]
+        named: list[tuple[Path, str]] = [(("optimiser", "lr_scale", slot), slot) for slot in train.optimiser.lr_scale]
+        named += [(("initialise", index, "part"), entry.part) for index, entry in enumerate(train.initialise)]
+        named += [(("freeze", index, "part"), entry.part) for index, entry in enumerate(train.freeze)]
+        for path, part in named:
+            slot = part.split(".")[0]
+            if slot not in slots:
+                message = f"this recipe has no {slot!r}" if slot in SLOTS else f"{slot!r} is no part of a model"
+                self._problems.add(
+                    message, mark_at(node, path, node.mark), ("train", *path), f"parts: {', '.join(slots)}"
+                )
+
+    def _component(
+        self, kind: Kind, node: Node, path: Path, mark: Mark, core: type[CoreSettings]
+    ) -> tuple[ComponentChoice | None, CoreSettings | None]:
+        """Check a map with ``use:``; ``core`` are the core's settings that stand beside the component's options."""
+        if not isinstance(node, MapNode):
+            name = node.value if isinstance(node, ScalarNode) and isinstance(node.value, str) else "..."
+            self._problems.add(
+                f"expected a map with `use:`, found {describe(node)}", node.mark, path, f"write {{use: {name}}}"
+            )
+            return None, None
+        core_keys = set(core.model_fields)
+        own = {key: entry for key, entry in node.entries.items() if key in core_keys}
+        settings = check_settings(core, own, path=path, mark=mark, problems=self._problems)
+        registered = None
+        use = node.entries.get("use")
+        if use is None:
+            self._problems.add("needs `use`, the name of a component", mark, path, self._candidates(kind))
+        elif not isinstance(use.node, ScalarNode) or not isinstance(use.node.value, str):
+            self._problems.add(
+                f"expected the name of a component, found {describe(use.node)}",
+                use.node.mark,
+                (*path, "use"),
+                self._candidates(kind),
+            )
+        else:
+            try:
+                registered = self._registry.find(kind, use.node.value)
+            except UnknownComponent as error:
+                self._problems.add(error.message, use.node.mark, (*path, "use"), error.remedy)
+        if registered is None or use is None:
+            return None, settings
+        clash = sorted(core_keys & set(registered.spec.options.model_fields))
+        if clash:
+            self._problems.add(
+                f"the plugin {registered.origin} has options that belong to the core here: {', '.join(clash)}",
+                use.node.mark,
+                (*path, "use"),
+            )
+            return None, settings
+        entries = {key: entry for key, entry in node.entries.items() if key != "use" and key not in core_keys}
+        options = check_settings(
+            registered.spec.options,
+            entries,
+            path=path,
+            mark=mark if mark.file == use.key_mark.file else use.key_mark,
+            problems=self._problems,
+            also_known=core_keys,
+        )
+        if options is None:
+            return None, settings
+        return ComponentChoice(registered, options, show_path(path), use.node.mark), settings
+
+    def _candidates(self, kind: Kind) -> str | None:
+        names = self._registry.names(kind)
+        return f"one of {', '.join(names)}" if names else f"no plugin offers a {kind}"
+
+    def _section(self, key: str) -> tuple[MapNode, Mark] | None:
+        entry = self._root.entries.get(key)
+        if entry is None:
+            self._problems.add(f"the recipe needs `{key}:`", self._root.mark, (key,))
+            return None
+        if not isinstance(entry.node, MapNode):
+            self._problems.add(f"expected a map of settings, found {describe(entry.node)}", entry.node.mark, (key,))
+            return None
+        return entry.node, entry.key_mark
+
+    def _list(self, entry: Entry | None, path: Path) -> Sequence[Node]:
+        if entry is None or is_null(entry.node):
+            return ()
+        if not isinstance(entry.node, ListNode):
+            hint = "start the item with `- `" if isinstance(entry.node, MapNode) else None
+            self._problems.add(f"expected a list, found {describe(entry.node)}", entry.node.mark, path, hint)
+            return ()
+        return entry.node.items
+
+    def _text(self, key: str) -> str | None:
+        node = self._root.get(key)
+        if node is None:
+            return None
+        if isinstance(node, ScalarNode) and isinstance(node.value, str):
+            return node.value
+        self._problems.add(f"expected text, found {describe(node)}", node.mark, (key,), "put it in quotes")
+        return None
+
+    def _known_keys(self, node: MapNode, known: Iterable[str], path: Path) -> None:
+        for key, entry in node.entries.items():
+            if key not in known:
+                self._problems.add(f"unknown key {key!r}", entry.key_mark, (*path, key), unknown_key_hint(key, known))
+
+
+def _is_list_or_null(node: Node) -> bool:
+    return isinstance(node, ListNode) or is_null(node)
