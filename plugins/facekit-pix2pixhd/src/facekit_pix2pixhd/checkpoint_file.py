@@ -1,0 +1,99 @@
+"""Reading official checkpoint files and writing converted weights. Nothing is ever unpickled but tensors."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from facekit.interfaces import FacekitError
+
+from .official_layout import ConvertedWeights
+
+METADATA_COMPONENT = "facekit.component"
+METADATA_OPTIONS = "facekit.options"
+METADATA_INPUT_CHANNELS = "facekit.input_channels"
+METADATA_SOURCE = "facekit.source"
+METADATA_SOURCE_SHA256 = "facekit.source_sha256"
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """Read a state dict from a torch file (``.pth``, ``.pt``) or a safetensors file.
+
+    Raises:
+        FacekitError: the file does not exist, is damaged, or holds anything but tensors by name.
+    """
+    if not path.is_file():
+        raise FacekitError("there is no such checkpoint", where=str(path))
+    if path.suffix == ".safetensors":
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise FacekitError(f"this safetensors file cannot be read: {error}", where=str(path)) from error
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        raise FacekitError(
+            f"this torch file cannot be read: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
+            where=str(path),
+            remedy="it must be a state dict of tensors only (torch.save(network.state_dict(), file)); anything else is "
+            "code, and is not run",
+        ) from error
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        shown = f"a {type(state).__name__}"
+        if isinstance(state, Mapping):
+            others = [str(name) for name, value in state.items() if not isinstance(value, Tensor)]
+            shown = f"entries that are no tensors ({', '.join(others[:3])})"
+        raise FacekitError(
+            f"this file holds {shown}, not a state dict",
+            where=str(path),
+            remedy="save the network's state_dict() alone",
+        )
+    return {str(name): tensor for name, tensor in state.items()}
+
+
+def write_weights(weights: ConvertedWeights, path: Path, *, source: Path) -> None:
+    """Write converted weights as safetensors, with what they are in the file's metadata.
+
+    The file is written beside and renamed, so that a file of that name is always whole.
+
+    Args:
+        weights: what to write.
+        path: the file.
+        source: the checkpoint they come from; its name and SHA-256 are recorded.
+
+    Raises:
+        FacekitError: the file cannot be written.
+    """
+    metadata = {
+        "format": "pt",
+        METADATA_COMPONENT: weights.component,
+        METADATA_OPTIONS: json.dumps(dict(weights.options)),
+        METADATA_INPUT_CHANNELS: str(weights.input_channels),
+        METADATA_SOURCE: source.name,
+        METADATA_SOURCE_SHA256: _sha256(source),
+    }
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(dict(weights.tensors), beside, metadata=metadata)
+        beside.replace(path)
+    except (OSError, SafetensorError) as error:
+        beside.unlink(missing_ok=True)
+        raise FacekitError(f"the weights cannot be written: {error}", where=str(path)) from error
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()

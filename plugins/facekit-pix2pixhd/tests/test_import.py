@@ -1,0 +1,381 @@
+"""Official checkpoints become the same networks here, or are refused in words."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from facekit.interfaces import BuildContext, Condition, FacekitError, Generated, LabelClass, LabelMap
+from facekit.registry import load_registry
+from facekit_pix2pixhd.checkpoint_file import read_state
+from facekit_pix2pixhd.command import import_pix2pixhd
+from facekit_pix2pixhd.official_layout import ConvertedWeights, convert
+
+CLASSES = 7
+LABELS = LabelMap("seven", tuple(LabelClass(f"class{index}", (index, 0, 0)) for index in range(CLASSES)))
+
+
+# --- the published networks as plain sequences, with the names of official checkpoints ------------
+
+
+def norm(channels: int) -> nn.InstanceNorm2d:
+    return nn.InstanceNorm2d(channels, affine=False)
+
+
+class Block(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv_block = nn.Sequential(
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(channels, channels, 3),
+            norm(channels),
+            nn.ReLU(),
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(channels, channels, 3),
+            norm(channels),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features + self.conv_block(features)
+
+
+def stem(inputs: int, filters: int) -> list[nn.Module]:
+    return [nn.ReflectionPad2d(3), nn.Conv2d(inputs, filters, 7), norm(filters), nn.ReLU()]
+
+
+def down(channels: int) -> list[nn.Module]:
+    return [nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1), norm(2 * channels), nn.ReLU()]
+
+
+def up(channels: int) -> list[nn.Module]:
+    half = channels // 2
+    return [nn.ConvTranspose2d(channels, half, 3, stride=2, padding=1, output_padding=1), norm(half), nn.ReLU()]
+
+
+def head(filters: int, outputs: int = 3) -> list[nn.Module]:
+    return [nn.ReflectionPad2d(3), nn.Conv2d(filters, outputs, 7), nn.Tanh()]
+
+
+class OfficialGlobal(nn.Module):
+    """Keys ``model.N...``; without blocks it is the feature encoder."""
+
+    def __init__(
+        self, *, inputs: int, filters: int, downsamplings: int, blocks: int, outputs: int = 3, last: bool = True
+    ) -> None:
+        super().__init__()
+        plan = stem(inputs, filters)
+        for level in range(downsamplings):
+            plan += down(filters * 2**level)
+        plan += [Block(filters * 2**downsamplings) for _ in range(blocks)]
+        for level in range(downsamplings, 0, -1):
+            plan += up(filters * 2**level)
+        self.model = nn.Sequential(*plan, *(head(filters, outputs) if last else []))
+
+    def forward(self, planes: Tensor) -> Tensor:
+        return self.model(planes)
+
+
+class OfficialEnhancer(nn.Module):
+    """Keys ``model.N...``, ``model1_1.N...``, ``model1_2.N...``."""
+
+    def __init__(self, *, inputs: int, filters: int, downsamplings: int, blocks: int, local_blocks: int) -> None:
+        super().__init__()
+        inner = OfficialGlobal(
+            inputs=inputs, filters=2 * filters, downsamplings=downsamplings, blocks=blocks, last=False
+        )
+        self.model = inner.model
+        self.model1_1 = nn.Sequential(*stem(inputs, filters), *down(filters))
+        self.model1_2 = nn.Sequential(
+            *[Block(2 * filters) for _ in range(local_blocks)], *up(2 * filters), *head(filters)
+        )
+
+    def forward(self, planes: Tensor) -> Tensor:
+        half = F.avg_pool2d(planes, 3, stride=2, padding=1, count_include_pad=False)
+        return self.model1_2(self.model1_1(planes) + self.model(half))
+
+
+class OfficialDiscriminator(nn.Module):
+    """Keys ``scaleI_layerJ.N...``, or ``layerI.N...`` without intermediate features; the last scale is the finest."""
+
+    def __init__(self, *, inputs: int, filters: int, layers: int, scales: int, intermediate: bool = True) -> None:
+        super().__init__()
+        self.count, self.scales, self.intermediate = layers + 2, scales, intermediate
+        for scale in range(scales):
+            plan: list[list[nn.Module]] = [[nn.Conv2d(inputs, filters, 4, 2, 2), nn.LeakyReLU(0.2)]]
+            width = filters
+            for layer in range(1, layers + 1):
+                wider = min(2 * width, 512)
+                stride = 2 if layer < layers else 1
+                plan.append([nn.Conv2d(width, wider, 4, stride, 2), norm(wider), nn.LeakyReLU(0.2)])
+                width = wider
+            plan.append([nn.Conv2d(width, 1, 4, 1, 2)])
+            if intermediate:
+                for layer, modules in enumerate(plan):
+                    setattr(self, f"scale{scale}_layer{layer}", nn.Sequential(*modules))
+            else:
+                setattr(self, f"layer{scale}", nn.Sequential(*[module for modules in plan for module in modules]))
+
+    def forward(self, pair: Tensor) -> list[list[Tensor]]:
+        """All maps of each scale, full resolution first; the last of each are the logits."""
+        results = []
+        for scale in reversed(range(self.scales)):
+            maps = [pair]
+            if self.intermediate:
+                for layer in range(self.count):
+                    maps.append(getattr(self, f"scale{scale}_layer{layer}")(maps[-1]))
+            else:
+                maps.append(getattr(self, f"layer{scale}")(pair))
+            results.append(maps[1:])
+            pair = F.avg_pool2d(pair, 3, stride=2, padding=1, count_include_pad=False)
+        return results
+
+
+def randomise(network: nn.Module, seed: int) -> nn.Module:
+    """Weights large enough that every layer matters to the result."""
+    random = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=random) * 0.1)
+    return network.eval()
+
+
+# --- the same results -----------------------------------------------------------------------------
+
+
+def component(weights: ConvertedWeights) -> nn.Module:
+    """The component that the weights are of, built as a recipe would, with the weights in it."""
+    kinds = ("generator", "discriminator", "style_encoder")
+    registry = load_registry()
+    (found,) = [
+        registry.components[kind, weights.component]
+        for kind in kinds
+        if (kind, weights.component) in registry.components
+    ]
+    network = found.spec.build(found.spec.options(**weights.options), BuildContext(LABELS, (), 64))
+    network.load_state_dict(dict(weights.tensors), strict=True)
+    return network.eval()
+
+
+def masks(batch: int = 2, size: int = 64) -> Tensor:
+    return torch.randint(0, CLASSES, (batch, size, size), generator=torch.Generator().manual_seed(5))
+
+
+def planes(mask: Tensor) -> Tensor:
+    return F.one_hot(mask, CLASSES).permute(0, 3, 1, 2).float()
+
+
+def small_global(**changes: int) -> OfficialGlobal:
+    return OfficialGlobal(**{"inputs": CLASSES, "filters": 8, "downsamplings": 3, "blocks": 2} | changes)
+
+
+def small_enhancer() -> OfficialEnhancer:
+    return OfficialEnhancer(inputs=CLASSES, filters=6, downsamplings=2, blocks=2, local_blocks=3)
+
+
+def small_discriminator(**changes: int) -> OfficialDiscriminator:
+    return OfficialDiscriminator(**{"inputs": CLASSES + 3, "filters": 8, "layers": 3, "scales": 3} | changes)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("blocks", [1, 4])
+@pytest.mark.parametrize("downsamplings", [1, 4])
+def test_a_global_generator_paints_the_same_picture(blocks: int, downsamplings: int) -> None:
+    official = randomise(small_global(blocks=blocks, downsamplings=downsamplings), seed=1)
+    weights = convert(official.state_dict())
+    assert weights.component == "pix2pixhd/pix2pixhd_global"
+    assert weights.options == {"filters": 8, "downsamplings": downsamplings, "blocks": blocks}
+    assert weights.input_channels == CLASSES
+    mask = masks()
+    expected = official(planes(mask))
+    assert expected.std() > 0.1
+    picture = component(weights)(Condition(mask), None).image
+    torch.testing.assert_close(picture, expected, atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_a_local_enhancer_paints_the_same_picture() -> None:
+    official = randomise(small_enhancer(), seed=2)
+    weights = convert(official.state_dict())
+    assert weights.component == "pix2pixhd/pix2pixhd_local_enhancer"
+    assert weights.options == {"filters": 6, "global_downsamplings": 2, "global_blocks": 2, "local_blocks": 3}
+    mask = masks()
+    expected = official(planes(mask))
+    assert expected.std() > 0.1
+    picture = component(weights)(Condition(mask), None).image
+    torch.testing.assert_close(picture, expected, atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("intermediate", [True, False])
+@pytest.mark.parametrize(("layers", "scales"), [(3, 2), (2, 1), (4, 3)])
+def test_a_discriminator_judges_the_same(intermediate: bool, layers: int, scales: int) -> None:
+    official = randomise(small_discriminator(layers=layers, scales=scales, intermediate=intermediate), seed=3)
+    weights = convert(official.state_dict())
+    assert weights.component == "pix2pixhd/multiscale_patch"
+    assert weights.options == {"scales": scales, "layers": layers, "filters": 8}
+    mask = masks()
+    photo = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(6)) * 2 - 1
+    expected = official(torch.cat([planes(mask), photo], dim=1))
+    judgement = component(weights)(Generated(photo), Condition(mask))
+    assert len(judgement.scales) == scales
+    for ours, theirs in zip(judgement.scales, expected, strict=True):
+        torch.testing.assert_close(ours.logits, theirs[-1], atol=1e-5, rtol=1e-5)
+        if intermediate:
+            for feature, other in zip(ours.features, theirs[:-1], strict=True):
+                torch.testing.assert_close(feature, other, atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_a_feature_encoder_gives_the_same_map_averaged_over_regions() -> None:
+    official = randomise(OfficialGlobal(inputs=3, filters=8, downsamplings=2, blocks=0), seed=4)
+    weights = convert(official.state_dict())
+    assert weights.component == "pix2pixhd/region_features"
+    mask = masks()
+    photo = torch.rand(2, 3, 64, 64) * 2 - 1
+    code = component(weights)(photo, mask).code
+    painted = official(photo)
+    for sample in range(2):
+        for region in range(CLASSES):
+            mean = painted[sample][:, mask[sample] == region].mean(1)
+            torch.testing.assert_close(code[sample, region], mean, atol=1e-5, rtol=1e-5)
+
+
+def test_wrapping_and_running_statistics_and_half_precision_are_read() -> None:
+    official = small_global()
+    plain = convert(official.state_dict())
+    wrapped = {f"module.{name}": tensor for name, tensor in official.state_dict().items()}
+    wrapped |= {"module.model.2.running_mean": torch.zeros(8), "module.model.2.running_var": torch.ones(8)}
+    wrapped |= {"module.model.13.conv_block.2.num_batches_tracked": torch.tensor(3)}
+    for name, tensor in convert(wrapped).tensors.items():
+        assert torch.equal(tensor, plain.tensors[name]), name
+    halved = convert({name: tensor.half() for name, tensor in official.state_dict().items()})
+    assert {tensor.dtype for tensor in halved.tensors.values()} == {torch.float32}
+
+
+def test_blocks_with_dropout_are_read() -> None:
+    official = small_global()
+    moved = {name.replace("conv_block.5", "conv_block.6"): tensor for name, tensor in official.state_dict().items()}
+    assert torch.equal(
+        convert(moved).tensors["blocks.0.second.weight"],
+        convert(official.state_dict()).tensors["blocks.0.second.weight"],
+    )
+
+
+def changed(state: dict[str, Tensor], name: str, tensor: Tensor | None) -> dict[str, Tensor]:
+    rest = {key: value for key, value in state.items() if key != name}
+    return rest if tensor is None else rest | {name: tensor}
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({}, "no checkpoint of pix2pixHD"),
+        ({"fc.weight": torch.zeros(2, 2)}, "no checkpoint of pix2pixHD"),
+        ({"layer1.0.conv1.weight": torch.zeros(2, 2, 3, 3)}, "is a name that pix2pixHD's networks do not have"),
+        (changed(small_global().state_dict(), "model.2.weight", torch.ones(8)), "norm with weights of its own"),
+        (changed(small_global().state_dict(), "model.1.bias", None), "has no bias"),
+        (changed(small_global().state_dict(), "model.4.weight", torch.zeros(9, 8, 3, 3)), "downs.0.weight.*9, 8, 3, 3"),
+        (changed(small_global().state_dict(), "model.4.weight", torch.zeros(16, 8, 5, 5)), "kernel of 5, not 3"),
+        (changed(small_global().state_dict(), "model.13.conv_block.5.weight", None), "model.13.conv_block.5"),
+        (changed(small_enhancer().state_dict(), "model2_1.1.weight", torch.zeros(3, 7, 7, 7)), "2 local enhancers"),
+        ({k: v for k, v in small_enhancer().state_dict().items() if "model1_2" not in k}, "one of them is missing"),
+        ({k: v for k, v in small_discriminator().state_dict().items() if "scale1" not in k}, r"the scales \[0, 2\]"),
+        (small_global(outputs=4).state_dict(), "paints 4 channels"),
+        (OfficialGlobal(inputs=5, filters=4, downsamplings=1, blocks=0).state_dict(), "no feature encoder"),
+    ],
+    ids=[
+        "empty",
+        "other names",
+        "another network",
+        "norm with weights",
+        "no bias",
+        "wrong width",
+        "wrong kernel",
+        "half a block",
+        "two enhancers",
+        "half an enhancer",
+        "scale missing",
+        "four channels",
+        "no feature encoder",
+    ],
+)
+def test_other_layouts_are_refused_in_words(state: dict[str, Tensor], message: str) -> None:
+    with pytest.raises(FacekitError, match=message):
+        convert(state)
+
+
+# --- files and the command ------------------------------------------------------------------------
+
+
+def test_the_command_writes_weights_with_what_they_are(tmp_path: Path) -> None:
+    official = randomise(small_global(), seed=1)
+    source, output = tmp_path / "latest_net_G.pth", tmp_path / "out" / "generator.safetensors"
+    torch.save(official.state_dict(), source)
+    result = CliRunner().invoke(import_pix2pixhd, [str(source), "-o", str(output)], catch_exceptions=False)
+    assert result.exit_code == 0
+    assert "generator: {use: pix2pixhd_global, filters: 8, downsamplings: 3, blocks: 2}" in result.output
+    expected = convert(official.state_dict()).tensors
+    written = load_file(output)
+    assert written.keys() == expected.keys()
+    assert all(torch.equal(written[name], expected[name]) for name in expected)
+    with safe_open(output, framework="pt") as file:
+        metadata = file.metadata()
+    assert metadata["facekit.component"] == "pix2pixhd/pix2pixhd_global"
+    assert json.loads(metadata["facekit.options"]) == {"filters": 8, "downsamplings": 3, "blocks": 2}
+    assert list(output.parent.iterdir()) == [output]
+
+    with pytest.raises(FacekitError, match="is there already"):
+        CliRunner().invoke(import_pix2pixhd, [str(source), "-o", str(output)], catch_exceptions=False)
+    again = CliRunner().invoke(import_pix2pixhd, [str(source), "-o", str(output), "--overwrite", "--json"])
+    assert json.loads(again.output)["parameters"] == sum(tensor.numel() for tensor in expected.values())
+
+
+def test_the_command_is_offered_as_import_pix2pixhd() -> None:
+    (spec,) = [spec for _, spec in load_registry().commands() if spec.name == "import pix2pixhd"]
+    assert spec.target == "facekit_pix2pixhd.command:import_pix2pixhd"
+
+
+def test_safetensors_and_old_torch_files_are_read(tmp_path: Path) -> None:
+    state = small_global().state_dict()
+    save_file(state, tmp_path / "a.safetensors")
+    torch.save(state, tmp_path / "b.pth", _use_new_zipfile_serialization=False)
+    for path in tmp_path.iterdir():
+        read = read_state(path)
+        assert read.keys() == state.keys()
+        assert all(torch.equal(read[name], state[name]) for name in state)
+
+
+class Harmful:
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Path.touch, (Path("harmed"),))
+
+
+def test_files_that_are_no_state_dicts_are_refused_and_never_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.pth").write_text("not a checkpoint")
+    (tmp_path / "text.safetensors").write_text("not a checkpoint")
+    torch.save({"model.1.weight": Harmful()}, tmp_path / "harmful.pth")
+    torch.save({"epoch": 3, "netG": {"model.1.weight": torch.zeros(1)}}, tmp_path / "wrapped.pth")
+    torch.save([torch.zeros(1)], tmp_path / "list.pth")
+    expectations = {
+        "missing.pth": "no such checkpoint",
+        "text.pth": "cannot be read",
+        "text.safetensors": "cannot be read",
+        "harmful.pth": "cannot be read",
+        "wrapped.pth": r"entries that are no tensors \(epoch, netG\)",
+        "list.pth": "holds a list",
+    }
+    for name, message in expectations.items():
+        with pytest.raises(FacekitError, match=message):
+            read_state(tmp_path / name)
+    assert not (tmp_path / "harmed").exists()
