@@ -1,0 +1,83 @@
+"""The dataset ``celebamask_hq``: CelebAMask-HQ in the layout its authors hand out.
+
+Lee, Liu, Wu, Luo: MaskGAN: Towards Diverse and Interactive Facial Image Manipulation, CVPR 2020. The data set is for
+non-commercial research and education and must be requested from its authors.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, model_validator
+
+from facekit.interfaces import DatasetContext, Options, PortContext, Ports
+from facekit_datasets.label_maps import CELEBAMASK_HQ
+from facekit_datasets.ports import dataset_ports
+from facekit_datasets.splitting import parse_ranges, refuse_overlaps, refuse_repeats
+
+if TYPE_CHECKING:
+    from facekit_datasets.celebamask_hq.dataset import CelebAMaskHQ
+
+
+def _as_text(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _is_ranges(text: str) -> str:
+    parse_ranges(text)
+    return text
+
+
+Ranges = Annotated[str, BeforeValidator(_as_text), AfterValidator(_is_ranges)]
+"""Ranges of photo numbers, both ends included: ``0-399``, or ``0-99,200-249``; empty for none."""
+
+
+class CelebAMaskHQOptions(Options):
+    """Options of ``celebamask_hq``."""
+
+    root: Path
+    """The folder that holds ``CelebA-HQ-img`` and ``CelebAMask-HQ-mask-anno``."""
+    annotation: Literal["auto", "parts", "merged"] = "auto"
+    """``parts`` merges the raw annotation of each part; ``merged`` reads id masks ``CelebAMask-HQ-mask/N.png``;
+    ``auto`` takes merged masks where that folder is there."""
+    split: Literal["auto", "official", "by_index"] = "auto"
+    """``official`` follows CelebA's split by ``CelebA-HQ-to-CelebA-mapping.txt``; ``by_index`` takes the ranges below;
+    ``auto`` is official where the mapping file is there."""
+    train: Ranges = "0-399"
+    """``by_index``: numbers of the training photos."""
+    validation: Ranges = "400-449"
+    """``by_index``: numbers of the validation photos."""
+    test: Ranges = "450-499"
+    """``by_index``: numbers of the test photos."""
+    extra: Ranges = "500-899"
+    """``by_index``: numbers of the photos for training evaluation networks only."""
+    attributes: Annotated[tuple[str, ...] | None, AfterValidator(refuse_repeats)] = None
+    """Attributes to give, in this order; all columns of the attribute file when left out, none for ``[]``."""
+
+    @model_validator(mode="after")
+    def _disjoint(self) -> CelebAMaskHQOptions:
+        refuse_overlaps(self.ranges())
+        return self
+
+    def ranges(self) -> dict[str, tuple[range, ...]]:
+        """Return the ranges of ``by_index`` by split."""
+        return {
+            "train": parse_ranges(self.train),
+            "validation": parse_ranges(self.validation),
+            "test": parse_ranges(self.test),
+            "extra": parse_ranges(self.extra),
+        }
+
+
+def ports(options: CelebAMaskHQOptions, context: PortContext) -> Ports:
+    """Return what the dataset gives; how many attributes there are is known only when they are chosen."""
+    chosen = None if options.attributes is None else len(options.attributes)
+    return dataset_ports(classes=len(CELEBAMASK_HQ), attributes=chosen)
+
+
+def create(options: CelebAMaskHQOptions, context: DatasetContext) -> CelebAMaskHQ:
+    """Open the dataset."""
+    from facekit_datasets.celebamask_hq.dataset import CelebAMaskHQ
+
+    return CelebAMaskHQ(options)

@@ -1,0 +1,152 @@
+"""The two forms of CelebAMask-HQ's masks: one file a part, and merged id masks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from facekit.interfaces import FacekitError, Finding
+from facekit_datasets.label_maps import CELEBAMASK_HQ, PARTS
+from facekit_datasets.pictures import read_id_mask, read_part
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PARTS_FOLDER, MERGED_FOLDER = "CelebAMask-HQ-mask-anno", "CelebAMask-HQ-mask"
+PHOTOS_A_FOLDER = 2000
+
+_PART_FILE = re.compile(r"(\d+)_(\w+)\.png")
+_MERGED_FILE = re.compile(r"(\d+)\.png")
+
+
+class Annotation(Protocol):
+    """Where masks come from."""
+
+    def read(self, number: int) -> NDArray[np.uint8]:
+        """Return the id mask (h, w) of a photo. Raises FacekitError naming the file that is missing or damaged."""
+        ...
+
+    def check(self, number: int) -> list[Finding]:
+        """Return what is wrong with a photo's mask."""
+        ...
+
+    def entries(self) -> Iterator[tuple[Path, int | None]]:
+        """Yield each file with the number of its photo; None for files that do not belong."""
+        ...
+
+
+class PartAnnotation:
+    """Raw annotation: ``CelebAMask-HQ-mask-anno/K/NNNNN_part.png``, one picture of 0 and 255 a part that is present.
+
+    Parts are merged in class-id order, later over earlier, as the authors do.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def files(self, number: int) -> list[tuple[int, Path]]:
+        """Return the class id and file of each part the photo has, in class-id order."""
+        stem = self.folder / str(number // PHOTOS_A_FOLDER) / f"{number:05d}"
+        candidates = ((identity, Path(f"{stem}_{part}.png")) for identity, part in enumerate(PARTS, start=1))
+        return [(identity, file) for identity, file in candidates if file.is_file()]
+
+    def read(self, number: int) -> NDArray[np.uint8]:
+        """Return the merged id mask (h, w) of a photo."""
+        files = self.files(number)
+        if not files:
+            raise self._without_parts(number)
+        mask: NDArray[np.uint8] | None = None
+        for identity, file in files:
+            part = read_part(file)
+            if mask is None:
+                mask = np.zeros(part.shape, np.uint8)
+            elif part.shape != mask.shape:
+                raise FacekitError(_wrong_size(part, mask, files[0][1]), where=str(file))
+            mask[part > 127] = identity
+        assert mask is not None
+        return mask
+
+    def check(self, number: int) -> list[Finding]:
+        """Return what is wrong with a photo's parts: none at all, no skin, unreadable, other sizes, odd values."""
+        files = self.files(number)
+        if not files:
+            missing = self._without_parts(number)
+            return [Finding("error", str(missing.where), missing.message, missing.remedy)]
+        findings = []
+        if files[0][0] != CELEBAMASK_HQ.id_of("skin"):
+            where = str(self.folder / str(number // PHOTOS_A_FOLDER) / f"{number:05d}_skin.png")
+            findings.append(Finding("warning", where, "the part is missing; every face has skin"))
+        first: NDArray[np.uint8] | None = None
+        for _, file in files:
+            try:
+                part = read_part(file)
+            except FacekitError as error:
+                findings.append(Finding("error", str(file), error.message, error.remedy))
+                continue
+            first = part if first is None else first
+            if part.shape != first.shape:
+                findings.append(Finding("error", str(file), _wrong_size(part, first, files[0][1])))
+            if not (part > 127).any():
+                findings.append(Finding("warning", str(file), "the part is empty"))
+            elif ((part != 0) & (part != 255)).any():
+                message = "the part holds values beside 0 and 255; those above 127 count as inside"
+                findings.append(Finding("warning", str(file), message))
+        return findings
+
+    def entries(self) -> Iterator[tuple[Path, int | None]]:
+        """Yield each file of the numbered folders, by name."""
+        folders = [folder for folder in self.folder.iterdir() if folder.is_dir() and folder.name.isdecimal()]
+        for folder in sorted(folders, key=lambda each: int(each.name)):
+            for file in sorted(folder.iterdir()):
+                match = _PART_FILE.fullmatch(file.name)
+                known = (
+                    match is not None
+                    and match[2] in PARTS
+                    and file.name == f"{int(match[1]):05d}_{match[2]}.png"
+                    and int(match[1]) // PHOTOS_A_FOLDER == int(folder.name)
+                )
+                yield file, int(match[1]) if match is not None and known else None
+
+    def _without_parts(self, number: int) -> FacekitError:
+        return FacekitError(
+            "the photo has no part annotation",
+            where=str(self.folder / str(number // PHOTOS_A_FOLDER) / f"{number:05d}_*.png"),
+            remedy="unpack the annotation again, or leave the photo out of the splits",
+        )
+
+
+class MergedAnnotation:
+    """Masks that are merged already: ``CelebAMask-HQ-mask/N.png``, one class id a pixel."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def read(self, number: int) -> NDArray[np.uint8]:
+        """Return the id mask (h, w) of a photo."""
+        return read_id_mask(self.folder / f"{number}.png")
+
+    def check(self, number: int) -> list[Finding]:
+        """Return what is wrong with a photo's mask: missing, unreadable, ids outside the label map."""
+        file = self.folder / f"{number}.png"
+        try:
+            largest = int(read_id_mask(file).max())
+        except FacekitError as error:
+            return [Finding("error", str(file), error.message, error.remedy)]
+        if largest >= len(CELEBAMASK_HQ):
+            return [Finding("error", str(file), f"id {largest} is outside the label map, which ends at 18")]
+        return []
+
+    def entries(self) -> Iterator[tuple[Path, int | None]]:
+        """Yield each file of the folder, by name."""
+        for file in sorted(self.folder.iterdir()):
+            match = _MERGED_FILE.fullmatch(file.name)
+            yield file, int(match[1]) if match is not None and file.name == f"{int(match[1])}.png" else None
+
+
+def _wrong_size(part: NDArray[np.uint8], first: NDArray[np.uint8], first_file: Path) -> str:
+    height, width = part.shape
+    return f"the part has {width}x{height} pixels; {first_file.name} has {first.shape[1]}x{first.shape[0]}"

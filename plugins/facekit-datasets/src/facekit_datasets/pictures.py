@@ -1,0 +1,111 @@
+"""Reading photos and masks so that whatever is wrong with a file is said with its name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from facekit.interfaces import FacekitError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MOST_PIXELS = 64_000_000
+"""Larger pictures are refused before they are decoded: a small file can claim a size that fills the memory."""
+
+_PHOTO_MODES = ("RGB", "L", "P", "CMYK", "YCbCr", "RGBA", "LA", "1", "PA", "RGBX")
+
+
+@contextmanager
+def opened(file: Path) -> Iterator[Image.Image]:
+    """Open a picture for decoding inside a ``with`` block.
+
+    Raises:
+        FacekitError: the file is missing, no picture, truncated (also when it turns out while decoding) or oversized.
+    """
+    try:
+        with Image.open(file) as image:
+            width, height = image.size
+            if width * height > MOST_PIXELS:
+                raise FacekitError(
+                    f"the picture has {width}x{height} pixels, more than the {MOST_PIXELS // 10**6} million allowed",
+                    where=str(file),
+                    remedy="make it smaller, or remove it",
+                )
+            yield image
+    except FileNotFoundError as error:
+        raise FacekitError("there is no such file", where=str(file)) from error
+    except UnidentifiedImageError as error:
+        raise FacekitError("the file is not a picture, or its beginning is damaged", where=str(file)) from error
+    except Image.DecompressionBombError as error:
+        raise FacekitError(f"the picture is oversized: {error}", where=str(file)) from error
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow's decoders raise for damaged files
+        raise FacekitError(f"the picture cannot be read: {error}", where=str(file)) from error
+
+
+def read_photo(file: Path, *, size: int | None = None) -> NDArray[np.uint8]:
+    """Return a photo as (H, W, 3) uint8 RGB, turned as its EXIF orientation says; transparency is dropped.
+
+    Args:
+        file: the picture.
+        size: the side it will be resized to. A JPEG is then decoded at a half, a quarter or an eighth where that leaves
+            at least twice this side, which is several times faster and, after an antialiased resize, differs
+            from a full decode by about one grey level.
+
+    Raises:
+        FacekitError: the file cannot be read, or holds more than 8 bits a channel.
+    """
+    with opened(file) as image:
+        if image.mode not in _PHOTO_MODES:
+            raise FacekitError(
+                f"the photo's mode {image.mode} is not supported",
+                where=str(file),
+                remedy="save it with 8 bits a channel",
+            )
+        if size is not None:
+            image.draft("RGB", (2 * size, 2 * size))
+        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+
+
+def read_id_mask(file: Path) -> NDArray[np.uint8]:
+    """Return a mask of class ids as (h, w) uint8, from an indexed or greyscale PNG (or another lossless format).
+
+    Raises:
+        FacekitError: the file cannot be read, is a JPEG, has several channels, or holds ids above 255.
+    """
+    with opened(file) as image:
+        if image.format in ("JPEG", "MPO"):
+            raise FacekitError(
+                "the mask is a JPEG; its lossy compression changes class ids along every edge",
+                where=str(file),
+                remedy="save masks as PNG, from the original annotation",
+            )
+        if image.mode not in ("P", "L", "1", "I;16", "I"):
+            raise FacekitError(
+                f"the mask has several channels (mode {image.mode}); it must hold one class id a pixel",
+                where=str(file),
+                remedy="save it as an indexed or greyscale PNG",
+            )
+        ids = np.asarray(image)
+    if ids.dtype != np.uint8:
+        if ids.max(initial=0) > 255 or ids.min(initial=0) < 0:
+            raise FacekitError(f"the mask holds ids from {ids.min()} to {ids.max()}; ids end at 255", where=str(file))
+        ids = ids.astype(np.uint8)
+    return ids
+
+
+def read_part(file: Path) -> NDArray[np.uint8]:
+    """Return one channel (h, w) uint8 of the annotation of one part (0 outside, 255 inside).
+
+    Raises:
+        FacekitError: the file cannot be read.
+    """
+    with opened(file) as image:
+        if image.mode in ("RGB", "RGBA"):
+            return np.asarray(image.getchannel(0))
+        return np.asarray(image.convert("L"))

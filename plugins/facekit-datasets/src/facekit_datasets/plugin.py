@@ -1,0 +1,55 @@
+"""What this plugin offers. Imports neither torch nor NumPy."""
+
+from __future__ import annotations
+
+from facekit.interfaces import LabelMap
+from facekit.registry import ComponentSpec, PluginInfo, hookimpl
+from facekit_datasets import celebamask_hq, image_mask_folder, synthetic_faces
+from facekit_datasets.label_maps import CELEBAMASK_HQ
+
+
+@hookimpl
+def facekit_plugin_info() -> PluginInfo:
+    """Say what the plugin is."""
+    return PluginInfo(
+        summary="Face datasets: CelebAMask-HQ, folders of photos with masks, procedurally drawn faces",
+    )
+
+
+@hookimpl
+def facekit_components() -> list[ComponentSpec]:
+    """Offer the datasets."""
+    return [
+        ComponentSpec(
+            kind="dataset",
+            id="facekit/celebamask_hq",
+            summary="CelebAMask-HQ as its authors hand it out: photos, part annotations, attributes",
+            options=celebamask_hq.CelebAMaskHQOptions,
+            factory="facekit_datasets.celebamask_hq:create",
+            ports=celebamask_hq.ports,
+            paper="Lee, Liu, Wu, Luo: MaskGAN: Towards Diverse and Interactive Facial Image Manipulation, CVPR 2020, "
+            "https://arxiv.org/abs/1907.11922",
+        ),
+        ComponentSpec(
+            kind="dataset",
+            id="facekit/image_mask_folder",
+            summary="Any folder of photos with a folder of class-id masks of the same names",
+            options=image_mask_folder.ImageMaskFolderOptions,
+            factory="facekit_datasets.image_mask_folder:create",
+            ports=image_mask_folder.ports,
+        ),
+        ComponentSpec(
+            kind="dataset",
+            id="facekit/synthetic_faces",
+            summary="Procedurally drawn faces with exact masks and attributes; nothing to download",
+            options=synthetic_faces.SyntheticFacesOptions,
+            factory="facekit_datasets.synthetic_faces:create",
+            ports=synthetic_faces.ports,
+        ),
+    ]
+
+
+@hookimpl
+def facekit_label_maps() -> list[LabelMap]:
+    """Offer the label map of CelebAMask-HQ."""
+    return [CELEBAMASK_HQ]

@@ -1,0 +1,125 @@
+"""The dataset ``synthetic_faces``: faces drawn when they are read, at the size that is asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from facekit.interfaces import DatasetContext, FaceSample, Finding, LabelMap, Options, PortContext, Ports
+from facekit_datasets.label_maps import CELEBAMASK_HQ
+from facekit_datasets.ports import dataset_ports
+from facekit_datasets.splitting import refuse_repeats, select_attributes
+
+_MOST_IN_A_SPLIT = 10_000_000
+_FULL_SIZE = 512
+
+
+class SyntheticFacesOptions(Options):
+    """Options of ``synthetic_faces``."""
+
+    seed: int = Field(0, ge=0)
+    """Seed of the faces; the same seed draws the same faces."""
+    train: int = Field(400, ge=0, le=_MOST_IN_A_SPLIT)
+    """Faces to train on."""
+    validation: int = Field(50, ge=0, le=_MOST_IN_A_SPLIT)
+    """Faces for samples and for choosing."""
+    test: int = Field(50, ge=0, le=_MOST_IN_A_SPLIT)
+    """Faces to measure on."""
+    extra: int = Field(0, ge=0, le=_MOST_IN_A_SPLIT)
+    """Faces for training evaluation networks only."""
+    attributes: Annotated[tuple[str, ...] | None, AfterValidator(refuse_repeats)] = None
+    """Attributes to give, in this order; all that the renderer knows when left out."""
+
+
+def ports(options: SyntheticFacesOptions, context: PortContext) -> Ports:
+    """Return what the dataset gives."""
+    if options.attributes is None:
+        from facekit_datasets.synthetic import ATTRIBUTE_NAMES
+
+        return dataset_ports(classes=len(CELEBAMASK_HQ), attributes=len(ATTRIBUTE_NAMES))
+    return dataset_ports(classes=len(CELEBAMASK_HQ), attributes=len(options.attributes))
+
+
+class SyntheticFaces:
+    """Procedurally drawn faces.
+
+    Each split draws from a range of its own, so a larger training split leaves the test faces as they are.
+
+    Raises:
+        FacekitError: an attribute is asked for that the renderer does not know.
+    """
+
+    def __init__(self, options: SyntheticFacesOptions) -> None:
+        from facekit_datasets.synthetic import ATTRIBUTE_NAMES
+
+        self._seed = options.seed
+        self._columns = select_attributes(ATTRIBUTE_NAMES, options.attributes, where="synthetic_faces")
+        self._attribute_names = tuple(ATTRIBUTE_NAMES[column] for column in self._columns)
+        self._splits: dict[str, range] = {}
+        self._keys: list[str] = []
+        self._faces: list[int] = []  # the renderer's index of each sample
+        counts = {
+            "train": options.train,
+            "validation": options.validation,
+            "test": options.test,
+            "extra": options.extra,
+        }
+        for place, (split, count) in enumerate(counts.items()):
+            if count:
+                self._splits[split] = range(len(self._keys), len(self._keys) + count)
+                self._keys.extend(f"{split}-{number:05d}" for number in range(count))
+                self._faces.extend(range(place * _MOST_IN_A_SPLIT, place * _MOST_IN_A_SPLIT + count))
+
+    @property
+    def label_map(self) -> LabelMap:
+        """The classes of CelebAMask-HQ."""
+        return CELEBAMASK_HQ
+
+    @property
+    def attribute_names(self) -> tuple[str, ...]:
+        """The chosen attributes."""
+        return self._attribute_names
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """``train-00000`` and so on."""
+        return self._keys
+
+    def splits(self) -> dict[str, Sequence[int]]:
+        """Return the sample indices of each split that is not empty."""
+        return dict(self._splits)
+
+    def fingerprint(self) -> str:
+        """Return a hash of the renderer's version and the options."""
+        from facekit_datasets.synthetic import RENDERER_VERSION
+
+        counts = {split: len(indices) for split, indices in self._splits.items()}
+        identity = ["synthetic_faces", RENDERER_VERSION, self._seed, counts, self._attribute_names]
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+    def read(self, index: int, *, size: int | None = None) -> FaceSample:
+        """Draw one face at the asked size (512 when None): photo and mask (size, size)."""
+        import numpy as np
+
+        from facekit_datasets.synthetic import draw_face
+
+        face = draw_face(self._seed, self._faces[index], size or _FULL_SIZE)
+        attributes = np.array([face.attributes[name] for name in self._attribute_names], dtype=bool)
+        return FaceSample(face.image, face.mask, attributes if len(attributes) else None)
+
+    def check(self, index: int) -> list[Finding]:
+        """Return nothing: there are no files that could be wrong."""
+        return []
+
+    def check_all(self) -> list[Finding]:
+        """Return nothing: there are no files that could be wrong."""
+        return []
+
+
+def create(options: SyntheticFacesOptions, context: DatasetContext) -> SyntheticFaces:
+    """Open the dataset."""
+    return SyntheticFaces(options)
