@@ -55,13 +55,24 @@ def exit_code_of(error: BaseException, *, debug: bool) -> int:
 
 
 def print_error(error: FacekitError) -> None:
-    """Print what is wrong, where, and what to do, on stderr; in colour where stderr is a terminal."""
-    heading = click.style("error", fg="red", bold=True)
-    if type(error).__str__ is not FacekitError.__str__:
-        # An error that lays itself out (a recipe's mistakes, each with its line and a caret).
-        click.echo(f"{heading}: {error}", err=True)
+    """Print what is wrong, where, and what to do, on stderr; in colour where stderr is a terminal.
+
+    An error with several ``problems`` (a recipe's mistakes) prints each with its place first, as compilers do.
+    """
+    problems = getattr(error, "problems", None)
+    if problems:
+        for problem in problems:
+            place, _, rest = str(problem).partition(": ")
+            click.echo(f"{click.style(place, bold=True)}: {_highlight_caret(rest)}", err=True)
+        if len(problems) > 1:
+            click.echo(click.style(f"{len(problems)} mistakes", fg="red", bold=True), err=True)
         return
     where = click.style(error.where, bold=True) + ": " if error.where else ""
-    click.echo(f"{heading}: {where}{error.message}", err=True)
+    click.echo(f"{click.style('error', fg='red', bold=True)}: {where}{error.message}", err=True)
     if error.remedy:
         click.echo("\n".join(f"  {line}" for line in error.remedy.splitlines()), err=True)
+
+
+def _highlight_caret(text: str) -> str:
+    body, newline, last = text.rpartition("\n")
+    return f"{body}\n{click.style(last, fg='red', bold=True)}" if newline and last.strip() == "^" else text

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -60,3 +61,18 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return None
     return value
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a text file, with the folders above it.
+
+    Raises:
+        FacekitError: it cannot be written.
+    """
+    from facekit.interfaces import FacekitError
+
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise FacekitError(f"the file cannot be written: {error.strerror or error}", where=str(file)) from error

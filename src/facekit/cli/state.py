@@ -71,3 +71,14 @@ def plugin_file_option(command: Decorated) -> Decorated:
         callback=note,
         help="Load a plugin that is one Python file. May be repeated.",
     )(command)
+
+
+def set_option(command: Decorated) -> Decorated:
+    """Give a command that takes a recipe ``--set PATH=VALUE``."""
+    return click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="PATH=VALUE",
+        help="Override a value of the recipe, e.g. train.batch=4 or losses.generator[1].weight=5. May be repeated.",
+    )(command)

@@ -1,0 +1,148 @@
+"""``facekit recipes``: the recipes that need not be written, what they resolve to, and where each value comes from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from facekit.cli.output import GAP, note, print_json, print_table
+from facekit.cli.state import State, plugin_file_option, set_option
+
+if TYPE_CHECKING:
+    from facekit.recipe.origin import Origin
+
+
+@click.group(short_help="List, show and copy recipes.")
+def recipes() -> None:
+    """List, show and copy recipes.
+
+    \b
+    Example:
+      facekit recipes ls
+      facekit recipes show sft_pix2pixhd --origin
+      facekit recipes cp sft_pix2pixhd mine.yaml
+    """
+
+
+@recipes.command(name="ls")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@plugin_file_option
+@click.pass_obj
+def list_recipes(state: State, as_json: bool) -> None:
+    """List the recipes that come with facekit and with plugins.
+
+    \b
+    Example:
+      facekit recipes ls
+    """
+    from facekit.recipe.library import shipped_recipes
+
+    found = shipped_recipes(state.registry())
+    if as_json:
+        print_json(
+            [
+                {
+                    "name": recipe.name,
+                    "path": str(recipe.path),
+                    "source": recipe.source,
+                    "description": recipe.description,
+                }
+                for recipe in found
+            ]
+        )
+        return
+    print_table(
+        ("RECIPE", "FROM", "DESCRIPTION"), [(recipe.name, recipe.source, recipe.description) for recipe in found]
+    )
+
+
+@recipes.command()
+@click.argument("recipe")
+@set_option
+@click.option("--origin", is_flag=True, help="Say where each value was set.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@plugin_file_option
+@click.pass_obj
+def show(state: State, recipe: str, overrides: tuple[str, ...], origin: bool, as_json: bool) -> None:
+    """Show what a recipe resolves to, every default written out.
+
+    RECIPE is a file, or the name of a shipped recipe.
+
+    \b
+    Example:
+      facekit recipes show sft_pix2pixhd
+      facekit recipes show sft_pix2pixhd --origin --set train.batch=4
+    """
+    from facekit.recipe import dump_recipe
+    from facekit.recipe.library import find_recipe
+    from facekit.recipe.origin import recipe_origins
+
+    registry = state.registry()
+    path = find_recipe(recipe, registry=registry)
+    resolved, origins = recipe_origins(path, registry=registry, overrides=overrides)
+    if as_json and origin:
+        print_json([{"path": entry.path, "value": entry.value, "source": entry.source} for entry in origins])
+    elif as_json:
+        print_json(resolved.document)
+    elif origin:
+        _print_origins(origins)
+    else:
+        click.echo(dump_recipe(resolved), nl=False)
+
+
+@recipes.command()
+@click.argument("recipe")
+@click.argument("target", type=click.Path(path_type=Path), default=Path())
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@plugin_file_option
+@click.pass_obj
+def cp(state: State, recipe: str, target: Path, force: bool) -> None:
+    """Copy a recipe to a file of your own.
+
+    TARGET is the new file, or a folder; by default the current one. A recipe that extends others is written out merged
+    with them.
+
+    \b
+    Example:
+      facekit recipes cp sft_pix2pixhd mine.yaml
+    """
+    from facekit.recipe.library import copy_recipe
+
+    written = copy_recipe(recipe, target, registry=state.registry(), force=force)
+    note(f"wrote {written}; change it, then `facekit run {written}`")
+
+
+@recipes.command()
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file in place of stdout.")
+@plugin_file_option
+@click.pass_obj
+def schema(state: State, output: Path | None) -> None:
+    """Print a JSON Schema of recipes, built from the installed components, for editors.
+
+    \b
+    Example:
+      facekit recipes schema -o recipe.schema.json
+      # first line of a recipe:  # yaml-language-server: $schema=recipe.schema.json
+    """
+    from facekit.recipe.schema import recipe_schema
+
+    built = recipe_schema(state.registry())
+    if output is None:
+        print_json(built)
+        return
+    from facekit.cli.output import write_text
+
+    write_text(output, json.dumps(built, indent=2) + "\n")
+    note(f"wrote {output}")
+
+
+def _print_origins(origins: list[Origin]) -> None:
+    values = [json.dumps(entry.value, ensure_ascii=False) for entry in origins]
+    width = max(len(f"{entry.path}: {value}") for entry, value in zip(origins, values, strict=True))
+    width = min(width, 72)
+    for entry, value in zip(origins, values, strict=True):
+        source = click.style(entry.source, dim=True) if entry.mark is None else entry.source
+        click.echo(f"{entry.path}: {value}".ljust(width) + GAP + source)

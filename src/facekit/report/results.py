@@ -1,0 +1,190 @@
+"""The measurements of a run: the tiles on top, the tables with baselines beside, the course over the steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from facekit.report.charts import line_chart, number
+from facekit.report.html import text
+from facekit.report.reading import RunRecord, Series
+
+MOST_TILES = 6
+THIS_RUN = "this run"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One evaluation as a column of a table: what was measured, and its measurements by name."""
+
+    heading: str
+    step: int
+    measurements: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Evaluations that may stand beside each other: the same split under the same protocol."""
+
+    split: str
+    protocol: str
+    fields: Mapping[str, Any]
+    columns: tuple[Column, ...]
+
+
+def results_tables(record: RunRecord) -> list[Table]:
+    """Return the last evaluations of each split and protocol, the test split first, the run before its baselines.
+
+    Evaluations with different protocol ids never meet in one table.
+    """
+    groups: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
+    for event in record.of("evaluation"):
+        key = (str(event.get("split", "")), str(event.get("protocol", "")))
+        groups.setdefault(key, {})[_heading(event)] = event
+    tables = [
+        Table(
+            split=split,
+            protocol=protocol,
+            fields=next((e["protocol_fields"] for e in events.values() if _is_map(e.get("protocol_fields"))), {}),
+            columns=tuple(
+                Column(heading, int(event.get("step") or 0), _by_name(event))
+                for heading, event in sorted(events.items(), key=lambda entry: not entry[0].startswith(THIS_RUN))
+            ),
+        )
+        for (split, protocol), events in groups.items()
+    ]
+    return sorted(tables, key=lambda table: (table.split != "test", table.split))
+
+
+def tiles(tables: list[Table]) -> str:
+    """Return the first measurements of the run's final evaluation, large."""
+    own = [column for table in tables[:1] for column in table.columns if column.heading.startswith(THIS_RUN)]
+    if not own:
+        return ""
+    cells = []
+    for name, measurement in list(own[-1].measurements.items())[:MOST_TILES]:
+        unit = str(measurement.get("unit") or "")
+        unit_text = f" <small>{text(unit)}</small>" if unit and unit != "share" else ""
+        interval = _interval(measurement)
+        spread = f'<div class="range">{text(interval)}</div>' if interval else ""
+        cells.append(
+            f'<div class="tile"><div class="name">{text(_spoken(name))}</div>'
+            f'<div class="value">{text(_value(measurement))}{unit_text}</div>{spread}</div>'
+        )
+    return f'<div class="tiles">{"".join(cells)}</div>'
+
+
+def table_html(table: Table, *, folded: bool = False) -> str:
+    """Return a table of one split and protocol: a row a measurement, a column an evaluation.
+
+    Args:
+        table: what to show.
+        folded: show only its title until the reader opens it.
+    """
+    names = list(dict.fromkeys(name for column in table.columns for name in column.measurements))
+    head = "".join(f"<th class=number>{text(column.heading)}</th>" for column in table.columns)
+    rows = []
+    for name in names:
+        found = [column.measurements.get(name) for column in table.columns]
+        best = _best(found)
+        facts: Mapping[str, Any] = next((entry for entry in found if entry is not None), {})
+        cells = "".join(_cell(entry, best=index == best) for index, entry in enumerate(found))
+        unit = str(facts.get("unit") or "")
+        count = f"{facts['count']:,}" if isinstance(facts.get("count"), int) and facts["count"] else ""
+        arrow = {"higher": "↑", "lower": "↓"}.get(str(facts.get("better")), "")
+        own = facts.get("protocol")
+        detail = "; ".join(f"{key} {value}" for key, value in own.items()) if _is_map(own) else ""
+        rows.append(
+            f"<tr><td>{text(_spoken(name))} <span class=dim>{text(unit)} {arrow}</span>"
+            + (f"<br><span class=dim><small>{text(detail)}</small></span>" if detail else "")
+            + f"</td>{cells}<td class=number>{count}</td></tr>"
+        )
+    fields = ", ".join(f"{key} {value}" for key, value in table.fields.items() if value not in (None, "", [], {}))
+    steps = sorted({column.step for column in table.columns if column.heading.startswith(THIS_RUN)})
+    after = f" after step {steps[-1]:,}" if steps else ""
+    title = f"{text(table.split.capitalize())} split{after}"
+    caption = "" if folded else f"<caption>{title}</caption>"
+    body = (
+        f"<div class=scroll><table>{caption}"
+        f"<thead><tr><th>Measurement</th>{head}<th class=number>n</th></tr></thead><tbody>{''.join(rows)}</tbody>"
+        f"</table></div><p class=note>Protocol <code>{text(table.protocol)}</code>"
+        + (f": {text(fields)}" if fields else "")
+        + ". Brackets are 95% intervals over the faces. Figures with other protocol ids are not comparable.</p>"
+    )
+    return f"<details><summary>{title}</summary>{body}</details>" if folded else body
+
+
+def course(record: RunRecord) -> str:
+    """Return charts of what was measured repeatedly while training, one a family of measurements."""
+    families: dict[str, dict[str, Series]] = {}
+    for event in record.of("evaluation"):
+        if not _heading(event).startswith(THIS_RUN) or event.get("split") == "test":
+            continue
+        for name, measurement in _by_name(event).items():
+            value = measurement.get("value")
+            if isinstance(value, (int, float)) and value == value:
+                family, _, part = name.partition("/")
+                points = families.setdefault(family, {}).setdefault(part or family, [])
+                points.append((int(event.get("step") or 0), float(value)))
+    return "".join(
+        line_chart(_spoken(family), curves, note="on the validation split while training", smooth=False)
+        for family, curves in families.items()
+        if any(len(points) > 1 for points in curves.values())
+    )
+
+
+def _heading(event: Mapping[str, Any]) -> str:
+    subject = str(event.get("subject") or "")
+    if subject and subject not in ("model", "run"):
+        return _spoken(subject)
+    weights = str(event.get("weights") or "")
+    return f"{THIS_RUN} ({weights.upper() if weights == 'ema' else weights} weights)" if weights else THIS_RUN
+
+
+def _by_name(event: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    found: Iterable[Any] = event.get("measurements") or ()
+    return {str(entry["name"]): entry for entry in found if _is_map(entry) and "name" in entry}
+
+
+def _best(found: list[Mapping[str, Any] | None]) -> int | None:
+    """Return which column is best; None where there is nothing to compare with."""
+    values = [
+        (float(entry["value"]), index)
+        for index, entry in enumerate(found)
+        if entry and isinstance(entry.get("value"), (int, float)) and entry["value"] == entry["value"]
+    ]
+    better = next((entry.get("better") for entry in found if entry), None)
+    if len(values) < 2 or better not in ("higher", "lower"):
+        return None
+    return (max(values) if better == "higher" else min(values))[1]
+
+
+def _cell(measurement: Mapping[str, Any] | None, *, best: bool) -> str:
+    if measurement is None:
+        return '<td class="number dim">–</td>'
+    interval = _interval(measurement)
+    spread = f"<small>{text(interval)}</small>" if interval else ""
+    return f'<td class="number{" best" if best else ""}">{text(_value(measurement))}{spread}</td>'
+
+
+def _value(measurement: Mapping[str, Any]) -> str:
+    value = measurement.get("value")
+    return number(float(value)) if isinstance(value, (int, float)) and value == value else "–"
+
+
+def _interval(measurement: Mapping[str, Any]) -> str:
+    interval = measurement.get("interval")
+    if not isinstance(interval, (list, tuple)) or len(interval) != 2:
+        return ""
+    if not all(isinstance(end, (int, float)) for end in interval):
+        return ""
+    return f"[{number(float(interval[0]))}, {number(float(interval[1]))}]"
+
+
+def _spoken(name: str) -> str:
+    return name.replace("_", " ").replace("/", " · ")
+
+
+def _is_map(value: object) -> bool:
+    return isinstance(value, Mapping)

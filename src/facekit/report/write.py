@@ -1,0 +1,265 @@
+"""``report.html``: everything a run has to say, in one file that needs nothing else."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from facekit.report.charts import line_chart
+from facekit.report.html import command, facts, numbers_table, section, text, yaml
+from facekit.report.reading import RunRecord, read_run
+from facekit.report.results import course, results_tables, table_html, tiles
+from facekit.report.samples import samples_html
+
+REPORT = "report.html"
+
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+_SECTIONS = {
+    "results": "Results",
+    "samples": "Samples",
+    "training": "Training",
+    "model": "Model and speed",
+    "recipe": "Recipe",
+    "environment": "Environment",
+    "commands": "Commands",
+}
+
+
+def write_report(run: Path) -> Path:
+    """Write ``report.html`` into a run folder, whatever state the run is in, and return its path.
+
+    The page holds its pictures, style and script, makes no request of any kind, and may be moved anywhere.
+
+    Args:
+        run: a run folder: finished, stopped, failed or still going on.
+
+    Raises:
+        FacekitError: the folder is not there, or is not a run.
+        RunFailure: the file cannot be written.
+    """
+    from facekit.interfaces import RunFailure
+
+    run = Path(run)
+    page = render_report(read_run(run))
+    target = run / REPORT
+    beside = target.with_name(f".{REPORT}.{os.getpid()}.tmp")
+    try:
+        beside.write_text(page, encoding="utf-8")
+        beside.replace(target)
+    except OSError as error:
+        raise RunFailure(f"the report cannot be written: {error.strerror or error}", where=str(target)) from error
+    finally:
+        beside.unlink(missing_ok=True)
+    return target
+
+
+def render_report(record: RunRecord) -> str:
+    """Return the page for a run."""
+    tables = results_tables(record)
+    bodies = {
+        "results": section(
+            "results",
+            _SECTIONS["results"],
+            tiles(tables),
+            *(table_html(table, folded=index > 0) for index, table in enumerate(tables)),
+            "" if tables else "<p class=note>Nothing has been measured yet.</p>",
+        ),
+        "samples": f'<div class="samples">{section("samples", _SECTIONS["samples"], samples_html(record))}</div>',
+        "training": section("training", _SECTIONS["training"], _training(record)),
+        "model": section("model", _SECTIONS["model"], _model(record)),
+        "recipe": section("recipe", _SECTIONS["recipe"], _recipe(record)),
+        "environment": section("environment", _SECTIONS["environment"], _environment(record)),
+        "commands": section("commands", _SECTIONS["commands"], _commands(record)),
+    }
+    links = "".join(f'<a href="#{anchor}">{text(_SECTIONS[anchor])}</a>' for anchor, body in bodies.items() if body)
+    version = record.lock.get("facekit", "")
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        f"<title>{text(record.name)} · facekit</title><style>{_asset('page.css')}</style></head><body>"
+        f'<header class="top"><div>{_header(record)}</div></header><nav><div>{links}</div></nav><main>'
+        # Last, because reading the samples may find further problems.
+        f"{_messages(record)}{''.join(bodies.values())}</main>"
+        f"<footer>Written by facekit {text(version)}. Interactive parts need no network.</footer>"
+        f"<script>{_asset('page.js')}</script></body></html>\n"
+    )
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it: ``9 min 12 s``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"
+
+
+def _header(record: RunRecord) -> str:
+    outcome = record.outcome()
+    of = f" of {record.steps:,}" if record.steps else ""
+    badges = [f'<span class="badge {outcome.word}">{outcome.word}</span>']
+    badges.append(f'<span class="badge">step {outcome.step:,}{of}</span>')
+    weights = sorted({str(event.get("weights")) for event in record.of("evaluation") if event.get("weights")})
+    if weights:
+        names = " and ".join(name.upper() if name == "ema" else name for name in weights)
+        badges.append(f'<span class="badge">measured with {text(names)} weights</span>')
+    seconds = training_seconds(record)
+    if seconds:
+        badges.append(f'<span class="badge">{text(duration(seconds))} of training</span>')
+    data = record.recipe.get("data")
+    if isinstance(data, Mapping):
+        badges.append(f'<span class="badge">{text(data.get("use", ""))}, {text(data.get("size", "?"))} px</span>')
+    description = record.recipe.get("description")
+    lead = f'<p class="lead">{text(description)}</p>' if description else ""
+    return (
+        f'<p class="kind">facekit run</p><h1>{text(record.name)}</h1>{lead}<div class="badges">{"".join(badges)}</div>'
+    )
+
+
+def _messages(record: RunRecord) -> str:
+    outcome = record.outcome()
+    parts = []
+    if outcome.word == "failed":
+        parts.append(f'<div class="message failed"><b>The run failed.</b> {text(outcome.message)}</div>')
+    elif outcome.word == "unfinished":
+        parts.append(
+            '<div class="message">The run did not end by itself: it is still going on, or it was stopped. '
+            "<code>facekit resume</code> goes on with it.</div>"
+        )
+    elif outcome.word == "interrupted":
+        parts.append('<div class="message">The run was interrupted. <code>facekit resume</code> goes on with it.</div>')
+    parts += [
+        f'<div class="message"><b>Step {text(event.get("step", "?"))}:</b> {text(event.get("message", ""))}</div>'
+        for event in record.of("warning")
+    ]
+    parts += [f'<div class="message">{text(problem)}</div>' for problem in record.problems]
+    return f'<div style="margin-top:22px">{"".join(parts)}</div>' if parts else ""
+
+
+def _training(record: RunRecord) -> str:
+    losses = record.series("losses")
+    charts = []
+    for player in sorted({name.partition("/")[0] for name in losses}, reverse=True):
+        curves = {name.partition("/")[2] or name: points for name, points in losses.items() if name.startswith(player)}
+        charts.append(line_chart(f"{player.capitalize()} losses", curves, note="weighted, as they are optimised"))
+    diagnostics = record.series("diagnostics")
+    followed = diagnostics.pop("changes_with_reference", None)
+    if followed:
+        charts.append(
+            line_chart(
+                "Changes with reference",
+                {"mean absolute change": followed},
+                note="how much the result changes when the reference does (pictures range over 2); "
+                "at zero the model has stopped looking at it",
+                smooth=False,
+            )
+        )
+    charts.append(course(record))
+    charts += [
+        line_chart(name.replace("_", " ").replace("/", " · ").capitalize(), {name: points})
+        for name, points in diagnostics.items()
+    ]
+    charts.append(line_chart("Learning rates", record.series("learning_rates"), smooth=False))
+    charts.append(line_chart("Seconds per step", {"seconds": record.speed()}))
+    body = "".join(charts)
+    return f'<div class="plots">{body}</div>' if body else ""
+
+
+def training_seconds(record: RunRecord) -> float:
+    """Return the seconds spent in the steps that were logged; checkpoints, samples and evaluation come on top."""
+    total, before = 0.0, 0
+    for step, seconds in record.speed():
+        total += seconds * (step - before)
+        before = step
+    return total
+
+
+def _model(record: RunRecord) -> str:
+    parameters = record.lock.get("parameters")
+    rows = []
+    if isinstance(parameters, Mapping):
+        counts = {str(name): int(count) for name, count in parameters.items() if isinstance(count, (int, float))}
+        rows = [(name.replace("_", " "), f"{count:,}") for name, count in counts.items()]
+        if len(rows) > 1:
+            rows.append(("together", f"{sum(counts.values()):,}"))
+    speeds = sorted(seconds for _, seconds in record.speed())
+    train = record.recipe.get("train")
+    timing: dict[str, object] = {}
+    if speeds:
+        middle = speeds[len(speeds) // 2]
+        photos = 0
+        if isinstance(train, Mapping):
+            photos = int(train.get("batch") or 0) * int(train.get("accumulate") or 1)
+        timing = {
+            "steps a second": f"{1 / middle:.3g} (median)" if middle else None,
+            "photos a second": f"{photos / middle:.3g}" if middle and photos else None,
+            "time in steps": duration(training_seconds(record)),
+        }
+    dimensions = record.lock.get("dimensions")
+    columns = (
+        numbers_table("Parameters", ("part", "parameters"), rows),
+        facts("Speed", timing),
+        facts("Dimensions settled by the ports", dimensions) if isinstance(dimensions, Mapping) else "",
+    )
+    return f'<div class="columns">{"".join(columns)}</div>' if any(columns) else ""
+
+
+def _recipe(record: RunRecord) -> str:
+    if not record.recipe_text:
+        return ""
+    heading = "The resolved recipe, every default written out"
+    return f"<details><summary>{heading}</summary>{yaml(record.recipe_text)}</details>"
+
+
+def _environment(record: RunRecord) -> str:
+    lock = record.lock
+    plugins = lock.get("plugins")
+    known = ("plugins", "parameters", "dimensions", "command")
+    rest = {name.replace("_", " "): _plain(value) for name, value in lock.items() if name not in known}
+    columns = (
+        facts("Where it ran", rest),
+        facts("Plugins", plugins) if isinstance(plugins, Mapping) else "",
+    )
+    return f'<div class="columns">{"".join(columns)}</div>' if any(columns) else ""
+
+
+def _plain(value: Any) -> object:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {entry}" for name, entry in value.items())
+    return ", ".join(str(entry) for entry in value) if isinstance(value, list) else value
+
+
+def _commands(record: RunRecord) -> str:
+    run = shlex.quote(str(record.folder))
+    recipe = shlex.quote(str(record.folder / "recipe.yaml"))
+    asked = record.lock.get("command")
+    parts = [command("As it was started", str(asked))] if asked else []
+    parts.append(command("The same run again, from its locked recipe", f"facekit run {recipe} --out {run}-again"))
+    if record.outcome().word != "finished":
+        parts.append(command("Go on with it", f"facekit resume {run}"))
+    parts.append(
+        command(
+            "Paint a mask in the look of a photo",
+            f"facekit generate {run} --mask mask.png \\\n  --reference photo.jpg --reference-mask photo_mask.png -o result.png",
+        )
+    )
+    parts.append(
+        command(
+            "The same in Python",
+            f"import facekit\n\npipeline = facekit.load({str(record.folder)!r})\n"
+            "result = pipeline.generate(mask, reference, reference_mask)",
+        )
+    )
+    return "".join(parts)
+
+
+def _asset(name: str) -> str:
+    return files("facekit.report").joinpath("assets", name).read_text(encoding="utf-8")
