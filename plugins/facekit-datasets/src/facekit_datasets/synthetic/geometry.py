@@ -130,7 +130,7 @@ class Frame:
         roll = math.radians(pose.roll)
         self.yaw_sine, self.yaw_cosine = math.sin(yaw), math.cos(yaw)
         self.roll_sine, self.roll_cosine = math.sin(roll), math.cos(roll)
-        depth_half = shape.width * 1.1
+        depth_half = shape.width
         self._centre = (pose.x - 0.62 * depth_half * self.yaw_sine * pose.scale, pose.y)
         steps = (np.arange(size, dtype=np.float32) + 0.5) / size
         right = (steps[None, :] - self._centre[0]) / pose.scale
@@ -141,7 +141,7 @@ class Frame:
         upper = np.clip((WIDEST - self.y) / (WIDEST - CROWN), 0.0, None)
         lower = np.clip((self.y - WIDEST) / (shape.chin - WIDEST), 0.0, None)
         # The chin stands before the head's axis, so it follows the face when the head turns.
-        forward = self.yaw_sine * 0.2 * np.minimum(np.clip(self.y / shape.chin, 0.0, None), 1.1) ** 3
+        forward = self.yaw_sine * 0.2 * np.minimum(np.clip(self.y / shape.chin, 0.0, None), 1.1) ** 2.4
         section = 1.0 - upper**2.7 - lower**shape.jaw
         cheek = 1.0 + shape.cheek * np.exp(-np.square((self.y - 0.2) * 9.0))
         silhouette = math.hypot(shape.width * self.yaw_cosine, depth_half * self.yaw_sine)

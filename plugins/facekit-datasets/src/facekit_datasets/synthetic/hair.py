@@ -82,6 +82,12 @@ class HairForm:
         self.x = shifted
         crown = 0.085 * hair.part * smoothstep(0.0, -0.25, y)
         self.s: FloatArray = np.asarray((shifted - crown) / (self.half + 0.03) + swept, dtype=np.float32)
+        tousle: FloatArray | float = 0.0
+        if hair.texture != "straight" and hair.style == "short":
+            # Short waves: strands curl from side to side, and the outline is made of tufts.
+            loose = self.strands(x * 22.0 + 50.0, y * 22.0 + 20.0)
+            self.s = self.s + 0.2 * np.sin(y * 62.0 + 3.0 * loose)
+            tousle = 0.014 * loose * smoothstep(0.06, -0.1, y)
         self._jag = self.strands(self.s * 24.0 + 70.0, y * 3.0 + 5.0)
         if hair.style == "afro":
             at_y, radius = -0.13, 0.30 + 0.07 * hair.volume
@@ -97,7 +103,7 @@ class HairForm:
             if hair.style == "short":  # Tousled or spiky tops.
                 fringe += 0.014 * abs(hair.length - 0.5)
             above = np.abs(shifted) - self.half + np.clip(self.top - y, 0.0, None)
-            above += fringe * self._jag * smoothstep(0.0, 0.05, y - self.top)
+            above += fringe * self._jag * smoothstep(0.0, 0.05, y - self.top) + tousle
             below = y - self.bottom + 0.02 * self._jag
             self.outer = np.asarray(np.maximum(above, below))
 
@@ -182,7 +188,8 @@ class HairForm:
             bend = self.strands(frame.x * 24.0 + 30.0, y * 24.0 + 30.0)
             coil = self.strands(frame.x * 56.0 + 3.0 * bend + 60.0, y * 56.0 + 3.0 * bend + 60.0)
             fine = self.strands(frame.x * 140.0 + 60.0, y * 140.0 + 90.0) * fade(140.0)
-            detail = 0.34 * bend + 0.42 * coil * fade(56.0) + 0.22 * fine
+            hairs = self.strands(frame.x * 300.0 + 9.0 * coil + 60.0, y * 150.0 + 9.0 * bend + 90.0) * fade(300.0)
+            detail = 0.34 * bend + 0.42 * coil * fade(56.0) + 0.2 * fine + 0.2 * hairs
         else:
             s = self.s
             locks = self.strands(s * 9.0 + 30.0, y * 2.4 + 4.0)

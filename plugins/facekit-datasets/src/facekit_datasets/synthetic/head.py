@@ -167,7 +167,7 @@ def _ear_place(frame: Frame, face: FaceParameters, side: int) -> tuple[float, fl
     """Centre of an ear in head units; side -1 is the picture's left (the person's right)."""
     reach = face.shape.width * frame.yaw_cosine
     # Turned towards the viewer, an ear moves inwards over the head; turned away, behind the silhouette.
-    return side * (reach + 0.007) - 0.02 * frame.yaw_sine, EAR_Y
+    return side * (reach + 0.007) + 0.03 * frame.yaw_sine, EAR_Y
 
 
 def paint_ear(canvas: Canvas, frame: Frame, face: FaceParameters, lamp: Lamp, side: int) -> bool:
@@ -212,7 +212,7 @@ def paint_earring(canvas: Canvas, frame: Frame, face: FaceParameters, lamp: Lamp
     x, y = frame.x[window] - at[0], frame.y[window] - at[1]
     metal = linear(METALS[face.accessories.metal])
     if kind == "stud":
-        field = ellipse(x, y, (0.0, 0.0), (0.0145, 0.0145))
+        field = ellipse(x, y, (0.0, 0.0), (0.016, 0.016))
         metal = metal * 0.5 + linear((230, 238, 248)) * 0.6
     elif kind == "hoop":
         field = np.abs(ellipse(x, y, (0.0, 0.036), (0.03, 0.038))) - 0.0068

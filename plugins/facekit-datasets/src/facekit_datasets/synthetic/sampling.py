@@ -192,7 +192,9 @@ def _hair(draw: _Draw, *, male: bool, young: bool, tone: float, accessories: Acc
         style = "short" if male else "long"
     textures: dict[HairTexture, float] = {"straight": 2.0, "wavy": 1.6, "curly": 0.5}
     texture = "curly" if style == "afro" else draw.pick(textures)
-    if texture == "curly" and style not in ("afro", "bob", "long"):
+    if style in ("crop", "bun"):  # Too short, or pulled too tight, to wave.
+        texture = "straight"
+    elif texture == "curly" and style not in ("afro", "bob", "long"):
         texture = "wavy"
     colour = draw.pick(_COLOURS)
     if tone > 0.6 and draw.chance(0.5):

@@ -52,7 +52,7 @@ def paint_background(canvas: Canvas, frame: Frame, face: FaceParameters, lamp: L
     else:  # "blocks": blurred uprights, like shelves or a street
         columns = random.uniform(0.0, 1.0, (3, 9)).astype(np.float32)
         share = np.array(Image.fromarray(columns).resize((size, size), Image.Resampling.BICUBIC), dtype=np.float32)
-        share = smoothstep(0.3, 0.7, np.asarray(share))
+        share = 0.15 + 0.7 * smoothstep(0.2, 0.8, np.asarray(share))
     canvas.light[:] = first[:, None, None] + (second - first)[:, None, None] * share
     if kind == "bokeh":
         for _ in range(14):

@@ -31,7 +31,7 @@ class Lamp:
         self.half = (float(half[0]), float(half[1]), float(half[2]))
         warm = np.array([1.0 + 0.06 * light.warmth, 1.0, 1.0 - 0.08 * light.warmth], dtype=np.float32)
         # The key's share is set so that a surface turned to the viewer shows about its albedo.
-        self.key = warm * np.float32(1.04 * light.intensity * (1.0 - light.ambient) / max(self.direction[2], 0.55))
+        self.key = warm * np.float32(1.1 * light.intensity * (1.0 - light.ambient) / max(self.direction[2], 0.72))
         cool = np.array([1.0 - 0.03 * light.warmth, 1.0, 1.0 + 0.05 * light.warmth], dtype=np.float32)
         self.ambient = cool * np.float32(light.ambient)
 
