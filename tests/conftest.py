@@ -25,7 +25,7 @@ from facekit.interfaces import (
     PortContext,
     Ports,
 )
-from facekit.registry import ComponentSpec, PluginSet, Registry, hookimpl, load_registry
+from facekit.registry import ComponentSpec, PluginSet, Registry, forget_registries, hookimpl
 
 FACTORY = "nowhere:build"
 """The catalogue's components are described, never built."""
@@ -235,6 +235,6 @@ def good_recipe(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _fresh_registry() -> Iterator[None]:
     """Plugins that one test loads are not seen by the next."""
-    load_registry.cache_clear()
+    forget_registries()
     yield
-    load_registry.cache_clear()
+    forget_registries()

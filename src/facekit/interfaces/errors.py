@@ -39,7 +39,11 @@ class RunFailure(FacekitError):
 
 def nearest(word: str, candidates: Iterable[str], *, most: int = 3) -> tuple[str, ...]:
     """Return the ``most`` candidates that look like ``word``, nearest first; empty when nothing is near."""
-    return tuple(get_close_matches(word, list(candidates), n=most, cutoff=0.55))
+    folded: dict[str, str] = {}
+    for candidate in candidates:
+        folded.setdefault(candidate.casefold(), candidate)
+    near = get_close_matches(word.casefold(), list(folded), n=most, cutoff=0.55)
+    return tuple(folded[name] for name in near)
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:

@@ -1,9 +1,12 @@
 """Recipes: YAML with places, inheritance, overrides, and the torch-free rungs of the validation ladder."""
 
+from facekit.recipe.library import ShippedRecipe, copy_recipe, find_recipe, shipped_folder, shipped_recipes
 from facekit.recipe.lock import dump_document
+from facekit.recipe.origin import Origin, recipe_origins
 from facekit.recipe.problems import Problem, RecipeError
 from facekit.recipe.reading import dump_recipe, read_recipe, recipe_from_document
 from facekit.recipe.resolved import ComponentChoice, LossChoice, Mark, ModelChoice, ResolvedRecipe
+from facekit.recipe.schema import recipe_schema
 from facekit.recipe.settings import DataSettings, Slot, TrainSettings
 
 __all__ = [
@@ -12,13 +15,21 @@ __all__ = [
     "LossChoice",
     "Mark",
     "ModelChoice",
+    "Origin",
     "Problem",
     "RecipeError",
     "ResolvedRecipe",
+    "ShippedRecipe",
     "Slot",
     "TrainSettings",
+    "copy_recipe",
     "dump_document",
     "dump_recipe",
+    "find_recipe",
     "read_recipe",
     "recipe_from_document",
+    "recipe_origins",
+    "recipe_schema",
+    "shipped_folder",
+    "shipped_recipes",
 ]

@@ -28,8 +28,8 @@ def read_recipe(path: str | os.PathLike[str], *, registry: Registry, overrides: 
         overrides: ``path=value``, e.g. ``train.batch=4`` or ``losses.generator[1].weight=5``.
 
     Raises:
-        RecipeError: with every mistake that was found, each with its file, line and column. A file that cannot be parsed
-            hides mistakes in the schema, and those hide what does not fit between components.
+        RecipeError: with every mistake that was found, each with its file, line and column. A file that cannot be
+            parsed hides mistakes in the schema, and those hide what does not fit between components.
     """
     recipe, _ = read_marked(path, registry=registry, overrides=overrides)
     return recipe

@@ -2,7 +2,14 @@
 
 from facekit.registry.hooks import hookimpl, hookspec
 from facekit.registry.plugins import ENTRY_POINT_GROUP, LoadedPlugin, PluginFailure, PluginOrigin, PluginSet
-from facekit.registry.registry import Clash, RegisteredComponent, Registry, UnknownComponent, load_registry
+from facekit.registry.registry import (
+    Clash,
+    RegisteredComponent,
+    Registry,
+    UnknownComponent,
+    forget_registries,
+    load_registry,
+)
 from facekit.registry.spec import KINDS, CommandSpec, ComponentSpec, Kind, PluginInfo
 
 __all__ = [
@@ -20,6 +27,7 @@ __all__ = [
     "RegisteredComponent",
     "Registry",
     "UnknownComponent",
+    "forget_registries",
     "hookimpl",
     "hookspec",
     "load_registry",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 from facekit.interfaces import INTERFACE_VERSION, FacekitError, LabelMap, RunEvent, did_you_mean
-from facekit.registry.plugins import PluginOrigin, PluginSet
+from facekit.registry.plugins import SWITCHES, PluginOrigin, PluginSet
 from facekit.registry.spec import CommandSpec, ComponentSpec, Kind
 
 OLDEST_INTERFACE_VERSION = 1
@@ -68,9 +69,7 @@ class Registry:
         origins: dict[str, PluginOrigin] = {}
         for origin, maps in self.plugins.call("facekit_label_maps"):
             for label_map in maps:
-                if not isinstance(label_map, LabelMap):
-                    self.plugins.quarantine(origin, "reading its label maps", f"{label_map!r} is not a LabelMap")
-                elif label_map.name in origins:
+                if label_map.name in origins:
                     self.plugins.quarantine(
                         origin,
                         "reading its label maps",
@@ -88,12 +87,12 @@ class Registry:
         """
         for clash in self.clashes:
             if clash.kind == kind and name in (clash.id, clash.id.split("/")[1]):
-                sides = " and ".join(str(origin) for origin in clash.origins)
+                sides = " and ".join(_described(origin) for origin in clash.origins)
                 raise UnknownComponent(
                     kind,
                     name,
                     f"{kind} {clash.id!r} is claimed by {sides}",
-                    "uninstall one, or switch it off with FACEKIT_PLUGINS",
+                    "uninstall one, or name the plugins to load in FACEKIT_PLUGINS",
                 )
         if "/" in name:
             found = self.components.get((kind, name))
@@ -132,10 +131,7 @@ class Registry:
         """Tell every watching plugin what happened in a run."""
         self.plugins.call("facekit_run_event", event=event)
 
-    def _add(self, origin: PluginOrigin, spec: object) -> None:
-        if not isinstance(spec, ComponentSpec):
-            self.plugins.quarantine(origin, "reading its components", f"{spec!r} is not a ComponentSpec")
-            return
+    def _add(self, origin: PluginOrigin, spec: ComponentSpec) -> None:
         if not OLDEST_INTERFACE_VERSION <= spec.interface_version <= INTERFACE_VERSION:
             self.plugins.quarantine(
                 origin,
@@ -169,11 +165,31 @@ class Registry:
         return f"known: {known}"
 
 
-@cache
 def load_registry(*plugin_files: Path) -> Registry:
-    """Load the installed plugins, and plugins that are single files; the result is kept for the process."""
-    plugins = PluginSet()
+    """Load the installed plugins, and plugins that are single files.
+
+    The result is kept for the process, one for each set of files and ``FACEKIT_*`` switches; :func:`forget_registries`
+    drops it.
+
+    Raises:
+        FacekitError: a plugin file fails, or a switch asks for what cannot be had.
+    """
+    return _load_registry(plugin_files, tuple(os.environ.get(switch) for switch in SWITCHES))
+
+
+def forget_registries() -> None:
+    """Forget what :func:`load_registry` loaded: the next call looks for plugins again."""
+    _load_registry.cache_clear()
+
+
+@cache
+def _load_registry(plugin_files: tuple[Path, ...], switches: tuple[str | None, ...]) -> Registry:
+    plugins = PluginSet({name: value for name, value in zip(SWITCHES, switches) if value is not None})
     plugins.load_installed()
     for path in plugin_files:
         plugins.load_file(path)
     return Registry(plugins)
+
+
+def _described(origin: PluginOrigin) -> str:
+    return f"{origin} ({origin.target})"

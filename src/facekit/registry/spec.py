@@ -37,7 +37,7 @@ class ComponentSpec:
         interface_version: the version of the interfaces it was written for.
 
     Raises:
-        ValueError: the id or the factory is not of the form above.
+        ValueError: a field is not of the form above.
     """
 
     kind: Kind
@@ -60,8 +60,12 @@ class ComponentSpec:
             raise ValueError(
                 f"component id {self.id!r} is not of the form namespace/name (lower case, digits, underscores)"
             )
-        if self.factory.count(":") != 1:
+        if self.factory.count(":") != 1 or not all(self.factory.split(":")):
             raise ValueError(f"the factory of {self.id!r} is {self.factory!r}, not of the form 'module:function'")
+        if not (isinstance(self.options, type) and issubclass(self.options, Options)):
+            raise ValueError(f"the options of {self.id!r} are {self.options!r}, not a class derived from Options")
+        if not self.players or set(self.players) - {"generator", "discriminator"}:
+            raise ValueError(f"the players of {self.id!r} are {self.players!r}; there are generator and discriminator")
 
     @property
     def name(self) -> str:

@@ -1,0 +1,136 @@
+"""The recipes that come with facekit and with plugins."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from facekit.interfaces import FacekitError, did_you_mean
+from facekit.recipe.layers import parse_recipe
+from facekit.recipe.lock import dump_document
+from facekit.recipe.nodes import ScalarNode, plain
+from facekit.recipe.problems import Problems
+from facekit.recipe.reading import merge_layers
+from facekit.registry import Registry
+
+DISTRIBUTION = "facekit-toolkit"
+_PACKAGE = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class ShippedRecipe:
+    """A recipe that can be named without its path.
+
+    Args:
+        name: what to call it, e.g. ``sft_pix2pixhd`` or ``paper/notebook``.
+        path: the file.
+        description: its ``description:``; what is wrong with the file where it cannot be read.
+        source: the distribution it comes with.
+    """
+
+    name: str
+    path: Path
+    description: str
+    source: str
+
+
+def shipped_folder() -> Path | None:
+    """Return the folder of facekit's own recipes: that of a source checkout, else the one in the package."""
+    checkout = _PACKAGE.parents[1]
+    project = checkout / "pyproject.toml"
+    if (checkout / "recipes").is_dir() and project.is_file() and f'"{DISTRIBUTION}"' in project.read_text("utf-8"):
+        return checkout / "recipes"
+    packaged = _PACKAGE / "shipped_recipes"
+    return packaged if packaged.is_dir() else None
+
+
+def shipped_recipes(registry: Registry) -> list[ShippedRecipe]:
+    """Return the recipes of facekit and of the plugins, by name.
+
+    Files whose name starts with an underscore are parts that other recipes extend, and are left out. A plugin's recipe
+    whose name is taken is called ``distribution:name``.
+    """
+    found: dict[str, ShippedRecipe] = {}
+    folder = shipped_folder()
+    if folder is not None:
+        for path in sorted(folder.rglob("*.yaml")):
+            if not path.name.startswith("_"):
+                name = path.relative_to(folder).with_suffix("").as_posix()
+                found[name] = ShippedRecipe(name, path, _description(path), DISTRIBUTION)
+    for origin, path in registry.recipe_paths():
+        if path.name.startswith("_"):
+            continue
+        name = path.stem if path.stem not in found else f"{origin.distribution}:{path.stem}"
+        found[name] = ShippedRecipe(name, path, _description(path), origin.distribution)
+    return [found[name] for name in sorted(found)]
+
+
+def find_recipe(name: str, *, registry: Registry) -> Path:
+    """Return the file a user means: a path, or the name of a shipped recipe.
+
+    Raises:
+        FacekitError: there is neither; with the names that look like it.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    recipes = {recipe.name: recipe.path for recipe in shipped_recipes(registry)}
+    if name in recipes:
+        return recipes[name]
+    near = did_you_mean(name, recipes)
+    if path.suffix in (".yaml", ".yml"):
+        beside = sorted(str(other) for other in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+        near = did_you_mean(name, beside) or did_you_mean(path.stem, recipes)
+    what = "is a folder, not a recipe file" if path.is_dir() else "is neither a recipe file nor the name of a recipe"
+    raise FacekitError(f"{name!r} {what}", where=name, remedy=near or "`facekit recipes ls` lists the recipes")
+
+
+def copy_recipe(name: str, target: Path, *, registry: Registry, force: bool = False) -> Path:
+    """Copy a recipe to a file of one's own that stands by itself.
+
+    A recipe that extends others is written out merged with them; any other is copied as it is, comments and all.
+
+    Args:
+        name: a path, or the name of a shipped recipe.
+        target: the new file, or a folder that gets a file of the recipe's name.
+        registry: knows the plugins' recipes.
+        force: replace a file that is there.
+
+    Returns:
+        The new file.
+
+    Raises:
+        FacekitError: the recipe is not found or cannot be read, or the target exists.
+    """
+    source = find_recipe(name, registry=registry)
+    if target.is_dir():
+        target = target / source.name
+    if target.exists() and not force:
+        raise FacekitError("this file exists", where=str(target), remedy="--force replaces it")
+    problems = Problems()
+    merged = merge_layers(source, overrides=(), problems=problems)
+    problems.raise_if_any()
+    text = source.read_text("utf-8-sig")
+    root = parse_recipe(text, str(source), problems=problems)
+    if root is not None and "extends" in root.entries:
+        text = f"# {source.name} merged with the recipes it extends.\n" + dump_document(plain(merged))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise FacekitError(f"the recipe cannot be written: {error.strerror or error}", where=str(target)) from error
+    return target
+
+
+def _description(path: Path) -> str:
+    problems = Problems()
+    try:
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        return f"cannot be read: {error}"
+    root = parse_recipe(text, os.fspath(path), problems=problems)
+    if root is None:
+        return f"cannot be read: {problems.found[0].message}"
+    node = root.get("description")
+    return " ".join(node.value.split()) if isinstance(node, ScalarNode) and isinstance(node.value, str) else ""
