@@ -1,24 +1,41 @@
 """The data room: packed caches, loaders, checks, previews and exports of any dataset; knows none in particular.
 
-Importing this package does not import torch; :class:`FaceLoader` and :func:`fixed_batch` do when they are first used.
+Importing this package does not import torch, and nothing else before it is used: the names below are looked up in their
+modules when first asked for.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from facekit.data.cache import cached_folders, default_cache, prepare
-from facekit.data.progress import Progress, ProgressCallback
-from facekit.data.sampling import steps_for_epochs, steps_per_epoch, swapped_pairs
-from facekit.data.store import DamagedCache, PackedFaces
-
 if TYPE_CHECKING:
+    from facekit.data.cache import cached_folders, default_cache, prepare
+    from facekit.data.checks import AttributeFrequency, CheckReport, ClassFrequency, check_dataset
+    from facekit.data.export import Export, export_folder
     from facekit.data.loader import FaceLoader, PlainReference, ReferenceAugmentation, fixed_batch, to_unit_range
+    from facekit.data.preview import write_preview
+    from facekit.data.progress import Progress, ProgressCallback
+    from facekit.data.sampling import steps_for_epochs, steps_per_epoch, swapped_pairs
+    from facekit.data.store import DamagedCache, PackedFaces
 
-_NEEDS_TORCH = ("FaceLoader", "PlainReference", "ReferenceAugmentation", "fixed_batch", "to_unit_range")
+_HOMES = {
+    "cache": ("cached_folders", "default_cache", "prepare"),
+    "checks": ("AttributeFrequency", "CheckReport", "ClassFrequency", "check_dataset"),
+    "export": ("Export", "export_folder"),
+    "loader": ("FaceLoader", "PlainReference", "ReferenceAugmentation", "fixed_batch", "to_unit_range"),
+    "preview": ("write_preview",),
+    "progress": ("Progress", "ProgressCallback"),
+    "sampling": ("steps_for_epochs", "steps_per_epoch", "swapped_pairs"),
+    "store": ("DamagedCache", "PackedFaces"),
+}
 
 __all__ = [
+    "AttributeFrequency",
+    "CheckReport",
+    "ClassFrequency",
     "DamagedCache",
+    "Export",
     "FaceLoader",
     "PackedFaces",
     "PlainReference",
@@ -26,19 +43,21 @@ __all__ = [
     "ProgressCallback",
     "ReferenceAugmentation",
     "cached_folders",
+    "check_dataset",
     "default_cache",
+    "export_folder",
     "fixed_batch",
     "prepare",
     "steps_for_epochs",
     "steps_per_epoch",
     "swapped_pairs",
     "to_unit_range",
+    "write_preview",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _NEEDS_TORCH:
-        from facekit.data import loader
-
-        return getattr(loader, name)
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"facekit.data.{home}"), name)
     raise AttributeError(f"module 'facekit.data' has no attribute {name!r}")

@@ -16,6 +16,7 @@ from facekit_datasets.splitting import refuse_repeats, select_attributes
 
 _MOST_IN_A_SPLIT = 10_000_000
 _FULL_SIZE = 512
+_PROBES, _PROBE_SIZE = 8, 32
 
 
 class SyntheticFacesOptions(Options):
@@ -94,12 +95,19 @@ class SyntheticFaces:
         return dict(self._splits)
 
     def fingerprint(self) -> str:
-        """Return a hash of the renderer's version and the options."""
-        from facekit_datasets.synthetic import RENDERER_VERSION
+        """Return a hash of the renderer's version, the options, and a few small faces drawn as a probe.
+
+        The probe tells apart what a version number cannot: numerical libraries that draw differently.
+        """
+        from facekit_datasets.synthetic import RENDERER_VERSION, draw_face
 
         counts = {split: len(indices) for split, indices in self._splits.items()}
         identity = ["synthetic_faces", RENDERER_VERSION, self._seed, counts, self._attribute_names]
-        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+        digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode())
+        for number in range(_PROBES):
+            face = draw_face(self._seed, number, _PROBE_SIZE)
+            digest.update(face.image.tobytes() + face.mask.tobytes())
+        return digest.hexdigest()
 
     def read(self, index: int, *, size: int | None = None) -> FaceSample:
         """Draw one face at the asked size (512 when None): photo and mask (size, size)."""

@@ -30,8 +30,8 @@ class Annotation(Protocol):
         """Return the id mask (h, w) of a photo. Raises FacekitError naming the file that is missing or damaged."""
         ...
 
-    def check(self, number: int) -> list[Finding]:
-        """Return what is wrong with a photo's mask."""
+    def check(self, number: int) -> tuple[list[Finding], tuple[int, ...] | None]:
+        """Return what is wrong with a photo's mask, and its shape (h, w); None where it cannot be read."""
         ...
 
     def entries(self) -> Iterator[tuple[Path, int | None]]:
@@ -70,12 +70,12 @@ class PartAnnotation:
         assert mask is not None
         return mask
 
-    def check(self, number: int) -> list[Finding]:
-        """Return what is wrong with a photo's parts: none at all, no skin, unreadable, other sizes, odd values."""
+    def check(self, number: int) -> tuple[list[Finding], tuple[int, ...] | None]:
+        """Return what is wrong with a photo's parts (none at all, no skin, unreadable, other sizes, odd values)."""
         files = self.files(number)
         if not files:
             missing = self._without_parts(number)
-            return [Finding("error", str(missing.where), missing.message, missing.remedy)]
+            return [Finding("error", str(missing.where), missing.message, missing.remedy)], None
         findings = []
         if files[0][0] != CELEBAMASK_HQ.id_of("skin"):
             where = str(self.folder / str(number // PHOTOS_A_FOLDER) / f"{number:05d}_skin.png")
@@ -95,7 +95,7 @@ class PartAnnotation:
             elif ((part != 0) & (part != 255)).any():
                 message = "the part holds values beside 0 and 255; those above 127 count as inside"
                 findings.append(Finding("warning", str(file), message))
-        return findings
+        return findings, None if first is None else first.shape
 
     def entries(self) -> Iterator[tuple[Path, int | None]]:
         """Yield each file of the numbered folders, by name."""
@@ -129,16 +129,16 @@ class MergedAnnotation:
         """Return the id mask (h, w) of a photo."""
         return read_id_mask(self.folder / f"{number}.png")
 
-    def check(self, number: int) -> list[Finding]:
-        """Return what is wrong with a photo's mask: missing, unreadable, ids outside the label map."""
+    def check(self, number: int) -> tuple[list[Finding], tuple[int, ...] | None]:
+        """Return what is wrong with a photo's mask (missing, unreadable, ids outside the label map)."""
         file = self.folder / f"{number}.png"
         try:
-            largest = int(read_id_mask(file).max())
+            mask = read_id_mask(file)
         except FacekitError as error:
-            return [Finding("error", str(file), error.message, error.remedy)]
-        if largest >= len(CELEBAMASK_HQ):
-            return [Finding("error", str(file), f"id {largest} is outside the label map, which ends at 18")]
-        return []
+            return [Finding("error", str(file), error.message, error.remedy)], None
+        if (largest := int(mask.max())) >= len(CELEBAMASK_HQ):
+            return [Finding("error", str(file), f"id {largest} is outside the label map, which ends at 18")], mask.shape
+        return [], mask.shape
 
     def entries(self) -> Iterator[tuple[Path, int | None]]:
         """Yield each file of the folder, by name."""

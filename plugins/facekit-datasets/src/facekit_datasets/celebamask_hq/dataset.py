@@ -105,10 +105,7 @@ class CelebAMaskHQ:
 
     def check(self, index: int) -> list[Finding]:
         """Return what is wrong with one photo, its parts and its attributes."""
-        findings = self._annotation.check(self._numbers[index])
-        mask_shape = None
-        if not any(finding.level == "error" for finding in findings):
-            mask_shape = self._annotation.read(self._numbers[index]).shape
+        findings, mask_shape = self._annotation.check(self._numbers[index])
         findings = check_photo(self._photo(index), mask_shape) + findings
         if self._attribute_names:
             try:

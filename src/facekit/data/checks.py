@@ -1,0 +1,231 @@
+"""``check_dataset``: everything that is wrong with a dataset, found before a training run finds it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from facekit.data.geometry import same_aspect
+from facekit.data.parallel import over_samples
+from facekit.data.progress import Progress, ProgressCallback, ignore_progress
+from facekit.interfaces import SPLITS, FaceDataset, FacekitError, Finding
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class ClassFrequency:
+    """How often a class occurs.
+
+    Args:
+        name: the class.
+        pixels: share of all pixels in [0, 1], each picture counting the same whatever its size.
+        images: number of pictures it occurs in.
+    """
+
+    name: str
+    pixels: float
+    images: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeFrequency:
+    """How often an attribute holds: the number of pictures that have it."""
+
+    name: str
+    images: int
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What a check found.
+
+    Args:
+        findings: all of it: what concerns the whole dataset first, then sample by sample.
+        samples: number of pictures looked at.
+        readable: number of them without an error; the figures below are about these.
+        splits: number of pictures in each split.
+        classes: each class of the label map, in id order.
+        attributes: each attribute, in the dataset's order.
+        photo_sizes: how many photos have a size (width, height), most frequent first.
+        mask_sizes: the same for masks.
+    """
+
+    findings: tuple[Finding, ...]
+    samples: int
+    readable: int
+    splits: Mapping[str, int]
+    classes: tuple[ClassFrequency, ...]
+    attributes: tuple[AttributeFrequency, ...]
+    photo_sizes: Mapping[tuple[int, int], int]
+    mask_sizes: Mapping[tuple[int, int], int]
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings that would stop ``prepare``; with any of them ``facekit data check`` exits with 2."""
+        return tuple(finding for finding in self.findings if finding.level == "error")
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """The findings that would not."""
+        return tuple(finding for finding in self.findings if finding.level == "warning")
+
+
+def check_dataset(
+    dataset: FaceDataset,
+    *,
+    size: int | None = None,
+    workers: int | None = None,
+    progress: ProgressCallback | None = None,
+) -> CheckReport:
+    """Read every sample of every split in full and report what is wrong, file by file.
+
+    Found: what the dataset's own checks find (unreadable, truncated and oversized pictures, parts or masks that are
+    missing, odd sizes, files that belong to nothing), masks with ids outside the label map, photos and masks of
+    different aspect, samples in two splits, keys that occur twice, classes that never occur.
+
+    Args:
+        dataset: the pictures.
+        size: the side they are wanted at; smaller photos are warned of.
+        workers: processes; one a core, 8 at most, when None.
+        progress: told how far it is.
+    """
+    report = progress or ignore_progress
+    findings = [*_split_findings(dataset), *_key_findings(dataset), *dataset.check_all()]
+    members = sorted({int(index) for indices in dataset.splits().values() for index in indices})
+    tally = _Tally(len(dataset.label_map), len(dataset.attribute_names))
+    by_sample: dict[int, list[Finding]] = {}
+    for done, (index, look) in enumerate(over_samples(_look, dataset, members, size, workers=workers), start=1):
+        by_sample[index] = look.findings
+        tally.add(look)
+        report(Progress("pictures", done, len(members)))
+    for index in members:
+        findings.extend(by_sample[index])
+    findings.extend(tally.never_seen(dataset))
+    return CheckReport(
+        findings=tuple(findings),
+        samples=len(members),
+        readable=tally.readable,
+        splits={split: len(indices) for split, indices in dataset.splits().items()},
+        classes=tally.class_frequencies(dataset),
+        attributes=tuple(
+            AttributeFrequency(name, int(count))
+            for name, count in zip(dataset.attribute_names, tally.attributes, strict=True)
+        ),
+        photo_sizes=dict(tally.photo_sizes.most_common()),
+        mask_sizes=dict(tally.mask_sizes.most_common()),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    photo_size: tuple[int, int]
+    mask_size: tuple[int, int]
+    class_pixels: NDArray[np.int64]  # (256,)
+    attributes: NDArray[np.bool_] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    findings: list[Finding]
+    seen: _Seen | None  # None for samples with an error
+
+
+def _look(dataset: FaceDataset, index: int, size: int | None) -> _Look:
+    findings = list(dataset.check(index))
+    if any(finding.level == "error" for finding in findings):
+        return _Look(findings, None)
+    where = f"sample {dataset.keys[index]}"
+    try:
+        sample = dataset.read(index)
+    except FacekitError as error:
+        return _Look([*findings, Finding("error", error.where or where, error.message, error.remedy)], None)
+    counts = np.bincount(sample.mask.ravel(), minlength=256).astype(np.int64)
+    largest, last = int(np.flatnonzero(counts)[-1]), len(dataset.label_map) - 1
+    if largest > last:
+        message = f"the mask holds id {largest}; the label map {dataset.label_map.name!r} ends at {last}"
+        findings.append(Finding("error", where, message))
+    photo_size, mask_size = (shape[1::-1] for shape in (sample.image.shape, sample.mask.shape))
+    if not same_aspect(sample.image.shape, sample.mask.shape):
+        message = f"photo ({_spell(photo_size)}) and mask ({_spell(mask_size)}) differ in aspect"
+        findings.append(Finding("error", where, message))
+    if size is not None and min(photo_size) < size:
+        message = f"the photo ({_spell(photo_size)}) is smaller than {size} pixels and will be enlarged"
+        findings.append(Finding("warning", where, message))
+    if any(finding.level == "error" for finding in findings):
+        return _Look(findings, None)
+    return _Look(
+        findings,
+        _Seen((photo_size[0], photo_size[1]), (mask_size[0], mask_size[1]), counts, sample.attributes),
+    )
+
+
+class _Tally:
+    """The figures, summed up."""
+
+    def __init__(self, classes: int, attributes: int) -> None:
+        self.readable = 0
+        self.pixel_shares = np.zeros(classes)
+        self.class_images = np.zeros(classes, np.int64)
+        self.attributes = np.zeros(attributes, np.int64)
+        self.photo_sizes: Counter[tuple[int, int]] = Counter()
+        self.mask_sizes: Counter[tuple[int, int]] = Counter()
+
+    def add(self, look: _Look) -> None:
+        if look.seen is None:
+            return
+        self.readable += 1
+        counts = look.seen.class_pixels[: len(self.pixel_shares)]
+        self.pixel_shares += counts / counts.sum()
+        self.class_images += counts > 0
+        if look.seen.attributes is not None:
+            self.attributes += look.seen.attributes
+        self.photo_sizes[look.seen.photo_size] += 1
+        self.mask_sizes[look.seen.mask_size] += 1
+
+    def class_frequencies(self, dataset: FaceDataset) -> tuple[ClassFrequency, ...]:
+        shares = self.pixel_shares / max(1, self.readable)
+        rows = zip(dataset.label_map.names, shares, self.class_images, strict=True)
+        return tuple(ClassFrequency(name, float(share), int(images)) for name, share, images in rows)
+
+    def never_seen(self, dataset: FaceDataset) -> Iterator[Finding]:
+        if not self.readable:
+            return
+        for name, images in zip(dataset.label_map.names, self.class_images, strict=True):
+            if not images:
+                yield Finding("warning", f"class {name}", "the class occurs in no mask; a model cannot learn it")
+        for name, images in zip(dataset.attribute_names, self.attributes, strict=True):
+            if images in (0, self.readable):
+                owners = "no picture has" if not images else "every picture has"
+                yield Finding("warning", f"attribute {name}", f"{owners} it; a model cannot learn it")
+
+
+def _split_findings(dataset: FaceDataset) -> Iterator[Finding]:
+    owner: dict[int, str] = {}
+    for split, indices in dataset.splits().items():
+        if split not in SPLITS:
+            yield Finding("error", f"split {split}", f"there is no such split; they are called {', '.join(SPLITS)}")
+        for index in map(int, indices):
+            if not 0 <= index < len(dataset.keys):
+                yield Finding("error", f"split {split}", f"it names sample {index}; there are {len(dataset.keys)}")
+            elif index in owner:
+                message = f"the sample is in the splits {owner[index]} and {split}; splits never overlap"
+                yield Finding("error", f"sample {dataset.keys[index]}", message)
+            owner.setdefault(index, split)
+    if not owner:
+        yield Finding("error", "splits", "no sample belongs to a split")
+
+
+def _key_findings(dataset: FaceDataset) -> Iterator[Finding]:
+    for key, count in Counter(dataset.keys).items():
+        if count > 1:
+            yield Finding("error", f"sample {key}", f"{count} samples have this key")
+
+
+def _spell(size: tuple[int, ...]) -> str:
+    return f"{size[0]}x{size[1]}"

@@ -1,0 +1,243 @@
+"""``export_folder``: any dataset written out as plain folders of pictures that ``image_mask_folder`` reads."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from facekit.data.geometry import middle_square, resize_mask, resize_photo
+from facekit.data.parallel import over_samples
+from facekit.data.progress import Progress, ProgressCallback, ignore_progress
+from facekit.data.store import write_json
+from facekit.interfaces import FaceDataset, FacekitError, FaceSample, LabelMap, RunFailure
+
+PHOTOS, MASKS, COLOURS, SPLIT_LISTS = "photos", "masks", "colours", "splits"
+ATTRIBUTE_FILE, CLASS_FILE, RECORD = "attributes.csv", "classes.csv", "export.json"
+
+PhotoFormat = Literal["png", "jpeg"]
+
+_JPEG_QUALITY = 95
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written.
+
+    Args:
+        folder: where.
+        samples: how many pictures there are.
+        written: how many of them this call wrote; the rest was there.
+        dataset_options: the options with which ``image_mask_folder`` reads the folder, for a recipe's ``data:``.
+    """
+
+    folder: Path
+    samples: int
+    written: int
+    dataset_options: dict[str, object]
+
+
+def export_folder(
+    dataset: FaceDataset,
+    folder: Path,
+    *,
+    size: int | None = None,
+    photo_format: PhotoFormat = "png",
+    colour: bool = False,
+    workers: int | None = None,
+    progress: ProgressCallback | None = None,
+) -> Export:
+    """Write every sample of every split as plain files.
+
+    ``photos/KEY.png``, ``masks/KEY.png`` (indexed: the pixel values are class ids, the palette shows them in the label
+    map's colours), ``splits/SPLIT.txt``, ``attributes.csv`` where there are attributes, and ``classes.csv`` with the
+    name and colour of each id. Call it again after an interruption and it goes on: files are written beside and
+    renamed, so each is whole or not there.
+
+    Args:
+        dataset: the pictures.
+        folder: where to write; made when missing.
+        size: side of the pictures, cropped to the middle square and resized as ``prepare`` does; as they are when None.
+        photo_format: ``png`` loses nothing; ``jpeg`` is five to ten times smaller.
+        colour: write ``colours/KEY.png`` too: masks in RGB, for programs that know no palettes.
+        workers: processes; one a core, 8 at most, when None.
+        progress: told how far it is.
+
+    Raises:
+        FacekitError: the folder holds something else (another dataset, other options, files of no export), or a sample
+            cannot be read.
+        RunFailure: the disk is full or the folder cannot be written.
+    """
+    report = progress or ignore_progress
+    splits = {split: sorted(int(index) for index in indices) for split, indices in dataset.splits().items()}
+    members = sorted({index for indices in splits.values() for index in indices})
+    for index in members:
+        _require_file_name(dataset.keys[index])
+    record: dict[str, object] = {
+        "dataset": dataset.fingerprint(),
+        "splits": hashlib.sha256(json.dumps(splits, sort_keys=True).encode()).hexdigest(),
+        "size": size,
+        "photo_format": photo_format,
+        "colour": colour,
+    }
+    with _disk_errors(folder):
+        _claim(folder, record)
+        _write_tables(dataset, folder, splits)
+    job = _Job(folder, size, photo_format, colour, dataset.label_map)
+    missing = [index for index in members if not all(file.is_file() for file in job.files(dataset.keys[index]))]
+    done = resumed = len(members) - len(missing)
+    report(Progress("pictures", done, len(members), resumed))
+    rows: dict[int, list[int]] = {}
+    for index, row in over_samples(_write_sample, dataset, missing, job, workers=workers):
+        if row is not None:
+            rows[index] = row
+        done += 1
+        report(Progress("pictures", done, len(members), resumed))
+    if dataset.attribute_names:
+        _write_attributes(dataset, folder, members, rows)
+    options: dict[str, object] = {
+        "use": "image_mask_folder",
+        "root": str(folder),
+        "label_map": dataset.label_map.name,
+        "split_files": {split: f"{SPLIT_LISTS}/{split}.txt" for split in splits},
+    }
+    if dataset.attribute_names:
+        options["attribute_file"] = ATTRIBUTE_FILE
+    return Export(folder, len(members), len(missing), options)
+
+
+@dataclass(frozen=True)
+class _Job:
+    folder: Path
+    size: int | None
+    photo_format: PhotoFormat
+    colour: bool
+    label_map: LabelMap
+
+    def files(self, key: str) -> list[Path]:
+        """Return the files of a sample; the photo last, so that where it is, the others are."""
+        photo = self.folder / PHOTOS / f"{key}.{'jpg' if self.photo_format == 'jpeg' else 'png'}"
+        colours = [self.folder / COLOURS / f"{key}.png"] if self.colour else []
+        return [self.folder / MASKS / f"{key}.png", *colours, photo]
+
+
+def _write_sample(dataset: FaceDataset, index: int, job: _Job) -> list[int] | None:
+    """Write one sample's pictures; return its attributes."""
+    sample = dataset.read(index, size=job.size)
+    image, mask = sample.image, sample.mask
+    if job.size is not None:
+        image, mask = resize_photo(image, job.size), resize_mask(mask, job.size)
+    elif image.shape[:2] != mask.shape:
+        # Plain folders are easier to use when photo and mask fit pixel by pixel.
+        side = min(image.shape[:2])
+        image = resize_photo(image, side)
+        mask = resize_mask(mask, side, middle_square(mask.shape[1], mask.shape[0]))
+    indexed = Image.frombytes("P", mask.shape[::-1], mask.tobytes())
+    indexed.putpalette(job.label_map.colour_table().tobytes())
+    *lossless, photo_file = job.files(dataset.keys[index])
+    pictures = [indexed, Image.fromarray(job.label_map.colourise(mask))][: len(lossless)]
+    with _disk_errors(job.folder):
+        for file, picture in zip(lossless, pictures, strict=True):
+            _save(picture, file, "PNG")
+        photo = Image.fromarray(np.ascontiguousarray(image))
+        _save(photo, photo_file, "JPEG" if job.photo_format == "jpeg" else "PNG")
+    return _attribute_row(sample)
+
+
+def _attribute_row(sample: FaceSample) -> list[int] | None:
+    return None if sample.attributes is None else [int(value) for value in sample.attributes]
+
+
+def _save(picture: Image.Image, file: Path, kind: str) -> None:
+    buffer = io.BytesIO()
+    if kind == "JPEG":
+        picture.save(buffer, kind, quality=_JPEG_QUALITY, subsampling=0)
+    else:
+        picture.save(buffer, kind)
+    _write_whole(file, buffer.getvalue())
+
+
+def _write_whole(file: Path, content: bytes) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    beside = file.with_name(f".{file.name}.new")
+    beside.write_bytes(content)
+    beside.replace(file)
+
+
+def _require_file_name(key: str) -> None:
+    parts = key.split("/")
+    if any(part in ("", ".", "..") or part.startswith(".") or "\\" in part or ":" in part for part in parts):
+        raise FacekitError(f"the key {key!r} cannot be a file name")
+
+
+def _claim(folder: Path, record: dict[str, object]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / RECORD
+    try:
+        there = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if any(folder.iterdir()):
+            raise FacekitError(
+                "the folder is not empty, and what is in it is no export",
+                where=str(folder),
+                remedy="choose another folder",
+            ) from None
+        write_json(file, record)
+        return
+    except ValueError as error:
+        raise FacekitError("the record of the export in this folder is damaged", where=str(file)) from error
+    if there != record:
+        raise FacekitError(
+            "the folder holds the export of another dataset, or one with other options",
+            where=str(folder),
+            remedy="choose another folder, or remove this one",
+        )
+
+
+def _write_tables(dataset: FaceDataset, folder: Path, splits: dict[str, list[int]]) -> None:
+    for split, indices in splits.items():
+        lines = "".join(f"{dataset.keys[index]}\n" for index in indices)
+        _write_whole(folder / SPLIT_LISTS / f"{split}.txt", lines.encode())
+    entries = enumerate(dataset.label_map.classes)
+    _write_csv(
+        folder / CLASS_FILE,
+        [["id", "name", "red", "green", "blue"], *([number, entry.name, *entry.colour] for number, entry in entries)],
+    )
+
+
+def _write_attributes(dataset: FaceDataset, folder: Path, members: list[int], rows: dict[int, list[int]]) -> None:
+    for index in members:
+        if index not in rows:  # written by an earlier call
+            rows[index] = _attribute_row(dataset.read(index, size=16)) or []
+    lines = [[dataset.keys[index], *rows[index]] for index in members]
+    with _disk_errors(folder):
+        _write_csv(folder / ATTRIBUTE_FILE, [["key", *dataset.attribute_names], *lines])
+
+
+def _write_csv(file: Path, rows: list[list[object]]) -> None:
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    _write_whole(file, buffer.getvalue().encode())
+
+
+@contextmanager
+def _disk_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise RunFailure(
+            "the disk is full" if full else f"cannot write the export: {error.strerror or error}",
+            where=str(error.filename or folder),
+            remedy="free some space and start again: what is written already is kept" if full else None,
+        ) from error
