@@ -35,6 +35,12 @@ class Canvas:
         self.light: FloatArray = np.zeros((3, size, size), dtype=np.float32)
         self.mask: npt.NDArray[np.uint8] = np.zeros((size, size), dtype=np.uint8)
 
+    def crop(self, window: Window) -> Canvas:
+        """A canvas that paints through to this one's window."""
+        part = object.__new__(Canvas)
+        part.light, part.mask = self.light[:, window[0], window[1]], self.mask[window]
+        return part
+
     def paint(
         self,
         window: Window,

@@ -5,6 +5,7 @@ All blending and shading happens in linear light; :func:`linear` is the one plac
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -92,11 +93,14 @@ BACKGROUND_COLOURS: tuple[Colour, ...] = (
 )
 
 
+@lru_cache(maxsize=256)
 def linear(colour: Colour) -> FloatArray:
-    """Linear-light values (3,) in [0, 1] of an 8-bit sRGB colour."""
+    """Linear-light values (3,) in [0, 1] of an 8-bit sRGB colour, as a read-only array."""
     value = np.asarray(colour, dtype=np.float64) / 255.0
     result = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
-    return np.asarray(result, dtype=np.float32)
+    light = np.asarray(result, dtype=np.float32)
+    light.setflags(write=False)
+    return light
 
 
 def skin_albedo(tone: float) -> FloatArray:

@@ -11,7 +11,7 @@ from .accessories import paint_glasses, paint_hat
 from .attributes import attributes_of
 from .canvas import Canvas
 from .features import paint_brow, paint_eye, paint_mouth
-from .geometry import Frame
+from .geometry import Frame, Window
 from .hair import HairForm, paint_back, paint_front
 from .head import paint_ear, paint_earring, paint_skin
 from .parameters import FaceParameters
@@ -21,6 +21,7 @@ from .shading import Lamp
 
 SMALLEST_SIZE = 16
 _SIDES = (-1, 1)
+_WHOLE: Window = (slice(None), slice(None))
 
 
 @dataclass(frozen=True)
@@ -59,16 +60,22 @@ def render(parameters: FaceParameters, size: int) -> SyntheticFace:
     form = None if face.hair.style == "bald" else HairForm(frame, face, lamp)
     if form is not None:
         paint_back(canvas, frame, form)
-    paint_neck(canvas, frame, face, lamp)
-    paint_cloth(canvas, frame, face, lamp)
-    paint_necklace(canvas, frame, face, lamp)
-    light = paint_skin(canvas, frame, face, lamp)
-    paint_mouth(canvas, frame, face, lamp, light)
+    # Below the jaw, then the head: each painted through a window that just holds it, which halves the work.
+    body = frame.window((0.0, 0.63), (9.0, 0.5), face=False) or _WHOLE
+    body_frame, body_canvas = frame.crop(body), canvas.crop(body)
+    paint_neck(body_canvas, body_frame, face, lamp)
+    paint_cloth(body_canvas, body_frame, face, lamp)
+    paint_necklace(body_canvas, body_frame, face, lamp)
+    reach = face.shape.width + 0.07
+    head = frame.window((0.0, 0.02), (reach, 0.44), face=False) or _WHOLE
+    head_frame, head_canvas = frame.crop(head), canvas.crop(head)
+    light = paint_skin(head_canvas, head_frame, face, lamp)
+    paint_mouth(head_canvas, head_frame, face, lamp, light)
     for side in _SIDES:
-        paint_eye(canvas, frame, face, lamp, light, side)
+        paint_eye(head_canvas, head_frame, face, lamp, light, side)
     for side in _SIDES:
-        paint_brow(canvas, frame, face, side)
-    paint_glasses(canvas, frame, face, lamp)
+        paint_brow(head_canvas, head_frame, face, side)
+    paint_glasses(head_canvas, head_frame, face, lamp)
     if form is not None:
         paint_front(canvas, form)
     if face.hair.ears_visible:

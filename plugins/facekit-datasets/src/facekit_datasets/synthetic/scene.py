@@ -146,7 +146,7 @@ def paint_cloth(canvas: Canvas, frame: Frame, face: FaceParameters, lamp: Lamp) 
     nx, ny, nz = round_normal(np.clip(x / (half + 0.05), -1.0, 1.0), -0.15)
     normal = normalise(nx - right / frame.pixel, ny - down / frame.pixel, nz)
     main, second = linear(FABRIC_COLOURS[clothing.colour]), linear(FABRIC_COLOURS[clothing.second_colour])
-    colour = np.broadcast_to(main[:, None, None], (3, frame.size, frame.size)).copy()
+    colour = np.broadcast_to(main[:, None, None], (3, *x.shape)).copy()
     depth = y - edge
     if clothing.kind in ("crew", "turtleneck", "scoop", "v_neck"):
         if clothing.stripes:
