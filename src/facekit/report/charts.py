@@ -11,7 +11,7 @@ from html import escape
 from facekit.report.reading import Series
 
 WIDTH, HEIGHT = 640, 280
-LEFT, RIGHT, TOP, BOTTOM = 58, 14, 14, 34
+LEFT, RIGHT, TOP, BOTTOM = 58, 16, 14, 26
 MOST_POINTS = 400
 COLOURS = 8
 """How many series colours the style sheet has; further series use them again."""
@@ -66,7 +66,7 @@ def line_chart(title: str, curves: Mapping[str, Series], *, note: str = "", smoo
         for tick in nice_ticks(first, last, most=6)
         if first <= tick <= last and float(tick).is_integer()
     ]
-    parts.append(f'<text class="axis" x="{WIDTH - RIGHT}" y="{HEIGHT - 3}" text-anchor="end">step</text>')
+    parts.append(f'<text class="axis" x="{LEFT - 8}" y="{HEIGHT - BOTTOM + 18}" text-anchor="end">step</text>')
     parts.append(f'<g clip-path="url(#{clip})">')
     for index, (name, points) in enumerate(drawn.items()):
         colour = f"c{index % COLOURS}"

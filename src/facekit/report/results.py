@@ -183,7 +183,10 @@ def _interval(measurement: Mapping[str, Any]) -> str:
 
 
 def _spoken(name: str) -> str:
-    return name.replace("_", " ").replace("/", " · ")
+    """Return a measurement's name for people: ``style_following/skin`` as ``Style following · skin``."""
+    family, slash, part = name.replace("_", " ").partition("/")
+    family = family.upper() if len(family) <= 4 else family[:1].upper() + family[1:]
+    return f"{family} · {part}" if slash else family
 
 
 def _is_map(value: object) -> bool:

@@ -248,7 +248,8 @@ def _commands(record: RunRecord) -> str:
     parts.append(
         command(
             "Paint a mask in the look of a photo",
-            f"facekit generate {run} --mask mask.png \\\n  --reference photo.jpg --reference-mask photo_mask.png -o result.png",
+            f"facekit generate {run} --mask mask.png --reference photo.jpg \\\n"
+            "  --reference-mask photo_mask.png -o result.png",
         )
     )
     parts.append(

@@ -1,0 +1,266 @@
+"""``facekit data``: prepare, check, preview and make data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from facekit.cli.data_source import open_source
+from facekit.cli.output import note, plural, print_json, print_table
+from facekit.cli.progress_bar import data_progress
+from facekit.cli.state import State, plugin_file_option, set_option
+
+if TYPE_CHECKING:
+    from facekit.data import CheckReport
+
+DRAWN_FACES = "synthetic_faces"
+"""The dataset that is written when none is named; it needs no files."""
+
+workers_option = click.option(
+    "--workers", type=click.IntRange(min=0), help="Processes; by default one a core, 8 at most. The result is the same."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group(short_help="Prepare, check, preview and make data.")
+def data() -> None:
+    """Prepare, check, preview and make data.
+
+    SOURCE is a recipe (a file, or a shipped recipe's name), or the name of a dataset, whose options are then given with
+    --set.
+
+    \b
+    Example:
+      facekit data check celebamask_hq --set root=data/CelebAMask-HQ
+      facekit data preview sft_pix2pixhd -o sheet.png
+    """
+
+
+@data.command()
+@click.argument("source")
+@set_option
+@workers_option
+@json_option
+@plugin_file_option
+@click.pass_obj
+def prepare(state: State, source: str, overrides: tuple[str, ...], workers: int | None, as_json: bool) -> None:
+    """Pack a dataset's pictures at the size a recipe trains at.
+
+    Training does the same when it finds no packed pictures; an interrupted call goes on where it was.
+
+    \b
+    Example:
+      facekit data prepare sft_pix2pixhd
+      facekit data prepare celebamask_hq --set root=data/CelebAMask-HQ --set size=256
+    """
+    from facekit.data import prepare as pack
+
+    opened = open_source(source, registry=state.registry(), overrides=overrides)
+    with data_progress("preparing") as progress:
+        packed = pack(
+            opened.dataset,
+            size=opened.settings.size,
+            cache=opened.settings.cache,
+            name=opened.name,
+            workers=workers,
+            progress=progress,
+        )
+    splits = {split: len(rows) for split, rows in packed.splits.items()}
+    if as_json:
+        print_json(
+            {
+                "folder": str(packed.folder),
+                "size": opened.settings.size,
+                "splits": splits,
+                "classes": len(packed.label_map),
+                "attributes": list(packed.attribute_names),
+                "fingerprint": packed.fingerprint,
+            }
+        )
+        return
+    counts = ", ".join(f"{count:,} {split}" for split, count in splits.items())
+    click.echo(f"{plural(sum(splits.values()), 'face')} at {opened.settings.size} px ({counts})")
+    click.echo(f"packed in {packed.folder}")
+
+
+@data.command()
+@click.argument("source")
+@set_option
+@workers_option
+@json_option
+@plugin_file_option
+@click.pass_context
+def check(context: click.Context, source: str, overrides: tuple[str, ...], workers: int | None, as_json: bool) -> None:
+    """Read every picture and mask and name each file that is wrong; exits with 2 when any is.
+
+    Finds unreadable, truncated and oversized pictures, wrong sizes, class ids outside the label map, missing parts and
+    masks, and prints how often each class occurs.
+
+    \b
+    Example:
+      facekit data check celebamask_hq --set root=data/CelebAMask-HQ
+    """
+    from facekit.data import check_dataset
+
+    opened = open_source(source, registry=context.obj.registry(), overrides=overrides)
+    with data_progress("checking") as progress:
+        found = check_dataset(opened.dataset, size=opened.settings.size, workers=workers, progress=progress)
+    if as_json:
+        print_json(_check_document(found))
+    else:
+        _print_check(found)
+    if found.errors:
+        context.exit(2)
+
+
+@data.command()
+@click.argument("source")
+@set_option
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The PNG to write.")
+@click.option("--split", help="Show pictures of this split only.")
+@click.option("--count", type=click.IntRange(min=1), default=24, show_default=True, help="How many pictures.")
+@click.option("--side", type=click.IntRange(min=16), default=160, show_default=True, help="Side of each, in pixels.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which pictures.")
+@plugin_file_option
+@click.pass_obj
+def preview(
+    state: State,
+    source: str,
+    overrides: tuple[str, ...],
+    output: Path,
+    split: str | None,
+    count: int,
+    side: int,
+    seed: int,
+) -> None:
+    """Write a contact sheet of photos with their masks laid over them, and the classes named.
+
+    \b
+    Example:
+      facekit data preview sft_pix2pixhd -o sheet.png --split test
+    """
+    from facekit.data import write_preview
+
+    opened = open_source(source, registry=state.registry(), overrides=overrides)
+    written = write_preview(opened.dataset, output, split=split, count=count, size=side, seed=seed)
+    note(f"wrote {written}")
+
+
+@data.command()
+@click.argument("source", default=DRAWN_FACES)
+@set_option
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The folder to write.")
+@click.option("--side", type=click.IntRange(min=16), help="Side in pixels; by default as the dataset has them.")
+@click.option("--jpeg", is_flag=True, help="Write photos as JPEG, which is smaller; masks stay PNG.")
+@click.option("--colour", is_flag=True, help="Write the masks in colours as well.")
+@workers_option
+@json_option
+@plugin_file_option
+@click.pass_obj
+def synthesise(
+    state: State,
+    source: str,
+    overrides: tuple[str, ...],
+    output: Path,
+    side: int | None,
+    jpeg: bool,
+    colour: bool,
+    workers: int | None,
+    as_json: bool,
+) -> None:
+    """Write a dataset as plain folders of photos and masks; by default faces that are drawn.
+
+    What is written can be trained on with the dataset image_mask_folder.
+
+    \b
+    Example:
+      facekit data synthesise -o faces --set train=1000 --set seed=7 --side 256
+    """
+    from facekit.data import export_folder
+
+    opened = open_source(source, registry=state.registry(), overrides=overrides)
+    with data_progress("writing") as progress:
+        export = export_folder(
+            opened.dataset,
+            output,
+            size=side,
+            photo_format="jpeg" if jpeg else "png",
+            colour=colour,
+            workers=workers,
+            progress=progress,
+        )
+    if as_json:
+        print_json(
+            {
+                "folder": str(export.folder),
+                "samples": export.samples,
+                "written": export.written,
+                "data": export.dataset_options,
+            }
+        )
+        return
+    there = export.samples - export.written
+    click.echo(
+        f"{plural(export.written, 'face')} written to {export.folder}" + (f", {there:,} were there" if there else "")
+    )
+    click.echo("to train on them, in a recipe:")
+    click.echo("data:")
+    for name, value in export.dataset_options.items():
+        click.echo(f"  {name}: {_flow(value)}")
+
+
+def _flow(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}: {_flow(entry)}" for name, entry in value.items()) + "}"
+    return str(value)
+
+
+def _check_document(found: CheckReport) -> dict[str, object]:
+    return {
+        "samples": found.samples,
+        "readable": found.readable,
+        "errors": len(found.errors),
+        "warnings": len(found.warnings),
+        "findings": [
+            {"level": entry.level, "where": entry.where, "message": entry.message, "remedy": entry.remedy}
+            for entry in found.findings
+        ],
+        "splits": dict(found.splits),
+        "classes": [{"name": entry.name, "pixels": entry.pixels, "images": entry.images} for entry in found.classes],
+        "attributes": [{"name": entry.name, "images": entry.images} for entry in found.attributes],
+        "photo_sizes": [{"size": list(size), "count": count} for size, count in found.photo_sizes.items()],
+        "mask_sizes": [{"size": list(size), "count": count} for size, count in found.mask_sizes.items()],
+    }
+
+
+def _print_check(found: CheckReport) -> None:
+    for entry in found.findings:
+        colour = "red" if entry.level == "error" else "yellow"
+        click.echo(f"{entry.where}: {click.style(entry.level, fg=colour, bold=True)}: {entry.message}")
+        if entry.remedy:
+            click.echo(f"  {entry.remedy}")
+    if found.findings:
+        click.echo()
+    print_table(
+        ("CLASS", "PIXELS", "PICTURES"),
+        [(entry.name, f"{entry.pixels:.2%}", f"{entry.images:,}") for entry in found.classes],
+        right=("PIXELS", "PICTURES"),
+    )
+    if found.attributes:
+        click.echo()
+        print_table(
+            ("ATTRIBUTE", "PICTURES"),
+            [(entry.name, f"{entry.images:,}") for entry in found.attributes],
+            right=("PICTURES",),
+        )
+    click.echo()
+    for what, sizes in (("photos", found.photo_sizes), ("masks", found.mask_sizes)):
+        shown = ", ".join(f"{count:,} of {width} x {height}" for (width, height), count in list(sizes.items())[:5])
+        click.echo(f"{what}: {shown}" + (f" and {len(sizes) - 5} other sizes" if len(sizes) > 5 else ""))
+    counts = ", ".join(f"{count:,} {split}" for split, count in found.splits.items())
+    click.echo(
+        f"{plural(found.samples, 'face')} ({counts}): {plural(len(found.errors), 'error')}, "
+        f"{plural(len(found.warnings), 'warning')}"
+    )
