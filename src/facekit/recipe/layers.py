@@ -47,6 +47,12 @@ def parse_recipe(text: str, file: str, *, problems: Problems) -> MapNode | None:
         problems.add(f"a recipe is a map of settings; this is {describe(root)}", root.mark)
         return None
     _check_one_length(root, problems)
+    check_format(root, problems=problems)
+    return root
+
+
+def check_format(root: MapNode, *, problems: Problems) -> None:
+    """Check the version of the recipe format, where it is stated."""
     version = root.get("facekit")
     if version is not None and not (
         isinstance(version, ScalarNode) and type(version.value) is int and version.value == RECIPE_FORMAT
@@ -57,7 +63,6 @@ def parse_recipe(text: str, file: str, *, problems: Problems) -> MapNode | None:
             ("facekit",),
             f"write `facekit: {RECIPE_FORMAT}`",
         )
-    return root
 
 
 def read_text(file: str, *, problems: Problems, asked_in: Mark | None = None) -> str | None:

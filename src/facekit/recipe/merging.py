@@ -11,12 +11,16 @@ from facekit.recipe.settings import DataSettings, LossSettings
 _POSITION = re.compile(r"\[([0-9]+)\]|([0-9]+)")
 
 
+_SCALES: Path = ("train", "optimiser", "lr_scale")
+"""A map whose keys are free, so that taking one away must be possible: null does."""
+
+
 def merge(base: Node | None, over: Node, *, problems: Problems, path: Path = ()) -> Node:
     """Return a layer laid over another.
 
     Maps merge and lists replace. A changed ``use:`` drops the options beside it, since they belong to another
     component; the keys beside it that belong to the core stay. Of ``train.steps`` and ``train.epochs`` the upper
-    layer's wins.
+    layer's wins. A null in ``train.optimiser.lr_scale`` takes a part's factor away.
 
     Args:
         base: the lower layer; None where it has nothing here.
@@ -42,6 +46,9 @@ def merge(base: Node | None, over: Node, *, problems: Problems, path: Path = ())
         if over.by_path and key.startswith("["):
             what = "a map" if base.entries else "not a list"
             problems.add(f"{show_path(path)} is {what}, so it has no position {key}", entry.key_mark, path)
+            continue
+        if path == _SCALES and is_null(entry.node):
+            entries.pop(key, None)
             continue
         below = entries.get(key)
         merged = merge(below.node if below else None, entry.node, problems=problems, path=(*path, key))

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, get_args
 
-from facekit.interfaces import NoOptions, Player
-from facekit.recipe.layers import RECIPE_FORMAT
+from facekit.interfaces import NoOptions, Player, did_you_mean
+from facekit.recipe.layers import RECIPE_FORMAT, check_format
 from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, describe, is_null, mark_at
 from facekit.recipe.problems import Path, Problems, show_path
 from facekit.recipe.resolved import ComponentChoice, LossChoice, Mark, ModelChoice
@@ -65,6 +65,7 @@ class _SchemaCheck:
                 ("facekit",),
                 f"write `facekit: {RECIPE_FORMAT}`",
             )
+        check_format(self._root, problems=self._problems)
         dataset, data = self._data()
         model = self._model()
         losses = self._losses(model)
@@ -242,7 +243,7 @@ class _SchemaCheck:
         registered = None
         use = node.entries.get("use")
         if use is None:
-            self._problems.add("needs `use`, the name of a component", mark, path, self._candidates(kind))
+            self._without_use(kind, node, path, mark, core_keys)
         elif not isinstance(use.node, ScalarNode) or not isinstance(use.node.value, str):
             self._problems.add(
                 f"expected the name of a component, found {describe(use.node)}",
@@ -277,6 +278,15 @@ class _SchemaCheck:
         if options is None:
             return None, settings
         return ComponentChoice(registered, options, show_path(path), use.node.mark), settings
+
+    def _without_use(self, kind: Kind, node: MapNode, path: Path, mark: Mark, core_keys: set[str]) -> None:
+        misspelt = [key for key in node.entries if key not in core_keys and did_you_mean(key, ["use"])]
+        for key in misspelt:
+            self._problems.add(
+                f"unknown key {key!r}", node.entries[key].key_mark, (*path, key), did_you_mean(key, ["use"])
+            )
+        if not misspelt:
+            self._problems.add("needs `use`, the name of a component", mark, path, self._candidates(kind))
 
     def _candidates(self, kind: Kind) -> str | None:
         names = self._registry.names(kind)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import yaml
 
 _INDENT = "lines of one level start in one column"
+_KEY = re.compile(r":(\s|$)")
 _FIRST_COLON = re.compile(r"\s*(-\s+)*[^\s#'\"{\[][^:]*$")
 
 
@@ -22,7 +23,10 @@ def explain(error: yaml.MarkedYAMLError, lines: Sequence[str]) -> tuple[int, int
     if "'\\t'" in problem:
         return mark.line, mark.column, "a tab stands here", "YAML indents with spaces"
     if "mapping values are not allowed" in problem:
-        if mark.line > 0 and _FIRST_COLON.fullmatch(line[: mark.column]):
+        above = _line_above(lines, mark.line)
+        if above is not None and _content_column(lines[above]) == _indentation(line) and not _KEY.search(lines[above]):
+            return above, _content_column(lines[above]), "a key without `:`", "write `key: value`"
+        if above is not None and _FIRST_COLON.fullmatch(line[: mark.column]):
             # The line itself is sound, so it is its indentation that made it a part of the value above.
             return mark.line, _indentation(line), "this line is indented too far to fit the line above it", _INDENT
         return mark.line, mark.column, "a second `:` in one line", "put text that holds `: ` in quotes"
@@ -41,7 +45,7 @@ def explain(error: yaml.MarkedYAMLError, lines: Sequence[str]) -> tuple[int, int
         return start.line, start.column, "this quote is never closed", None
     if "flow" in (error.context or "") and "expected ','" in problem:
         bracket = "{" if "mapping" in (error.context or "") else "["
-        if mark.line == start.line:
+        if mark.line == start.line and "<stream end>" not in problem:
             closing = "}" if bracket == "{" else "]"
             return (
                 mark.line,
@@ -49,12 +53,8 @@ def explain(error: yaml.MarkedYAMLError, lines: Sequence[str]) -> tuple[int, int
                 f"expected `,` or `{closing}` here",
                 f"the `{bracket}` is in column {start.column + 1}",
             )
-        return (
-            start.line,
-            start.column,
-            f"this `{bracket}` is not closed",
-            f"line {mark.line + 1} does not belong inside it",
-        )
+        inside = None if "<stream end>" in problem else f"line {mark.line + 1} does not belong inside it"
+        return start.line, start.column, f"this `{bracket}` is not closed", inside
     if "cannot start any token" in problem:
         character = line[mark.column : mark.column + 1]
         return mark.line, mark.column, f"a value cannot start with {character!r}", "put the text in quotes"
@@ -69,3 +69,17 @@ def explain(error: yaml.MarkedYAMLError, lines: Sequence[str]) -> tuple[int, int
 
 def _indentation(line: str) -> int:
     return len(line) - len(line.lstrip(" "))
+
+
+def _content_column(line: str) -> int:
+    """Return where a line's content starts, after its indentation and the dashes of list items."""
+    match = re.match(r" *(- +)*", line)
+    return match.end() if match else 0
+
+
+def _line_above(lines: Sequence[str], line: int) -> int | None:
+    """Return the nearest line above that is neither empty nor a comment."""
+    for above in range(line - 1, -1, -1):
+        if lines[above].strip() and not lines[above].lstrip().startswith("#"):
+            return above
+    return None
