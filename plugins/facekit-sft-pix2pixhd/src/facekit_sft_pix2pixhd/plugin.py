@@ -70,7 +70,12 @@ class GeneratorOptions(Options):
 def style_encoder_ports(options: StyleEncoderOptions, context: PortContext) -> Ports:
     """Needs photo and mask, gives a style of as many numbers as something else in the recipe asks for."""
     style = STYLE if options.style_dim is None else Port("style", ("batch", options.style_dim))
-    return Ports(needs=(IMAGE, MASK), gives=(style,), smallest_size=ENCODER_STEP, size_multiple=ENCODER_STEP)
+    return Ports(
+        needs=(IMAGE, MASK) if options.sft_levels else (IMAGE,),
+        gives=(style,),
+        smallest_size=ENCODER_STEP,
+        size_multiple=ENCODER_STEP,
+    )
 
 
 def generator_ports(options: GeneratorOptions, context: PortContext) -> Ports:
