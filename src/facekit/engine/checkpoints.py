@@ -1,0 +1,332 @@
+"""Checkpoints: what a run is at a step, on disk. safetensors and JSON, never pickle.
+
+A checkpoint is a folder ``step-00000500``:
+
+- ``live.safetensors``: parameters and buffers of the model, ``generator.stem.weight`` and so on
+- ``ema.safetensors``: the averaged weights of generator and style encoder; absent in runs without an average
+- ``optimiser.safetensors``: moments and counts, ``generator.stem.weight/exp_avg``
+- ``losses.safetensors``: buffers of losses; ``replay.safetensors``: the replay pool; each absent when empty
+- ``state.json``: the step, random states, sums since the last log line, and other numbers
+- ``manifest.json``: the step, and size and SHA-256 of every file above
+
+It is written under another name, brought to disk, and renamed: a folder of that name is whole, or it was damaged later,
+which the checksums show.
+
+On resume, this comes from the checkpoint: weights, average, moments and counts of the optimiser, buffers, pool, random
+states, running sums, the step (from which sampler, schedules and seeds follow). All settings come from the run's
+``recipe.yaml``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from facekit.engine.run_folder import FULL_DISK, disk_full, full_disk_stops, step_name, sync_folder
+from facekit.interfaces import FacekitError, RunFailure
+
+FORMAT = 1
+"""Version of the folder's layout."""
+
+LIVE, EMA, OPTIMISER, LOSSES, REPLAY = (
+    "live.safetensors",
+    "ema.safetensors",
+    "optimiser.safetensors",
+    "losses.safetensors",
+    "replay.safetensors",
+)
+STATE, MANIFEST = "state.json", "manifest.json"
+
+KEY_FORMAT, KEY_STEP, KEY_FILES, KEY_BYTES, KEY_SHA256 = "format", "step", "files", "bytes", "sha256"
+"""Keys of the manifest."""
+
+_FOLDER = re.compile(r"step-(\d{8,})")
+_BESIDE = ".writing-"
+_HASH_BLOCK = 1 << 22
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A sound checkpoint on disk.
+
+    Args:
+        folder: where it is.
+        step: updates done.
+        files: the names of its files.
+        damaged: what is wrong with newer ones that were passed over, one sentence each.
+    """
+
+    folder: Path
+    step: int
+    files: frozenset[str]
+    damaged: tuple[str, ...] = ()
+
+    @property
+    def has_ema(self) -> bool:
+        """Whether it holds averaged weights."""
+        return EMA in self.files
+
+    def tensors(self, name: str) -> dict[str, Tensor]:
+        """Return the tensors of one of its files, empty when it has no such file."""
+        return load_file(self.folder / name) if name in self.files else {}
+
+    def live(self) -> dict[str, Tensor]:
+        """Return parameters and buffers of the model."""
+        return self.tensors(LIVE)
+
+    def ema(self) -> dict[str, Tensor]:
+        """Return the averaged weights of generator and style encoder."""
+        return self.tensors(EMA)
+
+    def state(self) -> dict[str, Any]:
+        """Return its numbers."""
+        document: dict[str, Any] = json.loads((self.folder / STATE).read_text(encoding="utf-8"))
+        return document
+
+
+def write(
+    checkpoints: Path, *, step: int, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]
+) -> Path:
+    """Write a checkpoint.
+
+    Args:
+        checkpoints: the folder of all checkpoints of the run.
+        step: updates done.
+        tensors: the tensors of each file; files without tensors are left out.
+        state: the numbers, JSON data.
+
+    Returns:
+        its folder.
+
+    Raises:
+        RunFailure: the disk is full; what was written of it is removed, older checkpoints are untouched.
+    """
+    folder = checkpoints / step_name(step)
+    beside = checkpoints / f"{_BESIDE}{folder.name}"
+    with full_disk_stops(checkpoints):
+        checkpoints.mkdir(exist_ok=True)
+        remove_unfinished(checkpoints)
+        beside.mkdir()
+        try:
+            files = {name: _write_tensors(beside / name, named) for name, named in tensors.items() if named}
+            files[STATE] = _write_json(beside / STATE, state)
+            _write_json(beside / MANIFEST, {KEY_FORMAT: FORMAT, KEY_STEP: step, KEY_FILES: files})
+            sync_folder(beside)
+        except BaseException:
+            shutil.rmtree(beside, ignore_errors=True)
+            raise
+        if folder.exists():
+            # Only a damaged one is ever written again: resuming goes on from a sound one.
+            shutil.rmtree(folder)
+        beside.rename(folder)
+        sync_folder(checkpoints)
+    return folder
+
+
+def find(checkpoints: Path, *, step: int | None = None) -> Checkpoint:
+    """Return the newest sound checkpoint, or the one of a step.
+
+    Raises:
+        FacekitError: there is none, the one asked for does not exist, or all are damaged.
+    """
+    found = newest(checkpoints, step=step)
+    if found is not None:
+        return found
+    if step is not None:
+        have = ", ".join(str(each) for each in steps_on_disk(checkpoints)) or "none"
+        raise FacekitError(f"there is no checkpoint of step {step}; there are: {have}", where=str(checkpoints))
+    raise FacekitError(
+        "this run has no checkpoint yet", where=str(checkpoints), remedy="go on with it: `facekit resume`"
+    )
+
+
+def newest(checkpoints: Path, *, step: int | None = None) -> Checkpoint | None:
+    """Return the newest sound checkpoint, passing over damaged ones; None when there is no checkpoint at all.
+
+    Args:
+        checkpoints: the folder of all checkpoints of a run; it need not exist.
+        step: look at the checkpoint of this step alone.
+
+    Raises:
+        FacekitError: all there are are damaged.
+    """
+    damaged: list[str] = []
+    for each in reversed(steps_on_disk(checkpoints)):
+        if step is not None and each != step:
+            continue
+        folder = checkpoints / step_name(each)
+        problem = check(folder)
+        if problem is None:
+            return Checkpoint(folder, each, frozenset(_manifest(folder)[KEY_FILES]), tuple(damaged))
+        damaged.append(f"checkpoint {folder.name} is damaged ({problem})")
+    if damaged:
+        raise FacekitError(
+            "no sound checkpoint is left: " + "; ".join(damaged),
+            where=str(checkpoints),
+            remedy="start the run again in another folder",
+        )
+    return None
+
+
+def check(folder: Path) -> str | None:
+    """Return what is wrong with a checkpoint, from reading every byte of it; None when it is sound."""
+    try:
+        manifest = _manifest(folder)
+        if manifest[KEY_FORMAT] != FORMAT:
+            return f"its format is {manifest[KEY_FORMAT]}, this facekit reads {FORMAT}"
+        for name, said in manifest[KEY_FILES].items():
+            file = folder / name
+            if not file.is_file():
+                return f"{name} is missing"
+            if file.stat().st_size != said[KEY_BYTES]:
+                return f"{name} has {file.stat().st_size} bytes in place of {said[KEY_BYTES]}"
+            if _sha256(file) != said[KEY_SHA256]:
+                return f"the SHA-256 of {name} is not the one in its manifest"
+    except FileNotFoundError:
+        return f"{MANIFEST} is missing"
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return f"{MANIFEST} cannot be read"
+    except OSError as error:
+        return f"it cannot be read: {error}"
+    return None
+
+
+def steps_on_disk(checkpoints: Path) -> list[int]:
+    """Return the steps that have a checkpoint, rising; damaged ones too."""
+    if not checkpoints.is_dir():
+        return []
+    matches = (_FOLDER.fullmatch(entry.name) for entry in checkpoints.iterdir() if entry.is_dir())
+    return sorted(int(match.group(1)) for match in matches if match)
+
+
+def keep(checkpoints: Path, *, last: int, best: int | None) -> None:
+    """Remove all checkpoints but the ``last`` newest and that of the step ``best``."""
+    steps = steps_on_disk(checkpoints)
+    for step in steps[:-last]:
+        if step != best:
+            folder = checkpoints / step_name(step)
+            # Renamed first: a removal that is cut short must not leave half a checkpoint under a checkpoint's name.
+            doomed = checkpoints / f"{_BESIDE}{folder.name}"
+            folder.rename(doomed)
+            shutil.rmtree(doomed)
+
+
+def remove_unfinished(checkpoints: Path) -> None:
+    """Remove what killed processes left half written or half removed."""
+    if checkpoints.is_dir():
+        for entry in checkpoints.iterdir():
+            if entry.name.startswith(_BESIDE):
+                shutil.rmtree(entry)
+
+
+def load_state(module: nn.Module, state: Mapping[str, Tensor], *, where: str) -> None:
+    """Copy tensors into a module's parameters and buffers; their memory layout stays.
+
+    Raises:
+        FacekitError: names or shapes differ; the message names the first ones.
+    """
+    own = module.state_dict()
+    missing, extra = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    shapes = [
+        f"{key} is {tuple(state[key].shape)} in place of {tuple(own[key].shape)}"
+        for key in own
+        if key in state and state[key].shape != own[key].shape
+    ]
+    problems = [f"{key} is missing" for key in missing] + [f"{key} is not wanted" for key in extra] + shapes
+    if problems:
+        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise FacekitError(
+            f"these weights do not fit the model: {'; '.join(problems[:3])}{more}",
+            where=where,
+            remedy="were they trained with another recipe, or another version of the plugin?",
+        )
+    module.load_state_dict(dict(state))
+
+
+def model_state(module: nn.Module) -> dict[str, Tensor]:
+    """Return a module's parameters and buffers.
+
+    Raises:
+        FacekitError: a component keeps state that is no tensor.
+    """
+    state = module.state_dict()
+    for key, value in state.items():
+        if not isinstance(value, Tensor):
+            raise FacekitError(
+                f"{key} is {type(value).__name__}: checkpoints hold tensors only",
+                remedy="components keep their state in parameters and buffers (no get_extra_state)",
+            )
+    return state
+
+
+def write_tensors(file: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors into a safetensors file and bring it to disk.
+
+    Raises:
+        RunFailure: the disk is full.
+    """
+    # Copied: safetensors wants contiguous memory, and no two names for one tensor.
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    try:
+        save_file(plain, file)
+    except SafetensorError as error:
+        # The library passes the system's error on as text alone.
+        if any(f"os error {code}" in str(error) for code in FULL_DISK):
+            raise disk_full(file) from error
+        raise RunFailure(f"the file cannot be written: {error}", where=str(file)) from error
+    with file.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
+def _write_tensors(file: Path, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    write_tensors(file, tensors)
+    return _described(file)
+
+
+def _write_json(file: Path, document: object) -> dict[str, Any]:
+    with file.open("w", encoding="utf-8") as stream:
+        # NaN is not JSON, and a sum of losses that is not finite must not get this far.
+        json.dump(document, stream, indent=1, allow_nan=False)
+        stream.flush()
+        os.fsync(stream.fileno())
+    return _described(file)
+
+
+def _described(file: Path) -> dict[str, Any]:
+    return {KEY_BYTES: file.stat().st_size, KEY_SHA256: _sha256(file)}
+
+
+def _sha256(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(_HASH_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    return document
+
+
+def all_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """Return the name of the first tensor with a NaN or an infinity, None when there is none."""
+    floating = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
+    if not floating:
+        return None
+    finite = torch.stack([torch.isfinite(tensor).all() for tensor in floating.values()])
+    if bool(finite.all()):
+        return None
+    return list(floating)[int(finite.logical_not().nonzero()[0])]

@@ -1,0 +1,69 @@
+"""Starting parts of a model from weights that exist already (``train.initialise``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from facekit.engine import checkpoints
+from facekit.engine.model import FaceModel
+from facekit.engine.players import part_of
+from facekit.engine.run_folder import RunFolder
+from facekit.interfaces import FacekitError
+from facekit.recipe.settings import InitialiseSettings
+
+
+def initialise_part(model: FaceModel, setting: InitialiseSettings) -> str:
+    """Copy weights into a part of the model.
+
+    A run gives its averaged weights where it has them, else the live ones. Every weight of the part must be there;
+    weights that the part has no place for are left (the last layer of a network that becomes a part of a larger one).
+
+    Args:
+        model: the model.
+        setting: the part, and where its weights come from.
+
+    Returns:
+        one sentence on what was taken, for the record of the run.
+
+    Raises:
+        FacekitError: the part or the file does not exist, a weight is missing or of another shape.
+    """
+    part = part_of(model, setting.part, where="train.initialise")
+    path = Path(setting.weights).expanduser()
+    source = setting.source
+    if path.is_dir():
+        found = checkpoints.find(RunFolder(path).checkpoints)
+        state: Mapping[str, Tensor] = {**found.live(), **found.ema()}
+        origin = f"{found.folder} ({'ema' if found.has_ema else 'live'} weights)"
+        source = setting.part if source is None else source
+    else:
+        state, origin = _read_file(path), str(path)
+    if source is not None:
+        state = {key.removeprefix(f"{source}."): value for key, value in state.items() if key.startswith(f"{source}.")}
+        if not state:
+            raise FacekitError(f"no weight begins with {source!r}", where=origin, remedy="see train.initialise source")
+    own = part.state_dict()
+    checkpoints.load_state(part, {key: value for key, value in state.items() if key in own}, where=origin)
+    left = sorted(state.keys() - own.keys())
+    unused = f"; {len(left)} weights have no place there ({', '.join(left[:3])}{', ...' if len(left) > 3 else ''})"
+    return f"{setting.part} starts from {origin}{unused if left else ''}"
+
+
+def _read_file(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise FacekitError(
+            "there is no such run folder or file", where=str(path), remedy="train.initialise names the weights"
+        ) from None
+    except (SafetensorError, OSError) as error:
+        raise FacekitError(
+            f"this is not a safetensors file ({error})",
+            where=str(path),
+            remedy="`facekit import` turns checkpoints of other programs into safetensors",
+        ) from error

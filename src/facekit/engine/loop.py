@@ -1,0 +1,440 @@
+"""The training loop, from the first line of the set-up to the last checkpoint. To know what a step does, read it."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from facekit.data import FaceLoader, ProgressCallback, steps_for_epochs
+from facekit.engine import checkpoints, distributed, record, samples, seeds
+from facekit.engine.distributed import Team
+from facekit.engine.ema import Ema
+from facekit.engine.guard import LossGuard
+from facekit.engine.initialise import initialise_part
+from facekit.engine.interruption import Interruption
+from facekit.engine.journal import Journal, Observer, rewind
+from facekit.engine.model import build_model, count_parameters
+from facekit.engine.open_data import open_data
+from facekit.engine.players import PlayerInTraining, build_players, has_losses, schedule_factor
+from facekit.engine.precision import choose_precision
+from facekit.engine.reference_watch import CHANGES_WITH_REFERENCE, ReferenceWatch, measures_at
+from facekit.engine.replay import ReplayPool
+from facekit.engine.run_folder import RunFolder
+from facekit.engine.state import TrainingState
+from facekit.engine.step import GeneratorPass, Recording, TrainingStep, make_networks
+from facekit.engine.validation import BestCheckpoint, Evaluate, check_settings
+from facekit.interfaces import (
+    CheckpointSaved,
+    Evaluated,
+    FaceBatch,
+    FacekitError,
+    RunFailure,
+    RunFinished,
+    RunStarted,
+    SamplesSaved,
+    StepLogged,
+)
+from facekit.recipe.resolved import ResolvedRecipe
+from facekit.registry import Registry
+
+GRADIENT_NORM = "gradient_norm/"
+"""Begins the names of gradient norms among the diagnostics."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended.
+
+    Args:
+        outcome: ``finished``, or ``interrupted`` (Ctrl-C, SIGTERM).
+        step: updates done.
+        steps: updates in all.
+        run: the run folder.
+        seconds: how long this call took, set-up included.
+        warnings: what the user should know.
+    """
+
+    outcome: str
+    step: int
+    steps: int
+    run: Path
+    seconds: float
+    warnings: tuple[str, ...]
+
+
+def train(
+    recipe: ResolvedRecipe,
+    *,
+    out: Path,
+    registry: Registry,
+    observer: Observer | None = None,
+    resume: bool = False,
+    command: str = "",
+    evaluate: Evaluate | None = None,
+    progress: ProgressCallback | None = None,
+) -> RunResult:
+    """Train what a recipe describes.
+
+    Each step, the discriminator takes ``train.discriminator_turns`` turns, each on faces of its own, then the generator
+    (with the style encoder) takes one on the faces of the last. A player without losses is left out. In a turn, each of
+    ``train.accumulate`` micro-batches gives losses and gradients, then the optimiser updates the player's weights; the
+    other player is frozen. Everything random is a function of the seed and the step.
+
+    On the CPU, with the same number of threads, n steps equal k steps, a kill, and ``resume``, bit for bit. A resumed
+    run takes all settings from its recipe and everything else from its checkpoint (see
+    :mod:`facekit.engine.checkpoints`).
+
+    Args:
+        recipe: what to train.
+        out: the run folder.
+        registry: the plugins.
+        observer: told every event; what it raises ends the run.
+        resume: go on with the run in ``out``, from its newest sound checkpoint, or from the start when it has none yet.
+        command: the command line, for the record of the run.
+        evaluate: measures the model on the validation split every ``train.evaluate_every`` steps.
+        progress: told how far the preparation of the data is.
+
+    Raises:
+        FacekitError: a mistake in the recipe or the data, a folder that holds a run already or that another process
+            owns, or a recipe that is not the one of the run that is to go on.
+        RunFailure: a loss was not finite, or the disk is full. The checkpoints written before stay as they were.
+    """
+    began = time.perf_counter()
+    run = RunFolder(out)
+    with distributed.team() as team, run.owned() if team.leads else nullcontext(), seeds.global_states_kept():
+        training = Training(
+            recipe, run, registry=registry, observer=observer, command=command, evaluate=evaluate, progress=progress,
+            team=team, resume=resume,
+        )  # fmt: skip
+        outcome = training.run_steps()
+    return RunResult(
+        outcome=outcome,
+        step=training.state.done,
+        steps=training.steps,
+        run=run.path,
+        seconds=time.perf_counter() - began,
+        warnings=tuple(training.journal.warnings),
+    )
+
+
+class Training:
+    """A run in memory: set up by the constructor, trained by :meth:`run_steps`.
+
+    Args:
+        recipe: what to train.
+        run: the run folder, owned by this process.
+        registry: the plugins.
+        observer: told every event.
+        command: the command line.
+        evaluate: measures the model on the validation split.
+        progress: told how far the preparation of the data is.
+        team: the processes that train together.
+        resume: go on with the run in the folder.
+    """
+
+    def __init__(
+        self,
+        recipe: ResolvedRecipe,
+        run: RunFolder,
+        *,
+        registry: Registry,
+        observer: Observer | None,
+        command: str,
+        evaluate: Evaluate | None,
+        progress: ProgressCallback | None,
+        team: Team,
+        resume: bool,
+    ) -> None:
+        self.recipe, self.settings, self.run, self.team, self.evaluate = recipe, recipe.train, run, team, evaluate
+        settings = self.settings
+
+        # What cannot go together fails before anything is built.
+        check_settings(settings, evaluates=evaluate is not None)
+        record.check_folder(run, recipe, resume=resume)
+        if settings.replay_pool and team.size > 1:
+            raise FacekitError(
+                "the replay pool works in one process only", where="train.replay_pool", remedy="set it to 0"
+            )
+        self.precision = choose_precision(settings, index=team.local_rank)
+
+        # Data. With several discriminator turns, each has faces of its own.
+        packed = self.packed = open_data(recipe, registry, progress)
+        self.turns = settings.discriminator_turns if has_losses(recipe, "discriminator") else 0
+        self.loader = FaceLoader(
+            packed,
+            packed.rows("train"),
+            batch=settings.batch,
+            seed=settings.seed,
+            mirror=recipe.data.mirror,
+            reference=recipe.data.reference,
+            workers=recipe.data.workers,
+            accumulate=settings.accumulate * max(1, self.turns),
+            rank=team.rank,
+            world_size=team.size,
+            pin_memory=self.precision.device.type == "cuda",
+        )
+        self.steps = settings.steps or steps_for_epochs(
+            settings.epochs or 0,
+            len(self.loader.rows),
+            settings.batch,
+            accumulate=self.loader.accumulate,
+            world_size=team.size,
+        )
+        self.fixed = self.precision.place_batch(samples.fixed_faces(packed, settings.samples))
+
+        # Model, players, average.
+        model = self.model = build_model(recipe, label_map=packed.label_map, attribute_names=packed.attribute_names)
+        notes = [initialise_part(model, part) for part in settings.initialise] if not resume else []
+        self.precision.place(model).train()
+        team.share([*model.parameters(), *model.buffers()])
+        self.networks = make_networks(recipe, model, self.precision, label_maps=registry.label_maps)
+        self.players = build_players(
+            recipe,
+            model=model,
+            precision=self.precision,
+            label_map=packed.label_map,
+            attribute_names=packed.attribute_names,
+            steps=self.steps,
+        )
+        ema = Ema(model, settings.ema) if settings.ema.decay else None
+        self.painter = ema.model if ema is not None else model
+        self.painter_weights = "ema" if ema is not None else "live"
+        self.guard = LossGuard(run, self.precision.device, dict(model.named_parameters()))
+        self.state = TrainingState(
+            model=model,
+            players=self.players,
+            ema=ema,
+            pool=ReplayPool(settings.replay_pool) if settings.replay_pool else None,
+            guard=self.guard,
+            watch=ReferenceWatch(self.steps),
+            best=BestCheckpoint(settings.keep.best),
+        )
+        self.seconds, self.timed = 0.0, 0
+
+        # The record of the run, or what record and checkpoint say of it.
+        parameters = count_parameters(model)
+        now = record.make_record(
+            recipe,
+            packed=packed,
+            precision=self.precision,
+            command=command,
+            parameters=parameters,
+            steps=self.steps,
+            processes=team.size,
+        )
+        warnings: list[str] = []
+        if resume:
+            warnings = record.compare_records(run.read_lock(), now)
+            found = checkpoints.newest(run.checkpoints)
+            if found is not None:
+                warnings += found.damaged
+                self.state.restore(found, self.precision.device)
+            team.wait()  # every process has read before the first one tidies up
+            if team.leads:
+                checkpoints.remove_unfinished(run.checkpoints)
+                rewind(run, self.state.done)
+        elif team.leads:
+            record.start(run, recipe, {**now, "initialised": notes})
+        self.journal = Journal(run, registry=registry, observer=observer, silent=not team.leads)
+        self.journal.started(
+            RunStarted(run.path, recipe.document, self.state.done, self.steps, parameters), resumed=resume
+        )
+        for warning in warnings:
+            self.journal.warned(self.state.done, warning)
+
+    def run_steps(self) -> str:
+        """Train to the last step, or until Ctrl-C; return how it ended, ``finished`` or ``interrupted``."""
+        first, settings = self.state.done, self.settings
+        try:
+            with Interruption() as interruption, closing(self._faces(first)) as faces:
+                for index in range(first, self.steps):
+                    self._step(index, faces)
+                    self.state.done = done = index + 1
+
+                    last = done == self.steps
+                    stops = self.team.any(interruption.asked, self.precision.device) and not last
+                    logs = last or done % settings.log_every == 0
+                    draws = last or done % settings.sample_every == 0
+                    diagnostics: dict[str, float] = {}
+                    if draws or (logs and measures_at(done, log_every=settings.log_every)):
+                        diagnostics = self._look_at_fixed_faces(save=draws)
+                    if logs:
+                        self._log(diagnostics)
+                    is_best = self._measure() if divides(settings.evaluate_every, done) else False
+                    if last or stops or is_best or done % settings.checkpoint_every == 0:
+                        self._save()
+                    if stops:
+                        return self._end(
+                            "interrupted", f"stopped at step {done} of {self.steps}; go on with: {self._how}"
+                        )
+                return self._end("finished", "")
+        except KeyboardInterrupt:
+            self._end("interrupted", f"stopped at once; go on from the last checkpoint with: {self._how}")
+            raise
+        except torch.OutOfMemoryError as error:
+            failure = RunFailure(
+                f"the device's memory is full: {error}",
+                where=str(self.run.path),
+                remedy="lower train.batch and raise train.accumulate by as much, or lower data.size",
+            )
+            self._end("failed", str(failure))
+            raise failure from error
+        except BaseException as error:
+            self._end("failed", str(error) or type(error).__name__)
+            raise
+
+    def _step(self, index: int, faces: Iterator[FaceBatch]) -> None:
+        """Do one step: the discriminator's turns, the generator's turn, the average."""
+        tick = time.perf_counter()
+        settings, generator = self.settings, self.players["generator"]
+        seeds.seed_everything(settings.seed, index, self.team.rank)
+        self.guard.begin(index)
+
+        made: list[GeneratorPass] = []
+        shared = False
+        for turn in range(self.turns):
+            # With one micro-batch, the generator's turn uses the forward pass of the last discriminator turn again.
+            shared = turn == self.turns - 1 and settings.accumulate == 1
+            recording = partial(generator.awake, index) if shared else torch.no_grad
+            made = self._passes(recording, (next(faces) for _ in range(settings.accumulate)))
+            self._take_turn(self.players["discriminator"], made, index=index, turn=turn, share=1 / self.turns)
+        if not self.turns:
+            made = self._passes(nullcontext, (next(faces) for _ in range(settings.accumulate)))
+        elif not shared:
+            made = [GeneratorPass(self.networks, each.batch, nullcontext) for each in made]
+        self._take_turn(generator, made, index=index, turn=self.turns, share=1.0)
+
+        if self.state.ema is not None:
+            self.state.ema.update(index)
+        self.guard.end()
+        self.seconds, self.timed = self.seconds + time.perf_counter() - tick, self.timed + 1
+
+    def _faces(self, first: int) -> Generator[FaceBatch]:
+        """Yield the micro-batches from a step on; its threads end when it is closed."""
+        yield from self.loader.prefetch(first, self.steps)
+
+    def _passes(self, recording: Recording, faces: Iterable[FaceBatch]) -> list[GeneratorPass]:
+        return [GeneratorPass(self.networks, self.precision.place_batch(batch), recording) for batch in faces]
+
+    def _take_turn(
+        self, player: PlayerInTraining, made: Sequence[GeneratorPass], *, index: int, turn: int, share: float
+    ) -> None:
+        """Let one player take a turn: losses, backward, update. The other player is frozen."""
+        with player.awake(index):
+            for micro, each in enumerate(made):
+                step = TrainingStep(
+                    index=index,
+                    player=player.name,
+                    networks=self.networks,
+                    made=each,
+                    seed=(self.settings.seed, index, player.name, turn, micro, self.team.rank),
+                    pool=self.state.pool,
+                )
+                total = torch.zeros((), device=self.precision.device)
+                for loss in player.losses:
+                    value = loss(step)
+                    self.guard.watch(f"{player.name}/{loss.label}", value, step.batch, share=share / len(made))
+                    total = total + value
+                # Lazy penalties and frozen parts can leave a turn without a gradient.
+                if total.requires_grad:
+                    (total / len(made)).backward()
+            self.team.average_gradients(player.parameters.values())
+            norm = player.clip()
+            if norm is not None:
+                self.guard.watch(f"{GRADIENT_NORM}{player.name}", norm, made[-1].batch, share=share)
+            player.update(schedule_factor(self.settings.schedule, step=index, steps=self.steps))
+
+    def _look_at_fixed_faces(self, *, save: bool) -> dict[str, float]:
+        """Paint the fixed faces in their own and in each other's look; return diagnostics."""
+        self.guard.settle()
+        condition, batch = self.fixed.condition, self.settings.batch
+        own = samples.paint(self.painter, condition, self.precision, batch=batch)
+        swapped = samples.paint(self.painter, samples.swapped_looks(condition), self.precision, batch=batch)
+        change = samples.reference_changes(own, swapped)
+        reads_reference = len(self.fixed) > 1 and (self.networks.has_style_encoder or change > 0)
+        if save and self.team.leads:
+            file = self.run.sample(self.state.done)
+            samples.save_grid(
+                file,
+                faces=self.fixed,
+                own=own,
+                swapped=swapped if reads_reference else None,
+                label_map=self.packed.label_map,
+                weights=self.painter_weights,
+            )
+            self.journal.sampled(SamplesSaved(self.run.path, self.state.done, file))
+        if not reads_reference:
+            return {}
+        warning = self.state.watch.see(self.state.done, change)
+        if warning is not None:
+            self.journal.warned(self.state.done, warning)
+        return {CHANGES_WITH_REFERENCE: change}
+
+    def _log(self, diagnostics: Mapping[str, float]) -> None:
+        """Log the means since the last line."""
+        self.guard.settle()
+        means = self.team.mean(self.guard.means(), self.precision.device)
+        norms = {name: value for name, value in means.items() if name.startswith(GRADIENT_NORM)}
+        factor = schedule_factor(self.settings.schedule, step=self.state.done - 1, steps=self.steps)
+        self.journal.logged(
+            StepLogged(
+                run=self.run.path,
+                step=self.state.done,
+                losses={name: value for name, value in means.items() if name not in norms},
+                learning_rates={
+                    k: v for player in self.players.values() for k, v in player.learning_rates(factor).items()
+                },
+                seconds_per_step=self.seconds / max(1, self.timed),
+                diagnostics={**diagnostics, **norms},
+            )
+        )
+        self.guard.reset()
+        self.seconds, self.timed = 0.0, 0
+
+    def _measure(self) -> bool:
+        """Measure on the validation split; return whether this is the best step so far."""
+        if not self.team.leads or self.evaluate is None:
+            return False
+        self.guard.settle()
+        self.painter.eval()
+        with torch.no_grad():
+            found = self.evaluate(self.painter, self.state.done)
+        self.model.train()
+        event = Evaluated(
+            run=self.run.path,
+            step=self.state.done,
+            split="validation",
+            weights=self.painter_weights,
+            protocol=found.protocol,
+            measurements=tuple(found.measurements),
+        )
+        self.journal.evaluated(event, protocol_fields=found.fields)
+        return self.state.best.see(self.state.done, found.measurements)
+
+    def _save(self) -> None:
+        """Write a checkpoint, and remove those that need not be kept."""
+        self.state.check(self.run.path)
+        if self.team.leads:
+            folder = self.state.write(self.run.checkpoints)
+            checkpoints.keep(self.run.checkpoints, last=self.settings.keep.last, best=self.state.best.step)
+            self.journal.saved(CheckpointSaved(self.run.path, self.state.done, folder))
+
+    def _end(self, outcome: str, message: str) -> str:
+        self.journal.ended(RunFinished(self.run.path, self.state.done, outcome, message))
+        return outcome
+
+    @property
+    def _how(self) -> str:
+        return f"facekit resume {shlex.quote(str(self.run.path))}"
+
+
+def divides(every: int | None, step: int) -> bool:
+    """Return whether something that happens ``every`` so many steps happens after ``step`` of them."""
+    return every is not None and step % every == 0

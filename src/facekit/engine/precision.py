@@ -1,0 +1,91 @@
+"""Device, number format and memory layout of a run."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import torch
+from torch import nn
+
+from facekit.interfaces import FaceBatch, FacekitError
+from facekit.recipe.settings import TrainSettings
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class Precision:
+    """How the components of a model compute.
+
+    Weights, gradients, moments and averages are fp32 always. With ``bf16`` the forward passes of style encoder,
+    generator and discriminator run under autocast, and what they return is float32 again; losses compute in fp32.
+
+    Args:
+        device: where everything is.
+        name: ``fp32`` or ``bf16``.
+        channels_last: keep 4-D weights and pictures in that memory layout.
+    """
+
+    device: torch.device
+    name: Literal["fp32", "bf16"] = "fp32"
+    channels_last: bool = False
+
+    def autocast(self, *, full: bool = False) -> AbstractContextManager[object]:
+        """Return the context of a component's forward pass; ``full`` switches autocast off whatever is around it."""
+        # The cache of cast weights pays within one context only, and each pass has its own: it would hold the copies
+        # of one pass for nothing.
+        enabled = self.name == "bf16" and not full
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled)
+
+    def place(self, module: Module) -> Module:
+        """Return a module on the device, in the memory layout of the run."""
+        module = module.to(self.device)
+        return module.to(memory_format=torch.channels_last) if self.channels_last else module
+
+    def place_batch(self, batch: FaceBatch) -> FaceBatch:
+        """Return a batch on the device, its photos in the memory layout of the run."""
+        if self.device.type == "cuda":
+            batch = batch.to(self.device)
+        if not self.channels_last:
+            return batch
+
+        image = batch.image.contiguous(memory_format=torch.channels_last)
+        same = batch.reference_image is batch.image
+        return FaceBatch(
+            image=image,
+            mask=batch.mask,
+            reference_image=image if same else batch.reference_image.contiguous(memory_format=torch.channels_last),
+            reference_mask=batch.reference_mask,
+            attributes=batch.attributes,
+            keys=batch.keys,
+        )
+
+
+def choose_device(setting: Literal["auto", "cpu", "cuda"], *, index: int = 0) -> torch.device:
+    """Return the device a setting means; ``auto`` is CUDA where there is one. ``index`` picks one of several.
+
+    Raises:
+        FacekitError: ``cuda`` was asked for and there is none.
+    """
+    available = torch.cuda.is_available()
+    if setting == "cuda" and not available:
+        raise FacekitError(
+            "train.device is cuda, but torch finds no CUDA device", remedy="use train.device=auto or train.device=cpu"
+        )
+    return torch.device("cuda", index) if available and setting != "cpu" else torch.device("cpu")
+
+
+def choose_precision(settings: TrainSettings, *, index: int = 0) -> Precision:
+    """Return the precision of a run.
+
+    Raises:
+        FacekitError: the device of the settings does not exist, or has no bf16.
+    """
+    device = choose_device(settings.device, index=index)
+    if settings.precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        raise FacekitError(
+            f"{torch.cuda.get_device_name(device)} does not compute in bf16", remedy="use train.precision=fp32"
+        )
+    return Precision(device, settings.precision, settings.channels_last)

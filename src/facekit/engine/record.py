@@ -1,0 +1,133 @@
+"""``lock.json``: what a run was made with, and what changed when it goes on."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import yaml
+
+from facekit import __version__
+from facekit.data.store import PackedFaces, label_map_document
+from facekit.engine.precision import Precision
+from facekit.engine.run_folder import RunFolder, full_disk_stops, write_file, write_json
+from facekit.interfaces import FacekitError
+from facekit.recipe import dump_recipe
+from facekit.recipe.resolved import ResolvedRecipe
+
+_SAME_RESULT = ("facekit", "plugins", "python", "torch", "platform", "device", "threads", "processes")
+"""Entries on which the exact numbers of a run depend beside recipe and data."""
+
+
+def make_record(
+    recipe: ResolvedRecipe,
+    *,
+    packed: PackedFaces,
+    precision: Precision,
+    command: str,
+    parameters: Mapping[str, int],
+    steps: int,
+    processes: int,
+) -> dict[str, Any]:
+    """Return what a run is made with, as JSON data."""
+    return {
+        "facekit": __version__,
+        "plugins": plugin_versions(recipe),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "platform": platform.platform(),
+        "device": device_name(precision.device),
+        "threads": torch.get_num_threads(),
+        "processes": processes,
+        "precision": precision.name,
+        "data_fingerprint": packed.fingerprint,
+        "label_map": label_map_document(packed.label_map),
+        "attribute_names": list(packed.attribute_names),
+        "seed": recipe.train.seed,
+        "steps": steps,
+        "command": command,
+        "parameters": dict(parameters),
+        "dimensions": dict(recipe.dimensions),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+
+
+def plugin_versions(recipe: ResolvedRecipe) -> dict[str, str]:
+    """Return the versions of the plugins that the recipe uses, by distribution."""
+    choices = [recipe.dataset, *(choice for _, choice in recipe.model.slots())]
+    choices += [loss.choice for loss in recipe.losses]
+    choices += recipe.metrics
+    return dict(sorted({(c.component.origin.distribution, c.component.origin.version) for c in choices}))
+
+
+def device_name(device: torch.device) -> str:
+    """Return a device's name for people."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})"
+
+
+def compare_records(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return warnings on what differs between a run's record and the program that goes on with it.
+
+    Raises:
+        FacekitError: the data is not the data the run was started with.
+    """
+    if before["data_fingerprint"] != now["data_fingerprint"]:
+        raise FacekitError(
+            "the data is not what this run was started with",
+            where="data",
+            remedy="put the data back, or start a new run on the new data",
+        )
+    changed = [
+        f"{name} was {before.get(name)}, is {now[name]}" for name in _SAME_RESULT if before.get(name) != now[name]
+    ]
+    if not changed:
+        return []
+    return [
+        "the run goes on in another environment, so its numbers may differ in the last digits: " + "; ".join(changed)
+    ]
+
+
+def check_folder(run: RunFolder, recipe: ResolvedRecipe, *, resume: bool) -> None:
+    """Check that a run can start in its folder, or that the run in it is the one that is to go on.
+
+    Raises:
+        FacekitError: the folder holds a run already; or, on resume, holds none or one of another recipe.
+    """
+    if not resume:
+        if run.holds_a_run:
+            raise FacekitError(
+                "this folder holds a run already",
+                where=str(run.path),
+                remedy="go on with it: `facekit resume`, or give another folder with --out",
+            )
+        return
+    if not run.holds_a_run:
+        raise FacekitError("there is no run to go on with: no recipe.yaml", where=str(run.path))
+    locked, given = yaml.safe_load(run.recipe.read_text(encoding="utf-8")), yaml.safe_load(dump_recipe(recipe))
+    difference = _difference(locked, given)
+    if difference is not None:
+        raise FacekitError(
+            f"the recipe is not the one of this run: {difference}",
+            where=str(run.recipe),
+            remedy="a run goes on with its own recipe; start a new run to change it",
+        )
+
+
+def start(run: RunFolder, recipe: ResolvedRecipe, document: Mapping[str, Any]) -> None:
+    """Write the record, then the recipe: a folder with a recipe holds a run."""
+    with full_disk_stops(run.path):
+        write_json(run.lock, document)
+        write_file(run.recipe, dump_recipe(recipe).encode())
+
+
+def _difference(before: object, now: object, path: str = "") -> str | None:
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in [*before, *(key for key in now if key not in before)]:
+            found = _difference(before.get(key), now.get(key), f"{path}.{key}" if path else str(key))
+            if found is not None:
+                return found
+        return None
+    return None if before == now else f"{path} was {before!r}, is {now!r}"

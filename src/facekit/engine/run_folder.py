@@ -1,0 +1,179 @@
+"""The run folder: the one place that knows the names of its files, and who owns it.
+
+::
+
+    RUN/
+      recipe.yaml        the resolved recipe, every default written out
+      lock.json          versions, device, data fingerprint, seed, command, parameters
+      metrics.jsonl      what happened, one JSON object a line
+      checkpoints/       step-00000500/ and so on
+      samples/           step-00000500.png and so on
+      report.html
+      owner.json         which process owns the folder (locked while it does)
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from facekit.interfaces import FacekitError, RunFailure
+
+RECIPE = "recipe.yaml"
+LOCK = "lock.json"
+METRICS = "metrics.jsonl"
+CHECKPOINTS = "checkpoints"
+SAMPLES = "samples"
+REPORT = "report.html"
+OWNER = "owner.json"
+
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of the operating system that mean there is no room for what was to be written."""
+
+
+def step_name(step: int) -> str:
+    """Return the name of everything that belongs to a step: ``step-00000500``."""
+    return f"step-{step:08d}"
+
+
+class RunFolder:
+    """The files of a run.
+
+    Args:
+        path: the folder; it need not exist yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self.recipe = self.path / RECIPE
+        self.lock = self.path / LOCK
+        self.metrics = self.path / METRICS
+        self.checkpoints = self.path / CHECKPOINTS
+        self.samples = self.path / SAMPLES
+        self.report = self.path / REPORT
+        self.owner = self.path / OWNER
+
+    @property
+    def holds_a_run(self) -> bool:
+        """Whether a run was started here: its recipe is written once everything before it stands."""
+        return self.recipe.is_file()
+
+    def sample(self, step: int) -> Path:
+        """Return the file of a step's sample grid."""
+        return self.samples / f"{step_name(step)}.png"
+
+    def bad_batch(self, step: int) -> Path:
+        """Return the file that keeps the batch of a step whose loss was not finite."""
+        return self.path / f"bad-batch-{step:08d}.safetensors"
+
+    def read_lock(self) -> dict[str, Any]:
+        """Return ``lock.json``.
+
+        Raises:
+            FacekitError: there is none, or it cannot be read.
+        """
+        try:
+            document: dict[str, Any] = json.loads(self.lock.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise FacekitError("this is not a run folder: it has no lock.json", where=str(self.path)) from None
+        except ValueError as error:
+            raise FacekitError(f"lock.json cannot be read ({error})", where=str(self.lock)) from error
+        return document
+
+    @contextmanager
+    def owned(self) -> Iterator[None]:
+        """Own the folder while the context lasts; it is made when it does not exist.
+
+        The lock belongs to the process and vanishes with it, however it ends, so there are no stale locks.
+
+        Raises:
+            FacekitError: another process owns it; the message names that process and its host.
+            RunFailure: the folder cannot be made or written to.
+        """
+        import fcntl
+
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            # Opened for update, never truncated: until the lock is ours the contents are the owner's.
+            descriptor = os.open(self.owner, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise RunFailure(f"the run folder cannot be written to: {error}", where=str(self.path)) from error
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno not in (errno.EAGAIN, errno.EACCES):
+                    raise RunFailure(f"the run folder cannot be locked: {error}", where=str(self.path)) from error
+                raise FacekitError(
+                    f"{_describe_owner(self.owner)} owns this run folder",
+                    where=str(self.path),
+                    remedy="wait for it to end, stop it, or give another folder with --out",
+                ) from None
+            owner = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": round(time.time(), 3)})
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, owner.encode(), 0)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _describe_owner(file: Path) -> str:
+    try:
+        owner = json.loads(file.read_text(encoding="utf-8"))
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(owner["since"]))
+        return f"process {owner['pid']} on {owner['host']} (since {since})"
+    except (OSError, ValueError, KeyError, TypeError):
+        # The owner has locked the file and not yet written its name.
+        return "another process"
+
+
+def write_file(file: Path, data: bytes) -> None:
+    """Write a file beside its place and rename it there once it is safely on disk: it is never half written."""
+    beside = file.with_name(f".{file.name}.new")
+    with beside.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    beside.replace(file)
+    sync_folder(file.parent)
+
+
+def write_json(file: Path, document: object) -> None:
+    """Write a JSON file with :func:`write_file`."""
+    write_file(file, (json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring a folder's entries to disk, so that a rename outlives a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def full_disk_stops(where: Path) -> Iterator[None]:
+    """Turn "no space left" into a :class:`RunFailure` that says what stays as it was."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL_DISK:
+            raise
+        raise disk_full(where) from error
+
+
+def disk_full(where: Path) -> RunFailure:
+    """Return the failure of a run whose disk is full."""
+    return RunFailure(
+        "the disk is full: the run stops here; the checkpoints written before are intact",
+        where=str(where),
+        remedy="make room, then go on with `facekit resume`",
+    )

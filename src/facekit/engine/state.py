@@ -1,0 +1,118 @@
+"""What a run is at a step: everything a checkpoint keeps, and how it comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from facekit.engine import checkpoints, seeds
+from facekit.engine.checkpoints import Checkpoint
+from facekit.engine.ema import Ema
+from facekit.engine.guard import LossGuard
+from facekit.engine.model import FaceModel
+from facekit.engine.players import PlayerInTraining, loss_buffers
+from facekit.engine.reference_watch import ReferenceWatch
+from facekit.engine.replay import ReplayPool
+from facekit.engine.validation import BestCheckpoint
+from facekit.interfaces import Player, RunFailure
+
+STEP, RANDOM, SUMS, SUMMED_STEPS, WATCH, BEST = "step", "random", "sums", "summed_steps", "reference_watch", "best"
+"""Keys of a checkpoint's ``state.json``."""
+
+
+@dataclass
+class TrainingState:
+    """All that changes while a run trains.
+
+    Args:
+        model: the networks.
+        players: their losses and optimisers.
+        ema: the average; None for none.
+        pool: past results; None for none.
+        guard: the sums since the last log line.
+        watch: whether results change with the reference.
+        best: which checkpoint was the best.
+        done: updates done.
+    """
+
+    model: FaceModel
+    players: Mapping[Player, PlayerInTraining]
+    ema: Ema | None
+    pool: ReplayPool | None
+    guard: LossGuard
+    watch: ReferenceWatch
+    best: BestCheckpoint
+    done: int = field(default=0)
+
+    def check(self, where: Path) -> None:
+        """Check that the weights are fit to go on from.
+
+        Raises:
+            RunFailure: a weight, or a loss since the last check, is not finite.
+        """
+        self.guard.settle()
+        bad = checkpoints.all_finite(checkpoints.model_state(self.model))
+        if bad is not None:
+            raise RunFailure(
+                f"the weight {bad} is not finite after step {self.done}; no checkpoint is written of it",
+                where=str(where),
+                remedy="the last checkpoint is good; try a lower learning rate or train.gradient_clip in a new run",
+            )
+
+    def write(self, folder: Path) -> Path:
+        """Write a checkpoint into the folder of checkpoints; return its own folder.
+
+        Raises:
+            RunFailure: the disk is full.
+        """
+        moments: dict[str, Tensor] = {}
+        for player in self.players.values():
+            moments.update(player.optimiser_state())
+        return checkpoints.write(
+            folder,
+            step=self.done,
+            tensors={
+                checkpoints.LIVE: checkpoints.model_state(self.model),
+                checkpoints.EMA: {} if self.ema is None else checkpoints.model_state(self.ema.model),
+                checkpoints.OPTIMISER: moments,
+                checkpoints.LOSSES: loss_buffers(self.players),
+                checkpoints.REPLAY: {} if self.pool is None else self.pool.state(),
+            },
+            state={
+                STEP: self.done,
+                # Each step seeds the global generators anew; their states are for code that draws between steps.
+                RANDOM: seeds.random_states(),
+                SUMS: self.guard.sums,
+                SUMMED_STEPS: self.guard.steps,
+                WATCH: self.watch.state(),
+                BEST: self.best.state(),
+            },
+        )
+
+    def restore(self, found: Checkpoint, device: torch.device) -> None:
+        """Take over everything that a checkpoint holds.
+
+        Raises:
+            FacekitError: its weights do not fit the model.
+        """
+        state = found.state()
+        self.done = state[STEP]
+        checkpoints.load_state(self.model, found.live(), where=str(found.folder))
+        if self.ema is not None:
+            checkpoints.load_state(self.ema.model, found.ema(), where=str(found.folder))
+        moments = found.tensors(checkpoints.OPTIMISER)
+        for player in self.players.values():
+            player.load_optimiser_state(moments)
+        buffers = loss_buffers(self.players)
+        for name, tensor in found.tensors(checkpoints.LOSSES).items():
+            buffers[name].copy_(tensor)
+        if self.pool is not None:
+            self.pool.load_state(found.tensors(checkpoints.REPLAY), device)
+        seeds.restore_random_states(state[RANDOM])
+        self.guard.sums, self.guard.steps = state[SUMS], state[SUMMED_STEPS]
+        self.watch.load_state(state[WATCH])
+        self.best.load_state(state[BEST])

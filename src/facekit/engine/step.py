@@ -1,0 +1,347 @@
+"""One training step as losses see it: :class:`TrainingStep` is the engine's ``facekit.interfaces.Step``.
+
+What is computed when, for one batch:
+
+- The generator's side (style, result, swapped result) is computed when first asked for, in a :class:`GeneratorPass`.
+- With one micro-batch an update, the pass of the last discriminator turn is used again in the generator's turn: the
+  generator has not changed in between, so the pass keeps its graph, the discriminator's turn sees it cut, and one
+  forward pass is saved each step.
+- In the discriminator's turn real and fake (and swapped, when it was already made) are judged in one joint pass, unless
+  the discriminator says that samples of a batch influence each other. In the generator's turn the real photos are
+  judged without a graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
+from typing import Literal, TypeVar, cast
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from facekit.engine.model import FaceModel
+from facekit.engine.precision import Precision
+from facekit.engine.replay import ReplayPool
+from facekit.engine.seeds import generator as random_generator
+from facekit.engine.tensors import concatenate, detach, to_float32
+from facekit.interfaces import (
+    Condition,
+    FaceBatch,
+    FacekitError,
+    Generated,
+    Judgement,
+    LabelMap,
+    Player,
+    PortContext,
+    Style,
+)
+from facekit.recipe.resolved import ResolvedRecipe
+
+PYRAMID = "generated.pyramid"
+"""The port of generators that paint several scales."""
+
+T = TypeVar("T")
+PictureName = Literal["real", "fake", "swapped"]
+
+Recording = Callable[[], AbstractContextManager[object]]
+"""Gives the context that results are made in: with a graph, or ``torch.no_grad``."""
+
+
+class Networks:
+    """The networks of a model as a step calls them: in the precision of the run, with results in float32.
+
+    Args:
+        model: the networks.
+        precision: how they compute.
+        gives_pyramid: the generator paints several scales, so that real photos need them too.
+        batch_dependent: the discriminator's judgement of a sample depends on the others of its batch.
+        compile: compile generator and discriminator. Penalties differentiate the discriminator twice, which compiled
+            networks cannot; pictures other than real, fake and swapped are therefore judged by the plain network.
+    """
+
+    def __init__(
+        self,
+        model: FaceModel,
+        precision: Precision,
+        *,
+        gives_pyramid: bool = False,
+        batch_dependent: bool = False,
+        compile: bool = False,
+    ) -> None:
+        self.model = model
+        self.precision = precision
+        self.gives_pyramid = gives_pyramid
+        self.batch_dependent = batch_dependent
+        self.has_style_encoder = model.slot("style_encoder") is not None
+        self._generator: Callable[..., Generated] = model.generator
+        self._discriminator: Callable[..., Judgement] | None = cast(
+            "Callable[..., Judgement] | None", model.slot("discriminator")
+        )
+        if compile:
+            self._generator = cast("Callable[..., Generated]", torch.compile(model.generator))
+            if self._discriminator is not None:
+                self._discriminator = cast(
+                    "Callable[..., Judgement]", torch.compile(cast("nn.Module", self._discriminator))
+                )
+
+    def encode(self, image: torch.Tensor, mask: torch.Tensor) -> Style:
+        """Return the style of photos with their own masks."""
+        with self.precision.autocast():
+            return to_float32(self.model.encode(image, mask))
+
+    def generate(self, condition: Condition, style: Style | None) -> Generated:
+        """Return pictures; ``style`` is needed where the model has a style encoder."""
+        if self.has_style_encoder and style is None:
+            if condition.reference_image is None or condition.reference_mask is None:
+                raise FacekitError("a loss asks for a picture in the look of a reference, and there is no reference")
+            style = self.encode(condition.reference_image, condition.reference_mask)
+        with self.precision.autocast():
+            return to_float32(self._generator(condition, style if self.has_style_encoder else None))
+
+    def judge(self, picture: Generated, condition: Condition, *, full: bool = False, plain: bool = False) -> Judgement:
+        """Return the judgement of pictures; ``full`` in fp32, ``plain`` without compiled code."""
+        # Autocast that the caller has switched off stays off.
+        with self.precision.autocast(full=full):
+            if plain or full or self._discriminator is None:
+                return to_float32(self.model.judge(picture, condition))
+            return to_float32(self._discriminator(picture, condition))
+
+
+def make_networks(
+    recipe: ResolvedRecipe, model: FaceModel, precision: Precision, *, label_maps: Mapping[str, LabelMap]
+) -> Networks:
+    """Return the networks of a recipe's model as its specs and settings say they are to be called."""
+    generator, discriminator = recipe.model.generator, recipe.model.discriminator
+    ports = generator.component.spec.ports(generator.options, PortContext(size=recipe.data.size, label_maps=label_maps))
+    return Networks(
+        model,
+        precision,
+        gives_pyramid=any(port.name == PYRAMID for port in ports.gives),
+        batch_dependent=discriminator is not None and discriminator.component.spec.batch_dependent,
+        compile=recipe.train.compile,
+    )
+
+
+class GeneratorPass:
+    """What the generator's side makes of one batch, each thing at most once.
+
+    Args:
+        networks: the networks.
+        batch: the real faces.
+        recording: gives the context that results are made in: with a graph, or ``torch.no_grad``.
+    """
+
+    def __init__(self, networks: Networks, batch: FaceBatch, recording: Recording) -> None:
+        self.batch = batch
+        self.condition = batch.condition
+        self._networks = networks
+        self._recording = recording
+
+    @cached_property
+    def style(self) -> Style:
+        """The styles of the references."""
+        if self.condition.reference_image is None or self.condition.reference_mask is None:
+            raise FacekitError("a loss asks for a style, and the batch has no reference photos")
+        with self._recording():
+            return self._networks.encode(self.condition.reference_image, self.condition.reference_mask)
+
+    @cached_property
+    def fake(self) -> Generated:
+        """The generator's result for the batch."""
+        style = self.style if self._networks.has_style_encoder else None
+        with self._recording():
+            return self._networks.generate(self.condition, style)
+
+    @cached_property
+    def swapped_condition(self) -> Condition:
+        """Each geometry in the look of another face of the batch."""
+        return self.condition.rolled_reference()
+
+    @cached_property
+    def swapped(self) -> Generated:
+        """The generator's result for it; the references are not encoded again."""
+        style = self.style if self._networks.has_style_encoder else None
+        with self._recording():
+            return self._networks.generate(self.swapped_condition, None if style is None else style.roll())
+
+
+class TrainingStep:
+    """One turn of one player on one micro-batch. Fulfils ``facekit.interfaces.Step``.
+
+    Args:
+        index: number of the step, from 0.
+        player: whose turn it is.
+        networks: the networks.
+        made: what the generator's side makes of the batch; may already be filled by the turn before.
+        seed: parts of the seed of :attr:`random`.
+        pool: past results shown to the discriminator; None for none.
+    """
+
+    def __init__(
+        self,
+        *,
+        index: int,
+        player: Player,
+        networks: Networks,
+        made: GeneratorPass,
+        seed: tuple[int | str, ...],
+        pool: ReplayPool | None = None,
+    ) -> None:
+        self._index = index
+        self._player: Player = player
+        self._networks = networks
+        self._made = made
+        self._seed = seed
+        self._pool = pool if player == "discriminator" else None
+        self._judgements: dict[tuple[PictureName, bool], Judgement] = {}
+        self._asked: list[tuple[Generated, Condition]] = []
+
+    @property
+    def index(self) -> int:
+        """The number of this step, from 0."""
+        return self._index
+
+    @property
+    def player(self) -> Player:
+        """Whose turn it is."""
+        return self._player
+
+    @property
+    def batch(self) -> FaceBatch:
+        """The real faces of this micro-batch."""
+        return self._made.batch
+
+    @property
+    def condition(self) -> Condition:
+        """The condition of :attr:`batch`; the same object each time."""
+        return self._made.condition
+
+    @cached_property
+    def random(self) -> torch.Generator:
+        """A CPU generator seeded by run, step, player, turn and micro-batch."""
+        return random_generator(*self._seed, "losses")
+
+    @cached_property
+    def real(self) -> Generated:
+        """The real photos; where the generator paints a pyramid, with the same sizes by area averages."""
+        image = self.batch.image
+        if not self._networks.gives_pyramid:
+            return Generated(image)
+        levels = self._made.fake.pyramid
+        return Generated(
+            image, tuple(F.adaptive_avg_pool2d(image, (level.shape[-2], level.shape[-1])) for level in levels)
+        )
+
+    @cached_property
+    def style(self) -> Style:
+        """The styles of the references of :attr:`condition`."""
+        return self._cut(self._made.style)
+
+    @property
+    def fake(self) -> Generated:
+        """The generator's result; in the discriminator's turn the pool may have put past results in places."""
+        return self._fake_and_condition[0]
+
+    @cached_property
+    def _fake_and_condition(self) -> tuple[Generated, Condition]:
+        fake = self._cut(self._made.fake)
+        if self._pool is None:
+            return fake, self.condition
+        return self._pool.exchange(fake, self.condition, random=random_generator(*self._seed, "replay"))
+
+    @property
+    def swapped_condition(self) -> Condition:
+        """:attr:`condition` with the references rolled by one inside the batch."""
+        return self._made.swapped_condition
+
+    @cached_property
+    def swapped(self) -> Generated:
+        """The generator's result for :attr:`swapped_condition`."""
+        return self._cut(self._made.swapped)
+
+    def encode(self, image: torch.Tensor, mask: torch.Tensor) -> Style:
+        """Return the style of other pictures (N, 3, H, W) with their masks (N, H, W)."""
+        with torch.set_grad_enabled(self._player == "generator" and torch.is_grad_enabled()):
+            return self._networks.encode(image, mask)
+
+    def generate(self, condition: Condition, style: Style | None = None) -> Generated:
+        """Return the generator's result for any condition."""
+        if condition is self.condition and style is None:
+            return self._cut(self._made.fake) if self._pool is not None else self.fake
+        if style is None and "swapped_condition" in self._made.__dict__ and condition is self.swapped_condition:
+            return self.swapped
+        with torch.set_grad_enabled(self._player == "generator" and torch.is_grad_enabled()):
+            result = self._networks.generate(condition, style)
+        self._asked.append((result, condition))
+        return result
+
+    def judge(
+        self, picture: Generated, condition: Condition | None = None, *, full_precision: bool = False
+    ) -> Judgement:
+        """Return the discriminator's judgement of pictures.
+
+        Args:
+            picture: :attr:`real`, :attr:`fake`, :attr:`swapped` (judged once a turn), or any other (judged each time).
+            condition: by default what the picture was made for; :attr:`condition` for pictures the step does not know.
+            full_precision: judge in fp32.
+        """
+        name = self._name_of(picture)
+        # With a pool, `judge(fake, condition)` means the fakes with what they were made for: a past result judged with
+        # the mask of another face would be recognised by that alone.
+        if name is not None and not (
+            condition is None
+            or condition is self._condition_of(name)
+            or (name == "fake" and condition is self.condition)
+        ):
+            name = None
+        if name is None:
+            asked = next((entry for made, entry in self._asked if made is picture), self.condition)
+            return self._networks.judge(picture, condition or asked, full=full_precision, plain=True)
+        if (name, full_precision) not in self._judgements:
+            self._judge(name, full=full_precision)
+        return self._judgements[name, full_precision]
+
+    def _judge(self, name: PictureName, *, full: bool) -> None:
+        """Judge a picture, and with it those that share its pass."""
+        alone = self._networks.batch_dependent or full or (self._player == "generator" and name == "real")
+        together = [name] if alone else self._sharing_a_pass(name)
+        pictures = [self._picture(each) for each in together]
+        if len(pictures) > 1:
+            # In the basic type: a model family's own fields say how a result came about, not what is judged.
+            pictures = [Generated(picture.image, picture.pyramid) for picture in pictures]
+        with torch.no_grad() if self._player == "generator" and name == "real" else nullcontext():
+            judgement = self._networks.judge(
+                concatenate(pictures), concatenate([self._condition_of(each) for each in together]), full=full
+            )
+        for each in together[:-1]:
+            self._judgements[each, full], judgement = judgement.split(len(self.batch))
+        self._judgements[together[-1], full] = judgement
+
+    def _sharing_a_pass(self, name: PictureName) -> list[PictureName]:
+        """Return the pictures that are judged together with one, itself among them."""
+        sharing: list[PictureName] = ["real", "fake"] if self._player == "discriminator" else ["fake"]
+        if "swapped" in self.__dict__:
+            sharing.append("swapped")
+        return [each for each in sharing if (each, False) not in self._judgements]
+
+    def _name_of(self, picture: Generated) -> PictureName | None:
+        names: tuple[PictureName, ...] = ("real", "swapped")
+        for name in names:
+            if self.__dict__.get(name) is picture:
+                return name
+        made = self.__dict__.get("_fake_and_condition")
+        return "fake" if made is not None and made[0] is picture else None
+
+    def _picture(self, name: PictureName) -> Generated:
+        return {"real": lambda: self.real, "fake": lambda: self.fake, "swapped": lambda: self.swapped}[name]()
+
+    def _condition_of(self, name: PictureName) -> Condition:
+        if name == "fake":
+            return self._fake_and_condition[1]
+        return self.swapped_condition if name == "swapped" else self.condition
+
+    def _cut(self, made: T) -> T:
+        return detach(made) if self._player == "discriminator" else made
