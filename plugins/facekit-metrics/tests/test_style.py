@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
 import torch
@@ -156,10 +157,14 @@ class TestStyleFollowing:
         metric = style_following.build(StyleFollowingOptions(), context)
         with pytest.raises(FacekitError, match="no results"):
             metric.compute()
+
+    def test_a_region_that_nobody_shows_has_no_value(self, show, context) -> None:  # type: ignore[no-untyped-def]
         photos, masks = stripes(self.colours())
-        show(metric, photos, photos, torch.zeros_like(masks), task="style_copy", references=self.ROLL)
-        with pytest.raises(FacekitError, match="no results"):
-            metric.compute()
+        masks[masks == 2] = 0
+        skin, hair = self.measure(photos, photos, masks, show, context).values()
+        assert skin.count == 5
+        assert math.isnan(hair.value)
+        assert hair.count == 0
 
 
 class TestChangesWithReference:

@@ -1,1 +1,59 @@
-"""facekit.evaluation"""
+"""The evaluation room: tasks, protocols, the runner, and baselines that need no training.
+
+Importing this package does not import torch; what needs it does when first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from facekit.evaluation.bootstrap import bootstrap_interval
+from facekit.evaluation.protocol import common_fields, measurement_id, protocol_id
+from facekit.evaluation.results import EvaluationResult
+from facekit.evaluation.tasks import TaskPairs, task_pairs
+
+if TYPE_CHECKING:
+    from facekit.evaluation.baselines import BASELINES, CopyReference, MeanColourPerRegion, NearestTrainingPhoto
+    from facekit.evaluation.runner import EvaluationProgress, Painter, evaluate
+    from facekit.evaluation.runs import build_metrics, evaluate_run, validator
+
+_NEEDS_TORCH = {
+    "BASELINES": "baselines",
+    "CopyReference": "baselines",
+    "EvaluationProgress": "runner",
+    "MeanColourPerRegion": "baselines",
+    "NearestTrainingPhoto": "baselines",
+    "Painter": "runner",
+    "build_metrics": "runs",
+    "evaluate": "runner",
+    "evaluate_run": "runs",
+    "validator": "runs",
+}
+
+__all__ = [
+    "BASELINES",
+    "CopyReference",
+    "EvaluationProgress",
+    "EvaluationResult",
+    "MeanColourPerRegion",
+    "NearestTrainingPhoto",
+    "Painter",
+    "TaskPairs",
+    "bootstrap_interval",
+    "build_metrics",
+    "common_fields",
+    "evaluate",
+    "evaluate_run",
+    "measurement_id",
+    "protocol_id",
+    "task_pairs",
+    "validator",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NEEDS_TORCH:
+        from importlib import import_module
+
+        return getattr(import_module(f"facekit.evaluation.{_NEEDS_TORCH[name]}"), name)
+    raise AttributeError(f"module 'facekit.evaluation' has no attribute {name!r}")

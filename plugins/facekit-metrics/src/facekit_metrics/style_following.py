@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -102,14 +103,18 @@ class StyleFollowing:
     def compute(self) -> tuple[Measurement, ...]:
         """Return one measurement a region, ``style_following/REGION``.
 
+        Its value is NaN and its count 0 where no result, reference and third photo show the region.
+
         Raises:
-            FacekitError: no result, reference and third photo share a region.
+            FacekitError: nothing was observed.
         """
+        if not self._results:
+            raise FacekitError("style_following was given no results to measure")
         # Every face of the task is a target once; references that are not are third photos too.
         photos = {**self._references, **self._photos}
         measurements = []
         for position, region in enumerate(self.regions):
-            colours = torch.stack([means[position] for means in photos.values()]) if photos else torch.empty(0, 3)
+            colours = torch.stack([means[position] for means in photos.values()])
             has_region = ~colours.isnan().any(1)
             rows = {key: row for row, key in enumerate(photos)}
             shares: list[float] = []
@@ -119,24 +124,24 @@ class StyleFollowing:
                 is_third[[rows[key], rows[reference_key]]] = False
                 if bool(is_third.any()) and not bool(means[position].isnan().any() | own.isnan().any()):
                     shares.append(following_share(means[position], own, colours[is_third]))
-            measurements.append(
-                mean_measurement(
-                    f"style_following/{region}", shares, unit="share", better="higher", protocol=self._protocol(region)
-                )
-            )
+            measurements.append(self._measurement(region, shares))
         return tuple(measurements)
 
     def _means(self, image: Tensor, mask: Tensor) -> Tensor:
         classes = tuple(self.regions.values())
         return region_lab_means(image, mask, classes=classes, smallest_share=self.smallest_share).cpu()
 
-    def _protocol(self, region: str) -> dict[str, str]:
-        return {
+    def _measurement(self, region: str, shares: list[float]) -> Measurement:
+        protocol = {
             "region": f"{region} (class {self.regions[region]}), each picture by its own mask",
             "smallest_share": repr(self.smallest_share),
             "colour": "mean CIE L*a*b*, sRGB D65; Euclidean distance",
             "thirds": "all other photos of the split with the region; ties count half",
         }
+        name = f"style_following/{region}"
+        if not shares:
+            return Measurement(name, math.nan, "share", "higher", protocol)
+        return mean_measurement(name, shares, unit="share", better="higher", protocol=protocol)
 
 
 def build(options: StyleFollowingOptions, context: BuildContext) -> StyleFollowing:

@@ -1,0 +1,102 @@
+"""Baselines that need no training: what a number means, and what a model must beat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from facekit.data import PackedFaces, to_unit_range
+from facekit.evaluation.runner import Painter
+from facekit.interfaces import Condition, FacekitError, Generated
+
+_BYTES_AT_A_TIME = 1 << 26
+
+
+class CopyReference:
+    """Gives back the reference photo, whatever the mask: follows the look fully and the geometry not at all."""
+
+    def __call__(self, condition: Condition) -> Generated:
+        """Return the reference photos of a condition."""
+        return Generated(_reference(condition)[0])
+
+
+class MeanColourPerRegion:
+    """Paints each region of the mask in the mean colour that the region has in the reference photo.
+
+    In reconstruction the reference is the photo itself. Regions that the reference does not show get the mean colour
+    of the whole reference.
+
+    Args:
+        classes: how many classes masks have.
+    """
+
+    def __init__(self, *, classes: int) -> None:
+        self.classes = classes
+
+    def __call__(self, condition: Condition) -> Generated:
+        """Return flat pictures (N, 3, H, W)."""
+        photo, photo_mask = _reference(condition)
+        member = self._one_hot(photo_mask, photo.dtype)
+        counts = member.sum((2, 3))
+        sums = torch.einsum("nkhw,nchw->nkc", member, photo)
+        overall = photo.mean((2, 3)).unsqueeze(1)
+        means = torch.where(counts.unsqueeze(-1) > 0, sums / counts.clamp_min(1).unsqueeze(-1), overall)
+        return Generated(torch.einsum("nkhw,nkc->nchw", self._one_hot(condition.mask, photo.dtype), means))
+
+    def _one_hot(self, mask: Tensor, dtype: torch.dtype) -> Tensor:
+        return F.one_hot(mask, self.classes).permute(0, 3, 1, 2).to(dtype)
+
+
+class NearestTrainingPhoto:
+    """Gives back the training photo whose mask is nearest to the wanted one.
+
+    Nearest is the smallest share of pixels that disagree; of several that are as near, the first.
+
+    Args:
+        packed: the data.
+        split: where photos are taken from.
+
+    Raises:
+        FacekitError: the data has no such split, or it is empty.
+    """
+
+    def __init__(self, packed: PackedFaces, *, split: str = "train") -> None:
+        self.packed = packed
+        self.rows = packed.rows(split)
+        if not len(self.rows):
+            raise FacekitError(f"the {split} split is empty: it has no nearest photo", where=str(packed.folder))
+
+    def __call__(self, condition: Condition) -> Generated:
+        """Return training photos (N, 3, H, W)."""
+        wanted = condition.mask.cpu().numpy().astype(np.uint8)
+        nearest = np.full(len(wanted), -1, dtype=np.int64)
+        fewest = np.full(len(wanted), np.iinfo(np.int64).max, dtype=np.int64)
+        # In parts, since the masks of a large split do not fit into memory.
+        step = max(1, _BYTES_AT_A_TIME // wanted[0].size)
+        for start in range(0, len(self.rows), step):
+            rows = self.rows[start : start + step]
+            masks = self.packed.masks[rows]
+            for index, mask in enumerate(wanted):
+                disagreeing = np.count_nonzero(masks != mask, axis=(1, 2))
+                best = int(disagreeing.argmin())
+                if disagreeing[best] < fewest[index]:
+                    fewest[index], nearest[index] = disagreeing[best], rows[best]
+        return Generated(to_unit_range(self.packed.images[nearest]).to(condition.mask.device))
+
+
+BASELINES: dict[str, Callable[[PackedFaces], Painter]] = {
+    "copy_reference": lambda packed: CopyReference(),
+    "mean_colour_per_region": lambda packed: MeanColourPerRegion(classes=len(packed.label_map)),
+    "nearest_training_photo_by_mask": lambda packed: NearestTrainingPhoto(packed),
+}
+"""Every baseline by name; each is made from the data."""
+
+
+def _reference(condition: Condition) -> tuple[Tensor, Tensor]:
+    if condition.reference_image is None or condition.reference_mask is None:
+        raise FacekitError("this baseline paints in the look of a reference photo, and there is none")
+    return condition.reference_image, condition.reference_mask

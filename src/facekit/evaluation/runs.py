@@ -1,0 +1,169 @@
+"""Measuring runs: the metrics of a recipe on a trained model, beside the baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from facekit.data import PackedFaces, ProgressCallback
+from facekit.engine.journal import Journal, Observer
+from facekit.engine.model import FaceModel, LoadedModel, Weights, load_model
+from facekit.engine.open_data import open_data
+from facekit.engine.precision import choose_device
+from facekit.engine.run_folder import RunFolder
+from facekit.engine.validation import Evaluate
+from facekit.evaluation.baselines import BASELINES
+from facekit.evaluation.results import EvaluationResult
+from facekit.evaluation.runner import EvaluationProgress, evaluate
+from facekit.evaluation.tasks import TASK_SEED
+from facekit.interfaces import BuildContext, Evaluated, FacekitError, Metric
+from facekit.recipe.resolved import ResolvedRecipe
+from facekit.registry import Registry
+
+BASELINE_WEIGHTS = "baseline"
+"""Begins what stands for the weights of a baseline in ``metrics.jsonl``: ``baseline/copy_reference``."""
+
+
+def build_metrics(recipe: ResolvedRecipe, packed: PackedFaces) -> list[Metric]:
+    """Build the metrics of a recipe, fresh ones.
+
+    Raises:
+        FacekitError: the recipe names none, or one cannot be built (a region that the label map does not have).
+    """
+    if not recipe.metrics:
+        raise FacekitError(
+            "this recipe names no metrics", where="metrics", remedy="add some: see `facekit components ls metric`"
+        )
+    context = BuildContext(
+        label_map=packed.label_map,
+        attribute_names=packed.attribute_names,
+        size=recipe.data.size,
+        dimensions=recipe.dimensions,
+    )
+    return [choice.component.spec.build(choice.options, context) for choice in recipe.metrics]
+
+
+def validator(
+    recipe: ResolvedRecipe, *, registry: Registry, batch: int = 8, progress: ProgressCallback | None = None
+) -> Evaluate:
+    """Return what :func:`facekit.engine.train` calls to measure a model on the validation split.
+
+    The data is opened at the first call.
+
+    Args:
+        recipe: whose metrics and data.
+        registry: the plugins.
+        batch: faces painted at a time.
+        progress: told how far the preparation of the data is.
+    """
+    opened: list[PackedFaces] = []
+
+    def measure(model: FaceModel, step: int) -> EvaluationResult:
+        if not opened:
+            opened.append(open_data(recipe, registry, progress))
+        device = next(model.parameters()).device
+        metrics = build_metrics(recipe, opened[0])
+        return evaluate(model.generate, opened[0], metrics, split="validation", batch=batch, device=device, step=step)
+
+    return measure
+
+
+def evaluate_run(
+    run: Path,
+    *,
+    registry: Registry,
+    split: str = "test",
+    weights: Weights = "ema",
+    step: int | None = None,
+    baselines: bool = False,
+    seed: int = TASK_SEED,
+    batch: int = 8,
+    limit: int | None = None,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    record: bool = True,
+    observer: Observer | None = None,
+    progress: Callable[[EvaluationProgress], None] | None = None,
+    data_progress: ProgressCallback | None = None,
+) -> tuple[EvaluationResult, ...]:
+    """Measure a run with the metrics of its recipe, and write what was found into its ``metrics.jsonl``.
+
+    Args:
+        run: the run folder.
+        registry: the plugins.
+        split: whose faces.
+        weights: ``ema`` or ``live``; a run without an average has live weights only, and the result says so.
+        step: a certain checkpoint; by default the newest sound one.
+        baselines: measure the baselines that need no training as well.
+        seed: of the pairing of masks and looks.
+        batch: faces painted at a time.
+        limit: evaluate only the first faces of the split.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        record: write into the run folder.
+        observer: told what was found.
+        progress: told how far each painter is.
+        data_progress: told how far the preparation of the data is.
+
+    Returns:
+        the model's result, then one a baseline.
+
+    Raises:
+        FacekitError: the folder is no run, has no sound checkpoint, or names no metrics; the data is not there or not
+            what the run was trained on.
+    """
+    loaded = load_model(run, registry=registry, weights=weights, step=step)
+    place = choose_device(device)
+    packed = open_data(loaded.recipe, registry, data_progress)
+    _check_data(run, packed)
+
+    def measure(name: str) -> EvaluationResult:
+        is_model = name == "model"
+        return evaluate(
+            loaded.model.to(place).generate if is_model else BASELINES[name](packed),
+            packed,
+            build_metrics(loaded.recipe, packed),
+            split=split,
+            seed=seed,
+            batch=batch,
+            limit=limit,
+            device=place,
+            name=name,
+            weights=loaded.weights if is_model else f"{BASELINE_WEIGHTS}/{name}",
+            step=loaded.step if is_model else 0,
+            progress=progress,
+        )
+
+    results = []
+    for name in ("model", *(BASELINES if baselines else ())):
+        result = measure(name)
+        results.append(result)
+        if record:
+            _record(run, loaded, result, registry=registry, observer=observer)
+    return tuple(results)
+
+
+def _check_data(run: Path, packed: PackedFaces) -> None:
+    """Check that test photos of today were no training photos of the run."""
+    lock = RunFolder(run).read_lock()
+    if lock["data_fingerprint"] != packed.fingerprint:
+        raise FacekitError(
+            "the data is not what this run was trained on, so its test photos may be ones it has seen",
+            where=str(run),
+            remedy="put the data back as it was",
+        )
+
+
+def _record(
+    run: Path, loaded: LoadedModel, result: EvaluationResult, *, registry: Registry, observer: Observer | None
+) -> None:
+    # Baselines stand at the step of the model they were measured beside.
+    event = Evaluated(
+        run=run,
+        step=loaded.step,
+        split=result.split,
+        weights=result.weights,
+        protocol=result.protocol,
+        measurements=result.measurements,
+    )
+    journal = Journal(RunFolder(run), registry=registry, observer=observer)
+    journal.evaluated(event, protocol_fields=result.fields, intervals=result.intervals)
