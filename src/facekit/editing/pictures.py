@@ -1,0 +1,224 @@
+"""Masks and photos as people have them, to the tensors a model takes, and results back to what people gave.
+
+Pictures that are not square are cropped to the square in their middle, as in training. Masks are resized by the nearest
+pixel, photos antialiased.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from torch.nn import functional as F
+
+from facekit.data.geometry import middle_square, resize_mask, resize_photo
+from facekit.interfaces import FacekitError, LabelMap
+
+MaskInput = Image.Image | Tensor | Sequence[Image.Image]
+"""One mask or several: indexed or greyscale pictures of class ids, or integers (H, W) or (N, H, W)."""
+
+PhotoInput = Image.Image | Tensor | Sequence[Image.Image]
+"""One photo or several: pictures, or a tensor (3, H, W) or (N, 3, H, W), float in [-1, 1] or uint8."""
+
+PhotoOutput = Image.Image | list[Image.Image] | Tensor
+"""As many results as were asked for, in the form the reference had."""
+
+_MASK_MODES = ("P", "L", "1", "I;16", "I")
+_ROUNDING = 1e-3
+"""How far beyond [-1, 1] a photo may be: resizing antialiased overshoots, and so do others' pictures."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures at the model's size.
+
+    Args:
+        tensor: (N, S, S) class ids, int64, or (N, 3, S, S) photos, float32 in [-1, 1]; on the CPU.
+        sizes: (height, width) that each picture had.
+        names: what to call each picture in messages.
+        single: one picture was given, rather than a batch or list of them.
+    """
+
+    tensor: Tensor
+    sizes: tuple[tuple[int, int], ...]
+    names: tuple[str, ...]
+    single: bool
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def read_masks(value: MaskInput, *, size: int, label_map: LabelMap, role: str) -> Batch:
+    """Return masks at the model's size.
+
+    Args:
+        value: see :data:`MaskInput`.
+        size: the model's picture side.
+        label_map: what the ids may be.
+        role: what to call them: ``mask`` or ``reference_mask``.
+
+    Raises:
+        FacekitError: naming the picture: it has several channels, is a JPEG, or holds ids outside the label map.
+        TypeError: ``value`` is something else.
+    """
+    if isinstance(value, Tensor):
+        return _masks_of_tensor(value, size=size, label_map=label_map, role=role)
+    pictures, single = _pictures(value, role=role)
+    names = _names(pictures, role=role, single=single)
+    masks = [
+        _resized_ids(_ids_of_picture(picture, name=name), size=size, label_map=label_map, name=name)
+        for picture, name in zip(pictures, names, strict=True)
+    ]
+    return Batch(torch.stack(masks), tuple((p.height, p.width) for p in pictures), names, single)
+
+
+def read_photos(value: PhotoInput, *, size: int, role: str) -> Batch:
+    """Return photos at the model's size.
+
+    Args:
+        value: see :data:`PhotoInput`. Pictures are turned as their EXIF orientation says; transparency is dropped.
+        size: the model's picture side.
+        role: what to call them: ``reference``.
+
+    Raises:
+        FacekitError: naming the picture: it is outside [-1, 1], not finite, or of a shape that is no photo's.
+        TypeError: ``value`` is something else.
+    """
+    if isinstance(value, Tensor):
+        return _photos_of_tensor(value, size=size, role=role)
+    pictures, single = _pictures(value, role=role)
+    names = _names(pictures, role=role, single=single)
+    pictures = [ImageOps.exif_transpose(picture) for picture in pictures]
+    photos = [resize_photo(np.asarray(picture.convert("RGB")), size) for picture in pictures]
+    tensor = torch.from_numpy(np.stack(photos)).permute(0, 3, 1, 2)
+    return Batch(_to_float(tensor), tuple((p.height, p.width) for p in pictures), names, single)
+
+
+def to_pictures(images: Tensor) -> list[Image.Image]:
+    """Return photos (N, 3, H, W) in [-1, 1] as pictures of 8 bits."""
+    pixels = to_bytes(images).permute(0, 2, 3, 1).cpu().numpy()
+    return [Image.fromarray(photo) for photo in pixels]
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    """Return photos in [-1, 1] as uint8, rounded to the nearest of 256 levels."""
+    return ((images.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+
+def _to_float(pixels: Tensor) -> Tensor:
+    return pixels.float() / 127.5 - 1
+
+
+def _pictures(value: object, *, role: str) -> tuple[list[Image.Image], bool]:
+    if isinstance(value, Image.Image):
+        return [value], True
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        if not value:
+            raise FacekitError("there is no picture in the list", where=role)
+        if all(isinstance(entry, Image.Image) for entry in value):
+            return list(cast("Sequence[Image.Image]", value)), False
+    raise TypeError(f"{role} must be a PIL image, a list of them or a tensor, not {type(value).__name__}")
+
+
+def _names(pictures: list[Image.Image], *, role: str, single: bool) -> tuple[str, ...]:
+    names = []
+    for index, picture in enumerate(pictures):
+        name = role if single else f"{role}[{index}]"
+        file = getattr(picture, "filename", "")
+        names.append(f"{name} ({file})" if file else name)
+    return tuple(names)
+
+
+def _ids_of_picture(picture: Image.Image, *, name: str) -> np.ndarray:
+    if picture.format in ("JPEG", "MPO"):
+        raise FacekitError(
+            "the mask is a JPEG; its lossy compression changes class ids along every edge",
+            where=name,
+            remedy="save masks as PNG, from the original annotation",
+        )
+    if picture.mode not in _MASK_MODES:
+        raise FacekitError(
+            f"the mask has several channels (mode {picture.mode}); it must hold one class id a pixel",
+            where=name,
+            remedy="save it as an indexed or greyscale PNG; the colours of a mask are for people only",
+        )
+    return np.asarray(picture)
+
+
+def _resized_ids(ids: np.ndarray, *, size: int, label_map: LabelMap, name: str) -> Tensor:
+    low, high = int(ids.min()), int(ids.max())
+    if low < 0 or high >= len(label_map):
+        wrong = sorted({int(value) for value in np.unique(ids) if not 0 <= value < len(label_map)})
+        shown = ", ".join(map(str, wrong[:5])) + (", ..." if len(wrong) > 5 else "")
+        raise FacekitError(
+            f"the mask holds the class ids {shown}; those of {label_map.name} are 0 to {len(label_map) - 1}",
+            where=name,
+            remedy="pixels must be class ids, neither colours nor grey levels",
+        )
+    return torch.from_numpy(resize_mask(ids.astype(np.uint8), size).astype(np.int64))
+
+
+def _masks_of_tensor(value: Tensor, *, size: int, label_map: LabelMap, role: str) -> Batch:
+    if value.is_floating_point() or value.is_complex():
+        raise FacekitError(
+            f"a mask holds class ids, which are integers, not {value.dtype}", where=role, remedy="use .long()"
+        )
+    single = value.dim() == 2
+    if value.dim() not in (2, 3) or value.numel() == 0:
+        raise FacekitError(
+            f"a tensor of the shape {tuple(value.shape)} is no mask",
+            where=role,
+            remedy="give class ids (H, W) or (N, H, W); a one-hot mask becomes ids by .argmax(1)",
+        )
+    stack = value[None] if single else value
+    names = tuple(role if single else f"{role}[{index}]" for index in range(len(stack)))
+    arrays = stack.detach().cpu().numpy()
+    masks = [_resized_ids(ids, size=size, label_map=label_map, name=name) for ids, name in zip(arrays, names)]
+    return Batch(torch.stack(masks), ((stack.shape[1], stack.shape[2]),) * len(stack), names, single)
+
+
+def _photos_of_tensor(value: Tensor, *, size: int, role: str) -> Batch:
+    single = value.dim() == 3
+    if value.dim() not in (3, 4) or value.shape[-3] != 3 or value.numel() == 0:
+        raise FacekitError(
+            f"a tensor of the shape {tuple(value.shape)} is no photo",
+            where=role,
+            remedy="give (3, H, W) or (N, 3, H, W), with channels before height and width",
+        )
+    if value.dtype != torch.uint8 and not value.is_floating_point():
+        raise FacekitError(f"a photo is float in [-1, 1] or uint8, not {value.dtype}", where=role)
+    stack = value.detach().cpu()
+    stack = stack[None] if single else stack
+    names = tuple(role if single else f"{role}[{index}]" for index in range(len(stack)))
+    height, width = stack.shape[-2:]
+    if stack.dtype == torch.uint8:
+        photos = [torch.from_numpy(resize_photo(photo.permute(1, 2, 0).numpy(), size).copy()) for photo in stack]
+        tensor = _to_float(torch.stack(photos).permute(0, 3, 1, 2))
+    else:
+        stack = stack.float()
+        for photo, name in zip(stack, names, strict=True):
+            if not bool((photo.abs() <= 1 + _ROUNDING).all()):
+                low, high = photo.aminmax()
+                raise FacekitError(
+                    f"the photo goes from {low:g} to {high:g}; a float photo is in [-1, 1]",
+                    where=name,
+                    remedy="give uint8 for 0 to 255, or x * 2 - 1 for [0, 1]",
+                )
+        tensor = _resize_float(stack, size)
+    return Batch(tensor, ((height, width),) * len(stack), names, single)
+
+
+def _resize_float(photos: Tensor, size: int) -> Tensor:
+    height, width = photos.shape[-2:]
+    if (height, width) == (size, size):
+        return photos
+    box = middle_square(width, height)
+    top, left, side = int(box.top), int(box.left), int(box.side)
+    square = photos[:, :, top : top + side, left : left + side]
+    resized = F.interpolate(square, size=(size, size), mode="bicubic", antialias=True, align_corners=False)
+    return resized.clamp(-1, 1)

@@ -1,0 +1,346 @@
+"""A trained run as one object that paints."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from facekit.data.geometry import same_aspect
+from facekit.editing import provenance
+from facekit.editing.pictures import (
+    Batch,
+    MaskInput,
+    PhotoInput,
+    PhotoOutput,
+    read_masks,
+    read_photos,
+    to_bytes,
+    to_pictures,
+)
+from facekit.engine.model import LoadedModel, load_model
+from facekit.engine.precision import Precision
+from facekit.interfaces import Condition, FacekitError, PortContext, Style
+from facekit.registry import Registry, load_registry
+
+logger = logging.getLogger("facekit.editing")
+
+DEFAULT_BATCH = 8
+"""Pictures painted at once; more only cost memory."""
+
+
+def load(
+    run: str | Path,
+    *,
+    weights: Literal["ema", "live"] = "ema",
+    device: str | torch.device = "auto",
+    precision: Literal["auto", "fp32", "bf16"] = "auto",
+    step: int | None = None,
+    registry: Registry | None = None,
+) -> FacePipeline:
+    """Load a trained run for painting. The data it was trained on is not needed.
+
+    Which weights were loaded is in :attr:`FacePipeline.weights` and in one line of the log ``facekit.editing``.
+
+    Args:
+        run: the run folder.
+        weights: ``ema`` for the averaged weights, which are better; ``live`` for those of the last update.
+        device: ``auto`` takes CUDA where there is one; or ``cpu``, ``cuda``, ``cuda:1``.
+        precision: ``auto`` computes in bf16 where the run was trained in it and the device has instructions for it,
+            else in fp32.
+        step: a certain checkpoint; by default the newest sound one.
+        registry: the plugins; by default the installed ones.
+
+    Raises:
+        FacekitError: the folder is no run, holds no sound checkpoint, needs a plugin that is not installed, or the
+            device does not exist.
+    """
+    path = Path(run)
+    loaded = load_model(path, registry=load_registry() if registry is None else registry, weights=weights, step=step)
+    for warning in loaded.warnings:
+        logger.warning("%s", warning)
+    chosen = _device(device)
+    if precision == "auto":
+        trained_in_bf16 = loaded.recipe.train.precision == "bf16"
+        precision = "bf16" if trained_in_bf16 and computes_in_bf16(chosen) else "fp32"
+    return FacePipeline(loaded, run=path, precision=Precision(chosen, precision, channels_last=True))
+
+
+class FacePipeline:
+    """Paints masks in the look of reference photos with the weights of a run. Make one with :func:`facekit.load`.
+
+    It remembers the style of the last reference, so that painting another mask in the same look costs the generator
+    only. One object is not meant for several threads at once.
+
+    Args:
+        loaded: the model and what belongs to it.
+        run: the run folder it comes from.
+        precision: device and number format.
+
+    Attributes:
+        run: the run folder.
+        recipe: its recipe.
+        label_map: what the class ids of masks mean.
+        size: side of the pictures in pixels.
+        weights: which weights paint: ``ema`` or ``live``.
+        step: the step they were saved at.
+        device: where it computes.
+        takes_reference: the model reads the look from a reference photo.
+        takes_reference_mask: it reads the reference's own mask as well.
+    """
+
+    def __init__(self, loaded: LoadedModel, *, run: Path, precision: Precision) -> None:
+        self.run = run
+        self.recipe = loaded.recipe
+        self.label_map = loaded.label_map
+        self.size = loaded.recipe.data.size
+        self.weights = loaded.weights
+        self.step = loaded.step
+        self.device = precision.device
+        self.precision = precision.name
+        self._precision = precision
+        self._model = precision.place(loaded.model).eval().requires_grad_(False)
+        encoder = loaded.recipe.model.style_encoder
+        self.takes_reference = encoder is not None
+        self.takes_reference_mask = False
+        if encoder is not None:
+            ports = encoder.component.spec.ports(encoder.options, PortContext(size=self.size))
+            self.takes_reference_mask = any(port.name == "mask" and not port.optional for port in ports.needs)
+        self._style_key: bytes | None = None
+        self._style: Style | None = None
+        logger.info("%s: %s weights of step %d on %s in %s", run, self.weights, self.step, self.device, self.precision)
+
+    def generate(
+        self,
+        mask: MaskInput,
+        reference: PhotoInput | None = None,
+        reference_mask: MaskInput | None = None,
+        *,
+        batch: int = DEFAULT_BATCH,
+    ) -> PhotoOutput:
+        """Paint faces.
+
+        One mask with several references, or several masks with one reference, are painted in all combinations of the
+        one with the others; equally many are paired in order.
+
+        Args:
+            mask: the wanted geometry: an indexed or greyscale picture of class ids, or integers (H, W); or several: a
+                list of pictures, or integers (N, H, W).
+            reference: the photo with the wanted look: a picture, or a tensor (3, H, W), float in [-1, 1] or uint8; or
+                several. Runs without a style encoder take none; given one, they do not look at it.
+            reference_mask: the class ids of the reference photo, in the forms of ``mask``. The look is read region by
+                region, so this is the mask of the reference itself, never the one that is painted.
+            batch: most pictures to paint at once.
+
+        Returns:
+            pictures of the run's size in the form of ``reference`` (of ``mask`` where there is none): a PIL image for
+            PIL images, a tensor of the same dtype on the same device for tensors ([-1, 1] for floats); one for one,
+            several (a list, or N before the rest) for several. Masks that are tensors give float32 tensors.
+
+        Raises:
+            FacekitError: naming the picture that is wrong: ids outside the label map, a mask that does not fit its
+                photo, a missing reference or reference mask, numbers of pictures that do not fit each other.
+            TypeError: an argument is neither a PIL image, a list of them, nor a tensor.
+        """
+        masks = read_masks(mask, size=self.size, label_map=self.label_map, role="mask")
+        photos = None if reference is None else read_photos(reference, size=self.size, role="reference")
+        photo_masks = (
+            None
+            if reference_mask is None
+            else read_masks(reference_mask, size=self.size, label_map=self.label_map, role="reference_mask")
+        )
+        self.check_reference(photos, photo_masks)
+        images = self.paint(masks, photos, photo_masks, batch=batch)
+        single = masks.single and (photos is None or photos.single)
+        return _in_the_form_of(mask, reference, images, single=single)
+
+    def check_reference(self, photos: Batch | None, photo_masks: Batch | None) -> None:
+        """Check that there is the reference the model needs, and that the masks are those of the photos.
+
+        Raises:
+            FacekitError: something is missing or does not fit.
+        """
+        if photos is None:
+            if self.takes_reference:
+                raise FacekitError(
+                    "this run paints in the look of a reference photo, and there is none",
+                    where=str(self.run),
+                    remedy="give reference, and its own mask as reference_mask",
+                )
+            if photo_masks is not None:
+                raise FacekitError("there is a reference_mask without a reference")
+            return
+        if photo_masks is None:
+            if self.takes_reference_mask:
+                raise FacekitError(
+                    "this run reads the look of a photo region by region, so a reference travels with its own mask",
+                    where=photos.names[0],
+                    remedy="give reference_mask: the class ids of the reference photo (not the mask to paint, whose "
+                    "regions lie elsewhere)",
+                )
+            return
+        if len(photos) != len(photo_masks):
+            raise FacekitError(f"{len(photos)} references have {len(photo_masks)} masks; each has its own")
+        for photo_size, mask_size, name in zip(photos.sizes, photo_masks.sizes, photo_masks.names, strict=True):
+            if not same_aspect(photo_size, mask_size):
+                raise FacekitError(
+                    f"the mask is {mask_size[1]}x{mask_size[0]} and its photo {photo_size[1]}x{photo_size[0]}: "
+                    "one is not the mask of the other",
+                    where=name,
+                    remedy="a reference mask may differ from its photo in size, not in aspect",
+                )
+
+    @torch.no_grad()
+    def paint(
+        self, masks: Batch, photos: Batch | None, photo_masks: Batch | None, *, batch: int = DEFAULT_BATCH
+    ) -> Tensor:
+        """Paint prepared pictures; see :meth:`generate` for how they are paired.
+
+        Returns:
+            (N, 3, size, size), float32 in [-1, 1], on the CPU.
+
+        Raises:
+            FacekitError: the numbers of masks and references do not fit each other.
+        """
+        if batch < 1:
+            raise ValueError(f"batch must be at least 1, not {batch}")
+        count = len(masks)
+        if photos is not None and len(photos) != count:
+            if 1 not in (count, len(photos)):
+                raise FacekitError(
+                    f"{count} masks cannot be paired with {len(photos)} references",
+                    remedy="give as many, or one of the two",
+                )
+            count = max(count, len(photos))
+        results = []
+        for start in range(0, count, batch):
+            part = slice(start, min(start + batch, count))
+            condition = Condition(
+                mask=_part(masks.tensor, part).to(self.device),
+                reference_image=None if photos is None else self._place_photo(_part(photos.tensor, part)),
+                reference_mask=None if photo_masks is None else _part(photo_masks.tensor, part).to(self.device),
+            )
+            condition = _repeat_mask(condition, part.stop - part.start)
+            style = self._style_of(condition) if self.takes_reference else None
+            condition, style = _repeat_reference(condition, style, part.stop - part.start)
+            with self._precision.autocast():
+                generated = self._model.generate(condition, style)
+            results.append(generated.image.float().cpu())
+        return torch.cat(results)
+
+    def record(self, **inputs: str) -> dict[str, Any]:
+        """Return what :func:`facekit.editing.save_png` writes into a result: that it is synthetic, and what made it.
+
+        Args:
+            **inputs: further entries, such as the names of the files.
+        """
+        return {
+            provenance.SYNTHETIC: True,
+            provenance.RUN: self.run.resolve().name,
+            provenance.RECIPE: self.recipe.name,
+            provenance.STEP: self.step,
+            provenance.WEIGHTS: self.weights,
+            provenance.WEIGHTS_SHA256: self.weights_sha256,
+            **inputs,
+        }
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        """SHA-256 over the names and values of all weights that paint."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self._model.state_dict().items()):
+            values = tensor.detach().cpu().contiguous()
+            digest.update(f"{name} {tuple(values.shape)} {values.dtype}\n".encode())
+            digest.update(values.flatten().view(torch.uint8).numpy())
+        return digest.hexdigest()
+
+    def _place_photo(self, photos: Tensor) -> Tensor:
+        return photos.to(self.device).contiguous(memory_format=torch.channels_last)
+
+    def _style_of(self, condition: Condition) -> Style:
+        photos, masks = condition.reference_image, condition.reference_mask
+        if photos is None:
+            raise FacekitError("this run paints in the look of a reference photo, and there is none")
+        key = _content(photos, masks)
+        if self._style is None or key != self._style_key:
+            if masks is None:  # the encoder does not look at it
+                masks = torch.zeros((len(photos), *photos.shape[-2:]), dtype=torch.int64, device=photos.device)
+            with self._precision.autocast():
+                self._style = self._model.encode(photos, masks)
+            self._style_key = key
+        return self._style
+
+
+def computes_in_bf16(device: torch.device) -> bool:
+    """Whether a device has instructions for bf16; without them it is slower than fp32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu" or not hasattr(torch.cpu, "get_capabilities"):
+        return False
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16") or capabilities.get("bf16"))
+
+
+def _device(setting: str | torch.device) -> torch.device:
+    if setting == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(setting)
+    except RuntimeError as error:
+        raise FacekitError(
+            f"there is no device {setting!r}", remedy="use auto, cpu, cuda, or cuda:1 for the second GPU"
+        ) from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise FacekitError(f"torch finds no device {device}", remedy="use auto or cpu")
+    return device
+
+
+def _part(tensor: Tensor, part: slice) -> Tensor:
+    """Return a part of a batch; a batch of one belongs to every part."""
+    return tensor if len(tensor) == 1 else tensor[part]
+
+
+def _repeat_mask(condition: Condition, count: int) -> Condition:
+    mask = condition.mask
+    return condition if len(mask) == count else Condition(mask.expand(count, -1, -1), *_reference(condition))
+
+
+def _repeat_reference(condition: Condition, style: Style | None, count: int) -> tuple[Condition, Style | None]:
+    """Repeat one reference and its style for every mask, after it was encoded once."""
+    photos, masks = _reference(condition)
+    if photos is not None and len(photos) != count:
+        photos = photos.expand(count, -1, -1, -1)
+        masks = None if masks is None else masks.expand(count, -1, -1)
+        condition = Condition(condition.mask, photos, masks)
+    if style is not None and len(style.code) != count:
+        style = Style(style.code.expand(count, *style.code.shape[1:]))
+    return condition, style
+
+
+def _reference(condition: Condition) -> tuple[Tensor | None, Tensor | None]:
+    return condition.reference_image, condition.reference_mask
+
+
+def _content(photos: Tensor, masks: Tensor | None) -> bytes:
+    digest = hashlib.blake2b(digest_size=16)
+    for tensor in (photos, masks):
+        if tensor is not None:
+            digest.update(str(tuple(tensor.shape)).encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.digest()
+
+
+def _in_the_form_of(mask: MaskInput, reference: PhotoInput | None, images: Tensor, *, single: bool) -> PhotoOutput:
+    given = mask if reference is None else reference
+    if not isinstance(given, Tensor):
+        pictures = to_pictures(images)
+        return pictures[0] if single else pictures
+    if reference is not None:
+        images = to_bytes(images) if given.dtype == torch.uint8 else images.to(given.dtype)
+    images = images.to(given.device)
+    return images[0] if single else images

@@ -1,0 +1,70 @@
+"""Where a picture comes from, written into the picture itself: that it is synthetic, and what made it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, PngImagePlugin
+
+from facekit import __version__
+from facekit.interfaces import FacekitError, RunFailure
+
+RECORD_KEY = "facekit"
+"""PNG text entry that holds the record, as JSON."""
+
+SYNTHETIC, RUN, RECIPE, STEP, WEIGHTS, WEIGHTS_SHA256, INPUTS_SHA256, MASK, REFERENCE = (
+    "synthetic",
+    "run",
+    "recipe",
+    "step",
+    "weights",
+    "weights_sha256",
+    "inputs_sha256",
+    "mask",
+    "reference",
+)
+"""Keys of the record."""
+
+
+def save_png(image: Image.Image, path: Path, record: Mapping[str, Any]) -> None:
+    """Save a generated picture with its record; the file is written beside and renamed, so it is never half there.
+
+    Args:
+        image: the picture.
+        path: a file that ends in ``.png``; its folder is made.
+        record: what made it, from :meth:`FacePipeline.record`.
+
+    Raises:
+        FacekitError: the file does not end in ``.png``, the form whose text entries everybody keeps.
+        RunFailure: the file cannot be written.
+    """
+    if path.suffix.lower() != ".png":
+        raise FacekitError("results are saved as PNG", where=str(path), remedy="give a file that ends in .png")
+    entries = PngImagePlugin.PngInfo()
+    entries.add_text("Software", f"facekit {__version__}")
+    entries.add_text("Description", "Synthetic picture of a face, made by a generative model")
+    entries.add_itxt(RECORD_KEY, json.dumps(dict(record)))
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image.save(beside, format="PNG", pnginfo=entries)
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise RunFailure(f"the picture cannot be written: {error}", where=str(path)) from error
+
+
+def read_provenance(path: Path) -> dict[str, Any] | None:
+    """Return the record of a picture that facekit made; None for any other file, damaged ones included."""
+    try:
+        with Image.open(path) as image:
+            image.load()  # a truncated file is not a finished one, and entries may stand behind the pixels
+            text = getattr(image, "text", {}).get(RECORD_KEY)
+        record = json.loads(text) if text else None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None
+    return record if isinstance(record, dict) else None
