@@ -84,8 +84,21 @@ class Journal:
         """Say that a checkpoint was written."""
         self._say(event, {EVENT: CHECKPOINT, STEP: event.step, "folder": str(event.folder.relative_to(event.run))})
 
-    def evaluated(self, event: Evaluated, *, protocol_fields: Mapping[str, str]) -> None:
-        """Say what was measured; also for measurements after training, by whoever makes them."""
+    def evaluated(
+        self,
+        event: Evaluated,
+        *,
+        protocol_fields: Mapping[str, str],
+        intervals: Mapping[str, tuple[float, float]] | None = None,
+    ) -> None:
+        """Say what was measured; also for measurements after training, by whoever makes them.
+
+        Args:
+            event: the measurements.
+            protocol_fields: what the protocol's id stands for.
+            intervals: confidence intervals by measurement name, where there are any.
+        """
+        ends = intervals or {}
         line: dict[str, Any] = {EVENT: EVALUATION, STEP: event.step, "split": event.split, "weights": event.weights}
         line |= {"protocol": event.protocol, "protocol_fields": dict(protocol_fields)}
         line["measurements"] = [
@@ -93,6 +106,7 @@ class Journal:
                 **{name: value for name, value in asdict(entry).items() if name != "per_sample"},
                 # A metric may have no value (no face showed the region); NaN is not JSON.
                 "value": entry.value if math.isfinite(entry.value) else None,
+                "interval": list(ends[entry.name]) if entry.name in ends else None,
             }
             for entry in event.measurements
         ]
