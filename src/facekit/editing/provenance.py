@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,10 @@ def save_png(image: Image.Image, path: Path, record: Mapping[str, Any]) -> None:
         image.save(beside, format="PNG", pnginfo=entries)
         beside.replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise RunFailure(f"the picture cannot be written: {error}", where=str(path)) from error
+    finally:
+        with suppress(OSError):  # gone when it was renamed, and never there when its folder is not
+            beside.unlink()
 
 
 def read_provenance(path: Path) -> dict[str, Any] | None:

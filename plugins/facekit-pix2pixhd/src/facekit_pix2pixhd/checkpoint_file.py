@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -87,8 +88,10 @@ def write_weights(weights: ConvertedWeights, path: Path, *, source: Path) -> Non
         save_file(dict(weights.tensors), beside, metadata=metadata)
         beside.replace(path)
     except (OSError, SafetensorError) as error:
-        beside.unlink(missing_ok=True)
         raise FacekitError(f"the weights cannot be written: {error}", where=str(path)) from error
+    finally:
+        with suppress(OSError):  # gone when it was renamed, and never there when its folder is not
+            beside.unlink()
 
 
 def _sha256(path: Path) -> str:
