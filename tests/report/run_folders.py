@@ -120,8 +120,8 @@ def write_run(
             events.append(evaluation(step, "validation", 0.8 + 0.2 * step / steps))
     events += [
         evaluation(steps),
-        evaluation(steps, scale=0.9, subject="mean_region_colour", weights=""),
-        evaluation(steps, scale=0.7, subject="nearest_training_mask", weights=""),
+        evaluation(steps, scale=0.9, weights="baseline/mean_colour_per_region"),
+        evaluation(steps, scale=0.7, weights="baseline/nearest_training_photo"),
     ]
     events.append(ending or {"event": "finished", "step": steps})
     (folder / "metrics.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events), encoding="utf-8")

@@ -26,7 +26,7 @@ def data_progress(verb: str) -> Iterator[ProgressCallback]:
         verb: what is being done, e.g. ``preparing``.
     """
     if not sys.stderr.isatty():
-        yield _Lines(verb)
+        yield ProgressLines(verb)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -46,8 +46,12 @@ def data_progress(verb: str) -> Iterator[ProgressCallback]:
         yield show
 
 
-class _Lines:
-    """Prints a line at the start, every few seconds, and at the end."""
+class ProgressLines:
+    """Prints a line at the start, every few seconds, and at the end.
+
+    Args:
+        verb: what is being done.
+    """
 
     def __init__(self, verb: str) -> None:
         self._verb = verb
@@ -55,6 +59,7 @@ class _Lines:
         self._stage = ""
 
     def __call__(self, progress: Progress) -> None:
+        """Take in how far the work is."""
         now = time.monotonic()
         new_stage = progress.stage != self._stage
         if not new_stage and now - self._last < SECONDS_BETWEEN_LINES and progress.done < progress.total:

@@ -12,6 +12,8 @@ from facekit.report.reading import RunRecord, Series
 
 MOST_TILES = 6
 THIS_RUN = "this run"
+BASELINE = "baseline/"
+"""Begins what stands for the weights of a baseline in ``metrics.jsonl``."""
 
 
 @dataclass(frozen=True)
@@ -135,10 +137,9 @@ def course(record: RunRecord) -> str:
 
 
 def _heading(event: Mapping[str, Any]) -> str:
-    subject = str(event.get("subject") or "")
-    if subject and subject not in ("model", "run"):
-        return _spoken(subject)
     weights = str(event.get("weights") or "")
+    if weights.startswith(BASELINE):
+        return _spoken(weights.removeprefix(BASELINE))
     return f"{THIS_RUN} ({weights.upper() if weights == 'ema' else weights} weights)" if weights else THIS_RUN
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from facekit.report.charts import line_chart
 from facekit.report.html import command, facts, numbers_table, section, text, yaml
 from facekit.report.reading import RunRecord, read_run
-from facekit.report.results import course, results_tables, table_html, tiles
+from facekit.report.results import BASELINE, course, results_tables, table_html, tiles
 from facekit.report.samples import samples_html
 
 REPORT = "report.html"
@@ -107,7 +107,8 @@ def _header(record: RunRecord) -> str:
     of = f" of {record.steps:,}" if record.steps else ""
     badges = [f'<span class="badge {outcome.word}">{outcome.word}</span>']
     badges.append(f'<span class="badge">step {outcome.step:,}{of}</span>')
-    weights = sorted({str(event.get("weights")) for event in record.of("evaluation") if event.get("weights")})
+    measured = {str(event.get("weights") or "") for event in record.of("evaluation")}
+    weights = sorted(name for name in measured if name and not name.startswith(BASELINE))
     if weights:
         names = " and ".join(name.upper() if name == "ema" else name for name in weights)
         badges.append(f'<span class="badge">measured with {text(names)} weights</span>')

@@ -1,0 +1,98 @@
+"""``facekit generate``: paint masks in the look of reference photos."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from facekit.cli.output import note, plural, print_json
+from facekit.cli.state import State, plugin_file_option
+
+if TYPE_CHECKING:
+    from facekit.editing import FolderItem
+
+
+@click.command(short_help="Paint masks in the look of reference photos.")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--mask", type=click.Path(path_type=Path), required=True, help="A mask of class ids, or a folder of them."
+)
+@click.option("--reference", type=click.Path(path_type=Path), help="The photo with the wanted look, or a folder.")
+@click.option("--reference-mask", type=click.Path(path_type=Path), help="The reference's own mask, or a folder.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="A PNG file, or a folder.")
+@click.option("--weights", type=click.Choice(["ema", "live"]), default="ema", show_default=True, help="Which weights.")
+@click.option("--step", type=click.IntRange(min=0), help="A certain checkpoint; by default the newest.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
+@click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True, help="Pictures painted at once.")
+@click.option("--overwrite", is_flag=True, help="Replace results that are there.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@plugin_file_option
+@click.pass_context
+def generate(
+    context: click.Context,
+    run: Path,
+    mask: Path,
+    reference: Path | None,
+    reference_mask: Path | None,
+    output: Path,
+    weights: Literal["ema", "live"],
+    step: int | None,
+    device: str,
+    batch: int,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Paint a mask in the look of a reference photo, or whole folders of them.
+
+    RUN is a run folder. Masks are pictures of class ids (indexed or greyscale PNG). Two folders are paired by the names
+    of their files; one file goes with every file of a folder. Called again, it goes on where it stopped. Exits with 2
+    when a result could not be painted; the others are.
+
+    \b
+    Example:
+      facekit generate runs/first --mask mask.png --reference photo.jpg --reference-mask photo_mask.png -o result.png
+      facekit generate runs/first --mask masks/ --reference photo.jpg --reference-mask photo_mask.png -o results/
+    """
+    from facekit.editing import generate_folder, load
+
+    state: State = context.obj
+    pipeline = load(run, weights=weights, device=device, step=step, registry=state.registry())
+    note(f"painting with the {pipeline.weights} weights of step {pipeline.step:,} on {pipeline.device}")
+
+    def progress(item: FolderItem, number: int, total: int) -> None:
+        if item.outcome == "failed":
+            note(f"failed: {item.output}: {item.message}")
+        elif total > 1 and sys.stderr.isatty():
+            click.echo(f"\r{number:,} of {total:,}", nl=number == total, err=True)
+
+    result = generate_folder(
+        pipeline,
+        mask=mask,
+        reference=reference,
+        reference_mask=reference_mask,
+        output=output,
+        overwrite=overwrite,
+        batch=batch,
+        progress=progress,
+    )
+    if as_json:
+        print_json(
+            {
+                "weights": pipeline.weights,
+                "step": pipeline.step,
+                "items": [
+                    {"output": str(item.output), "outcome": item.outcome, "message": item.message}
+                    for item in result.items
+                ],
+            }
+        )
+    else:
+        written, skipped, failed = (len(result.of(outcome)) for outcome in ("written", "skipped", "failed"))
+        parts = [f"{plural(written, 'picture')} written to {output}"]
+        parts += [f"{skipped:,} were there"] if skipped else []
+        parts += [f"{failed:,} failed"] if failed else []
+        click.echo(", ".join(parts))
+    context.exit(result.exit_code)

@@ -1,0 +1,50 @@
+"""``facekit run``: train what a recipe describes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from facekit.cli.output import note
+from facekit.cli.state import State, plugin_file_option, set_option
+
+
+@click.command(short_help="Train what a recipe describes, measure it, write a report.")
+@click.argument("recipe")
+@set_option
+@click.option("--out", type=click.Path(path_type=Path), help="The run folder; by default runs/NAME-1, runs/NAME-2 ...")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON on stdout.")
+@plugin_file_option
+@click.pass_context
+def run(context: click.Context, recipe: str, overrides: tuple[str, ...], out: Path | None, as_json: bool) -> None:
+    """Train what RECIPE describes, measure it on the test split, and write a report.
+
+    RECIPE is a file, or the name of a shipped recipe (`facekit recipes ls`). The run folder holds the recipe with every
+    default written out, metrics, samples, checkpoints and report.html. Ctrl-C saves a checkpoint; `facekit resume` goes
+    on from it. Exits with 130 when interrupted, 2 for mistakes, 1 when the run could not go on.
+
+    \b
+    Example:
+      facekit run sft_pix2pixhd --out runs/first
+      facekit run recipes/sft_pix2pixhd.yaml --set data.use=celebamask_hq --set data.root=data/CelebAMask-HQ \\
+        --set train.epochs=28
+    """
+    from facekit.recipe import read_recipe
+    from facekit.recipe.library import find_recipe
+
+    state: State = context.obj
+    registry = state.registry()
+    path = find_recipe(recipe, registry=registry)
+    resolved = read_recipe(path, registry=registry, overrides=overrides)
+
+    # Imported after the recipe is read, so that a mistake in it is told at once: torch takes seconds to import.
+    from facekit.cli.training import next_run_folder, train_and_measure
+
+    folder = next_run_folder(resolved.name) if out is None else out
+    note(f"results go to {folder}")
+    command = ["facekit", "run", recipe]
+    command += [part for override in overrides for part in ("--set", override)]
+    command += ["--out", str(folder), *state.plugin_arguments()]
+    code = train_and_measure(resolved, out=folder, registry=registry, command=command, resume=False, as_json=as_json)
+    context.exit(code)

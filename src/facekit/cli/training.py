@@ -1,0 +1,109 @@
+"""What ``run`` and ``resume`` share: train under a display, measure, write the report, say what there is now."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from facekit.cli.display import spoken_time, training_display
+from facekit.cli.errors import INTERRUPTED
+from facekit.cli.measuring import measure_run, print_measurements
+from facekit.cli.output import note, print_json
+
+if TYPE_CHECKING:
+    from facekit.engine import RunResult
+    from facekit.evaluation import EvaluationResult
+    from facekit.recipe import ResolvedRecipe
+    from facekit.registry import Registry
+
+
+def train_and_measure(
+    recipe: ResolvedRecipe,
+    *,
+    out: Path,
+    registry: Registry,
+    command: Sequence[str],
+    resume: bool,
+    as_json: bool,
+) -> int:
+    """Train, measure on the test split with the averaged weights, write the report; return the exit code.
+
+    A run that is interrupted or fails gets a report of how far it came, and is not measured.
+
+    Raises:
+        FacekitError: as :func:`facekit.engine.train` and the metrics do.
+    """
+    from facekit.engine import train
+    from facekit.evaluation import validator
+    from facekit.report import write_report
+
+    images = recipe.train.batch * recipe.train.accumulate
+    try:
+        with training_display(images_per_step=images) as display:
+            result = train(
+                recipe,
+                out=out,
+                registry=registry,
+                observer=display,
+                resume=resume,
+                command=shlex.join(command),
+                evaluate=validator(recipe, registry=registry) if recipe.train.evaluate_every else None,
+                progress=display.preparing,
+            )
+    except BaseException:
+        if (out / "lock.json").exists():
+            # The report says how far the run came; whatever stops it must not hide what stopped the run.
+            with suppress(Exception):
+                write_report(out)
+        raise
+    if result.outcome != "finished":
+        report = write_report(out)
+        note(f"stopped at step {result.step:,} of {result.steps:,}, after a checkpoint")
+        note(f"report:  {report}")
+        note(f"resume:  facekit resume {shlex.quote(str(out))}")
+        if as_json:
+            print_json(_document(result, report, ()))
+        return INTERRUPTED
+    if recipe.metrics:
+        note("measuring on the test split, beside baselines that need no training")
+    evaluations = measure_run(out, registry=registry) if recipe.metrics else ()
+    report = write_report(out)
+    if as_json:
+        print_json(_document(result, report, evaluations))
+        return 0
+    if evaluations:
+        print_measurements(evaluations)
+        click.echo()
+    run = shlex.quote(str(out))
+    click.echo(f"trained {result.step:,} steps in {spoken_time(result.seconds)}")
+    click.echo(f"run:      {out}")
+    click.echo(f"report:   {report}")
+    click.echo(f"generate: facekit generate {run} --mask M --reference R --reference-mask RM -o OUT")
+    return 0
+
+
+def _document(result: RunResult, report: Path, evaluations: Sequence[EvaluationResult]) -> dict[str, Any]:
+    return {
+        "run": str(result.run),
+        "outcome": result.outcome,
+        "step": result.step,
+        "steps": result.steps,
+        "seconds": round(result.seconds, 3),
+        "report": str(report),
+        "warnings": list(result.warnings),
+        "evaluations": [evaluation.document() for evaluation in evaluations],
+    }
+
+
+def next_run_folder(name: str) -> Path:
+    """Return the first free folder ``runs/NAME-1``, ``runs/NAME-2`` ... under the current folder."""
+    stem = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name).strip(".-") or "run"
+    number = 1
+    while (folder := Path("runs") / f"{stem}-{number}").exists():
+        number += 1
+    return folder
