@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from facekit.data import PackedFaces
+from facekit.engine import train
+from facekit.evaluation import build_metrics, evaluate_run, validator
+from facekit.interfaces import Evaluated, FacekitError, RunEvent
+from facekit.recipe import ResolvedRecipe, read_recipe
+from facekit.registry import Registry
+
+RECIPE = """\
+facekit: 1
+name: tiny
+data: {{use: tiny/faces, size: 16, cache: {cache}}}
+model:
+  style_encoder: {{use: tiny/encoder}}
+  generator: {{use: tiny/painter}}
+losses:
+  generator: [{{use: tiny/l1}}]
+metrics: [{{use: test/error}}]
+train: {{steps: 4, batch: 4, precision: fp32, device: cpu, evaluate_every: 2, samples: 2, keep: {{best: error}}}}
+"""
+
+
+@pytest.fixture
+def recipe(registry: Registry, tmp_path: Path) -> ResolvedRecipe:
+    file = tmp_path / "tiny.yaml"
+    file.write_text(RECIPE.format(cache=tmp_path / "cache"), encoding="utf-8")
+    return read_recipe(file, registry=registry)
+
+
+@pytest.fixture
+def run(recipe: ResolvedRecipe, registry: Registry, tmp_path: Path) -> Path:
+    out = tmp_path / "run"
+    train(recipe, out=out, registry=registry, evaluate=validator(recipe, registry=registry))
+    return out
+
+
+def lines(run: Path) -> list[dict]:  # type: ignore[type-arg]
+    text = (run / "metrics.jsonl").read_text(encoding="utf-8")
+    return [line for line in map(json.loads, text.splitlines()) if line["event"] == "evaluation"]
+
+
+def test_training_measures_the_validation_split(run: Path) -> None:
+    found = lines(run)
+    assert [line["step"] for line in found] == [2, 4]
+    assert all(line["split"] == "validation" for line in found)
+    assert found[0]["measurements"][0]["name"] == "error"
+    assert found[0]["measurements"][0]["value"] != found[1]["measurements"][0]["value"]
+    assert found[0]["protocol"] == found[1]["protocol"]
+
+
+def test_a_run_and_the_baselines_are_measured_and_recorded(run: Path, registry: Registry) -> None:
+    before = len(lines(run))
+    events: list[RunEvent] = []
+    results = evaluate_run(
+        run, registry=registry, split="validation", baselines=True, device="cpu", observer=events.append
+    )
+    names = ["model", "copy_reference", "mean_colour_per_region", "nearest_training_photo_by_mask"]
+    assert [result.painter for result in results] == names
+    assert results[1].measurement("error").value == 0
+    assert len({result.protocol for result in results}) == 1
+    found = lines(run)[before:]
+    assert [line["weights"] for line in found] == ["ema", *(f"baseline/{name}" for name in names[1:])]
+    assert [line["step"] for line in found] == [4] * 4
+    assert [line["protocol"] for line in found] == [result.protocol for result in results]
+    assert found[0]["protocol_fields"] == results[0].fields
+    entry = found[0]["measurements"][0]
+    assert entry["value"] == results[0].measurement("error").value
+    assert entry["interval"] == list(results[0].intervals["error"])
+    assert [type(event) for event in events] == [Evaluated] * 4
+
+
+def test_it_measures_as_training_did(run: Path, registry: Registry) -> None:
+    (result,) = evaluate_run(run, registry=registry, split="validation", device="cpu", record=False)
+    last = lines(run)[-1]
+    assert last["measurements"][0]["value"] == pytest.approx(result.measurement("error").value, abs=1e-6)
+    assert last["protocol"] == result.protocol
+    assert len(lines(run)) == 2
+
+
+def test_weights_and_limit(run: Path, registry: Registry) -> None:
+    average, live = (
+        evaluate_run(run, registry=registry, split="validation", device="cpu", weights=weights, record=False)[0]  # type: ignore[arg-type]
+        for weights in ("ema", "live")
+    )
+    assert (average.weights, live.weights) == ("ema", "live")
+    assert average.measurement("error").value != live.measurement("error").value
+    (short,) = evaluate_run(run, registry=registry, split="validation", device="cpu", limit=2, record=False)
+    assert short.measurement("error").count == 2
+    assert short.protocol != average.protocol
+
+
+def test_exception(run: Path, registry: Registry, recipe: ResolvedRecipe, tmp_path: Path, packed: PackedFaces) -> None:
+    with pytest.raises(FacekitError, match="not a run folder"):
+        evaluate_run(tmp_path / "nothing", registry=registry)
+    with pytest.raises(FacekitError, match="no 'test' split; it has train, validation"):
+        evaluate_run(run, registry=registry, device="cpu")
+    lock = json.loads((run / "lock.json").read_text())
+    (run / "lock.json").write_text(json.dumps({**lock, "data_fingerprint": "another"}))
+    with pytest.raises(FacekitError, match="not what this run was trained on"):
+        evaluate_run(run, registry=registry, split="validation", device="cpu")
+    from dataclasses import replace
+
+    with pytest.raises(FacekitError, match="names no metrics"):
+        build_metrics(replace(recipe, metrics=()), packed)
