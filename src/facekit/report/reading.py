@@ -111,6 +111,20 @@ class RunRecord:
                     curves.setdefault(str(name), []).append((int(line["step"]), float(value)))
         return curves
 
+    def wall_seconds(self) -> float:
+        """Return how long the run was at work, pauses between an end and a resume left out; 0 where no line says."""
+        total, start, last = 0.0, None, 0.0
+        for event in self.events:
+            time = event.get("time")
+            kind = event.get("event")
+            if not isinstance(time, (int, float)) or kind == "evaluation":
+                continue
+            if kind in ("started", "resumed"):
+                total += last - start if start is not None else 0.0
+                start = float(time)
+            last = float(time)
+        return total + (last - start if start is not None else 0.0)
+
     def speed(self) -> Series:
         """Return the seconds a step took, over the steps."""
         return [

@@ -90,16 +90,16 @@ def table_html(table: Table, *, folded: bool = False) -> str:
     for name in names:
         found = [column.measurements.get(name) for column in table.columns]
         best = _best(found)
-        facts: Mapping[str, Any] = next((entry for entry in found if entry is not None), {})
-        cells = "".join(_cell(entry, best=index == best) for index, entry in enumerate(found))
+        facts: Mapping[str, Any] = next(filter(None, found), {})
+        cells = "".join(_cell(entry, best=index in best) for index, entry in enumerate(found))
         unit = str(facts.get("unit") or "")
         count = f"{facts['count']:,}" if isinstance(facts.get("count"), int) and facts["count"] else ""
         arrow = {"higher": "↑", "lower": "↓"}.get(str(facts.get("better")), "")
         own = facts.get("protocol")
-        detail = "; ".join(f"{key} {value}" for key, value in own.items()) if _is_map(own) else ""
+        detail = "; ".join(f"{key}: {value}" for key, value in own.items()) if isinstance(own, Mapping) else ""
         rows.append(
             f"<tr><td>{text(_spoken(name))} <span class=dim>{text(unit)} {arrow}</span>"
-            + (f"<br><span class=dim><small>{text(detail)}</small></span>" if detail else "")
+            + (f"<details class=how><summary>how</summary>{text(detail)}</details>" if detail else "")
             + f"</td>{cells}<td class=number>{count}</td></tr>"
         )
     fields = ", ".join(f"{key} {value}" for key, value in table.fields.items() if value not in (None, "", [], {}))
@@ -110,10 +110,11 @@ def table_html(table: Table, *, folded: bool = False) -> str:
     body = (
         f"<div class=scroll><table>{caption}"
         f"<thead><tr><th>Measurement</th>{head}<th class=number>n</th></tr></thead><tbody>{''.join(rows)}</tbody>"
-        f"</table></div><p class=note>Protocol <code>{text(table.protocol)}</code>"
-        + (f": {text(fields)}" if fields else "")
-        + ". Brackets are 95% intervals over the faces. Figures with other protocol ids are not comparable.</p>"
+        f"</table></div><p class=note>Brackets are 95% intervals over the faces. Protocol "
+        f"<code>{text(table.protocol)}</code>; figures with other protocol ids are not comparable.</p>"
     )
+    if fields:
+        body += f"<details class=how><summary>what the protocol stands for</summary>{text(fields)}</details>"
     return f"<details><summary>{title}</summary>{body}</details>" if folded else body
 
 
@@ -148,8 +149,8 @@ def _by_name(event: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {str(entry["name"]): entry for entry in found if _is_map(entry) and "name" in entry}
 
 
-def _best(found: list[Mapping[str, Any] | None]) -> int | None:
-    """Return which column is best; None where there is nothing to compare with."""
+def _best(found: list[Mapping[str, Any] | None]) -> set[int]:
+    """Return which columns are best; none where there is nothing to compare with."""
     values = [
         (float(entry["value"]), index)
         for index, entry in enumerate(found)
@@ -157,8 +158,9 @@ def _best(found: list[Mapping[str, Any] | None]) -> int | None:
     ]
     better = next((entry.get("better") for entry in found if entry), None)
     if len(values) < 2 or better not in ("higher", "lower"):
-        return None
-    return (max(values) if better == "higher" else min(values))[1]
+        return set()
+    best = (max(values) if better == "higher" else min(values))[0]
+    return {index for value, index in values if value == best}
 
 
 def _cell(measurement: Mapping[str, Any] | None, *, best: bool) -> str:

@@ -112,9 +112,9 @@ def _header(record: RunRecord) -> str:
     if weights:
         names = " and ".join(name.upper() if name == "ema" else name for name in weights)
         badges.append(f'<span class="badge">measured with {text(names)} weights</span>')
-    seconds = training_seconds(record)
+    seconds = record.wall_seconds() or training_seconds(record)
     if seconds:
-        badges.append(f'<span class="badge">{text(duration(seconds))} of training</span>')
+        badges.append(f'<span class="badge">trained in {text(duration(seconds))}</span>')
     data = record.recipe.get("data")
     if isinstance(data, Mapping):
         badges.append(f'<span class="badge">{text(data.get("use", ""))}, {text(data.get("size", "?"))} px</span>')
@@ -203,6 +203,7 @@ def _model(record: RunRecord) -> str:
             "steps a second": f"{1 / middle:.3g} (median)" if middle else None,
             "photos a second": f"{photos / middle:.3g}" if middle and photos else None,
             "time in steps": duration(training_seconds(record)),
+            "time in all": duration(record.wall_seconds()) if record.wall_seconds() else None,
         }
     dimensions = record.lock.get("dimensions")
     columns = (
