@@ -87,8 +87,9 @@ class _Maker:
         self.lines = text.splitlines()
         self.registry = registry
         self.style_option = style_option
-        self.root = yaml.compose(text, Loader=yaml.SafeLoader)
-        self.keys = list(self._walk(self.root, ()))
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        assert root is not None
+        self.keys = list(self._walk(root, ()))
         self.by_path = {key.path: key for key in self.keys}
 
     def all(self) -> Iterator[Mistake]:
@@ -105,8 +106,6 @@ class _Maker:
         yield from self.overrides_of_wrong_type()
         yield from self.rules_broken()
 
-    # One mistake a method, for every place it can be made in.
-
     def keys_misspelt(self) -> Iterator[Mistake]:
         for key in self.keys:
             mark = key.key.start_mark
@@ -117,7 +116,7 @@ class _Maker:
     def keys_twice(self) -> Iterator[Mistake]:
         for key in self.keys:
             value, mark = key.value, key.key.start_mark
-            if not isinstance(value, yaml.ScalarNode) and not value.flow_style:
+            if isinstance(value, yaml.CollectionNode) and not value.flow_style:
                 continue
             written = f"{key.key.value}: {self.text[value.start_mark.index : value.end_mark.index]}"
             name = f"key twice {_show(key.path)}"
@@ -282,7 +281,7 @@ class _Maker:
         for path, _, _ in self._uses():
             override = f"{_show(path)}=no_such_thing"
             yield Mistake(f"override {override}", self.text, 1, len(_show(path)) + 2, (override,), override)
-        for path, value in (
+        for section, value in (
             ("data", "17"),
             ("data", "null"),
             ("model", "generator"),
@@ -301,8 +300,8 @@ class _Maker:
             ("train.optimiser.betas", "[0.5]"),
             ("train.optimiser.betas", "0.5"),
         ):
-            override = f"{path}={value}"
-            yield Mistake(f"override {override}", self.text, 1, len(path) + 2, (override,), override)
+            override = f"{section}={value}"
+            yield Mistake(f"override {override}", self.text, 1, len(section) + 2, (override,), override)
 
     def rules_broken(self) -> Iterator[Mistake]:
         given = "epochs" if ("train", "epochs") in self.by_path else "steps"
@@ -327,8 +326,6 @@ class _Maker:
             ("train.optimiser.lr_scale.encoder=2", 26),
         ):
             yield Mistake(f"rule {override}", self.text, 1, column, (override,), override)
-
-    # What the recipe has.
 
     def _walk(self, node: yaml.Node, path: TreePath) -> Iterator[_Key]:
         if isinstance(node, yaml.MappingNode):
@@ -379,8 +376,6 @@ class _Maker:
                     line = item.start_mark.line
                     dash = self.lines[line].index("-")
                     yield f"{_show(key.path)}[{index}]", line, dash
-
-    # Making one.
 
     def _splice(self, start: int, end: int, text: str) -> str:
         return self.text[:start] + text + self.text[end:]

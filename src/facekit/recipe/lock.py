@@ -66,6 +66,8 @@ class _Dumper(yaml.SafeDumper):
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     style = None if isinstance(_read(text), str) else "'"
+    if any(not character.isprintable() and character != "\n" for character in text):
+        style = '"'  # escapes what would be lost, or break the line
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

@@ -36,7 +36,7 @@ class Origin:
     @property
     def is_override(self) -> bool:
         """Whether an override set it."""
-        return self.mark is not None and self.mark.file.startswith("--set ")
+        return self.mark is not None and self.mark.is_override
 
 
 def recipe_origins(

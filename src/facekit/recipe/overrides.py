@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from facekit.recipe.merging import merge
 from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, is_null
 from facekit.recipe.problems import Path, Problems
-from facekit.recipe.resolved import Mark
+from facekit.recipe.resolved import OVERRIDE, Mark
 from facekit.recipe.yaml_source import parse_yaml, split_lines
 
 _SEGMENT = re.compile(r"[^.\[\]=\s]+|\[[0-9]+\]")
@@ -37,7 +37,7 @@ def read_overrides(overrides: Sequence[str], *, problems: Problems) -> MapNode |
 
 def _read(text: str, problems: Problems) -> MapNode | None:
     shown = text if len(text) <= _LONGEST_NAME else text[: _LONGEST_NAME - 3] + "..."
-    file = "--set " + shown.replace("\n", "\\n").replace("\r", "\\r")
+    file = OVERRIDE + shown.replace("\n", "\\n").replace("\r", "\\r")
     lines = split_lines(text)
 
     def place(offset: int) -> Mark:

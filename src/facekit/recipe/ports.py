@@ -294,17 +294,13 @@ def _check_size(part: _Part, size: int, size_mark: Mark | None, problems: Proble
     mark = size_mark or part.choice.mark
     line = f" ({part.choice.mark.short})"
     if size < part.ports.smallest_size:
-        problems.add(
-            f"data.size is {size}, and {_named(part)}{line} needs at least {part.ports.smallest_size}",
-            mark,
-            "data.size",
-        )
+        problems.add(f"{_named(part)}{line} needs at least {part.ports.smallest_size}, found {size}", mark, "data.size")
     step = part.ports.size_multiple
     if size % step:
         below, above = size // step * step, (size // step + 1) * step
         near = f"{below} or {above}" if below >= max(part.ports.smallest_size, 1) else str(above)
         problems.add(
-            f"data.size is {size}, and {_named(part)}{line} needs a multiple of {step}",
+            f"{_named(part)}{line} needs a multiple of {step}, found {size}",
             mark,
             "data.size",
             f"try {near}",

@@ -86,13 +86,16 @@ class Problems:
             self.found.append(problem)
 
     def raise_if_any(self) -> None:
-        """Raise :class:`RecipeError` with all mistakes in the order of the files and lines, if there are any."""
+        """Raise :class:`RecipeError` with all mistakes, if there are any: the files' by line, then the overrides'."""
         if not self.found:
             return
         files = list(dict.fromkeys(problem.mark.file for problem in self.found))
-        raise RecipeError(
-            sorted(self.found, key=lambda p: (files.index(p.mark.file), p.mark.line, p.mark.column)),
-        )
+
+        def order(problem: Problem) -> tuple[bool, int, int, int]:
+            mark = problem.mark
+            return mark.is_override, files.index(mark.file), mark.line, mark.column
+
+        raise RecipeError(sorted(self.found, key=order))
 
 
 def _excerpt(mark: Mark) -> str:

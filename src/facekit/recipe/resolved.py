@@ -10,13 +10,16 @@ from facekit.interfaces import Options, Player
 from facekit.recipe.settings import DataSettings, Slot, TrainSettings
 from facekit.registry import RegisteredComponent
 
+OVERRIDE = "--set "
+"""What the marks of overrides have in place of a file starts with."""
+
 
 @dataclass(frozen=True)
 class Mark:
     """A place in a recipe file or in an override.
 
     Args:
-        file: the file as the user named it, or ``--set`` and the override.
+        file: the file as the user named it, or ``--set path=value`` for an override.
         line: 1-based; 0 for the file as a whole (it is missing, say).
         column: 1-based, counted in characters.
         text: the text of the line.
@@ -29,6 +32,11 @@ class Mark:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
+    @property
+    def is_override(self) -> bool:
+        """Whether it lies in an override rather than in a file."""
+        return self.file.startswith(OVERRIDE)
 
     @property
     def short(self) -> str:

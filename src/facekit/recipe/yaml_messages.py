@@ -63,7 +63,8 @@ def explain(error: yaml.MarkedYAMLError, lines: Sequence[str]) -> tuple[int, int
     if "did not find expected <document start>" in problem:
         return mark.line, mark.column, "this does not belong to the map above it", _INDENT
     if "expected the node content" in problem:
-        return mark.line, mark.column, "a value is missing here", None
+        remedy = "is a bracket not closed?" if "<stream end>" in problem else None
+        return mark.line, mark.column, "a value is missing here", remedy
     return mark.line, mark.column, problem, None
 
 
