@@ -154,6 +154,9 @@ def _look(dataset: FaceDataset, index: int, size: int | None) -> _Look:
     if not same_aspect(sample.image.shape, sample.mask.shape):
         message = f"photo ({_spell(photo_size)}) and mask ({_spell(mask_size)}) differ in aspect"
         findings.append(Finding("error", where, message))
+    wanted = len(dataset.attribute_names)
+    if wanted and (sample.attributes is None or sample.attributes.shape != (wanted,)):
+        findings.append(Finding("error", where, f"the sample does not have the {wanted} attributes of its dataset"))
     if size is not None and min(photo_size) < size:
         message = f"the photo ({_spell(photo_size)}) is smaller than {size} pixels and will be enlarged"
         findings.append(Finding("warning", where, message))
@@ -161,7 +164,12 @@ def _look(dataset: FaceDataset, index: int, size: int | None) -> _Look:
         return _Look(findings, None)
     return _Look(
         findings,
-        _Seen((photo_size[0], photo_size[1]), (mask_size[0], mask_size[1]), counts, sample.attributes),
+        _Seen(
+            (photo_size[0], photo_size[1]),
+            (mask_size[0], mask_size[1]),
+            counts,
+            sample.attributes if wanted else None,
+        ),
     )
 
 
