@@ -1,16 +1,53 @@
-"""The engine room: the training loop and all it needs. Importing it imports torch and changes nothing."""
+"""The engine room: the training loop and all it needs.
 
-from facekit.engine.loop import RunResult, train
-from facekit.engine.model import FaceModel, LoadedModel, build_model, count_parameters, load_model
+Importing the package imports no torch; what needs it is imported when first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from facekit.engine.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from facekit.engine.loop import RunResult, train
+    from facekit.engine.model import FaceModel, LoadedModel, build_model, count_parameters, load_model
+    from facekit.engine.probe import MemoryEstimate, ShapeProbe, StepProbe, probe_shapes, probe_steps
+
+_MODULES = {
+    "RunResult": "loop",
+    "train": "loop",
+    "FaceModel": "model",
+    "LoadedModel": "model",
+    "build_model": "model",
+    "count_parameters": "model",
+    "load_model": "model",
+    "MemoryEstimate": "probe",
+    "ShapeProbe": "probe",
+    "StepProbe": "probe",
+    "probe_shapes": "probe",
+    "probe_steps": "probe",
+}
 
 __all__ = [
     "FaceModel",
     "LoadedModel",
+    "MemoryEstimate",
     "RunFolder",
     "RunResult",
+    "ShapeProbe",
+    "StepProbe",
     "build_model",
     "count_parameters",
     "load_model",
+    "probe_shapes",
+    "probe_steps",
     "train",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return getattr(import_module(f"facekit.engine.{_MODULES[name]}"), name)
+    raise AttributeError(f"module 'facekit.engine' has no attribute {name!r}")

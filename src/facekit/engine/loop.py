@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from facekit.data import FaceLoader, ProgressCallback, steps_for_epochs
+from facekit.data import FaceLoader, PackedFaces, ProgressCallback, steps_for_epochs
 from facekit.engine import checkpoints, distributed, record, samples, seeds
 from facekit.engine.distributed import Team
 from facekit.engine.ema import Ema
@@ -22,7 +22,7 @@ from facekit.engine.interruption import Interruption
 from facekit.engine.journal import Journal, Observer, rewind
 from facekit.engine.model import build_model, count_parameters
 from facekit.engine.open_data import open_data
-from facekit.engine.players import PlayerInTraining, build_players, has_losses, schedule_factor
+from facekit.engine.players import PlayerInTraining, build_losses, build_players, has_losses, schedule_factor
 from facekit.engine.precision import choose_precision
 from facekit.engine.reference_watch import CHANGES_WITH_REFERENCE, ReferenceWatch, measures_at
 from facekit.engine.replay import ReplayPool
@@ -79,6 +79,7 @@ def train(
     command: str = "",
     evaluate: Evaluate | None = None,
     progress: ProgressCallback | None = None,
+    packed: PackedFaces | None = None,
 ) -> RunResult:
     """Train what a recipe describes.
 
@@ -100,6 +101,7 @@ def train(
         command: the command line, for the record of the run.
         evaluate: measures the model on the validation split every ``train.evaluate_every`` steps.
         progress: told how far the preparation of the data is.
+        packed: faces to train on in place of the recipe's dataset.
 
     Raises:
         FacekitError: a mistake in the recipe or the data, a folder that holds a run already or that another process
@@ -110,9 +112,17 @@ def train(
     run = RunFolder(out)
     with distributed.team() as team, run.owned() if team.leads else nullcontext(), seeds.global_states_kept():
         training = Training(
-            recipe, run, registry=registry, observer=observer, command=command, evaluate=evaluate, progress=progress,
-            team=team, resume=resume,
-        )  # fmt: skip
+            recipe,
+            run,
+            registry=registry,
+            observer=observer,
+            resume=resume,
+            command=command,
+            evaluate=evaluate,
+            progress=progress,
+            packed=packed,
+            team=team,
+        )
         outcome = training.run_steps()
     return RunResult(
         outcome=outcome,
@@ -135,6 +145,7 @@ class Training:
         command: the command line.
         evaluate: measures the model on the validation split.
         progress: told how far the preparation of the data is.
+        packed: faces to train on in place of the recipe's dataset.
         team: the processes that train together.
         resume: go on with the run in the folder.
     """
@@ -149,6 +160,7 @@ class Training:
         command: str,
         evaluate: Evaluate | None,
         progress: ProgressCallback | None,
+        packed: PackedFaces | None,
         team: Team,
         resume: bool,
     ) -> None:
@@ -165,7 +177,7 @@ class Training:
         self.precision = choose_precision(settings, index=team.local_rank)
 
         # Data. With several discriminator turns, each has faces of its own.
-        packed = self.packed = open_data(recipe, registry, progress)
+        packed = self.packed = open_data(recipe, registry, progress) if packed is None else packed
         self.turns = settings.discriminator_turns if has_losses(recipe, "discriminator") else 0
         self.loader = FaceLoader(
             packed,
@@ -194,15 +206,13 @@ class Training:
         notes = [initialise_part(model, part) for part in settings.initialise] if not resume else []
         self.precision.place(model).train()
         team.share([*model.parameters(), *model.buffers()])
-        self.networks = make_networks(recipe, model, self.precision, label_maps=registry.label_maps)
-        self.players = build_players(
-            recipe,
-            model=model,
-            precision=self.precision,
-            label_map=packed.label_map,
-            attribute_names=packed.attribute_names,
-            steps=self.steps,
+        self.networks = make_networks(
+            recipe, model, self.precision, label_maps=registry.label_maps, compile=settings.compile
         )
+        losses = build_losses(
+            recipe, precision=self.precision, label_map=packed.label_map, attribute_names=packed.attribute_names
+        )
+        self.players = build_players(recipe, model=model, losses=losses, steps=self.steps)
         ema = Ema(model, settings.ema) if settings.ema.decay else None
         self.painter = ema.model if ema is not None else model
         self.painter_weights = "ema" if ema is not None else "live"
@@ -415,7 +425,7 @@ class Training:
             protocol=found.protocol,
             measurements=tuple(found.measurements),
         )
-        self.journal.evaluated(event, protocol_fields=found.fields)
+        self.journal.evaluated(event, protocol_fields=found.fields, intervals=found.intervals)
         return self.state.best.see(self.state.done, found.measurements)
 
     def _save(self) -> None:

@@ -184,30 +184,24 @@ def has_losses(recipe: ResolvedRecipe, player: Player) -> bool:
     return any(loss.weight for loss in recipe.losses_of(player))
 
 
-def build_players(
-    recipe: ResolvedRecipe,
-    *,
-    model: FaceModel,
-    precision: Precision,
-    label_map: LabelMap,
-    attribute_names: tuple[str, ...],
-    steps: int,
-) -> dict[Player, PlayerInTraining]:
-    """Build the players that have losses, in the order of their turns: discriminator, generator.
+LossesOf = Mapping[Player, Sequence[WeightedLoss]]
+"""The losses of the players that have any."""
+
+
+def build_losses(
+    recipe: ResolvedRecipe, *, precision: Precision, label_map: LabelMap, attribute_names: tuple[str, ...]
+) -> dict[Player, list[WeightedLoss]]:
+    """Build the losses of a recipe, in the order of the turns: discriminator, generator; without those of weight 0.
 
     Raises:
-        FacekitError: the generator has no loss, a loss cannot be built, or a frozen part does not exist.
+        FacekitError: the generator has no loss, or a loss cannot be built.
     """
     if not has_losses(recipe, "generator"):
         raise FacekitError("the generator has no losses, so there is nothing to train", where="losses.generator")
-    for setting in recipe.train.freeze:
-        part_of(model, setting.part, where="train.freeze")
-    model.requires_grad_(False)
-    players: dict[Player, PlayerInTraining] = {}
+    losses: dict[Player, list[WeightedLoss]] = {}
     order: tuple[Player, ...] = ("discriminator", "generator")
-    for name in order:
-        losses: list[WeightedLoss] = []
-        for choice in recipe.losses_of(name):
+    for player in order:
+        for choice in recipe.losses_of(player):
             if not choice.weight:
                 continue
             context = BuildContext(
@@ -215,34 +209,53 @@ def build_players(
                 attribute_names=attribute_names,
                 size=recipe.data.size,
                 dimensions=recipe.dimensions,
-                player=name,
+                player=player,
             )
             loss = choice.choice.component.spec.build(choice.choice.options, context)
             if isinstance(loss, nn.Module):
                 # Losses are not trained: gradients of their own weights (a perceptual network's) would be for nothing.
                 loss = precision.place(loss).requires_grad_(False)
-            losses.append(WeightedLoss(choice.label, choice.weight, loss))
-        if losses:
-            players[name] = PlayerInTraining(
-                name=name,
-                model=model,
-                losses=losses,
-                optimiser=recipe.train.optimiser,
-                frozen=recipe.train.freeze,
-                steps=steps,
-                gradient_clip=recipe.train.gradient_clip,
-            )
-    return players
+            losses.setdefault(player, []).append(WeightedLoss(choice.label, choice.weight, loss))
+    return losses
+
+
+def build_players(
+    recipe: ResolvedRecipe, *, model: FaceModel, losses: LossesOf, steps: int
+) -> dict[Player, PlayerInTraining]:
+    """Build the players that have losses, in the order of their turns. All weights are frozen until a turn begins.
+
+    Raises:
+        FacekitError: a part that is to be frozen does not exist.
+    """
+    for setting in recipe.train.freeze:
+        part_of(model, setting.part, where="train.freeze")
+    model.requires_grad_(False)
+    return {
+        name: PlayerInTraining(
+            name=name,
+            model=model,
+            losses=own,
+            optimiser=recipe.train.optimiser,
+            frozen=recipe.train.freeze,
+            steps=steps,
+            gradient_clip=recipe.train.gradient_clip,
+        )
+        for name, own in losses.items()
+    }
 
 
 def loss_buffers(players: Mapping[Player, PlayerInTraining]) -> dict[str, Tensor]:
-    """Return the buffers of losses that are modules (running means and the like), by ``player/label.buffer``."""
+    """Return the buffers of losses that are modules (running means and the like), by ``player/label.buffer``.
+
+    Only those that belong to the state: the frozen weights of a perceptual network are buffers that do not.
+    """
     return {
         f"{player.name}/{entry.label}.{key}": buffer
         for player in players.values()
         for entry in player.losses
         if isinstance(entry.loss, nn.Module)
         for key, buffer in entry.loss.named_buffers()
+        if key in entry.loss.state_dict()
     }
 
 

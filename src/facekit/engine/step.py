@@ -111,9 +111,14 @@ class Networks:
 
 
 def make_networks(
-    recipe: ResolvedRecipe, model: FaceModel, precision: Precision, *, label_maps: Mapping[str, LabelMap]
+    recipe: ResolvedRecipe,
+    model: FaceModel,
+    precision: Precision,
+    *,
+    label_maps: Mapping[str, LabelMap],
+    compile: bool,
 ) -> Networks:
-    """Return the networks of a recipe's model as its specs and settings say they are to be called."""
+    """Return the networks of a recipe's model as their specs say they are to be called."""
     generator, discriminator = recipe.model.generator, recipe.model.discriminator
     ports = generator.component.spec.ports(generator.options, PortContext(size=recipe.data.size, label_maps=label_maps))
     return Networks(
@@ -121,7 +126,7 @@ def make_networks(
         precision,
         gives_pyramid=any(port.name == PYRAMID for port in ports.gives),
         batch_dependent=discriminator is not None and discriminator.component.spec.batch_dependent,
-        compile=recipe.train.compile,
+        compile=compile,
     )
 
 

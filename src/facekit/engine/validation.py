@@ -29,6 +29,11 @@ class Outcome(Protocol):
         """The numbers."""
         ...
 
+    @property
+    def intervals(self) -> Mapping[str, tuple[float, float]]:
+        """Confidence intervals by measurement name, where there are any."""
+        ...
+
 
 Evaluate = Callable[[FaceModel, int], Outcome]
 """Measures a model (in evaluation mode) on the validation split after a number of updates."""

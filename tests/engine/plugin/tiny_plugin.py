@@ -209,8 +209,8 @@ class Breaks:
         if step.index != self.options.at:
             return mean * 0.0
         if self.options.how == "weights":
-            return ((mean - mean.detach()).clamp_min(0) + 0.0).sqrt()
-        return mean * float(self.options.how)
+            return (mean - mean.detach()).square().sqrt()
+        return mean.abs() * float(self.options.how)
 
 
 class RunningMean(nn.Module):

@@ -1,0 +1,338 @@
+"""The upper rungs of the validation ladder: does the recipe's model fit together, what does it cost, does it train.
+
+:func:`probe_shapes` runs one step on fake tensors, which have shapes and no numbers: any size of model takes seconds
+and no memory. :func:`probe_steps` trains real steps on a few faces in a folder that is removed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+    UnsupportedFakeTensorException,
+)
+from torch.utils.flop_counter import FlopCounterMode
+
+from facekit.data import ProgressCallback, prepare
+from facekit.engine.loop import train
+from facekit.engine.model import FaceModel, build_model, count_parameters
+from facekit.engine.open_data import open_dataset
+from facekit.engine.players import LossesOf, build_losses, build_players, has_losses
+from facekit.engine.precision import Precision
+from facekit.engine.step import GeneratorPass, TrainingStep, make_networks
+from facekit.interfaces import (
+    FaceBatch,
+    FaceDataset,
+    FacekitError,
+    FaceSample,
+    Finding,
+    LabelClass,
+    LabelMap,
+    Player,
+    RunEvent,
+    StepLogged,
+)
+from facekit.recipe.resolved import ResolvedRecipe
+from facekit.registry import Registry
+
+_MOMENTS = 2
+"""Numbers that Adam keeps for each weight."""
+
+_FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True)
+class MemoryEstimate:
+    """Bytes that training holds at its peak, without the framework's own and what convolutions borrow.
+
+    Args:
+        parameters: the weights and buffers of the model.
+        gradients: one number a weight that is trained.
+        optimiser: its moments.
+        average: the averaged weights.
+        activations: what the forward passes of the larger turn keep for their backward passes.
+    """
+
+    parameters: int
+    gradients: int
+    optimiser: int
+    average: int
+    activations: int
+
+    @property
+    def total(self) -> int:
+        """The sum of all."""
+        return self.parameters + self.gradients + self.optimiser + self.average + self.activations
+
+
+@dataclass(frozen=True)
+class ShapeProbe:
+    """What one step of a recipe costs.
+
+    Args:
+        parameters: weights in each place of the model.
+        step_flops: floating point operations of one step: all turns and micro-batches, forward and backward. A
+            multiplication and an addition count as two.
+        picture_flops: those of painting one picture, its style included.
+        memory: bytes at the peak.
+        on_fake_tensors: False when a component looks at numbers, so that the step was computed with real ones.
+    """
+
+    parameters: Mapping[str, int]
+    step_flops: int
+    picture_flops: int
+    memory: MemoryEstimate
+    on_fake_tensors: bool
+
+
+@dataclass(frozen=True)
+class StepProbe:
+    """How real steps went.
+
+    Args:
+        steps: how many.
+        seconds_per_step: how long the last one took.
+        losses: the weighted losses of the last one, by ``player/label``.
+        warnings: what the run warned of.
+    """
+
+    steps: int
+    seconds_per_step: float
+    losses: Mapping[str, float]
+    warnings: tuple[str, ...]
+
+
+def probe_shapes(recipe: ResolvedRecipe, *, registry: Registry) -> ShapeProbe:
+    """Build a recipe's model and run one step of it, forward and backward, on fake tensors.
+
+    The data need not be there: where the dataset cannot be opened, label map and attributes are made up from the
+    dimensions of the recipe. Losses are built for real, so their weight files must be there.
+
+    Raises:
+        FacekitError: a component cannot be built, or its forward or backward pass fails; the message names the recipe's
+            place and what the component raised.
+    """
+    label_map, attribute_names = _data_of(recipe, registry)
+    # On the CPU whatever the run's device: fake tensors compute nothing, and a recipe can be checked elsewhere.
+    precision = Precision(torch.device("cpu"), recipe.train.precision)
+    losses = build_losses(recipe, precision=precision, label_map=label_map, attribute_names=attribute_names)
+    run = partial(_run_one_step, recipe, registry, precision, label_map, attribute_names, losses)
+    try:
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            return run(on_fake_tensors=True)
+    except (DataDependentOutputException, DynamicOutputShapeException, UnsupportedFakeTensorException):
+        return run(on_fake_tensors=False)
+
+
+def _run_one_step(
+    recipe: ResolvedRecipe,
+    registry: Registry,
+    precision: Precision,
+    label_map: LabelMap,
+    attribute_names: tuple[str, ...],
+    losses: LossesOf,
+    *,
+    on_fake_tensors: bool,
+) -> ShapeProbe:
+    model = build_model(recipe, label_map=label_map, attribute_names=attribute_names)
+    model.train()
+    networks = make_networks(recipe, model, precision, label_maps=registry.label_maps, compile=False)
+    players = build_players(recipe, model=model, losses=losses, steps=1)
+    batch = _batch_of_shapes(recipe, label_map, attribute_names)
+    turns = recipe.train.discriminator_turns if has_losses(recipe, "discriminator") else 0
+    flops: dict[Player, int] = {}
+    activations: list[int] = []
+    order: tuple[Player, ...] = ("discriminator", "generator")
+    generator = players["generator"]
+    for name in order:
+        if name not in players:
+            continue
+        recording = partial(generator.awake, 0) if name == "discriminator" else nullcontext
+        made = GeneratorPass(networks, batch, recording)
+        step = TrainingStep(index=0, player=name, networks=networks, made=made, seed=(0, name))
+        with players[name].awake(0), _counting_saved(model) as saved, FlopCounterMode(display=False) as counter:
+            total = torch.zeros(())
+            for loss in players[name].losses:
+                with _failures_of(f"losses.{name}", loss.label):
+                    total = total + loss(step)
+            if total.requires_grad:
+                with _failures_of(f"losses.{name}", "the backward pass"):
+                    total.backward()
+        flops[name] = counter.get_total_flops()
+        activations.append(saved[0])
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        networks.generate(batch.condition, None)
+    painting = counter.get_total_flops()
+    trained = sum(parameter.numel() for player in players.values() for parameter in player.parameters.values())
+    kept = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
+    averaged = sum(tensor.numel() for key, tensor in model.state_dict().items() if not key.startswith("discriminator."))
+    # With one micro-batch the last discriminator turn and the generator's turn share the generator's forward pass.
+    shared = painting if turns and recipe.train.accumulate == 1 else 0
+    step_flops = recipe.train.accumulate * (turns * flops.get("discriminator", 0) + flops["generator"]) - shared
+    return ShapeProbe(
+        parameters=count_parameters(model),
+        step_flops=step_flops,
+        picture_flops=painting // recipe.train.batch,
+        memory=MemoryEstimate(
+            parameters=kept,
+            gradients=trained * _FLOAT_BYTES,
+            optimiser=trained * _MOMENTS * _FLOAT_BYTES,
+            average=averaged * _FLOAT_BYTES if recipe.train.ema.decay else 0,
+            activations=max(activations),
+        ),
+        on_fake_tensors=on_fake_tensors,
+    )
+
+
+@contextmanager
+def _counting_saved(model: FaceModel) -> Iterator[list[int]]:
+    """Count the bytes that passes keep for their backward passes; each memory once, the weights not at all."""
+    # The tensors are held, so that no two of them can have had the same storage one after the other.
+    seen: dict[int, Tensor] = {_storage(parameter): parameter for parameter in model.parameters()}
+    count = [0]
+
+    def pack(tensor: Tensor) -> Tensor:
+        if _storage(tensor) not in seen:
+            seen[_storage(tensor)] = tensor
+            count[0] += tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        yield count
+
+
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage()._cdata
+
+
+@contextmanager
+def _failures_of(where: str, what: str) -> Iterator[None]:
+    try:
+        yield
+    except (FacekitError, DataDependentOutputException, DynamicOutputShapeException, UnsupportedFakeTensorException):
+        raise
+    except Exception as error:  # a component may raise anything
+        raise FacekitError(
+            f"{what} fails on pictures of this recipe's size: {type(error).__name__}: {error}",
+            where=where,
+            remedy="the components do not fit together, or one has a mistake",
+        ) from error
+
+
+def _batch_of_shapes(recipe: ResolvedRecipe, label_map: LabelMap, attribute_names: tuple[str, ...]) -> FaceBatch:
+    count, size = recipe.train.batch, recipe.data.size
+    image = torch.zeros(count, 3, size, size)
+    mask = torch.zeros(count, size, size, dtype=torch.int64)
+    attributes = torch.zeros(count, len(attribute_names)) if attribute_names else None
+    own_reference = recipe.data.reference.crop < 1 or recipe.data.reference.mirror
+    reference = (torch.zeros_like(image), torch.zeros_like(mask)) if own_reference else (image, mask)
+    return FaceBatch(image, mask, *reference, attributes, tuple(f"probe{index}" for index in range(count)))
+
+
+def _data_of(recipe: ResolvedRecipe, registry: Registry) -> tuple[LabelMap, tuple[str, ...]]:
+    try:
+        dataset = open_dataset(recipe, registry)
+        return dataset.label_map, tuple(dataset.attribute_names)
+    except FacekitError:
+        # The pictures are elsewhere; the recipe's ports know how many classes and attributes they have.
+        classes = recipe.dimensions.get("classes", 1)
+        fitting = [label_map for label_map in registry.label_maps.values() if len(label_map) == classes]
+        made_up = LabelMap(
+            "unknown", tuple(LabelClass(f"class_{index}", (index, index, index)) for index in range(classes))
+        )
+        names = tuple(f"attribute_{index}" for index in range(recipe.dimensions.get("attributes", 0)))
+        return (fitting[0] if fitting else made_up), names
+
+
+def probe_steps(
+    recipe: ResolvedRecipe, *, registry: Registry, steps: int = 2, progress: ProgressCallback | None = None
+) -> StepProbe:
+    """Train real steps of a recipe on a few of its faces, a sample grid and a checkpoint included.
+
+    Args:
+        recipe: the recipe; its data must be there.
+        registry: the plugins.
+        steps: how many.
+        progress: told how far the preparation of the faces is.
+
+    Raises:
+        FacekitError: the data cannot be read, or a component fails.
+        RunFailure: a loss is not finite.
+    """
+    settings = recipe.train.model_copy(
+        update={
+            "steps": steps,
+            "epochs": None,
+            "log_every": 1,
+            "sample_every": steps,
+            "checkpoint_every": steps,
+            "evaluate_every": None,
+            "keep": recipe.train.keep.model_copy(update={"best": None}),
+        }
+    )
+    short = replace(recipe, train=settings, document={**recipe.document, "train": settings.model_dump(mode="json")})
+    logged: list[StepLogged] = []
+
+    def observe(event: RunEvent) -> None:
+        if isinstance(event, StepLogged):
+            logged.append(event)
+
+    with TemporaryDirectory(prefix="facekit-probe-") as folder:
+        faces = _FirstFaces(open_dataset(recipe, registry), count=max(2, recipe.train.batch))
+        packed = prepare(
+            faces, size=recipe.data.size, cache=Path(folder) / "cache", name="probe", workers=1, progress=progress
+        )
+        result = train(
+            short,
+            out=Path(folder) / "run",
+            registry=registry,
+            observer=observe,
+            command="probe",
+            packed=packed,
+        )
+    return StepProbe(result.step, logged[-1].seconds_per_step, logged[-1].losses, result.warnings)
+
+
+class _FirstFaces:
+    """The first faces of the training and the validation split of a dataset.
+
+    Args:
+        dataset: the dataset.
+        count: faces of each split.
+    """
+
+    def __init__(self, dataset: FaceDataset, *, count: int) -> None:
+        self._dataset = dataset
+        self._count = count
+        self.label_map = dataset.label_map
+        self.attribute_names = dataset.attribute_names
+        self.keys = dataset.keys
+
+    def splits(self) -> dict[str, Sequence[int]]:
+        return {
+            name: rows[: self._count]
+            for name, rows in self._dataset.splits().items()
+            if name in ("train", "validation")
+        }
+
+    def fingerprint(self) -> str:
+        return f"{self._dataset.fingerprint()}-first-{self._count}"
+
+    def read(self, index: int, *, size: int | None = None) -> FaceSample:
+        return self._dataset.read(index, size=size)
+
+    def check(self, index: int) -> list[Finding]:
+        return self._dataset.check(index)
+
+    def check_all(self) -> list[Finding]:
+        return self._dataset.check_all()
