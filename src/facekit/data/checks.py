@@ -99,13 +99,13 @@ def check_dataset(
     findings = [*_split_findings(dataset), *_key_findings(dataset), *dataset.check_all()]
     members = sorted({int(index) for indices in dataset.splits().values() for index in indices})
     tally = _Tally(len(dataset.label_map), len(dataset.attribute_names))
-    by_sample: dict[int, list[Finding]] = {}
+    looks: dict[int, _Look] = {}
     for done, (index, look) in enumerate(over_samples(_look, dataset, members, size, workers=workers), start=1):
-        by_sample[index] = look.findings
-        tally.add(look)
+        looks[index] = look
         report(Progress("pictures", done, len(members)))
-    for index in members:
-        findings.extend(by_sample[index])
+    for index in members:  # in order, so that sums and lists do not depend on which worker was faster
+        findings.extend(looks[index].findings)
+        tally.add(looks[index])
     findings.extend(tally.never_seen(dataset))
     return CheckReport(
         findings=tuple(findings),
@@ -126,7 +126,7 @@ def check_dataset(
 class _Seen:
     photo_size: tuple[int, int]
     mask_size: tuple[int, int]
-    class_pixels: NDArray[np.int64]  # (256,)
+    class_pixels: NDArray[np.int64]  # (classes,)
     attributes: NDArray[np.bool_] | None
 
 
@@ -167,7 +167,7 @@ def _look(dataset: FaceDataset, index: int, size: int | None) -> _Look:
         _Seen(
             (photo_size[0], photo_size[1]),
             (mask_size[0], mask_size[1]),
-            counts,
+            counts[: last + 1],
             sample.attributes if wanted else None,
         ),
     )
@@ -188,7 +188,7 @@ class _Tally:
         if look.seen is None:
             return
         self.readable += 1
-        counts = look.seen.class_pixels[: len(self.pixel_shares)]
+        counts = look.seen.class_pixels
         self.pixel_shares += counts / counts.sum()
         self.class_images += counts > 0
         if look.seen.attributes is not None:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 Split = Literal["train", "validation", "test", "extra"]
 
 
+def _default_fractions() -> dict[Split, float]:
+    return {"train": 0.8, "validation": 0.1, "test": 0.1}
+
+
 def _fractions(given: dict[Split, float]) -> dict[Split, float]:
     if any(share < 0 for share in given.values()):
         raise ValueError("shares cannot be negative")
@@ -47,9 +51,7 @@ class ImageMaskFolderOptions(Options):
     each attribute. No attributes when left out."""
     attributes: Annotated[tuple[str, ...] | None, AfterValidator(refuse_repeats)] = None
     """Attributes to give, in this order; all columns of the attribute file when left out."""
-    fractions: Annotated[dict[Split, float], AfterValidator(_fractions)] = Field(
-        default_factory=lambda: {"train": 0.8, "validation": 0.1, "test": 0.1}
-    )
+    fractions: Annotated[dict[Split, float], AfterValidator(_fractions)] = Field(default_factory=_default_fractions)
     """Share of the photos in each split, drawn at random by ``seed``; what is left over belongs to none."""
     seed: int = Field(0, ge=0)
     """Seed of the random split."""
