@@ -40,6 +40,10 @@ LOSS = Ports(needs=(GENERATED, IMAGE))
 Read = Callable[..., ResolvedRecipe]
 
 
+def _constant(ports: Ports) -> Callable[[Any, PortContext], Ports]:
+    return lambda options, context: ports
+
+
 @pytest.fixture
 def read(tmp_path: Path) -> Read:
     """Read a small recipe of components with the given ports (or functions that compute them)."""
@@ -62,7 +66,7 @@ def read(tmp_path: Path) -> Read:
                         summary="",
                         options=NoOptions,
                         factory="a:b",
-                        ports=ports if callable(ports) else (lambda options, context, ports=ports: ports),
+                        ports=ports if callable(ports) else _constant(ports),
                     )
                     for kind, name, ports in (
                         ("dataset", "faces", faces),
