@@ -175,6 +175,17 @@ def test_a_style_starts_around_zero_and_differs_from_photo_to_photo() -> None:
     assert code.std(0).mean() > 0.05 * code.abs().mean()
 
 
+def test_residual_transforms_start_near_the_identity_and_published_ones_do_not_shut_the_photo_out() -> None:
+    features, condition = torch.randn(2, 64, 8, 8), torch.randn(2, 64, 8, 8)
+    residual, _ = small_pair(sft="residual")
+    published, _ = small_pair(sft="published")
+    with torch.no_grad():
+        for transform in (residual.fine_sft, residual.coarse_sft):
+            assert (transform(features, condition) - features).std() < 0.3
+        for transform in (published.fine_sft, published.coarse_sft):
+            assert transform(features, condition).std() > 0.5
+
+
 def test_gradients_go_from_the_picture_to_the_reference() -> None:
     encoder, generator = small_pair()
     reference = photo().requires_grad_()

@@ -15,6 +15,9 @@ from .networks import AdaInGenerator, StyleEncoder
 from .one_hot import one_hot
 from .plugin import GeneratorOptions, StyleEncoderOptions
 
+SFT_START = 0.1
+"""Factor on the initial gamma and beta of residual transforms, which so start near the identity."""
+
 
 class SftStyleEncoder(StyleEncoder):
     """The spatial-aware style encoder as a facekit style encoder.
@@ -33,6 +36,8 @@ class SftStyleEncoder(StyleEncoder):
             sft_levels=options.sft_levels,
             sft_skip=options.sft_skip,
             init=options.init,
+            # Published transforms multiply by gamma alone: a small one would shut the reference out.
+            sft_gain=SFT_START if options.sft == "residual" else 1.0,
         )
         self.classes = classes
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+import torch
 from torch import nn
 
 from .layers import SFT_LEAKY_SLOPE, SpatialFeatureTransform
@@ -46,9 +47,17 @@ def initialise_he(convolution: nn.Module, *, slope: float = 0.0, fan_in: int | N
         nn.init.zeros_(convolution.bias)
 
 
-def initialise_sft_he(transform: SpatialFeatureTransform) -> None:
-    """He initialisation of the four 1x1 convolutions of a spatial feature transform."""
+def initialise_sft_he(transform: SpatialFeatureTransform, *, gain: float = 1.0) -> None:
+    """He initialisation of the four 1x1 convolutions of a spatial feature transform.
+
+    Args:
+        transform: the transform.
+        gain: factor on the weights that give gamma and beta. A small one starts a residual transform near the identity:
+            the reference's colours come through before the mask has learnt to change them.
+    """
     for hidden in (transform.gamma_hidden, transform.beta_hidden):
         initialise_he(hidden, slope=SFT_LEAKY_SLOPE)
     for last in (transform.gamma, transform.beta):
         initialise_he(last, slope=1.0)
+        with torch.no_grad():
+            last.weight.mul_(gain)

@@ -118,6 +118,8 @@ class StyleEncoder(nn.Module):
         init: initial weights. ``published`` lets almost nothing of the photo through at first; ``scale_preserving``
             keeps the signal's scale through both encoders and, unless ``style_numbers`` is given, starts every AdaIN
             scale at 1.
+        sft_gain: factor on the initial weights that give gamma and beta, for ``scale_preserving``; small ones start
+            residual transforms near the identity.
 
     Raises:
         ValueError: when ``sft_levels`` is not 0, 1 or 2, or ``sft_skip`` is asked for without a transform.
@@ -136,6 +138,7 @@ class StyleEncoder(nn.Module):
         sft_levels: int = 2,
         sft_skip: bool = False,
         init: Initialisation = "scale_preserving",
+        sft_gain: float = 1.0,
     ) -> None:
         super().__init__()
         if sft_levels not in (0, 1, 2):
@@ -165,18 +168,18 @@ class StyleEncoder(nn.Module):
         if init == "published":
             initialise_as_published(self)
         else:
-            self._initialise_scale_preserving()
+            self._initialise_scale_preserving(sft_gain=sft_gain)
             if adain and style_numbers is None and self.head.bias is not None:
                 # The order of the style vector: layer by layer, first the shifts, then the scales.
                 shift_and_scale = self.head.bias.data.view(blocks * 2, 2, filters * 2**downsamplings)
                 shift_and_scale[:, 1] = 1.0
 
-    def _initialise_scale_preserving(self) -> None:
+    def _initialise_scale_preserving(self, *, sft_gain: float) -> None:
         for convolution in (self.stem, *self.fine, *self.coarse):
             initialise_he(convolution)
         for transform in (self.fine_sft, self.coarse_sft):
             if transform is not None:
-                initialise_sft_he(transform)
+                initialise_sft_he(transform, gain=sft_gain)
         initialise_he(self.head, slope=1.0)
 
     def forward(self, photo: Tensor, mask: Tensor) -> Tensor:
