@@ -81,4 +81,4 @@ def test_options_are_frozen_and_finite() -> None:
     with pytest.raises(ValueError, match="Extra inputs"):
         Mine(valu=2.0)  # type: ignore[call-arg]
     with pytest.raises(ValueError, match="frozen"):
-        Mine().value = 3.0
+        Mine().value = 3.0  # type: ignore[misc]
