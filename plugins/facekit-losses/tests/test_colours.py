@@ -5,7 +5,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from facekit.interfaces import FacekitError
+from facekit.interfaces import Condition, FacekitError, Style
 from facekit_losses.l1 import L1Loss, l1_loss
 from facekit_losses.low_resolution_colour import LowResolutionColourLoss, low_resolution_colour_loss
 from facekit_losses.options import RegionColourOptions
@@ -161,6 +161,25 @@ class TestRegionColour:
         torch.testing.assert_close(value, expected)
         value.backward()
         assert all(p.grad.abs().sum() > 0 for p in step.encoder.parameters())
+
+    def test_fewer_swapped_results_than_faces(self, make_step, context) -> None:  # type: ignore[no-untyped-def]
+        step = make_step()
+        condition, style = step.swapped_condition, step.style.roll()
+        first = Condition(condition.mask[:2], condition.reference_image[:2], condition.reference_mask[:2])
+        step.__dict__["swapped_condition"] = first
+        step.__dict__["swapped"] = step.generate(first, Style(style.code[:2]))
+        parts = [
+            region_colour_loss(
+                step.swapped.image[index : index + 1],
+                first.mask[index : index + 1],
+                first.reference_image[index : index + 1],
+                first.reference_mask[index : index + 1],
+                weights=torch.ones(4),
+            )
+            for index in range(2)
+        ]
+        # Both pairs share all four regions, so each counts alike.
+        torch.testing.assert_close(build(RegionColourOptions(), context)(step), torch.stack(parts).mean())
 
     def test_own_and_swapped_shares_add_up(self, make_step, context) -> None:  # type: ignore[no-untyped-def]
         step = make_step()

@@ -255,6 +255,12 @@ class TestLoss:
         assert half.item() != full
         assert half.item() == pytest.approx(full, rel=0.02)
 
+    def test_auto_is_full_precision_on_a_cpu(self, lite_loss: PerceptualLoss, context: BuildContext) -> None:
+        result, photo = torch.rand(2, 2, 3, 32, 32) * 2 - 1
+        assert build(PerceptualOptions(), context).compare(result, photo).item() == (
+            lite_loss.compare(result, photo).item()
+        )
+
     def test_full_precision_holds_inside_autocast(self, lite_loss: PerceptualLoss) -> None:
         result, photo = torch.rand(2, 2, 3, 32, 32) * 2 - 1
         plain = lite_loss.compare(result, photo)

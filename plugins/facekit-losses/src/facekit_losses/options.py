@@ -11,6 +11,7 @@ from facekit.interfaces import Options
 Objective = Literal["lsgan", "bce", "hinge", "wasserstein", "relativistic"]
 Backbone = Literal["efficientnet_lite0", "vgg19"]
 Distance = Literal["l1", "relative_l1", "unit_squared"]
+Precision = Literal["auto", "bf16", "fp32"]
 PatchReduction = Literal["sum", "mean"]
 
 BACKBONE_LAYERS: dict[str, tuple[str, ...]] = {
@@ -69,8 +70,9 @@ class PerceptualOptions(Options):
     normalise: bool = True
     """Give the backbone pictures normalised as in its own training; off, pictures in [-1, 1] as the published
     pix2pixHD code does."""
-    precision: Literal["bf16", "fp32"] = "bf16"
-    """Precision of the backbone's convolutions; differences are taken in fp32 always."""
+    precision: Precision = "auto"
+    """Precision of the backbone's convolutions; ``auto`` is bf16 on CUDA and fp32 on a CPU, where bf16 gains nothing.
+    Differences are taken in fp32 always."""
 
     @model_validator(mode="after")
     def _layers_exist(self) -> PerceptualOptions:

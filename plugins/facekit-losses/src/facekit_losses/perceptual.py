@@ -13,7 +13,7 @@ from facekit.interfaces import BuildContext, Step
 
 from .backbones import VGG19, EfficientNetLite0
 from .numeric import at_least_float32
-from .options import Distance, PerceptualOptions
+from .options import Distance, PerceptualOptions, Precision
 
 SMALLEST_SCALE = 1e-6
 """Smallest mean feature that a relative distance is divided by."""
@@ -76,7 +76,8 @@ class PerceptualLoss(nn.Module):
         weights: weight by layer.
         distance: see :func:`feature_distance`.
         normalise: give the backbone the pictures it was trained with; else pictures in [-1, 1].
-        precision: of the backbone's convolutions, ``bf16`` (autocast) or ``fp32``. Distances are always fp32.
+        precision: of the backbone's convolutions: ``bf16`` (autocast), ``fp32``, or ``auto`` for bf16 on CUDA and fp32
+            elsewhere. Distances are always fp32.
     """
 
     def __init__(
@@ -86,21 +87,22 @@ class PerceptualLoss(nn.Module):
         weights: Mapping[str, float],
         distance: Distance,
         normalise: bool = True,
-        precision: str = "bf16",
+        precision: Precision = "auto",
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.weights = dict(weights)
         self.distance: Distance = distance
         self.normalise = normalise
-        self.precision = precision
+        self.precision: Precision = precision
 
     def features(self, image: Tensor) -> dict[str, Tensor]:
         """Return the backbone's features of pictures (N, 3, H, W) in [-1, 1]."""
         image = at_least_float32(image)
         if self.normalise:
             image = self.backbone.normalise(image)
-        with torch.autocast(image.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"):
+        half = self.precision == "bf16" or (self.precision == "auto" and image.device.type == "cuda")
+        with torch.autocast(image.device.type, dtype=torch.bfloat16, enabled=half):
             features: dict[str, Tensor] = self.backbone(image)
         return features
 

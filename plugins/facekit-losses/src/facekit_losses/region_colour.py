@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from facekit.interfaces import BuildContext, FacekitError, Step, did_you_mean
 
@@ -37,11 +36,12 @@ def region_statistics(image: Tensor, mask: Tensor, *, classes: int) -> tuple[Ten
         raise ValueError(f"pictures of shape {tuple(image.shape)} do not fit masks of shape {tuple(mask.shape)}")
     pixels = at_least_float32(image).flatten(2).transpose(1, 2)
     # A product with the one-hot mask, not a scatter: the same numbers on every device and in every run.
-    member = F.one_hot(mask.flatten(1), classes).to(pixels.dtype).transpose(1, 2)
+    ids = torch.arange(classes, device=mask.device).view(1, -1, 1)
+    member = (mask.flatten(1).unsqueeze(1) == ids).to(pixels.dtype)
     counts = member.sum(2)
-    share = member / counts.clamp_min(1).unsqueeze(-1)
-    means = share @ pixels
-    variances = share @ pixels.square() - means.square()
+    moments = (member @ torch.cat((pixels, pixels.square()), 2)) / counts.clamp_min(1).unsqueeze(-1)
+    means, squares = moments.chunk(2, dim=2)
+    variances = squares - means.square()
     return means, variances.clamp_min(VARIANCE_FLOOR).sqrt(), counts
 
 
