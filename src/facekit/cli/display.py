@@ -136,13 +136,13 @@ class Lines:
     """
 
     def __init__(self, state: RunState) -> None:
-        self._state = state
+        self.state = state
         self._last = 0.0
         self.preparing = ProgressLines("preparing the data")
 
     def __call__(self, event: RunEvent) -> None:
         """Take in an event and print it, if it is time."""
-        state = self._state
+        state = self.state
         state.see(event)
         if isinstance(event, RunStarted):
             start = f"from step {event.first_step:,} " if event.first_step else ""
@@ -174,7 +174,7 @@ class Panel:
     """
 
     def __init__(self, state: RunState, console: Console) -> None:
-        self._state = state
+        self.state = state
         self._console = console
         self._prepared: Progress | None = None
 
@@ -184,7 +184,7 @@ class Panel:
 
     def __call__(self, event: RunEvent) -> None:
         """Take in an event."""
-        self._state.see(event)
+        self.state.see(event)
         if isinstance(event, Warned):
             from rich.text import Text
 
@@ -197,7 +197,7 @@ class Panel:
         from rich.table import Table
         from rich.text import Text
 
-        state = self._state
+        state = self.state
         if not state.steps:
             prepared = self._prepared
             if prepared is not None and prepared.stage == "pictures" and prepared.done < prepared.total:

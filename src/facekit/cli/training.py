@@ -43,8 +43,8 @@ def train_and_measure(
     from facekit.report import write_report
 
     images = recipe.train.batch * recipe.train.accumulate
-    try:
-        with training_display(images_per_step=images) as display:
+    with training_display(images_per_step=images) as display:
+        try:
             result = train(
                 recipe,
                 out=out,
@@ -55,12 +55,13 @@ def train_and_measure(
                 evaluate=validator(recipe, registry=registry) if recipe.train.evaluate_every else None,
                 progress=display.preparing,
             )
-    except BaseException:
-        if (out / "lock.json").exists():
-            # The report says how far the run came; whatever stops it must not hide what stopped the run.
-            with suppress(Exception):
-                write_report(out)
-        raise
+        except BaseException:
+            # Not before the run began: the folder may hold another run, or belong to another process. The report says
+            # how far the run came; whatever stops the report must not hide what stopped the run.
+            if display.state.run:
+                with suppress(Exception):
+                    write_report(out)
+            raise
     if result.outcome != "finished":
         report = write_report(out)
         note(f"stopped at step {result.step:,} of {result.steps:,}, after a checkpoint")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 RECIPE = """facekit: 1
@@ -129,8 +130,12 @@ def write_run(
     for index in range(samples):
         step = steps * (index + 1) // samples
         grid = random.integers(0, 255, (64, 96, 3), dtype=np.uint8)
-        Image.fromarray(grid).resize((768, 512), Image.Resampling.BICUBIC).save(
-            folder / "samples" / f"step-{step:08d}.png"
-        )
+        Image.fromarray(grid).save(folder / "samples" / f"step-{step:08d}.png")
     (folder / "checkpoints" / f"step-{steps:08d}").mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> Callable[..., Path]:
+    """Write a run folder by hand; keyword arguments as :func:`write_run`."""
+    return lambda **options: write_run(tmp_path / "run", **options)

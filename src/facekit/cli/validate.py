@@ -1,0 +1,167 @@
+"""``facekit validate``: the validation ladder, rung by rung."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from facekit.cli.output import plural, print_json
+from facekit.cli.progress_bar import data_progress
+from facekit.cli.state import State, plugin_file_option, set_option
+
+if TYPE_CHECKING:
+    from facekit.engine.probe import ShapeProbe, StepProbe
+    from facekit.recipe import ResolvedRecipe
+    from facekit.registry import Registry
+
+REAL_STEPS = 2
+"""Steps of the last rung when it is asked for without a number."""
+
+
+@click.command(short_help="Check a recipe, up to a few real steps.")
+@click.argument("recipe")
+@set_option
+@click.option("--ports-only", is_flag=True, help="Stop after schema and ports; imports no torch.")
+@click.option(
+    "--steps",
+    type=click.IntRange(min=0),
+    is_flag=False,
+    flag_value=REAL_STEPS,
+    default=0,
+    help=f"Train this many real steps as well ({REAL_STEPS} when no number is given); needs the data.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@plugin_file_option
+@click.pass_obj
+def validate(
+    state: State, recipe: str, overrides: tuple[str, ...], ports_only: bool, steps: int, as_json: bool
+) -> None:
+    """Check RECIPE rung by rung; the first mistake stops it, with exit code 2.
+
+    \b
+    1. schema  every key and value, with file, line and column
+    2. ports   whether the components fit together, sizes and classes included
+    3. shapes  the networks are built, and one step runs forward and backward on
+               tensors without numbers; tells parameters, operations and memory
+    4. steps   with --steps: real steps on a few real faces
+
+    \b
+    Example:
+      facekit validate sft_pix2pixhd
+      facekit validate my.yaml --set data.size=256 --steps 2
+    """
+    from facekit.interfaces import FacekitError
+    from facekit.recipe import read_recipe
+    from facekit.recipe.library import find_recipe
+
+    if ports_only and steps:
+        raise FacekitError("--ports-only stops before the steps", where="--steps", remedy="give one of the two")
+    registry = state.registry()
+    resolved = read_recipe(find_recipe(recipe, registry=registry), registry=registry, overrides=overrides)
+    if not as_json:
+        dimensions = ", ".join(f"{name} {size:,}" for name, size in resolved.dimensions.items())
+        _rung("schema", f"{resolved.name}: every key and value is sound")
+        _rung("ports", f"the components fit together ({dimensions})")
+    shapes = None if ports_only else _probe_shapes(resolved, registry)
+    if shapes is not None and not as_json:
+        _print_shapes(shapes, resolved.train.batch)
+    real = _probe_steps(resolved, registry, steps) if steps else None
+    if real is not None and not as_json:
+        _print_steps(real)
+    if as_json:
+        print_json(_document(resolved, shapes, real))
+
+
+def _probe_shapes(recipe: ResolvedRecipe, registry: Registry) -> ShapeProbe:
+    from facekit.engine.probe import probe_shapes
+
+    return probe_shapes(recipe, registry=registry)
+
+
+def _probe_steps(recipe: ResolvedRecipe, registry: Registry, steps: int) -> StepProbe:
+    from facekit.engine.probe import probe_steps
+
+    with data_progress("preparing a few faces") as progress:
+        return probe_steps(recipe, registry=registry, steps=steps, progress=progress)
+
+
+def _rung(name: str, text: str) -> None:
+    click.echo(f"{click.style('ok', fg='green', bold=True)}  {name.ljust(7)} {text}")
+
+
+def _print_shapes(shapes: ShapeProbe, batch: int) -> None:
+    how = "" if shapes.on_fake_tensors else " (with numbers: a component looks at them)"
+    _rung("shapes", f"one step runs forward and backward{how}")
+    total = sum(shapes.parameters.values())
+    parts = ", ".join(f"{slot.replace('_', ' ')} {count:,}" for slot, count in shapes.parameters.items())
+    click.echo(f"    parameters  {total:,} ({parts})")
+    click.echo(f"    operations  {_si(shapes.step_flops)}FLOP a step, {_si(shapes.picture_flops)}FLOP a picture")
+    memory = shapes.memory
+    named = {
+        "weights": memory.parameters,
+        "gradients": memory.gradients,
+        "optimiser": memory.optimiser,
+        "average": memory.average,
+        f"activations at batch {batch}": memory.activations,
+    }
+    shares = ", ".join(f"{name} {_bytes(size)}" for name, size in named.items() if size)
+    click.echo(f"    memory      about {_bytes(memory.total)} ({shares})")
+
+
+def _print_steps(real: StepProbe) -> None:
+    losses = ", ".join(f"{name} {value:.4g}" for name, value in real.losses.items())
+    _rung("steps", f"{plural(real.steps, 'real step')}, {real.seconds_per_step:.2f} s for the last one")
+    click.echo(f"    losses      {losses}")
+    for warning in real.warnings:
+        click.echo(f"    {click.style('warning', fg='yellow')}  {warning}")
+
+
+def _document(recipe: ResolvedRecipe, shapes: ShapeProbe | None, real: StepProbe | None) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "recipe": recipe.name,
+        "dimensions": dict(recipe.dimensions),
+        "rungs": ["schema", "ports"],
+    }
+    if shapes is not None:
+        memory = shapes.memory
+        document["rungs"].append("shapes")
+        document["shapes"] = {
+            "parameters": dict(shapes.parameters),
+            "step_flops": shapes.step_flops,
+            "picture_flops": shapes.picture_flops,
+            "memory_bytes": {
+                "parameters": memory.parameters,
+                "gradients": memory.gradients,
+                "optimiser": memory.optimiser,
+                "average": memory.average,
+                "activations": memory.activations,
+                "total": memory.total,
+            },
+            "on_fake_tensors": shapes.on_fake_tensors,
+        }
+    if real is not None:
+        document["rungs"].append("steps")
+        document["steps"] = {
+            "steps": real.steps,
+            "seconds_per_step": real.seconds_per_step,
+            "losses": dict(real.losses),
+            "warnings": list(real.warnings),
+        }
+    return document
+
+
+def _si(value: float) -> str:
+    for unit in ("", "k", "M", "G", "T"):
+        if value < 1000:
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.3g} P"
+
+
+def _bytes(value: float) -> str:
+    for unit in ("B", "KiB", "MiB"):
+        if value < 1024:
+            return f"{value:.3g} {unit}"
+        value /= 1024
+    return f"{value:.3g} GiB"
