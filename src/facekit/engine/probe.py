@@ -6,6 +6,7 @@ and no memory. :func:`probe_steps` trains real steps on a few faces in a folder 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -29,7 +30,7 @@ from facekit.engine.model import FaceModel, build_model, count_parameters
 from facekit.engine.open_data import open_dataset
 from facekit.engine.players import LossesOf, build_losses, build_players, has_losses
 from facekit.engine.precision import Precision
-from facekit.engine.step import GeneratorPass, TrainingStep, make_networks
+from facekit.engine.step import GeneratorPass, Networks, TrainingStep, make_networks
 from facekit.interfaces import (
     FaceBatch,
     FaceDataset,
@@ -128,7 +129,7 @@ def probe_shapes(recipe: ResolvedRecipe, *, registry: Registry) -> ShapeProbe:
     losses = build_losses(recipe, precision=precision, label_map=label_map, attribute_names=attribute_names)
     run = partial(_run_one_step, recipe, registry, precision, label_map, attribute_names, losses)
     try:
-        with FakeTensorMode(allow_non_fake_inputs=True):
+        with _quiet(logging.getLogger("torch._subclasses.fake_tensor")), FakeTensorMode(allow_non_fake_inputs=True):
             return run(on_fake_tensors=True)
     except (DataDependentOutputException, DynamicOutputShapeException, UnsupportedFakeTensorException):
         return run(on_fake_tensors=False)
@@ -150,6 +151,7 @@ def _run_one_step(
     players = build_players(recipe, model=model, losses=losses, steps=1)
     batch = _batch_of_shapes(recipe, label_map, attribute_names)
     turns = recipe.train.discriminator_turns if has_losses(recipe, "discriminator") else 0
+    _try_forward(networks, batch)
     flops: dict[Player, int] = {}
     activations: list[int] = []
     order: tuple[Player, ...] = ("discriminator", "generator")
@@ -192,6 +194,30 @@ def _run_one_step(
         ),
         on_fake_tensors=on_fake_tensors,
     )
+
+
+def _try_forward(networks: Networks, batch: FaceBatch) -> None:
+    """Run each network once, so that a failure names the network and not the first loss that asked for it."""
+    condition, style = batch.condition, None
+    with torch.no_grad():
+        if networks.has_style_encoder:
+            with _failures_of("model.style_encoder", "the forward pass"):
+                style = networks.encode(batch.reference_image, batch.reference_mask)
+        with _failures_of("model.generator", "the forward pass"):
+            fake = networks.generate(condition, style)
+        if networks.model.slot("discriminator") is not None:
+            with _failures_of("model.discriminator", "the forward pass"):
+                networks.judge(fake, condition)
+
+
+@contextmanager
+def _quiet(logger: logging.Logger) -> Iterator[None]:
+    """Keep a logger from printing the traceback of an error that is told in one sentence."""
+    disabled, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = disabled
 
 
 @contextmanager

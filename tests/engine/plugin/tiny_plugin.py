@@ -102,6 +102,8 @@ class WidthOptions(Options):
     """Share of features dropped, to see that random states are restored."""
     pyramid: bool = False
     """Give a coarser picture too."""
+    norm: bool = True
+    """Normalise over the batch."""
 
 
 class StyleEncoder(nn.Module):
@@ -123,7 +125,7 @@ class Painter(nn.Module):
         self.options = options
         self.stem = nn.Conv2d(len(LABELS), options.width, 3, padding=1)
         self.style = nn.Linear(numbers, options.width) if numbers else None
-        self.norm = nn.BatchNorm2d(options.width)
+        self.norm = nn.BatchNorm2d(options.width) if options.norm else nn.Identity()
         self.head = nn.Conv2d(options.width, 3, 3, padding=1)
         self.calls = 0
 
