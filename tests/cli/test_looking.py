@@ -31,7 +31,7 @@ def test_components_ls_lists_kinds_in_order(call: Call) -> None:
     kinds = list(dict.fromkeys(row["kind"] for row in rows))
     assert kinds == ["dataset", "style_encoder", "generator", "discriminator", "loss", "metric"]
     assert {"sft_pix2pixhd", "synthetic_faces", "adversarial", "multiscale_patch"} <= {row["name"] for row in rows}
-    table = call("components", "ls", "--kind", "loss").output.splitlines()
+    table = call("components", "ls", "loss").output.splitlines()
     assert table[0].split() == ["KIND", "NAME", "PLUGIN", "SUMMARY"]
     assert {line.split()[0] for line in table[1:]} == {"loss"}
 
@@ -44,8 +44,14 @@ def test_components_show_tells_options_with_limits_and_ports(call: Call) -> None
 
 
 def test_components_show_json_is_a_schema(call: Call) -> None:
-    (found,) = json.loads(call("components", "show", "sft_pix2pixhd", "--kind", "generator", "--json").output)
+    (found,) = json.loads(call("components", "show", "generator", "sft_pix2pixhd", "--json").output)
     assert found["options"]["properties"]["filters"]["default"] == 64
+
+
+def test_components_show_of_a_kind_that_is_none(call: Call) -> None:
+    result = call("components", "show", "losses", "adversarial")
+    assert result.exit_code == 2
+    assert "kinds are dataset, style_encoder" in result.stderr
 
 
 def test_components_show_of_an_unknown_name(call: Call) -> None:

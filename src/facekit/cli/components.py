@@ -22,23 +22,23 @@ def components() -> None:
 
     \b
     Example:
-      facekit components ls --kind loss
+      facekit components ls loss
       facekit components show feature_matching
     """
 
 
 @components.command(name="ls")
-@click.option("--kind", type=click.Choice(KINDS), help="List this kind only.")
+@click.argument("kind", type=click.Choice(KINDS), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @plugin_file_option
 @click.pass_obj
 def list_components(state: State, kind: str | None, as_json: bool) -> None:
-    """List the components that recipes can use.
+    """List the components that recipes can use, or those of one KIND.
 
     \b
     Example:
       facekit components ls
-      facekit components ls --kind generator
+      facekit components ls generator
     """
     registry = state.registry()
     found = sorted(registry.components.values(), key=lambda entry: (KINDS.index(entry.spec.kind), entry.spec.id))
@@ -65,21 +65,25 @@ def list_components(state: State, kind: str | None, as_json: bool) -> None:
 
 
 @components.command()
-@click.argument("name")
-@click.option("--kind", type=click.Choice(KINDS), help="Which kind, when several kinds have the name.")
+@click.argument("component", nargs=-1, required=True, metavar="[KIND] NAME")
 @click.option("--json", "as_json", is_flag=True, help="Print the options as JSON Schema.")
 @plugin_file_option
 @click.pass_obj
-def show(state: State, name: str, kind: str | None, as_json: bool) -> None:
+def show(state: State, component: tuple[str, ...], as_json: bool) -> None:
     """Show a component: what it is, its options with types and defaults, and its ports.
 
-    NAME is a component's name, or its id (namespace/name).
+    NAME is a component's name, or its id (namespace/name). The KIND is needed only where several kinds have the name;
+    without it they are all shown.
 
     \b
     Example:
       facekit components show multiscale_patch
-      facekit components show adversarial --kind loss
+      facekit components show loss adversarial
     """
+    *kinds, name = component
+    if len(kinds) > 1 or (kinds and kinds[0] not in KINDS):
+        raise click.UsageError(f"expected [KIND] NAME; kinds are {', '.join(KINDS)}")
+    kind = kinds[0] if kinds else None
     found = _find(state.registry(), name, kind)
     if as_json:
         print_json([{**_facts(entry), "options": entry.spec.options.model_json_schema()} for entry in found])

@@ -1,0 +1,159 @@
+"""What the documentation says holds: commands parse, examples run, the reference is that of the commands."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from importlib.util import module_from_spec, spec_from_file_location
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pytest
+from PIL import Image
+
+from facekit.cli.main import cli
+from facekit.registry import hooks
+
+REPOSITORY = Path(__file__).parents[2]
+DOCS = REPOSITORY / "docs"
+PAGES = sorted([REPOSITORY / "README.md", *DOCS.glob("*.md"), *REPOSITORY.glob("plugins/*/README.md")])
+EXAMPLES = DOCS / "examples"
+
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+SET_UP = {
+    "requirements.txt": "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt"
+    " && .venv/bin/facekit run recipes/sft_pix2pixhd.yaml",
+    "requirements-dev.txt": "python3 -m venv .venv && .venv/bin/pip install -r requirements-dev.txt"
+    " && .venv/bin/pytest",
+}
+
+
+def _blocks(page: Path, *languages: str) -> Iterator[str]:
+    for language, body in BLOCK.findall(page.read_text("utf-8")):
+        if language in languages:
+            yield body
+
+
+def _lines() -> Iterator[tuple[Path, str]]:
+    for page in PAGES:
+        for body in _blocks(page, "sh", "bash", "console"):
+            yield from ((page, line) for line in body.replace("\\\n", " ").splitlines())
+    for recipe in sorted((REPOSITORY / "recipes").rglob("*.yaml")):
+        text = re.sub(r"\\\n#\s*", " ", recipe.read_text("utf-8"))
+        yield from ((recipe, line.lstrip("# ")) for line in text.splitlines() if line.startswith("#"))
+
+
+def _commands() -> list[tuple[str, str]]:
+    return [(page.relative_to(REPOSITORY).as_posix(), line) for page, line in _lines() if line.startswith("facekit ")]
+
+
+def test_there_are_commands_to_check() -> None:
+    pages = {page for page, _ in _commands()}
+    assert {"README.md", "docs/running.md", "docs/data.md", "recipes/sft_pix2pixhd.yaml"} <= pages
+
+
+@pytest.mark.parametrize(("page", "line"), _commands())
+def test_commands_in_the_documentation_parse(page: str, line: str) -> None:
+    arguments = shlex.split(line, comments=True)[1:]
+    command: click.Command = cli
+    context = click.Context(cli, info_name="facekit", **cli.context_settings)
+    while isinstance(command, click.Group):
+        assert arguments, f"{page}: {line!r} names no command"
+        found = command.get_command(context, arguments[0])
+        assert found is not None, f"{page}: {line!r}: there is no command {arguments[0]!r}"
+        command, name, arguments = found, arguments[0], arguments[1:]
+        context = click.Context(command, info_name=name, parent=context)
+    command.make_context(name, arguments, parent=context.parent)
+    for path in (argument for argument in arguments if argument.startswith(("recipes/", "docs/"))):
+        assert (REPOSITORY / path).exists(), f"{page}: {line!r}: there is no {path}"
+
+
+def test_the_set_up_commands_stand_first_in_the_readme() -> None:
+    first, second = list(_blocks(REPOSITORY / "README.md", "sh"))[:2]
+    assert first.strip() == SET_UP["requirements.txt"]
+    assert second.strip() == SET_UP["requirements-dev.txt"]
+
+
+def test_the_requirements_install_every_plugin_of_the_repository() -> None:
+    lines = (REPOSITORY / "requirements.txt").read_text("utf-8").splitlines()
+    plugins = sorted(f"plugins/{path.parent.name}" for path in REPOSITORY.glob("plugins/*/pyproject.toml"))
+    assert sorted(line.removeprefix("-e ") for line in lines if line.startswith("-e ")) == [".", *plugins]
+    assert "-r requirements.txt" in (REPOSITORY / "requirements-dev.txt").read_text("utf-8").splitlines()
+
+
+def test_the_command_line_reference_is_that_of_the_commands() -> None:
+    spec = spec_from_file_location("generate_command_line", DOCS / "generate_command_line.py")
+    assert spec is not None
+    assert spec.loader is not None
+    generator = module_from_spec(spec)
+    spec.loader.exec_module(generator)
+    written = (DOCS / "command-line.md").read_text("utf-8")
+    assert written == generator.render(), "run `python docs/generate_command_line.py`"
+
+
+def test_every_hook_and_each_of_its_arguments_is_documented() -> None:
+    page = (DOCS / "plugins.md").read_text("utf-8")
+    names = [name for name in vars(hooks) if name.startswith("facekit_")]
+    assert len(names) >= 6
+    for name in names:
+        arguments = ", ".join(signature(getattr(hooks, name)).parameters)
+        assert f"`{name}({arguments})`" in page
+
+
+def test_every_link_between_pages_leads_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text("utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_page_is_in_the_table_of_contents() -> None:
+    listed = re.findall(r"^([\w-]+)$", next(_blocks_with_braces(DOCS / "index.md")), re.MULTILINE)
+    assert sorted(listed) == sorted(page.stem for page in DOCS.glob("*.md") if page.stem != "index")
+
+
+def _blocks_with_braces(page: Path) -> Iterator[str]:
+    yield from re.findall(r"^```\{toctree\}\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("name", ["first_recipe", "second_recipe"])
+def test_the_examples_train(name: str, inside: Callable[..., Any]) -> None:
+    plugin = ("--plugin-file", EXAMPLES / "squared_error.py")
+    small = ("--set", "data.train=4", "--set", "data.validation=2", "--set", "data.size=32")
+    finished = inside("validate", EXAMPLES / f"{name}.yaml", *small, "--steps", "1", *plugin)
+    assert finished.code == 0, finished.err
+    if name == "second_recipe":
+        assert "generator/squared_error" in finished.out
+        without = inside("validate", EXAMPLES / f"{name}.yaml", "--ports-only")
+        assert without.code == 2
+        assert "no loss is called 'squared_error'" in without.err
+
+
+def test_the_mistake_in_the_documentation_looks_like_that(inside: Callable[..., Any], workplace: Path) -> None:
+    shown = next(_blocks(DOCS / "recipes.md", "text"))
+    text = (EXAMPLES / "first_recipe.yaml").read_text("utf-8").replace("blocks:", "blcks:")
+    (workplace / "my.yaml").write_text(text, encoding="utf-8")
+    finished = inside("validate", "my.yaml")
+    assert finished.code == 2
+    assert finished.err == shown
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/running.md"])
+def test_the_python_in_the_documentation_runs(
+    page: str, inside: Callable[..., Any], first_run: tuple[Path, Any], workplace: Path
+) -> None:
+    assert inside("report", "runs/first").code == 0  # the folder that the pages talk of
+    (code,) = _blocks(REPOSITORY / page, "python")
+    random = np.random.default_rng(0)
+    names: dict[str, Any] = {
+        "mask": Image.fromarray(random.integers(0, 19, (32, 32), dtype=np.uint8)),
+        "reference": Image.fromarray(random.integers(0, 256, (32, 32, 3), dtype=np.uint8)),
+        "reference_mask": Image.fromarray(random.integers(0, 19, (32, 32), dtype=np.uint8)),
+    }
+    exec(code, names)
+    assert names["result"].size == (32, 32)
+    assert names["pipeline"].weights == "ema"
