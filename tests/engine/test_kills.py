@@ -1,7 +1,7 @@
 """Twenty runs killed at random moments and resumed end with the weights of the run that was never killed.
 
-Every run is a process of its own, ended by SIGKILL. Half of the kills come after a random time, half while a checkpoint
-is being written: the moment its temporary folder appears, and a random moment later.
+Every run is a process of its own, ended by SIGKILL. Half of the kills come a random time after a random step, half
+while a checkpoint is being written: the moment its temporary folder appears, or up to 20 ms later.
 """
 
 from __future__ import annotations
@@ -52,14 +52,20 @@ def finish(recipe: Path, run: Path) -> None:
     assert process.returncode == 0, output.decode()
 
 
-def wait_until_writing(process: subprocess.Popen[bytes], run: Path, after: int) -> bool:
-    """Wait until a checkpoint beyond the step ``after`` is being written; False when the process ends before."""
+def wait(process: subprocess.Popen[bytes], run: Path, *, step: int, writing: bool) -> None:
+    """Wait for the checkpoint of a step, and then, with ``writing``, until the next one is being written."""
     folder = RunFolder(run).checkpoints
     while process.poll() is None:
-        newest = max(checkpoints.steps_on_disk(folder), default=0)
-        if newest >= after and folder.is_dir() and any(e.name.startswith(".writing") for e in os.scandir(folder)):
-            return True
-    return False
+        reached = RunFolder(run).holds_a_run and max(checkpoints.steps_on_disk(folder), default=0) >= step
+        if reached and (not writing or (folder.is_dir() and half_written(run))):
+            return
+        if not writing:
+            time.sleep(0.002)
+    raise AssertionError("the run ended before it could be killed")
+
+
+def half_written(run: Path) -> bool:
+    return any(entry.name.startswith(".writing") for entry in os.scandir(RunFolder(run).checkpoints))
 
 
 def digest(run: Path) -> str:
@@ -78,29 +84,24 @@ def test_killed_runs_end_as_the_run_that_was_never_killed(tmp_path: Path, recipe
         assert text.count(old) == 1
         text = text.replace(old, new)
     recipe_file.write_text(text, encoding="utf-8")
-    started = time.monotonic()
     finish(recipe_file, tmp_path / "never_killed")
-    whole_run = time.monotonic() - started
     expected = digest(tmp_path / "never_killed")
 
     chances = random.Random(20)
-    resumed = half_written = 0
+    identical = halves = 0
     steps: list[int] = []
     for index in range(RUNS):
         run = tmp_path / f"killed{index}"
         process = start(recipe_file, run)
-        if index % 2:
-            assert wait_until_writing(process, run, after=chances.randrange(STEPS // 2))
-            time.sleep(chances.random() * 0.02)
-        else:
-            time.sleep(whole_run * chances.uniform(0.3, 0.95))
+        wait(process, run, step=chances.randrange(STEPS // 2), writing=index % 2 == 1)
+        time.sleep(chances.random() * (0.02 if index % 2 else 0.3))
         assert process.poll() is None
         kill_group(process)
         if RunFolder(run).checkpoints.is_dir():
-            half_written += any(e.name.startswith(".writing") for e in os.scandir(RunFolder(run).checkpoints))
+            halves += half_written(run)
         steps.append(max(checkpoints.steps_on_disk(RunFolder(run).checkpoints), default=0))
         finish(recipe_file, run)
-        resumed += digest(run) == expected
-    print(f"{resumed} of {RUNS} identical; {half_written} left a half written checkpoint; newest checkpoints {steps}")
-    assert resumed == RUNS
-    assert half_written >= RUNS // 5
+        identical += digest(run) == expected
+    print(f"{identical} of {RUNS} identical; {halves} left a half written checkpoint; killed after steps {steps}")
+    assert identical == RUNS
+    assert halves >= RUNS // 5
