@@ -158,6 +158,22 @@ def test_a_damaged_newest_checkpoint_is_reported_and_the_one_before_used(
     resumed = next(line for line in read_lines(tmp_path / "run" / "metrics.jsonl") if line["event"] == "resumed")
     assert resumed["step"] == 3
     assert_same(tmp_path / "whole", tmp_path / "run", 8)
+    # The damaged one is set aside: it does not count among the two that are kept.
+    names = sorted(entry.name for entry in RunFolder(tmp_path / "run").checkpoints.iterdir())
+    assert names == ["damaged-step-00000006", "step-00000006", "step-00000008"]
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_from_its_own_initial_weights(
+    tmp_path: Path, registry: Registry, read: ReadRecipe
+) -> None:
+    train(read("train.steps=3", "train.seed=3"), out=tmp_path / "first", registry=registry)
+    initialise = f"train.initialise=[{{part: generator, weights: {tmp_path / 'first'}}}]"
+    recipe = read("train.log_every=1", "train.steps=4", initialise)
+    train(recipe, out=tmp_path / "whole", registry=registry)
+    with pytest.raises(Killed):
+        train(recipe, out=tmp_path / "killed", registry=registry, observer=kill_after(2))
+    train(recipe, out=tmp_path / "killed", registry=registry, resume=True)
+    assert_same(tmp_path / "whole", tmp_path / "killed", 4)
 
 
 def test_resuming_a_finished_run_changes_nothing(tmp_path: Path, registry: Registry, read: ReadRecipe) -> None:

@@ -237,3 +237,18 @@ def test_the_pool_shows_past_results_with_the_masks_they_were_made_for(bench: Be
 def _shifted(batch: FaceBatch, shift: int) -> FaceBatch:
     mask = batch.mask.roll(shift, 1)
     return FaceBatch(batch.image, mask, batch.image.roll(shift, 0), mask, batch.attributes, batch.keys)
+
+
+def test_some_of_the_batch_is_painted_in_the_look_of_a_face_further_away(bench: Bench) -> None:
+    with torch.no_grad():
+        made = GeneratorPass(bench.networks, bench.batch, nullcontext, swapped=2, shift=2)
+        condition = bench.batch.condition.rolled_reference(2).first(2)
+        assert torch.equal(made.swapped_condition.reference_image, condition.reference_image)
+        assert made.swapped.image.shape[0] == 2
+        torch.testing.assert_close(made.swapped.image, bench.model.generate(condition).image, rtol=0, atol=1e-5)
+        step = TrainingStep(index=0, player="discriminator", networks=bench.networks, made=made, seed=(0,), pool=None)
+        swapped, fake = step.judge(step.swapped), step.judge(step.fake)
+    assert swapped.scales[0].logits.shape[0] == 2
+    assert fake.scales[0].logits.shape[0] == len(bench.batch)
+    alone = bench.networks.judge(step.fake, step.condition)
+    torch.testing.assert_close(fake.scales[0].logits, alone.scales[0].logits, rtol=1e-4, atol=1e-5)

@@ -54,6 +54,7 @@ KEY_FORMAT, KEY_STEP, KEY_FILES, KEY_BYTES, KEY_SHA256 = "format", "step", "file
 
 _FOLDER = re.compile(r"step-(\d{8,})")
 _BESIDE = ".writing-"
+_DAMAGED = "damaged-"
 _HASH_BLOCK = 1 << 22
 
 
@@ -221,6 +222,19 @@ def keep(checkpoints: Path, *, last: int, best: int | None) -> None:
             doomed = checkpoints / f"{_BESIDE}{folder.name}"
             folder.rename(doomed)
             shutil.rmtree(doomed)
+
+
+def set_aside_newer(checkpoints: Path, *, step: int) -> None:
+    """Rename the checkpoints beyond the step that a run goes on from, to ``damaged-step-00000500``.
+
+    They are damaged, or the run would go on from them; under their names they would count among those to keep.
+    """
+    for each in steps_on_disk(checkpoints):
+        if each > step:
+            aside = checkpoints / f"{_DAMAGED}{step_name(each)}"
+            if aside.exists():
+                shutil.rmtree(aside)
+            (checkpoints / step_name(each)).rename(aside)
 
 
 def remove_unfinished(checkpoints: Path) -> None:

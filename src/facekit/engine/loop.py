@@ -175,6 +175,7 @@ class Training:
                 "the replay pool works in one process only", where="train.replay_pool", remedy="set it to 0"
             )
         self.precision = choose_precision(settings, index=team.local_rank)
+        found = checkpoints.newest(run.checkpoints) if resume else None
 
         # Data. With several discriminator turns, each has faces of its own.
         packed = self.packed = open_data(recipe, registry, progress) if packed is None else packed
@@ -203,7 +204,7 @@ class Training:
 
         # Model, players, average.
         model = self.model = build_model(recipe, label_map=packed.label_map, attribute_names=packed.attribute_names)
-        notes = [initialise_part(model, part) for part in settings.initialise] if not resume else []
+        notes = [initialise_part(model, part) for part in settings.initialise] if found is None else []
         self.precision.place(model).train()
         team.share([*model.parameters(), *model.buffers()])
         self.networks = make_networks(
@@ -242,13 +243,13 @@ class Training:
         warnings: list[str] = []
         if resume:
             warnings = record.compare_records(run.read_lock(), now)
-            found = checkpoints.newest(run.checkpoints)
             if found is not None:
                 warnings += found.damaged
                 self.state.restore(found, self.precision.device)
             team.wait()  # every process has read before the first one tidies up
             if team.leads:
                 checkpoints.remove_unfinished(run.checkpoints)
+                checkpoints.set_aside_newer(run.checkpoints, step=self.state.done)
                 rewind(run, self.state.done)
         elif team.leads:
             record.start(run, recipe, {**now, "initialised": notes})
@@ -313,12 +314,12 @@ class Training:
             # With one micro-batch, the generator's turn uses the forward pass of the last discriminator turn again.
             shared = turn == self.turns - 1 and settings.accumulate == 1
             recording = partial(generator.awake, index) if shared else torch.no_grad
-            made = self._passes(recording, (next(faces) for _ in range(settings.accumulate)))
+            made = self._passes(recording, index, (next(faces) for _ in range(settings.accumulate)))
             self._take_turn(self.players["discriminator"], made, index=index, turn=turn, share=1 / self.turns)
         if not self.turns:
-            made = self._passes(nullcontext, (next(faces) for _ in range(settings.accumulate)))
+            made = self._passes(nullcontext, index, (next(faces) for _ in range(settings.accumulate)))
         elif not shared:
-            made = [GeneratorPass(self.networks, each.batch, nullcontext) for each in made]
+            made = [self._pass(nullcontext, index, each.batch) for each in made]
         self._take_turn(generator, made, index=index, turn=self.turns, share=1.0)
 
         if self.state.ema is not None:
@@ -330,8 +331,13 @@ class Training:
         """Yield the micro-batches from a step on; its threads end when it is closed."""
         yield from self.loader.prefetch(first, self.steps)
 
-    def _passes(self, recording: Recording, faces: Iterable[FaceBatch]) -> list[GeneratorPass]:
-        return [GeneratorPass(self.networks, self.precision.place_batch(batch), recording) for batch in faces]
+    def _passes(self, recording: Recording, index: int, faces: Iterable[FaceBatch]) -> list[GeneratorPass]:
+        return [self._pass(recording, index, self.precision.place_batch(batch)) for batch in faces]
+
+    def _pass(self, recording: Recording, index: int, batch: FaceBatch) -> GeneratorPass:
+        # Every other face of the batch takes its turn as the look of a swapped result.
+        shift = 1 + index % max(1, len(batch) - 1)
+        return GeneratorPass(self.networks, batch, recording, swapped=self.settings.swapped, shift=shift)
 
     def _take_turn(
         self, player: PlayerInTraining, made: Sequence[GeneratorPass], *, index: int, turn: int, share: float

@@ -160,7 +160,7 @@ def _run_one_step(
         if name not in players:
             continue
         recording = partial(generator.awake, 0) if name == "discriminator" else nullcontext
-        made = GeneratorPass(networks, batch, recording)
+        made = GeneratorPass(networks, batch, recording, swapped=recipe.train.swapped)
         step = TrainingStep(index=0, player=name, networks=networks, made=made, seed=(0, name))
         with players[name].awake(0), _counting_saved(model) as saved, FlopCounterMode(display=False) as counter:
             total = torch.zeros(())

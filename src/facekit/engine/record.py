@@ -12,6 +12,7 @@ import yaml
 
 from facekit import __version__
 from facekit.data.store import PackedFaces, label_map_document
+from facekit.engine import checkpoints
 from facekit.engine.precision import Precision
 from facekit.engine.run_folder import RunFolder, full_disk_stops, write_file, write_json
 from facekit.interfaces import FacekitError
@@ -97,7 +98,7 @@ def check_folder(run: RunFolder, recipe: ResolvedRecipe, *, resume: bool) -> Non
         FacekitError: the folder holds a run already; or, on resume, holds none or one of another recipe.
     """
     if not resume:
-        if run.holds_a_run:
+        if run.holds_a_run or checkpoints.steps_on_disk(run.checkpoints):
             raise FacekitError(
                 "this folder holds a run already",
                 where=str(run.path),

@@ -137,10 +137,22 @@ class GeneratorPass:
         networks: the networks.
         batch: the real faces.
         recording: gives the context that results are made in: with a graph, or ``torch.no_grad``.
+        swapped: how many faces of the batch are also painted in the look of another; None for all.
+        shift: how far away in the batch that other one is.
     """
 
-    def __init__(self, networks: Networks, batch: FaceBatch, recording: Recording) -> None:
+    def __init__(
+        self,
+        networks: Networks,
+        batch: FaceBatch,
+        recording: Recording,
+        *,
+        swapped: int | None = None,
+        shift: int = 1,
+    ) -> None:
         self.batch = batch
+        self._swapped_count = len(batch) if swapped is None else min(swapped, len(batch))
+        self._shift = shift
         self.condition = batch.condition
         self._networks = networks
         self._recording = recording
@@ -162,15 +174,16 @@ class GeneratorPass:
 
     @cached_property
     def swapped_condition(self) -> Condition:
-        """Each geometry in the look of another face of the batch."""
-        return self.condition.rolled_reference()
+        """Each geometry, or the first ones, in the look of another face of the batch."""
+        return self.condition.rolled_reference(self._shift).first(self._swapped_count)
 
     @cached_property
     def swapped(self) -> Generated:
         """The generator's result for it; the references are not encoded again."""
         style = self.style if self._networks.has_style_encoder else None
         with self._recording():
-            return self._networks.generate(self.swapped_condition, None if style is None else style.roll())
+            looks = None if style is None else style.roll(self._shift).first(self._swapped_count)
+            return self._networks.generate(self.swapped_condition, looks)
 
 
 class TrainingStep:
@@ -259,7 +272,7 @@ class TrainingStep:
 
     @property
     def swapped_condition(self) -> Condition:
-        """:attr:`condition` with the references rolled by one inside the batch."""
+        """:attr:`condition`, or its first samples (``train.swapped``), each in the look of another face of the batch."""
         return self._made.swapped_condition
 
     @cached_property
@@ -322,7 +335,7 @@ class TrainingStep:
                 concatenate(pictures), concatenate([self._condition_of(each) for each in together]), full=full
             )
         for each in together[:-1]:
-            self._judgements[each, full], judgement = judgement.split(len(self.batch))
+            self._judgements[each, full], judgement = judgement.split(len(self._condition_of(each).mask))
         self._judgements[together[-1], full] = judgement
 
     def _sharing_a_pass(self, name: PictureName) -> list[PictureName]:
