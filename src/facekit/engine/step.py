@@ -272,7 +272,7 @@ class TrainingStep:
 
     @property
     def swapped_condition(self) -> Condition:
-        """:attr:`condition`, or its first samples (``train.swapped``), each in the look of another face of the batch."""
+        """:attr:`condition`, or its first samples (``train.swapped``), each in the look of another face."""
         return self._made.swapped_condition
 
     @cached_property

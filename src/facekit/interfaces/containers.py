@@ -38,6 +38,20 @@ class Condition:
             raise ValueError("this condition has no reference to roll")
         return self.with_reference(self.reference_image.roll(shift, 0), self.reference_mask.roll(shift, 0))
 
+    def first(self, count: int) -> Condition:
+        """Return the condition of the first ``count`` samples."""
+
+        def head(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor[:count]
+
+        return Condition(
+            mask=self.mask[:count],
+            reference_image=head(self.reference_image),
+            reference_mask=head(self.reference_mask),
+            attributes=head(self.attributes),
+            source_image=head(self.source_image),
+        )
+
     def to(self, device: torch.device | str) -> Condition:
         """Return the condition on a device."""
 
@@ -113,6 +127,10 @@ class Style:
     def roll(self, shift: int = 1) -> Style:
         """Return the styles given to other samples of the batch; the twin of :meth:`Condition.rolled_reference`."""
         return Style(self.code.roll(shift, 0))
+
+    def first(self, count: int) -> Style:
+        """Return the styles of the first ``count`` samples."""
+        return Style(self.code[:count])
 
 
 @dataclass(frozen=True, slots=True)

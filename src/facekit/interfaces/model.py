@@ -90,14 +90,12 @@ class Step(Protocol):
 
     @property
     def swapped_condition(self) -> Condition:
-        """``condition`` with the references rolled by one inside the batch:
-        each geometry in the look of another face.
-        """
+        """``condition``, or its first samples (``train.swapped``), each in the look of another face."""
         ...
 
     @property
     def swapped(self) -> Generated:
-        """The generator's result for ``swapped_condition``; the styles of ``style`` are used again, rolled."""
+        """The generator's result for ``swapped_condition``; no reference is encoded again."""
         ...
 
     def encode(self, image: Tensor, mask: Tensor) -> Style:

@@ -135,6 +135,9 @@ class TrainSettings(Options):
     """Memory layout of convolutions."""
     compile: bool = False
     """``torch.compile`` the generator and the discriminator; the first steps then take minutes."""
+    swapped: int | None = Field(None, ge=1)
+    """Faces of a batch that are also painted in the look of another one, for the losses that ask; by default all. Which
+    other one changes from step to step."""
     discriminator_turns: int = Field(1, ge=1)
     """Discriminator updates to one generator update."""
     optimiser: OptimiserSettings = OptimiserSettings()
