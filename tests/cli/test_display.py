@@ -169,3 +169,13 @@ def test_tables_align_and_do_not_cut_lines_that_go_into_a_pipe(capsys: pytest.Ca
     assert lines[0] == "NAME       COUNT  TEXT"
     assert lines[1] == "a              5  " + "x" * 300
     assert lines[2] == "long name  1,000  y"
+
+
+def test_tables_of_figures_break_long_headings_and_keep_the_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    columns = ("MEASUREMENT", "nearest training photo by mask")
+    print_table(columns, [("psnr", "11.16 [9.51, 12.8]")], right=columns[1:], figures=True)
+    assert capsys.readouterr().out.splitlines() == [
+        "               nearest training",
+        "MEASUREMENT       photo by mask",
+        "psnr         11.16 [9.51, 12.8]",
+    ]

@@ -76,7 +76,7 @@ def test_run_for_people_prints_a_table_and_paths(inside: Facekit, workplace: Pat
     lines = finished.out.splitlines()
     heading = next(line for line in lines if line.startswith("MEASUREMENT"))
     assert "ema weights" in heading
-    assert "mean colour per region" in heading
+    assert any("mean colour" in line for line in lines)
     assert any(line.startswith("psnr (dB) ↑") for line in lines)
     assert "run:      runs/tiny-1" in lines
     assert "results go to runs/tiny-1" in finished.err
@@ -219,3 +219,23 @@ def test_a_failing_run_keeps_its_reason_and_gets_a_report(inside: Facekit, workp
     assert "Traceback" not in finished.err
     text = (workplace / "runs" / "diverges" / "report.html").read_text(encoding="utf-8")
     assert "The run failed." in text
+
+
+@pytest.mark.slow
+def test_two_processes_train_together(workplace: Path, environment: dict[str, str]) -> None:
+    torchrun = [str(Path(sys.executable).with_name("torchrun")), "--nproc-per-node", "2", "-m", "facekit"]
+
+    def together(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*torchrun, *arguments], cwd=workplace, env=environment, capture_output=True, text=True, timeout=300
+        )
+
+    done = together("run", "tiny.yaml", "--out", "runs/two", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)  # the first process prints, the other does not
+    assert document["outcome"] == "finished"
+    assert done.stderr.count("training to step 6") == 1
+    assert json.loads((workplace / "runs" / "two" / "lock.json").read_text())["processes"] == 2
+    nameless = together("run", "tiny.yaml")
+    assert nameless.returncode != 0
+    assert "name their run folder with --out" in nameless.stderr

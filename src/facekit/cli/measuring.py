@@ -67,7 +67,7 @@ def print_measurements(results: Sequence[EvaluationResult]) -> None:
         arrow = "↑" if entry.better == "higher" else "↓"
         rows.append((f"{name}{unit} {arrow}", *(_cell(result, name) for result in results)))
     click.echo(f"\n{first.split} split, step {first.step:,}; 95% intervals over the faces in brackets")
-    print_table(("MEASUREMENT", *columns), rows, right=columns)
+    print_table(("MEASUREMENT", *columns), rows, right=columns, figures=True)
     click.echo(f"protocol {first.protocol}")
 
 

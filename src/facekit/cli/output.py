@@ -19,7 +19,9 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = (), figures: bool = False
+) -> None:
     """Print rows under headings on stdout.
 
     On a terminal the last column is cut to the width; into a file or a pipe every row is one whole line.
@@ -28,11 +30,20 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right:
         columns: the headings.
         rows: the cells, as text.
         right: the headings of columns that are aligned on the right (numbers).
+        figures: the cells are what matters: headings are broken into several lines, and nothing is cut.
     """
-    cells = [list(columns), *([str(cell) for cell in row] for row in rows)]
-    widths = [max(len(row[index]) for row in cells) for index in range(len(columns))]
-    limit = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    for number, row in enumerate(cells):
+    body = [[str(cell) for cell in row] for row in rows]
+    widest = [max((len(row[index]) for row in body), default=0) for index in range(len(columns))]
+    heads = [
+        _broken(name, max(width, *map(len, name.split()), 1)) if figures else [name]
+        for name, width in zip(columns, widest, strict=True)
+    ]
+    widths = [max(width, *map(len, lines)) for width, lines in zip(widest, heads, strict=True)]
+    depth = max(map(len, heads))
+    # Short headings stand at the bottom, next to their figures.
+    above = [[([""] * (depth - len(lines)) + lines)[line] for lines in heads] for line in range(depth)]
+    limit = shutil.get_terminal_size().columns if sys.stdout.isatty() and not figures else None
+    for number, row in enumerate([*above, *body]):
         parts = [
             cell.rjust(width) if columns[index] in right else cell.ljust(width)
             for index, (cell, width) in enumerate(zip(row, widths, strict=True))
@@ -40,7 +51,13 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right:
         line = GAP.join(parts).rstrip()
         if limit and len(line) > limit:
             line = line[: limit - 1] + "…"
-        click.echo(click.style(line, bold=True) if number == 0 else line)
+        click.echo(click.style(line, bold=True) if number < depth else line)
+
+
+def _broken(heading: str, width: int) -> list[str]:
+    from textwrap import wrap
+
+    return wrap(heading, width, break_long_words=False) or [""]
 
 
 def note(message: str) -> None:

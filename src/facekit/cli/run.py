@@ -39,10 +39,13 @@ def run(context: click.Context, recipe: str, overrides: tuple[str, ...], out: Pa
     resolved = read_recipe(path, registry=registry, overrides=overrides)
 
     # Imported after the recipe is read, so that a mistake in it is told at once: torch takes seconds to import.
-    from facekit.cli.training import next_run_folder, train_and_measure
+    from facekit.cli.training import leads, next_run_folder, process_count, train_and_measure
 
+    if out is None and process_count() > 1:
+        raise click.UsageError("several processes train together: name their run folder with --out")
     folder = next_run_folder(resolved.name) if out is None else out
-    note(f"results go to {folder}")
+    if leads():
+        note(f"results go to {folder}")
     command = ["facekit", "run", recipe]
     command += [part for override in overrides for part in ("--set", override)]
     command += ["--out", str(folder), *state.plugin_arguments()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Sequence
 from contextlib import suppress
@@ -33,7 +34,8 @@ def train_and_measure(
 ) -> int:
     """Train, measure on the test split with the averaged weights, write the report; return the exit code.
 
-    A run that is interrupted or fails gets a report of how far it came, and is not measured.
+    A run that is interrupted or fails gets a report of how far it came, and is not measured. Of several processes that
+    train together (torchrun) only the first one prints, measures and reports.
 
     Raises:
         FacekitError: as :func:`facekit.engine.train` and the metrics do.
@@ -42,7 +44,11 @@ def train_and_measure(
     from facekit.evaluation import validator
     from facekit.report import write_report
 
-    images = recipe.train.batch * recipe.train.accumulate
+    measure = validator(recipe, registry=registry) if recipe.train.evaluate_every else None
+    if not leads():
+        train(recipe, out=out, registry=registry, resume=resume, command=shlex.join(command), evaluate=measure)
+        return 0
+    images = recipe.train.batch * recipe.train.accumulate * process_count()
     with training_display(images_per_step=images) as display:
         try:
             result = train(
@@ -52,7 +58,7 @@ def train_and_measure(
                 observer=display,
                 resume=resume,
                 command=shlex.join(command),
-                evaluate=validator(recipe, registry=registry) if recipe.train.evaluate_every else None,
+                evaluate=measure,
                 progress=display.preparing,
             )
         except BaseException:
@@ -99,6 +105,16 @@ def _document(result: RunResult, report: Path, evaluations: Sequence[EvaluationR
         "warnings": list(result.warnings),
         "evaluations": [evaluation.document() for evaluation in evaluations],
     }
+
+
+def process_count() -> int:
+    """Return how many processes train together; what torchrun set."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def leads() -> bool:
+    """Return whether this is the first of the processes that train together."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def next_run_folder(name: str) -> Path:

@@ -66,7 +66,7 @@ def line_chart(title: str, curves: Mapping[str, Series], *, note: str = "", smoo
         for tick in nice_ticks(first, last, most=6)
         if first <= tick <= last and float(tick).is_integer()
     ]
-    parts.append(f'<text class="axis" x="{LEFT - 8}" y="{HEIGHT - BOTTOM + 18}" text-anchor="end">step</text>')
+    parts.append(f'<text class="axis" x="{LEFT - 18}" y="{HEIGHT - BOTTOM + 18}" text-anchor="end">step</text>')
     parts.append(f'<g clip-path="url(#{clip})">')
     for index, (name, points) in enumerate(drawn.items()):
         colour = f"c{index % COLOURS}"
