@@ -49,7 +49,8 @@ def _caption(record: RunRecord) -> str:
     left_out = f" {MOST_FRAMES} of {total} grids are shown;" if total > MOST_FRAMES else ""
     return text(
         "The same faces of the validation split each time: the mask, the reference whose look is wanted, the result, "
-        f"and the photo the mask belongs to.{left_out} The files are in samples/."
+        "and the photo the mask belongs to; for models that read a reference, then another face's photo and the mask "
+        f"in its look.{left_out} The files are in samples/."
     )
 
 
