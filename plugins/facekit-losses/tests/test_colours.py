@@ -109,6 +109,19 @@ class TestRegionColour:
         value = region_colour_loss(halves(0.5, -0.5), MASK, halves(0.25, 0.5), MASK, weights=torch.tensor([3.0, 1.0]))
         assert value.item() == pytest.approx((3 * 0.25 + 1.0) / 4)
 
+    def test_area_weighs_regions_by_the_smaller_of_their_shares(self) -> None:
+        quarter = torch.zeros(1, 8, 8, dtype=torch.long)
+        quarter[..., 6:] = 1
+        photo = torch.full((1, 3, 8, 8), 0.25)
+        photo[..., 6:] = 0.5
+        # Region 0 covers 1/2 and 3/4, region 1 covers 1/2 and 1/4: the smaller shares are 1/2 and 1/4.
+        for area, weights in ((1.0, (0.5, 0.25)), (0.5, (0.5**0.5, 0.5))):
+            value = region_colour_loss(
+                halves(0.5, -0.5), MASK, photo, quarter, weights=torch.ones(2), smallest_share=0.01, area=area
+            )
+            expected = (weights[0] * 0.25 + weights[1] * 1.0) / sum(weights)
+            assert value.item() == pytest.approx(expected, rel=1e-5)
+
     def test_each_picture_is_read_by_its_own_mask(self) -> None:
         mirrored = halves(0.3, -0.7).flip(-1)
         value = region_colour_loss(halves(0.3, -0.7), MASK, mirrored, MASK.flip(-1), weights=torch.ones(2))

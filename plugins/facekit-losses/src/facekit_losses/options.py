@@ -123,6 +123,9 @@ class RegionColourOptions(Options):
     """Share of the regions' standard deviations beside their means: texture and contrast of hair, say."""
     smallest_share: float = Field(1 / 512, gt=0, lt=1)
     """Smallest share of the picture that a region must cover in both pictures to be compared."""
+    area: float = Field(0.0, ge=0, le=1)
+    """Power of a region's share of the picture in its weight: 0 lets every region count alike, an earring as much as
+    the hair; 1 lets every pixel count alike."""
     regions: dict[str, float] = Field(default_factory=dict)
     """Weights by class name; classes that are not named have weight 1, and weight 0 leaves one out."""
 

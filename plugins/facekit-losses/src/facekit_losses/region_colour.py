@@ -54,6 +54,7 @@ def region_colour_loss(
     weights: Tensor,
     deviation: float = 0.0,
     smallest_share: float = 1 / 512,
+    area: float = 0.0,
 ) -> Tensor:
     """Return the difference between the colours of regions that two pictures share.
 
@@ -69,6 +70,8 @@ def region_colour_loss(
         weights: one weight a class, (classes,).
         deviation: share of the standard deviations.
         smallest_share: smallest share of a picture that a region must cover, in both.
+        area: power of the smaller of a region's two shares that its weight is multiplied by: 0 lets every region count
+            alike, an earring as much as the hair; 1 lets every pixel count alike.
 
     Returns:
         a scalar.
@@ -83,6 +86,9 @@ def region_colour_loss(
         wanted_counts >= smallest_share * photo_mask[0].numel()
     )
     weight = shared * weights.to(means)
+    if area:
+        smaller = torch.minimum(counts / result_mask[0].numel(), wanted_counts / photo_mask[0].numel())
+        weight = weight * smaller.pow(area)
     difference = (means - wanted).abs().mean(-1)
     if deviation:
         difference = difference + deviation * (deviations - wanted_deviations).abs().mean(-1)
@@ -99,6 +105,7 @@ class RegionColourLoss:
         own: share of ``step.fake`` against the real photos.
         deviation: see :func:`region_colour_loss`.
         smallest_share: see :func:`region_colour_loss`.
+        area: see :func:`region_colour_loss`.
     """
 
     weights: Tensor
@@ -106,6 +113,7 @@ class RegionColourLoss:
     own: float = 0.0
     deviation: float = 0.0
     smallest_share: float = 1 / 512
+    area: float = 0.0
 
     def __call__(self, step: Step) -> Tensor:
         """Return the loss, a scalar."""
@@ -132,6 +140,7 @@ class RegionColourLoss:
             weights=self.weights.to(result.device),
             deviation=self.deviation,
             smallest_share=self.smallest_share,
+            area=self.area,
         )
 
 
@@ -165,4 +174,5 @@ def build(options: RegionColourOptions, context: BuildContext) -> RegionColourLo
         own=options.own,
         deviation=options.deviation,
         smallest_share=options.smallest_share,
+        area=options.area,
     )
