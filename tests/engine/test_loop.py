@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from contextlib import suppress
@@ -332,3 +333,18 @@ def test_a_full_disk_stops_the_run_and_the_last_checkpoint_is_intact(
     assert last.outcome == "failed"
     filler.unlink()
     assert train(recipe, out=small_disk / "run", registry=registry, resume=True).outcome == "finished"
+
+
+@pytest.mark.slow
+def test_compiled_networks_train_the_same(tmp_path: Path, registry: Registry, read: ReadRecipe) -> None:
+    if shutil.which("g++") is None:
+        pytest.skip("compiling for the CPU needs g++")
+    losses = []
+    for name in ("false", "true"):
+        events: list[RunEvent] = []
+        recipe = read("train.steps=2", f"train.compile={name}")
+        train(recipe, out=tmp_path / name, registry=registry, observer=events.append)
+        losses.append(next(event.losses for event in events if isinstance(event, StepLogged)))
+        keys = load_file(tmp_path / name / "checkpoints/step-00000002/live.safetensors").keys()
+        assert "generator.head.weight" in keys
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)

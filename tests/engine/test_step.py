@@ -243,6 +243,8 @@ def test_some_of_the_batch_is_painted_in_the_look_of_a_face_further_away(bench: 
     with torch.no_grad():
         made = GeneratorPass(bench.networks, bench.batch, nullcontext, swapped=2, shift=2)
         condition = bench.batch.condition.rolled_reference(2).first(2)
+        assert made.swapped_condition.reference_image is not None
+        assert condition.reference_image is not None
         assert torch.equal(made.swapped_condition.reference_image, condition.reference_image)
         assert made.swapped.image.shape[0] == 2
         torch.testing.assert_close(made.swapped.image, bench.model.generate(condition).image, rtol=0, atol=1e-5)

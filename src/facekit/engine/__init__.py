@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from facekit.engine.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from facekit.engine.loop import RunResult, train
+    from facekit.engine.loop import train
     from facekit.engine.model import FaceModel, LoadedModel, build_model, count_parameters, load_model
     from facekit.engine.probe import MemoryEstimate, ShapeProbe, StepProbe, probe_shapes, probe_steps
+    from facekit.engine.run_result import RunResult
 
 _MODULES = {
-    "RunResult": "loop",
+    "RunResult": "run_result",
     "train": "loop",
     "FaceModel": "model",
     "LoadedModel": "model",

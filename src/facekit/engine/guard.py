@@ -172,3 +172,12 @@ class NonFiniteLoss(RunFailure):
             remedy="the last checkpoint is good; resuming meets the same batch again, so look at it first, or start a "
             "new run with a lower learning rate, train.gradient_clip, or train.precision=fp32",
         )
+
+
+def out_of_memory(run: RunFolder, error: torch.OutOfMemoryError) -> RunFailure:
+    """Return the failure of a run that does not fit the device's memory."""
+    return RunFailure(
+        f"the device's memory is full: {error}",
+        where=str(run.path),
+        remedy="lower train.batch and raise train.accumulate by as much, or lower data.size",
+    )

@@ -6,17 +6,16 @@ import shlex
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import torch
 
 from facekit.data import FaceLoader, PackedFaces, ProgressCallback, steps_for_epochs
-from facekit.engine import checkpoints, distributed, record, samples, seeds
+from facekit.engine import checkpoints, distributed, record, seeds
 from facekit.engine.distributed import Team
 from facekit.engine.ema import Ema
-from facekit.engine.guard import LossGuard
+from facekit.engine.guard import LossGuard, out_of_memory
 from facekit.engine.initialise import initialise_part
 from facekit.engine.interruption import Interruption
 from facekit.engine.journal import Journal, Observer, rewind
@@ -27,15 +26,15 @@ from facekit.engine.precision import choose_precision
 from facekit.engine.reference_watch import CHANGES_WITH_REFERENCE, ReferenceWatch, measures_at
 from facekit.engine.replay import ReplayPool
 from facekit.engine.run_folder import RunFolder
+from facekit.engine.run_result import RunResult
+from facekit.engine.samples import FixedFaces
 from facekit.engine.state import TrainingState
 from facekit.engine.step import GeneratorPass, Recording, TrainingStep, make_networks
-from facekit.engine.validation import BestCheckpoint, Evaluate, check_settings
+from facekit.engine.validation import BestCheckpoint, Evaluate, check_settings, measure
 from facekit.interfaces import (
     CheckpointSaved,
-    Evaluated,
     FaceBatch,
     FacekitError,
-    RunFailure,
     RunFinished,
     RunStarted,
     SamplesSaved,
@@ -46,27 +45,6 @@ from facekit.registry import Registry
 
 GRADIENT_NORM = "gradient_norm/"
 """Begins the names of gradient norms among the diagnostics."""
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """How a run ended.
-
-    Args:
-        outcome: ``finished``, or ``interrupted`` (Ctrl-C, SIGTERM).
-        step: updates done.
-        steps: updates in all.
-        run: the run folder.
-        seconds: how long this call took, set-up included.
-        warnings: what the user should know.
-    """
-
-    outcome: str
-    step: int
-    steps: int
-    run: Path
-    seconds: float
-    warnings: tuple[str, ...]
 
 
 def train(
@@ -138,16 +116,10 @@ class Training:
     """A run in memory: set up by the constructor, trained by :meth:`run_steps`.
 
     Args:
-        recipe: what to train.
         run: the run folder, owned by this process.
-        registry: the plugins.
-        observer: told every event.
-        command: the command line.
-        evaluate: measures the model on the validation split.
-        progress: told how far the preparation of the data is.
-        packed: faces to train on in place of the recipe's dataset.
         team: the processes that train together.
-        resume: go on with the run in the folder.
+
+    The others are those of :func:`train`.
     """
 
     def __init__(
@@ -200,7 +172,7 @@ class Training:
             accumulate=self.loader.accumulate,
             world_size=team.size,
         )
-        self.fixed = self.precision.place_batch(samples.fixed_faces(packed, settings.samples))
+        self.fixed = FixedFaces(packed, settings.samples, self.precision)
 
         # Model, players, average.
         model = self.model = build_model(recipe, label_map=packed.label_map, attribute_names=packed.attribute_names)
@@ -278,7 +250,8 @@ class Training:
                         diagnostics = self._look_at_fixed_faces(save=draws)
                     if logs:
                         self._log(diagnostics)
-                    is_best = self._measure() if divides(settings.evaluate_every, done) else False
+                    every = settings.evaluate_every
+                    is_best = self._measure() if every and done % every == 0 else False
                     if last or stops or is_best or done % settings.checkpoint_every == 0:
                         self._save()
                     if stops:
@@ -290,11 +263,7 @@ class Training:
             self._end("interrupted", f"stopped at once; go on from the last checkpoint with: {self._how}")
             raise
         except torch.OutOfMemoryError as error:
-            failure = RunFailure(
-                f"the device's memory is full: {error}",
-                where=str(self.run.path),
-                remedy="lower train.batch and raise train.accumulate by as much, or lower data.size",
-            )
+            failure = out_of_memory(self.run, error)
             self._end("failed", str(failure))
             raise failure from error
         except BaseException as error:
@@ -370,28 +339,17 @@ class Training:
     def _look_at_fixed_faces(self, *, save: bool) -> dict[str, float]:
         """Paint the fixed faces in their own and in each other's look; return diagnostics."""
         self.guard.settle()
-        condition, batch = self.fixed.condition, self.settings.batch
-        own = samples.paint(self.painter, condition, self.precision, batch=batch)
-        swapped = samples.paint(self.painter, samples.swapped_looks(condition), self.precision, batch=batch)
-        change = samples.reference_changes(own, swapped)
-        reads_reference = len(self.fixed) > 1 and (self.networks.has_style_encoder or change > 0)
+        done, file = self.state.done, self.run.sample(self.state.done)
+        look = self.fixed.paint(self.painter, self.precision, batch=self.settings.batch)
         if save and self.team.leads:
-            file = self.run.sample(self.state.done)
-            samples.save_grid(
-                file,
-                faces=self.fixed,
-                own=own,
-                swapped=swapped if reads_reference else None,
-                label_map=self.packed.label_map,
-                weights=self.painter_weights,
-            )
-            self.journal.sampled(SamplesSaved(self.run.path, self.state.done, file))
-        if not reads_reference:
+            self.fixed.save_grid(file, look, weights=self.painter_weights)
+            self.journal.sampled(SamplesSaved(self.run.path, done, file))
+        if look.swapped is None:
             return {}
-        warning = self.state.watch.see(self.state.done, change)
+        warning = self.state.watch.see(done, look.change)
         if warning is not None:
-            self.journal.warned(self.state.done, warning)
-        return {CHANGES_WITH_REFERENCE: change}
+            self.journal.warned(done, warning)
+        return {CHANGES_WITH_REFERENCE: look.change}
 
     def _log(self, diagnostics: Mapping[str, float]) -> None:
         """Log the means since the last line."""
@@ -419,17 +377,8 @@ class Training:
         if not self.team.leads or self.evaluate is None:
             return False
         self.guard.settle()
-        self.painter.eval()
-        with torch.no_grad():
-            found = self.evaluate(self.painter, self.state.done)
-        self.model.train()
-        event = Evaluated(
-            run=self.run.path,
-            step=self.state.done,
-            split="validation",
-            weights=self.painter_weights,
-            protocol=found.protocol,
-            measurements=tuple(found.measurements),
+        found, event = measure(
+            self.evaluate, self.painter, run=self.run.path, step=self.state.done, weights=self.painter_weights
         )
         self.journal.evaluated(event, protocol_fields=found.fields, intervals=found.intervals)
         return self.state.best.see(self.state.done, found.measurements)
@@ -449,8 +398,3 @@ class Training:
     @property
     def _how(self) -> str:
         return f"facekit resume {shlex.quote(str(self.run.path))}"
-
-
-def divides(every: int | None, step: int) -> bool:
-    """Return whether something that happens ``every`` so many steps happens after ``step`` of them."""
-    return every is not None and step % every == 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +17,8 @@ from facekit.data import PackedFaces, fixed_batch
 from facekit.engine.model import FaceModel
 from facekit.engine.precision import Precision
 from facekit.engine.run_folder import full_disk_stops
-from facekit.engine.tensors import to_float32
-from facekit.interfaces import Condition, FaceBatch, LabelMap
+from facekit.engine.tensors import map_tensors, to_float32
+from facekit.interfaces import Condition
 
 GAP = 4
 """Pixels between pictures."""
@@ -24,11 +26,82 @@ GAP = 4
 _PAPER, _INK = (255, 255, 255), (30, 30, 30)
 
 
-def fixed_faces(packed: PackedFaces, count: int) -> FaceBatch:
-    """Return up to ``count`` faces spread over the validation split; over the training split where there is none."""
-    rows = packed.splits.get("validation", packed.rows("train"))
-    chosen = np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(np.int64))
-    return fixed_batch(packed, rows[chosen])
+@dataclass(frozen=True)
+class Painted:
+    """What a model makes of the fixed faces.
+
+    Args:
+        own: results (N, 3, H, W) in [-1, 1] in the look of their own photos, on the CPU.
+        swapped: the same masks in the look of the next face; None for models that read no reference.
+        change: how much results change with the reference: the mean absolute difference of the two, 0..2.
+    """
+
+    own: Tensor
+    swapped: Tensor | None
+    change: float
+
+
+class FixedFaces:
+    """Faces of the validation split that are painted again and again, unaugmented.
+
+    Args:
+        packed: the packed faces.
+        count: how many, spread over the validation split; over the training split where there is none.
+        precision: where and how they are painted.
+    """
+
+    def __init__(self, packed: PackedFaces, count: int, precision: Precision) -> None:
+        rows = packed.splits.get("validation", packed.rows("train"))
+        chosen = np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(np.int64))
+        self.faces = precision.place_batch(fixed_batch(packed, rows[chosen]))
+        self._label_map = packed.label_map
+
+    def paint(self, model: FaceModel, precision: Precision, *, batch: int) -> Painted:
+        """Paint each face in its own look and in that of the next face, the last in that of the first.
+
+        Args:
+            model: the networks; their mode is put back.
+            precision: how they compute.
+            batch: pictures painted at once.
+        """
+        condition = self.faces.condition
+        own = paint(model, condition, precision, batch=batch)
+        swapped = paint(model, condition.rolled_reference(-1), precision, batch=batch)
+        change = float((own - swapped).abs().mean())
+        # A generator may read the reference without a style encoder; one that does not paints the same twice.
+        reads_reference = len(self.faces) > 1 and (model.slot("style_encoder") is not None or change > 0)
+        return Painted(own, swapped if reads_reference else None, change)
+
+    def save_grid(self, file: Path, painted: Painted, *, weights: str) -> None:
+        """Write a sample grid as PNG: one row a face.
+
+        Columns: mask, reference, result, photo; then, for models that read a reference, another face's photo and the
+        mask in its look.
+
+        Args:
+            file: where it goes; its folder is made.
+            painted: what the model made of the faces.
+            weights: which weights painted, for the heading.
+
+        Raises:
+            RunFailure: the disk is full.
+        """
+        faces = self.faces
+        masks = [self._label_map.colourise(mask) for mask in faces.mask.cpu().numpy().astype(np.uint8)]
+        columns: list[tuple[str, Iterable[NDArray[np.uint8]]]] = [
+            ("mask", masks),
+            ("reference", to_pixels(faces.reference_image)),
+            (f"result ({weights})", to_pixels(painted.own)),
+            ("photo", to_pixels(faces.image)),
+        ]
+        if painted.swapped is not None:
+            columns.append(("other reference", to_pixels(faces.reference_image.roll(-1, 0))))
+            columns.append(("result in its look", to_pixels(painted.swapped)))
+        with full_disk_stops(file):
+            file.parent.mkdir(exist_ok=True)
+            beside = file.with_name(f".{file.name}")
+            _draw(columns, rows=len(faces), side=faces.image.shape[-1]).save(beside, format="PNG")
+            beside.replace(file)
 
 
 @torch.no_grad()
@@ -46,81 +119,13 @@ def paint(model: FaceModel, condition: Condition, precision: Precision, *, batch
     try:
         results = []
         for start in range(0, len(condition.mask), batch):
+            part = map_tensors(condition, itemgetter(slice(start, start + batch)))
             with precision.autocast():
-                generated = model.generate(_rows(condition, slice(start, start + batch)))
+                generated = model.generate(part)
             results.append(to_float32(generated).image.cpu())
     finally:
         model.train(training)
     return torch.cat(results)
-
-
-def _rows(condition: Condition, rows: slice) -> Condition:
-    def part(tensor: Tensor | None) -> Tensor | None:
-        return None if tensor is None else tensor[rows]
-
-    return Condition(
-        mask=condition.mask[rows],
-        reference_image=part(condition.reference_image),
-        reference_mask=part(condition.reference_mask),
-        attributes=part(condition.attributes),
-        source_image=part(condition.source_image),
-    )
-
-
-def swapped_looks(condition: Condition) -> Condition:
-    """Return each geometry in the look of the next face, the last in that of the first."""
-    return condition.rolled_reference(-1)
-
-
-def reference_changes(own: Tensor, swapped: Tensor) -> float:
-    """Return how much results change with the reference: the mean absolute difference, 0..2.
-
-    Args:
-        own: results (N, 3, H, W) in [-1, 1] in the look of their own photos.
-        swapped: results of the same masks in the look of other photos.
-    """
-    return float((own - swapped).abs().mean())
-
-
-def save_grid(
-    file: Path,
-    *,
-    faces: FaceBatch,
-    own: Tensor,
-    swapped: Tensor | None,
-    label_map: LabelMap,
-    weights: str,
-) -> None:
-    """Write a sample grid as PNG: one row a face.
-
-    Columns: mask, reference, result, photo; then, with ``swapped``, another face's photo and the mask in its look.
-
-    Args:
-        file: where it goes; its folder is made.
-        faces: the faces, N of them.
-        own: results (N, 3, H, W) in [-1, 1] in the look of the reference.
-        swapped: results in the look of the next face; None for models that read no reference.
-        label_map: colours the masks.
-        weights: which weights painted, for the heading.
-
-    Raises:
-        RunFailure: the disk is full.
-    """
-    masks = [label_map.colourise(mask) for mask in faces.mask.cpu().numpy().astype(np.uint8)]
-    columns: list[tuple[str, Iterable[NDArray[np.uint8]]]] = [
-        ("mask", masks),
-        ("reference", to_pixels(faces.reference_image)),
-        (f"result ({weights})", to_pixels(own)),
-        ("photo", to_pixels(faces.image)),
-    ]
-    if swapped is not None:
-        columns.append(("other reference", to_pixels(faces.reference_image.roll(-1, 0))))
-        columns.append(("result in its look", to_pixels(swapped)))
-    with full_disk_stops(file):
-        file.parent.mkdir(exist_ok=True)
-        beside = file.with_name(f".{file.name}")
-        _draw(columns, rows=len(faces), side=faces.image.shape[-1]).save(beside, format="PNG")
-        beside.replace(file)
 
 
 def to_pixels(images: Tensor) -> NDArray[np.uint8]:
@@ -132,16 +137,16 @@ def to_pixels(images: Tensor) -> NDArray[np.uint8]:
 
 
 def _draw(columns: Sequence[tuple[str, Iterable[NDArray[np.uint8]]]], *, rows: int, side: int) -> Image.Image:
-    font = ImageFont.load_default(size=max(9, min(14, side // 9)))
-    heading = font.getbbox("Ag")[3] + 2 * GAP
-
+    sizes = (ImageFont.load_default(size=size) for size in range(14, 5, -1))
+    fitting = (font for font in sizes if max(font.getlength(title) for title, _ in columns) <= side)
+    font = next(fitting, ImageFont.load_default(size=6))
+    heading = int(font.getbbox("Ag")[3]) + 2 * GAP
     pitch = side + GAP
-    sheet = Image.new("RGB", (len(columns) * pitch + GAP, int(heading) + rows * pitch), _PAPER)
+    sheet = Image.new("RGB", (len(columns) * pitch + GAP, heading + rows * pitch), _PAPER)
     pen = ImageDraw.Draw(sheet)
     for column, (title, pictures) in enumerate(columns):
         left = GAP + column * pitch
-        width = font.getlength(title)
-        pen.text((left + max(0, (side - width) / 2), GAP), title, fill=_INK, font=font)
+        pen.text((left + max(0, (side - font.getlength(title)) / 2), GAP), title, fill=_INK, font=font)
         for row, picture in enumerate(pictures):
-            sheet.paste(Image.fromarray(picture), (left, int(heading) + row * pitch))
+            sheet.paste(Image.fromarray(picture), (left, heading + row * pitch))
     return sheet

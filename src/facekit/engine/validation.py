@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
+import torch
+
 from facekit.engine.model import FaceModel
-from facekit.interfaces import FacekitError, Measurement
+from facekit.interfaces import Evaluated, FacekitError, Measurement
 from facekit.recipe.settings import TrainSettings
 
 
@@ -37,6 +40,27 @@ class Outcome(Protocol):
 
 Evaluate = Callable[[FaceModel, int], Outcome]
 """Measures a model (in evaluation mode) on the validation split after a number of updates."""
+
+
+def measure(evaluate: Evaluate, model: FaceModel, *, run: Path, step: int, weights: str) -> tuple[Outcome, Evaluated]:
+    """Measure a model on the validation split; its mode is put back.
+
+    Returns:
+        what was found, and the event that tells it.
+    """
+    training = model.training
+    with torch.no_grad():
+        found = evaluate(model.eval(), step)
+    model.train(training)
+    event = Evaluated(
+        run=run,
+        step=step,
+        split="validation",
+        weights=weights,
+        protocol=found.protocol,
+        measurements=tuple(found.measurements),
+    )
+    return found, event
 
 
 def check_settings(settings: TrainSettings, *, evaluates: bool) -> None:
