@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from facekit.interfaces import BuildContext, Condition, FacekitError, LabelClass, LabelMap, Options, PortContext, Style
 from facekit.registry import load_registry
-from facekit_sft_pix2pixhd.one_hot import one_hot
+from facekit_sft_pix2pixhd.one_hot import balance_areas, one_hot
 
 CLASSES = 19
 LABELS = LabelMap("nineteen", tuple(LabelClass(f"class{index}", (index, 0, 0)) for index in range(CLASSES)))
@@ -236,3 +236,36 @@ def test_bf16_and_channels_last_paint_nearly_the_same_in_float32() -> None:
     assert rounded.dtype == torch.float32
     assert rounded.is_contiguous(memory_format=torch.channels_last)
     assert (rounded - exact).abs().mean() < 0.02
+
+
+def test_area_balanced_planes_have_the_same_sum_for_every_region() -> None:
+    mask = torch.zeros(1, 8, 8, dtype=torch.long)
+    mask[:, :2] = 1  # a quarter of the picture
+    mask[:, 2, 0] = 2  # a single pixel
+    weight = torch.zeros(4, 3, 3, 3)
+    planes = balance_areas(one_hot(mask, classes=3, weight=weight))
+    sums = planes.sum((2, 3))[0]
+    assert sums[0] == pytest.approx(0.2 * 64)
+    assert sums[1] == pytest.approx(0.2 * 64)
+    assert sums[2] == pytest.approx(5.0)  # the largest value: one pixel does not drown the rest
+
+
+def test_planes_change_what_the_encoder_reads() -> None:
+    torch.manual_seed(0)
+    image, mask = torch.rand(2, 3, 32, 32) * 2 - 1, torch.randint(19, (2, 32, 32))
+    balanced = build("style_encoder", "sft_style", {"style": 64})
+    published = build("style_encoder", "sft_style", {"style": 64}, planes="one_hot")
+    published.load_state_dict(balanced.state_dict())
+    with torch.no_grad():
+        assert not torch.allclose(balanced(image, mask).code, published(image, mask).code)
+
+
+def test_a_hidden_layer_before_the_style_vector() -> None:
+    encoder = build("style_encoder", "sft_style", {"style": 64}, head_hidden=32)
+    plain = build("style_encoder", "sft_style", {"style": 64})
+    added = sum(p.numel() for p in encoder.parameters()) - sum(p.numel() for p in plain.parameters())
+    assert added == (64 * 32 + 32) + (32 * 64 + 64) - (64 * 64 + 64)
+    code = encoder(torch.rand(2, 3, 32, 32), torch.randint(19, (2, 32, 32))).code
+    assert code.shape == (2, 64)
+    code.square().sum().backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in encoder.parameters())

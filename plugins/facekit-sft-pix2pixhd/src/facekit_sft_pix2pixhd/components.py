@@ -12,7 +12,7 @@ from torch import Tensor
 from facekit.interfaces import BuildContext, Condition, FacekitError, Generated, Style
 
 from .networks import AdaInGenerator, StyleEncoder
-from .one_hot import one_hot
+from .one_hot import balance_areas, one_hot
 from .plugin import GeneratorOptions, StyleEncoderOptions
 
 SFT_START = 0.1
@@ -38,8 +38,10 @@ class SftStyleEncoder(StyleEncoder):
             init=options.init,
             # Published transforms multiply by gamma alone: a small one would shut the reference out.
             sft_gain=SFT_START if options.sft == "residual" else 1.0,
+            head_hidden=options.head_hidden,
         )
         self.classes = classes
+        self.balanced = options.planes == "area_balanced"
 
     def forward(self, image: Tensor, mask: Tensor) -> Style:  # type: ignore[override]
         """Return one vector a photo.
@@ -54,7 +56,8 @@ class SftStyleEncoder(StyleEncoder):
         weight = self.stem.weight
         if weight.is_contiguous(memory_format=torch.channels_last):
             image = image.contiguous(memory_format=torch.channels_last)
-        return Style(super().forward(image, one_hot(mask, classes=self.classes, weight=weight)))
+        planes = one_hot(mask, classes=self.classes, weight=weight)
+        return Style(super().forward(image, balance_areas(planes) if self.balanced else planes))
 
 
 class SftPix2PixHdGenerator(AdaInGenerator):

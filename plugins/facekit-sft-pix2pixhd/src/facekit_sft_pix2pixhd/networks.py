@@ -120,6 +120,7 @@ class StyleEncoder(nn.Module):
             scale at 1.
         sft_gain: factor on the initial weights that give gamma and beta, for ``scale_preserving``; small ones start
             residual transforms near the identity.
+        head_hidden: channels of a hidden 1x1, ReLU before the last one; 0 for none, as published.
 
     Raises:
         ValueError: when ``sft_levels`` is not 0, 1 or 2, or ``sft_skip`` is asked for without a transform.
@@ -139,6 +140,7 @@ class StyleEncoder(nn.Module):
         sft_skip: bool = False,
         init: Initialisation = "scale_preserving",
         sft_gain: float = 1.0,
+        head_hidden: int = 0,
     ) -> None:
         super().__init__()
         if sft_levels not in (0, 1, 2):
@@ -164,7 +166,8 @@ class StyleEncoder(nn.Module):
         self.fine_sft = SpatialFeatureTransform(wide, form=sft) if sft_levels >= 1 else None
         self.coarse = nn.ModuleList(reflected_convolution(wide, wide, kernel=4, stride=2) for _ in range(3))
         self.coarse_sft = SpatialFeatureTransform(wide, form=sft) if sft_levels >= 2 else None
-        self.head = nn.Conv2d(wide, self.style_dimension, 1)
+        self.hidden = nn.Conv2d(wide, head_hidden, 1) if head_hidden else None
+        self.head = nn.Conv2d(head_hidden or wide, self.style_dimension, 1)
         if init == "published":
             initialise_as_published(self)
         else:
@@ -180,6 +183,8 @@ class StyleEncoder(nn.Module):
         for transform in (self.fine_sft, self.coarse_sft):
             if transform is not None:
                 initialise_sft_he(transform, gain=sft_gain)
+        if self.hidden is not None:
+            initialise_he(self.hidden)
         initialise_he(self.head, slope=1.0)
 
     def forward(self, photo: Tensor, mask: Tensor) -> Tensor:
@@ -212,7 +217,10 @@ class StyleEncoder(nn.Module):
             features = F.relu(convolution(features))
         if self.coarse_sft is not None and labels is not None:
             features = self.coarse_sft(features, labels.coarse)
-        style: Tensor = self.head(features.mean(dim=(2, 3), keepdim=True))
+        summary = features.mean(dim=(2, 3), keepdim=True)
+        if self.hidden is not None:
+            summary = F.relu(self.hidden(summary))
+        style: Tensor = self.head(summary)
         return style.flatten(1)
 
 

@@ -29,6 +29,11 @@ class StyleEncoderOptions(Options):
     """Add the features before the first transform to its output, as the paper's text (not its code) says."""
     init: Literal["scale_preserving", "published"] = "scale_preserving"
     """``published`` is N(0, 0.02) everywhere, which hides the photo from the generator; ``scale_preserving`` is He."""
+    planes: Literal["area_balanced", "one_hot"] = "area_balanced"
+    """What the mask is read as: ``one_hot`` planes, as published, or ``area_balanced`` ones, in which every region has
+    the same sum, so that the mean over the picture can hold the mean colour of a region however small it is."""
+    head_hidden: int = Field(0, ge=0)
+    """Channels of a hidden layer between the picture's 64 numbers and the style vector; 0 for none, as published."""
     style_dim: int | None = Field(None, ge=1)
     """Numbers in a style vector; by default as many as the generator takes."""
 
@@ -36,6 +41,8 @@ class StyleEncoderOptions(Options):
     def _skip_needs_a_transform(self) -> StyleEncoderOptions:
         if self.sft_skip and not self.sft_levels:
             raise ValueError("sft_skip adds to the output of the first transform, but sft_levels is 0")
+        if self.planes == "area_balanced" and not self.sft_levels and "planes" in self.model_fields_set:
+            raise ValueError("planes says how the mask is read, but with sft_levels 0 it is not")
         return self
 
 
