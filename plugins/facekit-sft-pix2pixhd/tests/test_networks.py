@@ -312,3 +312,28 @@ def test_he_initialisation_keeps_the_mean_square() -> None:
         assert F.relu(convolution(features)).square().mean().item() == pytest.approx(1.0, rel=0.15)
     with pytest.raises(TypeError, match="not Linear"):
         initialise_he(nn.Linear(2, 2))
+
+
+def test_the_decoder_takes_its_part_of_the_style() -> None:
+    torch.manual_seed(0)
+    options = {"filters": 4, "blocks": 2, "downsamplings": 2}
+    generator = AdaInGenerator(**options, adain_decoder=True, scale_offset=1.0).eval()
+    plain = AdaInGenerator(**options, scale_offset=1.0).eval()
+    plain.load_state_dict(generator.state_dict())
+    # Blocks: 2 blocks x 2 layers x (shift, scale) x 16 channels; upsamplings: (shift, scale) x 8 and x 4 channels.
+    assert plain.style_dimension == 2 * 2 * 2 * 16
+    assert generator.style_dimension == plain.style_dimension + 2 * 8 + 2 * 4
+    mask, style = one_hot(1, 32), torch.randn(1, plain.style_dimension)
+    with torch.no_grad():
+        neutral = generator(mask, torch.cat([style, torch.zeros(1, 24)], dim=1))
+        torch.testing.assert_close(neutral, plain(mask, style))
+        moved = torch.cat([style, torch.randn(1, 24)], dim=1)
+        assert not torch.allclose(generator(mask, moved), neutral)
+    style = moved.clone().requires_grad_()
+    generator(mask, style).square().sum().backward()
+    assert (style.grad[:, -24:] != 0).all()
+
+
+def test_adain_in_the_decoder_needs_adain() -> None:
+    with pytest.raises(ValueError, match="adain is off"):
+        AdaInGenerator(filters=4, adain=False, adain_decoder=True)

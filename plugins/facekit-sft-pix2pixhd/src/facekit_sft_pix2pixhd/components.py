@@ -75,6 +75,7 @@ class SftPix2PixHdGenerator(AdaInGenerator):
             blocks=options.blocks,
             downsamplings=options.downsamplings,
             adain=options.adain,
+            adain_decoder=options.adain_decoder,
             scale_offset=1.0 if options.adain and options.adain_scale == "residual" else 0.0,
         )
         self.classes = classes

@@ -21,6 +21,7 @@ from .layers import (
     PlainResidualBlock,
     SftForm,
     SpatialFeatureTransform,
+    adaptive_instance_norm,
     instance_norm,
     reflected_convolution,
 )
@@ -242,6 +243,8 @@ class AdaInGenerator(nn.Module):
         blocks: residual blocks (4 in the paper).
         downsamplings: how often height and width are halved (4 as published).
         adain: whether the style comes by AdaIN or concatenated.
+        adain_decoder: AdaIN in place of IN after every upsampling as well. IN takes the mean and the deviation of every
+            channel away, and with them what the blocks knew of absolute colours; AdaIN puts them back from the style.
         scale_offset: added to every AdaIN scale that the style gives: 0 as published; 1 so that a style of zeros
             normalises and does no more, for encoders whose numbers start around 0.
     """
@@ -254,14 +257,23 @@ class AdaInGenerator(nn.Module):
         blocks: int = 4,
         downsamplings: int = 4,
         adain: bool = True,
+        adain_decoder: bool = False,
         scale_offset: float = 0.0,
     ) -> None:
         super().__init__()
+        if adain_decoder and not adain:
+            raise ValueError("adain_decoder puts AdaIN into the decoder, but adain is off")
         self.scale_offset = scale_offset
         self.downsamplings = downsamplings
-        self.style_dimension = style_dimension(filters=filters, blocks=blocks, downsamplings=downsamplings, adain=adain)
+        self.adain_decoder = adain_decoder
+        self.style_dimension = style_dimension(
+            filters=filters, blocks=blocks, downsamplings=downsamplings, adain=adain, adain_decoder=adain_decoder
+        )
         widths = [filters * 2**level for level in range(downsamplings + 1)]
         deepest = widths[-1]
+        # The style vector: first the blocks, one after the other, then the upsamplings.
+        self._block_styles = [4 * deepest] * blocks if adain else []
+        self._decoder_styles = [2 * narrow for narrow in reversed(widths[:-1])] if adain_decoder else []
         self.stem = reflected_convolution(classes, filters, kernel=7)
         self.downs = nn.ModuleList(nn.Conv2d(wide, wider, 3, stride=2, padding=1) for wide, wider in pairwise(widths))
         self.join = None if adain else nn.Conv2d(deepest + CONCATENATED_STYLE_CHANNELS, deepest, 1)
@@ -308,12 +320,29 @@ class AdaInGenerator(nn.Module):
             features = self.join(torch.cat([features, planes], dim=1))
             for block in self.blocks:
                 features = block(features)
-        elif len(self.blocks):
-            if self.scale_offset:
-                shift, scale = style.unflatten(1, (2 * len(self.blocks), 2, -1)).unbind(2)
-                style = torch.stack([shift, scale + self.scale_offset], dim=2).flatten(1)
-            for block, block_style in zip(self.blocks, style.chunk(len(self.blocks), dim=1), strict=True):
-                features = block(features, block_style)
-        for up in self.ups:
-            features = F.relu(instance_norm(up(features)))
+            return self._decode(features, [])
+        styles = [
+            self._with_offset(part, layers=2 if index < len(self.blocks) else 1)
+            for index, part in enumerate(style.split([*self._block_styles, *self._decoder_styles], dim=1))
+        ]
+        for block, block_style in zip(self.blocks, styles, strict=False):
+            features = block(features, block_style)
+        return self._decode(features, styles[len(self.blocks) :])
+
+    def _with_offset(self, style: Tensor, *, layers: int) -> Tensor:
+        """Add the offset to the scales of a style of ``layers`` times shift and scale."""
+        if not self.scale_offset:
+            return style
+        shift, scale = style.unflatten(1, (layers, 2, -1)).unbind(2)
+        return torch.stack([shift, scale + self.scale_offset], dim=2).flatten(1)
+
+    def _decode(self, features: Tensor, styles: list[Tensor]) -> Tensor:
+        """Enlarge the features to the picture; without ``styles`` the norms are plain."""
+        for index, up in enumerate(self.ups):
+            features = up(features)
+            if styles:
+                shift, scale = styles[index].chunk(2, dim=1)
+                features = F.relu(adaptive_instance_norm(features, shift=shift, scale=scale))
+            else:
+                features = F.relu(instance_norm(features))
         return torch.tanh(self.head(features))

@@ -57,6 +57,8 @@ class GeneratorOptions(Options):
     """How often height and width are halved."""
     adain: bool = True
     """Take the style by AdaIN in every residual block; ``false`` joins it to the features before them instead."""
+    adain_decoder: bool = False
+    """AdaIN in place of instance norm after every upsampling as well, so that absolute colours reach the picture."""
     adain_scale: Literal["residual", "published"] = "residual"
     """``residual`` scales by 1 + the style's number, ``published`` by the number itself."""
 
@@ -66,11 +68,21 @@ class GeneratorOptions(Options):
             raise ValueError("adain_scale is about AdaIN, which adain: false switches off")
         return self
 
+    @model_validator(mode="after")
+    def _decoder_belongs_to_adain(self) -> GeneratorOptions:
+        if not self.adain and self.adain_decoder:
+            raise ValueError("adain_decoder is about AdaIN, which adain: false switches off")
+        return self
+
     @property
     def style_dimension(self) -> int:
         """Numbers in the style vector it takes."""
         return style_dimension(
-            filters=self.filters, blocks=self.blocks, downsamplings=self.downsamplings, adain=self.adain
+            filters=self.filters,
+            blocks=self.blocks,
+            downsamplings=self.downsamplings,
+            adain=self.adain,
+            adain_decoder=self.adain_decoder,
         )
 
 
