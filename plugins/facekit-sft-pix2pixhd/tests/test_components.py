@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from facekit.interfaces import BuildContext, Condition, FacekitError, LabelClass, LabelMap, Options, PortContext, Style
 from facekit.registry import load_registry
-from facekit_sft_pix2pixhd.one_hot import balance_areas, one_hot
+from facekit_sft_pix2pixhd.masks import balance_areas, one_hot, region_colours
 
 CLASSES = 19
 LABELS = LabelMap("nineteen", tuple(LabelClass(f"class{index}", (index, 0, 0)) for index in range(CLASSES)))
@@ -269,3 +269,24 @@ def test_a_hidden_layer_before_the_style_vector() -> None:
     assert code.shape == (2, 64)
     code.square().sum().backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in encoder.parameters())
+
+
+def test_region_colours_against_numpy() -> None:
+    image, mask = torch.rand(2, 3, 8, 8) * 2 - 1, torch.randint(3, (2, 8, 8))
+    planes = balance_areas(one_hot(mask, classes=5, weight=torch.zeros(4, 5, 3, 3)))
+    found = region_colours(image, planes).view(2, 5, 4)
+    for sample in range(2):
+        for region in range(3):
+            wanted = image[sample].numpy()[:, (mask[sample] == region).numpy()].mean(1)
+            assert found[sample, region, :3].tolist() == pytest.approx(wanted.tolist(), abs=1e-6)
+    assert (found[:, :3, 3] == 1).all()
+    assert (found[:, 3:] == 0).all()
+
+
+def test_colours_reach_the_style() -> None:
+    encoder = build("style_encoder", "sft_style", {"style": 64}, colours=True, head_hidden=32)
+    image, mask = photo(), masks()
+    with torch.no_grad():
+        for convolution in (encoder.stem, *encoder.fine, *encoder.coarse):
+            convolution.weight.zero_()  # the convolutions are blind, the colours are not
+        assert not torch.allclose(encoder(image, mask).code, encoder(-image, mask).code)

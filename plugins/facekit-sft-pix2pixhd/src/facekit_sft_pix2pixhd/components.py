@@ -11,8 +11,8 @@ from torch import Tensor
 
 from facekit.interfaces import BuildContext, Condition, FacekitError, Generated, Style
 
+from .masks import balance_areas, one_hot
 from .networks import AdaInGenerator, StyleEncoder
-from .one_hot import balance_areas, one_hot
 from .plugin import GeneratorOptions, StyleEncoderOptions
 
 SFT_START = 0.1
@@ -38,6 +38,7 @@ class SftStyleEncoder(StyleEncoder):
             init=options.init,
             # Published transforms multiply by gamma alone: a small one would shut the reference out.
             sft_gain=SFT_START if options.sft == "residual" else 1.0,
+            colours=options.colours,
             head_hidden=options.head_hidden,
         )
         self.classes = classes

@@ -25,6 +25,7 @@ from .layers import (
     instance_norm,
     reflected_convolution,
 )
+from .masks import COLOURS_A_REGION, region_colours
 from .style_size import CONCATENATED_STYLE_CHANNELS, style_dimension
 
 __all__ = ["AdaInGenerator", "LabelEncoder", "LabelFeatures", "StyleEncoder", "style_dimension"]
@@ -121,6 +122,7 @@ class StyleEncoder(nn.Module):
             scale at 1.
         sft_gain: factor on the initial weights that give gamma and beta, for ``scale_preserving``; small ones start
             residual transforms near the identity.
+        colours: give the mean colour of every region of the photo to the head as well, beside the 64 numbers.
         head_hidden: channels of a hidden 1x1, ReLU before the last one; 0 for none, as published.
 
     Raises:
@@ -141,6 +143,7 @@ class StyleEncoder(nn.Module):
         sft_skip: bool = False,
         init: Initialisation = "scale_preserving",
         sft_gain: float = 1.0,
+        colours: bool = False,
         head_hidden: int = 0,
     ) -> None:
         super().__init__()
@@ -167,8 +170,10 @@ class StyleEncoder(nn.Module):
         self.fine_sft = SpatialFeatureTransform(wide, form=sft) if sft_levels >= 1 else None
         self.coarse = nn.ModuleList(reflected_convolution(wide, wide, kernel=4, stride=2) for _ in range(3))
         self.coarse_sft = SpatialFeatureTransform(wide, form=sft) if sft_levels >= 2 else None
-        self.hidden = nn.Conv2d(wide, head_hidden, 1) if head_hidden else None
-        self.head = nn.Conv2d(head_hidden or wide, self.style_dimension, 1)
+        self.colours = colours
+        summary = wide + (COLOURS_A_REGION * classes if colours else 0)
+        self.hidden = nn.Conv2d(summary, head_hidden, 1) if head_hidden else None
+        self.head = nn.Conv2d(head_hidden or summary, self.style_dimension, 1)
         if init == "published":
             initialise_as_published(self)
         else:
@@ -193,7 +198,7 @@ class StyleEncoder(nn.Module):
 
         Args:
             photo: N,3,H,W in [-1, 1]; H and W multiples of 32.
-            mask: N,classes,H,W, the one-hot mask of the same photo.
+            mask: N,classes,H,W, the one-hot mask of the same photo, or the same with other positive values than 1.
 
         Returns:
             N,style_dimension.
@@ -219,6 +224,9 @@ class StyleEncoder(nn.Module):
         if self.coarse_sft is not None and labels is not None:
             features = self.coarse_sft(features, labels.coarse)
         summary = features.mean(dim=(2, 3), keepdim=True)
+        if self.colours:
+            found = region_colours(photo, mask)[:, :, None, None]
+            summary = torch.cat([summary, found.to(summary.dtype)], dim=1)
         if self.hidden is not None:
             summary = F.relu(self.hidden(summary))
         style: Tensor = self.head(summary)

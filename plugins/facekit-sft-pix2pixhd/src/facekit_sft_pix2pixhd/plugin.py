@@ -32,6 +32,9 @@ class StyleEncoderOptions(Options):
     planes: Literal["area_balanced", "one_hot"] = "area_balanced"
     """What the mask is read as: ``one_hot`` planes, as published, or ``area_balanced`` ones, in which every region has
     the same sum, so that the mean over the picture can hold the mean colour of a region however small it is."""
+    colours: bool = False
+    """Give the mean colour of every region of the reference to the last layers as well, beside the 64 numbers that the
+    convolutions find: the look is then exact about colours within a few hundred steps."""
     head_hidden: int = Field(0, ge=0)
     """Channels of a hidden layer between the picture's 64 numbers and the style vector; 0 for none, as published."""
     style_dim: int | None = Field(None, ge=1)
@@ -41,6 +44,8 @@ class StyleEncoderOptions(Options):
     def _skip_needs_a_transform(self) -> StyleEncoderOptions:
         if self.sft_skip and not self.sft_levels:
             raise ValueError("sft_skip adds to the output of the first transform, but sft_levels is 0")
+        if self.colours and not self.sft_levels:
+            raise ValueError("colours are those of the mask's regions, but with sft_levels 0 it is not read")
         if self.planes == "area_balanced" and not self.sft_levels and "planes" in self.model_fields_set:
             raise ValueError("planes says how the mask is read, but with sft_levels 0 it is not")
         return self
