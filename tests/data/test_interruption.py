@@ -19,7 +19,7 @@ from facekit_datasets.synthetic_faces import SyntheticFacesOptions, create
 COUNT, SIZE = 60, 48
 
 SCRIPT = f"""
-import multiprocessing, sys
+import multiprocessing, sys, time
 from facekit.data import cache, parallel, prepare
 from facekit.interfaces import DatasetContext
 from facekit_datasets.synthetic_faces import SyntheticFacesOptions, create
@@ -28,6 +28,8 @@ def told(progress):
     if progress.stage == "pictures":
         children = [child.pid for child in multiprocessing.active_children()]
         print(progress.done, progress.resumed, *children, flush=True)
+        if progress.done >= int(sys.argv[3]):
+            time.sleep(60)  # the signal must not come too late
 
 if __name__ == "__main__":
     cache._FLUSH_SECONDS = 0.02
@@ -51,10 +53,11 @@ def script(tmp_path) -> Path:
     return file
 
 
-def start(script, cache, workers):
+def start(script, cache, workers, *, hold=COUNT + 1):
+    """Start to prepare; at ``hold`` pictures the process waits for the signal that ends it."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [sys.executable, script, cache, str(workers)], stdout=subprocess.PIPE, text=True, env=environment
+        [sys.executable, script, cache, str(workers), str(hold)], stdout=subprocess.PIPE, text=True, env=environment
     )
 
 
@@ -71,7 +74,7 @@ def test_a_killed_prepare_goes_on_and_ends_with_the_same_faces(script, tmp_path,
     cache = tmp_path / "cache"
     earlier = 0
     for stop in (12, 30, 47):
-        process = start(script, cache, 1)
+        process = start(script, cache, 1, hold=stop)
         done, resumed, *_ = read_until(process, stop)
         process.send_signal(signal.SIGKILL)
         process.wait(timeout=10)
@@ -90,7 +93,7 @@ def test_a_killed_prepare_goes_on_and_ends_with_the_same_faces(script, tmp_path,
 
 def test_workers_make_the_same_faces_and_die_with_their_parent(script, tmp_path, uninterrupted):
     cache = tmp_path / "cache"
-    process = start(script, cache, 2)
+    process = start(script, cache, 2, hold=10)
     _, _, *children = read_until(process, 10)
     assert len(children) == 2
     process.send_signal(signal.SIGKILL)
@@ -106,13 +109,13 @@ def test_workers_make_the_same_faces_and_die_with_their_parent(script, tmp_path,
 
 
 def test_ctrl_c_ends_it_with_its_workers_and_keeps_what_is_done(script, tmp_path):
-    process = start(script, tmp_path / "cache", 2)
+    process = start(script, tmp_path / "cache", 2, hold=10)
     _, _, *children = read_until(process, 10)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=20)
     assert process.returncode not in (0, None)
     assert not any(alive(child) for child in children)
-    process = start(script, tmp_path / "cache", 1)
+    process = start(script, tmp_path / "cache", 1, hold=10)
     assert read_until(process, 10)[1] >= 10
     process.kill()
     process.wait(timeout=10)
