@@ -57,7 +57,12 @@ def start(script, cache, workers, *, hold=COUNT + 1):
     """Start to prepare; at ``hold`` pictures the process waits for the signal that ends it."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [sys.executable, script, cache, str(workers), str(hold)], stdout=subprocess.PIPE, text=True, env=environment
+        [sys.executable, script, cache, str(workers), str(hold)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+        # Whoever starts the tests in the background may have switched Ctrl-C off for all that they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

@@ -221,3 +221,20 @@ def test_losses_are_told_whose_they_are(read: Read) -> None:
 def test_the_catalogue_agrees(good_recipe: Path, catalogue: Registry) -> None:
     recipe = read_recipe(good_recipe, registry=catalogue)
     assert recipe.dimensions == {"attributes": 40, "classes": 19, "size": 128, "style": 4096}
+
+
+def test_an_option_that_ports_refuse_is_shown_at_its_place(read: Read) -> None:
+    def refuse(options: Any, context: PortContext) -> Ports:
+        raise FacekitError("there is no such size", where="label", remedy="take another")
+
+    with pytest.raises(RecipeError) as caught:
+        read(loss=refuse, overrides=["losses.generator[0].label=mine"])
+    (problem,) = caught.value.problems
+    assert problem.path == "losses.generator[0].label"
+    assert str(problem.mark) == "--set losses.generator[0].label=mine:1:21"
+    assert problem.remedy == "take another"
+
+    with pytest.raises(RecipeError) as caught:
+        read(loss=refuse)
+    (problem,) = caught.value.problems
+    assert problem.mark.line == 6  # not written: the component's own line

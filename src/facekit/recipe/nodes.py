@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -87,6 +88,20 @@ def describe(node: Node) -> str:
         shown = value if len(value) <= 60 else value[:57] + "..."
         return f"the text {shown!r}"
     return f"the number {value}"
+
+
+def key_mark_at(node: Node, path: str) -> Mark | None:
+    """Return where the last key of a path such as ``losses.generator[4].regions.hair`` was written; None where not."""
+    mark: Mark | None = None
+    for name, position in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path):
+        if name and isinstance(node, MapNode) and name in node.entries:
+            mark, node = node.entries[name].key_mark, node.entries[name].node
+        elif position and isinstance(node, ListNode) and int(position) < len(node.items):
+            node = node.items[int(position)]
+            mark = node.mark
+        else:
+            return None
+    return mark
 
 
 def mark_at(node: Node, path: Sequence[str | int], otherwise: Mark) -> Mark:

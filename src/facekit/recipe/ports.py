@@ -6,6 +6,7 @@ unification: two dimensions that meet become one, and one that becomes two numbe
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from facekit.interfaces import (
@@ -90,6 +91,7 @@ def resolve_dimensions(
     size_mark: Mark | None,
     batch: int,
     batch_mark: Mark | None,
+    key_mark: Callable[[str], Mark | None],
     problems: Problems,
 ) -> dict[str, int]:
     """Join all ports of a recipe.
@@ -104,6 +106,7 @@ def resolve_dimensions(
         size_mark: where it was set; None for the default.
         batch: photos a step.
         batch_mark: where it was set; None for the default.
+        key_mark: gives the place of a key by its path in the recipe; None where it was not written.
         problems: collects what does not fit.
 
     Returns:
@@ -112,7 +115,7 @@ def resolve_dimensions(
     parts: list[_Part] = []
 
     def add(title: str, choice: ComponentChoice, player: Player | None = None) -> None:
-        ports = _ports_of(title, choice, PortContext(size, registry.label_maps, player), problems)
+        ports = _ports_of(title, choice, PortContext(size, registry.label_maps, player), key_mark, problems)
         if ports is not None:
             parts.append(_Part(title, choice, ports))
 
@@ -130,6 +133,7 @@ def resolve_dimensions(
     if not problems.found:  # a part without ports would make others seem to lack something
         for part in parts:
             join.take(part)
+        join.tell_missing()
     for part in parts:
         _check_size(part, size, size_mark, problems)
         if batch < part.ports.smallest_batch:
@@ -150,6 +154,7 @@ class _Join:
         self._given: dict[str, tuple[_Part, Port]] = {}
         self._parents: dict[str, str] = {}
         self._claims: dict[str, _Claim] = {"size": _Claim(size, size_mark)}
+        self._missing: dict[str, list[_Part]] = {}
 
     def give(self, part: _Part) -> None:
         """Take note of what a part gives."""
@@ -178,15 +183,20 @@ class _Join:
             given = self._given.get(need.name)
             if given is None:
                 if not need.optional:
-                    hint = did_you_mean(need.name, self._given) or _USUAL_GIVERS.get(need.name)
-                    self._problems.add(
-                        f"{_named(part)} needs `{need.name}`, and nothing in this recipe gives it",
-                        part.choice.mark,
-                        part.choice.path,
-                        hint or f"given here: {', '.join(self._given)}",
-                    )
+                    self._missing.setdefault(need.name, []).append(part)
                 continue
             self._fit(part, need, *given)
+
+    def tell_missing(self) -> None:
+        """Tell of what parts need and nothing gives: each thing once, at the first part that needs it."""
+        for name, (first, *others) in self._missing.items():
+            also = f" ({', '.join(other.choice.path for other in others)} too)" if others else ""
+            self._problems.add(
+                f"{_named(first)} needs `{name}`{also}, and nothing in this recipe gives it",
+                first.choice.mark,
+                first.choice.path,
+                did_you_mean(name, self._given) or _USUAL_GIVERS.get(name) or f"given here: {', '.join(self._given)}",
+            )
 
     def dimensions(self) -> dict[str, int]:
         """Return the numbers behind the names."""
@@ -264,12 +274,21 @@ class _Join:
         )
 
 
-def _ports_of(title: str, choice: ComponentChoice, context: PortContext, problems: Problems) -> Ports | None:
+def _ports_of(
+    title: str,
+    choice: ComponentChoice,
+    context: PortContext,
+    key_mark: Callable[[str], Mark | None],
+    problems: Problems,
+) -> Ports | None:
     spec = choice.component.spec
     try:
         ports = spec.ports(choice.options, context)
     except FacekitError as error:
-        problems.add(error.message, choice.mark, choice.path, error.remedy)
+        # A component that names one of its options as the place is shown there.
+        path = f"{choice.path}.{error.where}" if error.where else choice.path
+        mark = key_mark(path) if error.where else None
+        problems.add(error.message, mark or choice.mark, path, error.remedy)
         return None
     except Exception as error:  # the plugin's code
         problems.add(

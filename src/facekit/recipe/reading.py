@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from facekit.recipe.layers import load_layers, parse_recipe
 from facekit.recipe.lock import document_of, dump_document
 from facekit.recipe.merging import merge
-from facekit.recipe.nodes import MapNode, mark_at
+from facekit.recipe.nodes import MapNode, key_mark_at, mark_at
 from facekit.recipe.overrides import read_overrides
 from facekit.recipe.ports import resolve_dimensions
 from facekit.recipe.problems import Problems
@@ -101,6 +102,7 @@ def _resolve(root: MapNode, *, registry: Registry, name: str, problems: Problems
         size_mark=_written(root, "data", "size"),
         batch=train.batch,
         batch_mark=_written(root, "train", "batch"),
+        key_mark=partial(key_mark_at, root),
         problems=problems,
     )
     problems.raise_if_any()

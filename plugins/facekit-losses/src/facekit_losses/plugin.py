@@ -9,9 +9,11 @@ from facekit.interfaces import (
     JUDGEMENT_FEATURES,
     MASK,
     STYLE,
+    FacekitError,
     NoOptions,
     PortContext,
     Ports,
+    did_you_mean,
 )
 from facekit.registry import ComponentSpec, PluginInfo, hookimpl
 
@@ -51,6 +53,15 @@ def _low_resolution_colour_ports(options: LowResolutionColourOptions, context: P
 
 
 def _region_colour_ports(options: RegionColourOptions, context: PortContext) -> Ports:
+    # Which label map the data has is not known yet; a name that none has is a mistake all the same.
+    known = sorted({name for label_map in context.label_maps.values() for name in label_map.names})
+    for name in options.regions:
+        if known and name not in known:
+            raise FacekitError(
+                f"no label map has a class {name!r}",
+                where=f"regions.{name}",
+                remedy=did_you_mean(name, known) or f"classes: {', '.join(known)}",
+            )
     if options.swapped:
         return Ports(needs=(IMAGE, MASK, GENERATED, STYLE), smallest_batch=2)
     return Ports(needs=(IMAGE, MASK, GENERATED))

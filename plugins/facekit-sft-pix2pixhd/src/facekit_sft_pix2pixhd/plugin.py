@@ -46,8 +46,6 @@ class StyleEncoderOptions(Options):
             raise ValueError("sft_skip adds to the output of the first transform, but sft_levels is 0")
         if self.colours and not self.sft_levels:
             raise ValueError("colours are those of the mask's regions, but with sft_levels 0 it is not read")
-        if self.planes == "area_balanced" and not self.sft_levels and "planes" in self.model_fields_set:
-            raise ValueError("planes says how the mask is read, but with sft_levels 0 it is not")
         return self
 
 
