@@ -273,7 +273,6 @@ class AdaInGenerator(nn.Module):
             raise ValueError("adain_decoder puts AdaIN into the decoder, but adain is off")
         self.scale_offset = scale_offset
         self.downsamplings = downsamplings
-        self.adain_decoder = adain_decoder
         self.style_dimension = style_dimension(
             filters=filters, blocks=blocks, downsamplings=downsamplings, adain=adain, adain_decoder=adain_decoder
         )

@@ -66,13 +66,9 @@ class GeneratorOptions(Options):
     """``residual`` scales by 1 + the style's number, ``published`` by the number itself."""
 
     @model_validator(mode="after")
-    def _scale_belongs_to_adain(self) -> GeneratorOptions:
+    def _adain_is_on(self) -> GeneratorOptions:
         if not self.adain and self.adain_scale == "published":
             raise ValueError("adain_scale is about AdaIN, which adain: false switches off")
-        return self
-
-    @model_validator(mode="after")
-    def _decoder_belongs_to_adain(self) -> GeneratorOptions:
         if not self.adain and self.adain_decoder:
             raise ValueError("adain_decoder is about AdaIN, which adain: false switches off")
         return self
