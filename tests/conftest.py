@@ -140,7 +140,14 @@ class Catalogue:
             kind: Any, name: str, options: type[Options], ports: Callable[[Any, PortContext], Ports], **more: Any
         ) -> ComponentSpec:
             return ComponentSpec(
-                kind=kind, id=f"fake/{name}", summary=name, options=options, factory=FACTORY, ports=ports, **more
+                interface_version=1,
+                kind=kind,
+                id=f"fake/{name}",
+                summary=name,
+                options=options,
+                factory=FACTORY,
+                ports=ports,
+                **more,
             )
 
         def needs(*ports: Port, smallest_batch: int = 1) -> Callable[[Any, PortContext], Ports]:

@@ -16,6 +16,7 @@ def facekit_components():
     """Say what the plugin offers. Called without torch being imported."""
     return [
         ComponentSpec(
+            interface_version=1,
             kind="loss",
             id="example/squared_error",
             summary="Mean squared difference between the pixels of result and photo.",

@@ -20,7 +20,14 @@ from facekit.interfaces import NoOptions
 @hookimpl
 def facekit_components():
     return [
-        ComponentSpec(kind="loss", id="mine/gone", summary="Gone.", options=NoOptions, factory="no_module_at_all:f"),
+        ComponentSpec(
+            interface_version=1,
+            kind="loss",
+            id="mine/gone",
+            summary="Gone.",
+            options=NoOptions,
+            factory="no_module_at_all:f",
+        ),
         "not a spec",
     ]
 """

@@ -61,6 +61,7 @@ def read(tmp_path: Path) -> Read:
             def facekit_components(self) -> list[ComponentSpec]:
                 return [
                     ComponentSpec(
+                        interface_version=1,
                         kind=kind,  # type: ignore[arg-type]
                         id=f"test/{name}",
                         summary="",

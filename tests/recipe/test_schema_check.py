@@ -126,6 +126,7 @@ class _Plugin:
     def facekit_components(self) -> list[ComponentSpec]:
         def spec(kind: str, name: str, options: type[Options]) -> ComponentSpec:
             return ComponentSpec(
+                interface_version=1,
                 kind=kind,  # type: ignore[arg-type]
                 id=f"odd/{name}",
                 summary="",

@@ -25,7 +25,7 @@ from facekit.registry import ComponentSpec, hookimpl
 
 @hookimpl
 def facekit_components():
-    return [ComponentSpec(kind="loss", id="{id}", summary="s", options=NoOptions, factory="a:b")]
+    return [ComponentSpec(interface_version=1, kind="loss", id="{id}", summary="s", options=NoOptions, factory="a:b")]
 """
 
 Install = Callable[..., None]
@@ -220,6 +220,7 @@ def test_plugin_files_that_fail(tmp_path: Path) -> None:
 
 def _spec(**more: object) -> ComponentSpec:
     settings: dict[str, object] = {"kind": "loss", "id": "x/l1", "summary": "", "options": NoOptions, "factory": "a:b"}
+    settings["interface_version"] = 1
     return ComponentSpec(**{**settings, **more})  # type: ignore[arg-type]
 
 

@@ -11,9 +11,8 @@ from facekit.registry import ComponentSpec, PluginSet, Registry, UnknownComponen
 
 
 def _spec(**more: Any) -> ComponentSpec:
-    return ComponentSpec(
-        **{"kind": "loss", "id": "x/l1", "summary": "", "options": NoOptions, "factory": "a:b", **more}
-    )
+    first = {"kind": "loss", "id": "x/l1", "summary": "", "options": NoOptions, "factory": "a:b"}
+    return ComponentSpec(**{"interface_version": 1, **first, **more})
 
 
 class _Plugin:

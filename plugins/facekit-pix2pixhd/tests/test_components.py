@@ -135,7 +135,8 @@ def test_averages_are_exact_for_large_regions_in_half_precision() -> None:
     mask = torch.zeros(1, 256, 256, dtype=torch.long)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         numbers = average_by_region(features, planes(mask))
-    torch.testing.assert_close(numbers[0, 0], torch.full((3,), 0.1))
+    # How exact a sum of 65,536 numbers in fp32 is depends on the processor; one in bf16 would not get past 256.
+    torch.testing.assert_close(numbers[0, 0], torch.full((3,), 0.1), rtol=2e-3, atol=0)
 
 
 def test_the_discriminator_judges_mask_and_picture_together() -> None:

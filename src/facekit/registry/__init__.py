@@ -1,6 +1,7 @@
 """Component specs, hooks and plugin loading. Importing this package does not import torch."""
 
 from facekit.registry.hooks import hookimpl, hookspec
+from facekit.registry.migration import Migration
 from facekit.registry.plugins import ENTRY_POINT_GROUP, LoadedPlugin, PluginFailure, PluginOrigin, PluginSet
 from facekit.registry.registry import (
     Clash,
@@ -20,6 +21,7 @@ __all__ = [
     "ComponentSpec",
     "Kind",
     "LoadedPlugin",
+    "Migration",
     "PluginFailure",
     "PluginInfo",
     "PluginOrigin",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal, get_args
 
-from facekit.interfaces import INTERFACE_VERSION, BuildContext, DatasetContext, Options, PortContext, Ports
+from facekit.interfaces import BuildContext, DatasetContext, Options, PortContext, Ports
+from facekit.registry.migration import Migration
 
 Kind = Literal["dataset", "style_encoder", "generator", "discriminator", "loss", "metric"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -34,12 +35,19 @@ class ComponentSpec:
         players: for losses: whose loss it can be.
         batch_dependent: for discriminators: one sample's judgement depends on the others in its batch (minibatch
             standard deviation), so that real and fake must not share a pass.
-        interface_version: the version of the interfaces it was written for.
+        interface_version: the version of the interfaces it was written for, as a number: the one facekit had then, not
+            the one it has today.
+        version: the component's own version, raised when old options or weights need help to be read.
+        migrations: one for each version after the first, in order: how to read what is older.
+        probe: ``"module:function"`` with the signature of ``factory``: builds a stand-in with the same ports for the
+            shape check on fake tensors, for a component that cannot run on them. None where it can.
+        example: options that make a good example of it; ``facekit components show`` prints a recipe fragment with them.
 
     Raises:
         ValueError: a field is not of the form above.
     """
 
+    interface_version: int
     kind: Kind
     id: str
     summary: str
@@ -51,7 +59,10 @@ class ComponentSpec:
     weights_licence: str | None = None
     players: tuple[Literal["generator", "discriminator"], ...] = ("generator",)
     batch_dependent: bool = False
-    interface_version: int = INTERFACE_VERSION
+    version: int = 1
+    migrations: tuple[Migration, ...] = ()
+    probe: str | None = None
+    example: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -60,8 +71,14 @@ class ComponentSpec:
             raise ValueError(
                 f"component id {self.id!r} is not of the form namespace/name (lower case, digits, underscores)"
             )
-        if self.factory.count(":") != 1 or not all(self.factory.split(":")):
-            raise ValueError(f"the factory of {self.id!r} is {self.factory!r}, not of the form 'module:function'")
+        for name, target in (("factory", self.factory), ("probe", self.probe)):
+            if target is not None and (target.count(":") != 1 or not all(target.split(":"))):
+                raise ValueError(f"the {name} of {self.id!r} is {target!r}, not of the form 'module:function'")
+        if [migration.to for migration in self.migrations] != list(range(2, self.version + 1)):
+            raise ValueError(
+                f"{self.id!r} is of version {self.version} and has migrations to "
+                f"{[migration.to for migration in self.migrations]}; each version after 1 needs one, in order"
+            )
         if not (isinstance(self.options, type) and issubclass(self.options, Options)):
             raise ValueError(f"the options of {self.id!r} are {self.options!r}, not a class derived from Options")
         if not self.players or set(self.players) - {"generator", "discriminator"}:

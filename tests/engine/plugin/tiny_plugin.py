@@ -302,7 +302,14 @@ def facekit_components() -> Iterable[ComponentSpec]:
         ports = ports or (lambda options, context: Ports())
         factory = f"tiny_plugin:build_{name}"
         return ComponentSpec(
-            kind=kind, id=f"tiny/{name}", summary=name, options=options, factory=factory, ports=ports, **more
+            interface_version=1,
+            kind=kind,
+            id=f"tiny/{name}",
+            summary=name,
+            options=options,
+            factory=factory,
+            ports=ports,
+            **more,
         )
 
     def needs(*ports: Port) -> Any:

@@ -35,6 +35,11 @@ def build(options: NoOptions, context: BuildContext) -> MeanError:
 def facekit_components() -> list[ComponentSpec]:
     return [
         ComponentSpec(
-            kind="metric", id="test/error", summary="error", options=NoOptions, factory="error_metric_plugin:build"
+            interface_version=1,
+            kind="metric",
+            id="test/error",
+            summary="error",
+            options=NoOptions,
+            factory="error_metric_plugin:build",
         )
     ]

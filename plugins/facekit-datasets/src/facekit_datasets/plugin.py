@@ -21,6 +21,7 @@ def facekit_components() -> list[ComponentSpec]:
     """Offer the datasets."""
     return [
         ComponentSpec(
+            interface_version=1,
             kind="dataset",
             id="facekit/celebamask_hq",
             summary="CelebAMask-HQ as its authors hand it out: photos, part annotations, attributes",
@@ -31,6 +32,7 @@ def facekit_components() -> list[ComponentSpec]:
             "https://arxiv.org/abs/1907.11922",
         ),
         ComponentSpec(
+            interface_version=1,
             kind="dataset",
             id="facekit/image_mask_folder",
             summary="Any folder of photos with a folder of class-id masks of the same names",
@@ -39,6 +41,7 @@ def facekit_components() -> list[ComponentSpec]:
             ports=image_mask_folder.ports,
         ),
         ComponentSpec(
+            interface_version=1,
             kind="dataset",
             id="facekit/synthetic_faces",
             summary="Procedurally drawn faces with exact masks and attributes; nothing to download",

@@ -86,6 +86,7 @@ def facekit_components() -> list[ComponentSpec]:
     """Offer the losses."""
     return [
         ComponentSpec(
+            interface_version=1,
             kind="loss",
             id="losses/adversarial",
             summary="Adversarial loss: least squares, cross-entropy, hinge, Wasserstein or relativistic average hinge.",
@@ -97,6 +98,7 @@ def facekit_components() -> list[ComponentSpec]:
             players=("generator", "discriminator"),
         ),
         ComponentSpec(
+            interface_version=1,
             kind="loss",
             id="losses/feature_matching",
             summary="Mean absolute difference between the discriminator's feature maps of result and photo.",
@@ -107,6 +109,7 @@ def facekit_components() -> list[ComponentSpec]:
             "CVPR 2018",
         ),
         ComponentSpec(
+            interface_version=1,
             kind="loss",
             id="losses/perceptual",
             summary="Difference between result and photo in the features of a frozen ImageNet network.",
@@ -117,6 +120,7 @@ def facekit_components() -> list[ComponentSpec]:
             weights_licence="Apache-2.0 (EfficientNet-Lite0); BSD-3-Clause (torchvision's VGG19)",
         ),
         ComponentSpec(
+            interface_version=1,
             kind="loss",
             id="losses/l1",
             summary="Mean absolute difference between the pixels of result and photo.",
@@ -126,6 +130,7 @@ def facekit_components() -> list[ComponentSpec]:
             paper="Isola et al., Image-to-Image Translation with Conditional Adversarial Networks, CVPR 2017",
         ),
         ComponentSpec(
+            interface_version=1,
             kind="loss",
             id="losses/low_resolution_colour",
             summary="Mean absolute difference between result and photo, both averaged to a coarse grid.",
@@ -134,6 +139,7 @@ def facekit_components() -> list[ComponentSpec]:
             ports=_low_resolution_colour_ports,
         ),
         ComponentSpec(
+            interface_version=1,
             kind="loss",
             id="losses/region_colour",
             summary="Difference between the colours of a region in the result and in the photo whose look is wanted.",
@@ -142,6 +148,7 @@ def facekit_components() -> list[ComponentSpec]:
             ports=_region_colour_ports,
         ),
         ComponentSpec(
+            interface_version=1,
             kind="loss",
             id="losses/gradient_penalty",
             summary="Keeps the slope of the discriminator between photos and results near 1 (WGAN-GP), in fp32.",
@@ -152,6 +159,7 @@ def facekit_components() -> list[ComponentSpec]:
             players=("discriminator",),
         ),
         ComponentSpec(
+            interface_version=1,
             kind="loss",
             id="losses/r1_penalty",
             summary="Keeps the slope of the discriminator at photos small (R1), in fp32.",

@@ -38,6 +38,7 @@ def facekit_components() -> list[ComponentSpec]:
     """Offer the metrics."""
     return [
         ComponentSpec(
+            interface_version=1,
             kind="metric",
             id="metrics/style_following",
             summary="How often a region's colour in the result is nearer to its own reference than to another photo.",
@@ -46,6 +47,7 @@ def facekit_components() -> list[ComponentSpec]:
             ports=_region_ports,
         ),
         ComponentSpec(
+            interface_version=1,
             kind="metric",
             id="metrics/changes_with_reference",
             summary="How much a result changes when another photo gives the look.",
@@ -54,6 +56,7 @@ def facekit_components() -> list[ComponentSpec]:
             ports=_picture_ports,
         ),
         ComponentSpec(
+            interface_version=1,
             kind="metric",
             id="metrics/psnr",
             summary="Peak signal-to-noise ratio of the reconstruction.",
@@ -62,6 +65,7 @@ def facekit_components() -> list[ComponentSpec]:
             ports=_picture_ports,
         ),
         ComponentSpec(
+            interface_version=1,
             kind="metric",
             id="metrics/ssim",
             summary="Structural similarity of the reconstruction.",
@@ -72,6 +76,7 @@ def facekit_components() -> list[ComponentSpec]:
             "IEEE Transactions on Image Processing, 2004",
         ),
         ComponentSpec(
+            interface_version=1,
             kind="metric",
             id="metrics/perceptual_distance",
             summary="Distance of the reconstruction in the features of EfficientNet-Lite0.",

@@ -128,6 +128,7 @@ def facekit_components() -> Iterable[ComponentSpec]:
     """Offer both generators, the discriminator and the feature encoder."""
     return (
         ComponentSpec(
+            interface_version=1,
             kind="generator",
             id="pix2pixhd/pix2pixhd_global",
             summary="G1: paints a mask, without a reference unless features are joined.",
@@ -137,6 +138,7 @@ def facekit_components() -> Iterable[ComponentSpec]:
             paper=PAPER,
         ),
         ComponentSpec(
+            interface_version=1,
             kind="generator",
             id="pix2pixhd/pix2pixhd_local_enhancer",
             summary="G2: G1 at half of the size, refined at full size.",
@@ -146,6 +148,7 @@ def facekit_components() -> Iterable[ComponentSpec]:
             paper=PAPER,
         ),
         ComponentSpec(
+            interface_version=1,
             kind="discriminator",
             id="pix2pixhd/multiscale_patch",
             summary="PatchGAN at several scales on the mask and the picture together.",
@@ -155,6 +158,7 @@ def facekit_components() -> Iterable[ComponentSpec]:
             paper=PAPER,
         ),
         ComponentSpec(
+            interface_version=1,
             kind="style_encoder",
             id="pix2pixhd/region_features",
             summary="The 3-channel feature encoder: a few numbers for each region, averaged over it.",

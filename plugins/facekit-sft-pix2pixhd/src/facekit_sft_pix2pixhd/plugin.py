@@ -118,6 +118,7 @@ def facekit_components() -> Iterable[ComponentSpec]:
     """Offer the style encoder and the generator."""
     return (
         ComponentSpec(
+            interface_version=1,
             kind="style_encoder",
             id="sft_pix2pixhd/sft_style",
             summary="Reads one style vector from a photo, told by SFT where each part of the face is.",
@@ -127,6 +128,7 @@ def facekit_components() -> Iterable[ComponentSpec]:
             paper=PAPER,
         ),
         ComponentSpec(
+            interface_version=1,
             kind="generator",
             id="sft_pix2pixhd/sft_pix2pixhd",
             summary="pix2pixHD's global generator with the style in its residual blocks (AdaIN).",
