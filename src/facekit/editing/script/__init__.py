@@ -1,0 +1,26 @@
+"""Edit scripts: small, replayable lists of operations on a mask and a look."""
+
+from facekit.editing.script.context import EditContext
+from facekit.editing.script.operations import OPERATIONS, Operation
+from facekit.editing.script.script import (
+    SCRIPT_FORMAT,
+    EditScript,
+    apply_script,
+    parse_script,
+    read_script,
+    write_script,
+)
+from facekit.editing.script.shapes import Runs
+
+__all__ = [
+    "OPERATIONS",
+    "SCRIPT_FORMAT",
+    "EditContext",
+    "EditScript",
+    "Operation",
+    "Runs",
+    "apply_script",
+    "parse_script",
+    "read_script",
+    "write_script",
+]
