@@ -49,7 +49,7 @@ def document_of(
 def dump_document(document: Mapping[str, Any]) -> str:
     """Return plain data as YAML that reads back to the same data, by this package and by YAML 1.1 readers."""
     return yaml.dump(
-        dict(document), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None
+        dict(document), Dumper=RecipeDumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None
     )
 
 
@@ -57,10 +57,11 @@ def _component(choice: ComponentChoice, **core: Any) -> dict[str, Any]:
     return {"use": choice.component.spec.id, **core, **choice.options.model_dump(mode="json")}
 
 
-class _Dumper(yaml.SafeDumper):
+class RecipeDumper(yaml.SafeDumper):
     """PyYAML's dumper, with quotes around text that YAML 1.2 would read as something else, and no aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:
+        """Write everything out: a recipe has no anchors."""
         return True
 
 
@@ -78,4 +79,4 @@ def _read(text: str) -> Any:
         return None
 
 
-_Dumper.add_representer(str, _represent_text)
+RecipeDumper.add_representer(str, _represent_text)

@@ -1,0 +1,208 @@
+"""Where a factory is written, found without running any of its code. Torch-free."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib.abc import InspectLoader
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+
+_MOST_HOPS = 8
+"""How often a name may be handed on by an import before we stop following it."""
+
+
+class SourceNotFound(LookupError):
+    """A target whose source cannot be found; the message says why."""
+
+
+@dataclass(frozen=True)
+class SourceLocation:
+    """A place in a source file.
+
+    Args:
+        file: the file.
+        line: 1-based; None where the file cannot be read as Python (a compiled module), or makes the name when it runs.
+    """
+
+    file: Path
+    line: int | None
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else str(self.file)
+
+
+def find_source(target: str) -> SourceLocation:
+    """Return where ``"module:function"`` is defined.
+
+    Neither the module nor the packages above it are imported, so that nothing they import (torch, say) is either: files
+    are looked up as the import system would, and read as text. A name that a module has from another one is followed to
+    the module that defines it.
+
+    Args:
+        target: as in :attr:`ComponentSpec.factory`.
+
+    Raises:
+        SourceNotFound: there is no such module, or it has no such name.
+    """
+    module, _, name = target.partition(":")
+    return _find(module, name, frozenset())
+
+
+def find_module(name: str) -> ModuleSpec:
+    """Return the spec of a module without importing the packages above it.
+
+    Raises:
+        SourceNotFound: there is no such module.
+    """
+    loaded = sys.modules.get(name)
+    spec = getattr(loaded, "__spec__", None)
+    if isinstance(spec, ModuleSpec):
+        return spec
+    parts = name.split(".")
+    places: Iterable[str] | None = None
+    found: ModuleSpec | None = None
+    for depth in range(1, len(parts) + 1):
+        part = ".".join(parts[:depth])
+        found = _ask_finders(part, places)
+        if found is None:
+            raise SourceNotFound(f"there is no module {part!r}")
+        if depth < len(parts):
+            places = _places(found, list(places) if places is not None else sys.path)
+            if places is None:
+                raise SourceNotFound(f"{part!r} is a module, not a package, so there is no module {name!r}")
+    assert found is not None  # a name has at least one part
+    return found
+
+
+def _find(module: str, name: str, seen: frozenset[tuple[str, str]]) -> SourceLocation:
+    spec = find_module(module)
+    if not spec.has_location or spec.origin is None:
+        raise SourceNotFound(f"the module {module!r} is not a file")
+    file = Path(spec.origin)
+    text = _text_of(spec)
+    if text is None:
+        return SourceLocation(file, None)
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError) as error:
+        raise SourceNotFound(f"{file} cannot be read as Python: {error}") from error
+    here = (module, name)
+    if here in seen or len(seen) >= _MOST_HOPS:
+        raise SourceNotFound(f"{module!r} hands {name!r} on in a circle")
+    package = module if spec.submodule_search_locations is not None else module.rpartition(".")[0]
+    found: SourceLocation | None = None
+    lost: SourceNotFound | None = None
+    stars: list[str] = []
+    makes_names = False
+    for statement in _statements(tree.body):
+        line = _defines(statement, name)
+        if line is not None:
+            found = SourceLocation(file, line)
+            continue
+        makes_names = makes_names or _defines(statement, "__getattr__") is not None
+        if not isinstance(statement, ast.ImportFrom):
+            continue
+        origin = _absolute(statement, package)
+        for alias in statement.names:
+            if (alias.asname or alias.name) == name:
+                try:
+                    found = _find(origin, alias.name, seen | {here})
+                except SourceNotFound as error:
+                    lost = error  # one of two imports of which the other is tried where this one fails, perhaps
+            elif alias.name == "*":
+                stars.append(origin)
+    if found is not None:
+        return found
+    for origin in reversed(stars):
+        try:
+            return _find(origin, name, seen | {here})
+        except SourceNotFound:
+            continue  # another module may have handed it on
+    if makes_names:
+        return SourceLocation(file, None)
+    raise lost or SourceNotFound(f"{file} has no {name!r}")
+
+
+def _ask_finders(name: str, places: Iterable[str] | None) -> ModuleSpec | None:
+    """Ask the import system's finders for one module, given where its package lies; they run no code of it."""
+    loaded = getattr(sys.modules.get(name), "__spec__", None)
+    if isinstance(loaded, ModuleSpec):
+        return loaded
+    path = None if places is None else list(places)
+    for finder in sys.meta_path:
+        look = getattr(finder, "find_spec", None)
+        try:
+            found = look(name, path, None) if look is not None else None
+        except ImportError as error:
+            raise SourceNotFound(f"the module {name!r} cannot be looked up: {error}") from error
+        if isinstance(found, ModuleSpec):
+            return found
+    return None
+
+
+def _places(package: ModuleSpec, above: list[str]) -> list[str] | None:
+    """Return the folders in which a package's modules lie; None for a module that is no package."""
+    if package.submodule_search_locations is None:
+        return None
+    try:
+        return list(package.submodule_search_locations)
+    except KeyError:
+        # A namespace package inside one that is not imported asks for the imported one.
+        tail = package.name.rpartition(".")[2]
+        return [str(Path(place) / tail) for place in above if (Path(place) / tail).is_dir()]
+
+
+def _text_of(spec: ModuleSpec) -> str | None:
+    """Return a module's source; None where it has none (a compiled module)."""
+    loader = spec.loader
+    if not isinstance(loader, InspectLoader):
+        return None
+    try:
+        return loader.get_source(spec.name)
+    except (ImportError, SyntaxError, UnicodeDecodeError) as error:
+        raise SourceNotFound(f"{spec.origin} cannot be read: {error}") from error
+
+
+def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Yield a module's own statements, those under ``if`` and ``try`` as well, but not what is for type checkers."""
+    for statement in body:
+        yield statement
+        if isinstance(statement, ast.If):
+            if "TYPE_CHECKING" not in ast.unparse(statement.test):
+                yield from _statements(statement.body)
+            yield from _statements(statement.orelse)
+        elif isinstance(statement, ast.Try):
+            yield from _statements(statement.body)
+            for handler in statement.handlers:
+                yield from _statements(handler.body)
+            yield from _statements(statement.orelse)
+            yield from _statements(statement.finalbody)
+        elif isinstance(statement, ast.With):
+            yield from _statements(statement.body)
+
+
+def _defines(statement: ast.stmt, name: str) -> int | None:
+    """Return the line in which a statement gives a name a value; None where it does not."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return statement.lineno if statement.name == name else None
+    targets: list[ast.expr] = []
+    if isinstance(statement, ast.Assign):
+        targets = statement.targets
+    elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
+        targets = [statement.target]
+    for target in targets:
+        names = target.elts if isinstance(target, ast.Tuple | ast.List) else [target]
+        if any(isinstance(inner, ast.Name) and inner.id == name for inner in names):
+            return statement.lineno
+    return None
+
+
+def _absolute(statement: ast.ImportFrom, package: str) -> str:
+    """Return the module that ``from ... import`` names, with its leading dots followed from ``package``."""
+    if not statement.level:
+        return statement.module or ""
+    above = package.split(".")[: len(package.split(".")) - (statement.level - 1)]
+    return ".".join([*above, *([statement.module] if statement.module else [])])
