@@ -30,6 +30,7 @@ from facekit.interfaces.ports import (
     PortContext,
     Ports,
 )
+from facekit.interfaces.seeing import LANDMARKS, DetectedFace, FaceDetector, Segmenter
 
 INTERFACE_VERSION = 1
 """The version of the interfaces in this package; a component states the one it was written for."""
@@ -42,6 +43,7 @@ __all__ = [
     "JUDGEMENT",
     "JUDGEMENT_CLASS_LOGITS",
     "JUDGEMENT_FEATURES",
+    "LANDMARKS",
     "MASK",
     "SPLITS",
     "STYLE",
@@ -49,10 +51,12 @@ __all__ = [
     "CheckpointSaved",
     "Condition",
     "DatasetContext",
+    "DetectedFace",
     "Discriminator",
     "Evaluated",
     "FaceBatch",
     "FaceDataset",
+    "FaceDetector",
     "FaceSample",
     "FacekitError",
     "Finding",
@@ -77,6 +81,7 @@ __all__ = [
     "RunStarted",
     "SamplesSaved",
     "ScaleJudgement",
+    "Segmenter",
     "Step",
     "StepLogged",
     "Style",

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from facekit.interfaces import BuildContext, DatasetContext, Options, PortContext, Ports
 from facekit.registry.migration import Migration
 
-Kind = Literal["dataset", "style_encoder", "generator", "discriminator", "loss", "metric"]
+Kind = Literal["dataset", "style_encoder", "generator", "discriminator", "loss", "metric", "segmenter", "face_detector"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _ID = re.compile(r"[a-z0-9_]+/[a-z0-9_]+")

@@ -1,0 +1,1 @@
+"""MTCNN: a face detector with five landmarks."""
