@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from facekit.interfaces import INTERFACE_VERSION, NoOptions, PortContext, Ports
+from facekit.interfaces import NoOptions, PortContext, Ports
 from facekit.registry import ComponentSpec, PluginSet, Registry, UnknownComponent, hookimpl
 
 
@@ -82,14 +82,6 @@ def test_a_clash_of_three() -> None:
     (clash,) = registry.clashes
     assert [origin.name for origin in clash.origins] == ["one", "two", "three"]
     assert registry.names("loss") == []
-
-
-@pytest.mark.parametrize("version", [0, INTERFACE_VERSION + 1])
-def test_a_component_for_another_interface_is_refused(version: int) -> None:
-    registry = _registry(one=[_spec(interface_version=version), _spec(id="x/l2")])
-    assert registry.names("loss") == ["l2"]
-    (failure,) = registry.plugins.failures
-    assert f"loss 'x/l1' is written for interface version {version}; this facekit speaks" in failure.error
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """Component specs, hooks and plugin loading. Importing this package does not import torch."""
 
 from facekit.registry.hooks import hookimpl, hookspec
+from facekit.registry.migrating import MigratedOptions, OptionNote, changes_weights, migrate_options, migrate_weights
 from facekit.registry.migration import Migration
 from facekit.registry.plugins import ENTRY_POINT_GROUP, LoadedPlugin, PluginFailure, PluginOrigin, PluginSet
 from facekit.registry.registry import (
     Clash,
+    Refusal,
     RegisteredComponent,
     Registry,
     UnknownComponent,
@@ -12,25 +14,38 @@ from facekit.registry.registry import (
     load_registry,
 )
 from facekit.registry.spec import KINDS, CommandSpec, ComponentSpec, Kind, PluginInfo
+from facekit.registry.uses import join_use, name_of_use, split_use
+from facekit.registry.versions import INTERFACE_CHANGES, InterfaceChange
 
 __all__ = [
     "ENTRY_POINT_GROUP",
+    "INTERFACE_CHANGES",
     "KINDS",
     "Clash",
     "CommandSpec",
     "ComponentSpec",
+    "InterfaceChange",
     "Kind",
     "LoadedPlugin",
+    "MigratedOptions",
     "Migration",
+    "OptionNote",
     "PluginFailure",
     "PluginInfo",
     "PluginOrigin",
     "PluginSet",
+    "Refusal",
     "RegisteredComponent",
     "Registry",
     "UnknownComponent",
+    "changes_weights",
     "forget_registries",
     "hookimpl",
     "hookspec",
+    "join_use",
     "load_registry",
+    "migrate_options",
+    "migrate_weights",
+    "name_of_use",
+    "split_use",
 ]

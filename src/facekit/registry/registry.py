@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from facekit.interfaces import INTERFACE_VERSION, FacekitError, LabelMap, RunEvent, did_you_mean
+from facekit.interfaces import FacekitError, LabelMap, RunEvent, did_you_mean
 from facekit.registry.plugins import SWITCHES, PluginOrigin, PluginSet
 from facekit.registry.spec import CommandSpec, ComponentSpec, Kind
-
-OLDEST_INTERFACE_VERSION = 1
-"""Components written for an older version of the interfaces are refused."""
+from facekit.registry.uses import split_use
+from facekit.registry.versions import INTERFACE_CHANGES, InterfaceChange, adapt_spec, how_to_upgrade
 
 
 class UnknownComponent(FacekitError):
@@ -42,17 +41,31 @@ class Clash:
     origins: tuple[PluginOrigin, ...]
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """A component that cannot be used, because it is written for another version of the interfaces."""
+
+    kind: Kind
+    id: str
+    origin: PluginOrigin
+    message: str
+    remedy: str
+
+
 @dataclass
 class Registry:
     """What the loaded plugins offer. Build one with :func:`load_registry`.
 
     Args:
         plugins: the plugins behind it.
+        changes: the changes of the interfaces that components of older versions are adapted to.
     """
 
     plugins: PluginSet
+    changes: Sequence[InterfaceChange] = INTERFACE_CHANGES
     components: dict[tuple[Kind, str], RegisteredComponent] = field(default_factory=dict)
     clashes: list[Clash] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
     label_maps: dict[str, LabelMap] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -62,6 +75,7 @@ class Registry:
         """Ask the plugins again what they offer (after one was registered or taken out)."""
         self.components.clear()
         self.clashes.clear()
+        self.refused.clear()
         self.label_maps.clear()
         for origin, specs in self.plugins.call("facekit_components"):
             for spec in specs:
@@ -104,7 +118,31 @@ class Registry:
         if candidates:
             ids = ", ".join(sorted(entry.spec.id for entry in candidates))
             raise UnknownComponent(kind, name, f"several components are called {name!r}: {ids}", "write the whole id")
+        for refusal in self.refused:
+            if refusal.kind == kind and name in (refusal.id, refusal.id.split("/")[1]):
+                raise UnknownComponent(kind, name, refusal.message, refusal.remedy)
         raise UnknownComponent(kind, name, f"no {kind} is called {name!r}", self._hint(kind, name))
+
+    def find_use(self, kind: Kind, use: str) -> tuple[RegisteredComponent, int | None]:
+        """Return the component that a recipe's ``use:`` means, and the version it is written for; None for the newest.
+
+        Raises:
+            UnknownComponent: as :meth:`find` does; or it is written for no version, or for one newer than is installed.
+        """
+        try:
+            name, version = split_use(use)
+        except FacekitError as error:
+            raise UnknownComponent(kind, use, error.message, error.remedy) from error
+        found = self.find(kind, name)
+        if version is not None and version > found.spec.version:
+            raise UnknownComponent(
+                kind,
+                name,
+                f"this is written for version {version} of the {kind} {found.spec.id!r}, and {found.origin} has "
+                f"version {found.spec.version}",
+                how_to_upgrade(found.origin),
+            )
+        return found, version
 
     def of_kind(self, kind: Kind) -> list[RegisteredComponent]:
         """Return the components of a kind, by id."""
@@ -132,13 +170,11 @@ class Registry:
         self.plugins.call("facekit_run_event", event=event)
 
     def _add(self, origin: PluginOrigin, spec: ComponentSpec) -> None:
-        if not OLDEST_INTERFACE_VERSION <= spec.interface_version <= INTERFACE_VERSION:
-            self.plugins.quarantine(
-                origin,
-                "reading its components",
-                f"{spec.kind} {spec.id!r} is written for interface version {spec.interface_version}; this facekit "
-                f"speaks versions {OLDEST_INTERFACE_VERSION} to {INTERFACE_VERSION}",
-            )
+        try:
+            spec = adapt_spec(spec, origin=origin, changes=self.changes)
+        except FacekitError as error:
+            self.refused.append(Refusal(spec.kind, spec.id, origin, error.message, error.remedy or ""))
+            self.plugins.quarantine(origin, "reading its components", f"{error.message}; {error.remedy}")
             return
         key = (spec.kind, spec.id)
         for index, clash in enumerate(self.clashes):

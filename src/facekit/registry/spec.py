@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any, Literal, get_args
 
 from facekit.interfaces import BuildContext, DatasetContext, Options, PortContext, Ports
-from facekit.registry.migration import Migration
+from facekit.registry.migration import Migration, mistake_in
 
 Kind = Literal["dataset", "style_encoder", "generator", "discriminator", "loss", "metric", "segmenter", "face_detector"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -81,6 +81,10 @@ class ComponentSpec:
             )
         if not (isinstance(self.options, type) and issubclass(self.options, Options)):
             raise ValueError(f"the options of {self.id!r} are {self.options!r}, not a class derived from Options")
+        names = {name for key, info in self.options.model_fields.items() for name in (key, info.alias) if name}
+        mistake = mistake_in(self.migrations, options=names)
+        if mistake:
+            raise ValueError(f"{self.id!r}: the {mistake}")
         if not self.players or set(self.players) - {"generator", "discriminator"}:
             raise ValueError(f"the players of {self.id!r} are {self.players!r}; there are generator and discriminator")
 
