@@ -52,7 +52,7 @@ def test_every_default_is_written_out(good_recipe: Path, catalogue: Registry) ->
     assert document["data"]["limit"] is None
     assert document["train"]["schedule"] == {"use": "linear_decay", "decay_from": 0.5, "warmup_steps": 0}
     assert document["losses"]["generator"][0]["label"] == "adversarial"
-    assert document["model"]["generator"]["use"] == "fake/adain_global"
+    assert document["model"]["generator"]["use"] == "fake/adain_global@1"
     assert list(document) == ["facekit", "name", "description", "data", "model", "losses", "metrics", "train"]
 
 
@@ -60,7 +60,7 @@ def test_a_locked_recipe_says_what_is_missing(good_recipe: Path, catalogue: Regi
     document = read_recipe(good_recipe, registry=catalogue).document
     with pytest.raises(RecipeError) as caught:
         recipe_from_document(document, registry=Registry(PluginSet({})), name="runs/1/recipe.yaml")
-    line = dump_document(document).splitlines().index("  use: fake/photo_folder") + 1
+    line = dump_document(document).splitlines().index("  use: fake/photo_folder@1") + 1
     assert f"runs/1/recipe.yaml:{line}:8: data.use: no dataset is called 'fake/photo_folder'" in str(caught.value)
 
 

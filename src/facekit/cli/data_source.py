@@ -37,9 +37,10 @@ def open_source(argument: str, *, registry: Registry, overrides: Sequence[str]) 
     from facekit.interfaces import DatasetContext, FacekitError
     from facekit.recipe import read_recipe
     from facekit.recipe.library import find_recipe
+    from facekit.registry import name_of_use
 
     names = {name for entry in registry.of_kind("dataset") for name in (entry.spec.name, entry.spec.id)}
-    if argument in names and not Path(argument).is_file():
+    if name_of_use(argument) in names and not Path(argument).is_file():
         choice, settings = _read_dataset(argument, registry, overrides)
     else:
         try:
@@ -59,6 +60,7 @@ def open_source(argument: str, *, registry: Registry, overrides: Sequence[str]) 
 def _read_dataset(name: str, registry: Registry, overrides: Sequence[str]) -> tuple[ComponentChoice, DataSettings]:
     """Check a dataset's options as a recipe's ``data:`` section would be, without the rest of a recipe."""
     from facekit.recipe import RecipeError
+    from facekit.recipe.migrating import migrate_components
     from facekit.recipe.overrides import read_overrides
     from facekit.recipe.problems import Problems
     from facekit.recipe.schema_check import check_schema
@@ -68,6 +70,7 @@ def _read_dataset(name: str, registry: Registry, overrides: Sequence[str]) -> tu
     root = read_overrides([f"data.use={name}", *prefixed], problems=problems)
     problems.raise_if_any()
     assert root is not None
+    root = migrate_components(root, registry=registry, problems=problems)
     checked = check_schema(root, registry=registry, name=name, problems=problems)
     mine = [problem for problem in problems.found if problem.path == "data" or problem.path.startswith("data.")]
     if mine:

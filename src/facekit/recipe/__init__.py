@@ -5,7 +5,7 @@ from facekit.recipe.lock import dump_document
 from facekit.recipe.origin import Origin, recipe_origins
 from facekit.recipe.problems import Problem, RecipeError
 from facekit.recipe.reading import dump_recipe, read_recipe, recipe_from_document
-from facekit.recipe.resolved import ComponentChoice, LossChoice, Mark, ModelChoice, ResolvedRecipe
+from facekit.recipe.resolved import ComponentChoice, LossChoice, Mark, ModelChoice, Notice, ResolvedRecipe
 from facekit.recipe.schema import recipe_schema
 from facekit.recipe.settings import DataSettings, Slot, TrainSettings
 
@@ -15,6 +15,7 @@ __all__ = [
     "LossChoice",
     "Mark",
     "ModelChoice",
+    "Notice",
     "Origin",
     "Problem",
     "RecipeError",

@@ -9,6 +9,7 @@ from pathlib import Path
 from facekit.interfaces import FacekitError, did_you_mean
 from facekit.recipe.layers import parse_recipe
 from facekit.recipe.lock import dump_document
+from facekit.recipe.migrating import migrate_components
 from facekit.recipe.nodes import ScalarNode, plain
 from facekit.recipe.problems import Problems
 from facekit.recipe.reading import merge_layers
@@ -114,6 +115,9 @@ def copy_recipe(name: str, target: Path, *, registry: Registry, force: bool = Fa
     text = source.read_text("utf-8-sig")
     root = parse_recipe(text, str(source), problems=problems)
     if root is not None and "extends" in root.entries:
+        # Its layers may be written for different versions of a component; merged, they are one.
+        merged = migrate_components(merged, registry=registry, problems=problems)
+        problems.raise_if_any()
         text = f"# {source.name} merged with the recipes it extends.\n" + dump_document(plain(merged))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ from facekit.recipe.resolved import ComponentChoice, LossChoice, ModelChoice
 from facekit.recipe.scalars import read_scalar
 from facekit.recipe.schema_check import PLAYERS
 from facekit.recipe.settings import DataSettings, TrainSettings
+from facekit.registry import join_use
 
 
 def document_of(
@@ -24,7 +25,10 @@ def document_of(
     metrics: Sequence[ComponentChoice],
     train: TrainSettings,
 ) -> dict[str, Any]:
-    """Return a recipe as plain data; components are named by their whole id, so that it means the same tomorrow."""
+    """Return a recipe as plain data.
+
+    Components are named by their whole id and their version, so that it means the same tomorrow.
+    """
     return {
         "facekit": RECIPE_FORMAT,
         "name": name,
@@ -54,7 +58,8 @@ def dump_document(document: Mapping[str, Any]) -> str:
 
 
 def _component(choice: ComponentChoice, **core: Any) -> dict[str, Any]:
-    return {"use": choice.component.spec.id, **core, **choice.options.model_dump(mode="json")}
+    spec = choice.component.spec
+    return {"use": join_use(spec.id, spec.version), **core, **choice.options.model_dump(mode="json")}
 
 
 class RecipeDumper(yaml.SafeDumper):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
-from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, is_null
+from facekit.interfaces import FacekitError
+from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, is_null, raised
 from facekit.recipe.problems import Path, Problems, show_path
 from facekit.recipe.settings import DataSettings, LossSettings
+from facekit.registry import join_use, name_of_use, split_use
 
 _POSITION = re.compile(r"\[([0-9]+)\]|([0-9]+)")
 
@@ -19,8 +22,9 @@ def merge(base: Node | None, over: Node, *, problems: Problems, path: Path = ())
     """Return a layer laid over another.
 
     Maps merge and lists replace. A changed ``use:`` drops the options beside it, since they belong to another
-    component; the keys beside it that belong to the core stay. Of ``train.steps`` and ``train.epochs`` the upper
-    layer's wins. A null in ``train.optimiser.lr_scale`` takes a part's factor away.
+    component; the keys beside it that belong to the core stay. Another version of one component drops nothing: each
+    option keeps the version it was written for. Of ``train.steps`` and ``train.epochs`` the upper layer's wins. A
+    null in ``train.optimiser.lr_scale`` takes a part's factor away.
 
     Args:
         base: the lower layer; None where it has nothing here.
@@ -38,11 +42,13 @@ def merge(base: Node | None, over: Node, *, problems: Problems, path: Path = ())
     if _changes_use(base, over):
         kept = _core_keys(path)
         entries = {key: entry for key, entry in entries.items() if kept is None or key in kept or key == "use"}
+    elif path[:1] != ("train",):
+        entries, over = _pin_versions(entries, over)
     if path == ("train",):
         for key, other in (("steps", "epochs"), ("epochs", "steps")):
             if not is_null(over.get(key)) and is_null(over.get(other)):
                 entries.pop(other, None)
-    for key, entry in over.entries.items():
+    for key, entry in raised(over.entries, base.entries).items():
         if over.by_path and key.startswith("["):
             what = "a map" if base.entries else "not a list"
             problems.add(f"{show_path(path)} is {what}, so it has no position {key}", entry.key_mark, path)
@@ -54,7 +60,8 @@ def merge(base: Node | None, over: Node, *, problems: Problems, path: Path = ())
         merged = merge(below.node if below else None, entry.node, problems=problems, path=(*path, key))
         # A key that is only passed through on the way to an override keeps the place it was written in.
         passed = below is not None and isinstance(entry.node, MapNode) and not isinstance(below.node, ScalarNode)
-        entries[key] = Entry(below.key_mark if below is not None and passed else entry.key_mark, merged)
+        key_mark = below.key_mark if below is not None and passed else entry.key_mark
+        entries[key] = replace(entry, key_mark=key_mark, node=merged)
     return MapNode(entries, base.mark if base.entries else over.mark)
 
 
@@ -86,9 +93,38 @@ def _changes_use(base: MapNode, over: MapNode) -> bool:
         return False
     if isinstance(before.value, str) and isinstance(after.value, str):
         # `pix2pixhd_global` and `pix2pixhd/pix2pixhd_global` are one component as long as only one names a namespace.
-        short = [value.rsplit("/", 1)[-1] for value in (before.value, after.value)]
-        return before.value != after.value and (short[0] != short[1] or ("/" in before.value) == ("/" in after.value))
+        old, new = name_of_use(before.value), name_of_use(after.value)
+        short = [name.rsplit("/", 1)[-1] for name in (old, new)]
+        return old != new and (short[0] != short[1] or ("/" in old) == ("/" in new))
     return before.value != after.value
+
+
+def _pin_versions(entries: dict[str, Entry], over: MapNode) -> tuple[dict[str, Entry], MapNode]:
+    """Return both layers of a component so that no option is taken for one of another version.
+
+    Where both state a version, options of the lower layer keep theirs. Where the upper one states none, it is no
+    statement about the version, and the lower one's holds.
+    """
+    before, after = _version_in(entries.get("use")), _version_in(over.entries.get("use"))
+    if before is None or "use" not in over.entries:
+        return entries, over
+    if after is None:
+        use = over.entries["use"]
+        if isinstance(use.node, ScalarNode) and isinstance(use.node.value, str) and "@" not in use.node.value:
+            kept = replace(use, node=ScalarNode(join_use(use.node.value, before), use.node.mark))
+            over = replace(over, entries={**over.entries, "use": kept})
+        return entries, over
+    pinned = {key: replace(entry, version=before) if entry.version is None else entry for key, entry in entries.items()}
+    return pinned, over
+
+
+def _version_in(use: Entry | None) -> int | None:
+    if use is None or not isinstance(use.node, ScalarNode) or not isinstance(use.node.value, str):
+        return None
+    try:
+        return split_use(use.node.value)[1]
+    except FacekitError:  # reported where it is looked up, unless an upper layer mends it
+        return None
 
 
 def _core_keys(path: Path) -> frozenset[str] | None:

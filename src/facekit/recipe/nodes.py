@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from facekit.recipe.resolved import Mark
@@ -30,10 +30,21 @@ class ListNode:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A key of a map and its value."""
+    """A key of a map and its value.
+
+    Args:
+        key_mark: where the key was written.
+        node: the value.
+        layer: which layer of the recipe it was written in, counted within its map, upper ones larger: an option's old
+            name and its new name may come from different files.
+        version: the version of the component it was written for, where that is not what the ``use:`` beside it says;
+            see :func:`facekit.registry.migrate_options`.
+    """
 
     key_mark: Mark
     node: Node
+    layer: int = field(default=0, compare=False)
+    version: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +68,15 @@ class MapNode:
 
 
 Node = ScalarNode | ListNode | MapNode
+
+
+def raised(over: Mapping[str, Entry], base: Mapping[str, Entry]) -> dict[str, Entry]:
+    """Return the entries of a map that is laid over another, with layers above all of the other's."""
+    if not base:
+        return dict(over)
+    lowest = min((entry.layer for entry in over.values()), default=0)
+    step = 1 + max(entry.layer for entry in base.values()) - lowest
+    return {key: replace(entry, layer=entry.layer + step) for key, entry in over.items()}
 
 
 def plain(node: Node) -> Any:

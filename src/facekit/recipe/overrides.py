@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from facekit.recipe.merging import merge
-from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, is_null
+from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, is_null, raised
 from facekit.recipe.problems import Path, Problems
 from facekit.recipe.resolved import OVERRIDE, Mark
 from facekit.recipe.yaml_source import parse_yaml, split_lines
@@ -106,12 +107,14 @@ def _lay(below: MapNode, over: MapNode, path: Path, problems: Problems) -> MapNo
         for key, other in (("steps", "epochs"), ("epochs", "steps")):
             if not is_null(over.get(key)) and is_null(over.get(other)):
                 entries.pop(other, None)
-    for key, entry in over.entries.items():
+    for key, entry in raised(over.entries, below.entries).items():
         earlier, here = entries.get(key), (*path, key)
         if earlier is not None and isinstance(earlier.node, MapNode) and isinstance(entry.node, MapNode):
-            entries[key] = Entry(earlier.key_mark, _lay(earlier.node, entry.node, here, problems))
+            laid = _lay(earlier.node, entry.node, here, problems)
+            entries[key] = replace(entry, key_mark=earlier.key_mark, node=laid)
         elif earlier is not None and isinstance(earlier.node, ListNode) and isinstance(entry.node, MapNode):
-            entries[key] = Entry(earlier.key_mark, merge(earlier.node, entry.node, problems=problems, path=here))
+            laid_on = merge(earlier.node, entry.node, problems=problems, path=here)
+            entries[key] = replace(entry, key_mark=earlier.key_mark, node=laid_on)
         else:
             entries[key] = entry
     return MapNode(entries, below.mark, by_path=below.by_path or over.by_path)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from facekit.interfaces import FacekitError
-from facekit.recipe.resolved import Mark
+from facekit.recipe.resolved import Mark, Notice
 
 Path = tuple[str | int, ...]
 """A place in the recipe's tree: map keys and list positions from the root."""
+
+_Placed = TypeVar("_Placed", "Problem", Notice)
 
 _LONGEST_LINE = 120
 
@@ -55,13 +58,15 @@ class RecipeError(FacekitError):
 
     Args:
         problems: at least one.
+        notices: what was found beside them, which may explain them.
     """
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[Problem], notices: Sequence[Notice] = ()) -> None:
         first = problems[0]
         message = f"{first.path}: {first.message}" if first.path else first.message
         super().__init__(message, where=str(first.mark), remedy=first.remedy)
         self.problems = tuple(problems)
+        self.notices = tuple(notices)
 
     def __str__(self) -> str:
         text = "\n".join(str(problem) for problem in self.problems)
@@ -70,9 +75,10 @@ class RecipeError(FacekitError):
 
 @dataclass
 class Problems:
-    """Collects mistakes while a recipe is read."""
+    """Collects mistakes, and notices, while a recipe is read."""
 
     found: list[Problem] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
     broken: bool = False
     """Something could not be read at all, so that looking further would only find follow-ups."""
 
@@ -85,17 +91,30 @@ class Problems:
         if problem not in self.found:
             self.found.append(problem)
 
+    def note(self, message: str, mark: Mark, path: Path) -> None:
+        """Record something that is no mistake; once, as mistakes."""
+        notice = Notice(message, mark, show_path(path))
+        if notice not in self.notices:
+            self.notices.append(notice)
+
     def raise_if_any(self) -> None:
         """Raise :class:`RecipeError` with all mistakes, if there are any: the files' by line, then the overrides'."""
-        if not self.found:
-            return
-        files = list(dict.fromkeys(problem.mark.file for problem in self.found))
+        if self.found:
+            raise RecipeError(_in_order(self.found), self.notices_in_order())
 
-        def order(problem: Problem) -> tuple[bool, int, int, int]:
-            mark = problem.mark
-            return mark.is_override, files.index(mark.file), mark.line, mark.column
+    def notices_in_order(self) -> tuple[Notice, ...]:
+        """Return the notices in the order of mistakes: the files' by line, then the overrides'."""
+        return tuple(_in_order(self.notices))
 
-        raise RecipeError(sorted(self.found, key=order))
+
+def _in_order(found: Sequence[_Placed]) -> list[_Placed]:
+    files = list(dict.fromkeys(entry.mark.file for entry in found))
+
+    def order(entry: _Placed) -> tuple[bool, int, int, int]:
+        mark = entry.mark
+        return mark.is_override, files.index(mark.file), mark.line, mark.column
+
+    return sorted(found, key=order)
 
 
 def _excerpt(mark: Mark) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from facekit.recipe.layers import load_layers, parse_recipe
 from facekit.recipe.lock import document_of, dump_document
 from facekit.recipe.merging import merge
+from facekit.recipe.migrating import migrate_components
 from facekit.recipe.nodes import MapNode, key_mark_at, mark_at
 from facekit.recipe.overrides import read_overrides
 from facekit.recipe.ports import resolve_dimensions
@@ -39,9 +40,13 @@ def read_recipe(path: str | os.PathLike[str], *, registry: Registry, overrides: 
 def read_marked(
     path: str | os.PathLike[str], *, registry: Registry, overrides: Sequence[str] = ()
 ) -> tuple[ResolvedRecipe, MapNode]:
-    """Like :func:`read_recipe`; also return the merged tree, in which each value knows where it was written."""
+    """Like :func:`read_recipe`; also return the merged tree, in which each value knows where it was written.
+
+    Options of older versions of components stand in it under their names of today.
+    """
     problems = Problems()
     root = merge_layers(path, overrides=overrides, problems=problems)
+    root = migrate_components(root, registry=registry, problems=problems)
     return _resolve(root, registry=registry, name=Path(path).stem, problems=problems), root
 
 
@@ -76,6 +81,7 @@ def recipe_from_document(document: Mapping[str, Any], *, registry: Registry, nam
     if root is None:
         problems.raise_if_any()
     assert root is not None
+    root = migrate_components(root, registry=registry, problems=problems)
     return _resolve(root, registry=registry, name=Path(name).stem, problems=problems)
 
 
@@ -119,6 +125,7 @@ def _resolve(root: MapNode, *, registry: Registry, name: str, problems: Problems
             checked.name, checked.description, dataset, data, model, checked.losses, checked.metrics, train
         ),
         dimensions=dimensions,
+        notices=problems.notices_in_order(),
     )
 
 

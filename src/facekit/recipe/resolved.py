@@ -45,6 +45,24 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class Notice:
+    """Something a person should know of a recipe that is no mistake: an option that was read as an older version's.
+
+    Args:
+        message: what.
+        mark: where.
+        path: the place in the recipe's tree, e.g. ``model.generator.blocks``.
+    """
+
+    message: str
+    mark: Mark
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.mark}: {self.path}: note: {self.message}"
+
+
+@dataclass(frozen=True)
 class ComponentChoice:
     """A component a recipe names, with its validated options.
 
@@ -112,6 +130,7 @@ class ResolvedRecipe:
         document: the merged recipe as plain YAML data, every default written out: it is locked into the run folder and
             reads back to an equal recipe.
         dimensions: the named dimensions that the ports settled.
+        notices: what was read as an older version of a component has it; recipes that differ in this alone are equal.
     """
 
     name: str
@@ -124,6 +143,7 @@ class ResolvedRecipe:
     train: TrainSettings
     document: Mapping[str, Any]
     dimensions: Mapping[str, int]
+    notices: tuple[Notice, ...] = field(default=(), compare=False)
 
     def losses_of(self, player: Player) -> tuple[LossChoice, ...]:
         """Return the losses of a player."""

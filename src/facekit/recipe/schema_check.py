@@ -253,7 +253,7 @@ class _SchemaCheck:
             )
         else:
             try:
-                registered = self._registry.find(kind, use.node.value)
+                registered, _ = self._registry.find_use(kind, use.node.value)
             except UnknownComponent as error:
                 self._problems.add(error.message, use.node.mark, (*path, "use"), error.remedy)
         if registered is None or use is None:

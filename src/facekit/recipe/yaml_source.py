@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import yaml
 
-from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode
+from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, raised
 from facekit.recipe.problems import Path, Problems
 from facekit.recipe.resolved import Mark
 from facekit.recipe.scalars import read_scalar
@@ -177,10 +177,11 @@ class _Composer:
                 )
             else:
                 entries[key] = Entry(key_mark, value)
-        for other in merged:  # what stands in the map itself wins, then the first one that is merged
-            for key, entry in other.entries.items():
-                entries.setdefault(key, entry)
-        return MapNode(entries, mark)
+        below: dict[str, Entry] = {}
+        for other in reversed(merged):  # what stands in the map itself wins, then the first one that is merged
+            below |= raised(other.entries, below)
+        written = raised(entries, below)
+        return MapNode({**written, **{key: entry for key, entry in below.items() if key not in written}}, mark)
 
     def _key(self, event: yaml.Event, mark: Mark, path: Path) -> str | None:
         if not isinstance(event, yaml.ScalarEvent):

@@ -16,9 +16,6 @@ from facekit.interfaces import FacekitError, Options
 from facekit.registry.migration import Migration
 from facekit.registry.spec import ComponentSpec
 
-UNSTATED = 0
-"""Among the versions of single options: written where no version was stated, so for the newest one."""
-
 _MOST_SHOWN = 60
 
 
@@ -91,16 +88,14 @@ def migrate_options(
         options: plain data by name.
         version: what they were written for. None for the newest: then names that are no option today are still
             recognised, values are taken as they are, and nothing is filled in.
-        versions: of single options that were written for another version than the rest; :data:`UNSTATED` where none was
-            stated.
+        versions: of single options that were written for another version than the rest.
         layers: of single options: the number of the layer of the recipe they stand in, upper ones larger; 0 by default.
     """
     newest, known = spec.version, _names_of(spec)
     stated = newest if version is None else min(version, newest)
     brought = []
     for name, value in options.items():
-        own = (versions or {}).get(name)
-        start = stated if own is None else newest if own == UNSTATED else min(own, newest)
+        start = min((versions or {}).get(name, stated), newest)
         option = _Option(name, value, value, layer=(layers or {}).get(name, 0))
         brought.append(_bring(option, name, _written_for(name, start, spec.migrations, known), spec.migrations))
     refusals: list[OptionNote] = []
