@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facekit.data import DamagedCache, PackedFaces, cached_folders, default_cache, prepare
+from facekit.data import DamagedCache, PackedFaces, cached_folders, prepare
 from facekit.data import cache as cache_module
 from facekit.data.geometry import resize_mask, resize_photo
 from facekit.data.locking import exclusive_lock
-from facekit.interfaces import FacekitError, FaceSample, Finding, RunFailure
+from facekit.interfaces import FacekitError, FaceSample, Finding, RunFailure, cache_folder
 
 
 def same(first: PackedFaces, second: PackedFaces) -> bool:
@@ -251,10 +251,10 @@ def test_a_folder_that_cannot_be_made_is_said(make_dataset, tmp_path):
 
 def test_the_default_folder_follows_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("FACEKIT_CACHE", str(tmp_path))
-    assert default_cache() == tmp_path
+    assert cache_folder() == tmp_path
     monkeypatch.delenv("FACEKIT_CACHE")
-    assert default_cache().name in ("facekit", "cache")
-    assert default_cache().is_absolute()
+    assert cache_folder().name in ("facekit", "cache")
+    assert cache_folder().is_absolute()
 
 
 def test_a_lock_is_held_by_one_and_waited_for(tmp_path):

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from facekit.data.cache import cached_folders, default_cache, prepare
+    from facekit.data.cache import cached_folders, prepare
     from facekit.data.checks import AttributeFrequency, CheckReport, ClassFrequency, check_dataset
     from facekit.data.export import Export, export_folder
     from facekit.data.loader import FaceLoader, PlainReference, ReferenceAugmentation, fixed_batch, to_unit_range
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from facekit.data.store import DamagedCache, PackedFaces
 
 _HOMES = {
-    "cache": ("cached_folders", "default_cache", "prepare"),
+    "cache": ("cached_folders", "prepare"),
     "checks": ("AttributeFrequency", "CheckReport", "ClassFrequency", "check_dataset"),
     "export": ("Export", "export_folder"),
     "loader": ("FaceLoader", "PlainReference", "ReferenceAugmentation", "fixed_batch", "to_unit_range"),
@@ -44,7 +44,6 @@ __all__ = [
     "ReferenceAugmentation",
     "cached_folders",
     "check_dataset",
-    "default_cache",
     "export_folder",
     "fixed_batch",
     "prepare",

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shutil
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ from facekit.data.locking import exclusive_lock
 from facekit.data.parallel import over_samples
 from facekit.data.progress import Progress, ProgressCallback, ignore_progress
 from facekit.data.store import DamagedCache, PackedFaces
-from facekit.interfaces import SPLITS, FaceDataset, FacekitError, RunFailure
+from facekit.interfaces import SPLITS, FaceDataset, FacekitError, RunFailure, cache_folder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,17 +34,6 @@ TRANSFORM_VERSION = 1
 
 _PLAN, _DONE = "plan.json", "done.bin"
 _FLUSH_SECONDS = 2.0
-
-
-def default_cache() -> Path:
-    """Return the folder of packed caches: ``FACEKIT_CACHE``, or ``facekit`` in the user's cache folder."""
-    if chosen := os.environ.get("FACEKIT_CACHE"):
-        return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "facekit" / "cache"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "facekit"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "facekit"
 
 
 def prepare(
@@ -70,7 +58,7 @@ def prepare(
     Args:
         dataset: the pictures.
         size: side of the packed pictures.
-        cache: the folder of all caches; :func:`default_cache` when None.
+        cache: the folder of all caches; :func:`~facekit.interfaces.cache_folder` when None.
         name: the beginning of the cache's folder name, for people; the dataset's class name when None.
         workers: processes that read pictures; one a core, 8 at most, when None. The result is the same.
         progress: told how far it is.
@@ -85,7 +73,7 @@ def prepare(
     """
     report = progress or ignore_progress
     plan = _plan(dataset, size, name or _spell(type(dataset).__name__))
-    root = default_cache() if cache is None else Path(cache).expanduser()
+    root = cache_folder() if cache is None else Path(cache).expanduser()
     folder = root / plan.folder_name
     found = _open_sound(folder, report)
     if found is not None:
@@ -360,5 +348,5 @@ def _disk_errors(root: Path) -> Iterator[None]:
 
 def cached_folders(cache: Path | str | None = None) -> Sequence[Path]:
     """Return the finished caches in a folder of caches, by name."""
-    root = default_cache() if cache is None else Path(cache).expanduser()
+    root = cache_folder() if cache is None else Path(cache).expanduser()
     return sorted(file.parent for file in root.glob(f"*/{store.INDEX}") if file.parent.suffix != ".partial")

@@ -17,6 +17,7 @@ from facekit.interfaces.labels import LabelClass, LabelMap
 from facekit.interfaces.metric import Measurement, Metric, Observation, Task
 from facekit.interfaces.model import Discriminator, Generator, Loss, Player, Step, StyleEncoder
 from facekit.interfaces.options import BuildContext, DatasetContext, NoOptions, Options
+from facekit.interfaces.places import cache_folder
 from facekit.interfaces.ports import (
     ATTRIBUTES,
     GENERATED,
@@ -88,6 +89,7 @@ __all__ = [
     "StyleEncoder",
     "Task",
     "Warned",
+    "cache_folder",
     "did_you_mean",
     "nearest",
 ]

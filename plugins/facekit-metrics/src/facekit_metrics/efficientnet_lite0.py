@@ -84,26 +84,28 @@ def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
 
 
 class EfficientNetLite0(nn.Module):
-    """The features of EfficientNet-Lite0, frozen. ``weights_sha256`` names the weights in a protocol.
+    """The features of EfficientNet-Lite0. ``weights_sha256`` names the weights in a protocol.
 
-    Batch norms (in inference mode, with their running statistics) are folded into the convolutions. Weights are buffers
-    that are not saved: they follow the module to a device, have no gradient, and are in no checkpoint. Strided
+    Batch norms (in inference mode, with their running statistics) are folded into the convolutions. Frozen weights are
+    buffers that are not saved: they follow the module to a device, have no gradient, and are in no checkpoint. Strided
     convolutions pad as TensorFlow's "same" does, below and to the right first, since the weights were trained so.
 
     Args:
         layers: which features to return: ``stem``, ``block0`` to ``block15``. Nothing is computed beyond the deepest.
         weights: weight file; by default the one in its package.
+        trainable: make the folded weights parameters, to be learned further and saved.
 
     Raises:
         FacekitError: the weights are not there or belong to another network.
     """
 
-    def __init__(self, *, layers: Collection[str], weights: Path | None = None) -> None:
+    def __init__(self, *, layers: Collection[str], weights: Path | None = None, trainable: bool = False) -> None:
         super().__init__()
         unknown = sorted(set(layers) - {"stem", *(f"block{index}" for index in range(len(BLOCKS)))})
         if unknown or not layers:
             raise ValueError(f"efficientnet_lite0 has no layers {unknown}" if unknown else "no layers are asked for")
         self.layers = frozenset(layers)
+        self.trainable = trainable
         self.depth = max((int(name.removeprefix("block")) + 1 for name in layers if name != "stem"), default=0)
         self._path = packaged_weights() if weights is None else weights
         self.weights_sha256, state = _read(self._path)
@@ -157,8 +159,11 @@ class EfficientNetLite0(nn.Module):
         )
         factor = scale / (variance + BATCH_NORM_EPSILON).sqrt()
         folded = (weight * factor.view(-1, 1, 1, 1)).contiguous(memory_format=torch.channels_last)
-        self.register_buffer(f"{name}_weight", folded, persistent=False)
-        self.register_buffer(f"{name}_bias", shift - mean * factor, persistent=False)
+        for part, value in (("weight", folded), ("bias", shift - mean * factor)):
+            if self.trainable:
+                self.register_parameter(f"{name}_{part}", nn.Parameter(value))
+            else:
+                self.register_buffer(f"{name}_{part}", value, persistent=False)
 
     def _tensor(self, state: dict[str, Tensor], key: str, shape: tuple[int, ...]) -> Tensor:
         if key not in state or tuple(state[key].shape) != shape:
@@ -167,7 +172,8 @@ class EfficientNetLite0(nn.Module):
         return state[key].float()
 
     def _convolve(self, name: str, hidden: Tensor, kernel: int = 1, stride: int = 1, *, groups: int = 1) -> Tensor:
-        weight, bias = self.get_buffer(f"{name}_weight"), self.get_buffer(f"{name}_bias")
+        weight: Tensor = getattr(self, f"{name}_weight")
+        bias: Tensor = getattr(self, f"{name}_bias")
         if stride == 1:
             return F.conv2d(hidden, weight, bias, padding=kernel // 2, groups=groups)
         vertical = max((-(-hidden.shape[-2] // stride) - 1) * stride + kernel - hidden.shape[-2], 0)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from facekit.interfaces import GENERATED, IMAGE, MASK, NoOptions, Options, PortContext, Ports
-from facekit.registry import ComponentSpec, PluginInfo, hookimpl
+from facekit.registry import CommandSpec, ComponentSpec, PluginInfo, hookimpl
 
+from .judges.options import SegmenterOptions
 from .options import PerceptualDistanceOptions, StyleFollowingOptions
 
 SSIM_WINDOW = 11
@@ -45,6 +46,7 @@ def facekit_components() -> list[ComponentSpec]:
             options=StyleFollowingOptions,
             factory="facekit_metrics.style_following:build",
             ports=_region_ports,
+            example={"regions": ["skin", "hair"]},
         ),
         ComponentSpec(
             interface_version=1,
@@ -87,4 +89,27 @@ def facekit_components() -> list[ComponentSpec]:
             "(form of the distance); Tan and Le, EfficientNet, ICML 2019 (features)",
             weights_licence="Apache-2.0",
         ),
+        ComponentSpec(
+            interface_version=1,
+            kind="segmenter",
+            id="metrics/segmenter",
+            summary="Says of each pixel of a photo which class it belongs to; trained by `facekit judge train`.",
+            options=SegmenterOptions,
+            factory="facekit_metrics.judges.segmenter:build",
+            paper="Ronneberger et al., U-Net, MICCAI 2015 (form of the decoder); Tan and Le, EfficientNet, ICML 2019",
+            weights_licence="Apache-2.0 (the encoder's first weights); what it learned from sets the rest",
+        ),
+    ]
+
+
+@hookimpl
+def facekit_commands() -> list[CommandSpec]:
+    """Offer the commands for judges."""
+    return [
+        CommandSpec(
+            name="judge train",
+            summary="Train a judge on real photos.",
+            target="facekit_metrics.judges.command:train",
+        ),
+        CommandSpec(name="judge ls", summary="List the judges.", target="facekit_metrics.judges.command:list_judges"),
     ]

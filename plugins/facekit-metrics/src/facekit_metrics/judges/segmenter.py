@@ -1,0 +1,80 @@
+"""A trained segmenter as a component: photos in, class logits out."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from facekit.interfaces import BuildContext, LabelMap
+from facekit_metrics.efficientnet_lite0 import EfficientNetLite0
+
+from . import store
+from .network import LAYERS, SegmenterNetwork
+from .options import SegmenterOptions
+
+
+class TrainedSegmenter:
+    """Says of each pixel which class it belongs to; see :class:`facekit.interfaces.Segmenter`.
+
+    Args:
+        network: the network, with its trained weights.
+        kept: what is known of it.
+    """
+
+    def __init__(self, network: SegmenterNetwork, kept: store.KeptJudge) -> None:
+        self._network = network.eval().requires_grad_(False)
+        self._kept = kept
+        self._size = int(kept.settings["size"])
+
+    @property
+    def label_map(self) -> LabelMap:
+        """The classes it tells apart."""
+        return self._kept.label_map
+
+    @property
+    def provenance(self) -> str:
+        """Its id and the hash of its weights."""
+        return f"segmenter {self._kept.id}, weights sha256 {self._kept.weights_sha256[:16]}"
+
+    @property
+    def accuracy(self) -> dict[str, float]:
+        """Its own figures on photos it did not learn from, by name."""
+        return dict(self._kept.accuracy)
+
+    @torch.no_grad()
+    def __call__(self, image: Tensor) -> Tensor:
+        """Return logits (N, classes, H, W), float32, of photos (N, 3, H, W) in [-1, 1]."""
+        self._network.to(image.device)
+        size = (self._size, self._size)
+        # One by one, because convolutions choose their algorithm, and with it the last bits, by the batch.
+        logits = []
+        with torch.autocast(image.device.type, enabled=False):
+            for photo in image.float().split(1):
+                fed = photo if photo.shape[-2:] == size else _resized(photo, size)
+                answer = self._network(fed.contiguous(memory_format=torch.channels_last))
+                logits.append(F.interpolate(answer, size=image.shape[-2:], mode="bilinear", align_corners=False))
+        return torch.cat(logits)
+
+
+def build(options: SegmenterOptions, context: BuildContext | None = None) -> TrainedSegmenter:
+    """Load a trained segmenter.
+
+    Raises:
+        FacekitError: none is there, or it is damaged.
+    """
+    kept = store.find("segmenter", options.judge, label_map=options.label_map)
+    network = empty_network(len(kept.label_map))
+    store.load_weights(kept, network)
+    return TrainedSegmenter(network, kept)
+
+
+def empty_network(classes: int) -> SegmenterNetwork:
+    """Return the network with ImageNet's weights in the encoder and untrained ones in the decoder."""
+    return SegmenterNetwork(classes, EfficientNetLite0(layers=LAYERS, trainable=True)).to(
+        memory_format=torch.channels_last
+    )
+
+
+def _resized(photo: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.interpolate(photo, size=size, mode="bicubic", antialias=True, align_corners=False).clamp(-1, 1)
