@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
 
 from facekit.interfaces import NoOptions
+from facekit.recipe.fragment import core_settings, dump_value
 from facekit.recipe.layers import RECIPE_FORMAT
 from facekit.recipe.schema_check import PLAYERS, SLOTS
-from facekit.recipe.settings import DataSettings, LossSettings, TrainSettings
-from facekit.registry import Kind, RegisteredComponent, Registry
+from facekit.recipe.settings import TrainSettings
+from facekit.registry import ComponentSpec, Kind, RegisteredComponent, Registry
+from facekit.registry.options_reference import describe_type
+from facekit.registry.options_schema import options_schema
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _REQUIRED = ("facekit", "data", "model", "losses", "train")
 
+_SLOTS = {
+    "style_encoder": "What reads the look of a reference photo; leave it out for a generator that takes none.",
+    "generator": "What paints the picture.",
+    "discriminator": "What judges pictures; leave it out where no loss needs it.",
+}
+_PLAYERS = {
+    "generator": "What the generator and the style encoder minimise together.",
+    "discriminator": "What the discriminator minimises.",
+}
+
 
 def recipe_schema(registry: Registry) -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of the recipes that the installed components allow.
 
-    Each place that takes a component is a choice by ``use:``, with that component's options and their descriptions. A
-    recipe that extends another may leave anything out, ``use:`` included. What only facekit itself checks (ports, one
-    of ``steps`` and ``epochs``) is not in the schema.
+    Each place that takes a component is a choice by ``use:``, with that component's options, their descriptions and
+    defaults. ``use:`` may be a short name, an id, or either with the version the recipe was written for (``name@1``);
+    editors offer the shortest. Options that a migration renamed or removed are accepted and marked as deprecated.
+
+    A recipe that extends another may leave anything out, ``use:`` included. What only facekit itself checks (ports, one
+    of ``steps`` and ``epochs``, what validators of options say) is not in the schema.
+
+    Beside what JSON Schema defines, it has ``markdownDescription``, ``enumDescriptions``, ``deprecationMessage`` and
+    ``doNotSuggest``, which the language servers for YAML and JSON understand and others pass over.
     """
     return _Schema(registry).build()
 
@@ -34,11 +54,18 @@ class _Schema:
         self._definitions: dict[str, Any] = {}
 
     def build(self) -> dict[str, Any]:
-        slots: dict[str, Any] = {slot: _nullable(self._choice(slot, NoOptions), slot != "generator") for slot in SLOTS}
-        losses: dict[str, Any] = {
-            player: _nullable(self._list("loss", LossSettings, player), True) for player in PLAYERS
-        }
-        properties = {
+        """Return the whole schema."""
+        slots: dict[str, Any] = {}
+        for slot in SLOTS:
+            choice = {**self._choice(slot), "title": slot.replace("_", " "), "description": _SLOTS[slot]}
+            slots[slot] = choice if slot == "generator" else _nullable(choice)
+        losses: dict[str, Any] = {}
+        for player in PLAYERS:
+            items = {**self._list("loss", player), "title": f"losses of the {player}"}
+            losses[player] = _nullable({**items, "description": _PLAYERS[player]})
+        metrics = {**self._list("metric"), "title": "metrics", "description": "What is measured on the test split."}
+        train = self._settings(TrainSettings, "train")
+        properties: dict[str, Any] = {
             "facekit": {"const": RECIPE_FORMAT, "description": "The version of the recipe format."},
             "extends": {
                 "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
@@ -46,61 +73,117 @@ class _Schema:
             },
             "name": {"type": "string", "description": "What runs of it are called; by default the file's name."},
             "description": {"type": "string", "description": "One sentence for lists of recipes."},
-            "data": self._choice("dataset", DataSettings),
-            "model": _object(slots, "The components of the model."),
-            "losses": _object(losses, "What each player minimises."),
-            "metrics": _nullable(self._list("metric", NoOptions), True),
-            "train": self._settings(TrainSettings, "train"),
+            "data": {
+                **self._choice("dataset"),
+                "title": "data",
+                "description": "The dataset, and what is done with its photos.",
+            },
+            "model": {**_object(slots, "The components of the model."), "title": "model"},
+            "losses": {**_object(losses, "What each player minimises."), "title": "losses"},
+            "metrics": _nullable(metrics),
+            "train": {**train, "title": "train", "description": "How the model is trained."},
         }
+        for key in ("data", "model", "losses"):
+            # Editors offer them from the branches below instead, and with `use:` where it is needed.
+            properties[key] = {**properties[key], "doNotSuggest": True}
         return {
             "$schema": DIALECT,
             "title": "facekit recipe",
             **_object(properties, "A facekit recipe."),
             "if": {"not": {"required": ["extends"]}},
-            "then": {
-                "required": list(_REQUIRED),
-                "properties": {
-                    "data": {"required": ["use"]},
-                    "model": {"required": ["generator"]},
-                    "losses": {"required": ["generator"]},
-                },
-            },
+            "then": self._complete(),
+            "else": {"properties": {key: {"type": "object"} for key in ("data", "model", "losses")}},
             "$defs": self._definitions,
         }
 
-    def _list(self, kind: Kind, core: type[BaseModel], player: str | None = None) -> dict[str, Any]:
-        choice = self._choice(kind, core, player)
-        return {"type": "array", "items": {**choice, "required": ["use"]}}
+    def _complete(self) -> dict[str, Any]:
+        """Return what a recipe needs that extends no other."""
+        # What is marked is written by editors as part of what stands around it, and offered from elsewhere by itself.
+        uses = {"type": "object", "properties": {"use": {"type": "string", "doNotSuggest": True}}, "required": ["use"]}
+        model: dict[str, Any] = {"generator": {**uses, "doNotSuggest": True}}
+        for slot in SLOTS:
+            rules = self._required_options(slot)
+            if rules:
+                model[slot] = {**model.get(slot, {}), "allOf": rules}
+        generator = {"type": ["array", "null"], "items": uses, "doNotSuggest": True}
+        return {
+            "required": list(_REQUIRED),
+            "properties": {
+                "data": {**uses, "allOf": self._required_options("dataset")},
+                "model": {"type": "object", "properties": model, "required": ["generator"]},
+                "losses": {"type": "object", "properties": {"generator": generator}, "required": ["generator"]},
+            },
+        }
 
-    def _choice(self, kind: Kind, core: type[BaseModel], player: str | None = None) -> dict[str, Any]:
+    def _list(self, kind: Kind, player: str | None = None) -> dict[str, Any]:
+        # Lists replace, so what an item leaves out stands nowhere else.
+        items = self._choice(kind, player)
+        items["allOf"] = [*items["allOf"], *self._required_options(kind, player)]
+        return {"type": "array", "items": {**items, "title": kind, "required": ["use"]}}
+
+    def _choice(self, kind: Kind, player: str | None = None) -> dict[str, Any]:
         """Return the schema of a map with ``use:``: the options follow from the component it names."""
-        entries = [entry for entry in self._registry.of_kind(kind) if player is None or player in entry.spec.players]
+        entries = self._entries(kind, player)
+        core = core_settings(kind)
+        shared = self._settings(core, core.__name__).get("properties", {})
         cases = [
-            {
-                "if": {"properties": {"use": {"enum": self._names(entry)}}, "required": ["use"]},
-                "then": {"$ref": f"#/$defs/{self._component(entry, core)}"},
-            }
-            for entry in entries
+            {"if": self._is(entry), "then": {"$ref": f"#/$defs/{self._component(entry, shared)}"}} for entry in entries
         ]
-        names = [{"const": name, "description": entry.spec.summary} for entry in entries for name in self._names(entry)]
-        use = {"anyOf": names} if names else {"type": "string"}
-        return {"type": "object", "properties": {"use": use}, "allOf": cases}
+        return {"type": "object", "properties": {"use": self._use(entries), **shared}, "allOf": cases}
+
+    def _required_options(self, kind: Kind, player: str | None = None) -> list[dict[str, Any]]:
+        """Return the rules for components with options that have no default."""
+        rules: list[dict[str, Any]] = []
+        for entry in self._entries(kind, player):
+            required = list(options_schema(entry.spec.options).get("required", ()))
+            old = {name for migration in entry.spec.migrations for name in migration.renamed}
+            if required and not old:  # else an old name may stand for a required one
+                rules.append({"if": self._is(entry), "then": {"required": required}})
+        return rules
+
+    def _entries(self, kind: Kind, player: str | None) -> list[RegisteredComponent]:
+        return [entry for entry in self._registry.of_kind(kind) if player is None or player in entry.spec.players]
+
+    def _use(self, entries: Sequence[RegisteredComponent]) -> dict[str, Any]:
+        """Return the schema of ``use:``; only the shortest names are offered, whatever else is accepted."""
+        about = {"description": "The name of a component."}
+        if not entries:
+            return {"type": "string", **about}
+        offered = {
+            "type": "string",
+            "enum": [self._names(entry)[0] for entry in entries],
+            "enumDescriptions": [entry.spec.summary for entry in entries],
+        }
+        accepted = {"type": "string", "pattern": "|".join(self._pattern(entry) for entry in entries)}
+        return {"anyOf": [offered, accepted], **about}
+
+    def _is(self, entry: RegisteredComponent) -> dict[str, Any]:
+        """Return the condition that a map names this component.
+
+        The types are said so that neither an empty place nor an unfinished ``use:`` fulfils it, for which editors would
+        offer the options of every component at once.
+        """
+        use = {"type": "string", "pattern": self._pattern(entry)}
+        return {"type": "object", "properties": {"use": use}, "required": ["use"]}
+
+    def _pattern(self, entry: RegisteredComponent) -> str:
+        names = "|".join(re.escape(name) for name in self._names(entry))
+        versions = "|".join(str(version) for version in range(1, entry.spec.version + 1))
+        return f"^(?:{names})(?:@(?:{versions}))?$"
 
     def _names(self, entry: RegisteredComponent) -> list[str]:
+        """Return what recipes may call a component, the shortest first."""
         namesakes = [other for other in self._registry.of_kind(entry.spec.kind) if other.spec.name == entry.spec.name]
         return [entry.spec.name, entry.spec.id] if len(namesakes) == 1 else [entry.spec.id]
 
-    def _component(self, entry: RegisteredComponent, core: type[BaseModel]) -> str:
+    def _component(self, entry: RegisteredComponent, shared: Iterable[str]) -> str:
+        """Define a component's own options; the keys beside them are described where the choice is."""
         key = f"{entry.spec.kind}.{entry.spec.id.replace('/', '.')}"
         if key not in self._definitions:
-            own = self._settings(entry.spec.options, key)
-            shared = self._settings(core, core.__name__)
-            properties = {
-                "use": {"enum": self._names(entry)},
-                **shared.get("properties", {}),
-                **own.get("properties", {}),
-            }
-            self._definitions[key] = {**_object(properties, entry.spec.summary), "title": entry.spec.id}
+            own = self._settings(entry.spec.options, key).get("properties", {})
+            properties = {"use": True, **dict.fromkeys(shared, True), **_with_old_names(own, entry.spec)}
+            title = f"{entry.spec.kind.replace('_', ' ')} {entry.spec.id}"
+            self._definitions[key] = {**_object(properties, entry.spec.summary), "title": title}
         return key
 
     def _settings(self, model: type[BaseModel], key: str) -> dict[str, Any]:
@@ -108,17 +191,69 @@ class _Schema:
 
         Nothing is required: what a recipe leaves out may stand in one that it extends.
         """
-        schema = model.model_json_schema(ref_template=f"#/$defs/{key}.{{model}}")
-        for name, inner in schema.pop("$defs", {}).items():
-            self._definitions[f"{key}.{name}"] = inner
+        if model is NoOptions:
+            return {}
+        schema = options_schema(model, ref_template=f"#/$defs/{key}.{{model}}")
+        moved = {f"{key}.{name}": inner for name, inner in schema.pop("$defs", {}).items()}
+        self._definitions.update(moved)
+        for part in (schema, *moved.values()):
+            self._say_more(part)
         schema.pop("required", None)
+        schema.pop("title", None)
         return schema
+
+    def _say_more(self, schema: dict[str, Any]) -> None:
+        """Give every option what an editor shows over it: description, type with limits, default."""
+        for name, inner in schema.get("properties", {}).items():
+            kind = describe_type(inner, self._definitions)
+            if name in schema.get("required", ()):
+                kind += "; required"
+            elif "default" in inner:
+                kind += f"; default `{dump_value(inner['default'])}`"
+            inner["markdownDescription"] = "\n\n".join(filter(None, (inner.get("description"), f"*{kind}*")))
+
+
+def _with_old_names(own: Mapping[str, Any], spec: ComponentSpec) -> dict[str, Any]:
+    """Return a component's options, and those that its migrations still read."""
+    found = {name: dict(inner) for name, inner in own.items()}
+    for migration in spec.migrations:
+        since = f"since version {migration.to} of {spec.name}"
+        gone = {old: f"Called `{new}` {since}." for old, new in migration.renamed.items()}
+        gone |= {name: f"Gone {since}: {sentence}" for name, sentence in migration.removed.items()}
+        for name, message in gone.items():
+            found.setdefault(name, _deprecated({"description": message}, message))
+        for name, values in migration.values.items():
+            if name in found:
+                message = f"Written otherwise {since}: {migration.summary}"
+                found[name] = _also(found[name], [_deprecated(_one_of(tuple(values)), message)])
+    return found
+
+
+def _deprecated(schema: dict[str, Any], message: str) -> dict[str, Any]:
+    return {**schema, "deprecated": True, "deprecationMessage": message, "doNotSuggest": True}
+
+
+def _one_of(values: Sequence[Any]) -> dict[str, Any]:
+    """Return a schema of some values, as a pattern where it can be one: editors do not offer patterns."""
+    if all(isinstance(value, str) for value in values):
+        return {"type": "string", "pattern": f"^(?:{'|'.join(map(re.escape, values))})$"}
+    return {"enum": list(values)}
+
+
+def _also(schema: Mapping[str, Any], others: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return a schema that takes what another takes, and more; what is said of the option stays outside."""
+    said = {key: value for key, value in schema.items() if key in ("description", "markdownDescription", "default")}
+    rest = {key: value for key, value in schema.items() if key not in said}
+    return {"anyOf": [rest, *others], **said}
 
 
 def _object(properties: dict[str, Any], description: str) -> dict[str, Any]:
     return {"type": "object", "description": description, "properties": properties, "additionalProperties": False}
 
 
-def _nullable(schema: dict[str, Any], is_nullable: bool) -> dict[str, Any]:
-    kinds: Sequence[dict[str, Any]] = ({"type": "null"}, schema)
-    return {"anyOf": list(kinds)} if is_nullable else schema
+def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema of an object or a list that takes null as well.
+
+    As a second type rather than as an alternative: editors then say what is wrong inside it, and nothing else.
+    """
+    return {**schema, "type": [schema["type"], "null"]}

@@ -170,7 +170,11 @@ class _Words:
         words = _FORMATS.get(schema.get("format", ""), _WORDS.get(kinds, (kinds, kinds)))
         if kinds == "string" and "format" in schema and schema["format"] not in _FORMATS:
             words = (f"{words[0]} ({schema['format']})", f"{words[1]} ({schema['format']})")
-        limits = _number_limits(schema) if kinds in ("integer", "number") else _text_limits(schema)
+        limits: list[str] = []
+        if kinds in ("integer", "number"):
+            limits = _number_limits(schema)
+        elif kinds == "string":
+            limits = _text_limits(schema)
         return ", ".join([words[several], *limits])
 
     def _settled(self, schema: Schema) -> Schema:

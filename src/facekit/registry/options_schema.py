@@ -23,9 +23,9 @@ _DATA = ("default", "examples", "const", "enum")
 def options_schema(model: type[BaseModel], *, ref_template: str = "#/$defs/{model}") -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a class of options.
 
-    Unlike pydantic's own, it has the defaults that a factory makes, leaves out titles that only repeat the key, and has
-    its descriptions as prose (see :func:`prose`). What JSON Schema cannot say of a type is left open rather than
-    refused.
+    Unlike pydantic's own, it has the defaults that a factory makes, leaves out titles that only repeat the key, has its
+    descriptions as prose (see :func:`prose`), and says "this or null" as one schema with two types. What JSON Schema
+    cannot say of a type is left open rather than refused.
 
     Args:
         model: the options.
@@ -111,7 +111,21 @@ def _cleaned(schema: Any, *, is_map_of_schemas: bool = False) -> Any:
                 found[key] = value
         else:
             found[key] = _cleaned(value, is_map_of_schemas=key in ("properties", "patternProperties", "$defs"))
-    return found
+    return found if is_map_of_schemas else _with_null_inside(found)
+
+
+def _with_null_inside(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return "this or null" as one schema with two types: editors then tell what is wrong with the value itself."""
+    options = schema.get("anyOf")
+    if not isinstance(options, list) or len(options) != 2 or options[1] != {"type": "null"}:
+        return schema
+    inner, around = options[0], {key: value for key, value in schema.items() if key != "anyOf"}
+    if not isinstance(inner.get("type"), str) or set(inner) & (set(around) | {"const", "anyOf", "oneOf", "allOf"}):
+        return schema
+    both = {**inner, **around, "type": [inner["type"], "null"]}
+    if around.get("default", inner) is None:
+        both["type"].reverse()  # a language server that makes a snippet of the default looks at the first type
+    return {**both, "enum": [*inner["enum"], None]} if "enum" in inner else both
 
 
 def _is_finite(value: Any) -> bool:

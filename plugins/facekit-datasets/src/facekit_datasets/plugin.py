@@ -28,6 +28,7 @@ def facekit_components() -> list[ComponentSpec]:
             options=celebamask_hq.CelebAMaskHQOptions,
             factory="facekit_datasets.celebamask_hq:create",
             ports=celebamask_hq.ports,
+            example={"root": "data/CelebAMask-HQ"},
             paper="Lee, Liu, Wu, Luo: MaskGAN: Towards Diverse and Interactive Facial Image Manipulation, CVPR 2020, "
             "https://arxiv.org/abs/1907.11922",
         ),
@@ -39,6 +40,12 @@ def facekit_components() -> list[ComponentSpec]:
             options=image_mask_folder.ImageMaskFolderOptions,
             factory="facekit_datasets.image_mask_folder:create",
             ports=image_mask_folder.ports,
+            example={
+                "root": "data/my-faces",
+                "photos": "photos",
+                "masks": "masks",
+                "fractions": {"train": 0.9, "test": 0.1},
+            },
         ),
         ComponentSpec(
             interface_version=1,
@@ -48,6 +55,7 @@ def facekit_components() -> list[ComponentSpec]:
             options=synthetic_faces.SyntheticFacesOptions,
             factory="facekit_datasets.synthetic_faces:create",
             ports=synthetic_faces.ports,
+            example={"train": 1000, "validation": 50, "test": 200},
         ),
     ]
 

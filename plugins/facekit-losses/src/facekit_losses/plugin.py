@@ -93,6 +93,7 @@ def facekit_components() -> list[ComponentSpec]:
             options=AdversarialOptions,
             factory="facekit_losses.adversarial:build",
             ports=_adversarial_ports,
+            example={"objective": "hinge"},
             paper="Goodfellow et al., NeurIPS 2014; Mao et al., ICCV 2017; Lim and Ye, 2017; "
             "Arjovsky et al., ICML 2017; Jolicoeur-Martineau, ICLR 2019",
             players=("generator", "discriminator"),
@@ -116,6 +117,11 @@ def facekit_components() -> list[ComponentSpec]:
             options=PerceptualOptions,
             factory="facekit_losses.perceptual:build",
             ports=_perceptual_ports,
+            example={
+                "backbone": "efficientnet_lite0",
+                "layers": ["stem", "block4", "block10"],
+                "layer_weights": [0.2, 0.3, 0.5],
+            },
             paper="Johnson et al., Perceptual Losses for Real-Time Style Transfer and Super-Resolution, ECCV 2016",
             weights_licence="Apache-2.0 (EfficientNet-Lite0); BSD-3-Clause (torchvision's VGG19)",
         ),
@@ -137,6 +143,7 @@ def facekit_components() -> list[ComponentSpec]:
             options=LowResolutionColourOptions,
             factory="facekit_losses.low_resolution_colour:build",
             ports=_low_resolution_colour_ports,
+            example={"grid": 16},
         ),
         ComponentSpec(
             interface_version=1,
@@ -146,6 +153,7 @@ def facekit_components() -> list[ComponentSpec]:
             options=RegionColourOptions,
             factory="facekit_losses.region_colour:build",
             ports=_region_colour_ports,
+            example={"swapped": 1, "own": 1, "area": 0.5, "regions": {"hair": 4, "skin": 2}},
         ),
         ComponentSpec(
             interface_version=1,
@@ -166,6 +174,7 @@ def facekit_components() -> list[ComponentSpec]:
             options=R1PenaltyOptions,
             factory="facekit_losses.r1_penalty:build",
             ports=_r1_penalty_ports,
+            example={"interval": 16},
             paper="Mescheder et al., Which Training Methods for GANs do actually Converge?, ICML 2018; "
             "Karras et al., CVPR 2020 (lazy regularisation)",
             players=("discriminator",),

@@ -135,6 +135,7 @@ def facekit_components() -> Iterable[ComponentSpec]:
             options=GlobalGeneratorOptions,
             factory="facekit_pix2pixhd.components:build_global_generator",
             ports=global_generator_ports,
+            example={"filters": 64, "downsamplings": 4, "blocks": 9},
             paper=PAPER,
         ),
         ComponentSpec(
@@ -145,6 +146,7 @@ def facekit_components() -> Iterable[ComponentSpec]:
             options=LocalEnhancerOptions,
             factory="facekit_pix2pixhd.components:build_local_enhancer",
             ports=local_enhancer_ports,
+            example={"filters": 32, "global_blocks": 9, "local_blocks": 3},
             paper=PAPER,
         ),
         ComponentSpec(
@@ -155,6 +157,7 @@ def facekit_components() -> Iterable[ComponentSpec]:
             options=DiscriminatorOptions,
             factory="facekit_pix2pixhd.components:build_discriminator",
             ports=discriminator_ports,
+            example={"scales": 3, "layers": 3},
             paper=PAPER,
         ),
         ComponentSpec(

@@ -125,6 +125,7 @@ def facekit_components() -> Iterable[ComponentSpec]:
             options=StyleEncoderOptions,
             factory="facekit_sft_pix2pixhd.components:build_style_encoder",
             ports=style_encoder_ports,
+            example={"sft": "residual", "colours": True, "head_hidden": 256},
             paper=PAPER,
         ),
         ComponentSpec(
@@ -135,6 +136,7 @@ def facekit_components() -> Iterable[ComponentSpec]:
             options=GeneratorOptions,
             factory="facekit_sft_pix2pixhd.components:build_generator",
             ports=generator_ports,
+            example={"filters": 32, "downsamplings": 2, "blocks": 4, "adain_decoder": True},
             paper=PAPER,
         ),
     )

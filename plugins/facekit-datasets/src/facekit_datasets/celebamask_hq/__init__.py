@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema, model_validator
 
 from facekit.interfaces import DatasetContext, Options, PortContext, Ports
 from facekit_datasets.label_maps import CELEBAMASK_HQ
@@ -29,7 +29,12 @@ def _is_ranges(text: str) -> str:
     return text
 
 
-Ranges = Annotated[str, BeforeValidator(_as_text), AfterValidator(_is_ranges)]
+Ranges = Annotated[
+    str,
+    BeforeValidator(_as_text),
+    AfterValidator(_is_ranges),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer", "minimum": 0}]}),
+]
 """Ranges of photo numbers, both ends included: ``0-399``, or ``0-99,200-249``; empty for none."""
 
 
