@@ -38,7 +38,7 @@ def component_page(
 
     Args:
         description: the component.
-        fragment: YAML that uses it.
+        fragment: YAML that uses it; empty where recipes have no place for it.
         beside: keys of the core that stand beside its options.
         width: columns to wrap at. Lines of the fragment, and words longer than a line, may go beyond.
     """
@@ -62,6 +62,8 @@ def component_page(
         yield ""
         yield click.style("Ports", bold=True)
         yield from _wrapped(f"cannot be told: {description.ports_problem}", width, INDENT)
+    if not fragment:
+        return
     yield ""
     yield click.style("In a recipe", bold=True)
     example = description.example

@@ -13,13 +13,13 @@ from facekit.cli.state import State, plugin_file_option
 if TYPE_CHECKING:
     from facekit.registry import RegisteredComponent, Registry
 
-KINDS = ("dataset", "style_encoder", "generator", "discriminator", "loss", "metric")
+KINDS = ("dataset", "style_encoder", "generator", "discriminator", "loss", "metric", "segmenter", "face_detector")
 PLAYERS = ("generator", "discriminator")
 
 
 @click.group(short_help="List and show what recipes can use.")
 def components() -> None:
-    """List and show what recipes can use: datasets, networks, losses and metrics.
+    """List and show what recipes can use (datasets, networks, losses and metrics), and what looks at photos.
 
     \b
     Example:
@@ -109,7 +109,8 @@ def show(state: State, component: tuple[str, ...], as_json: bool) -> None:
         if index:
             click.echo("\n")
         beside = list(core_settings(each.entry.spec.kind).model_fields)
-        for line in component_page(each, fragment=dump_fragment(fragment), beside=beside, width=page_width()):
+        text = dump_fragment(fragment) if fragment else ""
+        for line in component_page(each, fragment=text, beside=beside, width=page_width()):
             click.echo(line)
 
 
@@ -130,9 +131,10 @@ def _find(registry: Registry, name: str, kind: str | None) -> list[RegisteredCom
     ]
     if found:
         return _in_order(found)
-    claimed = [clash.kind for clash in registry.clashes if name in (clash.id, clash.id.split("/")[1])]
+    withheld = [*registry.clashes, *registry.refused]
+    spoilt = [other.kind for other in withheld if name in (other.id, other.id.split("/")[1])]
     for one in wanted:
-        if kind is not None or one in claimed:
+        if kind is not None or one in spoilt:
             registry.find(one, name)  # says what is wrong with it
     near = did_you_mean(name, sorted({entry.spec.name for entry in registry.components.values()}))
     raise FacekitError(f"no component is called {name!r}", remedy=near or "`facekit components ls` lists what there is")
@@ -155,4 +157,6 @@ def _mentions(entry: RegisteredComponent, text: str) -> bool:
 
 
 def _in_order(entries: Iterable[RegisteredComponent]) -> list[RegisteredComponent]:
-    return sorted(entries, key=lambda entry: (KINDS.index(entry.spec.kind), entry.spec.id))
+    from facekit.registry import KINDS as ALL_KINDS
+
+    return sorted(entries, key=lambda entry: (ALL_KINDS.index(entry.spec.kind), entry.spec.id))

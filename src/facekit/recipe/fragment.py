@@ -9,6 +9,7 @@ import yaml
 
 from facekit.interfaces import NoOptions, Options
 from facekit.recipe.lock import RecipeDumper
+from facekit.recipe.schema_check import SLOTS
 from facekit.recipe.settings import DataSettings, LossSettings
 from facekit.registry import Kind, RegisteredComponent, Registry
 
@@ -16,7 +17,7 @@ _WIDEST_LINE = 96
 
 
 def recipe_fragment(registry: Registry, entry: RegisteredComponent, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of a recipe that uses a component, as plain data.
+    """Return the part of a recipe that uses a component, as plain data; empty for kinds that recipes have no place for.
 
     A loss that both players can have stands with both. The component has its short name, or its whole id where another
     namespace has the name too.
@@ -35,7 +36,7 @@ def recipe_fragment(registry: Registry, entry: RegisteredComponent, options: Map
         return {"losses": {player: [choice] for player in spec.players}}
     if spec.kind == "metric":
         return {"metrics": [choice]}
-    return {"model": {spec.kind: choice}}
+    return {"model": {spec.kind: choice}} if spec.kind in SLOTS else {}
 
 
 def core_settings(kind: Kind) -> type[Options]:

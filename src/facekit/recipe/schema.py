@@ -216,16 +216,18 @@ class _Schema:
 def _with_old_names(own: Mapping[str, Any], spec: ComponentSpec) -> dict[str, Any]:
     """Return a component's options, and those that its migrations still read."""
     found = {name: dict(inner) for name, inner in own.items()}
-    for migration in spec.migrations:
+    for index, migration in enumerate(spec.migrations):
         since = f"since version {migration.to} of {spec.name}"
         gone = {old: f"Called `{new}` {since}." for old, new in migration.renamed.items()}
         gone |= {name: f"Gone {since}: {sentence}" for name, sentence in migration.removed.items()}
         for name, message in gone.items():
             found.setdefault(name, _deprecated({"description": message}, message))
         for name, values in migration.values.items():
-            if name in found:
+            for later in spec.migrations[index + 1 :]:
+                name = later.renamed.get(name, name)
+            if name in own:
                 message = f"Written otherwise {since}: {migration.summary}"
-                found[name] = _also(found[name], [_deprecated(_one_of(tuple(values)), message)])
+                found[name] = _also(found[name], _deprecated(_one_of(tuple(values)), message))
     return found
 
 
@@ -240,11 +242,13 @@ def _one_of(values: Sequence[Any]) -> dict[str, Any]:
     return {"enum": list(values)}
 
 
-def _also(schema: Mapping[str, Any], others: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return a schema that takes what another takes, and more; what is said of the option stays outside."""
+def _also(schema: Mapping[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema that takes what another takes, and more; of a list each item does. Descriptions stay outside."""
+    if isinstance(schema.get("items"), Mapping):
+        return {**schema, "items": _also(schema["items"], other)}
     said = {key: value for key, value in schema.items() if key in ("description", "markdownDescription", "default")}
     rest = {key: value for key, value in schema.items() if key not in said}
-    return {"anyOf": [rest, *others], **said}
+    return {"anyOf": [rest, other], **said}
 
 
 def _object(properties: dict[str, Any], description: str) -> dict[str, Any]:

@@ -209,16 +209,23 @@ class _Words:
         fixed = [self.of(item) for item in schema.get("prefixItems", ())]
         if fixed and not isinstance(schema.get("items"), Mapping):
             if len(set(fixed)) == 1:
-                plural = self.of(schema["prefixItems"][0], several=True)
+                plural = self._inner(schema["prefixItems"][0])
                 return f"{word} of {len(fixed)} {plural}" if len(fixed) > 1 else f"{word} of one {fixed[0]}"
             return f"{word} of {len(fixed)}: {'; '.join(fixed)}"
         items = schema.get("items")
-        inner = self.of(items, several=True) if isinstance(items, Mapping) else "any values"
-        inner = f"({inner})" if "," in inner or " | " in inner else inner
+        inner = self._inner(items) if isinstance(items, Mapping) else "any values"
         distinct = "distinct " if schema.get("uniqueItems") else ""
         return ", ".join(
             [f"{word} of {distinct}{inner}", *_count(schema.get("minItems"), schema.get("maxItems"), "item")]
         )
+
+    def _inner(self, schema: Schema) -> str:
+        """Return the plural for what is inside of something, its limits in brackets."""
+        text = self.of(schema, several=True)
+        if isinstance(self._settled(schema).get("type"), str) and "enum" not in self._settled(schema):
+            noun, comma, limits = text.partition(", ")
+            return f"{noun} ({limits})" if comma else text
+        return f"({text})" if "," in text or " | " in text else text
 
     def _map(self, schema: Schema, *, several: bool) -> str:
         word = "maps" if several else "map"
