@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import click
@@ -40,12 +39,12 @@ def train(kind: str, dataset: str, settings: tuple[str, ...], choices: tuple[str
     del kind  # there is one so far; the argument keeps its place
     console = Console(stderr=True)
     opened, name = _open(dataset, settings)
-    begun = time.monotonic()
 
     def report(entry: Report) -> None:
-        left = (time.monotonic() - begun) / entry.epoch * (entry.epochs - entry.epoch)
+        epochs_left = entry.epochs - entry.epoch
         console.print(
-            f"epoch {entry.epoch}/{entry.epochs}: loss {entry.loss:.4f}; {entry.seconds:.0f} s, {left / 60:.0f} min left",
+            f"epoch {entry.epoch}/{entry.epochs}: loss {entry.loss:.4f}; {entry.seconds:.0f} s, "
+            f"{entry.seconds * epochs_left / 60:.0f} min left",
             highlight=False,
         )
 
