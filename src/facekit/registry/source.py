@@ -138,6 +138,10 @@ def _ask_finders(name: str, places: Iterable[str] | None) -> ModuleSpec | None:
             found = look(name, path, None) if look is not None else None
         except ImportError as error:
             raise SourceNotFound(f"the module {name!r} cannot be looked up: {error}") from error
+        except KeyError:
+            # A folder without __init__ in a package that is not imported: Python asks for the imported package.
+            found = ModuleSpec(name, None, is_package=True)
+            found.submodule_search_locations = _folders(name, path or sys.path)
         if isinstance(found, ModuleSpec):
             return found
     return None
@@ -149,10 +153,13 @@ def _places(package: ModuleSpec, above: list[str]) -> list[str] | None:
         return None
     try:
         return list(package.submodule_search_locations)
-    except KeyError:
-        # A namespace package inside one that is not imported asks for the imported one.
-        tail = package.name.rpartition(".")[2]
-        return [str(Path(place) / tail) for place in above if (Path(place) / tail).is_dir()]
+    except KeyError:  # as above; some versions of Python ask only now
+        return _folders(package.name, above)
+
+
+def _folders(name: str, places: list[str]) -> list[str]:
+    tail = name.rpartition(".")[2]
+    return [str(Path(place) / tail) for place in places if (Path(place) / tail).is_dir()]
 
 
 def _text_of(spec: ModuleSpec) -> str | None:
