@@ -131,10 +131,10 @@ def _find(registry: Registry, name: str, kind: str | None) -> list[RegisteredCom
     ]
     if found:
         return _in_order(found)
-    withheld = [*registry.clashes, *registry.refused]
-    spoilt = [other.kind for other in withheld if name in (other.id, other.id.split("/")[1])]
+    withheld = [(clash.kind, clash.id) for clash in registry.clashes]
+    withheld += [(refusal.kind, refusal.id) for refusal in registry.refused]
     for one in wanted:
-        if kind is not None or one in spoilt:
+        if kind is not None or any(other == one and name in (id_, id_.split("/")[1]) for other, id_ in withheld):
             registry.find(one, name)  # says what is wrong with it
     near = did_you_mean(name, sorted({entry.spec.name for entry in registry.components.values()}))
     raise FacekitError(f"no component is called {name!r}", remedy=near or "`facekit components ls` lists what there is")
