@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from facekit.version import __version__
+
 if TYPE_CHECKING:
     from facekit.editing import load as load
-
-__version__ = "0.1.0"
 
 __all__ = ["__version__", "load"]
 

@@ -9,6 +9,7 @@ import traceback
 import click
 
 from facekit import __version__
+from facekit.cli.output import print_notices
 from facekit.interfaces import FacekitError
 
 INTERRUPTED = 130
@@ -57,10 +58,12 @@ def exit_code_of(error: BaseException, *, debug: bool) -> int:
 def print_error(error: FacekitError) -> None:
     """Print what is wrong, where, and what to do, on stderr; in colour where stderr is a terminal.
 
-    An error with several ``problems`` (a recipe's mistakes) prints each with its place first, as compilers do.
+    An error with several ``problems`` (a recipe's mistakes) prints each with its place first, as compilers do, after
+    the notices that may explain them.
     """
     problems = getattr(error, "problems", None)
     if problems:
+        print_notices(getattr(error, "notices", ()))
         for problem in problems:
             place, _, rest = str(problem).partition(": ")
             click.echo(f"{click.style(place, bold=True)}: {_highlight_caret(rest)}", err=True)

@@ -60,6 +60,8 @@ def generate(
 
     state: State = context.obj
     pipeline = load(run, weights=weights, device=device, step=step, registry=state.registry())
+    for migrated in pipeline.notes:
+        note(migrated)
     note(f"painting with the {pipeline.weights} weights of step {pipeline.step:,} on {pipeline.device}")
 
     def progress(item: FolderItem, number: int, total: int) -> None:

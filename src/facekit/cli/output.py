@@ -7,9 +7,12 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from facekit.recipe import Notice
 
 GAP = "  "
 
@@ -63,6 +66,13 @@ def _broken(heading: str, width: int) -> list[str]:
 def note(message: str) -> None:
     """Print a line for the person at the terminal on stderr."""
     click.echo(message, err=True)
+
+
+def print_notices(notices: Sequence[Notice]) -> None:
+    """Print what was read as an older version of a component has it, a line each, on stderr."""
+    for notice in notices:
+        place = click.style(str(notice.mark), bold=True)
+        click.echo(f"{place}: {notice.path}: {click.style('note', fg='cyan', bold=True)}: {notice.message}", err=True)
 
 
 def plural(count: int, noun: str, nouns: str | None = None) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from facekit.cli.output import GAP, note, print_json, print_table
+from facekit.cli.output import GAP, note, print_json, print_notices, print_table
 from facekit.cli.state import State, plugin_file_option, set_option
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def show(state: State, recipe: str, overrides: tuple[str, ...], origin: bool, as
     registry = state.registry()
     path = find_recipe(recipe, registry=registry)
     resolved, origins = recipe_origins(path, registry=registry, overrides=overrides)
+    print_notices(resolved.notices)
     if as_json and origin:
         print_json([{"path": entry.path, "value": entry.value, "source": entry.source} for entry in origins])
     elif as_json:

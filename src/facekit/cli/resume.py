@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from facekit.cli.output import print_notices
 from facekit.cli.state import State, plugin_file_option
 
 
@@ -39,8 +40,10 @@ def resume(context: click.Context, run: Path, as_json: bool) -> None:
         )
     recipe = read_recipe(folder.recipe, registry=registry)
 
-    from facekit.cli.training import train_and_measure
+    from facekit.cli.training import leads, train_and_measure
 
+    if leads():
+        print_notices(recipe.notices)
     command = ["facekit", "resume", str(run), *state.plugin_arguments()]
     code = train_and_measure(recipe, out=run, registry=registry, command=command, resume=True, as_json=as_json)
     context.exit(code)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from facekit.cli.output import note
+from facekit.cli.output import note, print_notices
 from facekit.cli.state import State, plugin_file_option, set_option
 
 
@@ -45,6 +45,7 @@ def run(context: click.Context, recipe: str, overrides: tuple[str, ...], out: Pa
         raise click.UsageError("several processes train together: name their run folder with --out")
     folder = next_run_folder(resolved.name) if out is None else out
     if leads():
+        print_notices(resolved.notices)
         note(f"results go to {folder}")
     command = ["facekit", "run", recipe]
     command += [part for override in overrides for part in ("--set", override)]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facekit.cli.output import plural, print_json
+from facekit.cli.output import plural, print_json, print_notices
 from facekit.cli.progress_bar import data_progress
 from facekit.cli.state import State, plugin_file_option, set_option
 
@@ -59,6 +59,7 @@ def validate(
         raise FacekitError("--ports-only stops before the steps", where="--steps", remedy="give one of the two")
     registry = state.registry()
     resolved = read_recipe(find_recipe(recipe, registry=registry), registry=registry, overrides=overrides)
+    print_notices(resolved.notices)
     if not as_json:
         dimensions = ", ".join(f"{name} {size:,}" for name, size in resolved.dimensions.items())
         _rung("schema", f"{resolved.name}: every key and value is sound")
@@ -122,6 +123,7 @@ def _document(recipe: ResolvedRecipe, shapes: ShapeProbe | None, real: StepProbe
         "recipe": recipe.name,
         "dimensions": dict(recipe.dimensions),
         "rungs": ["schema", "ports"],
+        "notices": [str(notice) for notice in recipe.notices],
     }
     if shapes is not None:
         memory = shapes.memory

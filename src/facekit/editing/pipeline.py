@@ -64,6 +64,8 @@ def load(
     loaded = load_model(path, registry=load_registry() if registry is None else registry, weights=weights, step=step)
     for warning in loaded.warnings:
         logger.warning("%s", warning)
+    for note in loaded.notes:
+        logger.info("%s", note)
     chosen = _device(device)
     if precision == "auto":
         trained_in_bf16 = loaded.recipe.train.precision == "bf16"
@@ -85,6 +87,7 @@ class FacePipeline:
     Attributes:
         run: the run folder.
         recipe: its recipe.
+        notes: which weights older versions of the components wrote, so that they were migrated.
         label_map: what the class ids of masks mean.
         size: side of the pictures in pixels.
         weights: which weights paint: ``ema`` or ``live``.
@@ -97,6 +100,7 @@ class FacePipeline:
     def __init__(self, loaded: LoadedModel, *, run: Path, precision: Precision) -> None:
         self.run = run
         self.recipe = loaded.recipe
+        self.notes = loaded.notes
         self.label_map = loaded.label_map
         self.size = loaded.recipe.data.size
         self.weights = loaded.weights

@@ -6,7 +6,7 @@ A checkpoint is a folder ``step-00000500``:
 - ``ema.safetensors``: the averaged weights of generator and style encoder; absent in runs without an average
 - ``optimiser.safetensors``: moments and counts, ``generator.stem.weight/exp_avg``
 - ``losses.safetensors``: buffers of losses; ``replay.safetensors``: the replay pool; each absent when empty
-- ``state.json``: the step, random states, sums since the last log line, and other numbers
+- ``state.json``: the step, the versions of the components, random states, sums since the last log line, other numbers
 - ``manifest.json``: the step, and size and SHA-256 of every file above
 
 It is written under another name, brought to disk, and renamed: a folder of that name is whole, or it was damaged later,
@@ -251,7 +251,16 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor], *, where: str) ->
     Raises:
         FacekitError: names or shapes differ; the message names the first ones.
     """
-    own = module.state_dict()
+    check_fit(module.state_dict(), state, where=where)
+    module.load_state_dict(dict(state))
+
+
+def check_fit(own: Mapping[str, Tensor], state: Mapping[str, Tensor], *, where: str) -> None:
+    """Check that tensors have the names and shapes of those they are to replace.
+
+    Raises:
+        FacekitError: they differ; the message names the first ones.
+    """
     missing, extra = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     shapes = [
         f"{key} is {tuple(state[key].shape)} in place of {tuple(own[key].shape)}"
@@ -266,7 +275,6 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor], *, where: str) ->
             where=where,
             remedy="were they trained with another recipe, or another version of the plugin?",
         )
-    module.load_state_dict(dict(state))
 
 
 def model_state(module: nn.Module) -> dict[str, Tensor]:

@@ -10,37 +10,42 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from facekit.engine import checkpoints
+from facekit.engine.checkpoint_reader import COMPONENTS, CheckpointReader, components_of
 from facekit.engine.model import FaceModel
 from facekit.engine.players import part_of
 from facekit.engine.run_folder import RunFolder
 from facekit.interfaces import FacekitError
+from facekit.recipe import read_recipe
+from facekit.recipe.schema_check import SLOTS
 from facekit.recipe.settings import InitialiseSettings
+from facekit.registry import Registry, UnknownComponent, split_use
 
 
-def initialise_part(model: FaceModel, setting: InitialiseSettings) -> str:
+def initialise_part(model: FaceModel, setting: InitialiseSettings, *, registry: Registry) -> str:
     """Copy weights into a part of the model.
 
-    A run gives its averaged weights where it has them, else the live ones. Every weight of the part must be there;
+    A run gives its averaged weights where it has them, else the live ones; what an older version of its component wrote
+    is migrated. Files state no version: their weights are taken as they are. Every weight of the part must be there;
     weights that the part has no place for are left (the last layer of a network that becomes a part of a larger one).
 
     Args:
         model: the model.
         setting: the part, and where its weights come from.
+        registry: the plugins.
 
     Returns:
         one sentence on what was taken, for the record of the run.
 
     Raises:
-        FacekitError: the part or the file does not exist, a weight is missing or of another shape.
+        FacekitError: the part or the file does not exist, a weight is missing or of another shape, or a newer version
+            of the component wrote them.
     """
     part = part_of(model, setting.part, where="train.initialise")
     path = Path(setting.weights).expanduser()
     source = setting.source
     if path.is_dir():
-        found = checkpoints.find(RunFolder(path).checkpoints)
-        state: Mapping[str, Tensor] = {**found.live(), **found.ema()}
-        origin = f"{found.folder} ({'ema' if found.has_ema else 'live'} weights)"
         source = setting.part if source is None else source
+        state, origin = _read_run(RunFolder(path), source.split(".")[0], registry)
     else:
         state, origin = _read_file(path), str(path)
     if source is not None:
@@ -52,6 +57,26 @@ def initialise_part(model: FaceModel, setting: InitialiseSettings) -> str:
     left = sorted(state.keys() - own.keys())
     unused = f"; {len(left)} weights have no place there ({', '.join(left[:3])}{', ...' if len(left) > 3 else ''})"
     return f"{setting.part} starts from {origin}{unused if left else ''}"
+
+
+def _read_run(run: RunFolder, slot: str, registry: Registry) -> tuple[Mapping[str, Tensor], str]:
+    """Return the weights of a run, those of one place as its installed component has them, and a name for them."""
+    found = checkpoints.find(run.checkpoints)
+    origin = f"{found.folder} ({'ema' if found.has_ema else 'live'} weights"
+    written = found.state().get(COMPONENTS, {})
+    for kind in SLOTS:
+        if kind != slot or kind not in written:
+            continue
+        name, version = split_use(written[kind])
+        try:
+            installed = registry.find(kind, name).spec.version
+        except UnknownComponent:
+            break  # its plugin is gone: whether the weights fit is for their names and shapes to tell
+        if version != installed:
+            component = components_of(read_recipe(run.recipe, registry=registry))[kind]
+            reader = CheckpointReader(found, {kind: component})
+            return {**reader.live(), **reader.ema()}, f"{origin} of version {version} of {name}, migrated)"
+    return {**found.live(), **found.ema()}, f"{origin})"
 
 
 def _read_file(path: Path) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ import torch
 
 from facekit.data import FaceLoader, PackedFaces, ProgressCallback, steps_for_epochs
 from facekit.engine import checkpoints, distributed, record, seeds
+from facekit.engine.checkpoint_reader import components_of
 from facekit.engine.distributed import Team
 from facekit.engine.ema import Ema
 from facekit.engine.guard import LossGuard, out_of_memory
@@ -68,7 +69,8 @@ def train(
 
     On the CPU, with the same number of threads, n steps equal k steps, a kill, and ``resume``, bit for bit. A resumed
     run takes all settings from its recipe and everything else from its checkpoint (see
-    :mod:`facekit.engine.checkpoints`).
+    :mod:`facekit.engine.checkpoints`); what older versions of its components wrote passes through their migrations (see
+    :mod:`facekit.engine.checkpoint_reader`).
 
     Args:
         recipe: what to train.
@@ -141,7 +143,7 @@ class Training:
 
         # What cannot go together fails before anything is built.
         check_settings(settings, evaluates=evaluate is not None)
-        record.check_folder(run, recipe, resume=resume)
+        record.check_folder(run, recipe, registry=registry, resume=resume)
         if settings.replay_pool and team.size > 1:
             raise FacekitError(
                 "the replay pool works in one process only", where="train.replay_pool", remedy="set it to 0"
@@ -176,7 +178,9 @@ class Training:
 
         # Model, players, average.
         model = self.model = build_model(recipe, label_map=packed.label_map, attribute_names=packed.attribute_names)
-        notes = [initialise_part(model, part) for part in settings.initialise] if found is None else []
+        notes = (
+            [initialise_part(model, part, registry=registry) for part in settings.initialise] if found is None else []
+        )
         self.precision.place(model).train()
         team.share([*model.parameters(), *model.buffers()])
         self.networks = make_networks(
@@ -198,6 +202,7 @@ class Training:
             guard=self.guard,
             watch=ReferenceWatch(self.steps),
             best=BestCheckpoint(settings.keep.best),
+            components=components_of(recipe),
         )
         self.seconds, self.timed = 0.0, 0
 
@@ -217,7 +222,7 @@ class Training:
             warnings = record.compare_records(run.read_lock(), now)
             if found is not None:
                 warnings += found.damaged
-                self.state.restore(found, self.precision.device)
+                warnings += self.state.restore(found, self.precision.device)
             team.wait()  # every process has read before the first one tidies up
             if team.leads:
                 checkpoints.remove_unfinished(run.checkpoints)

@@ -12,6 +12,7 @@ from torch import nn
 
 from facekit.data.store import label_map_from
 from facekit.engine import checkpoints
+from facekit.engine.checkpoint_reader import CheckpointReader
 from facekit.engine.run_folder import RunFolder
 from facekit.engine.seeds import derive_seed
 from facekit.interfaces import (
@@ -27,7 +28,7 @@ from facekit.interfaces import (
     StyleEncoder,
 )
 from facekit.recipe import read_recipe
-from facekit.recipe.resolved import ResolvedRecipe
+from facekit.recipe.resolved import ComponentChoice, ResolvedRecipe
 from facekit.registry import Registry
 
 Weights = Literal["ema", "live"]
@@ -176,6 +177,7 @@ class LoadedModel:
         weights: which weights these are: ``ema``, or ``live`` when they were asked for or the run keeps no average.
         checkpoint: the folder they come from.
         warnings: damaged checkpoints that were passed over.
+        notes: which weights older versions of the components wrote, so that they were migrated.
     """
 
     model: FaceModel
@@ -186,6 +188,7 @@ class LoadedModel:
     weights: Weights
     checkpoint: Path
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def load_model(
@@ -206,7 +209,8 @@ def load_model(
         with_discriminator: load the discriminator too; it has live weights only.
 
     Raises:
-        FacekitError: the folder is no run, has no sound checkpoint, or a plugin is missing.
+        FacekitError: the folder is no run, has no sound checkpoint, a plugin is missing, or newer than the installed
+            versions of the components wrote it.
     """
     folder = RunFolder(run)
     if not folder.holds_a_run:
@@ -218,12 +222,13 @@ def load_model(
     model = build_model(
         recipe, label_map=label_map, attribute_names=attribute_names, with_discriminator=with_discriminator
     )
+    built: dict[str, ComponentChoice] = {
+        slot: choice for slot, choice in recipe.model.slots() if model.slot(slot) is not None
+    }
+    reader = CheckpointReader(found, built)
     averaged = weights == "ema" and found.has_ema
-    state: Mapping[str, torch.Tensor] = found.live()
-    if averaged:
-        state = {**state, **found.ema()}
-    wanted = {key: tensor for key, tensor in state.items() if model.slot(key.split(".", 1)[0]) is not None}
-    checkpoints.load_state(model, wanted, where=str(found.folder))
+    state: Mapping[str, torch.Tensor] = {**reader.live(), **(reader.ema() if averaged else {})}
+    checkpoints.load_state(model, state, where=str(found.folder))
     return LoadedModel(
         model=model.eval().requires_grad_(False),
         recipe=recipe,
@@ -233,4 +238,5 @@ def load_model(
         weights="ema" if averaged else "live",
         checkpoint=found.folder,
         warnings=found.damaged,
+        notes=tuple(reader.notes),
     )

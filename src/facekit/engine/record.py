@@ -16,8 +16,9 @@ from facekit.engine import checkpoints
 from facekit.engine.precision import Precision
 from facekit.engine.run_folder import RunFolder, full_disk_stops, write_file, write_json
 from facekit.interfaces import FacekitError
-from facekit.recipe import dump_recipe
+from facekit.recipe import dump_recipe, read_recipe
 from facekit.recipe.resolved import ResolvedRecipe
+from facekit.registry import Registry
 
 _SAME_RESULT = ("facekit", "plugins", "python", "torch", "platform", "device", "threads", "processes")
 """Entries on which the exact numbers of a run depend beside recipe and data."""
@@ -91,8 +92,10 @@ def compare_records(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[s
     ]
 
 
-def check_folder(run: RunFolder, recipe: ResolvedRecipe, *, resume: bool) -> None:
+def check_folder(run: RunFolder, recipe: ResolvedRecipe, *, registry: Registry, resume: bool) -> None:
     """Check that a run can start in its folder, or that the run in it is the one that is to go on.
+
+    Its recipe may have been locked by older versions of the components: what counts is how it is read today.
 
     Raises:
         FacekitError: the folder holds a run already; or, on resume, holds none or one of another recipe.
@@ -107,8 +110,8 @@ def check_folder(run: RunFolder, recipe: ResolvedRecipe, *, resume: bool) -> Non
         return
     if not run.holds_a_run:
         raise FacekitError("there is no run to go on with: no recipe.yaml", where=str(run.path))
-    locked, given = yaml.safe_load(run.recipe.read_text(encoding="utf-8")), yaml.safe_load(dump_recipe(recipe))
-    difference = _difference(locked, given)
+    locked = dump_recipe(read_recipe(run.recipe, registry=registry))
+    difference = _difference(yaml.safe_load(locked), yaml.safe_load(dump_recipe(recipe)))
     if difference is not None:
         raise FacekitError(
             f"the recipe is not the one of this run: {difference}",

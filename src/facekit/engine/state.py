@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from facekit.engine import checkpoints, seeds
+from facekit.engine.checkpoint_reader import COMPONENTS, CheckpointReader, Components, written_by
 from facekit.engine.checkpoints import Checkpoint
 from facekit.engine.ema import Ema
 from facekit.engine.guard import LossGuard
@@ -36,6 +37,7 @@ class TrainingState:
         guard: the sums since the last log line.
         watch: whether results change with the reference.
         best: which checkpoint was the best.
+        components: the components whose tensors a checkpoint holds.
         done: updates done.
     """
 
@@ -46,6 +48,7 @@ class TrainingState:
     guard: LossGuard
     watch: ReferenceWatch
     best: BestCheckpoint
+    components: Components
     done: int = field(default=0)
 
     def check(self, where: Path) -> None:
@@ -84,6 +87,7 @@ class TrainingState:
             },
             state={
                 STEP: self.done,
+                COMPONENTS: written_by(self.components),
                 # Each step seeds the global generators anew; their states are for code that draws between steps.
                 RANDOM: seeds.random_states(),
                 SUMS: self.guard.sums,
@@ -93,22 +97,28 @@ class TrainingState:
             },
         )
 
-    def restore(self, found: Checkpoint, device: torch.device) -> None:
-        """Take over everything that a checkpoint holds.
+    def restore(self, found: Checkpoint, device: torch.device) -> list[str]:
+        """Take over everything that a checkpoint holds; what older versions of the components wrote is migrated.
+
+        Returns:
+            what was migrated, and what could not be, one sentence each.
 
         Raises:
-            FacekitError: its weights do not fit the model.
+            FacekitError: its weights do not fit the model, a migration fails, or newer versions of the components wrote
+                it.
         """
-        state = found.state()
+        state, where = found.state(), str(found.folder)
+        reader = CheckpointReader(found, self.components)
         self.done = state[STEP]
-        checkpoints.load_state(self.model, found.live(), where=str(found.folder))
+        checkpoints.load_state(self.model, reader.live(), where=where)
         if self.ema is not None:
-            checkpoints.load_state(self.ema.model, found.ema(), where=str(found.folder))
-        moments = found.tensors(checkpoints.OPTIMISER)
+            checkpoints.load_state(self.ema.model, reader.ema(), where=where)
+        moments = reader.moments()
         for player in self.players.values():
             player.load_optimiser_state(moments)
-        buffers = loss_buffers(self.players)
-        for name, tensor in found.tensors(checkpoints.LOSSES).items():
+        buffers, kept = loss_buffers(self.players), reader.losses()
+        checkpoints.check_fit(buffers, kept, where=where)
+        for name, tensor in kept.items():
             buffers[name].copy_(tensor)
         if self.pool is not None:
             self.pool.load_state(found.tensors(checkpoints.REPLAY), device)
@@ -116,3 +126,4 @@ class TrainingState:
         self.guard.sums, self.guard.steps = state[SUMS], state[SUMMED_STEPS]
         self.watch.load_state(state[WATCH])
         self.best.load_state(state[BEST])
+        return reader.notes

@@ -15,7 +15,7 @@ from facekit.registry.registry import (
 )
 from facekit.registry.spec import KINDS, CommandSpec, ComponentSpec, Kind, PluginInfo
 from facekit.registry.uses import join_use, name_of_use, split_use
-from facekit.registry.versions import INTERFACE_CHANGES, InterfaceChange
+from facekit.registry.versions import INTERFACE_CHANGES, InterfaceChange, how_to_upgrade
 
 __all__ = [
     "ENTRY_POINT_GROUP",
@@ -42,6 +42,7 @@ __all__ = [
     "forget_registries",
     "hookimpl",
     "hookspec",
+    "how_to_upgrade",
     "join_use",
     "load_registry",
     "migrate_options",

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 
-from facekit import __version__
 from facekit.interfaces import FacekitError
 from facekit.registry.plugins import PluginOrigin
 from facekit.registry.spec import ComponentSpec
+from facekit.version import __version__
 
 TOOLKIT = "facekit-toolkit"
 """The distribution that speaks the interfaces."""

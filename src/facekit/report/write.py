@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from facekit.registry import name_of_use
 from facekit.report.charts import line_chart
 from facekit.report.html import command, facts, numbers_table, section, text, yaml
 from facekit.report.reading import RunRecord, read_run
@@ -117,7 +118,8 @@ def _header(record: RunRecord) -> str:
         badges.append(f'<span class="badge">trained in {text(duration(seconds))}</span>')
     data = record.recipe.get("data")
     if isinstance(data, Mapping):
-        badges.append(f'<span class="badge">{text(data.get("use", ""))}, {text(data.get("size", "?"))} px</span>')
+        dataset = name_of_use(str(data.get("use", "")))
+        badges.append(f'<span class="badge">{text(dataset)}, {text(data.get("size", "?"))} px</span>')
     description = record.recipe.get("description")
     lead = f'<p class="lead">{text(description)}</p>' if description else ""
     return (
