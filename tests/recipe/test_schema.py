@@ -1,4 +1,4 @@
-"""The JSON Schema for editors, tried on recipes with a small reading of JSON Schema 2020-12."""
+"""The JSON Schema for editors: what it takes, what it catches, and what it tells."""
 
 from __future__ import annotations
 
@@ -6,78 +6,23 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from jsonschema import Draft202012Validator
+from pydantic import Field
 
+from facekit.interfaces import Options
 from facekit.recipe import read_recipe, recipe_schema, shipped_recipes
 from facekit.recipe.nodes import plain
 from facekit.recipe.problems import Problems
 from facekit.recipe.yaml_source import file_marks, parse_yaml
-from facekit.registry import Registry, load_registry
+from facekit.registry import ComponentSpec, Migration, PluginSet, Registry, hookimpl, load_registry
 
-_TYPES: dict[str, Callable[[Any], bool]] = {
-    "object": lambda value: isinstance(value, dict),
-    "array": lambda value: isinstance(value, list),
-    "string": lambda value: isinstance(value, str),
-    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
-    "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
-    "boolean": lambda value: isinstance(value, bool),
-    "null": lambda value: value is None,
-}
-_SAYS_NOTHING = {"title", "description", "default", "$schema", "$defs", "then", "format"}
+REPOSITORY = Path(__file__).parents[2]
+EXAMPLES = REPOSITORY / "docs" / "examples"
 
-
-def _fits(value: Any, schema: Any, root: dict[str, Any]) -> bool:
-    return (isinstance(schema, bool) and schema) or all(_rule(value, rule, schema, root) for rule in schema)
-
-
-def _rule(value: Any, rule: str, schema: dict[str, Any], root: dict[str, Any]) -> bool:
-    told = schema[rule]
-    if rule in _SAYS_NOTHING:
-        return True
-    if rule == "$ref":
-        return _fits(value, root["$defs"][told.removeprefix("#/$defs/")], root)
-    if rule == "type":
-        return _TYPES[told](value)
-    if rule in ("const", "enum"):
-        return any(value == one and type(value) is type(one) for one in (told if rule == "enum" else [told]))
-    if rule in ("anyOf", "allOf"):
-        fitting = [_fits(value, one, root) for one in told]
-        return any(fitting) if rule == "anyOf" else all(fitting)
-    if rule == "not":
-        return not _fits(value, told, root)
-    if rule == "if":
-        return not _fits(value, told, root) or _fits(value, schema["then"], root)
-    if isinstance(value, dict):
-        if rule == "properties":
-            return all(_fits(value[key], one, root) for key, one in told.items() if key in value)
-        if rule == "additionalProperties":
-            others = [inner for key, inner in value.items() if key not in schema.get("properties", {})]
-            return not others if told is False else all(_fits(inner, told, root) for inner in others)
-        if rule == "required":
-            return all(key in value for key in told)
-        if rule == "propertyNames":
-            return all(_fits(key, told, root) for key in value)
-    if isinstance(value, list):
-        if rule == "items":
-            return told is False or all(_fits(item, told, root) for item in value)
-        if rule == "prefixItems":
-            return all(_fits(item, one, root) for item, one in zip(value, told))
-        if rule in ("minItems", "maxItems"):
-            return len(value) >= told if rule == "minItems" else len(value) <= told
-    if isinstance(value, str) and rule == "pattern":
-        return re.search(told, value) is not None
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        limits = {"minimum": value >= told, "exclusiveMinimum": value > told}
-        limits |= {"maximum": value <= told, "exclusiveMaximum": value < told}
-        if rule in limits:
-            return limits[rule]
-    assert rule in (
-        *("properties", "additionalProperties", "required", "propertyNames", "items", "prefixItems", "minItems"),
-        *("maxItems", "pattern", "minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"),
-    ), f"this reading of JSON Schema does not know {rule!r}"
-    return True  # rules for other types say nothing
+Mistakes = Callable[[str], list[str]]
 
 
 def _document(text: str) -> Any:
@@ -87,60 +32,264 @@ def _document(text: str) -> Any:
     return plain(node)
 
 
+def _mistakes(schema: dict[str, Any], document: Any) -> list[str]:
+    """Return where a document does not fit, e.g. ``model.generator.blocks: 'four' is not of type 'integer'``."""
+    errors = Draft202012Validator(schema).iter_errors(document)
+    return sorted(f"{error.json_path.removeprefix('$.')}: {error.message}" for error in errors)
+
+
 @pytest.fixture
-def accepts(catalogue: Registry) -> Callable[[str], bool]:
+def mistakes(catalogue: Registry) -> Mistakes:
     schema = recipe_schema(catalogue)
-    assert json.loads(json.dumps(schema)) == schema
-    return lambda text: _fits(_document(text), schema, schema)
+    return lambda text: _mistakes(schema, _document(text))
 
 
-def test_good_recipes(accepts: Callable[[str], bool], good_recipe: Path, catalogue: Registry) -> None:
-    assert accepts(good_recipe.read_text("utf-8"))
+@pytest.fixture(scope="module")
+def installed() -> dict[str, Any]:
+    return recipe_schema(load_registry())
+
+
+def test_it_is_a_json_schema(catalogue: Registry, installed: dict[str, Any]) -> None:
+    for schema in (recipe_schema(catalogue), installed, recipe_schema(Registry(PluginSet({})))):
+        Draft202012Validator.check_schema(schema)
+        assert json.loads(json.dumps(schema, allow_nan=False)) == schema
+        for reference in re.findall(r'"\$ref": "#/\$defs/([^"]+)"', json.dumps(schema)):
+            assert reference in schema["$defs"]
+
+
+def test_good_recipes(mistakes: Mistakes, good_recipe: Path, catalogue: Registry) -> None:
+    assert mistakes(good_recipe.read_text("utf-8")) == []
     document = read_recipe(good_recipe, registry=catalogue).document
-    schema = recipe_schema(catalogue)
-    assert _fits(document, schema, schema)
-    assert accepts("extends: good.yaml\ntrain: {batch: 3}\ndata: {root: elsewhere}\nmodel: {discriminator: null}\n")
+    assert _mistakes(recipe_schema(catalogue), dict(document)) == []  # what a run keeps, versions and all
+    extending = "extends: good.yaml\ntrain: {batch: 3}\ndata: {root: elsewhere}\nmodel: {discriminator: null}\n"
+    assert mistakes(extending) == []
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
+    ("old", "new", "place"),
     [
-        ("facekit: 1", "facekit: 2"),
-        ("name: good", "nam: good"),
-        ("use: photo_folder", "use: photos"),
-        ("use: photo_folder", "use: sft_style"),
-        ("root: data/faces", "rot: data/faces"),
-        ("size: 128", "size: big"),
-        ("size: 128", "size: 8"),
-        ("crop: 0.8", "crop: 2"),
-        ("blocks: 4", "blocks: four"),
-        ("blocks: 4", "numbers: 4"),
-        ("padding: reflect", "padding: mirror"),
-        ("{use: feature_matching, weight: 10}", "{use: gradient_penalty, weight: 10}"),
-        ("{use: feature_matching, weight: 10}", "{weight: 10}"),
-        ("weight: 10.0", "weight: -1"),
-        ("betas: [0.5, 0.999]", "betas: [0.5]"),
-        ("lr_scale: {style_encoder: 5}", "lr_scale: {encoder: 5}"),
-        ("train:\n", "trian:\n"),
-        ("  epochs: 28", "  epoch: 28"),
+        ("facekit: 1", "facekit: 2", "facekit"),
+        ("name: good", "nam: good", "$"),
+        ("use: photo_folder", "use: photos", "data.use"),
+        ("use: photo_folder", "use: sft_style", "data.use"),
+        ("use: photo_folder", "use: photo_folder@2", "data.use"),
+        ("use: photo_folder", "use: photo_folder@0", "data.use"),
+        ("use: photo_folder", "use: photo_folder@", "data.use"),
+        ("  use: photo_folder\n", "", "data"),
+        ("root: data/faces", "rot: data/faces", "data"),
+        ("size: 128", "size: big", "data.size"),
+        ("size: 128", "size: 8", "data.size"),
+        ("crop: 0.8", "crop: 2", "data.reference.crop"),
+        ("crop: 0.8", "crp: 0.8", "data.reference"),
+        ("numbers: 4096", "numbers: 0", "model.style_encoder.numbers"),
+        ("blocks: 4", "blocks: four", "model.generator.blocks"),
+        ("blocks: 4", "numbers: 4", "model.generator"),
+        ("padding: reflect", "padding: mirror", "model.generator.padding"),
+        ("{use: sft_style, numbers: 4096}", "sft_style", "model.style_encoder"),
+        ("{use: feature_matching, weight: 10}", "{use: gradient_penalty, weight: 10}", "losses.generator[1].use"),
+        ("{use: feature_matching, weight: 10}", "{weight: 10}", "losses.generator[1]"),
+        ("{use: feature_matching, weight: 10}", "feature_matching", "losses.generator[1]"),
+        ("weight: 10.0", "weight: -1", "losses.discriminator[1].weight"),
+        ("betas: [0.5, 0.999]", "betas: [0.5]", "train.optimiser.betas"),
+        ("lr_scale: {style_encoder: 5}", "lr_scale: {encoder: 5}", "train.optimiser.lr_scale"),
+        ("decay: 0.998", "decay: 1", "train.ema.decay"),
+        ("train:\n", "trian:\n", "$"),
+        ("  epochs: 28", "  epoch: 28", "train"),
     ],
 )
-def test_broken_recipes(accepts: Callable[[str], bool], good_recipe: Path, old: str, new: str) -> None:
+def test_mistakes_are_found_at_their_place(
+    mistakes: Mistakes, good_recipe: Path, old: str, new: str, place: str
+) -> None:
     text = good_recipe.read_text("utf-8")
     assert old in text
-    assert not accepts(text.replace(old, new, 1))
+    found = mistakes(text.replace(old, new, 1))
+    assert {mistake.split(": ")[0] for mistake in found} == {place}, found
 
 
-def test_the_shipped_recipes_with_the_installed_components() -> None:
-    registry = load_registry()
-    schema = recipe_schema(registry)
-    shipped = shipped_recipes(registry)
+@pytest.mark.parametrize("use", ["photo_folder", "fake/photo_folder", "photo_folder@1", "fake/photo_folder@1"])
+def test_names_that_recipes_may_use(mistakes: Mistakes, good_recipe: Path, use: str) -> None:
+    text = good_recipe.read_text("utf-8").replace("use: photo_folder", f"use: {use}")
+    assert mistakes(text) == []
+    (wrong,) = mistakes(text.replace("split: index", "split: indices"))
+    assert wrong.startswith("data.split: ")
+
+
+def test_editors_are_offered_the_short_names_alone(catalogue: Registry) -> None:
+    offered, accepted = recipe_schema(catalogue)["properties"]["data"]["properties"]["use"]["anyOf"]
+    assert offered["enum"] == ["drawn_faces", "photo_folder"]
+    assert offered["enumDescriptions"] == ["drawn_faces", "photo_folder"]
+    assert "enum" not in accepted
+    assert re.search(accepted["pattern"], "fake/photo_folder@1")
+
+
+def test_required_options_are_needed_unless_another_recipe_may_have_them(
+    mistakes: Mistakes, good_recipe: Path, catalogue: Registry
+) -> None:
+    text = good_recipe.read_text("utf-8").replace("  root: data/faces\n", "")
+    assert mistakes(text) == ["data: 'root' is a required property"]
+    assert mistakes("extends: base.yaml\n" + text) == []
+
+
+RECIPES = [*sorted((REPOSITORY / "recipes").rglob("*.yaml")), *sorted(EXAMPLES.rglob("*.yaml"))]
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.relative_to(REPOSITORY).as_posix())
+def test_the_recipes_of_the_repository(path: Path) -> None:
+    text = path.read_text("utf-8")
+    if not re.search(r"^facekit:", text, re.MULTILINE):
+        pytest.skip("it is no recipe")
+    plugin_files = [file for file in sorted(EXAMPLES.glob("*.py")) if f"use: {file.stem}" in text]
+    schema = recipe_schema(load_registry(*plugin_files))
+    assert _mistakes(schema, _document(text)) == []
+
+
+def test_the_recipes_that_plugins_ship(installed: dict[str, Any]) -> None:
+    shipped = shipped_recipes(load_registry())
     assert shipped
     for recipe in shipped:
-        assert _fits(_document(recipe.path.read_text("utf-8")), schema, schema), recipe.name
+        assert _mistakes(installed, _document(recipe.path.read_text("utf-8"))) == [], recipe.name
 
 
-def test_descriptions_reach_the_schema(catalogue: Registry) -> None:
-    definitions = recipe_schema(catalogue)["$defs"]
-    assert definitions["generator.fake.adain_global"]["properties"]["blocks"]["description"] == "Residual blocks."
-    assert definitions["dataset.fake.photo_folder"]["properties"]["size"]["description"] == "Picture side in pixels."
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ("blocks: 4", "blocks: four", "model.generator.blocks"),
+        ("blocks: 4", "blcks: 4", "model.generator"),
+        ("blocks: 4", "blocks: 0", "model.generator.blocks"),
+        ("use: sft_style", "use: sft_stile", "model.style_encoder.use"),
+        ("regions: {hair: 4", "regions: {hair: four", "losses.generator[4].regions.hair"),
+        ("objective: lsgan", "objective: lsgn", "losses.generator[0].objective"),
+        ("steps: 1200", "steps: 0", "train.steps"),
+        ("lr_scale: {style_encoder: 2.5", "lr_scale: {encoder: 2.5", "train.optimiser.lr_scale"),
+    ],
+)
+def test_mistakes_planted_in_the_main_recipe(installed: dict[str, Any], old: str, new: str, place: str) -> None:
+    text = (REPOSITORY / "recipes" / "sft_pix2pixhd.yaml").read_text("utf-8")
+    assert old in text
+    (mistake,) = _mistakes(installed, _document(text.replace(old, new, 1)))
+    assert mistake.split(": ")[0] == place
+
+
+def test_descriptions_and_defaults_reach_editors(catalogue: Registry) -> None:
+    schema = recipe_schema(catalogue)
+    blocks = schema["$defs"]["generator.fake.adain_global"]["properties"]["blocks"]
+    assert blocks["description"] == "Residual blocks."
+    assert blocks["default"] == 4
+    assert blocks["markdownDescription"] == "Residual blocks.\n\n*whole number, at least 0; default `4`*"
+    data = schema["properties"]["data"]["properties"]
+    assert data["size"]["markdownDescription"].endswith(
+        "*whole number, 16 to 2048; default `128`*".replace("2048", "2,048")
+    )
+    assert data["reference"]["default"] == {"crop": 1.0, "mirror": False}
+    folder = schema["$defs"]["dataset.fake.photo_folder"]["properties"]
+    assert folder["root"]["markdownDescription"] == "Folder of the photos.\n\n*text; required*"
+    assert folder["size"] is True  # described where the choice is
+
+
+def test_every_option_of_the_installed_components_has_a_description_and_a_type(installed: dict[str, Any]) -> None:
+    seen = 0
+    for key, definition in installed["$defs"].items():
+        for name, option in definition.get("properties", {}).items():
+            if option is not True:
+                seen += 1
+                assert option.get("description"), f"{key}: {name}"
+                assert "any value" not in option["markdownDescription"], f"{key}: {name}"
+    assert seen > 80
+
+
+def test_an_empty_place_is_no_component(catalogue: Registry) -> None:
+    # Else editors would offer the options of every component at once.
+    for case in recipe_schema(catalogue)["properties"]["losses"]["properties"]["generator"]["items"]["allOf"]:
+        condition = Draft202012Validator(case["if"])
+        assert not any(condition.is_valid(place) for place in (None, {}, {"use": None}, {"weight": 1}, "adversarial"))
+
+
+class GrownOptions(Options):
+    channels: int = Field(8, ge=1)
+    """How wide."""
+    mode: Literal["sharp", "soft"] = "soft"
+    """How it looks."""
+    layers: tuple[Literal["first", "last"], ...] = ()
+    """Which layers."""
+
+
+class Grown:
+    """A plugin whose one component has changed twice."""
+
+    @hookimpl
+    def facekit_components(self) -> list[ComponentSpec]:
+        migrations = (
+            Migration(
+                to=2,
+                summary="`width` is called `filters`",
+                renamed={"width": "filters", "look": "mode"},
+                values={"mode": {"hard": "sharp"}, "layers": {"conv1": "first"}},
+                removed={"seed": "the run's seed is used"},
+            ),
+            Migration(to=3, summary="`filters` is called `channels`", renamed={"filters": "channels"}),
+        )
+        return [
+            ComponentSpec(
+                interface_version=1,
+                kind="metric",
+                id="mine/grown",
+                summary="Grown.",
+                options=GrownOptions,
+                factory="nowhere:build",
+                version=3,
+                migrations=migrations,
+            )
+        ]
+
+
+@pytest.fixture
+def grown() -> Callable[[str], list[str]]:
+    plugins = PluginSet({})
+    plugins.register(Grown(), name="mine")
+    schema = recipe_schema(Registry(plugins))
+    Draft202012Validator.check_schema(schema)
+    return lambda metric: _mistakes(schema, _document(f"extends: base.yaml\nmetrics: [{metric}]\n"))
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        "{use: grown, channels: 4, mode: sharp, layers: [first, last]}",
+        "{use: grown@1, width: 4, look: hard, seed: 3}",
+        "{use: mine/grown@2, filters: 4, mode: hard, layers: [conv1, last]}",
+        "{use: grown@3, channels: 4}",
+        "{use: grown, width: 4}",
+    ],
+)
+def test_what_migrations_read_is_no_mistake(grown: Callable[[str], list[str]], metric: str) -> None:
+    assert grown(metric) == []
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        "{use: grown@4}",
+        "{use: grown, channels: none}",
+        "{use: grown, mode: rough}",
+        "{use: grown, layers: [middle]}",
+        "{use: grown, breadth: 4}",
+    ],
+)
+def test_what_no_migration_reads_is_one(grown: Callable[[str], list[str]], metric: str) -> None:
+    assert len(grown(metric)) == 1
+
+
+def test_what_is_old_is_marked_and_not_offered() -> None:
+    plugins = PluginSet({})
+    plugins.register(Grown(), name="mine")
+    options = recipe_schema(Registry(plugins))["$defs"]["metric.mine.grown"]["properties"]
+    for name in ("width", "look", "seed", "filters"):
+        assert options[name]["deprecated"] is True
+        assert options[name]["doNotSuggest"] is True
+    assert options["width"]["deprecationMessage"] == "Called `filters` since version 2 of grown."
+    assert options["seed"]["deprecationMessage"] == "Gone since version 2 of grown: the run's seed is used"
+    now, old = options["mode"]["anyOf"]
+    assert now["enum"] == ["sharp", "soft"]
+    assert old["pattern"] == "^(?:hard)$"
+    assert options["mode"]["description"] == "How it looks."
+    assert not any(option.get("deprecated") for option in (options["channels"], options["mode"], options["layers"]))

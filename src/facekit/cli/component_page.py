@@ -86,7 +86,8 @@ def _facts(description: ComponentDescription) -> Iterator[tuple[str, str]]:
         yield "paper", spec.paper
     yield "licence", spec.licence
     yield "weights", spec.weights_licence or "loads no pretrained weights"
-    yield "plugin", f"{entry.origin.name}, of {entry.origin}"
+    # A plugin that is one file stands under "source".
+    yield "plugin", entry.origin.name + (f", of {entry.origin}" if entry.origin.version else "")
     if description.homepage:
         yield "homepage", description.homepage
     if description.source is not None:
@@ -107,7 +108,8 @@ def _source(source: SourceLocation) -> str:
 
 def _options(options: Sequence[OptionDescription], width: int) -> Iterator[str]:
     rows = list(_flat(options, 0))
-    column = min(max(len(INDENT) * level + len(option.name) for option, level in rows), _WIDEST_NAME)
+    lengths = [len(INDENT) * level + len(option.name) for option, level in rows]
+    column = max((length for length in lengths if length <= _WIDEST_NAME), default=_WIDEST_NAME)
     inner = " " * (len(INDENT) + column + len(GAP))
     for option, level in rows:
         label = f"{INDENT}{INDENT * level}{option.name}"

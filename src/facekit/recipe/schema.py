@@ -104,12 +104,12 @@ class _Schema:
         for slot in SLOTS:
             rules = self._required_options(slot)
             if rules:
-                model[slot] = {**model.get(slot, {}), "allOf": rules}
+                model[slot] = _with_rules(model.get(slot, {}), rules)
         generator = {"type": ["array", "null"], "items": uses, "doNotSuggest": True}
         return {
             "required": list(_REQUIRED),
             "properties": {
-                "data": {**uses, "allOf": self._required_options("dataset")},
+                "data": _with_rules(uses, self._required_options("dataset")),
                 "model": {"type": "object", "properties": model, "required": ["generator"]},
                 "losses": {"type": "object", "properties": {"generator": generator}, "required": ["generator"]},
             },
@@ -117,8 +117,7 @@ class _Schema:
 
     def _list(self, kind: Kind, player: str | None = None) -> dict[str, Any]:
         # Lists replace, so what an item leaves out stands nowhere else.
-        items = self._choice(kind, player)
-        items["allOf"] = [*items["allOf"], *self._required_options(kind, player)]
+        items = _with_rules(self._choice(kind, player), self._required_options(kind, player))
         return {"type": "array", "items": {**items, "title": kind, "required": ["use"]}}
 
     def _choice(self, kind: Kind, player: str | None = None) -> dict[str, Any]:
@@ -129,7 +128,7 @@ class _Schema:
         cases = [
             {"if": self._is(entry), "then": {"$ref": f"#/$defs/{self._component(entry, shared)}"}} for entry in entries
         ]
-        return {"type": "object", "properties": {"use": self._use(entries), **shared}, "allOf": cases}
+        return _with_rules({"type": "object", "properties": {"use": self._use(entries), **shared}}, cases)
 
     def _required_options(self, kind: Kind, player: str | None = None) -> list[dict[str, Any]]:
         """Return the rules for components with options that have no default."""
@@ -253,6 +252,12 @@ def _also(schema: Mapping[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 
 def _object(properties: dict[str, Any], description: str) -> dict[str, Any]:
     return {"type": "object", "description": description, "properties": properties, "additionalProperties": False}
+
+
+def _with_rules(schema: Mapping[str, Any], rules: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return a schema that keeps to more rules; there may be none, which ``allOf`` cannot say."""
+    together = [*schema.get("allOf", ()), *rules]
+    return {**schema, "allOf": together} if together else dict(schema)
 
 
 def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
