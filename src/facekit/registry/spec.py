@@ -98,6 +98,11 @@ class ComponentSpec:
         module, function = self.factory.split(":")
         return getattr(import_module(module), function)(options, context)
 
+    def build_probe(self, options: Options, context: BuildContext) -> Any:
+        """Build what stands in for the component on fake tensors: its probe, or itself where it declares none."""
+        module, function = (self.probe or self.factory).split(":")
+        return getattr(import_module(module), function)(options, context)
+
 
 @dataclass(frozen=True, kw_only=True)
 class CommandSpec:

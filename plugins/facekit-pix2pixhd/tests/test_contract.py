@@ -1,0 +1,43 @@
+"""The promises of the interfaces, kept by every component of this plugin."""
+
+from __future__ import annotations
+
+from facekit.testing import DiscriminatorContract, GeneratorContract, StyleEncoderContract
+from facekit_pix2pixhd.plugin import facekit_components
+
+SPECS = {spec.name: spec for spec in facekit_components()}
+
+
+class TestGlobalGenerator(GeneratorContract):
+    spec = SPECS["pix2pixhd_global"]
+    options = {"filters": 4, "downsamplings": 2, "blocks": 1}
+
+
+class TestGlobalGeneratorWithFeatures(GeneratorContract):
+    spec = SPECS["pix2pixhd_global"]
+    options = {"filters": 4, "downsamplings": 2, "blocks": 1, "features": True}
+
+
+class TestLocalEnhancer(GeneratorContract):
+    spec = SPECS["pix2pixhd_local_enhancer"]
+    options = {"filters": 2, "global_downsamplings": 2, "global_blocks": 1, "local_blocks": 1}
+
+
+class TestLocalEnhancerWithFeatures(GeneratorContract):
+    spec = SPECS["pix2pixhd_local_enhancer"]
+    options = {"filters": 2, "global_downsamplings": 2, "global_blocks": 1, "local_blocks": 1, "features": True}
+
+
+class TestRegionFeatures(StyleEncoderContract):
+    spec = SPECS["region_features"]
+    options = {"filters": 4, "downsamplings": 2}
+
+
+class TestDiscriminator(DiscriminatorContract):
+    spec = SPECS["multiscale_patch"]
+    options = {"filters": 4, "layers": 2}
+
+
+class TestDiscriminatorWithSpectralNorm(DiscriminatorContract):
+    spec = SPECS["multiscale_patch"]
+    options = {"filters": 4, "layers": 1, "scales": 1, "norm": "none", "spectral_norm": True}

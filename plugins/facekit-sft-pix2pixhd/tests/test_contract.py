@@ -1,0 +1,45 @@
+"""The promises of the interfaces, kept by every component of this plugin."""
+
+from __future__ import annotations
+
+from facekit.testing import GeneratorContract, StyleEncoderContract
+from facekit_sft_pix2pixhd.plugin import facekit_components
+
+STYLE, GENERATOR = facekit_components()
+
+
+class TestStyleEncoder(StyleEncoderContract):
+    spec = STYLE
+    dimensions = {"style": 24}
+
+
+class TestStyleEncoderOfTheMainRecipe(StyleEncoderContract):
+    spec = STYLE
+    options = {"colours": True, "head_hidden": 8}
+    dimensions = {"style": 24}
+
+
+class TestPublishedStyleEncoder(StyleEncoderContract):
+    spec = STYLE
+    options = {"sft": "published", "init": "published", "planes": "one_hot", "sft_skip": True, "style_dim": 12}
+
+
+class TestStyleEncoderThatReadsNoMask(StyleEncoderContract):
+    spec = STYLE
+    options = {"sft_levels": 0}
+    dimensions = {"style": 24}
+
+
+class TestGenerator(GeneratorContract):
+    spec = GENERATOR
+    options = {"filters": 4, "blocks": 1, "downsamplings": 2}
+
+
+class TestGeneratorOfTheMainRecipe(GeneratorContract):
+    spec = GENERATOR
+    options = {"filters": 4, "blocks": 1, "downsamplings": 2, "adain_decoder": True}
+
+
+class TestGeneratorWithoutAdain(GeneratorContract):
+    spec = GENERATOR
+    options = {"filters": 4, "blocks": 1, "downsamplings": 2, "adain": False}

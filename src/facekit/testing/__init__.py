@@ -1,0 +1,20 @@
+"""Contract tests for plugin authors: subclass the class of a component's kind, and pytest checks what it promises.
+
+It needs pytest (``pip install facekit-toolkit[testing]``). Importing it imports torch; import it in tests only.
+"""
+
+from facekit.testing.contract import BENCH_ATTRIBUTES, BENCH_LABEL_MAP, BrokenPromise, ComponentContract
+from facekit.testing.network import Inputs, NetworkContract
+from facekit.testing.networks import DiscriminatorContract, GeneratorContract, StyleEncoderContract
+
+__all__ = [
+    "BENCH_ATTRIBUTES",
+    "BENCH_LABEL_MAP",
+    "BrokenPromise",
+    "ComponentContract",
+    "DiscriminatorContract",
+    "GeneratorContract",
+    "Inputs",
+    "NetworkContract",
+    "StyleEncoderContract",
+]

@@ -1,0 +1,400 @@
+"""What style encoders, generators and discriminators promise alike."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from facekit.interfaces import Condition, Generated, Port, Style
+from facekit.testing.contract import BrokenPromise, ComponentContract, build_failure, matching, seeded
+from facekit.testing.specimens import blobs, check_given, make
+
+Given = Mapping[str, tuple[Tensor, ...]]
+"""What a network gave, by port name."""
+
+STRONG = 100.0
+"""What unbounded inputs are multiplied with to see whether a declared range holds."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a network may be given.
+
+    Args:
+        image: photos (N, 3, S, S) in [-1, 1], or the pictures that are judged.
+        mask: class ids (N, S, S).
+        style: the style, where one is needed.
+        attributes: (N, A); None where none are needed.
+        reference: a reference photo and its mask in the condition, or nothing.
+    """
+
+    image: Tensor
+    mask: Tensor
+    style: Style | None
+    attributes: Tensor | None
+    reference: tuple[Tensor, Tensor] | None
+
+    @property
+    def condition(self) -> Condition:
+        """What a generator and a discriminator see of it."""
+        photo, mask = self.reference or (None, None)
+        return Condition(self.mask, photo, mask, self.attributes, photo)
+
+    def replaced(self, row: slice, other: Inputs) -> Inputs:
+        """Return these inputs with the other's samples in some rows."""
+
+        def mixed(mine: Tensor, theirs: Tensor) -> Tensor:
+            result = mine.clone()
+            result[row] = theirs[row]
+            return result
+
+        return Inputs(
+            image=mixed(self.image, other.image),
+            mask=mixed(self.mask, other.mask),
+            style=Style(mixed(self.style.code, other.style.code)) if self.style and other.style else None,
+            attributes=mixed(self.attributes, other.attributes)
+            if self.attributes is not None and other.attributes is not None
+            else None,
+            reference=(mixed(self.reference[0], other.reference[0]), mixed(self.reference[1], other.reference[1]))
+            if self.reference and other.reference
+            else None,
+        )
+
+    def channels_last(self) -> Inputs:
+        """Return the same with pictures in channels-last order."""
+
+        def order(picture: Tensor) -> Tensor:
+            return picture.contiguous(memory_format=torch.channels_last)
+
+        reference = None if self.reference is None else (order(self.reference[0]), self.reference[1])
+        return Inputs(order(self.image), self.mask, self.style, self.attributes, reference)
+
+
+class NetworkContract(ComponentContract):
+    """The promises of networks. Subclass the contract of a kind instead."""
+
+    parameters_without_gradient: ClassVar[tuple[str, ...]] = ()
+    """Names of parameters (``*`` and ``?`` as in file names) that no gradient reaches at the first step, on purpose."""
+    bf16_tolerance: ClassVar[float] = 0.1
+    """Root mean square of the difference between bf16 and fp32 results, over that of the fp32 result's deviation."""
+    channels_last_tolerance: ClassVar[float] = 1e-3
+    """The same for channels-last against the usual order, both in fp32."""
+
+    @pytest.mark.parametrize("batch_index", range(2), ids=["small_batch", "large_batch"])
+    @pytest.mark.parametrize("size_index", range(2), ids=["small", "large"])
+    def test_ports_match(self, size_index: int, batch_index: int) -> None:
+        """What comes out has the shapes, kinds of numbers and ranges of the ports, from what the ports need alone."""
+        size, batch = self.sizes[size_index % len(self.sizes)], self.batches[batch_index % len(self.batches)]
+        self._check_size(size)
+        network, settled, ports = self._network(size), self.settled(size, batch), self.ports(size)
+        where = f"for {batch} of {size}x{size}"
+        promise = "a component works with what its ports need, and only with that"
+        inputs = self.inputs(size, batch)
+        given = self._run(network, inputs, promise)
+        for port in ports.gives:
+            check_given(port, given.get(port.name, ()), settled, where=where)
+        strong = self._run(network, self.inputs(size, batch, strength=STRONG), promise)
+        for port in ports.gives:
+            if port.value_range is not None:
+                check_given(port, strong.get(port.name, ()), settled, where=f"{where} from large inputs")
+        other = self._run(network, self.inputs(size, batch, undeclared=True), promise)
+        if name := _difference(given, other):
+            needs = ", ".join(port.name for port in ports.needs) or "nothing"
+            raise BrokenPromise(
+                promise,
+                f"{name} changes with inputs that are not declared; declared is {needs}",
+                "declare what the component reads (mask, image, attributes, style) in its ports",
+            )
+        for port in ports.needs:
+            if port.optional:
+                self._run(
+                    network, self.inputs(size, batch, without=port.name), f"the optional {port.name!r} can be left out"
+                )
+
+    def test_gradients_reach_every_parameter(self) -> None:
+        """Gradients are finite and reach every parameter, but for the exceptions the contract lists."""
+        size = max(self.sizes)
+        network = self._network(size).train()
+        given = self._run(network, self.inputs(size, max(self.batches)), "a training pass works", gradients=True)
+        random = torch.Generator().manual_seed(self.seed)
+        # Random weights, since the plain sum of a normalised map is a constant.
+        total = sum(
+            ((tensor.float() * torch.randn(tensor.shape, generator=random)).mean() for tensor in _tensors(given)),
+            torch.zeros(()),
+        )
+        promise = "gradients are finite and reach every parameter"
+        if not total.requires_grad:
+            raise BrokenPromise(promise, "the results carry no gradient", "is there a detach() or no_grad() too many?")
+        total.backward()
+        parameters = {name: entry for name, entry in network.named_parameters() if entry.requires_grad}
+        broken = [
+            name for name, entry in parameters.items() if entry.grad is not None and not entry.grad.isfinite().all()
+        ]
+        if broken:
+            raise BrokenPromise(
+                promise, f"gradients that are not finite in {_some(broken)}", "find the division or root"
+            )
+        missed = {name for name, entry in parameters.items() if entry.grad is None or not bool(entry.grad.any())}
+        excepted = matching(list(parameters), self.parameters_without_gradient)
+        if missed - excepted:
+            raise BrokenPromise(
+                promise,
+                f"none reaches {_some(sorted(missed - excepted))}",
+                "use these parameters, remove them, or list them in `parameters_without_gradient`",
+            )
+        if excepted - missed:
+            raise BrokenPromise(
+                promise,
+                f"a gradient reaches {_some(sorted(excepted - missed))}, which the contract excepts",
+                "shorten `parameters_without_gradient`",
+            )
+
+    def test_eval_is_deterministic(self) -> None:
+        """In eval mode the same inputs give the same result, whatever the global random state is."""
+        size = self.sizes[0]
+        network, inputs = self._network(size), self.inputs(size, max(self.batches))
+        first = self._run(network, inputs, "an eval pass works")
+        second = self._run(network, inputs, "a second eval pass works", seed=self.seed + 1)
+        if name := _difference(first, second):
+            raise BrokenPromise(
+                "in eval mode the same inputs give the same result",
+                f"{name} differs between two passes",
+                "draw noise only while self.training, and update no state in eval mode",
+            )
+
+    def test_samples_are_independent(self) -> None:
+        """In eval mode a sample's result does not depend on the other samples of its batch."""
+        size, batch = self.sizes[0], max(2, *self.batches)
+        network = self._network(size)
+        inputs, others = self.inputs(size, batch), self.inputs(size, batch, seed=self.seed + 1)
+        alone = self._run(network, inputs, "an eval pass works")
+        mixed = self._run(network, inputs.replaced(slice(1, None), others), "an eval pass works")
+        name = _difference(
+            {key: tuple(t[:1] for t in value) for key, value in alone.items()},
+            {key: tuple(t[:1] for t in value) for key, value in mixed.items()},
+        )
+        if name and not self.spec.batch_dependent:
+            raise BrokenPromise(
+                "one sample's result does not depend on the others of its batch",
+                f"{name} of the first sample changes when the other {batch - 1} are exchanged",
+                "use norms over the sample (instance, group, layer), or declare batch_dependent=True in the spec",
+            )
+        if not name and self.spec.batch_dependent:
+            raise BrokenPromise(
+                "a component that declares batch_dependent is",
+                "the first sample's result stays when the others are exchanged",
+                "remove batch_dependent=True, which costs a joint pass",
+            )
+
+    def test_save_and_load(self) -> None:
+        """A component built anew gives equal results after loading the saved weights."""
+        size = self.sizes[0]
+        promise = "what is saved is all that a result depends on"
+        network, inputs = self._network(size), self.inputs(size, max(self.batches))
+        fresh = cast("nn.Module", self.build(size, seed=self.seed + 1)).eval()
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "weights.safetensors"
+            save_file({name: value.contiguous().clone() for name, value in network.state_dict().items()}, file)
+            try:
+                fresh.load_state_dict(load_file(file))
+            except RuntimeError as error:
+                raise BrokenPromise(
+                    promise, f"the weights do not fit: {error}", "names and shapes follow options alone"
+                ) from error
+        if name := _difference(self._run(network, inputs, promise), self._run(fresh, inputs, promise)):
+            raise BrokenPromise(
+                promise,
+                f"{name} differs after saving and loading",
+                "register tensors that matter as parameters or persistent buffers",
+            )
+
+    def test_bf16_agrees(self) -> None:
+        """Under bf16 autocast the result agrees with fp32 within ``bf16_tolerance``."""
+        size = self.sizes[0]
+        network, inputs = self._network(size), self.inputs(size, max(self.batches))
+        full = self._run(network, inputs, "an fp32 pass works")
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            half = self._run(network, inputs, "a pass under bf16 autocast works")
+        self._agree(
+            full, half, self.bf16_tolerance, "under bf16 autocast", "`bf16_tolerance`, or compute that part in fp32"
+        )
+
+    def test_channels_last_agrees(self) -> None:
+        """In channels-last order the result agrees with the usual order within ``channels_last_tolerance``."""
+        size = self.sizes[0]
+        network, inputs = self._network(size), self.inputs(size, max(self.batches))
+        usual = self._run(network, inputs, "a pass works")
+        network.to(memory_format=torch.channels_last)
+        other = self._run(network, inputs.channels_last(), "a pass in channels-last order works")
+        self._agree(
+            usual,
+            other,
+            self.channels_last_tolerance,
+            "in channels-last order",
+            "never read the memory order: no view(), no strides",
+        )
+
+    def test_fake_tensors(self) -> None:
+        """The component, or the probe it declares, builds and runs forward and backward on fake tensors."""
+        size, batch = self.sizes[0], max(self.batches)
+        promise = "a recipe's shapes can be checked without computing anything"
+        settled, ports = self.settled(size, batch), self.ports(size)
+        try:
+            with seeded(self.seed), FakeTensorMode(allow_non_fake_inputs=True):
+                network = self.spec.build_probe(self.validated(), self.build_context(size))
+                given = self.given(network, self.inputs(size, batch))
+                sum((tensor.float().mean() for tensor in _tensors(given)), torch.zeros(())).backward()
+        except Exception as error:
+            raise BrokenPromise(
+                promise,
+                f"{type(error).__name__} on fake tensors: {error}",
+                "do not look at numbers (item(), bool(), nonzero) in forward, or declare `probe=` in the spec",
+            ) from error
+        for port in ports.gives:
+            for tensor in given.get(port.name, ()):
+                expected = tuple(settled[d] if isinstance(d, str) else d for d in port.shape)
+                if tuple(tensor.shape)[: len(expected)] != expected:
+                    raise BrokenPromise(
+                        promise, f"{port.name} has the shape {tuple(tensor.shape)} on fake tensors", "correct the probe"
+                    )
+
+    # What the kinds say
+
+    def given(self, network: Any, inputs: Inputs) -> Given:
+        """Call the network; each kind says how."""
+        raise NotImplementedError
+
+    # Helpers
+
+    def inputs(
+        self,
+        size: int,
+        batch: int,
+        *,
+        seed: int | None = None,
+        strength: float = 1.0,
+        undeclared: bool = False,
+        without: str | None = None,
+    ) -> Inputs:
+        """Return inputs as the ports need them.
+
+        Args:
+            size: picture side.
+            batch: how many.
+            seed: of what is drawn.
+            strength: what unbounded numbers are multiplied with.
+            undeclared: give other values for all that is not declared; by default that is missing, or background.
+            without: an optional need to leave out.
+        """
+        settled = self.settled(size, batch)
+        needs = {port.name: port for port in self.ports(size).needs if port.name != without}
+        random = torch.Generator().manual_seed(self.seed if seed is None else seed)
+        spare = torch.Generator().manual_seed(self.seed + 12_345)
+        made = {name: make(port, settled, random) for name, port in needs.items()}
+        photo = Port("image", (batch, 3, size, size), value_range=(-1.0, 1.0))
+        ids = (batch, size, size)
+        blank = blobs(ids, len(self.label_map), spare) if undeclared else torch.zeros(ids, dtype=torch.int64)
+        image = made.get("image", make(photo, settled, spare))
+        style = made.get("style")
+        reference = (image, made.get("mask", blank)) if "image" in made else None
+        if reference is None and undeclared:
+            reference = (image, blobs(ids, len(self.label_map), spare))
+        attributes = made.get("attributes")
+        if attributes is None and undeclared:
+            attributes = (torch.rand(batch, len(self.attribute_names), generator=spare) < 0.5).float()
+        return Inputs(
+            image=image,
+            mask=made.get("mask", blank),
+            style=None if style is None else Style(style * (strength if needs["style"].value_range is None else 1.0)),
+            attributes=attributes,
+            reference=reference,
+        )
+
+    def _network(self, size: int) -> nn.Module:
+        try:
+            network = self.build(size)
+        except Exception as error:
+            raise build_failure("the component can be built from its options", error) from error
+        if not isinstance(network, nn.Module):
+            raise BrokenPromise(
+                "a network is a torch.nn.Module",
+                f"the factory returned a {type(network).__name__}",
+                "return the module",
+            )
+        return network.eval()
+
+    def _run(
+        self, network: nn.Module, inputs: Inputs, promise: str, *, gradients: bool = False, seed: int | None = None
+    ) -> Given:
+        with seeded(self.seed if seed is None else seed), torch.set_grad_enabled(gradients):
+            try:
+                given = self.given(network, inputs)
+            except BrokenPromise:
+                raise
+            except Exception as error:
+                raise build_failure(promise, error) from error
+        return given if gradients else {name: tuple(t.clone() for t in value) for name, value in given.items()}
+
+    def _agree(self, first: Given, second: Given, tolerance: float, how: str, remedy: str) -> None:
+        for name, tensors in first.items():
+            for one, other in zip(tensors, second.get(name, ()), strict=True):
+                spread = (one.double() - one.double().mean()).square().mean().sqrt().clamp(min=1e-6)
+                off = float((one.double() - other.double()).square().mean().sqrt() / spread)
+                if not off <= tolerance:
+                    raise BrokenPromise(
+                        f"{how} the result is the same within {tolerance:g}",
+                        f"{name} is off by {off:.3g} of its deviation",
+                        f"raise {remedy}" if remedy.startswith("`") else remedy,
+                    )
+
+    def _check_size(self, size: int) -> None:
+        ports = self.ports(size)
+        if size < ports.smallest_size or size % ports.size_multiple:
+            raise BrokenPromise(
+                "the contract tries sizes the component works with",
+                f"{size} is below {ports.smallest_size}, or no multiple of {ports.size_multiple}",
+                "set `sizes` in the contract",
+            )
+
+
+def generated_tensors(picture: Generated) -> Given:
+    """Return what a generator gave, by port."""
+    expect(picture, Generated, "a generator")
+    return {"generated": (picture.image,), **({"generated.pyramid": picture.pyramid} if picture.pyramid else {})}
+
+
+def expect(value: object, wanted: type, who: str) -> None:
+    """Raise BrokenPromise for a result of another type."""
+    if not isinstance(value, wanted):
+        raise BrokenPromise(
+            f"{who} returns a {wanted.__name__}",
+            f"it returned a {type(value).__name__}",
+            f"wrap it: {wanted.__name__}(...)",
+        )
+
+
+def _tensors(given: Given) -> Iterator[Tensor]:
+    for tensors in given.values():
+        yield from tensors
+
+
+def _difference(first: Given, second: Given) -> str | None:
+    """Return the name of a port whose tensors are not equal bit for bit; None where all are."""
+    for name, tensors in first.items():
+        others = second.get(name, ())
+        if len(tensors) != len(others) or not all(torch.equal(a, b) for a, b in zip(tensors, others, strict=True)):
+            return name
+    return None
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

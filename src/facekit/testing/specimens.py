@@ -1,0 +1,87 @@
+"""Tensors made of ports, and ports compared with tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from facekit.interfaces import Port
+from facekit.testing.contract import BrokenPromise
+
+Settled = Mapping[str, int]
+"""Numbers behind named dimensions."""
+
+_ROUNDING = 1e-5
+
+
+def make(port: Port, settled: Settled, random: torch.Generator) -> Tensor:
+    """Return a random tensor as a port describes it."""
+    shape = tuple(number(dimension, settled) for dimension in port.shape)
+    if port.dtype == "class_ids":
+        classes = number(port.classes, settled) if port.classes is not None else 2
+        return blobs(shape, classes, random)
+    if port.dtype == "binary":
+        return (torch.rand(shape, generator=random) < 0.5).float()
+    if port.value_range is None:
+        return torch.randn(shape, generator=random)
+    low, high = port.value_range
+    return torch.rand(shape, generator=random) * (high - low) + low
+
+
+def blobs(shape: Sequence[int], classes: int, random: torch.Generator) -> Tensor:
+    """Return class ids int64 that hang together as those of a mask do: blocks of a quarter of the side."""
+    *front, height, width = shape
+    coarse = torch.randint(0, classes, (*front, 4, 4), generator=random)
+    rows = torch.arange(height) * 4 // height
+    columns = torch.arange(width) * 4 // width
+    return coarse[..., rows[:, None], columns[None, :]]
+
+
+def number(dimension: int | str | None, settled: Settled) -> int:
+    """Return the number of a dimension."""
+    if isinstance(dimension, int):
+        return dimension
+    return settled[str(dimension)]
+
+
+def check_given(port: Port, given: Sequence[Tensor], settled: Settled, *, where: str) -> None:
+    """Compare what a component gave with the port that declares it.
+
+    Args:
+        port: the declaration. A judgement's port declares the first dimensions only; all others declare all of them.
+        given: the tensors of that name.
+        settled: the numbers behind named dimensions.
+        where: the circumstances, for the message.
+
+    Raises:
+        BrokenPromise: a shape, a kind of number or a range is not the declared one.
+    """
+    promise = f"the port {port.name!r} is what comes out"
+    if not given:
+        raise BrokenPromise(promise, f"nothing of that name comes out {where}", "give it, or take it out of the ports")
+    expected = tuple(number(dimension, settled) for dimension in port.shape)
+    prefix = port.name == "judgement" or port.name in ("judgement.features", "generated.pyramid")
+    for tensor in given:
+        shape = tuple(tensor.shape)
+        if (shape[: len(expected)] if prefix else shape) != expected:
+            declared = " x ".join(str(dimension) for dimension in port.shape)
+            raise BrokenPromise(
+                promise,
+                f"the shape {shape} {where}, where ({declared}) = {expected} is declared",
+                "correct the ports, or what the component returns",
+            )
+        whole = not tensor.is_floating_point()
+        if whole != (port.dtype == "class_ids"):
+            raise BrokenPromise(promise, f"numbers of the type {tensor.dtype} {where}", f"declared is {port.dtype}")
+        if not whole and not bool(torch.isfinite(tensor).all()):
+            raise BrokenPromise(promise, f"numbers that are not finite {where}", "find the division or logarithm")
+        if port.value_range is not None and not whole:
+            low, high = float(tensor.min()), float(tensor.max())
+            if low < port.value_range[0] - _ROUNDING or high > port.value_range[1] + _ROUNDING:
+                raise BrokenPromise(
+                    promise,
+                    f"values from {low:g} to {high:g} {where}, where {list(port.value_range)} is declared",
+                    "bound them (tanh, clamp), or correct the ports",
+                )
