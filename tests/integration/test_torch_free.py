@@ -48,7 +48,9 @@ TORCH = {"torch", "torchvision"}
         ["import", "--help"],
         ["plugins", "ls"],
         ["components", "ls"],
+        ["components", "ls", "loss", "--player", "generator", "--json"],
         ["components", "show", "sft_pix2pixhd"],
+        ["components", "show", "dataset", "celebamask_hq", "--json"],
         ["recipes", "ls"],
         ["recipes", "show", "sft_pix2pixhd", "--origin"],
         ["recipes", "schema"],
@@ -62,6 +64,56 @@ def test_looking_around_needs_no_torch(arguments: list[str], workplace: Path, en
     assert code == 0, err
     assert out
     assert "could not be loaded" not in err
+
+
+def test_showing_every_component_needs_no_torch(workplace: Path, environment: dict[str, str]) -> None:
+    code = """
+import sys
+from click.testing import CliRunner
+from facekit.cli.main import cli
+from facekit.registry import load_registry
+for entry in load_registry().components.values():
+    result = CliRunner().invoke(cli, ["components", "show", entry.spec.kind, entry.spec.id])
+    assert result.exit_code == 0, result.output
+    assert not {"torch", "torchvision"} & set(sys.modules), entry.spec.id
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=workplace, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_source_of_a_factory_is_found_although_the_package_around_it_imports_torch(
+    workplace: Path, environment: dict[str, str]
+) -> None:
+    package = workplace / "heavy_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("import torch\n", encoding="utf-8")
+    (package / "parts.py").write_text("from torch import nn\n\n\ndef build(options, context): ...\n", encoding="utf-8")
+    plugin = workplace / "light" / "light_plugin.py"  # in a folder that is not on the path
+    plugin.parent.mkdir()
+    plugin.write_text(
+        """
+from facekit.interfaces import NoOptions
+from facekit.registry import ComponentSpec, hookimpl
+
+@hookimpl
+def facekit_components():
+    return [
+        ComponentSpec(
+            interface_version=1,
+            kind="metric",
+            id="heavy/metric",
+            summary="Its package imports torch.",
+            options=NoOptions,
+            factory="heavy_package.parts:build",
+        )
+    ]
+""",
+        encoding="utf-8",
+    )
+    arguments = ["components", "show", "heavy/metric", "--plugin-file", str(plugin)]
+    code, out, err = _run(arguments, TORCH, workplace, {**environment, "PYTHONPATH": str(workplace)})
+    assert code == 0, err
+    assert f"source   {Path('heavy_package', 'parts.py')}:4\n" in out
 
 
 @pytest.mark.parametrize(
