@@ -31,7 +31,7 @@ def test_alone_nothing_is_sent() -> None:
     assert team.mean({"a": 2.0}, torch.device("cpu")) == {"a": 2.0}
 
 
-def run_two(recipe: Path, run: Path, *more: str) -> None:
+def run_two(recipe: Path, run: Path, *more: str, **variables: str) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -39,6 +39,7 @@ def run_two(recipe: Path, run: Path, *more: str) -> None:
     for rank in range(2):
         environment = {
             **os.environ,
+            **variables,
             "RANK": str(rank),
             "LOCAL_RANK": str(rank),
             "WORLD_SIZE": "2",
@@ -67,7 +68,11 @@ def test_two_processes_train_as_one_and_resume(tmp_path: Path, recipe_file: Path
     subprocess.run([sys.executable, str(DRIVER), str(one), str(tmp_path / "one")], check=True, capture_output=True)
     two = tmp_path / "two.yaml"
     two.write_text(text.replace("  batch: 4\n", "  batch: 2\n"), encoding="utf-8")
-    run_two(two, tmp_path / "two")
+    run_two(two, tmp_path / "two", TINY_PLUGIN_DIARY=str(tmp_path / "diary"))
+    told = (tmp_path / "diary").read_text(encoding="utf-8").splitlines()
+    assert told[0] == "0 RunStarted"
+    assert told[-1] == "0 RunFinished"
+    assert {line.split()[0] for line in told} == {"0"}  # only the first process tells
     left, right = (load_file(tmp_path / name / "checkpoints/step-00000008/live.safetensors") for name in ("one", "two"))
     assert left.keys() == right.keys()
     start = {key: tensor for key, tensor in left.items() if tensor.is_floating_point()}

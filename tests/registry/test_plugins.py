@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from facekit.interfaces import FacekitError, LabelClass, LabelMap, NoOptions, RunFinished
+from facekit.interfaces import FacekitError, LabelClass, LabelMap, NoOptions
 from facekit.registry import (
     ComponentSpec,
     PluginInfo,
@@ -264,12 +264,6 @@ class _Others(_Returns):
         return self._give()
 
 
-class _Watcher(_Returns):
-    @hookimpl
-    def facekit_run_event(self, event: object) -> None:
-        self._give()
-
-
 def _late() -> Iterator[ComponentSpec]:
     yield _spec(id="late/l9")
     raise OSError("half way")
@@ -327,23 +321,6 @@ def test_plugin_info() -> None:
     plugins = PluginSet({})
     loaded = plugins.register(_Others(PluginInfo(summary="hello")), name="polite")
     assert plugins.call("facekit_plugin_info") == [(loaded.origin, PluginInfo(summary="hello"))]
-
-
-def test_a_watcher_that_raises_is_not_called_again(tmp_path: Path) -> None:
-    plugins = PluginSet({})
-    broken, sound = _Watcher(ValueError("no eyes")), _Watcher(None)
-    loaded = plugins.register(broken, name="broken")
-    plugins.register(sound, name="sound")
-    registry = Registry(plugins)
-    event = RunFinished(tmp_path, 3, "finished")
-    for _ in range(5):
-        registry.notify(event)
-    assert (broken.calls, sound.calls) == (1, 5)
-    assert [failure.error for failure in plugins.failures] == ["ValueError: no eyes"]
-    plugins.unregister(loaded)
-    plugins.register(broken, name="again")
-    registry.notify(event)
-    assert broken.calls == 2
 
 
 def test_an_unregistered_plugin_offers_nothing() -> None:

@@ -6,8 +6,10 @@ import json
 import math
 import os
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from facekit.interfaces import (
     StepLogged,
     Warned,
 )
-from facekit.registry import Registry
+from facekit.registry import PluginOrigin, Registry
 
 Observer = Callable[[RunEvent], None]
 
@@ -51,30 +53,37 @@ class Journal:
 
     Args:
         run: the run folder.
-        registry: the plugins that watch.
+        registry: the plugins that watch; None to tell none of them.
         observer: who else watches; None for nobody.
         silent: write and tell nothing (every process of a distributed run but the first).
     """
 
     def __init__(
-        self, run: RunFolder, *, registry: Registry, observer: Observer | None = None, silent: bool = False
+        self, run: RunFolder, *, registry: Registry | None, observer: Observer | None = None, silent: bool = False
     ) -> None:
         self.warnings: list[str] = []
         self._run = run
-        self._registry = registry
+        self._watchers = None if registry is None else registry.watchers()
+        self._watched_before: dict[PluginOrigin, float] = {}
         self._observer = observer
         self._silent = silent
-        self._failed_plugins: set[str] = set()
 
-    def started(self, event: RunStarted, *, resumed: bool) -> None:
+    def started(self, event: RunStarted) -> None:
         """Say that the run starts or goes on."""
-        line = {EVENT: RESUMED if resumed else STARTED, STEP: event.first_step, "steps": event.steps}
+        line = {EVENT: RESUMED if event.resumed else STARTED, STEP: event.first_step, "steps": event.steps}
         self._say(event, {**line, "parameters": dict(event.parameters)})
 
     def logged(self, event: StepLogged) -> None:
-        """Say the means since the last time."""
-        values = {name: asdict(event)[name] for name in ("losses", "learning_rates", "seconds_per_step", "diagnostics")}
-        self._say(event, {EVENT: TRAIN, STEP: event.step, **values})
+        """Say the means since the last time, and how long the watchers took since then."""
+        names = ("losses", "learning_rates", "seconds_per_step", "diagnostics")
+        line: dict[str, Any] = {name: getattr(event, name) for name in names}
+        if self._watchers is not None:
+            took: dict[str, float] = defaultdict(float)
+            for origin, seconds in self._watchers.seconds.items():
+                took[origin.distribution] += round(seconds - self._watched_before.get(origin, 0.0), 6)
+            self._watched_before = dict(self._watchers.seconds)
+            line["watchers"] = took
+        self._say(event, {EVENT: TRAIN, STEP: event.step, **line})
 
     def sampled(self, event: SamplesSaved) -> None:
         """Say that a sample grid was written."""
@@ -84,29 +93,16 @@ class Journal:
         """Say that a checkpoint was written."""
         self._say(event, {EVENT: CHECKPOINT, STEP: event.step, "folder": str(event.folder.relative_to(event.run))})
 
-    def evaluated(
-        self,
-        event: Evaluated,
-        *,
-        protocol_fields: Mapping[str, str],
-        intervals: Mapping[str, tuple[float, float]] | None = None,
-    ) -> None:
-        """Say what was measured; also for measurements after training, by whoever makes them.
-
-        Args:
-            event: the measurements.
-            protocol_fields: what the protocol's id stands for.
-            intervals: confidence intervals by measurement name, where there are any.
-        """
-        ends = intervals or {}
+    def evaluated(self, event: Evaluated) -> None:
+        """Say what was measured; also for measurements after training, by whoever makes them."""
         line: dict[str, Any] = {EVENT: EVALUATION, STEP: event.step, "split": event.split, "weights": event.weights}
-        line |= {"protocol": event.protocol, "protocol_fields": dict(protocol_fields)}
+        line |= {"protocol": event.protocol, "protocol_fields": event.protocol_fields}
         line["measurements"] = [
             {
                 **{name: value for name, value in asdict(entry).items() if name != "per_sample"},
                 # A metric may have no value (no face showed the region); NaN is not JSON.
                 "value": entry.value if math.isfinite(entry.value) else None,
-                "interval": list(ends[entry.name]) if entry.name in ends else None,
+                "interval": event.intervals.get(entry.name),
             }
             for entry in event.measurements
         ]
@@ -135,14 +131,9 @@ class Journal:
         append_line(self._run.metrics, {**line, TIME: round(time.time(), 3)})
         if self._observer is not None:
             self._observer(event)
-        before = len(self._registry.plugins.failures)
-        self._registry.notify(event)
-        for failure in self._registry.plugins.failures[before:]:
-            # A plugin that fails at one event mostly fails at all.
-            if str(failure.origin) not in self._failed_plugins:
-                self._failed_plugins.add(str(failure.origin))
-                step = event.first_step if isinstance(event, RunStarted) else event.step
-                self.warned(step, f"the plugin {failure.origin} failed while it watched the run: {failure.error}")
+        if self._watchers is not None:
+            step = event.first_step if isinstance(event, RunStarted) else event.step
+            self._watchers.tell(event, complain=partial(self.warned, step))
 
 
 def append_line(file: Path, document: Mapping[str, Any]) -> None:

@@ -37,7 +37,6 @@ from facekit.interfaces import (
     FaceBatch,
     FacekitError,
     RunFinished,
-    RunStarted,
     SamplesSaved,
     StepLogged,
 )
@@ -59,6 +58,7 @@ def train(
     evaluate: Evaluate | None = None,
     progress: ProgressCallback | None = None,
     packed: PackedFaces | None = None,
+    watched: bool = True,
 ) -> RunResult:
     """Train what a recipe describes.
 
@@ -82,6 +82,7 @@ def train(
         evaluate: measures the model on the validation split every ``train.evaluate_every`` steps.
         progress: told how far the preparation of the data is.
         packed: faces to train on in place of the recipe's dataset.
+        watched: tell the plugins that watch runs; not for runs that nobody keeps.
 
     Raises:
         FacekitError: a mistake in the recipe or the data, a folder that holds a run already or that another process
@@ -101,6 +102,7 @@ def train(
             evaluate=evaluate,
             progress=progress,
             packed=packed,
+            watched=watched,
             team=team,
         )
         outcome = training.run_steps()
@@ -135,6 +137,7 @@ class Training:
         evaluate: Evaluate | None,
         progress: ProgressCallback | None,
         packed: PackedFaces | None,
+        watched: bool,
         team: Team,
         resume: bool,
     ) -> None:
@@ -230,18 +233,18 @@ class Training:
                 rewind(run, self.state.done)
         elif team.leads:
             record.start(run, recipe, {**now, "initialised": notes})
-        self.journal = Journal(run, registry=registry, observer=observer, silent=not team.leads)
-        self.journal.started(
-            RunStarted(run.path, recipe.document, self.state.done, self.steps, parameters), resumed=resume
-        )
-        for warning in warnings:
-            self.journal.warned(self.state.done, warning)
+        self.journal = Journal(run, registry=registry if watched else None, observer=observer, silent=not team.leads)
+        self.start = record.start_event(run, recipe, now, first_step=self.state.done, resumed=resume)
+        self.warnings = warnings
 
     def run_steps(self) -> str:
         """Train to the last step, or until Ctrl-C; return how it ended, ``finished`` or ``interrupted``."""
         first, settings = self.state.done, self.settings
         try:
             with Interruption() as interruption, closing(self._faces(first)) as faces:
+                self.journal.started(self.start)
+                for warning in self.warnings:
+                    self.journal.warned(first, warning)
                 for index in range(first, self.steps):
                     self._step(index, faces)
                     self.state.done = done = index + 1
@@ -269,10 +272,10 @@ class Training:
             raise
         except torch.OutOfMemoryError as error:
             failure = out_of_memory(self.run, error)
-            self._end("failed", str(failure))
+            self._end("failed", str(failure), failure)
             raise failure from error
         except BaseException as error:
-            self._end("failed", str(error) or type(error).__name__)
+            self._end("failed", str(error) or type(error).__name__, error)
             raise
 
     def _step(self, index: int, faces: Iterator[FaceBatch]) -> None:
@@ -348,7 +351,7 @@ class Training:
         look = self.fixed.paint(self.painter, self.precision, batch=self.settings.batch)
         if save and self.team.leads:
             self.fixed.save_grid(file, look, weights=self.painter_weights)
-            self.journal.sampled(SamplesSaved(self.run.path, done, file))
+            self.journal.sampled(SamplesSaved(self.run.path, done, file, self.painter_weights))
         if look.swapped is None:
             return {}
         warning = self.state.watch.see(done, look.change)
@@ -382,11 +385,11 @@ class Training:
         if not self.team.leads or self.evaluate is None:
             return False
         self.guard.settle()
-        found, event = measure(
+        event = measure(
             self.evaluate, self.painter, run=self.run.path, step=self.state.done, weights=self.painter_weights
         )
-        self.journal.evaluated(event, protocol_fields=found.fields, intervals=found.intervals)
-        return self.state.best.see(self.state.done, found.measurements)
+        self.journal.evaluated(event)
+        return self.state.best.see(self.state.done, event.measurements)
 
     def _save(self) -> None:
         """Write a checkpoint, and remove those that need not be kept."""
@@ -396,8 +399,9 @@ class Training:
             checkpoints.keep(self.run.checkpoints, last=self.settings.keep.last, best=self.state.best.step)
             self.journal.saved(CheckpointSaved(self.run.path, self.state.done, folder))
 
-    def _end(self, outcome: str, message: str) -> str:
-        self.journal.ended(RunFinished(self.run.path, self.state.done, outcome, message))
+    def _end(self, outcome: str, message: str, error: BaseException | None = None) -> str:
+        name = "" if error is None else type(error).__name__
+        self.journal.ended(RunFinished(self.run.path, self.state.done, outcome, message, name))
         return outcome
 
     @property

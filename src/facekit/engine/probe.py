@@ -325,6 +325,7 @@ def probe_steps(
             observer=observe,
             command="probe",
             packed=packed,
+            watched=False,
         )
     return StepProbe(result.step, logged[-1].seconds_per_step, logged[-1].losses, result.warnings)
 

@@ -15,13 +15,16 @@ from facekit.data.store import PackedFaces, label_map_document
 from facekit.engine import checkpoints
 from facekit.engine.precision import Precision
 from facekit.engine.run_folder import RunFolder, full_disk_stops, write_file, write_json
-from facekit.interfaces import FacekitError
+from facekit.interfaces import FacekitError, RunStarted
 from facekit.recipe import dump_recipe, read_recipe
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
 
 _SAME_RESULT = ("facekit", "plugins", "python", "torch", "platform", "device", "threads", "processes")
 """Entries on which the exact numbers of a run depend beside recipe and data."""
+
+_TOLD = ("device", "precision", "processes", "data_fingerprint", "command")
+"""Entries that whoever watches a run is told under the same name."""
 
 
 def make_record(
@@ -55,6 +58,20 @@ def make_record(
         "dimensions": dict(recipe.dimensions),
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
+
+
+def start_event(
+    run: RunFolder, recipe: ResolvedRecipe, made: Mapping[str, Any], *, first_step: int, resumed: bool
+) -> RunStarted:
+    """Return the event that tells of a run's start, from what :func:`make_record` returned."""
+    return RunStarted(
+        run=run.path,
+        recipe=recipe.document,
+        first_step=first_step,
+        resumed=resumed,
+        versions={name: made[name] for name in ("facekit", "python", "torch")} | made["plugins"],
+        **{name: made[name] for name in ("steps", "parameters", *_TOLD)},
+    )
 
 
 def plugin_versions(recipe: ResolvedRecipe) -> dict[str, str]:

@@ -33,6 +33,11 @@ class Outcome(Protocol):
         ...
 
     @property
+    def ids(self) -> Mapping[str, str]:
+        """The whole protocol id of each number, by its name."""
+        ...
+
+    @property
     def intervals(self) -> Mapping[str, tuple[float, float]]:
         """Confidence intervals by measurement name, where there are any."""
         ...
@@ -42,25 +47,28 @@ Evaluate = Callable[[FaceModel, int], Outcome]
 """Measures a model (in evaluation mode) on the validation split after a number of updates."""
 
 
-def measure(evaluate: Evaluate, model: FaceModel, *, run: Path, step: int, weights: str) -> tuple[Outcome, Evaluated]:
-    """Measure a model on the validation split; its mode is put back.
-
-    Returns:
-        what was found, and the event that tells it.
-    """
+def measure(evaluate: Evaluate, model: FaceModel, *, run: Path, step: int, weights: str) -> Evaluated:
+    """Measure a model on the validation split, and return the event that tells it; the model's mode is put back."""
     training = model.training
     with torch.no_grad():
         found = evaluate(model.eval(), step)
     model.train(training)
-    event = Evaluated(
+    return evaluated(found, run=run, step=step, split="validation", weights=weights)
+
+
+def evaluated(found: Outcome, *, run: Path, step: int, split: str, weights: str) -> Evaluated:
+    """Return the event that tells what an evaluation found."""
+    return Evaluated(
         run=run,
         step=step,
-        split="validation",
+        split=split,
         weights=weights,
         protocol=found.protocol,
         measurements=tuple(found.measurements),
+        protocol_fields=found.fields,
+        ids=found.ids,
+        intervals=found.intervals,
     )
-    return found, event
 
 
 def check_settings(settings: TrainSettings, *, evaluates: bool) -> None:

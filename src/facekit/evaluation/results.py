@@ -56,6 +56,11 @@ class EvaluationResult:
         """Return the protocol id of one measurement; numbers are comparable when these are equal."""
         return measurement_id(self.fields, self.measurement(name))
 
+    @property
+    def ids(self) -> dict[str, str]:
+        """The protocol id of each measurement, by its name."""
+        return {entry.name: measurement_id(self.fields, entry) for entry in self.measurements}
+
     def document(self) -> dict[str, Any]:
         """Return everything but the pairs and the values a photo, as JSON data. A value that is not finite is None."""
         return {

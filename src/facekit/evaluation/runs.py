@@ -8,16 +8,16 @@ from typing import Literal
 
 from facekit.data import PackedFaces, ProgressCallback
 from facekit.engine.journal import Journal, Observer
-from facekit.engine.model import FaceModel, LoadedModel, Weights, load_model
+from facekit.engine.model import FaceModel, Weights, load_model
 from facekit.engine.open_data import open_data
 from facekit.engine.precision import choose_device
 from facekit.engine.run_folder import RunFolder
-from facekit.engine.validation import Evaluate
+from facekit.engine.validation import Evaluate, evaluated
 from facekit.evaluation.baselines import BASELINES
 from facekit.evaluation.results import EvaluationResult
 from facekit.evaluation.runner import EvaluationProgress, evaluate
 from facekit.evaluation.tasks import TASK_SEED
-from facekit.interfaces import BuildContext, Evaluated, FacekitError, Metric
+from facekit.interfaces import BuildContext, FacekitError, Metric
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
 
@@ -134,11 +134,13 @@ def evaluate_run(
         )
 
     results = []
+    journal = Journal(RunFolder(run), registry=registry, observer=observer)
     for name in ("model", *(BASELINES if baselines else ())):
         result = measure(name)
         results.append(result)
         if record:
-            _record(run, loaded, result, registry=registry, observer=observer)
+            # Baselines stand at the step of the model they were measured beside.
+            journal.evaluated(evaluated(result, run=run, step=loaded.step, split=result.split, weights=result.weights))
     return tuple(results)
 
 
@@ -151,19 +153,3 @@ def _check_data(run: Path, packed: PackedFaces) -> None:
             where=str(run),
             remedy="put the data back as it was",
         )
-
-
-def _record(
-    run: Path, loaded: LoadedModel, result: EvaluationResult, *, registry: Registry, observer: Observer | None
-) -> None:
-    # Baselines stand at the step of the model they were measured beside.
-    event = Evaluated(
-        run=run,
-        step=loaded.step,
-        split=result.split,
-        weights=result.weights,
-        protocol=result.protocol,
-        measurements=result.measurements,
-    )
-    journal = Journal(RunFolder(run), registry=registry, observer=observer)
-    journal.evaluated(event, protocol_fields=result.fields, intervals=result.intervals)

@@ -31,6 +31,7 @@ from facekit.interfaces.ports import (
     PortContext,
     Ports,
 )
+from facekit.interfaces.read_only import ReadOnlyDict, plain_data, read_only
 from facekit.interfaces.seeing import LANDMARKS, DetectedFace, FaceDetector, Segmenter
 
 INTERFACE_VERSION = 1
@@ -76,6 +77,7 @@ __all__ = [
     "Port",
     "PortContext",
     "Ports",
+    "ReadOnlyDict",
     "RunEvent",
     "RunFailure",
     "RunFinished",
@@ -92,4 +94,6 @@ __all__ = [
     "cache_folder",
     "did_you_mean",
     "nearest",
+    "plain_data",
+    "read_only",
 ]

@@ -1,29 +1,77 @@
-"""What happens in a run, for whoever watches it: the progress display and plugins. All of it is read-only."""
+"""What happens in a run, for whoever watches it: the progress display and plugins.
+
+All of it is read-only, to the innermost entry: an attempt to change an event raises in the watcher. Mappings are
+:class:`~facekit.interfaces.read_only.ReadOnlyDict`, lists are tuples; :func:`~facekit.interfaces.plain_data` copies
+them into plain data.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from facekit.interfaces.metric import Measurement
+from facekit.interfaces.read_only import read_only
+
+
+class _Shown:
+    """Makes every field of an event read-only."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        event: Any = self
+        for entry in fields(event):
+            object.__setattr__(self, entry.name, read_only(getattr(self, entry.name)))
 
 
 @dataclass(frozen=True, slots=True)
-class RunStarted:
-    """A run starts or goes on: its folder, its resolved recipe, the first step to do and the number of steps in all."""
+class RunStarted(_Shown):
+    """A run starts or goes on.
+
+    Args:
+        run: the run folder.
+        recipe: the resolved recipe, every default written out.
+        first_step: steps done before; the next is ``first_step + 1``.
+        steps: steps in all.
+        parameters: number of parameters of each part of the model.
+        resumed: the run goes on; true also for one that was stopped before its first checkpoint (``first_step`` 0).
+        versions: of ``facekit``, ``python``, ``torch`` and each distribution whose plugins the recipe uses.
+        device: the device's name for people.
+        precision: ``fp32`` or ``bf16``.
+        processes: how many train together; only the first of them tells what happens.
+        data_fingerprint: SHA-256 of the packed training data.
+        command: the command line, as it can be typed again; may be empty.
+    """
 
     run: Path
-    recipe: Mapping[str, object]
+    recipe: Mapping[str, Any]
     first_step: int
     steps: int
     parameters: Mapping[str, int]
+    resumed: bool = False
+    versions: Mapping[str, str] = field(default_factory=dict)
+    device: str = ""
+    precision: str = ""
+    processes: int = 1
+    data_fingerprint: str = ""
+    command: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class StepLogged:
-    """Means since the last log line: weighted losses by ``player/label``, learning rates, seconds a step,
-    diagnostics.
+class StepLogged(_Shown):
+    """Means since the last log line.
+
+    Args:
+        run: the run folder.
+        step: steps done.
+        losses: weighted losses by ``player/label``.
+        learning_rates: the rate of the step just done, by part of the model.
+        seconds_per_step: time a step took, logging, samples, checkpoints and watchers left out.
+        diagnostics: ``changes_with_reference`` (0 to 2) now and then; ``gradient_norm/PLAYER`` where gradients are
+            clipped.
     """
 
     run: Path
@@ -35,17 +83,31 @@ class StepLogged:
 
 
 @dataclass(frozen=True, slots=True)
-class SamplesSaved:
-    """A grid of fixed validation faces was written."""
+class SamplesSaved(_Shown):
+    """A grid of fixed validation faces was written.
+
+    Args:
+        run: the run folder.
+        step: steps done.
+        file: the PNG.
+        weights: which weights painted: ``ema`` or ``live``.
+    """
 
     run: Path
     step: int
     file: Path
+    weights: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class CheckpointSaved:
-    """A checkpoint was written."""
+class CheckpointSaved(_Shown):
+    """A checkpoint was written.
+
+    Args:
+        run: the run folder.
+        step: steps done.
+        folder: the checkpoint; ``train.keep`` says how long it stays.
+    """
 
     run: Path
     step: int
@@ -53,9 +115,19 @@ class CheckpointSaved:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluated:
-    """Metrics were measured; ``weights`` says with which weights (``ema`` or ``live``), ``protocol`` identifies the
-    conditions.
+class Evaluated(_Shown):
+    """Metrics were measured: during training, after it, or much later by ``facekit evaluate``.
+
+    Args:
+        run: the run folder.
+        step: the step of the weights; baselines stand at the step of the model they were measured beside.
+        split: whose faces.
+        weights: ``ema`` or ``live``; ``baseline/NAME`` for a baseline that needs no training.
+        protocol: id of what all the numbers have in common.
+        measurements: the numbers, each with unit, direction and its metric's own part of the protocol.
+        protocol_fields: what the id ``protocol`` stands for.
+        ids: the whole protocol id of each number, by its name; only numbers with equal ids may be compared.
+        intervals: 95 % bootstrap interval over the faces, by name; for the numbers that have one.
     """
 
     run: Path
@@ -64,11 +136,20 @@ class Evaluated:
     weights: str
     protocol: str
     measurements: tuple[Measurement, ...]
+    protocol_fields: Mapping[str, str] = field(default_factory=dict)
+    ids: Mapping[str, str] = field(default_factory=dict)
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Warned:
-    """Something the user should know, said once (the result no longer changes with the reference, say)."""
+class Warned(_Shown):
+    """Something the user should know, said once (the result no longer changes with the reference, say).
+
+    Args:
+        run: the run folder.
+        step: steps done.
+        message: one or two sentences.
+    """
 
     run: Path
     step: int
@@ -76,13 +157,22 @@ class Warned:
 
 
 @dataclass(frozen=True, slots=True)
-class RunFinished:
-    """The run ended: ``finished``, ``interrupted`` (Ctrl-C) or ``failed``, with the message."""
+class RunFinished(_Shown):
+    """The run ended. The test split may be measured after it.
+
+    Args:
+        run: the run folder.
+        step: steps done.
+        outcome: ``finished``, ``interrupted`` (Ctrl-C, SIGTERM) or ``failed``.
+        message: how to go on, or why it failed; empty for a finished run.
+        error: the class of the exception of a failed run, ``RunFailure`` or ``ValueError``; else empty.
+    """
 
     run: Path
     step: int
     outcome: str
     message: str = ""
+    error: str = ""
 
 
 RunEvent = RunStarted | StepLogged | SamplesSaved | CheckpointSaved | Evaluated | Warned | RunFinished

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from facekit.interfaces.containers import Condition, Generated
+from facekit.interfaces.read_only import read_only
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,6 +60,9 @@ class Measurement:
     protocol: Mapping[str, str] = field(default_factory=dict)
     count: int = 0
     per_sample: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "protocol", read_only(self.protocol))
 
 
 class Metric(Protocol):

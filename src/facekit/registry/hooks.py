@@ -51,4 +51,7 @@ def facekit_commands() -> Iterable[CommandSpec]:  # type: ignore[empty-body]
 
 @hookspec
 def facekit_run_event(event: RunEvent) -> None:
-    """Watch a run. Events are read-only; an exception here is reported once and does not stop the run."""
+    """Watch a run. Events are read-only; an exception here is reported once and does not stop the run.
+
+    It is called in the process that trains, and the run waits for it.
+    """

@@ -167,15 +167,12 @@ class PluginSet:
         of the wrong type; generators are exhausted here, inside the guard, since they may raise late.
         """
         results: list[tuple[PluginOrigin, Any]] = []
-        implementations = {id(impl.plugin): impl for impl in getattr(self._manager.hook, hook).get_hookimpls()}
-        for loaded in list(self.loaded):
-            impl = implementations.get(id(loaded.plugin))
+        for loaded, implementation in self.implementations(hook):
             silence = (id(loaded.plugin), hook)
-            if impl is None or silence in self._silenced:
+            if silence in self._silenced:
                 continue
             try:
-                wanted = {name: arguments[name] for name in impl.argnames}
-                value = impl.function(**wanted)
+                value = implementation(**arguments)
                 problem = None
                 if hook in _LISTS:
                     value, problem = _only_of_type(value, _LISTS[hook])
@@ -191,6 +188,18 @@ class PluginSet:
             if problem is not None:
                 self.quarantine(loaded.origin, f"calling {hook}", problem)
         return results
+
+    def implementations(self, hook: str) -> list[tuple[LoadedPlugin, Callable[..., Any]]]:
+        """Return the plugins that have a hook, in the order they were loaded, each with what to call.
+
+        It takes every argument of the hook by name, and passes on those that the plugin asks for.
+        """
+        found = {id(impl.plugin): impl for impl in getattr(self._manager.hook, hook).get_hookimpls()}
+
+        def caller(impl: pluggy.HookImpl) -> Callable[..., Any]:
+            return lambda **arguments: impl.function(**{name: arguments[name] for name in impl.argnames})
+
+        return [(loaded, caller(found[id(loaded.plugin)])) for loaded in self.loaded if id(loaded.plugin) in found]
 
     def quarantine(self, origin: PluginOrigin, stage: str, error: BaseException | str) -> None:
         """Record a failure, once; fatal when failures are set to be fatal."""

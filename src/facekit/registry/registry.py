@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from facekit.interfaces import FacekitError, LabelMap, RunEvent, did_you_mean
+from facekit.interfaces import FacekitError, LabelMap, did_you_mean
 from facekit.registry.plugins import SWITCHES, PluginOrigin, PluginSet
 from facekit.registry.spec import CommandSpec, ComponentSpec, Kind
 from facekit.registry.uses import split_use
 from facekit.registry.versions import INTERFACE_CHANGES, InterfaceChange, adapt_spec, how_to_upgrade
+from facekit.registry.watching import Watchers
 
 
 class UnknownComponent(FacekitError):
@@ -165,9 +166,9 @@ class Registry:
         """Return the commands the plugins add."""
         return [(origin, spec) for origin, specs in self.plugins.call("facekit_commands") for spec in specs]
 
-    def notify(self, event: RunEvent) -> None:
-        """Tell every watching plugin what happened in a run."""
-        self.plugins.call("facekit_run_event", event=event)
+    def watchers(self) -> Watchers:
+        """Return the plugins that watch, ready to be told of one run."""
+        return Watchers(self.plugins)
 
     def _add(self, origin: PluginOrigin, spec: ComponentSpec) -> None:
         try:

@@ -337,3 +337,7 @@ def facekit_components() -> Iterable[ComponentSpec]:
 def facekit_run_event(event: RunEvent) -> None:
     if os.environ.get("TINY_PLUGIN_FAILS"):
         raise ValueError("the tiny plugin was told to fail")
+    diary = os.environ.get("TINY_PLUGIN_DIARY")
+    if diary:
+        with open(diary, "a", encoding="utf-8") as file:  # noqa: PTH123
+            file.write(f"{os.environ.get('RANK', '0')} {type(event).__name__}\n")
