@@ -187,7 +187,7 @@ def test_everything_that_was_migrated_is_told_with_its_place(read: Reader) -> No
         f'"coarse"]` since version 2 of new/painter: {paper}',
         "my.yaml:10:5: model.generator.legacy: note: 'legacy' is gone since version 2 of new/painter, and false "
         f"changed nothing: {paper}",
-        'my.yaml:12:43: losses.generator[0].power: note: `power: "square"` is written `power: 2` since version 2 of '
+        'my.yaml:12:41: losses.generator[0].power: note: `power: "square"` is written `power: 2` since version 2 of '
         "new/error: The power is a number",
         'my.yaml:13:27: metrics[0].power: note: `power: "square"` is written `power: 2` since version 2 of new/error: '
         "The power is a number",
