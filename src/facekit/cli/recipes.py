@@ -123,10 +123,14 @@ def cp(state: State, recipe: str, target: Path, force: bool) -> None:
 def schema(state: State, output: Path | None) -> None:
     """Print a JSON Schema of recipes, built from the installed components, for editors.
 
+    Editors with a YAML language server complete and check recipes by it. A recipe beside it says so in its first line:
+
+    \b
+      # yaml-language-server: $schema=recipe.schema.json
+
     \b
     Example:
       facekit recipes schema -o recipe.schema.json
-      # first line of a recipe:  # yaml-language-server: $schema=recipe.schema.json
     """
     from facekit.recipe.schema import recipe_schema
 
@@ -137,7 +141,7 @@ def schema(state: State, output: Path | None) -> None:
     from facekit.cli.output import write_text
 
     write_text(output, json.dumps(built, indent=2) + "\n")
-    note(f"wrote {output}")
+    note(f"wrote {output}; a recipe beside it may start with `# yaml-language-server: $schema={output.name}`")
 
 
 def _print_origins(origins: list[Origin]) -> None:
