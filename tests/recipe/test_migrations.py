@@ -189,7 +189,7 @@ def test_everything_that_was_migrated_is_told_with_its_place(read: Reader) -> No
         f"changed nothing: {paper}",
         'my.yaml:12:41: losses.generator[0].power: note: `power: "square"` is written `power: 2` since version 2 of '
         "new/error: The power is a number",
-        'my.yaml:13:27: metrics[0].power: note: `power: "square"` is written `power: 2` since version 2 of new/error: '
+        'my.yaml:13:26: metrics[0].power: note: `power: "square"` is written `power: 2` since version 2 of new/error: '
         "The power is a number",
     ]
     assert read(_newest(channels="16")).notices == ()
