@@ -54,8 +54,9 @@ def component_page(
     else:
         yield click.style("No options.", bold=True)
     if beside:
-        keys = ", ".join(f"`{key}`" for key in beside)
-        yield from _wrapped(f"Beside them, every {spec.kind} has {keys}.", width, INDENT)
+        *most, last = (f"`{key}`" for key in beside)
+        keys = f"{', '.join(most)} and {last}" if most else last
+        yield from _wrapped(f"Beside its own, every {spec.kind} has {keys}.", width, INDENT)
     for group in description.ports:
         yield from _ports(group, description, width)
     if description.ports_problem is not None:
