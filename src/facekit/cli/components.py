@@ -29,7 +29,7 @@ def components() -> None:
 
 
 @components.command(name="ls")
-@click.argument("kind", type=click.Choice(KINDS), required=False)
+@click.argument("kind", type=click.Choice(KINDS), required=False, metavar="[KIND]")
 @click.option("--plugin", metavar="NAME", help="Only those of this plugin, or of this distribution.")
 @click.option("--player", type=click.Choice(PLAYERS), help="Only losses that this player can have.")
 @click.option("--search", metavar="TEXT", help="Only those with this text in their id, summary or paper.")
@@ -40,6 +40,8 @@ def list_components(
     state: State, kind: str | None, plugin: str | None, player: str | None, search: str | None, as_json: bool
 ) -> None:
     """List the components that recipes can use, or those of one KIND.
+
+    KIND is dataset, style_encoder, generator, discriminator, loss, metric, segmenter or face_detector.
 
     \b
     Example:
@@ -79,7 +81,7 @@ def list_components(
 @plugin_file_option
 @click.pass_obj
 def show(state: State, component: tuple[str, ...], as_json: bool) -> None:
-    """Show a component: options with types and defaults, ports, paper, licences, source file, and how to use it.
+    """Show a component: its options, ports, paper, licences, source, and how to use it.
 
     NAME is a component's name, or its id (namespace/name). The KIND is needed only where several kinds have the name;
     without it they are all shown.
