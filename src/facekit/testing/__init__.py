@@ -4,6 +4,9 @@ It needs pytest (``pip install facekit-toolkit[testing]``). Importing it imports
 """
 
 from facekit.testing.contract import BENCH_ATTRIBUTES, BENCH_LABEL_MAP, BrokenPromise, ComponentContract
+from facekit.testing.dataset import DatasetContract
+from facekit.testing.loss import LossContract
+from facekit.testing.metric import MetricContract
 from facekit.testing.network import Inputs, NetworkContract
 from facekit.testing.networks import DiscriminatorContract, GeneratorContract, StyleEncoderContract
 
@@ -12,9 +15,12 @@ __all__ = [
     "BENCH_LABEL_MAP",
     "BrokenPromise",
     "ComponentContract",
+    "DatasetContract",
     "DiscriminatorContract",
     "GeneratorContract",
     "Inputs",
+    "LossContract",
+    "MetricContract",
     "NetworkContract",
     "StyleEncoderContract",
 ]

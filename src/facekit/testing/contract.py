@@ -104,48 +104,46 @@ class ComponentContract:
 
     # What the promises are about
 
-    @classmethod
-    def validated(cls) -> Options:
+    def validated(self) -> Options:
         """Return the options, checked as a recipe's are."""
-        return cls.spec.options.model_validate_json(json.dumps(dict(cls.options)), strict=True)
+        try:
+            return self.spec.options.model_validate_json(json.dumps(dict(self.options)), strict=True)
+        except ValidationError as error:
+            raise BrokenPromise("the contract's own options are valid", str(error), "correct `options`") from error
 
-    @classmethod
-    def port_context(cls, size: int) -> PortContext:
+    def port_context(self, size: int) -> PortContext:
         """Return what ports are computed from beside the options."""
-        return PortContext(size=size, label_maps={cls.label_map.name: cls.label_map}, player=cls.player)
+        return PortContext(size=size, label_maps={self.label_map.name: self.label_map}, player=self.player)
 
-    @classmethod
-    def ports(cls, size: int) -> Ports:
+    def ports(self, size: int) -> Ports:
         """Return the ports with the contract's options."""
-        return cls.spec.ports(cls.validated(), cls.port_context(size))
+        return self.spec.ports(self.validated(), self.port_context(size))
 
-    @classmethod
-    def settled(cls, size: int, batch: int) -> dict[str, int]:
+    def settled(self, size: int, batch: int) -> dict[str, int]:
         """Return the numbers behind the named dimensions of the ports."""
         found = {
             "size": size,
             "batch": batch,
-            "classes": len(cls.label_map),
-            "attributes": len(cls.attribute_names),
-            **cls.dimensions,
+            "classes": len(self.label_map),
+            "attributes": len(self.attribute_names),
+            **self.dimensions,
         }
-        ports = cls.ports(size)
+        ports = self.ports(size)
         for port in (*ports.needs, *ports.gives):
             for dimension in (*port.shape, port.classes):
                 if isinstance(dimension, str):
                     found.setdefault(dimension, UNSETTLED_DIMENSION)
         return found
 
-    @classmethod
-    def build_context(cls, size: int) -> BuildContext:
+    def build_context(self, size: int) -> BuildContext:
         """Return what a factory is told beside the options."""
-        dimensions = {name: number for name, number in cls.settled(size, 1).items() if name not in ("batch", "size")}
+        dimensions = {name: number for name, number in self.settled(size, 1).items() if name not in ("batch", "size")}
         return BuildContext(
-            label_map=cls.label_map,
-            attribute_names=cls.attribute_names,
+            label_map=self.label_map,
+            attribute_names=self.attribute_names,
             size=size,
             dimensions=dimensions,
-            player=cls.player,
+            player=self.player,
         )
 
     def build(self, size: int, *, seed: int | None = None) -> Any:
@@ -185,12 +183,7 @@ class ComponentContract:
     def test_options_round_trip(self) -> None:
         """Options survive being written into a run's recipe and read again, and every one of them is explained."""
         promise = "options read back from a run's recipe are the options that were given"
-        try:
-            options = self.validated()
-        except ValidationError as error:
-            raise BrokenPromise(
-                promise, f"the contract's own options are refused: {error}", "correct `options`"
-            ) from error
+        options = self.validated()
         written = dump_document(options.model_dump(mode="json"))
         problems = Problems()
         node = parse_yaml(written, marks=file_marks(written, "options"), problems=problems)

@@ -110,12 +110,13 @@ class SyntheticFaces:
         return digest.hexdigest()
 
     def read(self, index: int, *, size: int | None = None) -> FaceSample:
-        """Draw one face at the asked size (512 when None): photo and mask (size, size)."""
+        """Draw one face at the asked size (512 when None, never below 16): photo and mask (size, size)."""
         import numpy as np
 
         from facekit_datasets.synthetic import draw_face
+        from facekit_datasets.synthetic.render import SMALLEST_SIZE
 
-        face = draw_face(self._seed, self._faces[index], size or _FULL_SIZE)
+        face = draw_face(self._seed, self._faces[index], max(size or _FULL_SIZE, SMALLEST_SIZE))
         attributes = np.array([face.attributes[name] for name in self._attribute_names], dtype=bool)
         return FaceSample(face.image, face.mask, attributes if len(attributes) else None)
 

@@ -1,0 +1,58 @@
+"""The promises of the interfaces, kept by every loss of this plugin."""
+
+from __future__ import annotations
+
+from facekit.testing import LossContract
+from facekit_losses.plugin import facekit_components
+
+SPECS = {spec.name: spec for spec in facekit_components()}
+
+
+class TestAdversarial(LossContract):
+    spec = SPECS["adversarial"]
+
+
+class TestHingeOnSwappedFaces(LossContract):
+    spec = SPECS["adversarial"]
+    options = {"objective": "hinge", "swapped": True}
+
+
+class TestWassersteinObjective(LossContract):
+    spec = SPECS["adversarial"]
+    options = {"objective": "wasserstein"}
+
+
+class TestFeatureMatching(LossContract):
+    spec = SPECS["feature_matching"]
+    declared_in = "facekit_losses.plugin"
+
+
+class TestPerceptual(LossContract):
+    spec = SPECS["perceptual"]
+
+
+class TestL1(LossContract):
+    spec = SPECS["l1"]
+    declared_in = "facekit_losses.plugin"
+
+
+class TestLowResolutionColour(LossContract):
+    spec = SPECS["low_resolution_colour"]
+
+
+class TestRegionColour(LossContract):
+    spec = SPECS["region_colour"]
+
+
+class TestRegionColourOfSwappedFaces(LossContract):
+    spec = SPECS["region_colour"]
+    options = {"swapped": 1.0, "regions": {"hair": 4.0, "skin": 2.0}}
+
+
+class TestGradientPenalty(LossContract):
+    spec = SPECS["gradient_penalty"]
+    couples_samples = "the share of photo and result in each mixture is drawn for the whole batch"
+
+
+class TestR1Penalty(LossContract):
+    spec = SPECS["r1_penalty"]

@@ -1,0 +1,172 @@
+"""The bench losses are tried on: tiny networks that offer what a loss declares, and nothing else, in a real step."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from facekit.engine.model import FaceModel
+from facekit.engine.precision import Precision
+from facekit.engine.step import GeneratorPass, Networks, TrainingStep
+from facekit.interfaces import (
+    Condition,
+    FaceBatch,
+    Generated,
+    Judgement,
+    LabelMap,
+    Player,
+    Port,
+    ScaleJudgement,
+    Style,
+)
+from facekit.testing.contract import UNSETTLED_DIMENSION
+from facekit.testing.specimens import blobs
+
+_WIDTH = 6
+
+
+class BenchStyleEncoder(nn.Module):
+    """Photo to style.
+
+    Args:
+        classes: how many classes.
+        by_region: give a style for each region instead of one a picture.
+        length: numbers in a style.
+    """
+
+    def __init__(self, classes: int, *, by_region: bool, length: int) -> None:
+        super().__init__()
+        self.classes = classes
+        self.by_region = by_region
+        self.read = nn.Conv2d(3, length, 3, padding=1)
+
+    def forward(self, image: Tensor, mask: Tensor) -> Style:
+        """Return the style of photos."""
+        hidden = F.softplus(self.read(image))
+        if not self.by_region:
+            return Style(hidden.mean((2, 3)))
+        planes = one_hot(mask, self.classes, hidden.dtype)
+        sums = torch.einsum("nchw,nrhw->nrc", hidden, planes)
+        return Style(sums / planes.sum((2, 3)).clamp(min=1)[..., None])
+
+
+class BenchGenerator(nn.Module):
+    """Mask, and style where there is one, to picture.
+
+    Args:
+        classes: how many classes.
+        style: numbers in a style; 0 for none.
+        pyramid: paint two coarser sizes as well.
+    """
+
+    def __init__(self, classes: int, *, style: int, pyramid: bool) -> None:
+        super().__init__()
+        self.classes = classes
+        self.pyramid = pyramid
+        self.lay = nn.Conv2d(classes, _WIDTH, 3, padding=1)
+        self.dress = nn.Linear(style, _WIDTH) if style else None
+        self.paint = nn.Conv2d(_WIDTH, 3, 3, padding=1)
+
+    def forward(self, condition: Condition, style: Style | None) -> Generated:
+        """Return pictures of a condition."""
+        hidden = self.lay(one_hot(condition.mask, self.classes, self.lay.weight.dtype))
+        if self.dress is not None and style is not None:
+            code = style.code if style.code.dim() == 2 else style.code.mean(1)
+            hidden = hidden + self.dress(code)[:, :, None, None]
+        image = self.paint(F.softplus(hidden)).tanh()
+        levels = tuple(F.avg_pool2d(image, factor) for factor in (2, 4)) if self.pyramid else ()
+        return Generated(image, levels)
+
+
+class BenchDiscriminator(nn.Module):
+    """Picture and mask to logits at two scales.
+
+    Args:
+        classes: how many classes.
+        features: show its feature maps.
+        attributes: how many attribute logits to give; 0 for none.
+    """
+
+    def __init__(self, classes: int, *, features: bool, attributes: int) -> None:
+        super().__init__()
+        self.classes = classes
+        self.features = features
+        self.first = nn.ModuleList(nn.Conv2d(classes + 3, _WIDTH, 4, stride=2, padding=1) for _ in range(2))
+        self.second = nn.ModuleList(nn.Conv2d(_WIDTH, _WIDTH, 3, padding=1) for _ in range(2))
+        self.last = nn.ModuleList(nn.Conv2d(_WIDTH, 1, 3, padding=1) for _ in range(2))
+        self.classify = nn.Linear(_WIDTH, attributes) if attributes else None
+
+    def forward(self, picture: Generated, condition: Condition) -> Judgement:
+        """Return the judgement of pictures."""
+        pair = torch.cat([one_hot(condition.mask, self.classes, picture.image.dtype), picture.image], dim=1)
+        scales = []
+        hidden = pair
+        for first, second, last in zip(self.first, self.second, self.last, strict=True):
+            # Smooth, so that penalties on gradients have gradients.
+            one = F.softplus(first(pair))
+            hidden = F.softplus(second(one))
+            scales.append(ScaleJudgement(last(hidden), (one, hidden) if self.features else ()))
+            pair = F.avg_pool2d(pair, 2)
+        logits = None if self.classify is None else self.classify(hidden.mean((2, 3)))
+        return Judgement(tuple(scales), logits)
+
+
+def one_hot(mask: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
+    """Return planes (N, classes, H, W) of zeros and ones of class ids (N, H, W)."""
+    return (mask[:, None] == torch.arange(classes, device=mask.device)[:, None, None]).to(dtype)
+
+
+def bench_model(needs: Collection[Port], *, classes: int, attributes: int) -> FaceModel:
+    """Return tiny networks that offer what ports need, and nothing else: a loss that asks for more finds nothing."""
+    named = {port.name: port for port in needs}
+    style = named.get("style")
+    by_region = style is not None and len(style.shape) == 3
+    last = style.shape[-1] if style is not None else 0
+    length = last if isinstance(last, int) else UNSETTLED_DIMENSION
+    judged = any(name.startswith("judgement") for name in named)
+    return FaceModel(
+        generator=BenchGenerator(
+            classes, style=length if style is not None else 0, pyramid="generated.pyramid" in named
+        ),
+        style_encoder=BenchStyleEncoder(classes, by_region=by_region, length=length) if style is not None else None,
+        discriminator=BenchDiscriminator(
+            classes,
+            features="judgement.features" in named,
+            attributes=attributes if "judgement.class_logits" in named else 0,
+        )
+        if judged
+        else None,
+    )
+
+
+def bench_batch(
+    needs: Collection[Port], *, size: int, batch: int, label_map: LabelMap, attributes: int, seed: int
+) -> FaceBatch:
+    """Return faces: smooth photos with masks of blocks, each with another face as its reference."""
+    random = torch.Generator().manual_seed(seed)
+    classes = len(label_map)
+    image = F.interpolate(torch.rand(batch, 3, 8, 8, generator=random) * 2 - 1, size=(size, size), mode="bilinear")
+    reference = F.interpolate(torch.rand(batch, 3, 8, 8, generator=random) * 2 - 1, size=(size, size), mode="bilinear")
+    mask, reference_mask = (blobs((batch, size, size), classes, random) for _ in range(2))
+    wanted = (torch.rand(batch, attributes, generator=random) < 0.5).float()
+    return FaceBatch(
+        image=image,
+        mask=mask,
+        reference_image=reference,
+        reference_mask=reference_mask,
+        attributes=wanted if any(port.name == "attributes" for port in needs) else None,
+        keys=tuple(f"face{index}" for index in range(batch)),
+    )
+
+
+def bench_step(model: FaceModel, batch: FaceBatch, *, player: Player, precision: Precision, seed: int) -> TrainingStep:
+    """Return a real step of the engine over tiny networks."""
+    gives_pyramid = bool(getattr(model.generator, "pyramid", False))
+    networks = Networks(model, precision, gives_pyramid=gives_pyramid)
+    recording = torch.no_grad if player == "discriminator" else nullcontext
+    made = GeneratorPass(networks, batch, recording)
+    return TrainingStep(index=0, player=player, networks=networks, made=made, seed=(seed, player))

@@ -1,0 +1,255 @@
+"""What a metric promises."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar, get_args
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from facekit.interfaces import Condition, FacekitError, Generated, Measurement, Observation, Task
+from facekit.registry import Kind
+from facekit.testing.contract import BrokenPromise, ComponentContract, build_failure, seeded
+from facekit.testing.specimens import blobs
+
+_NOISE = 0.4
+
+
+class MetricContract(ComponentContract):
+    """What a metric promises.
+
+    ::
+
+        class TestMyMetric(MetricContract):
+            spec = MY_METRIC
+    """
+
+    kind: ClassVar[Kind] = "metric"
+
+    count: ClassVar[int] = 6
+    """How many faces it is tried on."""
+    tolerance: ClassVar[float] = 1e-6
+    """How much the value may depend on batch sizes and order, as a share of it."""
+    not_about_likeness: ClassVar[str] = ""
+    """Why a perfect result is not the best one for this metric (a measure of diversity, say); else empty."""
+
+    def test_ports_match(self) -> None:
+        """The metric works with what its ports need, at several sizes, and names valid tasks."""
+        promise = "a metric works with what its ports need, and names tasks that exist"
+        for size in self.sizes:
+            metric = self._metric(size)
+            tasks = tuple(metric.tasks)
+            if not tasks or set(tasks) - set(get_args(Task)):
+                raise BrokenPromise(promise, f"its tasks are {tasks!r}", f"there are {', '.join(get_args(Task))}")
+            self._measured(metric, self._observations(size, metric.tasks, at_once=2), promise)
+
+    def test_does_not_depend_on_batches(self) -> None:
+        """The value does not depend on how the faces were put into batches, nor on their order."""
+        promise = "the value does not depend on batch size and order"
+        size = self.sizes[0]
+        tasks = self._metric(size).tasks
+        whole = self._measured(self._metric(size), self._observations(size, tasks, at_once=self.count), promise)
+        for at_once in (1, 4):
+            parts = self._measured(self._metric(size), self._observations(size, tasks, at_once=at_once), promise)
+            self._same(promise, whole, parts, f"in batches of {at_once} instead of {self.count}")
+        shuffled = list(reversed(self._observations(size, tasks, at_once=2)))
+        self._same(promise, whole, self._measured(self._metric(size), shuffled, promise), "in another order")
+
+    def test_is_deterministic(self) -> None:
+        """The same faces give the same value, whatever the global random state, however often it is computed."""
+        promise = "the same faces give the same value"
+        size = self.sizes[0]
+        metric = self._metric(size)
+        observations = self._observations(size, metric.tasks, at_once=2)
+        first = self._measured(metric, observations, promise)
+        self._same(promise, first, tuple(metric.compute()), "when computed a second time", exactly=True)
+        with seeded(self.seed + 1):
+            again = self._measured(self._metric(size), observations, promise, keep_random=True)
+        self._same(promise, first, again, "with another global random state", exactly=True)
+
+    def test_measurements_are_sound(self) -> None:
+        """Measurements have names of their own, counts, valid directions, and values for each sample that fit."""
+        promise = "measurements say what they are"
+        size = self.sizes[0]
+        metric = self._metric(size)
+        measured = self._measured(metric, self._observations(size, metric.tasks, at_once=2), promise)
+        if not measured:
+            raise BrokenPromise(promise, "there is none", "return a Measurement")
+        names = [entry.name for entry in measured]
+        if len(set(names)) != len(names):
+            raise BrokenPromise(promise, f"a name occurs twice in {names}", "give each measurement a name of its own")
+        for entry in measured:
+            if not isinstance(entry, Measurement):
+                raise BrokenPromise(promise, f"a {type(entry).__name__}", "return Measurement objects")
+            if entry.better not in ("higher", "lower"):
+                raise BrokenPromise(promise, f"{entry.name} says better={entry.better!r}", "write higher or lower")
+            if entry.count < 1 or len(entry.per_sample) not in (0, entry.count):
+                raise BrokenPromise(
+                    promise,
+                    f"{entry.name} rests on {entry.count} samples and lists {len(entry.per_sample)}",
+                    "count the samples; per_sample has one value each, or none",
+                )
+            wrong = [
+                key for key, value in entry.protocol.items() if not isinstance(key, str) or not isinstance(value, str)
+            ]
+            if wrong:
+                raise BrokenPromise(
+                    promise, f"{entry.name} has protocol entries that are no text: {wrong}", "use str()"
+                )
+            if entry.per_sample and math.isfinite(entry.value):
+                mean = math.fsum(entry.per_sample) / len(entry.per_sample)
+                if abs(mean - entry.value) > 1e-6 * max(1.0, abs(mean)):
+                    raise BrokenPromise(
+                        promise,
+                        f"{entry.name} is {entry.value:.6g}, and the mean of its samples {mean:.6g}",
+                        "per_sample is for values that are means; leave it empty otherwise",
+                    )
+
+    def test_nothing_observed_is_an_error(self) -> None:
+        """Computing without a single face is an error for people."""
+        promise = "computing before anything was observed raises FacekitError"
+        try:
+            value = self._metric(self.sizes[0]).compute()
+        except FacekitError:
+            return
+        except Exception as error:
+            raise BrokenPromise(
+                promise, f"{type(error).__name__}: {error}", "raise FacekitError with a sentence"
+            ) from error
+        raise BrokenPromise(promise, f"it returned {value!r}", "raise FacekitError with a sentence")
+
+    def test_leaves_observations_alone(self) -> None:
+        """The metric changes nothing that other metrics look at."""
+        size = self.sizes[0]
+        metric = self._metric(size)
+        for observation in self._observations(size, metric.tasks, at_once=3):
+            watched = {
+                "generated": observation.generated.image,
+                "target": observation.target,
+                "mask": observation.condition.mask,
+                "reference": observation.condition.reference_image,
+            }
+            before = {name: value.clone() for name, value in watched.items() if value is not None}
+            metric.update(observation)
+            changed = [name for name, value in before.items() if not torch.equal(value, watched[name])]  # type: ignore[arg-type]
+            if changed:
+                raise BrokenPromise(
+                    "a metric changes nothing that others look at",
+                    f"it changed {', '.join(changed)}",
+                    "do not work in place",
+                )
+
+    def test_better_is_better(self) -> None:
+        """A perfect reconstruction is at least as good as a noisy one, in the direction the metric states."""
+        size = self.sizes[0]
+        metric = self._metric(size)
+        if self.not_about_likeness or "reconstruction" not in metric.tasks:
+            return
+        promise = "a perfect result is at least as good as a noisy one"
+        noisy = self._measured(metric, self._observations(size, metric.tasks, at_once=3), promise)
+        perfect = self._measured(
+            self._metric(size), self._observations(size, metric.tasks, at_once=3, noise=0.0), promise
+        )
+        values = {entry.name: entry.value for entry in perfect}
+        for entry in noisy:
+            value = values.get(entry.name, math.nan)
+            worse = value < entry.value if entry.better == "higher" else value > entry.value
+            if worse:
+                raise BrokenPromise(
+                    promise,
+                    f"{entry.name} is {value:.6g} for the photos themselves and {entry.value:.6g} with noise, "
+                    f"and better is {entry.better}",
+                    "correct `better`, or say in `not_about_likeness` why a perfect result is not best",
+                )
+
+    # Helpers
+
+    def _metric(self, size: int) -> Any:
+        try:
+            return self.build(size)
+        except Exception as error:
+            raise build_failure("the metric can be built from its options", error) from error
+
+    def _measured(
+        self, metric: Any, observations: Sequence[Observation], promise: str, *, keep_random: bool = False
+    ) -> tuple[Measurement, ...]:
+        try:
+            if keep_random:
+                return self._observed(metric, observations)
+            with seeded(self.seed):
+                return self._observed(metric, observations)
+        except Exception as error:
+            raise build_failure(promise, error) from error
+
+    @staticmethod
+    def _observed(metric: Any, observations: Sequence[Observation]) -> tuple[Measurement, ...]:
+        for observation in observations:
+            metric.update(observation)
+        return tuple(metric.compute())
+
+    def _observations(
+        self, size: int, tasks: Sequence[Task], *, at_once: int, noise: float = _NOISE
+    ) -> list[Observation]:
+        random = torch.Generator().manual_seed(self.seed)
+        smooth = torch.rand(self.count, 3, 8, 8, generator=random) * 1.6 - 0.8
+        photos = F.interpolate(smooth, size=(size, size), mode="bilinear")
+        photos = _to_levels(photos + 0.05 * torch.randn(photos.shape, generator=random))
+        masks = blobs((self.count, size, size), len(self.label_map), random)
+        attributes = (torch.rand(self.count, len(self.attribute_names), generator=random) < 0.5).float()
+        painted = _to_levels(photos + noise * torch.randn(photos.shape, generator=random)) if noise else photos
+        found = []
+        for task in tasks:
+            look = torch.arange(self.count) if task == "reconstruction" else torch.arange(self.count).roll(1)
+            for start in range(0, self.count, at_once):
+                rows = torch.arange(start, min(start + at_once, self.count))
+                found.append(
+                    Observation(
+                        task=task,
+                        condition=Condition(
+                            mask=masks[rows],
+                            reference_image=photos[look[rows]],
+                            reference_mask=masks[look[rows]],
+                            attributes=attributes[rows],
+                            source_image=photos[rows],
+                        ),
+                        generated=Generated(painted[rows].clone()),
+                        target=photos[rows].clone(),
+                        keys=tuple(f"face{row}" for row in rows.tolist()),
+                        reference_keys=tuple(f"face{row}" for row in look[rows].tolist()),
+                    )
+                )
+        return found
+
+    def _same(
+        self,
+        promise: str,
+        first: Sequence[Measurement],
+        second: Sequence[Measurement],
+        how: str,
+        *,
+        exactly: bool = False,
+    ) -> None:
+        if [entry.name for entry in first] != [entry.name for entry in second]:
+            raise BrokenPromise(promise, f"other measurements {how}", "the names follow from the options alone")
+        for one, other in zip(first, second, strict=True):
+            allowed = 0.0 if exactly else self.tolerance * max(1.0, abs(one.value))
+            if math.isnan(one.value) and math.isnan(other.value):
+                continue
+            if not abs(one.value - other.value) <= allowed:
+                raise BrokenPromise(
+                    promise,
+                    f"{one.name} is {other.value!r} {how}, and {one.value!r} otherwise",
+                    "keep sums or values for each sample, and divide in compute()",
+                )
+            if dict(one.protocol) != dict(other.protocol):
+                raise BrokenPromise(
+                    promise, f"{one.name} has another protocol {how}", "state what was measured, not how"
+                )
+
+
+def _to_levels(photos: Tensor) -> Tensor:
+    """Return photos rounded to 8 bits, as a saved picture would be."""
+    return ((photos.clamp(-1, 1) + 1) * 127.5).round() / 127.5 - 1
