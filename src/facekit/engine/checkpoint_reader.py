@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
+import torch
 from torch import Tensor
 
 from facekit.engine import checkpoints
@@ -117,7 +118,9 @@ class CheckpointReader:
         Raises:
             FacekitError: a migration fails.
         """
-        passed_on = self._live[1]
+        migrated, passed_on = self._live
+        # Read again: a migration may have changed in place what it passed on.
+        before = self._found.live() if passed_on else {}
         moments: dict[str, Tensor] = {}
         lost: dict[str, list[str]] = {}
         for name, tensor in self._found.tensors(checkpoints.OPTIMISER).items():
@@ -126,7 +129,7 @@ class CheckpointReader:
             if place not in self._older:
                 moments[name] = tensor
                 continue
-            heirs = passed_on.get(weight, [])
+            heirs = [heir for heir in passed_on.get(weight, ()) if torch.equal(migrated[heir], before[weight])]
             moments |= {f"{heir}/{entry}": tensor for heir in heirs}
             if not heirs and weight not in lost.setdefault(place, []):
                 lost[place].append(weight)
@@ -147,7 +150,7 @@ class CheckpointReader:
         """Return the tensors of the wanted places as the installed versions have them.
 
         Returns:
-            the tensors; and for each old name the new names of those that were passed on as they are.
+            the tensors; and for each old name the new names that the same tensor has.
         """
         parts: dict[str, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
@@ -159,12 +162,11 @@ class CheckpointReader:
         for place, state in parts.items():
             migrated = state
             if place in self._older:
-                before = {id(tensor): (name, tensor._version) for name, tensor in state.items()}
+                names = {id(tensor): name for name, tensor in state.items()}
                 migrated = self._migrate_place(place, state)
                 for name, tensor in migrated.items():
-                    old, changes = before.get(id(tensor), (None, 0))
-                    if old is not None and tensor._version == changes:  # else it was changed in place
-                        passed_on.setdefault(f"{place}.{old}", []).append(f"{place}.{name}")
+                    if id(tensor) in names:
+                        passed_on.setdefault(f"{place}.{names[id(tensor)]}", []).append(f"{place}.{name}")
             result |= {f"{place}.{name}": tensor for name, tensor in migrated.items()}
         return result, passed_on
 
