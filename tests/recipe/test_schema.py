@@ -282,14 +282,22 @@ def test_what_no_migration_reads_is_one(grown: Callable[[str], list[str]], metri
 def test_what_is_old_is_marked_and_not_offered() -> None:
     plugins = PluginSet({})
     plugins.register(Grown(), name="mine")
-    options = recipe_schema(Registry(plugins))["$defs"]["metric.mine.grown"]["properties"]
+    definitions = recipe_schema(Registry(plugins))["$defs"]
+    options = definitions["metric.mine.grown"]["properties"]
+    older = definitions["metric.mine.grown.older"]["properties"]
+    assert options.keys() == older.keys()
     for name in ("width", "look", "seed", "filters"):
         assert options[name]["deprecated"] is True
         assert options[name]["doNotSuggest"] is True
+        assert "deprecationMessage" not in older[name]  # a recipe that says it is for an older version is right
     assert options["width"]["deprecationMessage"] == "Called `filters` since version 2 of grown."
     assert options["seed"]["deprecationMessage"] == "Gone since version 2 of grown: the run's seed is used"
     now, old = options["mode"]["anyOf"]
     assert now["enum"] == ["sharp", "soft"]
-    assert old["pattern"] == "^(?:hard)$"
+    assert old == {
+        "type": "string",
+        "pattern": "^(?:hard)$",
+        "deprecated": True,
+    }  # a message would be an error in editors
     assert options["mode"]["description"] == "How it looks."
     assert not any(option.get("deprecated") for option in (options["channels"], options["mode"], options["layers"]))

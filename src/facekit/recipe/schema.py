@@ -125,9 +125,11 @@ class _Schema:
         entries = self._entries(kind, player)
         core = core_settings(kind)
         shared = self._settings(core, core.__name__).get("properties", {})
-        cases = [
-            {"if": self._is(entry), "then": {"$ref": f"#/$defs/{self._component(entry, shared)}"}} for entry in entries
-        ]
+        cases: list[dict[str, Any]] = []
+        for entry in entries:
+            for older in (False, True) if entry.spec.version > 1 else (False,):
+                definition = {"$ref": f"#/$defs/{self._component(entry, shared, older=older)}"}
+                cases.append({"if": self._is(entry, older=older), "then": definition})
         return _with_rules({"type": "object", "properties": {"use": self._use(entries), **shared}}, cases)
 
     def _required_options(self, kind: Kind, player: str | None = None) -> list[dict[str, Any]]:
@@ -137,7 +139,7 @@ class _Schema:
             required = list(options_schema(entry.spec.options).get("required", ()))
             old = {name for migration in entry.spec.migrations for name in migration.renamed}
             if required and not old:  # else an old name may stand for a required one
-                rules.append({"if": self._is(entry), "then": {"required": required}})
+                rules.append({"if": self._is(entry, older=False), "then": {"required": required}})
         return rules
 
     def _entries(self, kind: Kind, player: str | None) -> list[RegisteredComponent]:
@@ -153,35 +155,42 @@ class _Schema:
             "enum": [self._names(entry)[0] for entry in entries],
             "enumDescriptions": [entry.spec.summary for entry in entries],
         }
-        accepted = {"type": "string", "pattern": "|".join(self._pattern(entry) for entry in entries)}
-        return {"anyOf": [offered, accepted], **about}
+        patterns = [self._pattern(entry, older=False) for entry in entries]
+        patterns += [self._pattern(entry, older=True) for entry in entries if entry.spec.version > 1]
+        return {"anyOf": [offered, {"type": "string", "pattern": "|".join(patterns)}], **about}
 
-    def _is(self, entry: RegisteredComponent) -> dict[str, Any]:
-        """Return the condition that a map names this component.
+    def _is(self, entry: RegisteredComponent, *, older: bool) -> dict[str, Any]:
+        """Return the condition that a map names this component, as it is or for one of its older versions.
 
         The types are said so that neither an empty place nor an unfinished ``use:`` fulfils it, for which editors would
         offer the options of every component at once.
         """
-        use = {"type": "string", "pattern": self._pattern(entry)}
+        use = {"type": "string", "pattern": self._pattern(entry, older=older)}
         return {"type": "object", "properties": {"use": use}, "required": ["use"]}
 
-    def _pattern(self, entry: RegisteredComponent) -> str:
+    def _pattern(self, entry: RegisteredComponent, *, older: bool) -> str:
         names = "|".join(re.escape(name) for name in self._names(entry))
-        versions = "|".join(str(version) for version in range(1, entry.spec.version + 1))
-        return f"^(?:{names})(?:@(?:{versions}))?$"
+        newest = entry.spec.version
+        version = f"@(?:{'|'.join(map(str, range(1, newest)))})" if older else f"(?:@{newest})?"
+        return f"^(?:{names}){version}$"
 
     def _names(self, entry: RegisteredComponent) -> list[str]:
         """Return what recipes may call a component, the shortest first."""
         namesakes = [other for other in self._registry.of_kind(entry.spec.kind) if other.spec.name == entry.spec.name]
         return [entry.spec.name, entry.spec.id] if len(namesakes) == 1 else [entry.spec.id]
 
-    def _component(self, entry: RegisteredComponent, shared: Iterable[str]) -> str:
-        """Define a component's own options; the keys beside them are described where the choice is."""
-        key = f"{entry.spec.kind}.{entry.spec.id.replace('/', '.')}"
+    def _component(self, entry: RegisteredComponent, shared: Iterable[str], *, older: bool) -> str:
+        """Define a component's own options; the keys beside them are described where the choice is.
+
+        What an older version had is marked, unless the recipe says that it is for one.
+        """
+        name = f"{entry.spec.kind}.{entry.spec.id.replace('/', '.')}"
+        key = f"{name}.older" if older else name
         if key not in self._definitions:
-            own = self._settings(entry.spec.options, key).get("properties", {})
-            properties = {"use": True, **dict.fromkeys(shared, True), **_with_old_names(own, entry.spec)}
+            own = self._settings(entry.spec.options, name).get("properties", {})
+            known = _with_old_names(own, entry.spec, marked=not older)
             title = f"{entry.spec.kind.replace('_', ' ')} {entry.spec.id}"
+            properties = {"use": True, **dict.fromkeys(shared, True), **known}
             self._definitions[key] = {**_object(properties, entry.spec.summary), "title": title}
         return key
 
@@ -212,26 +221,29 @@ class _Schema:
             inner["markdownDescription"] = "\n\n".join(filter(None, (inner.get("description"), f"*{kind}*")))
 
 
-def _with_old_names(own: Mapping[str, Any], spec: ComponentSpec) -> dict[str, Any]:
-    """Return a component's options, and those that its migrations still read."""
+def _with_old_names(own: Mapping[str, Any], spec: ComponentSpec, *, marked: bool) -> dict[str, Any]:
+    """Return a component's options, and those that its migrations still read.
+
+    Args:
+        own: the options it has today.
+        spec: the component.
+        marked: let language servers underline those that are old.
+    """
     found = {name: dict(inner) for name, inner in own.items()}
     for index, migration in enumerate(spec.migrations):
         since = f"since version {migration.to} of {spec.name}"
         gone = {old: f"Called `{new}` {since}." for old, new in migration.renamed.items()}
         gone |= {name: f"Gone {since}: {sentence}" for name, sentence in migration.removed.items()}
         for name, message in gone.items():
-            found.setdefault(name, _deprecated({"description": message}, message))
+            old = {"description": message, "deprecated": True, "doNotSuggest": True}
+            found.setdefault(name, {**old, "deprecationMessage": message} if marked else old)
         for name, values in migration.values.items():
             for later in spec.migrations[index + 1 :]:
                 name = later.renamed.get(name, name)
             if name in own:
-                message = f"Written otherwise {since}: {migration.summary}"
-                found[name] = _also(found[name], _deprecated(_one_of(tuple(values)), message))
+                # Without a message, which a language server counts as a problem of this alternative.
+                found[name] = _also(found[name], {**_one_of(tuple(values)), "deprecated": True})
     return found
-
-
-def _deprecated(schema: dict[str, Any], message: str) -> dict[str, Any]:
-    return {**schema, "deprecated": True, "deprecationMessage": message, "doNotSuggest": True}
 
 
 def _one_of(values: Sequence[Any]) -> dict[str, Any]:
