@@ -159,6 +159,7 @@ class ComponentContract:
         modules = self._modules()
         request = {
             "modules": modules,
+            "path": sys.path,
             "kind": self.spec.kind,
             "id": self.spec.id,
             "options": dict(self.options),
@@ -235,7 +236,6 @@ class ComponentContract:
             )
 
     def _check_declaration(self) -> None:
-        fields = set(self.spec.options.model_fields)
         try:
             self.spec.options.model_validate_json(json.dumps(dict(self.spec.example)), strict=True)
         except ValidationError as error:
@@ -244,22 +244,6 @@ class ComponentContract:
                 raise BrokenPromise(
                     "the example of a component can be used", f"its options are refused: {error}", "correct `example`"
                 ) from error
-        for migration in self.spec.migrations:
-            later = [entry for entry in self.spec.migrations if entry.to > migration.to]
-            gone = {name for entry in later for name in (*entry.renamed, *entry.removed)}
-            for name in (*migration.renamed.values(), *migration.values, *migration.added):
-                if name not in fields | gone:
-                    raise BrokenPromise(
-                        "migrations lead to options that exist",
-                        f"the migration to version {migration.to} speaks of {name!r}",
-                        f"options are {', '.join(sorted(fields)) or 'none'}",
-                    )
-            for name in {*migration.renamed, *migration.removed} & fields:
-                raise BrokenPromise(
-                    "an option that a migration takes away is gone",
-                    f"{name!r} is still an option",
-                    "remove the option, or the migration",
-                )
 
     def _common_size(self) -> int:
         return self.sizes[0]
@@ -309,6 +293,7 @@ class Trap:
 
 sys.meta_path.insert(0, Trap())
 request = json.loads(sys.argv[1])
+sys.path[:] = request["path"]
 for name, file in request["modules"]:
     try:
         found = importlib.util.find_spec(name)

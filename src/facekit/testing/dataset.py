@@ -91,7 +91,11 @@ class DatasetContract(ComponentContract):
         context = self._context()
         request = {
             "factory": self.spec.factory,
-            "file": getattr(sys.modules.get(self.spec.factory.split(":")[0]), "__file__", None),
+            "path": sys.path,
+            "files": {
+                name: getattr(sys.modules.get(name), "__file__", None)
+                for name in (self.spec.factory.split(":")[0], self.spec.options.__module__)
+            },
             "options_module": self.spec.options.__module__,
             "options_name": self.spec.options.__qualname__,
             "options": dict(self.make_options(tmp_path)),
@@ -348,18 +352,19 @@ class Trap:
             raise ImportError(f"{name} was imported")
 
 sys.meta_path.insert(0, Trap())
-from facekit.interfaces import DatasetContext, LabelClass, LabelMap
 request = json.loads(sys.argv[1])
+sys.path[:] = request["path"]
+from facekit.interfaces import DatasetContext, LabelClass, LabelMap
 
 def module(name):
     try:
         found = importlib.util.find_spec(name)
     except (ImportError, ValueError):
         found = None
-    if found is not None or not request["file"]:
+    if found is not None or not request["files"].get(name):
         return importlib.import_module(name)
     if name not in sys.modules:
-        found = importlib.util.spec_from_file_location(name, request["file"])
+        found = importlib.util.spec_from_file_location(name, request["files"][name])
         sys.modules[name] = importlib.util.module_from_spec(found)
         found.loader.exec_module(sys.modules[name])
     return sys.modules[name]

@@ -1,0 +1,70 @@
+"""A dataset of numpy files, without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from subject_specs import FilesOptions
+
+from facekit.interfaces import FacekitError, FaceSample, Finding, LabelMap
+
+
+class Files:
+    def __init__(self, options: FilesOptions) -> None:
+        from facekit.interfaces import LabelClass
+
+        self.fault = options.fault
+        self.root = Path(options.root)
+        self.label_map = LabelMap("two", (LabelClass("back", (0, 0, 0)), LabelClass("front", (255, 255, 255))))
+        self.attribute_names: tuple[str, ...] = ()
+        self.files = sorted(self.root.glob("*.npy"))
+        self.reads = 0
+        self.unsendable = (lambda: None) if self.fault == "process" else None
+
+    @property
+    def keys(self) -> Sequence[str]:
+        return ["same" if self.fault == "keys" else file.stem for file in self.files]
+
+    def splits(self) -> dict[str, Sequence[int]]:
+        half = len(self.files) // 2
+        first = range(half + 1) if self.fault == "splits" else range(half)
+        return {"train": first, "test": range(half, len(self.files))}
+
+    def fingerprint(self) -> str:
+        if self.fault == "fingerprint":
+            return "always the same"
+        return str([(file.name, file.stat().st_size) for file in self.files])
+
+    def read(self, index: int, *, size: int | None = None) -> FaceSample:
+        try:
+            image = np.load(self.files[index])
+        except ValueError as error:
+            if self.fault == "read":
+                raise
+            raise FacekitError("not an array", where=str(self.files[index])) from error
+        self.reads += 1
+        if self.fault == "determinism" and index == 1:
+            image = image + np.uint8(self.reads)
+        mask = np.full(image.shape[:2], 9 if self.fault == "ids" else 1, np.uint8)
+        if self.fault == "hint" and size is not None:
+            image, mask = image[: size // 2, : size // 2], mask[: size // 2, : size // 2]
+        return FaceSample(image, mask, None)
+
+    def check(self, index: int) -> list[Finding]:
+        try:
+            np.load(self.files[index])
+        except ValueError as error:
+            if self.fault == "check":
+                raise
+            return [] if self.fault == "blind" else [Finding("error", str(self.files[index]), str(error))]
+        return []
+
+    def check_all(self) -> list[Finding]:
+        return []
+
+
+def dataset(options: FilesOptions, context: Any) -> Files:
+    return Files(options)

@@ -1,0 +1,123 @@
+"""Components that are sound, and break exactly one promise each when their option ``fault`` says so. No torch here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ConfigDict, field_validator
+
+from facekit.interfaces import (
+    ATTRIBUTES,
+    GENERATED,
+    IMAGE,
+    JUDGEMENT,
+    JUDGEMENT_FEATURES,
+    MASK,
+    STYLE,
+    Options,
+    PortContext,
+    Ports,
+)
+from facekit.registry import ComponentSpec
+
+
+class SubjectOptions(Options):
+    """Options of a subject."""
+
+    fault: str = ""
+    """The promise it breaks."""
+    width: int = 4
+    """Channels."""
+
+
+class FilesOptions(SubjectOptions):
+    """Options of the dataset."""
+
+    root: str
+    """The folder."""
+
+
+def _style_encoder_ports(options: SubjectOptions, context: PortContext) -> Ports:
+    return Ports(needs=(IMAGE, MASK), gives=(STYLE,))
+
+
+def _generator_ports(options: SubjectOptions, context: PortContext) -> Ports:
+    return Ports(needs=(MASK, STYLE), gives=(GENERATED,))
+
+
+def _discriminator_ports(options: SubjectOptions, context: PortContext) -> Ports:
+    return Ports(needs=(IMAGE, MASK), gives=(JUDGEMENT, JUDGEMENT_FEATURES))
+
+
+def _picture_ports(options: SubjectOptions, context: PortContext) -> Ports:
+    return Ports(needs=(IMAGE, GENERATED))
+
+
+def _dataset_ports(options: FilesOptions, context: PortContext) -> Ports:
+    return Ports(gives=(IMAGE, MASK, ATTRIBUTES) if options.fault == "ports" else (IMAGE, MASK))
+
+
+def _spec(kind: Any, ports: Any, options: type[Options] = SubjectOptions, **more: Any) -> ComponentSpec:
+    settings: dict[str, Any] = {
+        "interface_version": 1,
+        "kind": kind,
+        "id": f"subjects/{kind}",
+        "summary": "A subject.",
+        "options": options,
+        "factory": f"subject_parts:{kind}",
+        "ports": ports,
+    }
+    return ComponentSpec(**{**settings, **more})
+
+
+STYLE_ENCODER = _spec("style_encoder", _style_encoder_ports)
+GENERATOR = _spec("generator", _generator_ports)
+DISCRIMINATOR = _spec("discriminator", _discriminator_ports)
+LOSS = _spec("loss", _picture_ports)
+METRIC = _spec("metric", _picture_ports)
+DATASET = _spec("dataset", _dataset_ports, FilesOptions, factory="subject_files:dataset")
+DATASET_WITH_TORCH = _spec("dataset", _dataset_ports, FilesOptions, factory="subject_parts:dataset")
+
+NO_PROBE = _spec("generator", _generator_ports, factory="subject_parts:looks_at_numbers")
+WITH_PROBE = _spec(
+    "generator", _generator_ports, factory="subject_parts:looks_at_numbers", probe="subject_parts:generator"
+)
+WRONG_PROBE = _spec("generator", _generator_ports, probe="subject_parts:half_the_size")
+BATCH_DEPENDENT = _spec("discriminator", _discriminator_ports, batch_dependent=True)
+
+
+class UnexplainedOptions(SubjectOptions):
+    """Has an option without a description."""
+
+    silent: int = 0
+
+
+class OpenOptions(SubjectOptions):
+    """Accepts anything."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class ThawedOptions(SubjectOptions):
+    """Can be changed."""
+
+    model_config = ConfigDict(frozen=False)
+
+
+class DriftingOptions(SubjectOptions):
+    """Changes each time it is read."""
+
+    strength: int = 1
+    """Doubled by its validator."""
+
+    @field_validator("strength")
+    @classmethod
+    def _double(cls, value: int) -> int:
+        return 2 * value
+
+
+UNEXPLAINED = _spec("generator", _generator_ports, UnexplainedOptions)
+OPEN = _spec("generator", _generator_ports, OpenOptions)
+THAWED = _spec("generator", _generator_ports, ThawedOptions)
+DRIFTING = _spec("generator", _generator_ports, DriftingOptions)
+WRONG_EXAMPLE = _spec("generator", _generator_ports, example={"widht": 3})
