@@ -275,3 +275,19 @@ def test_only_the_first_of_several_processes_tells(tmp_path: Path, registry: Reg
         journal.ended(RunFinished(tmp_path, 1, "finished"))
     assert watcher.seen == []
     assert not (tmp_path / "metrics.jsonl").exists()
+
+
+def test_the_watcher_of_the_documentation(tmp_path: Path, registry: Registry, read: ReadRecipe) -> None:
+    registry.plugins.load_file(Path(__file__).parents[2] / "docs" / "examples" / "loss_table.py")
+
+    def die(event: RunEvent) -> None:
+        if isinstance(event, StepLogged) and event.step == 6:
+            raise RuntimeError("stopped by the test")
+
+    with pytest.raises(RuntimeError, match="stopped by the test"):
+        train(read("train.log_every=1"), out=tmp_path / "run", registry=registry, observer=die)
+    train(read("train.log_every=1"), out=tmp_path / "run", registry=registry, resume=True)
+    lines = (tmp_path / "run" / "losses.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith("step,discriminator/adversarial,")
+    assert [line.split(",")[0] for line in lines[1:]] == ["1", "2", "3", "4", "5", "6", "7", "8"]
+    assert warnings_in(tmp_path / "run") == []

@@ -74,7 +74,8 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def environment(workplace: Path) -> dict[str, str]:
     """The environment of a user with one thread, so that results do not depend on the machine's cores."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FACEKIT_")}
-    return {**kept, "FACEKIT_CACHE": str(workplace / "cache"), "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
+    chosen = {"FACEKIT_CACHE": str(workplace / "cache"), "FACEKIT_TENSORBOARD": "off"}
+    return {**kept, **chosen, "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
 
 
 @pytest.fixture(scope="session")

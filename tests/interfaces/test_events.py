@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import re
 from collections.abc import Mapping
 from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
@@ -63,6 +64,19 @@ def _mappings(value: Any) -> list[Mapping[str, Any]]:
     if isinstance(value, Mapping):
         return [value, *(found for entry in value.values() for found in _mappings(entry))]
     return []
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "plugins" / "events.md"
+
+
+@pytest.mark.parametrize("kind", get_args(RunEvent), ids=lambda kind: kind.__name__)
+def test_every_field_is_documented(kind: Any) -> None:
+    (section,) = re.findall(
+        rf"^### {kind.__name__}$(.*?)(?=^###|\Z)", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+    rows = [line for line in section.splitlines() if line.startswith("| `")]
+    documented = [name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])]
+    assert documented == [entry.name for entry in fields(kind)]
 
 
 def test_every_event_is_here() -> None:

@@ -1,0 +1,8 @@
+"""What holds for all tests, those of the plugins included."""
+
+from __future__ import annotations
+
+import os
+
+# Trackers that happen to be installed stay out of the runs of tests, which a test of the tracker undoes for itself.
+os.environ["FACEKIT_TENSORBOARD"] = "off"

@@ -1,0 +1,1 @@
+"""Watches facekit's runs for TensorBoard."""
