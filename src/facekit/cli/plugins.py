@@ -6,6 +6,7 @@ import click
 
 from facekit import __version__
 from facekit.cli.output import plural, print_json, print_table
+from facekit.cli.plugins_new import new_plugin
 from facekit.cli.state import State, plugin_file_option
 
 
@@ -16,8 +17,12 @@ def plugins() -> None:
     \b
     Example:
       facekit plugins ls
+      facekit plugins new facekit-freckles --kind loss
       facekit plugins doctor
     """
+
+
+plugins.add_command(new_plugin)
 
 
 @plugins.command(name="ls")

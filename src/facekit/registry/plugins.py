@@ -6,27 +6,21 @@ the same name without a word. This loop goes through the entry points itself, re
 
 from __future__ import annotations
 
-import os
-import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from importlib import metadata
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 import pluggy
 
-from facekit.interfaces import FacekitError, LabelMap, did_you_mean
+from facekit.interfaces import FacekitError, LabelMap
 from facekit.registry import hooks
+from facekit.registry.discovery import READING_ENTRY_POINTS, PluginOrigin, Switches, find_installed
 from facekit.registry.spec import CommandSpec, ComponentSpec, PluginInfo
-
-ENTRY_POINT_GROUP = "facekit.plugins"
-
-SWITCHES = ("FACEKIT_NO_PLUGINS", "FACEKIT_PLUGINS", "FACEKIT_STRICT_PLUGINS")
-"""The environment variables that say which plugins are loaded, and how failures are taken."""
 
 _LISTS: dict[str, type] = {
     "facekit_components": ComponentSpec,
@@ -36,27 +30,13 @@ _LISTS: dict[str, type] = {
 }
 """What the items are of the hooks that return several."""
 
+IMPORTING, REGISTERING = "importing it", "registering its hooks"
+"""What a plugin did when it failed, before any of its hooks is called."""
+
+_MOST_PRINTED = 4000
+"""Characters kept of what a plugin prints."""
+
 _FILE_MARKER = "__facekit_plugin_file__"
-
-
-@dataclass(frozen=True)
-class PluginOrigin:
-    """Where a plugin comes from.
-
-    Args:
-        name: the entry point's name, or the file's stem.
-        distribution: the distribution that declares it, or the path of a one-file plugin.
-        version: the distribution's version; empty for a file.
-        target: what the entry point names, ``module`` or ``module:attribute``.
-    """
-
-    name: str
-    distribution: str
-    version: str
-    target: str
-
-    def __str__(self) -> str:
-        return f"{self.distribution} {self.version}".strip()
 
 
 @dataclass(frozen=True)
@@ -80,24 +60,32 @@ class LoadedPlugin:
 class PluginSet:
     """The loaded plugins and the failures of those that could not be loaded.
 
+    What a plugin prints to stdout while it is loaded or asked goes to stderr: stdout belongs to results.
+
     Args:
         environment: where ``FACEKIT_NO_PLUGINS`` (load none), ``FACEKIT_PLUGINS`` (load only these distributions or
-            entry points, comma-separated) and ``FACEKIT_STRICT_PLUGINS`` (any failure is fatal) are read from.
+            entry points, comma-separated; all but those with a minus before them) and ``FACEKIT_STRICT_PLUGINS`` (any
+            failure is fatal) are read from.
 
     Raises:
         FacekitError: a plugin failed and failures are fatal.
+
+    Attributes:
+        loaded: the plugins that work, in the order they were loaded.
+        failures: what did not.
+        skipped: the plugins that the switches keep from being loaded.
+        printed: what plugins printed to stdout.
     """
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
-        environment = os.environ if environment is None else environment
-        self.strict = _is_on(environment.get("FACEKIT_STRICT_PLUGINS"))
+        self.switches = Switches.read(environment)
+        self.strict = self.switches.strict
         self.loaded: list[LoadedPlugin] = []
         self.failures: list[PluginFailure] = []
         self.skipped: list[PluginOrigin] = []
+        self.printed: dict[PluginOrigin, str] = {}
         self._manager = pluggy.PluginManager("facekit")
         self._manager.add_hookspecs(hooks)
-        self._only = [name.strip() for name in environment.get("FACEKIT_PLUGINS", "").split(",") if name.strip()]
-        self._none = _is_on(environment.get("FACEKIT_NO_PLUGINS"))
         self._silenced: set[tuple[int, str]] = set()
         self._files: dict[str, Path] = {}
 
@@ -107,21 +95,49 @@ class PluginSet:
         Raises:
             FacekitError: ``FACEKIT_PLUGINS`` names something that is not installed.
         """
-        only = {_normal(name) for name in self._only}
-        known: set[str] = set()
-        for origin, load in self._installed():
-            names = {_normal(origin.name), _normal(origin.distribution)}
-            known |= {origin.name, origin.distribution}
-            if self._none or (only and not only & names):
-                self.skipped.append(origin)
+        installed = find_installed()
+        self.switches.check(installed.names())
+        for broken in installed.unreadable:
+            if self.switches.load(broken.origin):
+                self.quarantine(broken.origin, READING_ENTRY_POINTS, broken.error)
+        for plugin in installed.plugins:
+            if self.switches.load(plugin.origin):
+                self.load(plugin.origin, plugin.entry_point.load)
             else:
-                self._load(origin, load)
-        for name in self._only:
-            if _normal(name) not in {_normal(other) for other in known}:
-                raise FacekitError(
-                    f"FACEKIT_PLUGINS names {name!r}, and no such plugin is installed",
-                    remedy=did_you_mean(name, sorted(known)) or f"installed: {', '.join(sorted(known)) or 'none'}",
-                )
+                self.skipped.append(plugin.origin)
+
+    def load(self, origin: PluginOrigin, load: Callable[[], object]) -> None:
+        """Load one plugin; when it fails, the failure is recorded and nothing is raised, unless failures are fatal.
+
+        Args:
+            origin: where it comes from.
+            load: imports and returns it.
+        """
+        try:
+            with self._stdout_kept(origin):
+                plugin = load()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a module may raise anything at import, SystemExit included
+            self.quarantine(origin, IMPORTING, error)
+            return
+        name = f"{origin.distribution}:{origin.name}"
+        problem = self._taken(plugin, name)
+        if problem is not None:
+            self.quarantine(origin, REGISTERING, problem)
+            return
+        try:
+            with self._stdout_kept(origin):
+                self._manager.register(plugin, name=name)
+                self._manager.check_pending()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # pluggy raises several kinds; a plugin object's attributes may raise anything
+            if self._manager.is_registered(plugin):
+                self._manager.unregister(plugin)
+            self.quarantine(origin, REGISTERING, error)
+            return
+        self.loaded.append(LoadedPlugin(origin, plugin))
 
     def load_file(self, path: Path) -> None:
         """Load a plugin that is one file; a second time, nothing happens.
@@ -133,13 +149,13 @@ class PluginSet:
             raise FacekitError("there is no such plugin file", where=str(path), remedy="give the path of a Python file")
         if self._files.get(path.stem) == path.resolve():
             return
-        if path.stem in self._files or _is_module_of_others(path.stem):
+        if path.stem in self._files or _is_module_of_others(path):
             raise FacekitError(
                 f"there is another module called {path.stem!r} already", where=str(path), remedy="rename the file"
             )
-        origin = PluginOrigin(name=path.stem, distribution=str(path), version="", target=path.stem)
+        origin = PluginOrigin.of_file(path)
         before = len(self.failures)
-        self._load(origin, lambda: _import_file(path))
+        self.load(origin, lambda: _import_file(path))
         if len(self.failures) > before:
             failure = self.failures[-1]
             raise FacekitError(f"the plugin file failed while {failure.stage}: {failure.error}", where=str(path))
@@ -172,11 +188,12 @@ class PluginSet:
             if silence in self._silenced:
                 continue
             try:
-                value = implementation(**arguments)
-                problem = None
-                if hook in _LISTS:
-                    value, problem = _only_of_type(value, _LISTS[hook])
-                elif hook == "facekit_plugin_info" and not isinstance(value, PluginInfo):
+                with self._stdout_kept(loaded.origin):
+                    value = implementation(**arguments)
+                    problem = None
+                    if hook in _LISTS:
+                        value, problem = _only_of_type(value, _LISTS[hook])
+                if hook == "facekit_plugin_info" and not isinstance(value, PluginInfo):
                     raise TypeError(f"it returned {_shown(value)}, not a PluginInfo")
             except KeyboardInterrupt:
                 raise
@@ -203,7 +220,7 @@ class PluginSet:
 
     def quarantine(self, origin: PluginOrigin, stage: str, error: BaseException | str) -> None:
         """Record a failure, once; fatal when failures are set to be fatal."""
-        text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+        text = error if isinstance(error, str) else describe_error(error)
         trace = "" if isinstance(error, str) else "".join(traceback.format_exception(error))
         if any((old.origin, old.stage, old.error) == (origin, stage, text) for old in self.failures):
             return
@@ -214,56 +231,61 @@ class PluginSet:
                 remedy="FACEKIT_STRICT_PLUGINS is set; `facekit plugins doctor` shows the traceback",
             )
 
-    def _load(self, origin: PluginOrigin, load: Callable[[], object]) -> None:
-        try:
-            plugin = load()
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # a module may raise anything at import, SystemExit included
-            self.quarantine(origin, "importing it", error)
-            return
-        if self._manager.is_registered(plugin):
-            self.quarantine(
-                origin, "registering its hooks", f"{origin.target} is loaded already, by another entry point"
-            )
-            return
-        try:
-            self._manager.register(plugin, name=f"{origin.distribution}:{origin.name}")
-            self._manager.check_pending()
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # pluggy raises several kinds; a plugin object's attributes may raise anything
-            if self._manager.is_registered(plugin):
-                self._manager.unregister(plugin)
-            self.quarantine(origin, "registering its hooks", error)
-            return
-        self.loaded.append(LoadedPlugin(origin, plugin))
+    def _taken(self, plugin: object, name: str) -> str | None:
+        """Return what stands in the way of registering a plugin under a name; None where nothing does."""
+        for other in self.loaded:
+            if other.plugin is plugin:
+                return (
+                    f"{other.origin.target} is loaded already, by the entry point {other.origin.name!r} of "
+                    f"{other.origin}"
+                )
+        if self._manager.has_plugin(name):
+            return "its distribution declares two entry points of this name; the first one is used"
+        return None
 
-    def _installed(self) -> Iterator[tuple[PluginOrigin, Callable[[], object]]]:
-        """Yield the plugins that are installed, by distribution and name.
+    @contextmanager
+    def _stdout_kept(self, origin: PluginOrigin) -> Iterator[None]:
+        """Send what is printed to stdout to stderr, and remember what a plugin printed."""
+        aside = _Aside()
+        try:
+            with redirect_stdout(cast(TextIO, aside)):
+                yield
+        finally:
+            aside.over = True
+            if aside.text:
+                self.printed[origin] = (self.printed.get(origin, "") + aside.text)[:_MOST_PRINTED]
 
-        ``importlib.metadata.entry_points()`` would raise for all of them if one distribution had a broken file.
-        """
-        found: list[tuple[PluginOrigin, Callable[[], object]]] = []
-        seen: set[str] = set()
-        for distribution in metadata.distributions():
-            if ENTRY_POINT_GROUP not in (distribution.read_text("entry_points.txt") or ""):
-                continue  # before its metadata is parsed, which is slow
-            name = distribution.metadata["Name"] or "unknown distribution"
-            if _normal(name) in seen:  # an older copy further down the path
-                continue
-            seen.add(_normal(name))
-            version = distribution.version or ""
-            try:
-                entry_points = list(distribution.entry_points.select(group=ENTRY_POINT_GROUP))
-            except Exception as error:
-                broken = PluginOrigin(name=name, distribution=name, version=version, target="")
-                self.quarantine(broken, "reading its entry points", error)
-                continue
-            for entry_point in entry_points:
-                origin = PluginOrigin(entry_point.name, name, version, entry_point.value)
-                found.append((origin, entry_point.load))
-        yield from sorted(found, key=lambda entry: (entry[0].distribution, entry[0].name))
+
+class _Aside:
+    """Stands for stdout while a plugin is loaded or asked: stderr, with a memory.
+
+    A plugin that keeps it writes to stdout again once that is ``over``.
+    """
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.over = False
+
+    def write(self, text: str) -> int:
+        """Write to where it stands for."""
+        if not self.over and len(self.text) < _MOST_PRINTED:
+            self.text += text
+        return self._stream().write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream(), name)
+
+    def _stream(self) -> TextIO:
+        return sys.stdout if self.over else sys.stderr
+
+
+def describe_error(error: BaseException) -> str:
+    """Return an exception's type and message; even its message may be the plugin's own code."""
+    try:
+        message = str(error)
+    except Exception:
+        message = "(its message cannot be shown: that fails as well)"
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 def _import_file(path: Path) -> object:
@@ -282,14 +304,16 @@ def _import_file(path: Path) -> object:
     return module
 
 
-def _is_module_of_others(name: str) -> bool:
-    """Tell whether a plugin file of this name would stand in the way of another module."""
-    if name in sys.modules:
-        return not hasattr(sys.modules[name], _FILE_MARKER)
+def _is_module_of_others(path: Path) -> bool:
+    """Tell whether a plugin file would stand in the way of another module of its name."""
+    if path.stem in sys.modules:
+        return not hasattr(sys.modules[path.stem], _FILE_MARKER)
     try:
-        return find_spec(name) is not None
+        found = find_spec(path.stem)
     except (ImportError, ValueError):
         return False
+    # `python -m facekit` in the file's own folder finds the file itself.
+    return found is not None and (found.origin is None or Path(found.origin).resolve() != path.resolve())
 
 
 def _only_of_type(value: object, wanted: type) -> tuple[list[Any], str | None]:
@@ -309,12 +333,3 @@ def _only_of_type(value: object, wanted: type) -> tuple[list[Any], str | None]:
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _is_on(value: str | None) -> bool:
-    return (value or "").strip().lower() not in ("", "0", "false", "no", "off")
-
-
-def _normal(name: str) -> str:
-    """Return the name as package indexes compare names."""
-    return re.sub(r"[-_.]+", "-", name).lower()
