@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
+from facekit.data.store import label_map_document, label_map_from
 from facekit.interfaces import (
     BuildContext,
     FacekitError,
@@ -49,6 +55,73 @@ def test_what_is_refused() -> None:
         LabelMap("half", (LabelClass("a", (0, 0, 0)),), mirrored=(("a", "b"),))
     with pytest.raises(ValueError, match="at most 255"):
         LabelMap("many", tuple(LabelClass(str(index), (0, 0, 0)) for index in range(256)))
+
+
+def coarser(*classes: str, of: str = "face", **more: Any) -> LabelMap:
+    return LabelMap("coarse", tuple(LabelClass(name, (0, 0, 0)) for name in classes), of=of, **more)
+
+
+EYES = (("left_eye", "eye"), ("right_eye", "eye"))
+
+
+def test_merging_maps_finer_ids_to_coarser_ones() -> None:
+    eyes_first = coarser("eye", "skin", merges=EYES)
+    assert eyes_first.merged_ids(FACE) == (1, 0, 0)
+    table = eyes_first.merge_table(FACE)
+    assert (table.shape, table.dtype) == ((256,), np.uint8)
+    assert table[:5].tolist() == [1, 0, 0, 3, 4]  # ids outside stay outside
+    renamed = coarser("skin", "eye_l", "eye_r", merges=(("left_eye", "eye_l"), ("right_eye", "eye_r")))
+    assert replace(renamed, mirrored=(("eye_l", "eye_r"),)).merged_ids(FACE) == (0, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("classes", "more", "said"),
+    [
+        (("skin", "eye"), {"merges": EYES, "of": ""}, "must name in `of` the other label map"),
+        (("skin", "eye"), {"merges": EYES, "of": "coarse"}, "must name in `of` the other label map"),
+        (("skin",), {"merges": EYES}, "merges 'left_eye' into 'eye', which it does not have"),
+        (("skin", "eye"), {"merges": (*EYES, EYES[0])}, "merges 'left_eye' into 'eye', but merges it twice"),
+        (("skin", "eye"), {"merges": (*EYES, ("skin", "eye"))}, "merges 'skin' into 'eye', but has that class itself"),
+    ],
+)
+def test_merges_that_cannot_be(classes: tuple[str, ...], more: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        coarser(*classes, **more)
+
+
+@pytest.mark.parametrize(
+    ("label_map", "said"),
+    [
+        (coarser("skin", "eye", of="other", merges=EYES), "is no merged form of 'face'"),
+        (LabelMap("plain", FACE.classes), "is no merged form of 'face'"),
+        (
+            coarser("skin", "eye", merges=EYES[:1]),
+            "'face' has 'right_eye', which keeps no name and is merged into nothing",
+        ),
+        (coarser("skin", "eye", merges=(*EYES, ("nose", "skin"))), "it merges 'nose', which 'face' does not have"),
+        (coarser("skin", "eye", "mouth", merges=EYES), "nothing of 'face' becomes 'mouth'"),
+        (
+            coarser("skin", "left_eye", "right_eye"),
+            "in a mirrored picture 'left_eye' of 'face' becomes 'right_eye', but 'left_eye' becomes 'left_eye'",
+        ),
+    ],
+)
+def test_merged_forms_that_do_not_fit(label_map: LabelMap, said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        label_map.merge_table(FACE)
+
+
+def test_mirroring_and_merging_take_any_order() -> None:
+    eyes = coarser("skin", "eye", merges=EYES)
+    table = eyes.merge_table(FACE)
+    assert (table[FACE.mirror_table()][:3] == eyes.mirror_table()[table][:3]).all()
+
+
+def test_a_merged_label_map_is_written_down_and_read_back() -> None:
+    eyes = coarser("skin", "eye", merges=EYES, description="eyes together")
+    assert label_map_from(json.loads(json.dumps(label_map_document(eyes)))) == eyes
+    assert label_map_from(label_map_document(FACE)) == FACE
+    assert set(label_map_document(FACE)) == {"name", "description", "classes", "mirrored"}  # old caches keep their keys
 
 
 def test_errors_for_people() -> None:

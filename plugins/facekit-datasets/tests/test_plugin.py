@@ -3,12 +3,13 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-from facekit.interfaces import PortContext
+from facekit.interfaces import FacekitError, PortContext
 from facekit.registry import KINDS, PluginSet, Registry
 from facekit_datasets import plugin
-from facekit_datasets.label_maps import CELEBAMASK_HQ, PARTS
+from facekit_datasets.label_maps import CELEBAMASK_HQ, CELEBAMASK_HQ_MERGED, PARTS
 
 
 @pytest.fixture
@@ -18,11 +19,11 @@ def registry():
     return Registry(plugins)
 
 
-def test_it_offers_three_datasets_and_a_label_map(registry):
+def test_it_offers_three_datasets_and_two_label_maps(registry):
     assert not registry.plugins.failures
     assert registry.names("dataset") == ["celebamask_hq", "image_mask_folder", "synthetic_faces"]
     assert all(not registry.of_kind(kind) for kind in KINDS if kind != "dataset")
-    assert registry.label_maps == {"celebamask_hq": CELEBAMASK_HQ}
+    assert registry.label_maps == {"celebamask_hq": CELEBAMASK_HQ, "celebamask_hq_merged": CELEBAMASK_HQ_MERGED}
 
 
 def test_every_option_is_described(registry):
@@ -61,13 +62,42 @@ def test_the_label_map_is_celebamask_hq():
     )
     table = CELEBAMASK_HQ.mirror_table()
     assert [(i, int(table[i])) for i in range(19) if table[i] != i] == [(4, 5), (5, 4), (6, 7), (7, 6), (8, 9), (9, 8)]
-    colours = [entry.colour for entry in CELEBAMASK_HQ.classes]
+
+
+def test_the_merged_label_map():
+    assert CELEBAMASK_HQ_MERGED.names == (
+        *("background", "skin", "nose", "eye_g", "eye", "brow", "ear", "mouth"),
+        *("u_lip", "l_lip", "hair", "hat", "ear_r", "neck_l", "neck", "cloth"),
+    )
+    table = CELEBAMASK_HQ_MERGED.merge_table(CELEBAMASK_HQ)
+    assert table[:20].tolist() == [0, 1, 2, 3, 4, 4, 5, 5, 6, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 19]
+    assert (CELEBAMASK_HQ_MERGED.mirror_table() == np.arange(256)).all()
+
+
+@pytest.mark.parametrize("label_map", [CELEBAMASK_HQ, CELEBAMASK_HQ_MERGED], ids=lambda each: each.name)
+def test_people_tell_the_classes_apart(label_map):
+    colours = [entry.colour for entry in label_map.classes]
     distances = [
         sum((a - b) ** 2 for a, b in zip(first, second)) ** 0.5
         for place, first in enumerate(colours)
         for second in colours[:place]
     ]
-    assert min(distances) > 35  # people tell the classes apart
+    assert min(distances) > 35
+
+
+@pytest.mark.parametrize(("name", "given"), [("celebamask_hq", {"root": "x"}), ("synthetic_faces", {})])
+def test_ports_follow_the_label_map(registry, name, given):
+    spec = registry.find("dataset", name).spec
+    context = PortContext(64, registry.label_maps)
+
+    def classes(label_map):
+        ports = spec.ports(spec.options(**given, label_map=label_map), context)
+        return next(port.classes for port in ports.gives if port.name == "mask")
+
+    assert (classes("celebamask_hq"), classes("celebamask_hq_merged")) == (19, 16)
+    with pytest.raises(FacekitError, match="no plugin offers the label map 'celebamask_merged'") as caught:
+        classes("celebamask_merged")
+    assert (caught.value.where, caught.value.remedy) == ("label_map", "did you mean 'celebamask_hq_merged' or 'celebamask_hq'?")
 
 
 def test_describing_the_plugin_imports_neither_torch_nor_numpy():

@@ -157,12 +157,16 @@ def _map(file: Path, kind: type[Any], shape: tuple[int, ...]) -> Any:
 
 def label_map_document(label_map: LabelMap) -> dict[str, Any]:
     """Return a label map as plain JSON data."""
-    return {
+    document = {
         "name": label_map.name,
         "description": label_map.description,
         "classes": [{"name": entry.name, "colour": list(entry.colour)} for entry in label_map.classes],
         "mirrored": [list(pair) for pair in label_map.mirrored],
     }
+    # Only where there is something to say: the document is part of what data is known by.
+    if label_map.of:
+        document |= {"of": label_map.of, "merges": [list(pair) for pair in label_map.merges]}
+    return document
 
 
 def label_map_from(document: Mapping[str, Any]) -> LabelMap:
@@ -175,6 +179,8 @@ def label_map_from(document: Mapping[str, Any]) -> LabelMap:
         ),
         mirrored=tuple((left, right) for left, right in document["mirrored"]),
         description=document["description"],
+        of=document.get("of", ""),
+        merges=tuple((finer, coarser) for finer, coarser in document.get("merges", ())),
     )
 
 

@@ -29,15 +29,21 @@ class LabelMap:
         classes: one entry an id.
         mirrored: pairs of class names that change places when a picture is mirrored (left eye, right eye).
         description: where the classes come from.
+        of: the finer label map that this one is a merged form of; empty for one that stands for itself.
+        merges: pairs of a class of the finer label map and the class of this one that it becomes: ``("l_eye", "eye")``.
+            Classes of the finer label map that are not named here keep their names.
 
     Raises:
-        ValueError: a class name occurs twice, or a mirrored pair names a class that does not exist.
+        ValueError: a class name occurs twice, a mirrored pair or a merge names a class that does not exist, or merges
+            are given without saying of what.
     """
 
     name: str
     classes: tuple[LabelClass, ...]
     mirrored: tuple[tuple[str, str], ...] = ()
     description: str = ""
+    of: str = ""
+    merges: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         names = [entry.name for entry in self.classes]
@@ -51,6 +57,15 @@ class LabelMap:
             for name in pair:
                 if name not in names:
                     raise ValueError(f"label map {self.name!r} mirrors {name!r}, which is not one of its classes")
+        if self.of == self.name or (self.merges and not self.of):
+            raise ValueError(f"label map {self.name!r} must name in `of` the other label map whose classes it merges")
+        finer = [name for name, _ in self.merges]
+        for name, target in self.merges:
+            if target not in names:
+                raise ValueError(f"label map {self.name!r} merges {name!r} into {target!r}, which it does not have")
+            if name in names or finer.count(name) > 1:
+                why = "has that class itself" if name in names else "merges it twice"
+                raise ValueError(f"label map {self.name!r} merges {name!r} into {target!r}, but {why}")
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -67,13 +82,62 @@ class LabelMap:
         except ValueError:
             raise KeyError(f"label map {self.name!r} has no class {name!r}; it has {', '.join(self.names)}") from None
 
+    def merged_ids(self, finer: LabelMap) -> tuple[int, ...]:
+        """Return the id that each class of a finer label map has here, in the order of the finer ids.
+
+        Args:
+            finer: the label map this one is a merged form of.
+
+        Raises:
+            ValueError: this is no merged form of that label map, a class of one has no place in the other, or mirroring
+                and merging a mask would depend on which comes first.
+        """
+        if self.of != finer.name:
+            raise ValueError(f"label map {self.name!r} is no merged form of {finer.name!r}")
+        into = dict(self.merges)
+        lost = [name for name in finer.names if into.get(name, name) not in self.names]
+        unknown = [name for name in into if name not in finer.names]
+        made = {into.get(name, name) for name in finer.names}
+        empty = [name for name in self.names if name not in made]
+        for names, problem in (
+            (lost, f"{finer.name!r} has %s, which keeps no name and is merged into nothing"),
+            (unknown, f"it merges %s, which {finer.name!r} does not have"),
+            (empty, f"nothing of {finer.name!r} becomes %s"),
+        ):
+            if names:
+                raise ValueError(f"label map {self.name!r}: {problem % ', '.join(map(repr, names))}")
+        ids = tuple(self.id_of(into.get(name, name)) for name in finer.names)
+        own, theirs = self._mirrored_ids(), finer._mirrored_ids()
+        for identity, name in enumerate(finer.names):
+            if own[ids[identity]] != ids[theirs[identity]]:
+                there, here = finer.names[theirs[identity]], self.names[own[ids[identity]]]
+                raise ValueError(
+                    f"label map {self.name!r}: in a mirrored picture {name!r} of {finer.name!r} becomes {there!r}, but "
+                    f"{self.names[ids[identity]]!r} becomes {here!r}"
+                )
+        return ids
+
+    def merge_table(self, finer: LabelMap) -> NDArray[np.uint8]:
+        """Return the table (256,) uint8 that maps each id of a finer label map to its id here.
+
+        Ids that are none of the finer label map stay as they are; they are outside this one as well.
+
+        Raises:
+            ValueError: as :meth:`merged_ids`.
+        """
+        import numpy as np
+
+        table = np.arange(256, dtype=np.uint8)
+        ids = self.merged_ids(finer)
+        table[: len(ids)] = ids
+        return table
+
     def mirror_table(self) -> NDArray[np.uint8]:
         """Return the table (256,) uint8 that maps each id to its id in the mirrored picture."""
         import numpy as np
 
         table = np.arange(256, dtype=np.uint8)
-        for left, right in self.mirrored:
-            table[self.id_of(left)], table[self.id_of(right)] = self.id_of(right), self.id_of(left)
+        table[: len(self)] = self._mirrored_ids()
         return table
 
     def colour_table(self) -> NDArray[np.uint8]:
@@ -91,3 +155,10 @@ class LabelMap:
     def ids_of(self, names: Sequence[str]) -> tuple[int, ...]:
         """Return the ids of several class names, in their order."""
         return tuple(self.id_of(name) for name in names)
+
+    def _mirrored_ids(self) -> list[int]:
+        """Return the id that each class has in the mirrored picture."""
+        ids = list(range(len(self)))
+        for left, right in self.mirrored:
+            ids[self.id_of(left)], ids[self.id_of(right)] = self.id_of(right), self.id_of(left)
+        return ids

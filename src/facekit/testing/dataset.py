@@ -99,10 +99,7 @@ class DatasetContract(ComponentContract):
             "options_module": self.spec.options.__module__,
             "options_name": self.spec.options.__qualname__,
             "options": dict(self.make_options(tmp_path)),
-            "label_maps": [
-                [entry.name, [[c.name, list(c.colour)] for c in entry.classes], [list(pair) for pair in entry.mirrored]]
-                for entry in context.label_maps.values()
-            ],
+            "label_maps": pickle.dumps(dict(context.label_maps)).hex(),
         }
         done = subprocess.run(
             [sys.executable, "-c", _CHILD, json.dumps(request)],
@@ -344,7 +341,7 @@ def _read_there(sent: bytes, row: int) -> FaceSample:
 
 
 _CHILD = """
-import importlib, importlib.util, json, sys
+import importlib, importlib.util, json, pickle, sys
 
 class Trap:
     def find_spec(self, name, path=None, target=None):
@@ -354,7 +351,7 @@ class Trap:
 sys.meta_path.insert(0, Trap())
 request = json.loads(sys.argv[1])
 sys.path[:] = request["path"]
-from facekit.interfaces import DatasetContext, LabelClass, LabelMap
+from facekit.interfaces import DatasetContext
 
 def module(name):
     try:
@@ -373,10 +370,7 @@ options_class = module(request["options_module"])
 for part in request["options_name"].split("."):
     options_class = getattr(options_class, part)
 options = options_class.model_validate_json(json.dumps(request["options"]), strict=True)
-maps = {
-    name: LabelMap(name, tuple(LabelClass(n, tuple(c)) for n, c in classes), tuple(tuple(p) for p in mirrored))
-    for name, classes, mirrored in request["label_maps"]
-}
+maps = pickle.loads(bytes.fromhex(request["label_maps"]))
 factory, function = request["factory"].split(":")
 dataset = getattr(module(factory), function)(options, DatasetContext(maps))
 dataset.read(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from facekit.interfaces import LabelMap
 from facekit.registry import ComponentSpec, PluginInfo, hookimpl
 from facekit_datasets import celebamask_hq, image_mask_folder, synthetic_faces
-from facekit_datasets.label_maps import CELEBAMASK_HQ
+from facekit_datasets.label_maps import CELEBAMASK_HQ, CELEBAMASK_HQ_MERGED
 
 
 @hookimpl
@@ -62,5 +62,5 @@ def facekit_components() -> list[ComponentSpec]:
 
 @hookimpl
 def facekit_label_maps() -> list[LabelMap]:
-    """Offer the label map of CelebAMask-HQ."""
-    return [CELEBAMASK_HQ]
+    """Offer the label map of CelebAMask-HQ, and its merged form."""
+    return [CELEBAMASK_HQ, CELEBAMASK_HQ_MERGED]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
 from facekit.interfaces import DatasetContext, FaceSample, Finding, LabelMap, Options, PortContext, Ports
-from facekit_datasets.label_maps import CELEBAMASK_HQ
+from facekit_datasets.label_maps import CELEBAMASK_HQ, MergedMasks, choose_label_map
 from facekit_datasets.ports import dataset_ports
 from facekit_datasets.splitting import refuse_repeats, select_attributes
 
@@ -34,15 +34,19 @@ class SyntheticFacesOptions(Options):
     """Faces for training evaluation networks only."""
     attributes: Annotated[tuple[str, ...] | None, AfterValidator(refuse_repeats)] = None
     """Attributes to give, in this order; all that the renderer knows when left out."""
+    label_map: str = CELEBAMASK_HQ.name
+    """The label map of the masks: `celebamask_hq`, or a merged form of it that a plugin offers, such as
+    `celebamask_hq_merged`."""
 
 
 def ports(options: SyntheticFacesOptions, context: PortContext) -> Ports:
     """Return what the dataset gives."""
+    classes = len(choose_label_map(options.label_map, context.label_maps))
     if options.attributes is None:
         from facekit_datasets.synthetic import ATTRIBUTE_NAMES
 
-        return dataset_ports(classes=len(CELEBAMASK_HQ), attributes=len(ATTRIBUTE_NAMES))
-    return dataset_ports(classes=len(CELEBAMASK_HQ), attributes=len(options.attributes))
+        return dataset_ports(classes=classes, attributes=len(ATTRIBUTE_NAMES))
+    return dataset_ports(classes=classes, attributes=len(options.attributes))
 
 
 class SyntheticFaces:
@@ -51,12 +55,13 @@ class SyntheticFaces:
     Each split draws from a range of its own, so a larger training split leaves the test faces as they are.
 
     Raises:
-        FacekitError: an attribute is asked for that the renderer does not know.
+        FacekitError: an attribute is asked for that the renderer does not know, or a label map that does not fit.
     """
 
-    def __init__(self, options: SyntheticFacesOptions) -> None:
+    def __init__(self, options: SyntheticFacesOptions, label_maps: Mapping[str, LabelMap]) -> None:
         from facekit_datasets.synthetic import ATTRIBUTE_NAMES
 
+        self._masks = MergedMasks(choose_label_map(options.label_map, label_maps))
         self._seed = options.seed
         self._columns = select_attributes(ATTRIBUTE_NAMES, options.attributes, where="synthetic_faces")
         self._attribute_names = tuple(ATTRIBUTE_NAMES[column] for column in self._columns)
@@ -77,8 +82,8 @@ class SyntheticFaces:
 
     @property
     def label_map(self) -> LabelMap:
-        """The classes of CelebAMask-HQ."""
-        return CELEBAMASK_HQ
+        """The label map of the options."""
+        return self._masks.label_map
 
     @property
     def attribute_names(self) -> tuple[str, ...]:
@@ -102,7 +107,14 @@ class SyntheticFaces:
         from facekit_datasets.synthetic import RENDERER_VERSION, draw_face
 
         counts = {split: len(indices) for split, indices in self._splits.items()}
-        identity = ["synthetic_faces", RENDERER_VERSION, self._seed, counts, self._attribute_names]
+        identity = [
+            "synthetic_faces",
+            RENDERER_VERSION,
+            self._seed,
+            counts,
+            self._attribute_names,
+            *self._masks.identity,
+        ]
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode())
         for number in range(_PROBES):
             face = draw_face(self._seed, number, _PROBE_SIZE)
@@ -118,7 +130,7 @@ class SyntheticFaces:
 
         face = draw_face(self._seed, self._faces[index], max(size or _FULL_SIZE, SMALLEST_SIZE))
         attributes = np.array([face.attributes[name] for name in self._attribute_names], dtype=bool)
-        return FaceSample(face.image, face.mask, attributes if len(attributes) else None)
+        return FaceSample(face.image, self._masks(face.mask), attributes if len(attributes) else None)
 
     def check(self, index: int) -> list[Finding]:
         """Return nothing: there are no files that could be wrong."""
@@ -131,4 +143,4 @@ class SyntheticFaces:
 
 def create(options: SyntheticFacesOptions, context: DatasetContext) -> SyntheticFaces:
     """Open the dataset."""
-    return SyntheticFaces(options)
+    return SyntheticFaces(options, context.label_maps)

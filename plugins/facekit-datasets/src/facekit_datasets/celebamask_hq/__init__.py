@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema, model_validator
 
 from facekit.interfaces import DatasetContext, Options, PortContext, Ports
-from facekit_datasets.label_maps import CELEBAMASK_HQ
+from facekit_datasets.label_maps import CELEBAMASK_HQ, choose_label_map
 from facekit_datasets.ports import dataset_ports
 from facekit_datasets.splitting import parse_ranges, refuse_overlaps, refuse_repeats
 
@@ -59,6 +59,9 @@ class CelebAMaskHQOptions(Options):
     """``by_index``: numbers of the photos for training evaluation networks only."""
     attributes: Annotated[tuple[str, ...] | None, AfterValidator(refuse_repeats)] = None
     """Attributes to give, in this order; all columns of the attribute file when left out, none for ``[]``."""
+    label_map: str = CELEBAMASK_HQ.name
+    """The label map of the masks: `celebamask_hq`, or a merged form of it that a plugin offers, such as
+    `celebamask_hq_merged`."""
 
     @model_validator(mode="after")
     def _disjoint(self) -> CelebAMaskHQOptions:
@@ -77,12 +80,13 @@ class CelebAMaskHQOptions(Options):
 
 def ports(options: CelebAMaskHQOptions, context: PortContext) -> Ports:
     """Return what the dataset gives; how many attributes there are is known only when they are chosen."""
+    label_map = choose_label_map(options.label_map, context.label_maps)
     chosen = None if options.attributes is None else len(options.attributes)
-    return dataset_ports(classes=len(CELEBAMASK_HQ), attributes=chosen)
+    return dataset_ports(classes=len(label_map), attributes=chosen)
 
 
 def create(options: CelebAMaskHQOptions, context: DatasetContext) -> CelebAMaskHQ:
     """Open the dataset."""
     from facekit_datasets.celebamask_hq.dataset import CelebAMaskHQ
 
-    return CelebAMaskHQ(options)
+    return CelebAMaskHQ(options, context.label_maps)

@@ -137,7 +137,11 @@ class MergedAnnotation:
         except FacekitError as error:
             return [Finding("error", str(file), error.message, error.remedy)], None
         if (largest := int(mask.max())) >= len(CELEBAMASK_HQ):
-            return [Finding("error", str(file), f"id {largest} is outside the label map, which ends at 18")], mask.shape
+            return [
+                Finding(
+                    "error", str(file), f"id {largest} is outside the label map, which ends at {len(CELEBAMASK_HQ) - 1}"
+                )
+            ], mask.shape
         return [], mask.shape
 
     def entries(self) -> Iterator[tuple[Path, int | None]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from facekit_datasets.celebamask_hq.annotation import (
 )
 from facekit_datasets.celebamask_hq.tables import ATTRIBUTE_FILE, MAPPING_FILE, read_attributes, read_official_split
 from facekit_datasets.checking import add_file, check_photo
-from facekit_datasets.label_maps import CELEBAMASK_HQ
+from facekit_datasets.label_maps import MergedMasks, choose_label_map
 from facekit_datasets.pictures import read_photo
 from facekit_datasets.splitting import select_attributes
 
@@ -42,11 +42,12 @@ class CelebAMaskHQ:
     """CelebAMask-HQ. Opening it lists the photos and reads the text files; pictures are read one at a time.
 
     Raises:
-        FacekitError: the folder is missing or not laid out as it should be, a split names photos that are not there, or
-            an attribute is asked for that the attribute file does not have.
+        FacekitError: the folder is missing or not laid out as it should be, a split names photos that are not there, an
+            attribute is asked for that the attribute file does not have, or a label map that does not fit.
     """
 
-    def __init__(self, options: CelebAMaskHQOptions) -> None:
+    def __init__(self, options: CelebAMaskHQOptions, label_maps: Mapping[str, LabelMap]) -> None:
+        self._masks = MergedMasks(choose_label_map(options.label_map, label_maps))
         self._root = options.root.expanduser()
         self._annotation = self._find_annotation(options.annotation)
         photos = self._root / PHOTO_FOLDER
@@ -66,8 +67,8 @@ class CelebAMaskHQ:
 
     @property
     def label_map(self) -> LabelMap:
-        """The 19 classes."""
-        return CELEBAMASK_HQ
+        """The label map of the options."""
+        return self._masks.label_map
 
     @property
     def attribute_names(self) -> tuple[str, ...]:
@@ -85,7 +86,7 @@ class CelebAMaskHQ:
 
     def fingerprint(self) -> str:
         """Return a hash of name, size and date of each photo and mask in a split, and of their attributes."""
-        digest = hashlib.sha256(json.dumps(["celebamask_hq", self._attribute_names]).encode())
+        digest = hashlib.sha256(json.dumps(["celebamask_hq", self._attribute_names, *self._masks.identity]).encode())
         members = sorted(index for indices in self._splits.values() for index in indices)
         numbers = {self._numbers[index] for index in members}
         for index in members:
@@ -100,7 +101,7 @@ class CelebAMaskHQ:
     def read(self, index: int, *, size: int | None = None) -> FaceSample:
         """Read one photo with its mask and attributes; with ``size``, the JPEG may be decoded at a fraction."""
         image = read_photo(self._photo(index), size=size)
-        mask = self._annotation.read(self._numbers[index])
+        mask = self._masks(self._annotation.read(self._numbers[index]))
         return FaceSample(image, mask, self._attribute_row(index) if self._attribute_names else None)
 
     def check(self, index: int) -> list[Finding]:

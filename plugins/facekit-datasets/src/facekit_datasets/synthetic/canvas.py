@@ -5,17 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from facekit_datasets.label_maps import CELEBAMASK_HQ
+
 from .geometry import FloatArray, Window
 
-CLASS_IDS: dict[str, int] = {
-    name: identifier
-    for identifier, name in enumerate(
-        (
-            *("background", "skin", "nose", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "l_ear", "r_ear"),
-            *("mouth", "u_lip", "l_lip", "hair", "hat", "ear_r", "neck_l", "neck", "cloth"),
-        )
-    )
-}
+CLASS_IDS: dict[str, int] = {name: identity for identity, name in enumerate(CELEBAMASK_HQ.names)}
 """The 19 classes of CelebAMask-HQ; ``l_`` and ``r_`` are the person's own sides: ``r_eye`` is on the picture's left."""
 
 
