@@ -41,9 +41,10 @@ def train_and_measure(
         FacekitError: as :func:`facekit.engine.train` and the metrics do.
     """
     from facekit.engine import train
-    from facekit.evaluation import validator
+    from facekit.evaluation import check_metrics, validator
     from facekit.report import write_report
 
+    check_metrics(recipe, registry=registry)
     measure = validator(recipe, registry=registry) if recipe.train.evaluate_every else None
     if not leads():
         train(recipe, out=out, registry=registry, resume=resume, command=shlex.join(command), evaluate=measure)

@@ -76,7 +76,9 @@ def validate(
 
 def _probe_shapes(recipe: ResolvedRecipe, registry: Registry) -> ShapeProbe:
     from facekit.engine.probe import probe_shapes
+    from facekit.evaluation import check_metrics
 
+    check_metrics(recipe, registry=registry, needs_data=False)
     return probe_shapes(recipe, registry=registry)
 
 

@@ -211,7 +211,7 @@ def build_losses(
                 dimensions=recipe.dimensions,
                 player=player,
             )
-            loss = choice.choice.component.spec.build(choice.choice.options, context)
+            loss = choice.choice.build(context)
             if isinstance(loss, nn.Module):
                 # Losses are not trained: gradients of their own weights (a perceptual network's) would be for nothing.
                 loss = precision.place(loss).requires_grad_(False)

@@ -15,7 +15,7 @@ from facekit.evaluation.tasks import TaskPairs, task_pairs
 if TYPE_CHECKING:
     from facekit.evaluation.baselines import BASELINES, CopyReference, MeanColourPerRegion, NearestTrainingPhoto
     from facekit.evaluation.runner import EvaluationProgress, Painter, evaluate
-    from facekit.evaluation.runs import build_metrics, evaluate_run, validator
+    from facekit.evaluation.runs import build_metrics, check_metrics, evaluate_run, validator
 
 _NEEDS_TORCH = {
     "BASELINES": "baselines",
@@ -25,6 +25,7 @@ _NEEDS_TORCH = {
     "NearestTrainingPhoto": "baselines",
     "Painter": "runner",
     "build_metrics": "runs",
+    "check_metrics": "runs",
     "evaluate": "runner",
     "evaluate_run": "runs",
     "validator": "runs",
@@ -41,6 +42,7 @@ __all__ = [
     "TaskPairs",
     "bootstrap_interval",
     "build_metrics",
+    "check_metrics",
     "common_fields",
     "evaluate",
     "evaluate_run",

@@ -9,7 +9,7 @@ from typing import Literal
 from facekit.data import PackedFaces, ProgressCallback
 from facekit.engine.journal import Journal, Observer
 from facekit.engine.model import FaceModel, Weights, load_model
-from facekit.engine.open_data import open_data
+from facekit.engine.open_data import open_data, open_dataset
 from facekit.engine.precision import choose_device
 from facekit.engine.run_folder import RunFolder
 from facekit.engine.validation import Evaluate, evaluated
@@ -17,7 +17,7 @@ from facekit.evaluation.baselines import BASELINES
 from facekit.evaluation.results import EvaluationResult
 from facekit.evaluation.runner import EvaluationProgress, evaluate
 from facekit.evaluation.tasks import TASK_SEED
-from facekit.interfaces import BuildContext, FacekitError, Metric
+from facekit.interfaces import BuildContext, FaceDataset, FacekitError, Metric
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
 
@@ -25,7 +25,7 @@ BASELINE_WEIGHTS = "baseline"
 """Begins what stands for the weights of a baseline in ``metrics.jsonl``: ``baseline/copy_reference``."""
 
 
-def build_metrics(recipe: ResolvedRecipe, packed: PackedFaces) -> list[Metric]:
+def build_metrics(recipe: ResolvedRecipe, data: PackedFaces | FaceDataset) -> list[Metric]:
     """Build the metrics of a recipe, fresh ones.
 
     Raises:
@@ -36,12 +36,34 @@ def build_metrics(recipe: ResolvedRecipe, packed: PackedFaces) -> list[Metric]:
             "this recipe names no metrics", where="metrics", remedy="add some: see `facekit components ls metric`"
         )
     context = BuildContext(
-        label_map=packed.label_map,
-        attribute_names=packed.attribute_names,
+        label_map=data.label_map,
+        attribute_names=tuple(data.attribute_names),
         size=recipe.data.size,
         dimensions=recipe.dimensions,
     )
-    return [choice.component.spec.build(choice.options, context) for choice in recipe.metrics]
+    return [choice.build(context) for choice in recipe.metrics]
+
+
+def check_metrics(recipe: ResolvedRecipe, *, registry: Registry, needs_data: bool = True) -> None:
+    """Build the metrics of a recipe once, so that a mistake in them is told before training and not after it.
+
+    Args:
+        recipe: the recipe; nothing happens when it names no metrics.
+        registry: the plugins.
+        needs_data: the pictures must be there; else nothing is checked where they are not.
+
+    Raises:
+        FacekitError: as :func:`build_metrics`, or the dataset cannot be opened.
+    """
+    if not recipe.metrics:
+        return
+    try:
+        data = open_dataset(recipe, registry)
+    except FacekitError:
+        if needs_data:
+            raise
+        return
+    build_metrics(recipe, data)
 
 
 def validator(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from facekit.interfaces import Options, Player
+from facekit.interfaces import BuildContext, FacekitError, Options, Player
 from facekit.recipe.settings import DataSettings, Slot, TrainSettings
 from facekit.registry import RegisteredComponent
 
@@ -77,6 +77,19 @@ class ComponentChoice:
     options: Options
     path: str
     mark: Mark = field(compare=False)
+
+    def build(self, context: BuildContext) -> Any:
+        """Build the component.
+
+        Raises:
+            FacekitError: with the component's place in the recipe, where the component names no other.
+        """
+        try:
+            return self.component.spec.build(self.options, context)
+        except FacekitError as error:
+            if error.where or type(error) is not FacekitError:
+                raise
+            raise FacekitError(error.message, where=self.path, remedy=error.remedy) from error
 
 
 @dataclass(frozen=True)
