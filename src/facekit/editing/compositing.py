@@ -37,13 +37,13 @@ def paste_back(
     painted: NDArray[np.uint8],
     placement: Placement,
     *,
-    before: NDArray[np.uint8],
-    after: NDArray[np.uint8],
+    changed: NDArray[np.bool_],
     feather: float = FEATHER,
 ) -> Composite:
-    """Blend a painted face into its photo where the mask changed.
+    """Blend a painted face into its photo where it changed.
 
     Inside the changed area the painted face stands alone; over a feathered margin around it, it fades into the photo.
+    At sides of the square that lie inside the photo it fades as well.
     Before that its colours are matched at the margin's outer edge: the difference between photo and painted face along
     that edge is continued inwards as smoothly as possible (a membrane; Perez et al., Poisson Image Editing, SIGGRAPH
     2003) and added.
@@ -52,16 +52,16 @@ def paste_back(
         photo: the original (H, W, 3) uint8.
         painted: the model's result (S, S, 3) uint8 for the square.
         placement: where the square lies in the photo.
-        before: the square's mask (S, S) of class ids before the edit.
-        after: the mask after it.
+        changed: the pixels (S, S) of the square that the edit is about: where the mask changed, or all of them.
         feather: the margin's width in sides of the square.
 
     Returns:
-        the edited photo, and which pixels the edit reached. Without a change of the mask nothing is touched.
+        the edited photo, and which pixels the edit reached. Without a change nothing is touched.
     """
-    if before.shape != after.shape:
-        raise ValueError(f"the masks before and after have the shapes {before.shape} and {after.shape}")
-    weight = _weight(before != after, max(feather * before.shape[0], 1.0))
+    margin = max(feather * changed.shape[0], 1.0)
+    weight = _weight(changed, margin)
+    if not _covers(placement, photo.shape[0], photo.shape[1]):
+        weight *= _fading(changed.shape[0], margin)
     result = photo.copy()
     touched = np.zeros(photo.shape[:2], dtype=bool)
     window = _window(placement, weight > 0, photo.shape[0], photo.shape[1])
@@ -95,6 +95,20 @@ def _weight(changed: NDArray[np.bool_], margin: float) -> NDArray[np.float64]:
     distance = ndimage.distance_transform_edt(~changed)
     share = np.clip(1 - distance / margin, 0, 1)
     return np.asarray(share * share * (3 - 2 * share))
+
+
+def _covers(placement: Placement, height: int, width: int) -> bool:
+    """Whether the square covers the whole photo."""
+    x, y = zip(*placement.corners, strict=True)
+    return placement.upright and min(x) <= 0.5 and max(x) >= width - 0.5 and min(y) <= 0.5 and max(y) >= height - 0.5
+
+
+def _fading(size: int, margin: float) -> NDArray[np.float64]:
+    """Return 1 inside the square, falling to 0 at its sides."""
+    line = np.arange(size) + 0.5
+    share = np.clip(np.minimum(line, size - line) / margin, 0, 1)
+    smooth = share * share * (3 - 2 * share)
+    return np.asarray(np.minimum(smooth[:, None], smooth[None, :]))
 
 
 def _window(placement: Placement, used: NDArray[np.bool_], height: int, width: int) -> tuple[int, int, int, int] | None:

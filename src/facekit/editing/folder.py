@@ -2,58 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Literal
 
 import torch
-from PIL import Image, UnidentifiedImageError
 
 from facekit.editing import provenance
+from facekit.editing.files import (
+    PICTURE_SUFFIXES,
+    FolderItem,
+    FolderResult,
+    content_of,
+    open_picture,
+    pictures_of,
+)
 from facekit.editing.pictures import Batch, read_masks, read_photos, to_pictures
 from facekit.editing.pipeline import DEFAULT_BATCH, FacePipeline
 from facekit.interfaces import FacekitError
-
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
-"""Files of a folder that are taken for pictures; others are left alone."""
-
-
-@dataclass(frozen=True)
-class FolderItem:
-    """What became of one result.
-
-    Args:
-        output: its file.
-        outcome: ``written``; ``skipped``, because it was there from before; or ``failed``.
-        message: why it failed.
-    """
-
-    output: Path
-    outcome: Literal["written", "skipped", "failed"]
-    message: str = ""
-
-
-@dataclass
-class FolderResult:
-    """What became of all results, in order.
-
-    Args:
-        items: one entry a result.
-    """
-
-    items: list[FolderItem] = field(default_factory=list)
-
-    def of(self, outcome: str) -> list[FolderItem]:
-        """Return the results with an outcome."""
-        return [item for item in self.items if item.outcome == outcome]
-
-    @property
-    def exit_code(self) -> int:
-        """0 when nothing failed, else 2."""
-        return 2 if self.of("failed") else 0
 
 
 @dataclass(frozen=True)
@@ -152,11 +119,11 @@ def _plan(
         if path is not None and not path.exists():
             raise FacekitError(f"there is no such {role}", where=str(path))
         if path is not None and not path.is_dir():
-            _opened(path)  # a damaged file that was named spoils every result; say so once
+            open_picture(path)  # a damaged file that was named spoils every result; say so once
     _check_reference_paths(pipeline, reference, reference_mask)
-    masks = _pictures_of(mask)
-    references = None if reference is None else _pictures_of(reference)
-    reference_masks = None if reference_mask is None else _pictures_of(reference_mask)
+    masks = pictures_of(mask)
+    references = None if reference is None else pictures_of(reference)
+    reference_masks = None if reference_mask is None else pictures_of(reference_mask)
 
     # Results are named after what there are several of.
     by_reference = not mask.is_dir() and reference is not None and reference.is_dir()
@@ -207,26 +174,6 @@ def _check_reference_paths(pipeline: FacePipeline, reference: Path | None, refer
         )
 
 
-def _pictures_of(path: Path) -> dict[str, Path]:
-    """Return the pictures of a folder by stem, or the one file."""
-    if not path.is_dir():
-        return {path.stem: path}
-    found: dict[str, Path] = {}
-    for file in sorted(path.iterdir()):
-        if not file.is_file() or file.name.startswith(".") or file.suffix.lower() not in PICTURE_SUFFIXES:
-            continue
-        if file.stem in found:
-            raise FacekitError(
-                f"{found[file.stem].name} and {file.name} have one name, so their results would too",
-                where=str(path),
-                remedy="rename or remove one",
-            )
-        found[file.stem] = file
-    if not found:
-        raise FacekitError("there are no pictures in this folder", where=str(path))
-    return found
-
-
 def _partner(
     files: dict[str, Path] | None, given: Path | None, name: str, *, role: str
 ) -> tuple[Path | None, str | None]:
@@ -245,7 +192,7 @@ def _prepare(pipeline: FacePipeline, job: _Job, *, overwrite: bool) -> _Prepared
     Raises:
         FacekitError: a file cannot be read or does not fit, or another file stands where the result goes.
     """
-    inputs = _content([path for path in (job.mask, job.reference, job.reference_mask) if path is not None])
+    inputs = content_of([path for path in (job.mask, job.reference, job.reference_mask) if path is not None])
     if job.output.exists() and not overwrite:
         record = provenance.read_provenance(job.output) or {}
         if (
@@ -258,45 +205,17 @@ def _prepare(pipeline: FacePipeline, job: _Job, *, overwrite: bool) -> _Prepared
             where=str(job.output),
             remedy="--overwrite replaces it",
         )
-    masks = read_masks(_opened(job.mask), size=pipeline.size, label_map=pipeline.label_map, role="mask")
+    masks = read_masks(open_picture(job.mask), size=pipeline.size, label_map=pipeline.label_map, role="mask")
     photos = None
     if job.reference is not None:
-        photos = read_photos(_opened(job.reference), size=pipeline.size, role="reference")
+        photos = read_photos(open_picture(job.reference), size=pipeline.size, role="reference")
     photo_masks = None
     if job.reference_mask is not None:
         photo_masks = read_masks(
-            _opened(job.reference_mask), size=pipeline.size, label_map=pipeline.label_map, role="reference_mask"
+            open_picture(job.reference_mask), size=pipeline.size, label_map=pipeline.label_map, role="reference_mask"
         )
     pipeline.check_reference(photos, photo_masks)
     return _Prepared(job, inputs, masks, photos, photo_masks)
-
-
-def _opened(path: Path) -> Image.Image:
-    """Return a picture, decoded whole, that still knows its file."""
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return image
-    except FileNotFoundError as error:
-        raise FacekitError("there is no such file", where=str(path)) from error
-    except UnidentifiedImageError as error:
-        raise FacekitError("the file is not a picture, or its beginning is damaged", where=str(path)) from error
-    except Image.DecompressionBombError as error:
-        raise FacekitError(f"the picture is oversized: {error}", where=str(path)) from error
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow's decoders raise for damaged files
-        raise FacekitError(f"the picture cannot be read: {error}", where=str(path)) from error
-
-
-def _content(paths: Sequence[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise FacekitError(f"the file cannot be read: {error}", where=str(path)) from error
-        digest.update(f"{len(data)}\n".encode())
-        digest.update(data)
-    return digest.hexdigest()
 
 
 def _paint(pipeline: FacePipeline, prepared: Sequence[_Prepared], note: Callable[[FolderItem], None]) -> None:

@@ -237,7 +237,38 @@ class FacePipeline:
             results.append(generated.image.float().cpu())
         return torch.cat(results)
 
-    def record(self, **inputs: str) -> dict[str, Any]:
+    @torch.no_grad()
+    def style_of(self, photos: Batch, photo_masks: Batch | None) -> Style:
+        """Return the style of reference photos, one each; it can be given to :meth:`paint_in_style` again and again.
+
+        Raises:
+            FacekitError: the run takes no reference, or a mask is missing or does not fit its photo.
+        """
+        if not self.takes_reference:
+            raise FacekitError("this run takes no reference, so it has no styles", where=str(self.run))
+        self.check_reference(photos, photo_masks)
+        masks = torch.zeros((len(photos), self.size, self.size), dtype=torch.int64)
+        with self._precision.autocast():
+            style: Style = self._model.encode(
+                self._place_photo(photos.tensor),
+                (masks if photo_masks is None else photo_masks.tensor).to(self.device),
+            )
+        return Style(style.code.float())
+
+    @torch.no_grad()
+    def paint_in_style(self, masks: Batch, style: Style | None) -> Tensor:
+        """Paint masks in a style: one for all, or one each; None for runs that take no reference.
+
+        Returns:
+            (N, 3, size, size), float32 in [-1, 1], on the CPU.
+        """
+        if style is not None and len(style.code) != len(masks):
+            style = Style(style.code.expand(len(masks), *style.code.shape[1:]))
+        with self._precision.autocast():
+            generated = self._model.generate(Condition(mask=masks.tensor.to(self.device)), style)
+        return generated.image.float().cpu()
+
+    def record(self, **inputs: Any) -> dict[str, Any]:
         """Return what :func:`facekit.editing.save_png` writes into a result: that it is synthetic, and what made it.
 
         Args:

@@ -28,6 +28,7 @@ SYNTHETIC, RUN, RECIPE, STEP, WEIGHTS, WEIGHTS_SHA256, INPUTS_SHA256, MASK, REFE
     "mask",
     "reference",
 )
+PHOTO, SCRIPT, SCRIPT_SHA256, CHANGED, SQUARE = ("photo", "script", "script_sha256", "changed_share", "square")
 """Keys of the record."""
 
 

@@ -1,7 +1,7 @@
 """Edit scripts: small, replayable lists of operations on a mask and a look."""
 
 from facekit.editing.script.context import EditContext
-from facekit.editing.script.operations import OPERATIONS, Operation
+from facekit.editing.script.operations import OPERATIONS, BlendReference, Operation, Reference
 from facekit.editing.script.script import (
     SCRIPT_FORMAT,
     EditScript,
@@ -15,9 +15,11 @@ from facekit.editing.script.shapes import Runs
 __all__ = [
     "OPERATIONS",
     "SCRIPT_FORMAT",
+    "BlendReference",
     "EditContext",
     "EditScript",
     "Operation",
+    "Reference",
     "Runs",
     "apply_script",
     "parse_script",

@@ -1,0 +1,112 @@
+"""``facekit edit``: edit the faces of photos by a script."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from facekit.cli.output import note, plural, print_json
+from facekit.cli.state import State, plugin_file_option
+
+if TYPE_CHECKING:
+    from facekit.editing import FolderItem
+    from facekit.registry import Registry
+
+
+@click.command(short_help="Edit the faces of photos by a script.")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("photo", type=click.Path(path_type=Path))
+@click.option("--script", "script_file", type=click.Path(path_type=Path), required=True, help="The edit script, YAML.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="A PNG file, or a folder.")
+@click.option("--mask", type=click.Path(path_type=Path), help="The photo's mask of class ids, or a folder of masks.")
+@click.option("--aligned", is_flag=True, help="The photos are squares around faces already; none is looked for.")
+@click.option("--segmenter", default="segmenter", show_default=True, help="The component that reads masks of photos.")
+@click.option("--detector", default="mtcnn", show_default=True, help="The component that finds faces.")
+@click.option("--weights", type=click.Choice(["ema", "live"]), default="ema", show_default=True, help="Which weights.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
+@click.option("--overwrite", is_flag=True, help="Replace results that are there.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@plugin_file_option
+@click.pass_context
+def edit(
+    context: click.Context,
+    run: Path,
+    photo: Path,
+    script_file: Path,
+    output: Path,
+    mask: Path | None,
+    aligned: bool,
+    segmenter: str,
+    detector: str,
+    weights: Literal["ema", "live"],
+    device: str,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Edit the face of a PHOTO, or of every photo in a folder, as a script says, with the trained RUN.
+
+    Photos with masks are taken as they are. For others the face is found and read first, which needs a face detector
+    (`pip install facekit-mtcnn`) and a trained segmenter (`facekit judge train segmenter`). Only pixels where the mask
+    changed, and a narrow margin around them, differ from the photo. Called again, it goes on where it stopped. Exits
+    with 2 when a photo could not be edited; the others are.
+
+    \b
+    Example:
+      facekit edit runs/first photo.jpg --script surprised.yaml -o surprised.png
+      facekit edit runs/first photos/ --mask masks/ --script surprised.yaml -o edited/
+    """
+    from facekit.editing import PhotoEditor, edit_folder, load
+    from facekit.editing.script import read_script
+
+    state: State = context.obj
+    registry = state.registry()
+    pipeline = load(run, weights=weights, device=device, registry=registry)
+    script = read_script(script_file, label_map=pipeline.label_map)
+    reads = mask is None or any(getattr(look, "mask", None) is None for look in script.looks)
+    editor = PhotoEditor(
+        pipeline,
+        segmenter=_component(registry, "segmenter", segmenter) if reads else None,
+        detector=_component(registry, "face_detector", detector) if reads and not aligned else None,
+    )
+    note(f"painting with the {pipeline.weights} weights of step {pipeline.step:,} on {pipeline.device}")
+
+    def progress(item: FolderItem, number: int, total: int) -> None:
+        if item.outcome == "failed":
+            note(f"failed: {item.output}: {item.message}")
+        elif item.message and total == 1:
+            note(item.message)
+        if total > 1 and sys.stderr.isatty():
+            click.echo(f"\r{number:,} of {total:,}", nl=number == total, err=True)
+
+    result = edit_folder(
+        editor,
+        script,
+        photo=photo,
+        output=output,
+        mask=mask,
+        aligned=aligned or None,
+        script_folder=script_file.parent,
+        overwrite=overwrite,
+        progress=progress,
+    )
+    if as_json:
+        print_json(
+            [{"output": str(item.output), "outcome": item.outcome, "message": item.message} for item in result.items]
+        )
+    else:
+        written, skipped, failed = (len(result.of(outcome)) for outcome in ("written", "skipped", "failed"))
+        parts = [f"{plural(written, 'picture')} written to {output}"]
+        parts += [f"{skipped:,} were there"] if skipped else []
+        parts += [f"{failed:,} failed"] if failed else []
+        click.echo(", ".join(parts))
+    context.exit(result.exit_code)
+
+
+def _component(registry: Registry, kind: Literal["segmenter", "face_detector"], name: str) -> Any:
+    """Build a component that recipes have no place for, with its default options."""
+    from facekit.editing.components import build_by_name
+
+    return build_by_name(registry, kind, name)

@@ -1,0 +1,135 @@
+"""Editing files and whole folders by one script: goes on where it stopped, passes over what is damaged."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from facekit.editing import provenance
+from facekit.editing.files import FolderItem, FolderResult, content_of, pictures_of
+from facekit.editing.photo import EditedFace, OpenFace, PhotoEditor
+from facekit.editing.script import EditScript, write_script
+from facekit.interfaces import FacekitError
+
+Progress = Callable[[FolderItem, int, int], None]
+"""Told each result, its number from 1, and how many there are."""
+
+
+def edit_folder(
+    editor: PhotoEditor,
+    script: EditScript,
+    *,
+    photo: str | Path,
+    output: str | Path,
+    mask: str | Path | None = None,
+    aligned: bool | None = None,
+    script_folder: Path = Path(),
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> FolderResult:
+    """Edit a photo, or every photo of a folder, and save the results as PNG with what made them.
+
+    A result that the same weights made from the same files by the same script is skipped, so that calling it again goes
+    on where it stopped. Damaged photos are among the failed; they stop nothing.
+
+    Args:
+        editor: the run, and what finds and reads faces.
+        script: what to do.
+        photo: a photo, or a folder of photos.
+        output: a folder; or, for a single photo, a file that ends in ``.png``.
+        mask: the photo's mask, or a folder of masks with the names of the photos.
+        aligned: whether the photos already are squares around faces; by default those with masks are.
+        script_folder: where files that the script names are looked for.
+        overwrite: edit again what is there.
+        progress: told each result.
+
+    Returns:
+        what became of each.
+
+    Raises:
+        FacekitError: a file or folder does not exist, or a single photo cannot be edited.
+        RunFailure: a result cannot be written (a full disk).
+    """
+    photos, masks, target = Path(photo), None if mask is None else Path(mask), Path(output)
+    for path in (photos, masks):
+        if path is not None and not path.exists():
+            raise FacekitError("there is no such file or folder", where=str(path))
+    files = pictures_of(photos)
+    mask_files = None if masks is None or not masks.is_dir() else pictures_of(masks)
+    single = not photos.is_dir()
+    if not single and target.suffix.lower() == ".png" and not target.is_dir():
+        raise FacekitError("there are several photos", where=str(target), remedy="give a folder to put the results in")
+    named = single and target.suffix.lower() == ".png" and not target.is_dir()
+    told = _script_record(script, script_folder)
+    result = FolderResult()
+    for number, (stem, file) in enumerate(files.items(), start=1):
+        place = target if named else target / f"{stem}.png"
+        try:
+            own_mask = masks if mask_files is None else mask_files.get(stem)
+            if mask_files is not None and own_mask is None:
+                raise FacekitError(f"there is no mask called {stem!r}", where=str(masks))
+            item = _edit(editor, script, file, own_mask, place, aligned, script_folder, told, overwrite=overwrite)
+        except FacekitError as error:
+            if single or error.exit_code != 2:
+                raise
+            item = FolderItem(place, "failed", str(error))
+        result.items.append(item)
+        if progress is not None:
+            progress(item, number, len(files))
+    return result
+
+
+def _edit(
+    editor: PhotoEditor,
+    script: EditScript,
+    photo: Path,
+    mask: Path | None,
+    place: Path,
+    aligned: bool | None,
+    folder: Path,
+    told: dict[str, Any],
+    *,
+    overwrite: bool,
+) -> FolderItem:
+    inputs = content_of([photo, *([] if mask is None else [mask])])
+    if place.exists() and not overwrite:
+        old = provenance.read_provenance(place) or {}
+        same = {
+            provenance.INPUTS_SHA256: inputs,
+            provenance.WEIGHTS_SHA256: editor.pipeline.weights_sha256,
+            provenance.SCRIPT_SHA256: told[provenance.SCRIPT_SHA256],
+        }
+        if all(old.get(key) == value for key, value in same.items()):
+            return FolderItem(place, "skipped")
+        raise FacekitError(
+            "there is another file of this name: damaged, or made with other weights, photos or another script",
+            where=str(place),
+            remedy="--overwrite replaces it",
+        )
+    face = editor.open(photo, mask, aligned=aligned)
+    edited = editor.edit(face, script, folder=folder)
+    record = editor.pipeline.record(
+        **{provenance.INPUTS_SHA256: inputs, provenance.PHOTO: photo.name}, **told, **_told_of(face, edited)
+    )
+    provenance.save_png(Image.fromarray(edited.photo), place, record)
+    return FolderItem(place, "written", "; ".join((*face.notes, *edited.notes)))
+
+
+def _script_record(script: EditScript, folder: Path) -> dict[str, Any]:
+    """Return what a result says of its script: the hash covers the files that it names as well."""
+    text = write_script(script)
+    digest = hashlib.sha256(text.encode())
+    digest.update(content_of([folder / file for file in script.files]).encode())
+    return {provenance.SCRIPT: text, provenance.SCRIPT_SHA256: digest.hexdigest()}
+
+
+def _told_of(face: OpenFace, edited: EditedFace) -> dict[str, Any]:
+    return {
+        provenance.MASK: face.mask_source,
+        provenance.CHANGED: round(float(edited.touched.mean()), 6),
+        provenance.SQUARE: [round(value, 2) for corner in face.placement.corners for value in corner],
+    }

@@ -1,0 +1,108 @@
+"""Picture files and folders of them, for commands that make one result a picture."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from PIL import Image, UnidentifiedImageError
+
+from facekit.interfaces import FacekitError
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+"""Files of a folder that are taken for pictures; others are left alone."""
+
+
+@dataclass(frozen=True)
+class FolderItem:
+    """What became of one result.
+
+    Args:
+        output: its file.
+        outcome: ``written``; ``skipped``, because it was there from before; or ``failed``.
+        message: why it failed.
+    """
+
+    output: Path
+    outcome: Literal["written", "skipped", "failed"]
+    message: str = ""
+
+
+@dataclass
+class FolderResult:
+    """What became of all results, in order.
+
+    Args:
+        items: one entry a result.
+    """
+
+    items: list[FolderItem] = field(default_factory=list)
+
+    def of(self, outcome: str) -> list[FolderItem]:
+        """Return the results with an outcome."""
+        return [item for item in self.items if item.outcome == outcome]
+
+    @property
+    def exit_code(self) -> int:
+        """0 when nothing failed, else 2."""
+        return 2 if self.of("failed") else 0
+
+
+def pictures_of(path: Path) -> dict[str, Path]:
+    """Return the pictures of a folder by stem, or the one file.
+
+    Raises:
+        FacekitError: the folder holds no pictures, or two of one stem.
+    """
+    if not path.is_dir():
+        return {path.stem: path}
+    found: dict[str, Path] = {}
+    for file in sorted(path.iterdir()):
+        if not file.is_file() or file.name.startswith(".") or file.suffix.lower() not in PICTURE_SUFFIXES:
+            continue
+        if file.stem in found:
+            raise FacekitError(
+                f"{found[file.stem].name} and {file.name} have one name, so their results would too",
+                where=str(path),
+                remedy="rename or remove one",
+            )
+        found[file.stem] = file
+    if not found:
+        raise FacekitError("there are no pictures in this folder", where=str(path))
+    return found
+
+
+def open_picture(path: Path) -> Image.Image:
+    """Return a picture, decoded whole, that still knows its file.
+
+    Raises:
+        FacekitError: the file is not there, no picture, oversized or damaged.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return image
+    except FileNotFoundError as error:
+        raise FacekitError("there is no such file", where=str(path)) from error
+    except UnidentifiedImageError as error:
+        raise FacekitError("the file is not a picture, or its beginning is damaged", where=str(path)) from error
+    except Image.DecompressionBombError as error:
+        raise FacekitError(f"the picture is oversized: {error}", where=str(path)) from error
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow's decoders raise for damaged files
+        raise FacekitError(f"the picture cannot be read: {error}", where=str(path)) from error
+
+
+def content_of(paths: Sequence[Path]) -> str:
+    """Return the SHA-256 over the contents of files. Raises FacekitError for one that cannot be read."""
+    digest = hashlib.sha256()
+    for path in paths:
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise FacekitError(f"the file cannot be read: {error}", where=str(path)) from error
+        digest.update(f"{len(data)}\n".encode())
+        digest.update(data)
+    return digest.hexdigest()

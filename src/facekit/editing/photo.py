@@ -1,0 +1,227 @@
+"""Editing photos: find the face, read it, edit its mask, paint, and put it back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from facekit.editing.alignment import Placement
+from facekit.editing.compositing import FEATHER, paste_back
+from facekit.editing.files import open_picture
+from facekit.editing.pictures import Batch, read_masks, read_photos, to_pictures
+from facekit.editing.pipeline import FacePipeline
+from facekit.editing.script import BlendReference, EditContext, EditScript, Reference, apply_script
+from facekit.editing.script.masks import Ids
+from facekit.interfaces import FaceDetector, FacekitError, LabelMap, Segmenter, Style
+
+READ_SIDE = 256
+"""Pixels of the face's side that a segmenter is shown, where the run's own side is smaller."""
+
+
+@dataclass(frozen=True)
+class OpenFace:
+    """A face in a photo, ready to be edited.
+
+    Args:
+        photo: the whole photo (H, W, 3) uint8.
+        placement: where the run's square lies in it.
+        image: the square (S, S, 3) uint8.
+        mask: its class ids (S, S) uint8.
+        mask_source: what read the mask: a file's name, or the segmenter.
+        notes: what a person should know, e.g. that there were several faces.
+    """
+
+    photo: NDArray[np.uint8]
+    placement: Placement
+    image: NDArray[np.uint8]
+    mask: Ids
+    mask_source: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class EditedFace:
+    """What an edit made of a face.
+
+    Args:
+        photo: the whole photo with the edited face in it, (H, W, 3) uint8.
+        touched: (H, W): the pixels the edit could change; all others are the original's, bit by bit.
+        painted: what the run painted, (S, S, 3) uint8.
+        mask: the mask after the edit, (S, S) uint8.
+        notes: what the operations had to say.
+    """
+
+    photo: NDArray[np.uint8]
+    touched: NDArray[np.bool_]
+    painted: NDArray[np.uint8]
+    mask: Ids
+    notes: tuple[str, ...]
+
+
+class PhotoEditor:
+    """Edits faces in photos with a trained run.
+
+    Args:
+        pipeline: the run.
+        segmenter: reads masks of photos that come without one; None where every photo has a mask.
+        detector: finds the face in photos that are not aligned; None where all are.
+        feather: how far an edit blends into the photo, in sides of the face's square.
+
+    Raises:
+        FacekitError: the segmenter knows other classes than the run.
+    """
+
+    def __init__(
+        self,
+        pipeline: FacePipeline,
+        *,
+        segmenter: Segmenter | None = None,
+        detector: FaceDetector | None = None,
+        feather: float = FEATHER,
+    ) -> None:
+        self.pipeline = pipeline
+        self._segmenter = segmenter
+        self._detector = detector
+        self._feather = feather
+        self._table = None if segmenter is None else _table(segmenter.label_map, pipeline.label_map)
+
+    def open(self, photo: str | Path, mask: str | Path | None = None, *, aligned: bool | None = None) -> OpenFace:
+        """Open a photo: find its face, cut out the square, and read its mask.
+
+        Args:
+            photo: the photo.
+            mask: its class ids, for a photo that is aligned; read by the segmenter where it is left out.
+            aligned: whether the photo already is the square around a face. By default it is when it has a mask.
+
+        Raises:
+            FacekitError: naming the photo: it cannot be read, shows no face, or nothing can read its mask.
+        """
+        path = Path(photo)
+        pixels = np.asarray(ImageOps.exif_transpose(open_picture(path)).convert("RGB"))
+        if mask is not None and aligned is False:
+            raise FacekitError(
+                "a mask belongs to an aligned photo", where=str(mask), remedy="leave out the mask, or say it is aligned"
+            )
+        notes: tuple[str, ...] = ()
+        if mask is not None or aligned:
+            placement = Placement.whole(pixels.shape[1], pixels.shape[0])
+        else:
+            placement, notes = self._find(pixels, path)
+        size = self.pipeline.size
+        image = placement.cut(pixels, size)
+        if mask is not None:
+            read = read_masks(open_picture(Path(mask)), size=size, label_map=self.pipeline.label_map, role="mask")
+            ids = read.tensor[0].numpy().astype(np.uint8)
+            return OpenFace(pixels, placement, image, ids, Path(mask).name, notes)
+        return OpenFace(pixels, placement, image, self._read(pixels, placement, path), self._source(), notes)
+
+    def edit(self, face: OpenFace, script: EditScript, *, folder: Path = Path()) -> EditedFace:
+        """Apply a script to an open face and paint the result.
+
+        Args:
+            face: the face.
+            script: what to do.
+            folder: where files that the script names are looked for.
+
+        Raises:
+            FacekitError: an operation or a file is wrong, or the run takes no reference that the script gives.
+        """
+        context = EditContext(self.pipeline.label_map, read_mask=lambda file: self._other_mask(folder / file))
+        mask = apply_script(script, face.mask, context)
+        style = self.style_of(face, script.looks, folder) if self.pipeline.takes_reference else None
+        if script.looks and style is None:
+            raise FacekitError(
+                "the script gives another look, and this run takes no reference", where=str(self.pipeline.run)
+            )
+        painted = self.paint(mask, style)
+        # Another look changes every pixel of the square; without one, only the mask tells what the edit is about.
+        changed = np.ones(mask.shape, dtype=bool) if script.looks else mask != face.mask
+        composite = paste_back(face.photo, painted, face.placement, changed=changed, feather=self._feather)
+        return EditedFace(composite.photo, composite.touched, painted, mask, tuple(context.notes))
+
+    def style_of(self, face: OpenFace, looks: Sequence[Reference | BlendReference], folder: Path) -> Style:
+        """Return the look to paint in: the face's own, changed by the script's references in their order."""
+        style = self._encode(face.image, face.mask)
+        for look in looks:
+            other = self.open(folder / look.photo, None if look.mask is None else folder / look.mask)
+            theirs = self._encode(other.image, other.mask)
+            if isinstance(look, BlendReference):
+                style = Style(torch.lerp(style.code, theirs.code, look.amount))
+            else:
+                style = theirs
+        return style
+
+    def paint(self, mask: Ids, style: Style | None) -> NDArray[np.uint8]:
+        """Return the picture (S, S, 3) uint8 of a mask (S, S) in a style."""
+        ids = torch.from_numpy(mask.astype(np.int64))
+        masks = read_masks(ids, size=self.pipeline.size, label_map=self.pipeline.label_map, role="mask")
+        return np.asarray(to_pictures(self.pipeline.paint_in_style(masks, style))[0])
+
+    def _encode(self, image: NDArray[np.uint8], mask: Ids) -> Style:
+        size, label_map = self.pipeline.size, self.pipeline.label_map
+        photos: Batch = read_photos(Image.fromarray(image), size=size, role="reference")
+        masks = read_masks(
+            torch.from_numpy(mask.astype(np.int64)), size=size, label_map=label_map, role="reference_mask"
+        )
+        return self.pipeline.style_of(photos, masks)
+
+    def _find(self, pixels: NDArray[np.uint8], path: Path) -> tuple[Placement, tuple[str, ...]]:
+        if self._detector is None:
+            raise FacekitError(
+                "nothing can find the face in this photo",
+                where=str(path),
+                remedy="pip install facekit-mtcnn; or say that the photo is aligned (--aligned), or give its mask",
+            )
+        faces = self._detector(pixels)
+        if not faces:
+            raise FacekitError(
+                "no face is found in this photo",
+                where=str(path),
+                remedy="cut the photo around the face and say that it is aligned (--aligned)",
+            )
+        largest = max(faces, key=lambda face: (face.box[2] - face.box[0]) * (face.box[3] - face.box[1]))
+        notes = (f"{path.name} shows {len(faces)} faces; the largest is edited",) if len(faces) > 1 else ()
+        return Placement.of_face(largest), notes
+
+    def _read(self, pixels: NDArray[np.uint8], placement: Placement, path: Path) -> Ids:
+        if self._segmenter is None or self._table is None:
+            raise FacekitError(
+                "this photo comes without a mask, and nothing can read it",
+                where=str(path),
+                remedy="give its mask, or train a segmenter: `facekit judge train segmenter --help`",
+            )
+        size = self.pipeline.size
+        square = placement.cut(pixels, max(size, READ_SIDE))
+        photos = torch.from_numpy(square.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+        answer = torch.nn.functional.interpolate(
+            self._segmenter(photos), size=(size, size), mode="bilinear", antialias=True, align_corners=False
+        )
+        return self._table[answer.argmax(1)[0].numpy()]
+
+    def _source(self) -> str:
+        return "" if self._segmenter is None else self._segmenter.provenance
+
+    def _other_mask(self, path: Path) -> Ids:
+        picture = open_picture(path)
+        read = read_masks(picture, size=self.pipeline.size, label_map=self.pipeline.label_map, role="mask")
+        return read.tensor[0].numpy().astype(np.uint8)
+
+
+def _table(theirs: LabelMap, ours: LabelMap) -> Ids:
+    """Return the run's id for each of the segmenter's."""
+    if theirs.names == ours.names:
+        return np.arange(256, dtype=np.uint8)
+    if ours.of == theirs.name:
+        table = np.zeros(256, dtype=np.uint8)
+        table[: len(theirs)] = ours.merged_ids(theirs)
+        return table
+    raise FacekitError(
+        f"the segmenter knows the classes of {theirs.name}, and the run paints those of {ours.name}",
+        remedy="train a segmenter on data with the run's label map",
+    )
