@@ -141,7 +141,9 @@ def test_two_entry_points_to_one_module(install: Install) -> None:
     install("face-one", GOOD.format(id="one/l1"), entry_points="a = face_one\nb = face_one")
     plugins = _load("face-one")
     assert [loaded.origin.name for loaded in plugins.loaded] == ["a"]
-    assert [failure.error for failure in plugins.failures] == ["face_one is loaded already, by another entry point"]
+    assert [failure.error for failure in plugins.failures] == [
+        "face_one is loaded already, by the entry point 'a' of face-one 1.2"
+    ]
     assert Registry(plugins).names("loss") == ["l1"]  # the first one still works
 
 
@@ -331,6 +333,22 @@ def test_an_unregistered_plugin_offers_nothing() -> None:
     plugins.unregister(loaded)
     registry.refresh()
     assert registry.names("loss") == []
+
+
+def test_a_merged_label_map_that_does_not_fit_is_left_out() -> None:
+    fine = LabelMap("fine", (LabelClass("left", (0, 0, 0)), LabelClass("right", (1, 1, 1))))
+    both = (LabelClass("both", (2, 2, 2)),)
+    merges = (("left", "both"), ("right", "both"))
+    plugins = PluginSet({})
+    sound = LabelMap("sound", both, of="fine", merges=merges)
+    alone = LabelMap("alone", both, of="not_installed", merges=merges)
+    plugins.register(_LabelMaps([sound, alone, LabelMap("broken", both, of="fine", merges=merges[:1])]), name="merged")
+    plugins.register(_LabelMaps([fine]), name="fine")  # whichever comes first
+    registry = Registry(plugins)
+    assert set(registry.label_maps) == {"fine", "sound", "alone"}
+    (failure,) = plugins.failures
+    assert (failure.origin.name, failure.stage) == ("merged", "reading its label maps")
+    assert "'fine' has 'right', which keeps no name" in failure.error
 
 
 def test_label_maps() -> None:

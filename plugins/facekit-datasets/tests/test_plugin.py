@@ -97,7 +97,10 @@ def test_ports_follow_the_label_map(registry, name, given):
     assert (classes("celebamask_hq"), classes("celebamask_hq_merged")) == (19, 16)
     with pytest.raises(FacekitError, match="no plugin offers the label map 'celebamask_merged'") as caught:
         classes("celebamask_merged")
-    assert (caught.value.where, caught.value.remedy) == ("label_map", "did you mean 'celebamask_hq_merged' or 'celebamask_hq'?")
+    assert (caught.value.where, caught.value.remedy) == (
+        "label_map",
+        "did you mean 'celebamask_hq_merged' or 'celebamask_hq'?",
+    )
 
 
 def test_describing_the_plugin_imports_neither_torch_nor_numpy():

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @click.option("--weights", type=click.Choice(["ema", "live"]), default="ema", show_default=True, help="Which weights.")
 @click.option("--step", type=click.IntRange(min=0), help="A certain checkpoint; by default the newest.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
+@click.option("--label-map", help="That of the masks, where it is a finer one than the run's: they are merged.")
 @click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True, help="Pictures painted at once.")
 @click.option("--overwrite", is_flag=True, help="Replace results that are there.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -41,6 +42,7 @@ def generate(
     weights: Literal["ema", "live"],
     step: int | None,
     device: str,
+    label_map: str | None,
     batch: int,
     overwrite: bool,
     as_json: bool,
@@ -59,7 +61,7 @@ def generate(
     from facekit.editing import generate_folder, load
 
     state: State = context.obj
-    pipeline = load(run, weights=weights, device=device, step=step, registry=state.registry())
+    pipeline = load(run, weights=weights, device=device, step=step, registry=state.registry(), label_map=label_map)
     for migrated in pipeline.notes:
         note(migrated)
     note(f"painting with the {pipeline.weights} weights of step {pipeline.step:,} on {pipeline.device}")

@@ -30,6 +30,9 @@ COMMANDS = {
     "plugins": LazyCommand("facekit.cli.plugins:plugins", "List plugins and find what is wrong with them.", LOOKING),
 }
 
+OPEN_GROUPS = ("import",)
+"""Those of them that plugins may add commands to, by names such as ``"import mine"``."""
+
 
 class Program(LazyGroup):
     """The whole program: its own commands, those of plugins, and how errors reach the person at the terminal."""

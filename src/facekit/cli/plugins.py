@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from facekit import __version__
-from facekit.cli.output import plural, print_json, print_table
+from facekit.cli.output import print_json, print_table
+from facekit.cli.plugins_doctor import doctor
 from facekit.cli.plugins_new import new_plugin
 from facekit.cli.state import State, plugin_file_option
 
@@ -23,6 +23,7 @@ def plugins() -> None:
 
 
 plugins.add_command(new_plugin)
+plugins.add_command(doctor)
 
 
 @plugins.command(name="ls")
@@ -93,58 +94,3 @@ def list_plugins(state: State, as_json: bool) -> None:
         click.echo("\nCommands they add:")
         for name, plugin in added:
             click.echo(f"  facekit {name}  ({plugin})")
-
-
-@plugins.command()
-@plugin_file_option
-@click.pass_obj
-def doctor(state: State) -> None:
-    """Say what is wrong with the installed plugins; exits with 1 when anything is.
-
-    Shows the traceback of each plugin that failed, components that two plugins claim, and factories that do not exist.
-
-    \b
-    Example:
-      facekit plugins doctor
-    """
-    registry = state.registry(warn=False)
-    # Some hooks are only called when they are needed; call them all, so that what they raise is found here.
-    registry.commands()
-    registry.recipe_paths()
-    registry.plugins.call("facekit_plugin_info")
-    problems = 0
-    for failure in registry.plugins.failures:
-        problems += 1
-        click.echo(f"{failure.origin.name} ({failure.origin}) failed while {failure.stage}: {failure.error}")
-        for line in failure.traceback.rstrip().splitlines():
-            click.echo(f"  {line}")
-    for clash in registry.clashes:
-        problems += 1
-        sides = " and ".join(str(origin) for origin in clash.origins)
-        click.echo(f"{clash.kind} {clash.id} is claimed by {sides}: uninstall one, or choose with FACEKIT_PLUGINS")
-    for component in registry.components.values():
-        reason = _missing_factory(component.spec.factory)
-        if reason:
-            problems += 1
-            click.echo(f"{component.spec.kind} {component.spec.id} ({component.origin}): {reason}")
-    for origin in registry.plugins.skipped:
-        click.echo(f"{origin.name} ({origin}) is switched off by FACEKIT_PLUGINS or FACEKIT_NO_PLUGINS")
-    loaded = plural(len(registry.plugins.loaded), "plugin")
-    click.echo(
-        f"facekit {__version__}: {loaded} loaded, {plural(len(registry.components), 'component')}, "
-        + (plural(problems, "problem") if problems else "no problems found")
-    )
-    if problems:
-        click.get_current_context().exit(1)
-
-
-def _missing_factory(target: str) -> str | None:
-    """Return why a factory cannot be there, else None. Its module is looked for, not imported."""
-    from importlib.util import find_spec
-
-    module = target.split(":")[0]
-    try:
-        found = find_spec(module)
-    except Exception as error:  # a parent package that raises at import
-        return f"the module of its factory {target!r} cannot be found: {type(error).__name__}: {error}"
-    return None if found else f"its factory {target!r} names a module that does not exist"

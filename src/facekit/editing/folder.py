@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -18,7 +19,7 @@ from facekit.editing.files import (
     open_picture,
     pictures_of,
 )
-from facekit.editing.pictures import Batch, read_masks, read_photos, to_pictures
+from facekit.editing.pictures import Batch, read_photos, to_pictures
 from facekit.editing.pipeline import DEFAULT_BATCH, FacePipeline
 from facekit.interfaces import FacekitError
 
@@ -193,6 +194,8 @@ def _prepare(pipeline: FacePipeline, job: _Job, *, overwrite: bool) -> _Prepared
         FacekitError: a file cannot be read or does not fit, or another file stands where the result goes.
     """
     inputs = content_of([path for path in (job.mask, job.reference, job.reference_mask) if path is not None])
+    if pipeline.mask_label_map != pipeline.label_map:  # the same file means another mask
+        inputs = hashlib.sha256(f"{inputs} {pipeline.mask_label_map.name}".encode()).hexdigest()
     if job.output.exists() and not overwrite:
         record = provenance.read_provenance(job.output) or {}
         if (
@@ -205,15 +208,13 @@ def _prepare(pipeline: FacePipeline, job: _Job, *, overwrite: bool) -> _Prepared
             where=str(job.output),
             remedy="--overwrite replaces it",
         )
-    masks = read_masks(open_picture(job.mask), size=pipeline.size, label_map=pipeline.label_map, role="mask")
+    masks = pipeline.read_masks(open_picture(job.mask), role="mask")
     photos = None
     if job.reference is not None:
         photos = read_photos(open_picture(job.reference), size=pipeline.size, role="reference")
     photo_masks = None
     if job.reference_mask is not None:
-        photo_masks = read_masks(
-            open_picture(job.reference_mask), size=pipeline.size, label_map=pipeline.label_map, role="reference_mask"
-        )
+        photo_masks = pipeline.read_masks(open_picture(job.reference_mask), role="reference_mask")
     pipeline.check_reference(photos, photo_masks)
     return _Prepared(job, inputs, masks, photos, photo_masks)
 

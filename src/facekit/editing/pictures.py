@@ -7,7 +7,7 @@ pixel, photos antialiased.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -53,19 +53,26 @@ class Batch:
         return len(self.names)
 
 
-def read_masks(value: MaskInput, *, size: int, label_map: LabelMap, role: str) -> Batch:
+def read_masks(value: MaskInput, *, size: int, label_map: LabelMap, role: str, given: LabelMap | None = None) -> Batch:
     """Return masks at the model's size.
 
     Args:
         value: see :data:`MaskInput`.
         size: the model's picture side.
-        label_map: what the ids may be.
+        label_map: what the ids mean in the end.
         role: what to call them: ``mask`` or ``reference_mask``.
+        given: the finer label map that the masks are in, of which ``label_map`` is a merged form; None where they are
+            in ``label_map`` itself.
 
     Raises:
         FacekitError: naming the picture: it has several channels, is a JPEG, or holds ids outside the label map.
         TypeError: ``value`` is something else.
+        ValueError: ``label_map`` is no merged form of ``given``.
     """
+    if given is not None and given != label_map:
+        finer = read_masks(value, size=size, label_map=given, role=role)
+        table = torch.from_numpy(label_map.merge_table(given).astype(np.int64))
+        return replace(finer, tensor=table[finer.tensor])
     if isinstance(value, Tensor):
         return _masks_of_tensor(value, size=size, label_map=label_map, role=role)
     pictures, single = _pictures(value, role=role)
@@ -155,10 +162,13 @@ def _resized_ids(ids: np.ndarray, *, size: int, label_map: LabelMap, name: str) 
     if low < 0 or high >= len(label_map):
         wrong = sorted({int(value) for value in np.unique(ids) if not 0 <= value < len(label_map)})
         shown = ", ".join(map(str, wrong[:5])) + (", ..." if len(wrong) > 5 else "")
+        merged = (
+            f"; masks of {label_map.of} are merged where --label-map {label_map.of} says so" if label_map.of else ""
+        )
         raise FacekitError(
             f"the mask holds the class ids {shown}; those of {label_map.name} are 0 to {len(label_map) - 1}",
             where=name,
-            remedy="pixels must be class ids, neither colours nor grey levels",
+            remedy=f"pixels must be class ids, neither colours nor grey levels{merged}",
         )
     return torch.from_numpy(resize_mask(ids.astype(np.uint8), size).astype(np.int64))
 

@@ -25,7 +25,7 @@ from facekit.editing.pictures import (
 )
 from facekit.engine.model import LoadedModel, load_model
 from facekit.engine.precision import Precision
-from facekit.interfaces import Condition, FacekitError, PortContext, Style
+from facekit.interfaces import Condition, FacekitError, LabelMap, PortContext, Style, did_you_mean
 from facekit.registry import Registry, load_registry
 
 logger = logging.getLogger("facekit.editing")
@@ -42,6 +42,7 @@ def load(
     precision: Literal["auto", "fp32", "bf16"] = "auto",
     step: int | None = None,
     registry: Registry | None = None,
+    label_map: str | None = None,
 ) -> FacePipeline:
     """Load a trained run for painting. The data it was trained on is not needed.
 
@@ -55,13 +56,16 @@ def load(
             else in fp32.
         step: a certain checkpoint; by default the newest sound one.
         registry: the plugins; by default the installed ones.
+        label_map: the label map of the masks that :meth:`FacePipeline.generate` is given, where it is a finer one than
+            the run's: ``celebamask_hq`` for a run on ``celebamask_hq_merged``. They are merged as they are read.
 
     Raises:
-        FacekitError: the folder is no run, holds no sound checkpoint, needs a plugin that is not installed, or the
-            device does not exist.
+        FacekitError: the folder is no run, holds no sound checkpoint, needs a plugin that is not installed, the device
+            does not exist, or the run's label map is no merged form of the one that is named.
     """
     path = Path(run)
-    loaded = load_model(path, registry=load_registry() if registry is None else registry, weights=weights, step=step)
+    registry = load_registry() if registry is None else registry
+    loaded = load_model(path, registry=registry, weights=weights, step=step)
     for warning in loaded.warnings:
         logger.warning("%s", warning)
     for note in loaded.notes:
@@ -70,7 +74,12 @@ def load(
     if precision == "auto":
         trained_in_bf16 = loaded.recipe.train.precision == "bf16"
         precision = "bf16" if trained_in_bf16 and computes_in_bf16(chosen) else "fp32"
-    return FacePipeline(loaded, run=path, precision=Precision(chosen, precision, channels_last=True))
+    return FacePipeline(
+        loaded,
+        run=path,
+        precision=Precision(chosen, precision, channels_last=True),
+        mask_label_map=_finer_label_map(label_map, loaded.label_map, registry=registry, run=path),
+    )
 
 
 class FacePipeline:
@@ -83,12 +92,14 @@ class FacePipeline:
         loaded: the model and what belongs to it.
         run: the run folder it comes from.
         precision: device and number format.
+        mask_label_map: what the class ids of the masks mean that it is given, where that is a finer label map.
 
     Attributes:
         run: the run folder.
         recipe: its recipe.
         notes: which weights older versions of the components wrote, so that they were migrated.
-        label_map: what the class ids of masks mean.
+        label_map: what the class ids of masks mean to the model.
+        mask_label_map: what they mean in the masks that it is given.
         size: side of the pictures in pixels.
         weights: which weights paint: ``ema`` or ``live``.
         step: the step they were saved at.
@@ -97,11 +108,14 @@ class FacePipeline:
         takes_reference_mask: it reads the reference's own mask as well.
     """
 
-    def __init__(self, loaded: LoadedModel, *, run: Path, precision: Precision) -> None:
+    def __init__(
+        self, loaded: LoadedModel, *, run: Path, precision: Precision, mask_label_map: LabelMap | None = None
+    ) -> None:
         self.run = run
         self.recipe = loaded.recipe
         self.notes = loaded.notes
         self.label_map = loaded.label_map
+        self.mask_label_map = loaded.label_map if mask_label_map is None else mask_label_map
         self.size = loaded.recipe.data.size
         self.weights = loaded.weights
         self.step = loaded.step
@@ -151,17 +165,25 @@ class FacePipeline:
                 photo, a missing reference or reference mask, numbers of pictures that do not fit each other.
             TypeError: an argument is neither a PIL image, a list of them, nor a tensor.
         """
-        masks = read_masks(mask, size=self.size, label_map=self.label_map, role="mask")
+        masks = self.read_masks(mask, role="mask")
         photos = None if reference is None else read_photos(reference, size=self.size, role="reference")
-        photo_masks = (
-            None
-            if reference_mask is None
-            else read_masks(reference_mask, size=self.size, label_map=self.label_map, role="reference_mask")
-        )
+        photo_masks = None if reference_mask is None else self.read_masks(reference_mask, role="reference_mask")
         self.check_reference(photos, photo_masks)
         images = self.paint(masks, photos, photo_masks, batch=batch)
         single = masks.single and (photos is None or photos.single)
         return _in_the_form_of(mask, reference, images, single=single)
+
+    def read_masks(self, mask: MaskInput, *, role: str) -> Batch:
+        """Return masks as the model takes them: at its size, in its label map.
+
+        Args:
+            mask: see :meth:`generate`.
+            role: what to call them where one is wrong: ``mask`` or ``reference_mask``.
+
+        Raises:
+            FacekitError: naming the picture that is no mask, or holds ids outside the label map.
+        """
+        return read_masks(mask, size=self.size, label_map=self.label_map, role=role, given=self.mask_label_map)
 
     def check_reference(self, photos: Batch | None, photo_masks: Batch | None) -> None:
         """Check that there is the reference the model needs, and that the masks are those of the photos.
@@ -319,6 +341,28 @@ def computes_in_bf16(device: torch.device) -> bool:
         return False
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16") or capabilities.get("bf16"))
+
+
+def _finer_label_map(name: str | None, label_map: LabelMap, *, registry: Registry, run: Path) -> LabelMap | None:
+    if name is None:
+        return None
+    given = registry.label_maps.get(name)
+    if given is None:
+        raise FacekitError(
+            f"no plugin offers the label map {name!r}",
+            remedy=did_you_mean(name, sorted(registry.label_maps))
+            or f"known: {', '.join(sorted(registry.label_maps))}",
+        )
+    if given != label_map:
+        try:
+            label_map.merge_table(given)
+        except ValueError as error:
+            raise FacekitError(
+                f"the run was trained on {label_map.name}, and masks of {name} cannot be merged into it: {error}",
+                where=str(run),
+                remedy=f"give masks of {label_map.name}" + (f" or of {label_map.of}" if label_map.of else ""),
+            ) from error
+    return given
 
 
 def _device(setting: str | torch.device) -> torch.device:

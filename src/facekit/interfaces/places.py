@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """Return the folder of caches: ``FACEKIT_CACHE``, or ``facekit`` in the user's cache folder. It may not exist yet."""
+    """Return the folder of caches: ``FACEKIT_CACHE``, or ``facekit`` in the user's caches; it may not exist yet."""
     if chosen := os.environ.get("FACEKIT_CACHE"):
         return Path(chosen).expanduser()
     if sys.platform == "win32":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from facekit.recipe.migrating import migrate_components
 from facekit.recipe.nodes import ScalarNode, plain
 from facekit.recipe.problems import Problems
 from facekit.recipe.reading import merge_layers
-from facekit.registry import Registry
+from facekit.registry import PluginOrigin, Registry
 
 DISTRIBUTION = "facekit-toolkit"
 _PACKAGE = Path(__file__).parents[1]
@@ -52,6 +53,11 @@ def shipped_recipes(registry: Registry) -> list[ShippedRecipe]:
     Files whose name starts with an underscore are parts that other recipes extend, and are left out. A plugin's recipe
     whose name is taken is called ``distribution:name``.
     """
+    return name_recipes(registry.recipe_paths())
+
+
+def name_recipes(of_plugins: Iterable[tuple[PluginOrigin, Path]]) -> list[ShippedRecipe]:
+    """Return the recipes of facekit and those that plugins ship, as :func:`shipped_recipes` does."""
     found: dict[str, ShippedRecipe] = {}
     folder = shipped_folder()
     if folder is not None:
@@ -59,10 +65,14 @@ def shipped_recipes(registry: Registry) -> list[ShippedRecipe]:
             if not path.name.startswith("_"):
                 name = path.relative_to(folder).with_suffix("").as_posix()
                 found[name] = ShippedRecipe(name, path, _description(path), DISTRIBUTION)
-    for origin, path in registry.recipe_paths():
-        if path.name.startswith("_"):
+    files = {recipe.path for recipe in found.values()}
+    for origin, path in of_plugins:
+        if path.name.startswith("_") or path in files:  # a plugin may name a file and the folder it lies in
             continue
-        name = path.stem if path.stem not in found else f"{origin.distribution}:{path.stem}"
+        files.add(path)
+        whole = f"{origin.distribution}:{path.stem}"
+        names = (path.stem, whole, f"{origin.distribution}:{path.parent.name}/{path.stem}", f"{whole} ({path})")
+        name = next(name for name in names if name not in found)
         found[name] = ShippedRecipe(name, path, _description(path), origin.distribution)
     return [found[name] for name in sorted(found)]
 

@@ -13,7 +13,7 @@ from facekit.recipe.resolved import Mark
 from facekit.recipe.settings import DataSettings, LossSettings
 from facekit.registry import Kind, OptionNote, Registry, UnknownComponent, join_use, migrate_options, name_of_use
 
-_PLACES: tuple[tuple[Path, Kind, frozenset[str]], ...] = (
+PLACES: tuple[tuple[Path, Kind, frozenset[str]], ...] = (
     (("data",), "dataset", frozenset(DataSettings.model_fields)),
     (("model", "style_encoder"), "style_encoder", frozenset()),
     (("model", "generator"), "generator", frozenset()),
@@ -38,7 +38,7 @@ def migrate_components(root: MapNode, *, registry: Registry, problems: Problems)
         registry: the components.
         problems: collects what cannot be migrated, and a notice for all that was.
     """
-    for path, kind, core in _PLACES:
+    for path, kind, core in PLACES:
         change = partial(_migrate, kind=kind, core=core, registry=registry, problems=problems)
         root = _changed_at(root, path, (), change)
     return root

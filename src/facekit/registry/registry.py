@@ -8,16 +8,21 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from facekit.interfaces import FacekitError, LabelMap, did_you_mean
-from facekit.registry.plugins import SWITCHES, PluginOrigin, PluginSet
+from facekit.interfaces import FacekitError, LabelMap
+from facekit.registry.discovery import SWITCHES, PluginOrigin
+from facekit.registry.plugins import PluginSet
 from facekit.registry.spec import CommandSpec, ComponentSpec, Kind
 from facekit.registry.uses import split_use
 from facekit.registry.versions import INTERFACE_CHANGES, InterfaceChange, adapt_spec, how_to_upgrade
 from facekit.registry.watching import Watchers
+from facekit.registry.whereabouts import PluginRecord, how_to_get
+
+READING_COMPONENTS = "reading its components"
+"""What a plugin failed in that declares components nobody can use."""
 
 
 class UnknownComponent(FacekitError):
-    """A name that no loaded component has; ``near`` are the names that look like it."""
+    """A name that no loaded component has; the remedy says near names, or where it is to be had."""
 
     def __init__(self, kind: Kind, name: str, message: str, remedy: str | None) -> None:
         super().__init__(message, remedy=remedy)
@@ -93,9 +98,22 @@ class Registry:
                 else:
                     origins[label_map.name] = origin
                     self.label_maps[label_map.name] = label_map
+        for name, label_map in list(self.label_maps.items()):
+            finer = self.label_maps.get(label_map.of)
+            try:
+                if finer is not None:
+                    label_map.merged_ids(finer)
+            except ValueError as error:
+                self.plugins.quarantine(origins[name], "reading its label maps", str(error))
+                del self.label_maps[name]
 
-    def find(self, kind: Kind, name: str) -> RegisteredComponent:
+    def find(self, kind: Kind, name: str, *, record: PluginRecord | None = None) -> RegisteredComponent:
         """Return the component a recipe means by ``name``: an id, or a name that only one namespace has.
+
+        Args:
+            kind: its kind.
+            name: its id or name.
+            record: what the run was made with whose recipe names it, to say where a component is to be had.
 
         Raises:
             UnknownComponent: no plugin offers it, several claim it, or several namespaces have the name.
@@ -122,10 +140,17 @@ class Registry:
         for refusal in self.refused:
             if refusal.kind == kind and name in (refusal.id, refusal.id.split("/")[1]):
                 raise UnknownComponent(kind, name, refusal.message, refusal.remedy)
-        raise UnknownComponent(kind, name, f"no {kind} is called {name!r}", self._hint(kind, name))
+        raise UnknownComponent(kind, name, f"no {kind} is called {name!r}", self._hint(kind, name, record))
 
-    def find_use(self, kind: Kind, use: str) -> tuple[RegisteredComponent, int | None]:
+    def find_use(
+        self, kind: Kind, use: str, *, record: PluginRecord | None = None
+    ) -> tuple[RegisteredComponent, int | None]:
         """Return the component that a recipe's ``use:`` means, and the version it is written for; None for the newest.
+
+        Args:
+            kind: its kind.
+            use: its id or name, perhaps with a version.
+            record: as :meth:`find` takes it.
 
         Raises:
             UnknownComponent: as :meth:`find` does; or it is written for no version, or for one newer than is installed.
@@ -134,14 +159,14 @@ class Registry:
             name, version = split_use(use)
         except FacekitError as error:
             raise UnknownComponent(kind, use, error.message, error.remedy) from error
-        found = self.find(kind, name)
+        found = self.find(kind, name, record=record)
         if version is not None and version > found.spec.version:
             raise UnknownComponent(
                 kind,
                 name,
                 f"this is written for version {version} of the {kind} {found.spec.id!r}, and {found.origin} has "
                 f"version {found.spec.version}",
-                how_to_upgrade(found.origin),
+                (record.as_made(found.origin.distribution) if record else None) or how_to_upgrade(found.origin),
             )
         return found, version
 
@@ -175,7 +200,7 @@ class Registry:
             spec = adapt_spec(spec, origin=origin, changes=self.changes)
         except FacekitError as error:
             self.refused.append(Refusal(spec.kind, spec.id, origin, error.message, error.remedy or ""))
-            self.plugins.quarantine(origin, "reading its components", f"{error.message}; {error.remedy}")
+            self.plugins.quarantine(origin, READING_COMPONENTS, f"{error.message}; {error.remedy}")
             return
         key = (spec.kind, spec.id)
         for index, clash in enumerate(self.clashes):
@@ -188,18 +213,13 @@ class Registry:
             return
         self.components[key] = RegisteredComponent(spec, origin)
 
-    def _hint(self, kind: Kind, name: str) -> str | None:
+    def _hint(self, kind: Kind, name: str, record: PluginRecord | None) -> str:
         elsewhere = [k for (k, id_) in self.components if name in (id_, id_.split("/")[1])]
         if elsewhere:
             return f"{name!r} is a {elsewhere[0]}, not a {kind}"
-        near = did_you_mean(name, self.names(kind))
-        if near:
-            return near
-        broken = sorted({str(failure.origin) for failure in self.plugins.failures})
-        if broken:
-            return f"a plugin that failed to load may offer it ({', '.join(broken)}): see `facekit plugins doctor`"
-        known = ", ".join(self.names(kind)) or "none: is the plugin installed?"
-        return f"known: {known}"
+        names = self.names(kind)
+        hint = how_to_get(kind, name, names=names, plugins=self.plugins, record=record)
+        return hint or f"known: {', '.join(names) or 'none: is the plugin installed?'}"
 
 
 def load_registry(*plugin_files: Path) -> Registry:

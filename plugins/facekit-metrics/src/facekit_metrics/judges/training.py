@@ -73,11 +73,14 @@ def train_segmenter(
     """
     rows, tested = split_rows(dataset, settings.splits, held_out=settings.held_out)
     network = empty_network(len(dataset.label_map))
+    say(f"reading {len(rows):,} photos to learn from and {len(tested):,} to test on, at {settings.size} pixels")
+    learned, held_out = read_faces(dataset, rows, settings.size), read_faces(dataset, tested, settings.size)
+    content = [learned.content(), held_out.content()]
     judge_id = store.identity(
         version=1,
         kind="segmenter",
         settings=settings.model_dump(mode="json"),
-        data=dataset.fingerprint(),
+        data=content,
         label_map=[dataset.label_map.name, *dataset.label_map.names],
         first_weights=network.encoder.weights_sha256,
     )
@@ -87,8 +90,6 @@ def train_segmenter(
                 return kept, False
     torch.manual_seed(settings.seed)
     network = empty_network(len(dataset.label_map))
-    say(f"reading {len(rows):,} photos to learn from and {len(tested):,} to test on, at {settings.size} pixels")
-    learned, held_out = read_faces(dataset, rows, settings.size), read_faces(dataset, tested, settings.size)
     mirror = torch.from_numpy(dataset.label_map.mirror_table())
     state = _Training(network, settings, updates=settings.epochs * math.ceil(len(learned) / settings.batch))
     file = store.folder_of_judges() / f".training-segmenter-{judge_id}"
@@ -112,7 +113,7 @@ def train_segmenter(
         settings=settings.model_dump(mode="json"),
         data={
             "dataset": dataset_name,
-            "fingerprint": dataset.fingerprint(),
+            "content": content,
             "learned_from": len(rows),
             "tested_on": len(tested),
         },

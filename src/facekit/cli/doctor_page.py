@@ -1,0 +1,228 @@
+"""What ``facekit plugins doctor`` prints, as lines of text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from textwrap import wrap
+from typing import TYPE_CHECKING
+
+import click
+
+from facekit import __version__
+from facekit.cli.output import plural
+
+if TYPE_CHECKING:
+    from facekit.registry.clashes import NameClash
+    from facekit.registry.diagnosis import ComponentKey, Diagnosis, PluginDiagnosis, Problem, RecipeNeeds
+
+_INDENT = "  "
+_LABEL = 14
+_MOST_LINES = 24
+"""Lines of a traceback that are printed; ``--json`` has all of it."""
+
+_MOST_RECIPES = 12
+
+
+def doctor_page(diagnosis: Diagnosis, *, hints: Sequence[str], seconds: float, width: int) -> Iterator[str]:
+    """Yield the lines that tell what is wrong.
+
+    Args:
+        diagnosis: what was found.
+        hints: for each of ``diagnosis.homeless``, how to get what the recipe lacks.
+        seconds: how long it took to find out.
+        width: columns to wrap at; lines of tracebacks and words longer than a line may go beyond.
+    """
+    examined = [plugin for plugin in diagnosis.plugins if plugin.state != "switched off"]
+    yield (
+        f"facekit {__version__}: {plural(len(examined), 'plugin')} examined, each in a process of its own "
+        f"({seconds:.1f} s)"
+    )
+    if diagnosis.plugins:
+        yield ""
+        yield from _table(diagnosis.plugins)
+    for mistake in diagnosis.mistakes:
+        yield ""
+        yield _bad(mistake.message)
+        yield from _paragraph("this stops every command that loads plugins", width)
+        yield from _field("instead", mistake.remedy or "", width)
+    for plugin in diagnosis.broken:
+        yield ""
+        yield from _plugin(plugin, width)
+    for clash in diagnosis.clashes:
+        if not clash.harmless:
+            yield ""
+            yield from _clash(clash, diagnosis, width)
+    yield from _remarks(diagnosis, hints, width)
+    yield ""
+    yield from _summary(diagnosis, width)
+
+
+def _table(plugins: Sequence[PluginDiagnosis]) -> Iterator[str]:
+    heads = ("PLUGIN", "DISTRIBUTION", "STATE", "COMPONENTS", "SECONDS")
+    rows = [
+        (
+            plugin.origin.name,
+            str(plugin.origin),
+            plugin.state,
+            str(len(plugin.offers) - len(plugin.lost)),
+            "-" if plugin.seconds is None else f"{plugin.seconds:.2f}",
+        )
+        for plugin in plugins
+    ]
+    widths = [max(len(row[index]) for row in (heads, *rows)) for index in range(len(heads))]
+    for number, row in enumerate((heads, *rows)):
+        cells = [cell.ljust(size) for cell, size in zip(row[:3], widths)]
+        cells += [cell.rjust(size) for cell, size in zip(row[3:], widths[3:])]
+        line = _INDENT.join(cells).rstrip()
+        broken = number and plugins[number - 1].state == "broken"
+        yield click.style(line, bold=not number, fg="red" if broken else None)
+
+
+def _plugin(plugin: PluginDiagnosis, width: int) -> Iterator[str]:
+    origin = plugin.origin
+    yield _bad(f"{origin.name} ({origin}) is broken")
+    if plugin.ends_facekit:
+        yield from _paragraph("It ends or stops every command that loads plugins: switch it off first.", width)
+    for problem in plugin.problems:
+        yield from _problem(problem, width)
+    yield from _field("entry point", f"{origin.name} = {origin.target}" if origin.file is None else "", width)
+    yield from _field("installed in", plugin.folder, width)
+    if plugin.lost:
+        whence = "" if plugin.offers_from == "its hooks" else f" (known from {plugin.offers_from.removeprefix('its ')})"
+        yield from _field("lost", f"{_components(plugin.lost)}{whence}", width)
+    elif not plugin.offers_complete:
+        yield from _field("lost", "its components; which these are cannot be read from its source", width)
+    yield from _field("recipes", _recipes_of(plugin), width)
+    if origin.file is None:
+        yield from _field("switch it off", f"FACEKIT_PLUGINS={plugin.switch_off}", width)
+        yield from _field("or remove it", f"pip uninstall {origin.distribution}", width)
+    else:
+        yield from _field("leave it out", f"without --plugin-file {origin.file}", width)
+    for note in plugin.notes:
+        yield from _field("note", note, width)
+
+
+def _problem(problem: Problem, width: int) -> Iterator[str]:
+    stage = f"failed while {problem.stage}: " if problem.stage else ""
+    # The last line of a traceback says the same as the exception, which may have several lines itself.
+    first, *more = problem.what.splitlines()
+    yield from _field("problem", f"{stage}{first}", width)
+    yield from (f"{' ' * _LABEL}{_INDENT}{line}" for line in more)
+    shown = problem.detail.rstrip().splitlines()
+    if shown and shown[-1].strip().endswith(problem.what.strip()):
+        del shown[-1]
+    if len(shown) > _MOST_LINES:
+        shown = [f"... ({len(shown) - _MOST_LINES} lines more; --json has them)", *shown[-_MOST_LINES:]]
+    yield from (f"{' ' * _LABEL}{_INDENT}{line}" for line in shown)
+    yield from _field("", problem.remedy, width)
+
+
+def _recipes_of(plugin: PluginDiagnosis) -> str:
+    if plugin.affected:
+        names = [f"{one.recipe.name} ({_components(one.components)})" for one in plugin.affected[:_MOST_RECIPES]]
+        more = len(plugin.affected) - len(names)
+        return f"{', '.join(names)}{f' and {more} more' if more else ''} {_need(len(plugin.affected))} what is lost"
+    if plugin.perhaps:
+        names = [f"{one.recipe.name} ({_components(one.components)})" for one in plugin.perhaps[:_MOST_RECIPES]]
+        return f"perhaps {', '.join(names)}: nobody else offers that"
+    if plugin.lost or not plugin.offers_complete:
+        return "none that is shipped or lies here needs what is lost"
+    return "no component is lost, so every recipe works"
+
+
+def _clash(clash: NameClash, diagnosis: Diagnosis, width: int) -> Iterator[str]:
+    yield _bad(f"{clash.what} {clash.name} is claimed more than once: {clash.outcome}")
+    if clash.with_facekit:
+        yield from _field("by", "facekit itself", width)
+    for number, origin in enumerate(clash.sides):
+        label = "and by" if number or clash.with_facekit else "by"
+        yield from _field(label, f"{origin.name} ({origin}), {origin.target}", width)
+    if clash.component is not None:
+        recipes = diagnosis.named_in(clash.component)
+        named = (
+            f"{_names(recipes)} {_need(len(recipes))} it" if recipes else "none that is shipped or lies here needs it"
+        )
+        yield from _field("recipes", named, width)
+    of = {plugin.origin: plugin for plugin in diagnosis.plugins}
+    for origin in clash.sides:
+        if of[origin].switch_off and (origin in clash.losers or len(clash.losers) < len(clash.sides)):
+            yield from _field("switch off", f"{origin.distribution}: FACEKIT_PLUGINS={of[origin].switch_off}", width)
+
+
+def _remarks(diagnosis: Diagnosis, hints: Sequence[str], width: int) -> Iterator[str]:
+    remarks = [f"{one.what} {one.name}: {one.outcome}" for one in diagnosis.clashes if one.harmless]
+    remarks += [
+        f"{one.name} {one.version} in {one.folder} is hidden by version {one.used_version} in {one.used_folder}, which "
+        "comes first on the path"
+        for one in diagnosis.hidden
+    ]
+    for plugin in diagnosis.plugins:
+        if plugin.state == "switched off":
+            needed = f"; {_names([one.recipe for one in plugin.affected])} {_need(len(plugin.affected))} it"
+            remarks.append(
+                f"{plugin.origin.name} ({plugin.origin}) is switched off, so it was not examined"
+                + (needed if plugin.affected else "")
+            )
+        elif plugin.state == "sound":
+            remarks += [f"{plugin.origin.name} ({plugin.origin}): {note}" for note in plugin.notes]
+    if not any(plugin.perhaps for plugin in diagnosis.plugins):
+        remarks += [
+            f"{one.recipe.name} needs {_components(one.components)}, which no installed plugin offers{hint}"
+            for one, hint in zip(diagnosis.homeless, hints, strict=True)
+        ]
+    if remarks:
+        yield ""
+        yield click.style("Worth knowing", bold=True)
+        for remark in remarks:
+            yield from _paragraph(f"- {remark}", width)
+
+
+def _summary(diagnosis: Diagnosis, width: int) -> Iterator[str]:
+    if diagnosis.sound:
+        yield click.style("no problems found", fg="green", bold=True)
+        return
+    broken, all_ = len(diagnosis.broken), len(diagnosis.plugins)
+    if broken:
+        yield _bad(f"{broken} of {plural(all_, 'plugin')} {'is' if broken == 1 else 'are'} broken")
+    if diagnosis.without_broken:
+        yield from _paragraph("Work without them until they are mended:", width)
+        yield f"{_INDENT}export FACEKIT_PLUGINS={diagnosis.without_broken}"
+    if not broken:
+        yield _bad("something is wrong")
+
+
+def _field(label: str, text: str, width: int) -> Iterator[str]:
+    if not text:
+        return
+    head = f"{_INDENT}{label}".ljust(_LABEL + len(_INDENT))
+    first, *rest = _wrapped(text, width, " " * len(head))
+    yield click.style(head, bold=label == "problem") + first[len(head) :]
+    yield from rest
+
+
+def _paragraph(text: str, width: int) -> list[str]:
+    return _wrapped(text, width, _INDENT)
+
+
+def _wrapped(text: str, width: int, indent: str) -> list[str]:
+    return wrap(
+        text, width, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _bad(text: str) -> str:
+    return click.style(text, fg="red", bold=True)
+
+
+def _components(keys: Sequence[ComponentKey]) -> str:
+    return ", ".join(f"{kind} {name}" for kind, name in keys)
+
+
+def _names(recipes: Sequence[RecipeNeeds]) -> str:
+    names = [recipe.name for recipe in recipes]
+    more = len(names) - _MOST_RECIPES
+    return ", ".join(names[:_MOST_RECIPES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _need(count: int) -> str:
+    return "needs" if count == 1 else "need"

@@ -1,0 +1,195 @@
+"""``facekit plugins doctor``: find what is wrong with plugins without loading them into this process."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from facekit.cli.output import print_json
+from facekit.cli.state import State, plugin_file_option
+
+if TYPE_CHECKING:
+    from facekit.registry.clashes import NameClash
+    from facekit.registry.diagnosis import Affected, ComponentKey, Diagnosis, PluginDiagnosis
+    from facekit.registry.discovery import PluginOrigin
+
+TIME_LIMIT = 30.0
+
+
+@click.command(short_help="Find what is wrong with the installed plugins; exits with 1 when anything is.")
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(min=1),
+    default=TIME_LIMIT,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long each plugin may take to be loaded.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@plugin_file_option
+@click.pass_obj
+def doctor(state: State, time_limit: float, as_json: bool) -> None:
+    """Find what is wrong with the installed plugins, and say what comes of it; exits with 1 when anything is.
+
+    Each plugin is loaded in a process of its own with a time limit, so that one that ends the process, hangs or crashes
+    hurts nothing here. Its hooks are called, except the one that watches runs. Told are: what failed and where, names
+    that several plugins claim, which components are lost, which recipes need them, and how to switch a plugin off.
+    Recipes are those of facekit and of plugins, and those in this folder and its recipes/.
+
+    \b
+    Example:
+      facekit plugins doctor
+      facekit plugins doctor --plugin-file my_losses.py --time-limit 5
+    """
+    from facekit.interfaces import FacekitError
+    from facekit.recipe.needs import recipes_around
+    from facekit.registry.diagnosis import diagnose
+    from facekit.registry.discovery import PluginOrigin, Switches, find_installed
+    from facekit.registry.examination import examine
+    from facekit.registry.offers import read_offers
+
+    began = time.perf_counter()
+    for file in state.plugin_files:
+        if not file.is_file():
+            raise FacekitError("there is no such plugin file", where=str(file), remedy="give the path of a Python file")
+    installed, switches = find_installed(), Switches.read()
+    origins = [plugin.origin for plugin in installed.plugins if switches.load(plugin.origin)]
+    origins += [PluginOrigin.of_file(file) for file in state.plugin_files]
+    examinations = examine(origins, time_limit=time_limit, progress=_Progress(len(origins)))
+    shipped = [(one.origin, path) for one in examinations for path in one.recipes]
+    for one in examinations:
+        if not one.finished:
+            # It could not say which recipes it ships.
+            shipped += [(one.origin, path) for path in read_offers(one.origin.target).recipes]
+    diagnosis = diagnose(
+        installed,
+        examinations,
+        recipes=recipes_around(shipped, Path.cwd()),
+        own_commands=_own_commands(),
+    )
+    seconds = time.perf_counter() - began
+    hints = [_how_to_get(affected) for affected in diagnosis.homeless]
+    if as_json:
+        print_json(_document(diagnosis, hints, seconds))
+    else:
+        from facekit.cli.component_page import page_width
+        from facekit.cli.doctor_page import doctor_page
+
+        for line in doctor_page(diagnosis, hints=hints, seconds=seconds, width=page_width()):
+            click.echo(line)
+    if not diagnosis.sound:
+        click.get_current_context().exit(1)
+
+
+class _Progress:
+    """Says on a terminal how far the examination is, in a line that goes away."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._done = 0
+        self._shown = sys.stderr.isatty()
+
+    def __call__(self, origin: PluginOrigin) -> None:
+        self._done += 1
+        if self._shown:
+            text = f"examined {self._done} of {self._total} plugins" if self._done < self._total else ""
+            click.echo(f"\r\x1b[K{text}", nl=False, err=True)
+
+
+def _own_commands() -> dict[str, bool]:
+    """Return facekit's own commands, and whether plugins may add to each as a group."""
+    from facekit.cli.main import COMMANDS, OPEN_GROUPS
+
+    return {name: name in OPEN_GROUPS for name in COMMANDS}
+
+
+def _how_to_get(affected: Affected) -> str:
+    from facekit.registry.known import known_distributions
+
+    names = sorted({known.name for known in known_distributions() for key in affected.components if known.offers(*key)})
+    return f": `pip install {' '.join(names)}`" if names else ""
+
+
+def _document(diagnosis: Diagnosis, hints: list[str], seconds: float) -> dict[str, Any]:
+    from facekit import __version__
+    from facekit.registry.discovery import SWITCHES
+
+    return {
+        "facekit": __version__,
+        "sound": diagnosis.sound,
+        "seconds": round(seconds, 3),
+        "switches": {name: os.environ[name] for name in SWITCHES if name in os.environ},
+        "mistakes": [{"message": mistake.message, "remedy": mistake.remedy} for mistake in diagnosis.mistakes],
+        "plugins": [_plugin(plugin) for plugin in diagnosis.plugins],
+        "clashes": [_clash(clash, diagnosis) for clash in diagnosis.clashes],
+        "hidden": [vars(hidden) for hidden in diagnosis.hidden],
+        "recipes_without_components": [
+            {**_affected(affected), "remedy": hint.removeprefix(": ")}
+            for affected, hint in zip(diagnosis.homeless, hints, strict=True)
+        ],
+        "without_broken": {"FACEKIT_PLUGINS": diagnosis.without_broken} if diagnosis.without_broken else None,
+    }
+
+
+def _plugin(plugin: PluginDiagnosis) -> dict[str, Any]:
+    origin = plugin.origin
+    return {
+        **_origin(origin),
+        "installed_in": plugin.folder,
+        "state": plugin.state,
+        "stops_every_command": plugin.ends_facekit,
+        "seconds": None if plugin.seconds is None else round(plugin.seconds, 3),
+        "problems": [
+            {"stage": one.stage, "problem": one.what, "detail": one.detail, "remedy": one.remedy}
+            for one in plugin.problems
+        ],
+        "notes": list(plugin.notes),
+        "components": _components(plugin.offers),
+        "components_from": plugin.offers_from,
+        "components_complete": plugin.offers_complete,
+        "lost": _components(plugin.lost),
+        "recipes": [_affected(affected) for affected in plugin.affected],
+        "recipes_perhaps": [_affected(affected) for affected in plugin.perhaps],
+        "switch_off": {"FACEKIT_PLUGINS": plugin.switch_off} if plugin.switch_off else None,
+        "uninstall": None if origin.file is not None else f"pip uninstall {origin.distribution}",
+    }
+
+
+def _origin(origin: PluginOrigin) -> dict[str, Any]:
+    return {
+        "plugin": origin.name,
+        "distribution": None if origin.file is not None else origin.distribution,
+        "version": origin.version or None,
+        "target": origin.target,
+        "file": None if origin.file is None else str(origin.file),
+    }
+
+
+def _clash(clash: NameClash, diagnosis: Diagnosis) -> dict[str, Any]:
+    recipes = diagnosis.named_in(clash.component) if clash.component is not None else []
+    return {
+        "what": clash.what,
+        "name": clash.name,
+        "sides": [_origin(origin) for origin in clash.sides],
+        "with_facekit": clash.with_facekit,
+        "outcome": clash.outcome,
+        "harmless": clash.harmless,
+        "recipes": [{"recipe": recipe.name, "path": str(recipe.path)} for recipe in recipes],
+    }
+
+
+def _affected(affected: Affected) -> dict[str, Any]:
+    return {
+        "recipe": affected.recipe.name,
+        "path": str(affected.recipe.path),
+        "components": _components(affected.components),
+    }
+
+
+def _components(keys: tuple[ComponentKey, ...]) -> list[dict[str, str]]:
+    return [{"kind": kind, "name": name} for kind, name in keys]

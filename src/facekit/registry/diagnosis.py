@@ -1,0 +1,359 @@
+"""What is wrong with the plugins, why, and what comes of it: drawn from metadata, source and examinations."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from facekit.interfaces import FacekitError
+from facekit.registry.clashes import NameClash, name_clashes
+from facekit.registry.discovery import (
+    READING_ENTRY_POINTS,
+    HiddenDistribution,
+    Installed,
+    PluginOrigin,
+    Switches,
+    folder_of,
+    normal_name,
+)
+from facekit.registry.examination import Examination
+from facekit.registry.known import known_distributions
+from facekit.registry.offers import Offers, read_offers
+from facekit.registry.plugins import IMPORTING, REGISTERING, describe_error
+from facekit.registry.requirements import unmet_requirements
+from facekit.registry.spec import Kind
+
+ComponentKey = tuple[Kind, str]
+"""Kind and id of a component; in a recipe, kind and the name it uses."""
+
+SLOW = 1.0
+"""Seconds that loading a plugin may take before it is mentioned: every command that loads plugins waits for it."""
+
+_ASKING = "calling facekit_components"
+
+
+@dataclass(frozen=True)
+class RecipeNeeds:
+    """What a recipe needs of plugins.
+
+    Args:
+        name: what to call it.
+        path: the file.
+        source: the distribution it comes with; empty for one of the person's own.
+        uses: kind and name of each component it names.
+        problem: why it cannot be read.
+    """
+
+    name: str
+    path: Path
+    source: str
+    uses: tuple[ComponentKey, ...]
+    problem: str | None = None
+
+    def of(self, components: Collection[ComponentKey]) -> tuple[ComponentKey, ...]:
+        """Return which of these components it names."""
+        return tuple(key for key in components if self.names(key))
+
+    def names(self, component: ComponentKey) -> bool:
+        """Tell whether it names a component."""
+        kind, id_ = component
+        return any(kind == one and use in (id_, id_.split("/", 1)[1]) for one, use in self.uses)
+
+
+@dataclass(frozen=True)
+class Affected:
+    """A recipe, and what it names that cannot be used."""
+
+    recipe: RecipeNeeds
+    components: tuple[ComponentKey, ...]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is wrong with a plugin.
+
+    Args:
+        stage: what the plugin was doing; empty where it did not come to that.
+        what: what happened.
+        detail: a traceback, or what it printed.
+        remedy: what to do, beside leaving the plugin out.
+    """
+
+    stage: str
+    what: str
+    detail: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class PluginDiagnosis:
+    """A plugin, and what is wrong with it.
+
+    Args:
+        origin: the plugin.
+        folder: where its distribution is installed; empty for a file.
+        state: ``sound``, ``broken``, or ``switched off`` (and then not examined).
+        problems: what is wrong.
+        notes: what is worth knowing.
+        ends_facekit: no command that loads plugins works because of it.
+        offers: the components that it offers, or would.
+        offers_from: where that is known from.
+        offers_complete: it offers no others.
+        lost: those that cannot be used.
+        affected: recipes that name one of these.
+        perhaps: recipes that name components which nobody is known to offer, where this one may.
+        switch_off: the value of ``FACEKIT_PLUGINS`` that leaves it out; empty for a file.
+        seconds: how long it takes to load.
+    """
+
+    origin: PluginOrigin
+    folder: str
+    state: Literal["sound", "broken", "switched off"]
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+    ends_facekit: bool = False
+    offers: tuple[ComponentKey, ...] = ()
+    offers_from: Literal["its hooks", "its source", "what is known of it"] = "its hooks"
+    offers_complete: bool = True
+    lost: tuple[ComponentKey, ...] = ()
+    affected: tuple[Affected, ...] = ()
+    perhaps: tuple[Affected, ...] = ()
+    switch_off: str = ""
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All that is to be said of the plugins.
+
+    Args:
+        plugins: in the order in which they are loaded.
+        clashes: names that several claim.
+        hidden: distributions that others of the same name stand before.
+        mistakes: what is wrong with the switches themselves.
+        homeless: recipes that name components which no installed plugin is known to offer.
+        without_broken: the value of ``FACEKIT_PLUGINS`` that leaves every broken plugin out.
+    """
+
+    plugins: tuple[PluginDiagnosis, ...]
+    clashes: tuple[NameClash, ...]
+    hidden: tuple[HiddenDistribution, ...]
+    mistakes: tuple[FacekitError, ...]
+    homeless: tuple[Affected, ...]
+    recipes: tuple[RecipeNeeds, ...] = ()
+    without_broken: str = ""
+
+    @property
+    def broken(self) -> list[PluginDiagnosis]:
+        """The plugins that are broken."""
+        return [plugin for plugin in self.plugins if plugin.state == "broken"]
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong."""
+        return not (self.broken or self.mistakes or any(not clash.harmless for clash in self.clashes))
+
+    def named_in(self, component: ComponentKey) -> list[RecipeNeeds]:
+        """Return the recipes that name a component."""
+        return [recipe for recipe in self.recipes if recipe.names(component)]
+
+
+@dataclass
+class _Case:
+    """What is known of one plugin before it is compared with the others."""
+
+    origin: PluginOrigin
+    folder: str
+    examination: Examination | None = None
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    usable: set[ComponentKey] = field(default_factory=set)
+    source: Offers = field(default_factory=Offers)
+    asked: bool = False
+    """It said itself what it offers."""
+
+
+def diagnose(
+    installed: Installed,
+    examinations: Sequence[Examination],
+    *,
+    recipes: Sequence[RecipeNeeds],
+    own_commands: Mapping[str, bool],
+    environment: Mapping[str, str] | None = None,
+) -> Diagnosis:
+    """Draw the conclusions.
+
+    Args:
+        installed: the plugins of the installed distributions.
+        examinations: of those that are loaded, and of one-file plugins.
+        recipes: the recipes that may need them.
+        own_commands: facekit's own commands, and whether plugins may add to each as a group.
+        environment: where the switches are read from.
+    """
+    environment = os.environ if environment is None else environment
+    switches = Switches.read(environment)
+    cases = list(_cases(installed, examinations, switches))
+    loaded = [case.examination for case in cases if case.examination is not None]
+    clashes = tuple(name_clashes(installed, loaded, recipes=recipes, own_commands=own_commands))
+    for case in cases:
+        case.problems += [
+            Problem(clash.stage, clash.outcome_for(case.origin)) for clash in clashes if clash.hurts(case.origin)
+        ]
+        case.usable -= {clash.component for clash in clashes if clash.component is not None}
+        case.problems += [
+            Problem("offering recipes", f"{recipe.path} cannot be read: {recipe.problem}")
+            for recipe in recipes
+            if recipe.problem and case.examination is not None and recipe.path in case.examination.recipes
+        ]
+    usable = {key for case in cases for key in case.usable}
+    plugins = [_diagnosed(case, switches) for case in cases]
+    offered = {key for plugin in plugins for key in plugin.offers}
+    homeless = [
+        Affected(recipe, missing)
+        for recipe in recipes
+        if (missing := tuple(use for use in recipe.uses if not _is_there(use, usable | offered)))
+    ]
+    plugins = [
+        replace(
+            plugin,
+            affected=tuple(Affected(one, named) for one in recipes if (named := one.of(plugin.lost))),
+            perhaps=() if plugin.offers_complete else tuple(homeless),
+            switch_off="" if plugin.origin.file else _switched_off([plugin.origin], installed, environment),
+        )
+        for plugin in plugins
+    ]
+    broken = [plugin.origin for plugin in plugins if plugin.state == "broken" and plugin.origin.file is None]
+    try:
+        switches.check(installed.names())
+        mistakes: tuple[FacekitError, ...] = ()
+    except FacekitError as error:
+        mistakes = (error,)
+    return Diagnosis(
+        plugins=tuple(plugins),
+        clashes=clashes,
+        hidden=tuple(installed.hidden),
+        mistakes=mistakes,
+        homeless=tuple(homeless),
+        recipes=tuple(recipes),
+        without_broken=_switched_off(broken, installed, environment) if broken else "",
+    )
+
+
+def _cases(installed: Installed, examinations: Sequence[Examination], switches: Switches) -> Iterator[_Case]:
+    """Yield each plugin with what metadata, source and examination say of it alone."""
+    of = {examination.origin: examination for examination in examinations}
+    for broken in installed.unreadable:
+        case = _Case(broken.origin, broken.folder)
+        if switches.load(broken.origin):
+            case.problems.append(Problem(READING_ENTRY_POINTS, describe_error(broken.error)))
+        yield case
+    for plugin in installed.plugins:
+        case = _Case(plugin.origin, folder_of(plugin.distribution), of.get(plugin.origin))
+        if case.examination is not None:
+            _add_examination(case, case.examination)
+            case.problems += [
+                Problem("", sentence, remedy=f"`pip install --upgrade {plugin.origin.distribution}` gets what it needs")
+                for sentence in unmet_requirements(plugin.distribution)
+            ]
+        if not case.asked:
+            case.source = read_offers(plugin.origin.target)
+        yield case
+    for examination in examinations:
+        if examination.origin.file is not None:
+            case = _Case(examination.origin, "", examination)
+            _add_examination(case, examination)
+            if not case.asked:
+                case.source = read_offers(examination.origin.target, file=examination.origin.file)
+            yield case
+
+
+def _add_examination(case: _Case, found: Examination) -> None:
+    stages = {failure.stage for failure in found.failures}
+    case.asked = found.finished and not stages & {IMPORTING, REGISTERING, _ASKING}
+    case.problems += [Problem(one.stage, one.error, one.traceback) for one in found.failures]
+    case.problems += [Problem("reading its components", one.message, remedy=one.remedy) for one in found.refused]
+    for component in found.components:
+        if component.problem is None:
+            case.usable.add((component.kind, component.id))
+        else:
+            case.problems.append(Problem("", f"{component.kind} {component.id}: {component.problem}"))
+    case.problems += [Problem("", f"command `{one.name}`: {one.problem}") for one in found.commands if one.problem]
+    if found.torch_at is not None:
+        case.problems.append(
+            Problem(
+                found.torch_at,
+                "it imports torch, for which every command waits, even those that only look around",
+                remedy="it should import torch in the modules of its factories only",
+            )
+        )
+    if found.printed:
+        case.problems.append(
+            Problem("", "it prints while it is loaded, at every command", detail=found.printed, remedy="")
+        )
+    if found.complained:
+        case.notes.append(f"it writes to stderr while it is loaded: {_first_line(found.complained)}")
+    if found.seconds is not None and found.seconds > SLOW:
+        case.notes.append(f"it takes {found.seconds:.1f} s to load, for which every command waits")
+
+
+def _diagnosed(case: _Case, switches: Switches) -> PluginDiagnosis:
+    found = case.examination
+    offers: set[ComponentKey] = set(case.usable)
+    offers_from: Literal["its hooks", "its source", "what is known of it"] = "its hooks"
+    complete = True
+    if found is not None:
+        offers |= {(one.kind, one.id) for one in found.components} | {(one.kind, one.id) for one in found.refused}
+    if not case.asked:
+        offers |= {(one.kind, one.id) for one in case.source.components}
+        offers_from, complete = "its source", case.source.complete
+        known = next(
+            (one for one in known_distributions() if normal_name(one.name) == normal_name(case.origin.distribution)),
+            None,
+        )
+        if known is not None and not complete:
+            offers |= set(known.components)
+            offers_from, complete = "what is known of it", True
+    off = found is None and not case.problems
+    return PluginDiagnosis(
+        origin=case.origin,
+        folder=case.folder,
+        state="switched off" if off else "broken" if case.problems else "sound",
+        problems=tuple(case.problems),
+        notes=tuple(case.notes),
+        ends_facekit=found is not None and any(failure.ends_facekit for failure in found.failures),
+        offers=tuple(sorted(offers)),
+        offers_from=offers_from,
+        offers_complete=complete or off,
+        lost=tuple(sorted(offers - case.usable)),
+        seconds=None if found is None else found.seconds,
+    )
+
+
+def _is_there(use: ComponentKey, components: Collection[ComponentKey]) -> bool:
+    kind, name = use
+    return any(kind == one and name in (id_, id_.split("/", 1)[1]) for one, id_ in components)
+
+
+def _switched_off(origins: Sequence[PluginOrigin], installed: Installed, environment: Mapping[str, str]) -> str:
+    """Return the value of ``FACEKIT_PLUGINS`` that leaves plugins out, beside what is left out already."""
+    everyone = [plugin.origin for plugin in installed.plugins]
+    names: list[str] = []
+    for origin in origins:
+        beside = [other for other in everyone if other.distribution == origin.distribution]
+        alike = [other for other in everyone if normal_name(origin.name) in _names(other)]
+        # A distribution with several plugins may have sound ones.
+        names.append(origin.name if len(beside) > 1 and len(alike) == 1 else origin.distribution)
+    before = environment.get("FACEKIT_PLUGINS", "").strip().strip(",")
+    return ",".join([*([before] if before else []), *(f"-{name}" for name in dict.fromkeys(names))])
+
+
+def _names(origin: PluginOrigin) -> set[str]:
+    return {normal_name(origin.name), normal_name(origin.distribution)}
+
+
+def _first_line(text: str) -> str:
+    first = text.strip().splitlines()[0]
+    return first if len(first) <= 120 else first[:117] + "..."

@@ -1,0 +1,233 @@
+"""Finding what is installed, and what the switches say of it. Nothing of a plugin is imported here."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+
+from facekit.interfaces import FacekitError, did_you_mean
+
+ENTRY_POINT_GROUP = "facekit.plugins"
+
+SWITCHES = ("FACEKIT_NO_PLUGINS", "FACEKIT_PLUGINS", "FACEKIT_STRICT_PLUGINS")
+"""The environment variables that say which plugins are loaded, and how failures are taken."""
+
+READING_ENTRY_POINTS = "reading its entry points"
+"""What a plugin failed in whose distribution cannot be read."""
+
+_FIELD = re.compile(r"^(Name|Version):[ \t]*(.*?)[ \t]*$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class PluginOrigin:
+    """Where a plugin comes from.
+
+    Args:
+        name: the entry point's name, or the file's stem.
+        distribution: the distribution that declares it, or the path of a one-file plugin.
+        version: the distribution's version; empty for a file.
+        target: what the entry point names, ``module`` or ``module:attribute``.
+        file: the file of a one-file plugin.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    target: str
+    file: Path | None = None
+
+    @classmethod
+    def of_file(cls, path: Path) -> PluginOrigin:
+        """Return the origin of a one-file plugin."""
+        return cls(name=path.stem, distribution=str(path), version="", target=path.stem, file=path)
+
+    def __str__(self) -> str:
+        return f"{self.distribution} {self.version}".strip()
+
+
+@dataclass(frozen=True)
+class InstalledPlugin:
+    """An entry point of an installed distribution."""
+
+    origin: PluginOrigin
+    entry_point: metadata.EntryPoint
+    distribution: metadata.Distribution
+
+
+@dataclass(frozen=True)
+class UnreadableDistribution:
+    """A distribution whose entry points cannot be read, where it is, and why."""
+
+    origin: PluginOrigin
+    folder: str
+    error: Exception
+
+
+@dataclass(frozen=True)
+class HiddenDistribution:
+    """A distribution with plugins that is not used, because another one of its name comes first on the path."""
+
+    name: str
+    version: str
+    folder: str
+    used_version: str
+    used_folder: str
+
+
+@dataclass
+class Installed:
+    """The plugins that the distributions on the path declare.
+
+    Args:
+        plugins: by distribution and name.
+        unreadable: distributions that have plugins, or may have, and cannot be read.
+        hidden: distributions that others of the same name stand before.
+    """
+
+    plugins: list[InstalledPlugin] = field(default_factory=list)
+    unreadable: list[UnreadableDistribution] = field(default_factory=list)
+    hidden: list[HiddenDistribution] = field(default_factory=list)
+
+    def names(self) -> set[str]:
+        """Return what ``FACEKIT_PLUGINS`` can name: entry points and distributions."""
+        origins = [plugin.origin for plugin in self.plugins] + [broken.origin for broken in self.unreadable]
+        return {name for origin in origins for name in (origin.name, origin.distribution)}
+
+
+def find_installed() -> Installed:
+    """Return the plugins of every distribution on the path.
+
+    ``importlib.metadata.entry_points()`` would raise for all of them if one distribution had a broken file, and parses
+    the whole of every distribution's metadata.
+    """
+    found = Installed()
+    used: dict[str, tuple[str, str]] = {}
+    for distribution in metadata.distributions():
+        folder = folder_of(distribution)
+        name, version = _guessed_name_and_version(distribution)
+        try:
+            if not _declares_plugins(distribution):
+                continue
+            name, version = _name_and_version(distribution)
+            first = used.get(normal_name(name))
+            if first is not None:
+                if first != (version, folder):  # else the folder stands on the path twice
+                    found.hidden.append(HiddenDistribution(name, version, folder, *first))
+                continue
+            used[normal_name(name)] = version, folder
+            entry_points = list(distribution.entry_points.select(group=ENTRY_POINT_GROUP))
+        except Exception as error:  # bytes that are no text, a file that is no list of entry points
+            found.unreadable.append(UnreadableDistribution(PluginOrigin(name, name, version, ""), folder, error))
+            continue
+        for entry_point in entry_points:
+            origin = PluginOrigin(entry_point.name, name, version, entry_point.value)
+            found.plugins.append(InstalledPlugin(origin, entry_point, distribution))
+    found.plugins.sort(key=lambda plugin: (plugin.origin.distribution, plugin.origin.name))
+    return found
+
+
+@dataclass(frozen=True)
+class Switches:
+    """Which plugins are loaded, and how failures are taken.
+
+    Args:
+        none: load none of the installed ones.
+        only: load only these entry points or distributions; all where it is empty.
+        never: load none of these.
+        strict: any failure is fatal.
+    """
+
+    none: bool = False
+    only: tuple[str, ...] = ()
+    never: tuple[str, ...] = ()
+    strict: bool = False
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str] | None = None) -> Switches:
+        """Read them from environment variables; this process's where none are given."""
+        environment = os.environ if environment is None else environment
+        names = [name.strip() for name in environment.get("FACEKIT_PLUGINS", "").split(",")]
+        return cls(
+            none=_is_on(environment.get("FACEKIT_NO_PLUGINS")),
+            only=tuple(name for name in names if name and not name.startswith("-")),
+            never=tuple(name[1:].strip() for name in names if name.startswith("-") and name != "-"),
+            strict=_is_on(environment.get("FACEKIT_STRICT_PLUGINS")),
+        )
+
+    def load(self, origin: PluginOrigin) -> bool:
+        """Tell whether an installed plugin is to be loaded."""
+        names = {normal_name(origin.name), normal_name(origin.distribution)}
+        only, never = ({normal_name(name) for name in listed} for listed in (self.only, self.never))
+        return not (self.none or (only and not only & names) or never & names)
+
+    def by(self) -> str:
+        """Return the name of the switch that keeps plugins from being loaded."""
+        return "FACEKIT_NO_PLUGINS" if self.none else "FACEKIT_PLUGINS"
+
+    def check(self, known: Collection[str]) -> None:
+        """Check the names.
+
+        Args:
+            known: what can be named.
+
+        Raises:
+            FacekitError: one is not known; a typing error must not silently load something else.
+        """
+        normal = {normal_name(name) for name in known}
+        for name in (*self.only, *self.never):
+            if normal_name(name) not in normal:
+                raise FacekitError(
+                    f"FACEKIT_PLUGINS names {name!r}, and no such plugin is installed",
+                    remedy=did_you_mean(name, sorted(known)) or f"installed: {', '.join(sorted(known)) or 'none'}",
+                )
+
+
+def normal_name(name: str) -> str:
+    """Return the name of a distribution as package indexes compare names."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def folder_of(distribution: metadata.Distribution) -> str:
+    """Return the folder on the path that a distribution was found in."""
+    try:
+        return str(Path(str(distribution.locate_file(""))).resolve())
+    except (NotImplementedError, OSError):  # a finder of somebody's own, which keeps no files
+        return "an unknown place"
+
+
+def _declares_plugins(distribution: metadata.Distribution) -> bool:
+    try:
+        return ENTRY_POINT_GROUP in (distribution.read_text("entry_points.txt") or "")
+    except UnicodeDecodeError:  # whose it is can be told all the same, and most are not facekit's concern
+        path = getattr(distribution, "_path", None)
+        if path is None or ENTRY_POINT_GROUP.encode() in path.joinpath("entry_points.txt").read_bytes():
+            raise
+        return False
+
+
+def _name_and_version(distribution: metadata.Distribution) -> tuple[str, str]:
+    """Return what the first lines of a distribution's metadata say, without parsing all of it.
+
+    Raises:
+        ValueError: they do not say its name.
+    """
+    text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
+    fields = dict(reversed(_FIELD.findall(re.split(r"\r?\n\r?\n", text, maxsplit=1)[0])))
+    if not fields.get("Name"):
+        raise ValueError(f"it has no METADATA that says its name (in {folder_of(distribution)})")
+    return fields["Name"], fields.get("Version", "")
+
+
+def _guessed_name_and_version(distribution: metadata.Distribution) -> tuple[str, str]:
+    """Return what the name of its folder says, ``name-version.dist-info``, to name one that cannot be read."""
+    stem = getattr(getattr(distribution, "_path", None), "stem", "")
+    name, _, version = stem.partition("-")
+    return name or "a distribution without a name", version
+
+
+def _is_on(value: str | None) -> bool:
+    return (value or "").strip().lower() not in ("", "0", "false", "no", "off")
