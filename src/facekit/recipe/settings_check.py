@@ -59,6 +59,7 @@ def check_settings(
     mark: Mark,
     problems: Problems,
     also_known: Iterable[str] = (),
+    in_recipe: bool = True,
 ) -> SettingsType | None:
     """Validate part of the recipe.
 
@@ -72,6 +73,7 @@ def check_settings(
         mark: what holds them: where a missing key is reported.
         problems: collects the mistakes.
         also_known: keys that may stand there too, for the hint at an unknown key.
+        in_recipe: the document is a recipe, so that a key may belong into another section of it.
 
     Returns:
         The settings, or None if anything is wrong.
@@ -88,7 +90,7 @@ def check_settings(
             spot = found.path if about_itself else (*found.path, *found.rest)
             groups.setdefault((spot, about_itself), []).append((found, error))
         for group in groups.values():
-            _report(group, model, problems, also_known)
+            _report(group, model, problems, also_known, in_recipe=in_recipe)
     except FacekitError as error:
         problems.add(error.message, mark, path, error.remedy)
     except Exception as error:  # a validator of a plugin may raise anything
@@ -118,7 +120,12 @@ def _locate(tree: MapNode, location: tuple[int | str, ...], path: Path, mark: Ma
 
 
 def _report(
-    group: list[tuple[_Found, ErrorDetails]], model: type[Options], problems: Problems, also_known: Iterable[str]
+    group: list[tuple[_Found, ErrorDetails]],
+    model: type[Options],
+    problems: Problems,
+    also_known: Iterable[str],
+    *,
+    in_recipe: bool,
 ) -> None:
     found, error = group[0]
     kind, context = error["type"], error.get("ctx") or {}
@@ -132,7 +139,8 @@ def _report(
     if kind == "extra_forbidden":
         known = [*_fields_at(model, error["loc"][:-1]), *(also_known if len(error["loc"]) == 1 else ())]
         name = str(error["loc"][-1])
-        problems.add(f"unknown key {name!r}", found.key_mark, found.path, unknown_key_hint(name, known))
+        hint = unknown_key_hint(name, known, in_recipe=in_recipe)
+        problems.add(f"unknown key {name!r}", found.key_mark, found.path, hint)
         return
     value, mark = found.node, found.node.mark
     if found.rest == ("[key]",):
@@ -242,13 +250,13 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
     return [model for argument in get_args(annotation) for model in _models_in(argument)]
 
 
-def unknown_key_hint(name: str, known: Iterable[str]) -> str | None:
+def unknown_key_hint(name: str, known: Iterable[str], *, in_recipe: bool = True) -> str | None:
     """Return the hint for a key that is not known: one that looks like it, the place it belongs to, or all that are."""
     known = list(dict.fromkeys(known))
     near = did_you_mean(name, known)
     if near:
         return near
-    for section, model in (("train", TrainSettings), ("data", DataSettings)):
+    for section, model in (("train", TrainSettings), ("data", DataSettings)) if in_recipe else ():
         for place, names in _sections(section, model):
             if name in names:
                 return f"{name!r} belongs under `{place}:`"

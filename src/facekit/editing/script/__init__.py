@@ -1,7 +1,9 @@
 """Edit scripts: small, replayable lists of operations on a mask and a look."""
 
 from facekit.editing.script.context import EditContext
-from facekit.editing.script.operations import OPERATIONS, BlendReference, Operation, Reference
+from facekit.editing.script.looks import BlendReference, Reference
+from facekit.editing.script.operation import Operation
+from facekit.editing.script.operations import OPERATIONS
 from facekit.editing.script.script import (
     SCRIPT_FORMAT,
     EditScript,

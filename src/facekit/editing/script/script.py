@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from facekit.editing.script.context import EditContext, check_region
+from facekit.editing.script.looks import BlendReference, Reference
 from facekit.editing.script.masks import Ids
-from facekit.editing.script.operations import OPERATIONS, BlendReference, Operation, Reference
+from facekit.editing.script.operation import Operation
+from facekit.editing.script.operations import OPERATIONS
 from facekit.interfaces import FacekitError, LabelMap, did_you_mean
 from facekit.recipe.lock import dump_document
 from facekit.recipe.nodes import ListNode, MapNode, Node, ScalarNode, describe, is_null, mark_at
@@ -204,7 +206,9 @@ class _Reader:
             hint = did_you_mean(word.value, OPERATIONS) or _all_operations()
             self._problems.add(f"there is no operation {word.value!r}", word.mark, (*place, "do"), hint)
             return None
-        operation = check_settings(kind, node.entries, path=place, mark=node.mark, problems=self._problems)
+        operation = check_settings(
+            kind, node.entries, path=place, mark=node.mark, problems=self._problems, in_recipe=False
+        )
         if operation is not None:
             self._regions(operation, node, place)
         return operation
