@@ -146,7 +146,7 @@ def test_aliases_cannot_blow_up() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 10)]
     message = _only_problem("\n".join(lines))
-    assert "more than 20000 values" in message
+    assert "more than 20,000 values" in message
     assert message.startswith("f.yaml:5:")  # 10, 100, 1000, 10000, and then too many
 
 

@@ -20,7 +20,8 @@ from facekit.recipe.yaml_messages import explain
 
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # those PyYAML counts as line breaks
 _DEEPEST = 40
-_MOST_NODES = 20_000
+MOST_VALUES = 20_000
+"""Most values of a document, aliases written out: small files can hold exponentially many."""
 
 MarkMaker = Callable[[int, int], Mark]
 """Makes a mark from a 0-based line and column of the text that is parsed."""
@@ -41,7 +42,9 @@ def file_marks(text: str, file: str) -> MarkMaker:
     return make
 
 
-def parse_yaml(text: str, *, marks: MarkMaker, problems: Problems, path: Path = ()) -> Node | None:
+def parse_yaml(
+    text: str, *, marks: MarkMaker, problems: Problems, path: Path = (), most_values: int = MOST_VALUES
+) -> Node | None:
     """Read one YAML document.
 
     Args:
@@ -49,6 +52,7 @@ def parse_yaml(text: str, *, marks: MarkMaker, problems: Problems, path: Path = 
         marks: makes the marks of its nodes.
         problems: collects the mistakes.
         path: where in the recipe the document stands (for the value of an override).
+        most_values: a document with more is refused.
 
     Returns:
         Its root, with what could be read; None where the text cannot be parsed at all, or holds nothing.
@@ -56,7 +60,7 @@ def parse_yaml(text: str, *, marks: MarkMaker, problems: Problems, path: Path = 
     loader: yaml.SafeLoader | None = None
     try:
         loader = yaml.SafeLoader(text)
-        return _Composer(loader, marks, problems, path).document()
+        return _Composer(loader, marks, problems, path, most_values).document()
     except _Hopeless:
         return None
     except yaml.reader.ReaderError as error:
@@ -86,11 +90,12 @@ class _Hopeless(Exception):
 class _Composer:
     """Makes nodes of the parser's events."""
 
-    def __init__(self, loader: yaml.SafeLoader, marks: MarkMaker, problems: Problems, path: Path) -> None:
+    def __init__(self, loader: yaml.SafeLoader, marks: MarkMaker, problems: Problems, path: Path, most: int) -> None:
         self._loader = loader
         self._marks = marks
         self._problems = problems
         self._path = path
+        self._most = most
         self._anchors: dict[str, tuple[Node, int]] = {}
         self._open: set[str] = set()
         self._count = 0
@@ -224,6 +229,6 @@ class _Composer:
 
     def _grow(self, size: int, mark: Mark, path: Path) -> None:
         self._count += size
-        if self._count > _MOST_NODES:
-            self._problems.add(f"more than {_MOST_NODES} values, aliases written out", mark, path[:8])
+        if self._count > self._most:
+            self._problems.add(f"more than {self._most:,} values, aliases written out", mark, path[:8])
             raise _Hopeless

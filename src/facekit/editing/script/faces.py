@@ -89,10 +89,8 @@ class AddGlasses(Operation):
         """Return the mask with glasses."""
         glasses, eyes = context.known(GLASSES), eyes_of(mask, context)
         if not glasses or eyes is None:
-            reason = (
-                "the mask does not show two eyes" if glasses else f"{context.label_map.name} has no class {GLASSES}"
-            )
-            context.notes.append(f"{reason}, so there are no glasses to put on")
+            missing = "the mask does not show two eyes" if glasses else f"{context.label_map.name} has no {GLASSES}"
+            context.notes.append(f"{missing}, so glasses cannot be put on")
             return mask.copy()
         along, below = eyes.along(mask.shape)
         distance = eyes.distance

@@ -26,9 +26,8 @@ SCRIPT_FORMAT = 1
 
 FORMAT_KEY = "facekit_edit"
 
-MOST_OPERATIONS = 10_000
-LARGEST_BYTES = 16_000_000
-"""A script larger than this is a mistake or an attack."""
+MOST_OPERATIONS, MOST_VALUES, LARGEST_BYTES = 5_000, 200_000, 16_000_000
+"""A script larger than any of these is a mistake or an attack."""
 
 _KEYS = (FORMAT_KEY, "name", "description", "label_map", "operations")
 
@@ -108,7 +107,7 @@ def parse_script(text: str, *, file: str = "<script>", label_map: LabelMap | Non
     """Read a script from text; see :func:`read_script`."""
     problems = Problems()
     marks = file_marks(text, file)
-    root = parse_yaml(text, marks=marks, problems=problems)
+    root = parse_yaml(text, marks=marks, problems=problems, most_values=MOST_VALUES)
     if root is None and not problems.found:
         problems.add("the script is empty", marks(0, 0), remedy=f"begin with `{FORMAT_KEY}: {SCRIPT_FORMAT}`")
     script = None if root is None else _Reader(label_map, problems).read(root)
@@ -118,16 +117,38 @@ def parse_script(text: str, *, file: str = "<script>", label_map: LabelMap | Non
 
 
 def write_script(script: EditScript) -> str:
-    """Return a script as YAML that reads back to the same script."""
+    """Return a script as YAML that reads back to the same script.
+
+    Raises:
+        FacekitError: it is larger than what is read.
+    """
     document: dict[str, Any] = {FORMAT_KEY: SCRIPT_FORMAT}
     document |= {key: getattr(script, key) for key in ("name", "description", "label_map") if getattr(script, key)}
     document["operations"] = [_plain(entry) for entry in script.operations]
-    return dump_document(document)
+    _check_size("operations", len(script.operations), MOST_OPERATIONS)
+    _check_size("values", _values_in(document), MOST_VALUES)
+    text = dump_document(document)
+    _check_size("bytes", len(text.encode()), LARGEST_BYTES)
+    return text
+
+
+def _check_size(name: str, size: int, most: int) -> None:
+    if size > most:
+        raise FacekitError(
+            f"the script has {size:,} {name}, and {most:,} are the most that is read",
+            remedy="join brush strokes into one `set`, or save several scripts",
+        )
 
 
 def _plain(operation: Operation) -> Mapping[str, Any]:
     written = operation.model_dump(mode="json", exclude_defaults=True)
     return {"do": operation.do, **{key: value for key, value in written.items() if key != "do"}}
+
+
+def _values_in(document: Any) -> int:
+    """Return how many values a document has, as its reader counts them: each map, list and scalar is one."""
+    inner = document.values() if isinstance(document, Mapping) else document if isinstance(document, list) else ()
+    return 1 + sum(_values_in(value) for value in inner)
 
 
 class _Reader:

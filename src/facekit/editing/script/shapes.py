@@ -67,7 +67,7 @@ class Runs(Options):
 class Stroke(Options):
     """A line drawn with a round brush."""
 
-    points: Annotated[tuple[Point, ...], Field(min_length=1, max_length=100_000)]
+    points: Annotated[tuple[Point, ...], Field(min_length=1, max_length=10_000)]
     """Where the brush went; one point makes a dot."""
     width: Annotated[float, Field(gt=0, le=1)]
     """Of the brush, as a fraction of the picture's side."""
@@ -110,7 +110,7 @@ class Ellipse(Options):
 class Polygon(Options):
     """The inside of a closed line."""
 
-    points: Annotated[tuple[Point, ...], Field(min_length=3, max_length=100_000)]
+    points: Annotated[tuple[Point, ...], Field(min_length=3, max_length=10_000)]
     """Its corners, in order."""
 
     def pixels(self, height: int, width: int) -> Pixels:
