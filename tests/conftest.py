@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -237,6 +238,107 @@ def good_recipe(tmp_path: Path) -> Path:
     path = tmp_path / "good.yaml"
     path.write_text(GOOD_RECIPE, encoding="utf-8")
     return path
+
+
+COMPONENT = """\
+from facekit.interfaces import NoOptions
+from facekit.registry import ComponentSpec, hookimpl
+
+@hookimpl
+def facekit_components():
+    return [
+        ComponentSpec(
+            interface_version={interface_version},
+            kind="{kind}",
+            id="{id}",
+            summary="s",
+            options=NoOptions,
+            factory="{module}:build",
+        )
+    ]
+
+def build(options, context):
+    return None
+"""
+
+
+class Installer:
+    """Puts distributions on the path as an installer would: a dist-info folder, and modules.
+
+    Args:
+        site: the folder on the path.
+    """
+
+    def __init__(self, site: Path) -> None:
+        self.site = site
+        self.modules: list[str] = []
+
+    def __call__(
+        self,
+        distribution: str,
+        source: str | None,
+        *,
+        entry_points: str | None = None,
+        version: str = "1.2",
+        module: str = "",
+        metadata: str = "",
+        files: Mapping[str, str] | None = None,
+    ) -> Path:
+        """Install one, and return its dist-info folder.
+
+        Args:
+            distribution: its name.
+            source: the text of its module; None for none.
+            entry_points: the lines of its entry points; one for its module where not given.
+            version: its version.
+            module: what the module is called; as the distribution where not given.
+            metadata: more lines of its METADATA.
+            files: text of other files, by path.
+        """
+        module = module or distribution.replace("-", "_")
+        if source is not None:
+            self.write(f"{module}.py", source)
+        for path, text in (files or {}).items():
+            self.write(path, text)
+        info = self.site / f"{distribution.replace('-', '_')}-{version}.dist-info"
+        info.mkdir()
+        lines = f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n{metadata}"
+        (info / "METADATA").write_text(lines, encoding="utf-8")
+        lines = entry_points if entry_points is not None else f"{distribution} = {module}"
+        (info / "entry_points.txt").write_text(f"[facekit.plugins]\n{lines}\n", encoding="utf-8")
+        return info
+
+    def component(
+        self, distribution: str, id: str, *, kind: str = "loss", interface_version: int = 1, **more: str
+    ) -> Path:
+        """Install one that offers a component; what else is given is as for installing."""
+        source = self.source(distribution, id, kind=kind, interface_version=interface_version)
+        return self(distribution, source, **more)  # type: ignore[arg-type]
+
+    def source(self, distribution: str, id: str, *, kind: str = "loss", interface_version: int = 1) -> str:
+        """Return the text of a module that offers a component."""
+        module = distribution.replace("-", "_")
+        return COMPONENT.format(module=module, id=id, kind=kind, interface_version=interface_version)
+
+    def write(self, path: str, text: str) -> Path:
+        """Write a file into the folder on the path."""
+        file = self.site / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        self.modules.append(path.partition("/")[0].removesuffix(".py"))
+        return file
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installer]:
+    """Install throw-away distributions, seen by this process and by those that are given this path."""
+    installer = Installer(tmp_path / "site")
+    installer.site.mkdir()
+    monkeypatch.syspath_prepend(str(installer.site))
+    yield installer
+    for name in list(sys.modules):
+        if name.partition(".")[0] in installer.modules:
+            del sys.modules[name]
 
 
 @pytest.fixture(autouse=True)

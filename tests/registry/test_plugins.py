@@ -28,38 +28,7 @@ def facekit_components():
     return [ComponentSpec(interface_version=1, kind="loss", id="{id}", summary="s", options=NoOptions, factory="a:b")]
 """
 
-Install = Callable[..., None]
-
-
-@pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Put distributions on the path as an installer would: a dist-info folder and a module."""
-    site = tmp_path / "site"
-    site.mkdir()
-    monkeypatch.syspath_prepend(str(site))
-    modules: list[str] = []
-
-    def add(
-        distribution: str,
-        source: str | None,
-        *,
-        entry_points: str | None = None,
-        version: str = "1.2",
-        module: str = "",
-    ) -> None:
-        module = module or distribution.replace("-", "_")
-        if source is not None:
-            (site / f"{module}.py").write_text(source)
-            modules.append(module)
-        info = site / f"{distribution.replace('-', '_')}-{version}.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
-        lines = entry_points if entry_points is not None else f"{distribution} = {module}"
-        (info / "entry_points.txt").write_text(f"[facekit.plugins]\n{lines}\n")
-
-    yield add
-    for name in modules:
-        sys.modules.pop(name, None)
+Install = Callable[..., Path]
 
 
 def _only(*names: str, **more: str) -> dict[str, str]:
@@ -114,8 +83,11 @@ def test_a_plugin_that_cannot_be_loaded_stops_only_itself(
     assert "Traceback" in failure.traceback
     registry = Registry(plugins)
     assert registry.names("loss") == ["l1"]
-    with pytest.raises(FacekitError, match=r"failed to load may offer it \(face-broken 1.2\)"):
-        registry.find("metric", "psnr")
+    # What it would offer cannot be told where its source has the hook and no component, else it offers none.
+    may_offer = "facekit_components" in source
+    hint = r"a plugin that is not loaded may offer it \(face-broken 1.2\)" if may_offer else "known: none"
+    with pytest.raises(FacekitError, match=hint):
+        registry.find("metric", "of_nobody_at_all")
 
 
 def test_an_entry_point_that_names_nothing(install: Install) -> None:

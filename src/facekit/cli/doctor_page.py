@@ -13,7 +13,7 @@ from facekit.cli.output import plural
 
 if TYPE_CHECKING:
     from facekit.registry.clashes import NameClash
-    from facekit.registry.diagnosis import ComponentKey, Diagnosis, PluginDiagnosis, Problem, RecipeNeeds
+    from facekit.registry.diagnosis import Affected, ComponentKey, Diagnosis, PluginDiagnosis, Problem, RecipeNeeds
 
 _INDENT = "  "
 _LABEL = 14
@@ -21,6 +21,12 @@ _MOST_LINES = 24
 """Lines of a traceback that are printed; ``--json`` has all of it."""
 
 _MOST_RECIPES = 12
+
+_WHENCE = {
+    "its hooks": "",
+    "its source": " (as its source says)",
+    "what is known of it": " (as it is known to offer)",
+}
 
 
 def doctor_page(diagnosis: Diagnosis, *, hints: Sequence[str], seconds: float, width: int) -> Iterator[str]:
@@ -45,6 +51,10 @@ def doctor_page(diagnosis: Diagnosis, *, hints: Sequence[str], seconds: float, w
         yield _bad(mistake.message)
         yield from _paragraph("this stops every command that loads plugins", width)
         yield from _field("instead", mistake.remedy or "", width)
+    if diagnosis.strict and diagnosis.broken:
+        yield ""
+        yield _bad("FACEKIT_STRICT_PLUGINS is set")
+        yield from _paragraph("so every command that loads plugins stops at the first that is broken", width)
     for plugin in diagnosis.broken:
         yield ""
         yield from _plugin(plugin, width)
@@ -74,8 +84,8 @@ def _table(plugins: Sequence[PluginDiagnosis]) -> Iterator[str]:
         cells = [cell.ljust(size) for cell, size in zip(row[:3], widths)]
         cells += [cell.rjust(size) for cell, size in zip(row[3:], widths[3:])]
         line = _INDENT.join(cells).rstrip()
-        broken = number and plugins[number - 1].state == "broken"
-        yield click.style(line, bold=not number, fg="red" if broken else None)
+        bad = number and plugins[number - 1].state in ("broken", "clashing")
+        yield click.style(line, bold=not number, fg="red" if bad else None)
 
 
 def _plugin(plugin: PluginDiagnosis, width: int) -> Iterator[str]:
@@ -84,17 +94,17 @@ def _plugin(plugin: PluginDiagnosis, width: int) -> Iterator[str]:
     if plugin.ends_facekit:
         yield from _paragraph("It ends or stops every command that loads plugins: switch it off first.", width)
     for problem in plugin.problems:
-        yield from _problem(problem, width)
+        if problem.clash is None:  # clashes are told by themselves, with both sides
+            yield from _problem(problem, width)
     yield from _field("entry point", f"{origin.name} = {origin.target}" if origin.file is None else "", width)
     yield from _field("installed in", plugin.folder, width)
     if plugin.lost:
-        whence = "" if plugin.offers_from == "its hooks" else f" (known from {plugin.offers_from.removeprefix('its ')})"
-        yield from _field("lost", f"{_components(plugin.lost)}{whence}", width)
+        yield from _field("lost", f"{_components(plugin.lost)}{_WHENCE[plugin.offers_from]}", width)
     elif not plugin.offers_complete:
         yield from _field("lost", "its components; which these are cannot be read from its source", width)
     yield from _field("recipes", _recipes_of(plugin), width)
     if origin.file is None:
-        yield from _field("switch it off", f"FACEKIT_PLUGINS={plugin.switch_off}", width)
+        yield from _field("switch it off", f"export FACEKIT_PLUGINS={plugin.switch_off}", width)
         yield from _field("or remove it", f"pip uninstall {origin.distribution}", width)
     else:
         yield from _field("leave it out", f"without --plugin-file {origin.file}", width)
@@ -118,20 +128,27 @@ def _problem(problem: Problem, width: int) -> Iterator[str]:
 
 
 def _recipes_of(plugin: PluginDiagnosis) -> str:
-    if plugin.affected:
-        names = [f"{one.recipe.name} ({_components(one.components)})" for one in plugin.affected[:_MOST_RECIPES]]
-        more = len(plugin.affected) - len(names)
-        return f"{', '.join(names)}{f' and {more} more' if more else ''} {_need(len(plugin.affected))} what is lost"
+    named = _named(plugin.affected)
+    if plugin.ends_facekit:
+        rest = f"; then still {named}, for what is lost" if named else ""
+        return f"all of them, until it is switched off{rest}"
+    if named:
+        return f"{named} {_need(len(plugin.affected))} what is lost"
     if plugin.perhaps:
-        names = [f"{one.recipe.name} ({_components(one.components)})" for one in plugin.perhaps[:_MOST_RECIPES]]
-        return f"perhaps {', '.join(names)}: nobody else offers that"
+        return f"perhaps {_named(plugin.perhaps)}: nobody else offers that"
     if plugin.lost or not plugin.offers_complete:
         return "none that is shipped or lies here needs what is lost"
     return "no component is lost, so every recipe works"
 
 
+def _named(affected: Sequence[Affected]) -> str:
+    names = [f"{one.recipe.name} ({_components(one.components)})" for one in affected[:_MOST_RECIPES]]
+    more = len(affected) - len(names)
+    return ", ".join(names) + (f" and {more} more" if more else "")
+
+
 def _clash(clash: NameClash, diagnosis: Diagnosis, width: int) -> Iterator[str]:
-    yield _bad(f"{clash.what} {clash.name} is claimed more than once: {clash.outcome}")
+    yield _bad(f"{clash.title} is claimed more than once: {clash.outcome}")
     if clash.with_facekit:
         yield from _field("by", "facekit itself", width)
     for number, origin in enumerate(clash.sides):
@@ -146,11 +163,16 @@ def _clash(clash: NameClash, diagnosis: Diagnosis, width: int) -> Iterator[str]:
     of = {plugin.origin: plugin for plugin in diagnosis.plugins}
     for origin in clash.sides:
         if of[origin].switch_off and (origin in clash.losers or len(clash.losers) < len(clash.sides)):
-            yield from _field("switch off", f"{origin.distribution}: FACEKIT_PLUGINS={of[origin].switch_off}", width)
+            yield from _field("without", f"{origin.name}: export FACEKIT_PLUGINS={of[origin].switch_off}", width)
 
 
 def _remarks(diagnosis: Diagnosis, hints: Sequence[str], width: int) -> Iterator[str]:
-    remarks = [f"{one.what} {one.name}: {one.outcome}" for one in diagnosis.clashes if one.harmless]
+    remarks = [f"{one.title}: {one.outcome}" for one in diagnosis.clashes if one.harmless]
+    remarks += [
+        f"{one.name} cannot be read, so what it needs is not known: {one.problem}"
+        for one in diagnosis.recipes
+        if one.problem and not one.source
+    ]
     remarks += [
         f"{one.name} {one.version} in {one.folder} is hidden by version {one.used_version} in {one.used_folder}, which "
         "comes first on the path"
@@ -181,14 +203,21 @@ def _summary(diagnosis: Diagnosis, width: int) -> Iterator[str]:
     if diagnosis.sound:
         yield click.style("no problems found", fg="green", bold=True)
         return
-    broken, all_ = len(diagnosis.broken), len(diagnosis.plugins)
-    if broken:
-        yield _bad(f"{broken} of {plural(all_, 'plugin')} {'is' if broken == 1 else 'are'} broken")
-    if diagnosis.without_broken:
-        yield from _paragraph("Work without them until they are mended:", width)
-        yield f"{_INDENT}export FACEKIT_PLUGINS={diagnosis.without_broken}"
-    if not broken:
-        yield _bad("something is wrong")
+    counts = {state: sum(one.state == state for one in diagnosis.plugins) for state in ("broken", "clashing")}
+    told = [f"{count} {state}" for state, count in counts.items() if count]
+    yield _bad(f"{plural(len(diagnosis.plugins), 'plugin')}: {', '.join(told) or 'something is wrong'}")
+    ending = [plugin.origin.name for plugin in diagnosis.broken if plugin.ends_facekit]
+    if ending:
+        first = f"No command that loads plugins works before {' and '.join(ending)} {_is(len(ending))} switched off."
+    elif diagnosis.mistakes or (diagnosis.strict and diagnosis.broken):
+        first = "No command that loads plugins works with these switches."
+    else:
+        first = "Everything that does not need what is lost works as before."
+    yield from _paragraph(first, width)
+    if diagnosis.without:
+        one_side = ", and one side of each clash," if counts["clashing"] else ""
+        yield from _paragraph(f"To leave out what is broken{one_side} until it is mended:", width)
+        yield f"{_INDENT}export FACEKIT_PLUGINS={diagnosis.without}"
 
 
 def _field(label: str, text: str, width: int) -> Iterator[str]:
@@ -222,6 +251,10 @@ def _names(recipes: Sequence[RecipeNeeds]) -> str:
     names = [recipe.name for recipe in recipes]
     more = len(names) - _MOST_RECIPES
     return ", ".join(names[:_MOST_RECIPES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _is(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _need(count: int) -> str:

@@ -19,12 +19,13 @@ BROKEN_PIPE = 141
 """The exit code when the reader of our output went away, as shells have it."""
 
 
-def exit_code_of(error: BaseException, *, debug: bool) -> int:
+def exit_code_of(error: BaseException, *, debug: bool, foreign: str | None = None) -> int:
     """Print an error for a person on stderr and return the exit code that belongs to it.
 
     Args:
         error: whatever ended the program. SystemExit is passed on as it is.
         debug: print the traceback of every error, not only of defects.
+        foreign: the plugin's command that was called, in words; None for one of facekit's own.
     """
     if isinstance(error, SystemExit):
         raise error
@@ -47,6 +48,13 @@ def exit_code_of(error: BaseException, *, debug: bool) -> int:
             error.show()
         return error.exit_code
     traceback.print_exception(error)
+    if foreign is not None:
+        click.echo(
+            f"\nThis happened in {foreign}, and is not a mistake of yours. Please report it to the people of that "
+            "plugin with the lines above. Every other command works as before.",
+            err=True,
+        )
+        return 1
     click.echo(
         f"\nThis is a defect in facekit {__version__} or in a plugin, not a mistake of yours. Please report it with "
         "the lines above and what `facekit plugins ls` prints.",

@@ -71,7 +71,7 @@ class Program(LazyGroup):
 
         A :class:`~facekit.interfaces.FacekitError` is printed without a traceback and exits with its own code (2 for
         mistakes, 1 for runs that could not go on). Ctrl-C exits with 130. Any other exception is a defect: its
-        traceback is printed with a line on how to report it, and the exit code is 1.
+        traceback is printed with a line on whom to tell, and the exit code is 1.
         """
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
@@ -82,7 +82,7 @@ class Program(LazyGroup):
             # Imported only now: it knows FacekitError, which lives beside pydantic models.
             from facekit.cli.errors import exit_code_of
 
-            sys.exit(exit_code_of(error, debug=state.debug))
+            sys.exit(exit_code_of(error, debug=state.debug, foreign=state.foreign))
         sys.exit(result if isinstance(result, int) else 0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,8 +12,16 @@ from facekit.cli.state import state_of
 
 if TYPE_CHECKING:
     from facekit.registry import CommandSpec, PluginOrigin
+    from facekit.registry.clashes import NameClash
 
 Offer = tuple["PluginOrigin", "CommandSpec"]
+
+
+def own_commands() -> dict[str, bool]:
+    """Return facekit's own commands, and whether plugins may add to each as a group."""
+    from facekit.cli.main import COMMANDS, OPEN_GROUPS
+
+    return {name: name in OPEN_GROUPS for name in COMMANDS}
 
 
 def offers(context: click.Context) -> list[Offer]:
@@ -20,16 +29,31 @@ def offers(context: click.Context) -> list[Offer]:
     return state_of(context).registry().commands()
 
 
+def obstacles(offered: Iterable[Offer]) -> dict[str, NameClash]:
+    """Return the commands that nobody can call, by name, with the clash that is in the way."""
+    from facekit.registry.clashes import command_clashes
+
+    named = [(origin, spec.name) for origin, spec in offered]
+    return {
+        name: clash
+        for clash in command_clashes(named, own=own_commands())
+        for _, name in named
+        # What stands in the way of a group stands in the way of all that is in it.
+        if name == clash.name or name.startswith(f"{clash.name} ")
+    }
+
+
 def find_command(context: click.Context, name: str) -> click.Command | None:
     """Return the plugin command ``name``, or the group ``name`` when plugins add commands called ``"name ..."``.
 
     Raises:
-        FacekitError: several plugins offer the command, or it cannot be imported.
+        FacekitError: several plugins offer the command, it is a group as well, or it cannot be imported.
     """
-    found = [offer for offer in offers(context) if offer[1].name == name]
+    offered = offers(context)
+    found = [offer for offer in offered if offer[1].name == name]
     if found:
-        return _load(found)
-    members = [offer for offer in offers(context) if offer[1].name.startswith(f"{name} ")]
+        return _load(context, found[0], obstacles(offered).get(name))
+    members = [offer for offer in offered if offer[1].name.startswith(f"{name} ")]
     return PluginGroup(prefix=name, name=name, help=f"Commands of plugins: {name}.") if members else None
 
 
@@ -52,41 +76,50 @@ class PluginGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return a command; None for a name no plugin offers."""
         found = self._members(ctx).get(cmd_name)
-        return _load(found) if found else None
+        return _load(ctx, found, obstacles(offers(ctx)).get(found[1].name)) if found else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands from their summaries, without importing them."""
-        rows = [(name, found[0][1].summary) for name, found in sorted(self._members(ctx).items())]
+        rows = [(name, spec.summary) for name, (_, spec) in sorted(self._members(ctx).items())]
         with formatter.section("Commands"):
             formatter.write_dl(rows or [("(none)", "no installed plugin adds a command here")])
 
-    def _members(self, ctx: click.Context) -> dict[str, list[Offer]]:
-        members: dict[str, list[Offer]] = {}
+    def _members(self, ctx: click.Context) -> dict[str, Offer]:
+        members: dict[str, Offer] = {}
         for origin, spec in offers(ctx):
             group, _, name = spec.name.partition(" ")
             if group == self.prefix and name:
-                members.setdefault(name, []).append((origin, spec))
+                members.setdefault(name, (origin, spec))
         return members
 
 
-def _load(found: list[Offer]) -> click.Command:
-    from facekit.interfaces import FacekitError
+def _leaving_out(sides: Sequence[PluginOrigin]) -> str:
+    installed = [side.distribution for side in sides if side.file is None]
+    if not installed:
+        return "give one of the plugin files only"
+    return f"uninstall one, or leave it out: `FACEKIT_PLUGINS=-{installed[0]} facekit ...`"
 
-    if len(found) > 1:
-        sides = " and ".join(str(origin) for origin, _ in found)
+
+def _load(context: click.Context, offer: Offer, clash: NameClash | None) -> click.Command:
+    from facekit.interfaces import FacekitError
+    from facekit.registry.plugins import describe_error
+
+    origin, spec = offer
+    if clash is not None:
+        sides = " and ".join(dict.fromkeys(str(side) for side in clash.sides))
         raise FacekitError(
-            f"the command {found[0][1].name!r} is offered by {sides}",
-            remedy="uninstall one, or choose with FACEKIT_PLUGINS",
+            f"the command {clash.name!r} is claimed by {sides}: {clash.outcome}",
+            remedy=_leaving_out(clash.sides),
         )
-    origin, spec = found[0]
+    state_of(context).foreign = f"the command {spec.name!r} of the plugin {origin.name!r} ({origin})"
     try:
         return load_command(spec.target)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a plugin may raise anything at import, SystemExit included
         raise FacekitError(
-            f"the command {spec.name!r} of plugin {origin.name!r} ({origin}) cannot be loaded: "
-            f"{type(error).__name__}: {error}",
+            f"the command {spec.name!r} of the plugin {origin.name!r} ({origin}) cannot be loaded: "
+            f"{describe_error(error)}",
             where=spec.target,
             remedy="this is the plugin's fault; every other command works. `facekit --debug ...` shows the traceback",
         ) from error

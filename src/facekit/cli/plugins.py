@@ -37,13 +37,16 @@ def list_plugins(state: State, as_json: bool) -> None:
     Example:
       facekit plugins ls
     """
+    from facekit.cli.plugin_commands import obstacles
+
     registry = state.registry()
     summaries = {origin: info.summary for origin, info in registry.plugins.call("facekit_plugin_info")}
     components: dict[object, int] = {}
     for component in registry.components.values():
         components[component.origin] = components.get(component.origin, 0) + 1
     commands: dict[object, list[str]] = {}
-    for origin, spec in registry.commands():
+    offered = registry.commands()
+    for origin, spec in offered:
         commands.setdefault(origin, []).append(spec.name)
     failed = {failure.origin for failure in registry.plugins.failures}
     rows = [
@@ -92,5 +95,7 @@ def list_plugins(state: State, as_json: bool) -> None:
     added = sorted((name, origin.name) for origin, names in commands.items() for name in names)  # type: ignore[attr-defined]
     if added:
         click.echo("\nCommands they add:")
+        blocked = obstacles(offered)
         for name, plugin in added:
-            click.echo(f"  facekit {name}  ({plugin})")
+            clash = blocked.get(name)
+            click.echo(f"  facekit {name}  ({plugin})" + (f": cannot be called, {clash.outcome}" if clash else ""))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facekit.cli.output import print_json
+from facekit.cli.plugin_commands import own_commands
 from facekit.cli.state import State, plugin_file_option
 
 if TYPE_CHECKING:
@@ -65,12 +66,12 @@ def doctor(state: State, time_limit: float, as_json: bool) -> None:
     for one in examinations:
         if not one.finished:
             # It could not say which recipes it ships.
-            shipped += [(one.origin, path) for path in read_offers(one.origin.target).recipes]
+            shipped += [(one.origin, path) for path in read_offers(one.origin.target, file=one.origin.file).recipes]
     diagnosis = diagnose(
         installed,
         examinations,
         recipes=recipes_around(shipped, Path.cwd()),
-        own_commands=_own_commands(),
+        own_commands=own_commands(),
     )
     seconds = time.perf_counter() - began
     hints = [_how_to_get(affected) for affected in diagnosis.homeless]
@@ -101,13 +102,6 @@ class _Progress:
             click.echo(f"\r\x1b[K{text}", nl=False, err=True)
 
 
-def _own_commands() -> dict[str, bool]:
-    """Return facekit's own commands, and whether plugins may add to each as a group."""
-    from facekit.cli.main import COMMANDS, OPEN_GROUPS
-
-    return {name: name in OPEN_GROUPS for name in COMMANDS}
-
-
 def _how_to_get(affected: Affected) -> str:
     from facekit.registry.known import known_distributions
 
@@ -132,7 +126,7 @@ def _document(diagnosis: Diagnosis, hints: list[str], seconds: float) -> dict[st
             {**_affected(affected), "remedy": hint.removeprefix(": ")}
             for affected, hint in zip(diagnosis.homeless, hints, strict=True)
         ],
-        "without_broken": {"FACEKIT_PLUGINS": diagnosis.without_broken} if diagnosis.without_broken else None,
+        "leave_out": {"FACEKIT_PLUGINS": diagnosis.without} if diagnosis.without else None,
     }
 
 

@@ -24,6 +24,8 @@ class State:
     def __init__(self, *, debug: bool = False) -> None:
         self.debug = debug
         self.plugin_files: list[Path] = []
+        self.foreign: str | None = None
+        """The command of a plugin that is called, in words; None while it is one of facekit's own."""
         self._warned = False
 
     def add_plugin_files(self, files: tuple[Path, ...]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -44,6 +44,13 @@ class NameClash:
     with_facekit: bool = False
 
     @property
+    def title(self) -> str:
+        """What is claimed, e.g. ``loss mine/l1``, ``label map faces`` or ``command `tool```."""
+        if self.what == "component":
+            return self.name
+        return f"{self.what} `{self.name}`" if self.what == "command" else f"{self.what} {self.name}"
+
+    @property
     def harmless(self) -> bool:
         """Whether everything works all the same."""
         return not self.losers
@@ -56,7 +63,7 @@ class NameClash:
         """Return the clash as one side sees it."""
         others = [str(other) for other in self.sides if other != origin] or ["itself"]
         others += ["facekit itself"] if self.with_facekit else []
-        return f"{self.what} {self.name} is claimed by {' and '.join(dict.fromkeys(others))} as well: {self.outcome}"
+        return f"{self.title} is claimed by {' and '.join(dict.fromkeys(others))} as well: {self.outcome}"
 
 
 def name_clashes(
@@ -104,7 +111,8 @@ def name_clashes(
                 f"{sides[0]} comes first and keeps it",
                 stage="reading its label maps",
             )
-    yield from _commands(examinations, own_commands)
+    offered = [(examination.origin, command.name) for examination in examinations for command in examination.commands]
+    yield from command_clashes(offered, own=own_commands)
     yield from _recipes(examinations, recipes)
 
 
@@ -144,18 +152,23 @@ def _entry_points(installed: Installed, loaded: Sequence[PluginOrigin]) -> Itera
             )
 
 
-def _commands(examinations: Sequence[Examination], own: Mapping[str, bool]) -> Iterator[NameClash]:
+def command_clashes(offered: Iterable[tuple[PluginOrigin, str]], *, own: Mapping[str, bool]) -> Iterator[NameClash]:
+    """Yield the names of commands that several plugins have, that facekit has itself, or that are groups as well.
+
+    Args:
+        offered: the commands by name, each with its plugin.
+        own: facekit's own commands, and whether plugins may add to each as a group.
+    """
     offers: defaultdict[str, list[PluginOrigin]] = defaultdict(list)
-    for examination in examinations:
-        for command in examination.commands:
-            offers[command.name].append(examination.origin)
+    for origin, name in offered:
+        offers[name].append(origin)
     for name, sides in offers.items():
         first, _, rest = name.partition(" ")
         everyone = tuple(sides)
         if first in own and not (rest and own[first]):
             yield NameClash(
                 "command",
-                f"`{name}`",
+                name,
                 everyone,
                 everyone,
                 f"`facekit {first}` stays facekit's own",
@@ -164,13 +177,14 @@ def _commands(examinations: Sequence[Examination], own: Mapping[str, bool]) -> I
             )
             continue
         if len(sides) > 1:
-            yield NameClash("command", f"`{name}`", everyone, everyone, "nobody gets it", stage="adding its commands")
+            nobody = "nobody gets it"
+            yield NameClash("command", name, everyone, everyone, nobody, stage="adding its commands")
         inside = [(other, whose) for other, whose in offers.items() if other.startswith(f"{name} ")]
         if not rest and inside:
             both = (*everyone, *(origin for _, whose in inside for origin in whose))
             yield NameClash(
                 "command",
-                f"`{name}`",
+                name,
                 tuple(dict.fromkeys(both)),
                 tuple(dict.fromkeys(both)),
                 f"it cannot be a command and the group of `{inside[0][0]}`, so nobody gets it",

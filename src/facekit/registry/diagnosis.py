@@ -29,6 +29,8 @@ from facekit.registry.spec import Kind
 ComponentKey = tuple[Kind, str]
 """Kind and id of a component; in a recipe, kind and the name it uses."""
 
+State = Literal["sound", "broken", "clashing", "switched off"]
+
 SLOW = 1.0
 """Seconds that loading a plugin may take before it is mentioned: every command that loads plugins waits for it."""
 
@@ -53,14 +55,9 @@ class RecipeNeeds:
     uses: tuple[ComponentKey, ...]
     problem: str | None = None
 
-    def of(self, components: Collection[ComponentKey]) -> tuple[ComponentKey, ...]:
-        """Return which of these components it names."""
-        return tuple(key for key in components if self.names(key))
-
     def names(self, component: ComponentKey) -> bool:
-        """Tell whether it names a component."""
-        kind, id_ = component
-        return any(kind == one and use in (id_, id_.split("/", 1)[1]) for one, use in self.uses)
+        """Tell whether it names a component, by its id or by its name alone."""
+        return any(_means(use, component) for use in self.uses)
 
 
 @dataclass(frozen=True)
@@ -80,12 +77,14 @@ class Problem:
         what: what happened.
         detail: a traceback, or what it printed.
         remedy: what to do, beside leaving the plugin out.
+        clash: the clash that it comes from, which is no fault of the plugin's own.
     """
 
     stage: str
     what: str
     detail: str = ""
     remedy: str = ""
+    clash: NameClash | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,8 @@ class PluginDiagnosis:
     Args:
         origin: the plugin.
         folder: where its distribution is installed; empty for a file.
-        state: ``sound``, ``broken``, or ``switched off`` (and then not examined).
+        state: ``sound``; ``broken``; ``clashing`` where all that is wrong is names that others claim as well; or
+            ``switched off`` (and then not examined).
         problems: what is wrong.
         notes: what is worth knowing.
         ends_facekit: no command that loads plugins works because of it.
@@ -111,7 +111,7 @@ class PluginDiagnosis:
 
     origin: PluginOrigin
     folder: str
-    state: Literal["sound", "broken", "switched off"]
+    state: State
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
     ends_facekit: bool = False
@@ -135,7 +135,9 @@ class Diagnosis:
         hidden: distributions that others of the same name stand before.
         mistakes: what is wrong with the switches themselves.
         homeless: recipes that name components which no installed plugin is known to offer.
-        without_broken: the value of ``FACEKIT_PLUGINS`` that leaves every broken plugin out.
+        strict: failures are fatal.
+        left_out: the plugins without which all the others are sound.
+        without: the value of ``FACEKIT_PLUGINS`` that leaves these out.
     """
 
     plugins: tuple[PluginDiagnosis, ...]
@@ -144,7 +146,9 @@ class Diagnosis:
     mistakes: tuple[FacekitError, ...]
     homeless: tuple[Affected, ...]
     recipes: tuple[RecipeNeeds, ...] = ()
-    without_broken: str = ""
+    strict: bool = False
+    left_out: tuple[PluginOrigin, ...] = ()
+    without: str = ""
 
     @property
     def broken(self) -> list[PluginDiagnosis]:
@@ -198,11 +202,14 @@ def diagnose(
     cases = list(_cases(installed, examinations, switches))
     loaded = [case.examination for case in cases if case.examination is not None]
     clashes = tuple(name_clashes(installed, loaded, recipes=recipes, own_commands=own_commands))
+    claimed = {clash.component for clash in clashes if clash.component is not None}
     for case in cases:
         case.problems += [
-            Problem(clash.stage, clash.outcome_for(case.origin)) for clash in clashes if clash.hurts(case.origin)
+            Problem(clash.stage, clash.outcome_for(case.origin), clash=clash)
+            for clash in clashes
+            if clash.hurts(case.origin)
         ]
-        case.usable -= {clash.component for clash in clashes if clash.component is not None}
+        case.usable -= claimed
         case.problems += [
             Problem("offering recipes", f"{recipe.path} cannot be read: {recipe.problem}")
             for recipe in recipes
@@ -216,16 +223,25 @@ def diagnose(
         for recipe in recipes
         if (missing := tuple(use for use in recipe.uses if not _is_there(use, usable | offered)))
     ]
+
+    def affected(lost: Sequence[ComponentKey]) -> Iterator[Affected]:
+        for recipe in recipes:
+            # A name that another plugin gives a meaning is not missed; one that is claimed twice has none.
+            missed = [use for use in recipe.uses if _is_there(use, claimed) or not _is_there(use, usable)]
+            named = tuple(key for key in lost if any(_means(use, key) for use in missed))
+            if named:
+                yield Affected(recipe, named)
+
     plugins = [
         replace(
             plugin,
-            affected=tuple(Affected(one, named) for one in recipes if (named := one.of(plugin.lost))),
+            affected=tuple(affected(plugin.lost)),
             perhaps=() if plugin.offers_complete else tuple(homeless),
             switch_off="" if plugin.origin.file else _switched_off([plugin.origin], installed, environment),
         )
         for plugin in plugins
     ]
-    broken = [plugin.origin for plugin in plugins if plugin.state == "broken" and plugin.origin.file is None]
+    left_out = _left_out(plugins, clashes)
     try:
         switches.check(installed.names())
         mistakes: tuple[FacekitError, ...] = ()
@@ -238,7 +254,9 @@ def diagnose(
         mistakes=mistakes,
         homeless=tuple(homeless),
         recipes=tuple(recipes),
-        without_broken=_switched_off(broken, installed, environment) if broken else "",
+        strict=switches.strict,
+        left_out=tuple(left_out),
+        without=_switched_off(left_out, installed, environment) if left_out else "",
     )
 
 
@@ -317,10 +335,15 @@ def _diagnosed(case: _Case, switches: Switches) -> PluginDiagnosis:
             offers |= set(known.components)
             offers_from, complete = "what is known of it", True
     off = found is None and not case.problems
+    state: State = "sound"
+    if off:
+        state = "switched off"
+    elif case.problems:
+        state = "clashing" if all(problem.clash for problem in case.problems) else "broken"
     return PluginDiagnosis(
         origin=case.origin,
         folder=case.folder,
-        state="switched off" if off else "broken" if case.problems else "sound",
+        state=state,
         problems=tuple(case.problems),
         notes=tuple(case.notes),
         ends_facekit=found is not None and any(failure.ends_facekit for failure in found.failures),
@@ -332,9 +355,30 @@ def _diagnosed(case: _Case, switches: Switches) -> PluginDiagnosis:
     )
 
 
+def _means(use: ComponentKey, component: ComponentKey) -> bool:
+    kind, id_ = component
+    return use[0] == kind and use[1] in (id_, id_.split("/", 1)[1])
+
+
 def _is_there(use: ComponentKey, components: Collection[ComponentKey]) -> bool:
-    kind, name = use
-    return any(kind == one and name in (id_, id_.split("/", 1)[1]) for one, id_ in components)
+    return any(_means(use, component) for component in components)
+
+
+def _left_out(plugins: Sequence[PluginDiagnosis], clashes: Sequence[NameClash]) -> list[PluginOrigin]:
+    """Return the plugins without which the others are sound: the broken ones, and all but one side of each clash."""
+    known = {normal_name(one.name) for one in known_distributions()}
+    out = {plugin.origin: None for plugin in plugins if plugin.state == "broken"}
+    for clash in clashes:
+        sides = [origin for origin in clash.sides if origin not in out]
+        if clash.harmless:
+            continue
+        if set(clash.losers) < set(clash.sides) or clash.with_facekit:
+            sides = [origin for origin in sides if origin in clash.losers]
+        elif sides:
+            # The one that many have stays, and the stranger goes.
+            sides.remove(next((one for one in sides if normal_name(one.distribution) in known), sides[0]))
+        out.update(dict.fromkeys(sides))
+    return [origin for origin in out if origin.file is None]
 
 
 def _switched_off(origins: Sequence[PluginOrigin], installed: Installed, environment: Mapping[str, str]) -> str:

@@ -33,7 +33,6 @@ _GRACE = 15.0
 _POLL = 0.02
 _MOST_PROCESSES = 4
 _MOST_FRAMES = 5
-_MOST_TEXT = 2000
 
 _START = "import sys; sys.path[:] = sys.argv.pop(1).splitlines(); from facekit.registry.examined import main; main()"
 """The program of such a process: `sys` is built in, so nothing is imported before the path is this process's."""
@@ -267,7 +266,7 @@ def _read(origin: PluginOrigin, folder: Path, code: int, late: bool, time_limit:
 def _death(trace: str, code: int, late: bool, time_limit: float, stage: str) -> Failure:
     """Tell how a process ended that did not end well."""
     if late:
-        what = f"it was still at it after {time_limit:g} s"
+        what = f"it had not come back after {time_limit:g} s"
     elif code < 0:
         try:
             name = signal.Signals(-code).name

@@ -17,6 +17,7 @@ _MOST_NESTED = 16
 """How deep an expression may be that makes a name; more is no name that a person wrote."""
 
 _CLASS = "ComponentSpec"
+_HOOK = "facekit_components"
 _KIND_AS_TEXT = re.compile(r"\bkind\s*=\s*[\"']([a-z_]+)[\"']")
 _ID_AS_TEXT = re.compile(r"\bid\s*=\s*[\"']([a-z0-9_]+/[a-z0-9_]+)[\"']")
 
@@ -42,7 +43,8 @@ class Offers:
 
     Args:
         components: by kind and id.
-        complete: every spec there says its kind and id in so many words; otherwise there may be more.
+        complete: every spec there says its kind and id in so many words, or there is no hook that would offer any;
+            otherwise there may be more.
         recipes: files in its package that may be recipes.
     """
 
@@ -67,12 +69,14 @@ def read_offers(target: str, *, file: Path | None = None) -> Offers:
     files = list(_files(root, ".py"))
     found: set[Offer] = set()
     complete = bool(files)  # else it is compiled
+    offering = False
     for file in files:
         try:
             text = file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
             complete = False
             continue
+        offering = offering or _HOOK in text
         if _CLASS not in text:
             continue
         try:
@@ -85,6 +89,8 @@ def read_offers(target: str, *, file: Path | None = None) -> Offers:
         found |= {spec for spec in specs if spec is not None}
         complete = complete and None not in specs
     recipes = tuple(_files(root, ".yaml")) if root.is_dir() else ()
+    if offering and not found:
+        complete = False  # its specs are made somewhere else, or in another way
     return Offers(tuple(sorted(found)), complete, recipes)
 
 

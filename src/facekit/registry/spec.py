@@ -15,6 +15,7 @@ Kind = Literal["dataset", "style_encoder", "generator", "discriminator", "loss",
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _ID = re.compile(r"[a-z0-9_]+/[a-z0-9_]+")
+_COMMAND = re.compile(r"[a-z0-9][a-z0-9_-]*( [a-z0-9][a-z0-9_-]*)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,12 +109,28 @@ class ComponentSpec:
 class CommandSpec:
     """A command a plugin adds: ``facekit NAME``.
 
-    The click command behind ``"module:attribute"`` is imported when called.
+    Args:
+        name: what it is called by: one word, or two of which the first is a group (``"import mine"``).
+        summary: the line that help shows for it.
+        target: ``"module:attribute"`` of the click command, imported when it is called.
+
+    Raises:
+        ValueError: the name or the target is not of this form.
     """
 
     name: str
     summary: str
     target: str
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.name, str) and _COMMAND.fullmatch(self.name)):
+            raise ValueError(
+                f"a command is called {self.name!r}, not one word or two (lower case, digits, dashes, underscores)"
+            )
+        if not (isinstance(self.target, str) and self.target.count(":") == 1 and all(self.target.split(":"))):
+            raise ValueError(
+                f"the target of the command {self.name!r} is {self.target!r}, not of the form 'module:attribute'"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
