@@ -17,6 +17,7 @@ HOLE_SHARE = 0.002
 
 _SKIN, _INSIDE = "skin", ("l_eye", "r_eye", "eye", "nose", "mouth", "u_lip", "l_lip")
 _NEAR_SKIN = 0.03
+_ONE_CLASS = 0.9  # of what lies around a hole
 
 
 @dataclass(frozen=True)
@@ -101,30 +102,32 @@ def _outside_the_skin(mask: Ids, label_map: LabelMap) -> list[MaskFinding]:
 
 
 def _holes(mask: Ids, label_map: LabelMap) -> list[MaskFinding]:
-    """Background inside the head is mostly a spot that the brush missed."""
+    """Background inside one part is mostly a spot that the brush missed; between parts one often sees through."""
     if "background" not in label_map.names:
         return []
     background = mask == label_map.id_of("background")
-    labels, count = ndimage.label(background)
+    labels, _ = ndimage.label(background)
     found = []
-    for index in range(1, count + 1):
-        hole = labels == index
-        rows, columns = np.nonzero(hole)
-        at_border = (
-            rows.min() == 0
-            or columns.min() == 0
-            or rows.max() == mask.shape[0] - 1
-            or columns.max() == mask.shape[1] - 1
-        )
-        if not at_border and len(rows) >= HOLE_SHARE * mask.size:
-            found.append(
-                MaskFinding(
-                    "warning",
-                    f"there is a hole of background around row {int(rows.mean())}, column {int(columns.mean())}",
-                    "fill it with the class around it, or keep it where one sees through hair or glasses",
-                    "background",
-                )
+    for index, place in enumerate(ndimage.find_objects(labels), start=1):
+        rows, columns = (slice(max(0, part.start - 1), part.stop + 1) for part in place)
+        hole = labels[rows, columns] == index
+        at_border = any(part.start == 0 or part.stop == length for part, length in zip(place, mask.shape, strict=True))
+        if at_border or hole.sum() < HOLE_SHARE * mask.size:
+            continue
+        around = mask[rows, columns][ndimage.binary_dilation(hole) & ~hole]
+        counts = np.bincount(around)
+        if counts.max() < _ONE_CLASS * len(around):
+            continue
+        name = label_map.names[int(counts.argmax())]
+        row, column = ((part.start + part.stop - 1) // 2 for part in place)
+        found.append(
+            MaskFinding(
+                "warning",
+                f"there is a hole of background in {name} around row {row}, column {column}",
+                f"fill it with {name}, or keep it where one sees through",
+                name,
             )
+        )
     return found
 
 
