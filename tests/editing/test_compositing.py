@@ -127,3 +127,10 @@ def test_the_painting_may_be_finer_than_the_mask(side: int) -> None:
     composite = paste_back(photo, painted, Placement.whole(64, 64), changed=np.ones((SIDE, SIDE), bool))
     column = composite.photo[:, 30, 0].astype(int)
     assert abs(int(np.argmax(np.diff(column))) - 31) <= 1
+
+
+@pytest.mark.parametrize("side", [40, 64, 150])
+def test_a_whole_photo_is_touched_to_its_border_at_any_size(side: int) -> None:
+    photo = np.zeros((side, side, 3), np.uint8)
+    composite = paste_back(photo, picture(1, 64, 64), Placement.whole(side, side), changed=np.ones((64, 64), bool))
+    assert composite.touched.all()

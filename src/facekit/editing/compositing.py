@@ -69,7 +69,9 @@ def paste_back(
         return Composite(result, touched)
     top, left, height, width = window
     places = placement.positions(weight.shape[0], top=top, left=left, height=height, width=width)
-    alpha = _sampled(weight, places, order=1, outside=0.0)
+    within = ((places >= -0.5) & (places <= weight.shape[0] - 0.5)).all(axis=0)
+    # At the sides, half a pixel of the square lies beyond the middles of its outermost pixels.
+    alpha = np.where(within, _sampled(weight, places, order=1), 0.0)
     inside = alpha > 1e-3
     if not inside.any():
         return Composite(result, touched)
@@ -77,7 +79,7 @@ def paste_back(
     places *= painted.shape[0] / weight.shape[0]
     places += (painted.shape[0] / weight.shape[0] - 1) / 2
     face = np.stack(
-        [_sampled(painted[..., channel].astype(np.float64), places, order=3, outside=None) for channel in range(3)],
+        [_sampled(painted[..., channel].astype(np.float64), places, order=3) for channel in range(3)],
         axis=-1,
     )
     matched = face + _membrane(original - face, inside)
@@ -130,11 +132,8 @@ def _window(placement: Placement, used: NDArray[np.bool_], height: int, width: i
     return top, left, end_y - top, end_x - left
 
 
-def _sampled(
-    picture: NDArray[np.float64], places: NDArray[np.float64], *, order: int, outside: float | None
-) -> NDArray[np.float64]:
-    mode, value = ("nearest", 0.0) if outside is None else ("constant", outside)
-    return np.asarray(ndimage.map_coordinates(picture, places, order=order, mode=mode, cval=value))
+def _sampled(picture: NDArray[np.float64], places: NDArray[np.float64], *, order: int) -> NDArray[np.float64]:
+    return np.asarray(ndimage.map_coordinates(picture, places, order=order, mode="nearest"))
 
 
 def _membrane(difference: NDArray[np.float64], inside: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -163,7 +162,7 @@ def _membrane(difference: NDArray[np.float64], inside: NDArray[np.bool_]) -> NDA
         return values
     rows_at, columns_at = (np.arange(length, dtype=np.float64) for length in inside.shape)
     places = np.stack(np.meshgrid((rows_at + 0.5) / step - 0.5, (columns_at + 0.5) / step - 0.5, indexing="ij"))
-    return np.stack([_sampled(values[..., channel], places, order=1, outside=None) for channel in range(3)], axis=-1)
+    return np.stack([_sampled(values[..., channel], places, order=1) for channel in range(3)], axis=-1)
 
 
 def _blocks(values: NDArray, step: int, rows: int, columns: int) -> NDArray[np.float64]:
