@@ -74,7 +74,7 @@ def _table(plugins: Sequence[PluginDiagnosis]) -> Iterator[str]:
             plugin.origin.name,
             str(plugin.origin),
             plugin.state,
-            str(len(plugin.offers) - len(plugin.lost)),
+            str(len(plugin.gives)),
             "-" if plugin.seconds is None else f"{plugin.seconds:.2f}",
         )
         for plugin in plugins
@@ -99,7 +99,8 @@ def _plugin(plugin: PluginDiagnosis, width: int) -> Iterator[str]:
     yield from _field("entry point", f"{origin.name} = {origin.target}" if origin.file is None else "", width)
     yield from _field("installed in", plugin.folder, width)
     if plugin.lost:
-        yield from _field("lost", f"{_components(plugin.lost)}{_WHENCE[plugin.offers_from]}", width)
+        more = "" if plugin.offers_complete else " and perhaps others"
+        yield from _field("lost", f"{_components(plugin.lost)}{more}{_WHENCE[plugin.offers_from]}", width)
     elif not plugin.offers_complete:
         yield from _field("lost", "its components; which these are cannot be read from its source", width)
     yield from _field("recipes", _recipes_of(plugin), width)

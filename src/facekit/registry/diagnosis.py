@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -102,7 +102,8 @@ class PluginDiagnosis:
         offers: the components that it offers, or would.
         offers_from: where that is known from.
         offers_complete: it offers no others.
-        lost: those that cannot be used.
+        gives: those of them that can be used.
+        lost: those of them that cannot be had, from it or from any other.
         affected: recipes that name one of these.
         perhaps: recipes that name components which nobody is known to offer, where this one may.
         switch_off: the value of ``FACEKIT_PLUGINS`` that leaves it out; empty for a file.
@@ -118,6 +119,7 @@ class PluginDiagnosis:
     offers: tuple[ComponentKey, ...] = ()
     offers_from: Literal["its hooks", "its source", "what is known of it"] = "its hooks"
     offers_complete: bool = True
+    gives: tuple[ComponentKey, ...] = ()
     lost: tuple[ComponentKey, ...] = ()
     affected: tuple[Affected, ...] = ()
     perhaps: tuple[Affected, ...] = ()
@@ -216,7 +218,7 @@ def diagnose(
             if recipe.problem and case.examination is not None and recipe.path in case.examination.recipes
         ]
     usable = {key for case in cases for key in case.usable}
-    plugins = [_diagnosed(case, switches) for case in cases]
+    plugins = [_diagnosed(case, usable) for case in cases]
     offered = {key for plugin in plugins for key in plugin.offers}
     homeless = [
         Affected(recipe, missing)
@@ -266,7 +268,9 @@ def _cases(installed: Installed, examinations: Sequence[Examination], switches: 
     for broken in installed.unreadable:
         case = _Case(broken.origin, broken.folder)
         if switches.load(broken.origin):
-            case.problems.append(Problem(READING_ENTRY_POINTS, describe_error(broken.error)))
+            again = f"`pip install --force-reinstall {broken.origin.distribution}`"
+            remedy = f"its files are damaged: {again} puts them right"
+            case.problems.append(Problem(READING_ENTRY_POINTS, describe_error(broken.error), remedy=remedy))
         yield case
     for plugin in installed.plugins:
         case = _Case(plugin.origin, folder_of(plugin.distribution), of.get(plugin.origin))
@@ -317,7 +321,7 @@ def _add_examination(case: _Case, found: Examination) -> None:
         case.notes.append(f"it takes {found.seconds:.1f} s to load, for which every command waits")
 
 
-def _diagnosed(case: _Case, switches: Switches) -> PluginDiagnosis:
+def _diagnosed(case: _Case, usable: Set[ComponentKey]) -> PluginDiagnosis:
     found = case.examination
     offers: set[ComponentKey] = set(case.usable)
     offers_from: Literal["its hooks", "its source", "what is known of it"] = "its hooks"
@@ -340,6 +344,9 @@ def _diagnosed(case: _Case, switches: Switches) -> PluginDiagnosis:
         state = "switched off"
     elif case.problems:
         state = "clashing" if all(problem.clash for problem in case.problems) else "broken"
+    if state == "broken" and (doubles := sorted((offers & usable) - case.usable)):
+        named = ", ".join(f"{kind} {id_}" for kind, id_ in doubles)
+        case.notes.append(f"another plugin offers {named} as well: mended, it takes that name from both")
     return PluginDiagnosis(
         origin=case.origin,
         folder=case.folder,
@@ -350,7 +357,8 @@ def _diagnosed(case: _Case, switches: Switches) -> PluginDiagnosis:
         offers=tuple(sorted(offers)),
         offers_from=offers_from,
         offers_complete=complete or off,
-        lost=tuple(sorted(offers - case.usable)),
+        gives=tuple(sorted(case.usable)),
+        lost=tuple(sorted(offers - usable)),
         seconds=None if found is None else found.seconds,
     )
 

@@ -258,9 +258,14 @@ def _read(origin: PluginOrigin, folder: Path, code: int, late: bool, time_limit:
         commands=tuple(ExaminedCommand(**one) for one in found["commands"]),
         recipes=tuple(Path(path) for path in found["recipes"]),
         torch_at=found["torch_at"],
-        printed=f"{found['printed']}\n{printed}".strip(),
-        complained="" if found["printed"].strip() == complained else complained,
+        printed="\n".join(part for part in (found["printed"].strip(), printed) if part),
+        complained=_without(complained, found["printed"].splitlines()),
     )
+
+
+def _without(text: str, lines: Sequence[str]) -> str:
+    """Return a text without these lines: what is printed to stdout goes to stderr as well while a plugin is loaded."""
+    return "\n".join(line for line in text.splitlines() if line not in lines).strip()
 
 
 def _death(trace: str, code: int, late: bool, time_limit: float, stage: str) -> Failure:

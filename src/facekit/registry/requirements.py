@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from importlib import metadata
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.version import InvalidVersion
+from packaging.version import InvalidVersion, Version
 
 
 def unmet_requirements(distribution: metadata.Distribution) -> Iterator[str]:
@@ -31,10 +31,13 @@ def unmet_requirements(distribution: metadata.Distribution) -> Iterator[str]:
         except Exception as error:  # its folder is there, but not what belongs into it
             yield f"it needs {wanted}, whose own metadata cannot be read ({type(error).__name__}: {error})"
             continue
+        if not isinstance(version, str):  # what some versions of Python return for such a folder
+            yield f"it needs {wanted}, whose own metadata cannot be read (it states no version)"
+            continue
         try:
-            # Who installed a release before its time meant to.
-            fits = requirement.specifier.contains(str(version), prereleases=True)
+            parsed = Version(version)
         except InvalidVersion:
-            fits = True  # a version of nobody's scheme cannot be compared
-        if not fits:
+            continue  # a version of nobody's scheme cannot be compared
+        # Who installed a release before its time meant to.
+        if not requirement.specifier.contains(parsed, prereleases=True):
             yield f"it needs {wanted}, and {requirement.name} {version} is installed"

@@ -119,23 +119,28 @@ def _as_recorded(distribution: str, record: PluginRecord, plugins: PluginSet) ->
         return f"{what}, which is not installed: {again}"
     if here[0].version != version:
         return f"{what}, and {here[0].version} is installed: {again}"
-    return f"{what}, which {_why_not(here[0], plugins)}"
+    return f"{what}, which {_why_not(here[0], plugins) or 'does not have it'}"
 
 
 def _state_of(distribution: str, plugins: PluginSet) -> str | None:
     """Return why an installed distribution does not help; None where it is not installed."""
     for origin in _origins(plugins):
         if normal_name(origin.distribution) == normal_name(distribution):
-            return f"{origin} offers it, and {_why_not(origin, plugins)}"
+            why_not = _why_not(origin, plugins)
+            if why_not is None:
+                newer = f"`pip install --upgrade {origin.distribution}`"
+                return f"{origin.distribution} offers it, but not in version {origin.version}, which is here: {newer}"
+            return f"{origin} offers it, and {why_not}"
     return None
 
 
-def _why_not(origin: PluginOrigin, plugins: PluginSet) -> str:
+def _why_not(origin: PluginOrigin, plugins: PluginSet) -> str | None:
+    """Return why a plugin that is installed does not count; None where it does."""
     if origin in plugins.skipped:
         return f"is switched off by {plugins.switches.by()}"
     if any(failure.origin == origin for failure in plugins.failures):
         return f"failed to load: {_DOCTOR}"
-    return f"is installed in a version without it: `pip install --upgrade {origin.distribution}`"
+    return None
 
 
 def _bracketed(distribution: str | None, plugins: PluginSet) -> str:
@@ -143,7 +148,8 @@ def _bracketed(distribution: str | None, plugins: PluginSet) -> str:
         return ""
     for origin in _origins(plugins):
         if normal_name(origin.distribution) == normal_name(distribution):
-            return f" (of {origin}, which {_why_not(origin, plugins)})"
+            why_not = _why_not(origin, plugins) or f"is too old: `pip install --upgrade {origin.distribution}`"
+            return f" (of {origin}, which {why_not})"
     return f" (of {distribution}: `pip install {distribution}`)"
 
 

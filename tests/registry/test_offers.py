@@ -1,0 +1,140 @@
+"""What a plugin would offer, read from source that must not run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from facekit.registry.offers import Offers, read_offers
+
+Install = Any
+
+TRAP = "raise RuntimeError('this module was run')\n"
+
+
+def _found(offers: Offers) -> list[tuple[str, str, str, int]]:
+    return [(one.kind, one.id, one.file.name, one.line) for one in offers.components]
+
+
+def test_a_file_that_raises(install: Install) -> None:
+    install("face-one", TRAP + install.source("face-one", "one/l1", kind="metric"))
+    offers = read_offers("face_one")
+    assert _found(offers) == [("metric", "one/l1", "face_one.py", 8)]
+    assert offers.components[0].name == "l1"
+    assert offers.complete
+    assert "face_one" not in sys.modules
+
+
+def test_names_of_constants_and_joined_texts(install: Install) -> None:
+    install(
+        "face-one",
+        TRAP
+        + """
+from facekit.registry import ComponentSpec as Spec, hookimpl
+import facekit.registry as registry
+SPACE: str = "one"
+KIND = "loss"
+
+@hookimpl
+def facekit_components():
+    return [
+        Spec(kind=KIND, id=f"{SPACE}/first"),
+        Spec(kind=KIND, id=SPACE + "/second"),
+        registry.ComponentSpec(kind="metric", id="one/third"),
+    ]
+""",
+    )
+    offers = read_offers("face_one:whatever")
+    assert [(one.kind, one.id) for one in offers.components] == [
+        ("loss", "one/first"),
+        ("loss", "one/second"),
+        ("metric", "one/third"),
+    ]
+    assert offers.complete
+
+
+def test_a_package_with_recipes(install: Install) -> None:
+    install(
+        "face-one",
+        None,
+        files={
+            "face_one/__init__.py": TRAP,
+            "face_one/plugin.py": "from face_one.specs import SPECS\ndef facekit_components(): return SPECS\n",
+            "face_one/specs.py": 'SPECS = [ComponentSpec(kind="generator", id="one/paint")]\n',
+            "face_one/recipes/paint.yaml": "facekit: 1\n",
+        },
+        entry_points="one = face_one.plugin",
+    )
+    offers = read_offers("face_one.plugin")
+    assert _found(offers) == [("generator", "one/paint", "specs.py", 1)]
+    assert [path.name for path in offers.recipes] == ["paint.yaml"]
+    assert offers.complete
+
+
+def test_a_package_inside_a_namespace(install: Install) -> None:
+    install(
+        "face-one",
+        None,
+        files={
+            "spaces/one/__init__.py": install.source("spaces.one", "one/l1"),
+            "spaces/other/__init__.py": install.source("spaces.other", "other/l1"),
+        },
+        entry_points="one = spaces.one",
+    )
+    assert [one.id for one in read_offers("spaces.one").components] == ["one/l1"]
+
+
+def test_a_syntax_error(install: Install) -> None:
+    source = install.source("face-one", "one/l1") + install.source("face-one", "one/l2", kind="metric")
+    install("face-one", source + "def broken(:\n")
+    offers = read_offers("face_one")
+    assert [(one.kind, one.id) for one in offers.components] == [("loss", "one/l1"), ("metric", "one/l2")]
+    assert [source.splitlines()[one.line - 1].strip() for one in offers.components] == ["ComponentSpec("] * 2
+    assert not offers.complete  # there may be more, written in another way
+
+
+def test_what_is_made_when_it_runs_cannot_be_told(install: Install) -> None:
+    install("face-one", install.source("face-one", "one/l1") + "ComponentSpec(kind='loss', id='one/' + input())\n")
+    install("face-two", "import other\n@hookimpl\ndef facekit_components():\n    return other.SPECS\n")
+    install("face-three", "ComponentSpec(kind='loss', id=f'one/{3:04d}')\nComponentSpec(**other)\n")
+    one = read_offers("face_one")
+    assert [offer.id for offer in one.components] == ["one/l1"]
+    assert not one.complete
+    assert read_offers("face_two") == Offers()
+    assert read_offers("face_three") == Offers()
+
+
+def test_a_plugin_without_components(install: Install) -> None:
+    install("face-one", TRAP + "@hookimpl\ndef facekit_commands():\n    return []\n")
+    assert read_offers("face_one") == Offers(complete=True)
+
+
+def test_deep_expressions_and_circles_end(install: Install) -> None:
+    circle = "A = B\nB = A\nComponentSpec(kind='loss', id=A)\n"
+    deep = "ComponentSpec(kind='loss', id=" + " + ".join(["'a/'"] + ["'b'"] * 5000) + ")\n"
+    install("face-one", circle + deep)
+    assert read_offers("face_one") == Offers()
+
+
+def test_kinds_that_are_none_are_left_out(install: Install) -> None:
+    install("face-one", "ComponentSpec(kind='lossy', id='one/l1')\nComponentSpec(kind='loss', id='l1')\n")
+    assert read_offers("face_one") == Offers()
+
+
+def test_what_is_not_there_offers_nothing(install: Install) -> None:
+    assert read_offers("no_module_at_all.plugin:thing") == Offers()
+    assert read_offers("") == Offers()
+    assert read_offers("sys") == Offers()  # no file
+
+
+def test_bytes_that_are_no_text(install: Install) -> None:
+    install("face-one", "")
+    (install.site / "face_one.py").write_bytes(b"ComponentSpec\xff")
+    assert read_offers("face_one") == Offers()
+
+
+def test_a_file(tmp_path: Path, install: Install) -> None:
+    path = tmp_path / "json.py"  # a module of this name is elsewhere
+    path.write_text(install.source("json", "mine/l1"), encoding="utf-8")
+    assert [(one.id, one.file) for one in read_offers("json", file=path).components] == [("mine/l1", path)]
