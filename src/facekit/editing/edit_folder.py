@@ -64,7 +64,7 @@ def edit_folder(
     if not single and target.suffix.lower() == ".png" and not target.is_dir():
         raise FacekitError("there are several photos", where=str(target), remedy="give a folder to put the results in")
     named = single and target.suffix.lower() == ".png" and not target.is_dir()
-    told = _script_record(script, script_folder)
+    told = script_record(script, content_of([script_folder / file for file in script.files]))
     result = FolderResult()
     for number, (stem, file) in enumerate(files.items(), start=1):
         place = target if named else target / f"{stem}.png"
@@ -113,21 +113,27 @@ def _edit(
     face = editor.open(photo, mask, aligned=aligned)
     edited = editor.edit(face, script, folder=folder)
     record = editor.pipeline.record(
-        **{provenance.INPUTS_SHA256: inputs, provenance.PHOTO: photo.name}, **told, **_told_of(face, edited)
+        **{provenance.INPUTS_SHA256: inputs, provenance.PHOTO: photo.name}, **told, **edit_record(face, edited)
     )
     provenance.save_png(Image.fromarray(edited.photo), place, record)
     return FolderItem(place, "written", "; ".join((*face.notes, *edited.notes)))
 
 
-def _script_record(script: EditScript, folder: Path) -> dict[str, Any]:
-    """Return what a result says of its script: the hash covers the files that it names as well."""
+def script_record(script: EditScript, contents: str) -> dict[str, Any]:
+    """Return what a result says of its script.
+
+    Args:
+        script: the script.
+        contents: the digest of the files that it names; the script's hash covers it as well.
+    """
     text = write_script(script)
     digest = hashlib.sha256(text.encode())
-    digest.update(content_of([folder / file for file in script.files]).encode())
+    digest.update(contents.encode())
     return {provenance.SCRIPT: text, provenance.SCRIPT_SHA256: digest.hexdigest()}
 
 
-def _told_of(face: OpenFace, edited: EditedFace) -> dict[str, Any]:
+def edit_record(face: OpenFace, edited: EditedFace) -> dict[str, Any]:
+    """Return what a result says of the face, and of what the edit did to it."""
     return {
         provenance.MASK: face.mask_source,
         provenance.CHANGED: round(float(edited.touched.mean()), 6),

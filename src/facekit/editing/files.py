@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -97,12 +97,20 @@ def open_picture(path: Path) -> Image.Image:
 
 def content_of(paths: Sequence[Path]) -> str:
     """Return the SHA-256 over the contents of files. Raises FacekitError for one that cannot be read."""
+    return digest_of(map(_read, paths))
+
+
+def digest_of(contents: Iterable[bytes]) -> str:
+    """Return the SHA-256 over contents of files, as :func:`content_of` has it."""
     digest = hashlib.sha256()
-    for path in paths:
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise FacekitError(f"the file cannot be read: {error}", where=str(path)) from error
+    for data in contents:
         digest.update(f"{len(data)}\n".encode())
         digest.update(data)
     return digest.hexdigest()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise FacekitError(f"the file cannot be read: {error}", where=str(path)) from error

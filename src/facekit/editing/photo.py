@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -64,6 +65,18 @@ class EditedFace:
     notes: tuple[str, ...]
 
 
+class ScriptFiles(Protocol):
+    """Where the photos and masks come from that a script names."""
+
+    def face(self, photo: str, mask: str | None) -> OpenFace:
+        """Return the face of a photo whose look a script wants. Raises FacekitError naming the file."""
+        ...
+
+    def mask(self, file: str) -> Ids:
+        """Return the mask that a script names, at the run's size. Raises FacekitError naming the file."""
+        ...
+
+
 class PhotoEditor:
     """Edits faces in photos with a trained run.
 
@@ -103,38 +116,62 @@ class PhotoEditor:
             FacekitError: naming the photo: it cannot be read, shows no face, or nothing can read its mask.
         """
         path = Path(photo)
-        pixels = np.asarray(ImageOps.exif_transpose(open_picture(path)).convert("RGB"))
+        pixels = photo_pixels(open_picture(path))
         if mask is not None and aligned is False:
             raise FacekitError(
                 "a mask belongs to an aligned photo", where=str(mask), remedy="leave out the mask, or say it is aligned"
             )
+        if mask is None:
+            return self.open_pixels(pixels, name=str(path), aligned=bool(aligned))
+        return self.open_aligned(pixels, self.read_mask(open_picture(Path(mask))), mask_source=Path(mask).name)
+
+    def open_pixels(self, pixels: NDArray[np.uint8], *, name: str, aligned: bool = False) -> OpenFace:
+        """Open a photo (H, W, 3) uint8 that comes without a mask; see :meth:`open`.
+
+        Args:
+            pixels: the photo.
+            name: what to call it in messages.
+            aligned: whether it already is the square around a face.
+
+        Raises:
+            FacekitError: it shows no face, or nothing can read its mask.
+        """
         notes: tuple[str, ...] = ()
-        if mask is not None or aligned:
+        if aligned:
             placement = Placement.whole(pixels.shape[1], pixels.shape[0])
         else:
-            placement, notes = self._find(pixels, path)
-        size = self.pipeline.size
-        image = placement.cut(pixels, size)
-        if mask is not None:
-            read = read_masks(open_picture(Path(mask)), size=size, label_map=self.pipeline.label_map, role="mask")
-            ids = read.tensor[0].numpy().astype(np.uint8)
-            return OpenFace(pixels, placement, image, ids, Path(mask).name, notes)
-        return OpenFace(pixels, placement, image, self._read(pixels, placement, path), self._source(), notes)
+            placement, notes = self._find(pixels, name)
+        image = placement.cut(pixels, self.pipeline.size)
+        return OpenFace(pixels, placement, image, self._read(pixels, placement, name), self._source(), notes)
 
-    def edit(self, face: OpenFace, script: EditScript, *, folder: Path = Path()) -> EditedFace:
+    def open_aligned(self, pixels: NDArray[np.uint8], mask: Ids, *, mask_source: str) -> OpenFace:
+        """Open a photo (H, W, 3) uint8 that is the square around a face, with its mask (S, S) at the run's size."""
+        placement = Placement.whole(pixels.shape[1], pixels.shape[0])
+        return OpenFace(pixels, placement, placement.cut(pixels, self.pipeline.size), mask, mask_source)
+
+    def read_mask(self, picture: Image.Image) -> Ids:
+        """Return the class ids (S, S) uint8 of a mask picture at the run's size. Raises FacekitError naming it."""
+        read = read_masks(picture, size=self.pipeline.size, label_map=self.pipeline.label_map, role="mask")
+        return read.tensor[0].numpy().astype(np.uint8)
+
+    def edit(
+        self, face: OpenFace, script: EditScript, *, folder: Path = Path(), files: ScriptFiles | None = None
+    ) -> EditedFace:
         """Apply a script to an open face and paint the result.
 
         Args:
             face: the face.
             script: what to do.
             folder: where files that the script names are looked for.
+            files: where they come from instead, for scripts that must not read the disk.
 
         Raises:
             FacekitError: an operation or a file is wrong, or the run takes no reference that the script gives.
         """
-        context = EditContext(self.pipeline.label_map, read_mask=lambda file: self._other_mask(folder / file))
+        files = _FolderFiles(self, folder) if files is None else files
+        context = EditContext(self.pipeline.label_map, read_mask=files.mask)
         mask = apply_script(script, face.mask, context)
-        style = self.style_of(face, script.looks, folder) if self.pipeline.takes_reference else None
+        style = self.style_of(face, script.looks, files) if self.pipeline.takes_reference else None
         if script.looks and style is None:
             raise FacekitError(
                 "the script gives another look, and this run takes no reference", where=str(self.pipeline.run)
@@ -145,12 +182,21 @@ class PhotoEditor:
         composite = paste_back(face.photo, painted, face.placement, changed=changed, feather=self._feather)
         return EditedFace(composite.photo, composite.touched, painted, mask, tuple(context.notes))
 
-    def style_of(self, face: OpenFace, looks: Sequence[Reference | BlendReference], folder: Path) -> Style:
-        """Return the look to paint in: the face's own, changed by the script's references in their order."""
-        style = self._encode(face.image, face.mask)
+    def style_of(
+        self, face: OpenFace, looks: Sequence[Reference | BlendReference], files: ScriptFiles | Path = Path()
+    ) -> Style:
+        """Return the look to paint in: the face's own, changed by the script's references in their order.
+
+        Args:
+            face: the face.
+            looks: the references.
+            files: where their photos come from: a folder, or something that has them.
+        """
+        files = _FolderFiles(self, files) if isinstance(files, Path) else files
+        style = self.encode(face.image, face.mask)
         for look in looks:
-            other = self.open(folder / look.photo, None if look.mask is None else folder / look.mask)
-            theirs = self._encode(other.image, other.mask)
+            other = files.face(look.photo, look.mask)
+            theirs = self.encode(other.image, other.mask)
             if isinstance(look, BlendReference):
                 style = Style(torch.lerp(style.code, theirs.code, look.amount))
             else:
@@ -163,7 +209,8 @@ class PhotoEditor:
         masks = read_masks(ids, size=self.pipeline.size, label_map=self.pipeline.label_map, role="mask")
         return np.asarray(to_pictures(self.pipeline.paint_in_style(masks, style))[0])
 
-    def _encode(self, image: NDArray[np.uint8], mask: Ids) -> Style:
+    def encode(self, image: NDArray[np.uint8], mask: Ids) -> Style:
+        """Return the style of a square photo (S, S, 3) uint8 with its own mask (S, S)."""
         size, label_map = self.pipeline.size, self.pipeline.label_map
         photos: Batch = read_photos(Image.fromarray(image), size=size, role="reference")
         masks = read_masks(
@@ -171,29 +218,29 @@ class PhotoEditor:
         )
         return self.pipeline.style_of(photos, masks)
 
-    def _find(self, pixels: NDArray[np.uint8], path: Path) -> tuple[Placement, tuple[str, ...]]:
+    def _find(self, pixels: NDArray[np.uint8], name: str) -> tuple[Placement, tuple[str, ...]]:
         if self._detector is None:
             raise FacekitError(
                 "nothing can find the face in this photo",
-                where=str(path),
+                where=name,
                 remedy="pip install facekit-mtcnn; or say that the photo is aligned (--aligned), or give its mask",
             )
         faces = self._detector(pixels)
         if not faces:
             raise FacekitError(
                 "no face is found in this photo",
-                where=str(path),
+                where=name,
                 remedy="cut the photo around the face and say that it is aligned (--aligned)",
             )
         largest = max(faces, key=lambda face: (face.box[2] - face.box[0]) * (face.box[3] - face.box[1]))
-        notes = (f"{path.name} shows {len(faces)} faces; the largest is edited",) if len(faces) > 1 else ()
+        notes = (f"{Path(name).name} shows {len(faces)} faces; the largest is edited",) if len(faces) > 1 else ()
         return Placement.of_face(largest), notes
 
-    def _read(self, pixels: NDArray[np.uint8], placement: Placement, path: Path) -> Ids:
+    def _read(self, pixels: NDArray[np.uint8], placement: Placement, name: str) -> Ids:
         if self._segmenter is None or self._table is None:
             raise FacekitError(
                 "this photo comes without a mask, and nothing can read it",
-                where=str(path),
+                where=name,
                 remedy="give its mask, or train a segmenter: `facekit judge train segmenter --help`",
             )
         size = self.pipeline.size
@@ -207,10 +254,24 @@ class PhotoEditor:
     def _source(self) -> str:
         return "" if self._segmenter is None else self._segmenter.provenance
 
-    def _other_mask(self, path: Path) -> Ids:
-        picture = open_picture(path)
-        read = read_masks(picture, size=self.pipeline.size, label_map=self.pipeline.label_map, role="mask")
-        return read.tensor[0].numpy().astype(np.uint8)
+
+class _FolderFiles:
+    """Files beside a script."""
+
+    def __init__(self, editor: PhotoEditor, folder: Path) -> None:
+        self._editor = editor
+        self._folder = folder
+
+    def face(self, photo: str, mask: str | None) -> OpenFace:
+        return self._editor.open(self._folder / photo, None if mask is None else self._folder / mask)
+
+    def mask(self, file: str) -> Ids:
+        return self._editor.read_mask(open_picture(self._folder / file))
+
+
+def photo_pixels(picture: Image.Image) -> NDArray[np.uint8]:
+    """Return the pixels (H, W, 3) uint8 of a photo, turned as its EXIF orientation says."""
+    return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
 
 
 def _table(theirs: LabelMap, ours: LabelMap) -> Ids:

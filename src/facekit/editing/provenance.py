@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Mapping
@@ -46,20 +47,34 @@ def save_png(image: Image.Image, path: Path, record: Mapping[str, Any]) -> None:
     """
     if path.suffix.lower() != ".png":
         raise FacekitError("results are saved as PNG", where=str(path), remedy="give a file that ends in .png")
-    entries = PngImagePlugin.PngInfo()
-    entries.add_text("Software", f"facekit {__version__}")
-    entries.add_text("Description", "Synthetic picture of a face, made by a generative model")
-    entries.add_itxt(RECORD_KEY, json.dumps(dict(record)))
+    content = png_bytes(image, record)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        image.save(beside, format="PNG", pnginfo=entries)
+        beside.write_bytes(content)
         beside.replace(path)
     except OSError as error:
         raise RunFailure(f"the picture cannot be written: {error}", where=str(path)) from error
     finally:
         with suppress(OSError):  # gone when it was renamed, and never there when its folder is not
             beside.unlink()
+
+
+def png_bytes(image: Image.Image, record: Mapping[str, Any], *, compression: int = 6) -> bytes:
+    """Return a generated picture as a PNG file with its record; see :func:`save_png`.
+
+    Args:
+        image: the picture.
+        record: what made it.
+        compression: 0 to 9; lower is faster and larger. The pixels are the same.
+    """
+    entries = PngImagePlugin.PngInfo()
+    entries.add_text("Software", f"facekit {__version__}")
+    entries.add_text("Description", "Synthetic picture of a face, made by a generative model")
+    entries.add_itxt(RECORD_KEY, json.dumps(dict(record)))
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", pnginfo=entries, compress_level=compression)
+    return buffer.getvalue()
 
 
 def read_provenance(path: Path) -> dict[str, Any] | None:
