@@ -21,6 +21,7 @@ COMMANDS = {
     "data": LazyCommand("facekit.cli.data:data", "Prepare, check, preview and make data.", TRAINING),
     "generate": LazyCommand("facekit.cli.generate:generate", "Paint masks in the look of reference photos.", USING),
     "edit": LazyCommand("facekit.cli.edit:edit", "Edit the faces of photos by a script.", USING),
+    "studio": LazyCommand("facekit.cli.studio:studio", "Edit faces by painting, in the browser.", USING),
     "provenance": LazyCommand("facekit.cli.provenance:provenance", "Say what made a picture.", USING),
     "evaluate": LazyCommand("facekit.cli.evaluate:evaluate", "Measure a run on one of its splits.", USING),
     "report": LazyCommand("facekit.cli.report:report", "Write a run's report.html again.", USING),

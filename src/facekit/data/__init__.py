@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from facekit.data.cache import cached_folders, prepare
+    from facekit.data.cache import cached_folders, find_prepared, prepare
     from facekit.data.checks import AttributeFrequency, CheckReport, ClassFrequency, check_dataset
     from facekit.data.export import Export, export_folder
     from facekit.data.loader import FaceLoader, PlainReference, ReferenceAugmentation, fixed_batch, to_unit_range
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from facekit.data.store import DamagedCache, PackedFaces
 
 _HOMES = {
-    "cache": ("cached_folders", "prepare"),
+    "cache": ("cached_folders", "find_prepared", "prepare"),
     "checks": ("AttributeFrequency", "CheckReport", "ClassFrequency", "check_dataset"),
     "export": ("Export", "export_folder"),
     "loader": ("FaceLoader", "PlainReference", "ReferenceAugmentation", "fixed_batch", "to_unit_range"),
@@ -45,6 +45,7 @@ __all__ = [
     "cached_folders",
     "check_dataset",
     "export_folder",
+    "find_prepared",
     "fixed_batch",
     "prepare",
     "steps_for_epochs",

@@ -92,6 +92,15 @@ def prepare(
     return PackedFaces.open(folder)
 
 
+def find_prepared(
+    dataset: FaceDataset, *, size: int, cache: Path | str | None = None, name: str | None = None
+) -> PackedFaces | None:
+    """Return what :func:`prepare` with the same arguments has packed before; None where it has not. Packs nothing."""
+    plan = _plan(dataset, size, name or _spell(type(dataset).__name__))
+    root = cache_folder() if cache is None else Path(cache).expanduser()
+    return _open_sound(root / plan.folder_name, ignore_progress)
+
+
 @dataclass(frozen=True)
 class _Plan:
     folder_name: str

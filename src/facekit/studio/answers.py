@@ -1,0 +1,77 @@
+"""What the studio answers: errors as JSON, pictures as PNG."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import Response
+
+from facekit.interfaces import FacekitError, RunFailure
+from facekit.recipe.problems import RecipeError
+
+
+class RequestError(FacekitError):
+    """Something is wrong with a request.
+
+    Args:
+        message: what is wrong.
+        status: the HTTP status.
+        where: the place in the request.
+        remedy: what to do.
+    """
+
+    def __init__(self, message: str, *, status: int = 400, where: str | None = None, remedy: str | None = None) -> None:
+        super().__init__(message, where=where, remedy=remedy)
+        self.status = status
+
+
+class Busy(RequestError):
+    """Too many others are waiting."""
+
+    def __init__(self, message: str = "the studio has too much to do at the moment") -> None:
+        super().__init__(message, status=503, remedy="try again in a second")
+
+
+class Outdated(RequestError):
+    """A newer preview was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__("this preview is outdated: a newer one was asked for", status=409)
+
+
+def json_answer(value: Any, status: int = 200) -> Response:
+    """Return a value as JSON."""
+    content = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return Response(content, status, media_type="application/json")
+
+
+def error_answer(error: FacekitError) -> Response:
+    """Return an error as the page reads it."""
+    told: dict[str, Any] = {"message": error.message, "where": error.where, "remedy": error.remedy}
+    if isinstance(error, RecipeError):
+        told["where"] = error.problems[0].path or error.where
+        told["message"] = error.problems[0].message
+        told["problems"] = [
+            {
+                "message": problem.message,
+                "path": problem.path,
+                "remedy": problem.remedy,
+                "line": problem.mark.line,
+                "column": problem.mark.column,
+            }
+            for problem in error.problems
+        ]
+    status = 500 if isinstance(error, RunFailure) else getattr(error, "status", 400)
+    answer = json_answer({"error": told}, status)
+    if status == 503:
+        answer.headers["Retry-After"] = "1"
+    if status in (408, 413):
+        answer.headers["Connection"] = "close"  # the rest of the body is not read
+    return answer
+
+
+def png_answer(content: bytes, *, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a PNG file."""
+    return Response(content, media_type="image/png", headers=dict(headers or {}))

@@ -1,0 +1,403 @@
+"""The studio's answers to requests; :mod:`facekit.studio` describes them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from facekit.editing.lint import lint_mask
+from facekit.editing.script import OPERATIONS, EditContext, EditScript, apply_script, parse_script, write_script
+from facekit.editing.script.masks import Ids
+from facekit.interfaces import FacekitError, LabelMap
+from facekit.recipe.lock import dump_document
+from facekit.registry import Registry
+from facekit.registry.options_schema import options_schema
+from facekit.studio import bodies
+from facekit.studio.answers import RequestError, error_answer, json_answer, png_answer
+from facekit.studio.faces import MOST_UPLOADS, Face, FaceShelf, indexed_png
+from facekit.studio.reading import Reader, plain_name
+from facekit.studio.runs import StudioRun, WantedLook
+from facekit.studio.script_files import SessionFiles
+from facekit.studio.uploads import MOST_PIXELS, UPLOAD_BYTES
+from facekit.studio.workers import Worker
+from facekit.version import __version__
+
+logger = logging.getLogger("facekit.studio")
+
+PAGE = Path(__file__).parent / "page"
+
+_KINDS = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".woff2": "font/woff2",
+}
+"""Files of the page that are served; others in its folder are not."""
+
+
+class Studio:
+    """A session: its runs, its faces, and the answers to requests.
+
+    Args:
+        runs: at least one.
+        faces: those it begins with.
+        reader: opens uploads; its run has the studio's side.
+        registry: the plugins.
+        side: side of the masks of faces.
+    """
+
+    def __init__(
+        self, runs: Mapping[str, StudioRun], *, faces: list[Face], reader: Reader, registry: Registry, side: int
+    ) -> None:
+        self.runs = dict(runs)
+        self.shelf = FaceShelf(faces)
+        self.side = side
+        self._reader = reader
+        self._registry = registry
+        self._in_flight = bodies.InFlight()
+        self._eyes = Worker("studio-reading")  # one at a time: a photo unpacked takes a hundred MB
+        self._hands = Worker("studio-masks", threads=2)
+        first = next(iter(runs.values())).pipeline.label_map
+        self._label_maps = {first.name: first}
+        for run in runs.values():
+            own = run.pipeline.label_map
+            self._label_maps.setdefault(own.name, own)
+            if own.of in registry.label_maps:
+                self._label_maps.setdefault(own.of, registry.label_maps[own.of])
+        self._first_label_map = first.name
+        self._operations = {name: options_schema(kind) for name, kind in OPERATIONS.items()}
+
+    def application(self) -> Starlette:
+        """Return the application, without the guard before it."""
+        return Starlette(
+            routes=[
+                Route("/", self._page),
+                Route("/page/{name:path}", self._page),
+                Route("/api/state", self._state),
+                Route("/api/faces", self._add_face, methods=["POST"]),
+                Route("/api/faces/{face}", self._remove_face, methods=["DELETE"]),
+                Route("/api/faces/{face}/photo", self._photo),
+                Route("/api/faces/{face}/mask", self._mask),
+                Route("/api/faces/{face}/mask", self._set_mask, methods=["PUT"]),
+                Route("/api/faces/{face}/ids", self._ids),
+                Route("/api/apply", self._apply, methods=["POST"]),
+                Route("/api/lint", self._lint, methods=["POST"]),
+                Route("/api/preview", self._preview, methods=["POST"]),
+                Route("/api/export/picture", self._export_picture, methods=["POST"]),
+                Route("/api/export/bundle", self._export_bundle, methods=["POST"]),
+                Route("/api/export/mask", self._export_mask, methods=["POST"]),
+                Route("/api/script/write", self._write_script, methods=["POST"]),
+                Route("/api/script/read", self._read_script, methods=["POST"]),
+            ],
+            exception_handlers={
+                FacekitError: _told,
+                HTTPException: _http_error,
+                ClientDisconnect: _gone,
+                Exception: _defect,
+            },
+            lifespan=self._lifespan,
+        )
+
+    @asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        for run in self.runs.values():
+            _in_background(run.worker.do(run.prepare))
+            _in_background(self._hands.do(run.look_at_training_masks, self._registry))
+        try:
+            yield
+        finally:
+            for worker in (self._eyes, self._hands, *(run.worker for run in self.runs.values())):
+                worker.close()
+
+    async def _page(self, request: Request) -> Response:
+        name = request.path_params.get("name", "index.html")
+        # The name is looked up among those that are there, never joined to a folder.
+        files = {file.relative_to(PAGE).as_posix(): file for file in PAGE.rglob("*") if file.is_file()}
+        file = files.get(name)
+        if file is None or file.suffix not in _KINDS:
+            raise RequestError("there is no such page", status=404)
+        return Response(file.read_bytes(), headers={"Content-Type": _KINDS[file.suffix]})
+
+    async def _state(self, request: Request) -> Response:
+        return json_answer(
+            {
+                "facekit": __version__,
+                "side": self.side,
+                "runs": [run.described() for run in self.runs.values()],
+                "label_maps": {name: _described(label_map) for name, label_map in self._label_maps.items()},
+                "faces": [face.described() for face in self.shelf],
+                "operations": self._operations,
+                "can_parse": self._reader.can_parse,
+                "can_align": self._reader.can_align,
+                "limits": {
+                    "upload_bytes": UPLOAD_BYTES,
+                    "pixels": MOST_PIXELS,
+                    "json_bytes": bodies.JSON_BYTES,
+                    "mask_side": bodies.MASK_SIDE,
+                    "faces": MOST_UPLOADS,
+                },
+            }
+        )
+
+    async def _add_face(self, request: Request) -> Response:
+        name = plain_name(request.query_params.get("name", ""))
+        aligned = request.query_params.get("aligned", "0")
+        if aligned not in ("0", "1"):
+            raise RequestError("aligned is 0 or 1", where="aligned")
+        self.shelf.check_room(0)
+        async with self._in_flight.body(request, limit=UPLOAD_BYTES) as content:
+            identity = self.shelf.new_identity(name)
+            face = await self._eyes.do(
+                lambda: self._reader.face(content, name=name, identity=identity, aligned=aligned == "1")
+            )
+        self.shelf.add(face)
+        return json_answer(face.described(), 201)
+
+    async def _remove_face(self, request: Request) -> Response:
+        self.shelf.remove(request.path_params["face"])
+        return Response(status_code=204)
+
+    async def _photo(self, request: Request) -> Response:
+        face = self.shelf.get(request.path_params["face"])
+        return png_answer(await self._hands.do(lambda: face.square_png))
+
+    async def _mask(self, request: Request) -> Response:
+        face = self.shelf.get(request.path_params["face"])
+        return png_answer(await self._hands.do(lambda: face.mask_png))
+
+    async def _ids(self, request: Request) -> Response:
+        return json_answer(bodies.mask_document(self.shelf.get(request.path_params["face"]).ids))
+
+    async def _set_mask(self, request: Request) -> Response:
+        identity = request.path_params["face"]
+        face = self.shelf.get(identity)
+        label_map = self._label_map(request.query_params.get("label_map", self._first_label_map))
+        name = plain_name(request.query_params.get("name", ""))
+        async with self._in_flight.body(request, limit=UPLOAD_BYTES) as content:
+            mask = await self._eyes.do(self._reader.mask, content, face, label_map)
+        return json_answer(self.shelf.set_mask(identity, mask, label_map, name=name).described())
+
+    async def _apply(self, request: Request) -> Response:
+        body = await self._json(request, bodies.ApplyBody)
+        label_map = self._label_map(body.label_map)
+        return await self._hands.do(self._applied, body, label_map, SessionFiles(self.shelf.snapshot()))
+
+    def _applied(self, body: bodies.ApplyBody, label_map: LabelMap, files: SessionFiles) -> Response:
+        script = _script(body.operations, label_map=label_map)
+        context = EditContext(label_map, read_mask=lambda file: files.mask(file, label_map).ids)
+        mask = apply_script(script, body.mask.array(label_map), context)
+        return json_answer({"mask": bodies.mask_document(mask), "notes": context.notes})
+
+    async def _lint(self, request: Request) -> Response:
+        body = await self._json(request, bodies.LintBody)
+        label_map, run = self._label_map(body.label_map), self._run(body.run)
+        return await self._hands.do(_linted, body, label_map, run)
+
+    async def _preview(self, request: Request) -> Response:
+        body = await self._json(request, bodies.PreviewBody)
+        run, label_map = self._run(body.run), self._label_map(body.label_map)
+        look = None
+        if body.look is not None:
+            blend = body.look.blend
+            look = WantedLook(
+                self.shelf.get(body.look.face),
+                None if blend is None else self.shelf.get(blend.face),
+                0.0 if blend is None else blend.amount,
+            )
+        into = None if body.into is None else self.shelf.get(body.into)
+        mask = body.mask.array(label_map)
+        preview = await run.worker.do_newest(body.client, body.sequence, run.preview, mask, label_map, look, into)
+        return png_answer(
+            preview.png,
+            headers={
+                "X-Facekit-Milliseconds": f"{preview.milliseconds:.1f}",
+                "X-Facekit-Sequence": str(body.sequence),
+            },
+        )
+
+    async def _export_picture(self, request: Request) -> Response:
+        run, face, script, files = await self._export(request)
+        content = await run.worker.do(run.export, face, script, files)
+        return png_answer(content, headers=_as_file("result.png"))
+
+    async def _export_bundle(self, request: Request) -> Response:
+        run, face, script, files = await self._export(request)
+        content = await run.worker.do(run.bundle, face, script, files)
+        return Response(content, media_type="application/zip", headers=_as_file("edit.zip"))
+
+    async def _export(self, request: Request) -> tuple[StudioRun, Face, EditScript, SessionFiles]:
+        body = await self._json(request, bodies.ExportBody)
+        run, face = self._run(body.run), self.shelf.get(body.face)
+        files = SessionFiles(self.shelf.snapshot())
+
+        def checked() -> EditScript:
+            script = _script(body.operations, label_map=face.label_map, name=body.name, description=body.description)
+            if body.mask is not None:
+                context = EditContext(face.label_map, read_mask=lambda file: files.mask(file, face.label_map).ids)
+                _check_same(apply_script(script, face.ids, context), body.mask.array(face.label_map))
+            return script
+
+        return run, face, await self._hands.do(checked), files
+
+    async def _export_mask(self, request: Request) -> Response:
+        body = await self._json(request, bodies.MaskExportBody)
+        label_map = self._label_map(body.label_map)
+        content = await self._hands.do(lambda: indexed_png(body.mask.array(label_map), label_map))
+        return png_answer(content, headers=_as_file("mask.png"))
+
+    async def _write_script(self, request: Request) -> Response:
+        body = await self._json(request, bodies.ScriptBody)
+        label_map = self._label_map(body.label_map) if body.label_map else None
+
+        def written() -> str:
+            return write_script(
+                _script(body.operations, label_map=label_map, name=body.name, description=body.description)
+            )
+
+        text = await self._hands.do(written)
+        return Response(text, media_type="application/yaml", headers=_as_file("script.yaml"))
+
+    async def _read_script(self, request: Request) -> Response:
+        body = await self._json(request, bodies.TextBody)
+        label_map = None if body.label_map is None else self._label_map(body.label_map)
+
+        def read() -> Response:
+            script = parse_script(body.text, file="script.yaml", label_map=label_map)
+            return json_answer(
+                {
+                    "name": script.name,
+                    "description": script.description,
+                    "label_map": script.label_map,
+                    "operations": [
+                        {"do": entry.do, **entry.model_dump(mode="json", exclude_defaults=True, exclude={"do"})}
+                        for entry in script.operations
+                    ],
+                }
+            )
+
+        return await self._hands.do(read)
+
+    async def _json(self, request: Request, kind: type[bodies.Body]) -> bodies.Body:
+        declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if declared != "application/json":
+            raise RequestError("the body is to be application/json", status=415, where="Content-Type")
+        async with self._in_flight.body(request, limit=bodies.JSON_BYTES) as content:
+            return await self._hands.do(bodies.parsed, kind, content)
+
+    def _run(self, identity: str) -> StudioRun:
+        try:
+            return self.runs[identity]
+        except KeyError:
+            raise RequestError("there is no such run", status=404, where="run") from None
+
+    def _label_map(self, name: str) -> LabelMap:
+        try:
+            return self._label_maps[name]
+        except KeyError:
+            known = ", ".join(self._label_maps)
+            raise RequestError(
+                "no run here takes masks of this label map", where="label_map", remedy=f"those of {known} are taken"
+            ) from None
+
+
+def _script(operations: Any, *, label_map: LabelMap | None, name: str = "", description: str = "") -> EditScript:
+    """Return operations that came as JSON as a script, checked as one that is read from a file."""
+    document: dict[str, Any] = {"facekit_edit": 1, "name": name, "description": description}
+    if label_map is not None:
+        document["label_map"] = label_map.name
+    document["operations"] = operations
+    return parse_script(dump_document(document), file="request", label_map=label_map)
+
+
+def _check_same(mask: Ids, shown: Ids) -> None:
+    if mask.shape != shown.shape or (mask != shown).any():
+        raise RequestError(
+            "the operations lead to another mask than the one that is shown",
+            status=409,
+            where="mask",
+            remedy="this is a defect of the page; please report it",
+        )
+
+
+def _linted(body: bodies.LintBody, label_map: LabelMap, run: StudioRun) -> Response:
+    run.check_takes(label_map)
+    own = run.pipeline.label_map
+    seen = run.seen
+    mask = body.mask.array(label_map)
+    if seen is not None and label_map != own:  # a class is seen where the one it is merged into is
+        merged = own.merged_ids(label_map)
+        seen = tuple(
+            name for name, identity in zip(label_map.names, merged, strict=True) if own.names[identity] in seen
+        )
+    findings = lint_mask(mask, label_map, seen=seen)
+    return json_answer(
+        {
+            "findings": [
+                {"level": found.level, "message": found.message, "remedy": found.remedy, "region": found.region}
+                for found in findings
+            ]
+        }
+    )
+
+
+def _described(label_map: LabelMap) -> dict[str, Any]:
+    return {
+        "classes": [
+            {"id": identity, "name": entry.name, "colour": list(entry.colour)}
+            for identity, entry in enumerate(label_map.classes)
+        ],
+        "mirrored": [list(pair) for pair in label_map.mirrored],
+        "of": label_map.of,
+    }
+
+
+def _as_file(name: str) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="{name}"'}
+
+
+_background: set[Any] = set()
+
+
+def _in_background(work: Awaitable[None]) -> None:
+    async def done() -> None:
+        await work
+
+    task = asyncio.get_running_loop().create_task(done())
+    _background.add(task)
+    task.add_done_callback(_background.discard)
+
+
+async def _told(request: Request, error: Exception) -> Response:
+    assert isinstance(error, FacekitError)
+    return error_answer(error)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    answer = error_answer(RequestError(str(error.detail), status=error.status_code, where=request.url.path[:200]))
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    return Response(status_code=400)  # nobody reads it
+
+
+async def _defect(request: Request, error: Exception) -> Response:
+    logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return error_answer(
+        RequestError("this is a defect of the studio; the terminal it runs in shows what happened", status=500)
+    )

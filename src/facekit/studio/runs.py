@@ -1,0 +1,277 @@
+"""A run that the studio paints with: previews and exports. Everything here happens in the run's own thread."""
+
+from __future__ import annotations
+
+import io
+import shlex
+import zipfile
+from collections import OrderedDict
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from facekit.data import find_prepared
+from facekit.editing import FacePipeline, OpenFace, PhotoEditor, provenance
+from facekit.editing.alignment import Placement
+from facekit.editing.compositing import paste_back
+from facekit.editing.edit_folder import edit_record, script_record
+from facekit.editing.files import digest_of
+from facekit.editing.photo import photo_pixels
+from facekit.editing.pictures import read_masks
+from facekit.editing.script import EditScript, write_script
+from facekit.editing.script.masks import Ids
+from facekit.engine.open_data import open_dataset
+from facekit.interfaces import FacekitError, LabelMap, Style
+from facekit.registry import Registry
+from facekit.studio.answers import RequestError
+from facekit.studio.faces import Face
+from facekit.studio.script_files import EditorFiles, SessionFiles, mask_at_size
+from facekit.studio.uploads import decoded
+from facekit.studio.workers import Worker
+
+MOST_STYLES = 64
+"""Styles of faces that are remembered."""
+
+_READ_ME = """\
+The picture is the file that this command makes again, pixel by pixel:
+
+  {command}
+
+RUN is the folder of the run {run}, whose weights have the SHA-256 {weights}.
+"""
+
+
+@dataclass(frozen=True)
+class WantedLook:
+    """Whose look is painted.
+
+    Args:
+        face: a face.
+        blend: another face, part of the way to whose look it is.
+        amount: how far, 0 to 1.
+    """
+
+    face: Face
+    blend: Face | None = None
+    amount: float = 0.0
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A painted picture.
+
+    Args:
+        png: the file.
+        milliseconds: how long it took.
+    """
+
+    png: bytes
+    milliseconds: float
+
+
+class StudioRun:
+    """A run, with the one thread that may use it.
+
+    Args:
+        identity: what requests call it.
+        pipeline: the run.
+    """
+
+    def __init__(self, identity: str, pipeline: FacePipeline) -> None:
+        self.identity = identity
+        self.pipeline = pipeline
+        self.worker = Worker(f"studio-{identity}")
+        self.seen: tuple[str, ...] | None = None
+        """The classes that its training masks show; None until :meth:`look_at_training_masks` found out."""
+        self._editor = PhotoEditor(pipeline)
+        self._styles: OrderedDict[tuple[str, int], Style] = OrderedDict()
+
+    def described(self) -> dict[str, Any]:
+        """Return what the page is told of it."""
+        pipeline = self.pipeline
+        return {
+            "id": self.identity,
+            "name": pipeline.recipe.name,
+            "folder": str(pipeline.run),
+            "size": pipeline.size,
+            "label_map": pipeline.label_map.name,
+            "weights": pipeline.weights,
+            "step": pipeline.step,
+            "takes_reference": pipeline.takes_reference,
+            "takes_reference_mask": pipeline.takes_reference_mask,
+        }
+
+    def takes(self, label_map: LabelMap) -> bool:
+        """Whether masks of a label map can be painted: its own, or the finer one that it merges."""
+        own = self.pipeline.label_map
+        return label_map == own or (bool(own.of) and label_map.name == own.of)
+
+    def check_takes(self, label_map: LabelMap) -> None:
+        """Raise RequestError where masks of a label map cannot be painted."""
+        if not self.takes(label_map):
+            own = self.pipeline.label_map
+            raise RequestError(
+                f"the run {self.identity} paints masks of {own.name}, and this one is of {label_map.name}",
+                where="label_map",
+            )
+
+    def look_at_training_masks(self, registry: Registry) -> None:
+        """Find out which classes the run has seen, where its packed training data is still there."""
+        recipe = self.pipeline.recipe
+        try:
+            packed = find_prepared(
+                open_dataset(recipe, registry),
+                size=recipe.data.size,
+                cache=recipe.data.cache,
+                name=recipe.dataset.component.spec.name,
+            )
+        except (FacekitError, OSError):  # the data is not here; then nothing is known
+            return
+        if packed is None or packed.label_map != self.pipeline.label_map or "train" not in packed.splits:
+            return
+        counts = np.zeros(256, np.int64)
+        for rows in np.array_split(packed.rows("train"), max(1, len(packed) // 256)):
+            counts += np.bincount(packed.masks[rows].ravel(), minlength=256)
+        self.seen = tuple(name for name, count in zip(packed.label_map.names, counts, strict=False) if count)
+
+    def prepare(self) -> None:
+        """Do what the first picture would wait for."""
+        _ = self.pipeline.weights_sha256
+
+    def preview(self, mask: Ids, label_map: LabelMap, look: WantedLook | None, into: Face | None) -> Preview:
+        """Paint a mask.
+
+        Args:
+            mask: class ids.
+            label_map: what they mean.
+            look: whose look; None for runs that take no reference.
+            into: the face whose square the picture is put back into; None for the picture alone.
+
+        Raises:
+            FacekitError: the label map is not the run's, or a look is missing, or has no mask.
+        """
+        start = perf_counter()
+        self.check_takes(label_map)
+        if self.pipeline.takes_reference and look is None:
+            raise RequestError("this run paints in the look of a face, and none is given", where="look")
+        batch = read_masks(
+            torch.from_numpy(mask.astype(np.int64)),
+            size=self.pipeline.size,
+            label_map=self.pipeline.label_map,
+            role="mask",
+            given=label_map,
+        )
+        ids = batch.tensor[0].numpy().astype(np.uint8)
+        style = self._style(look) if self.pipeline.takes_reference and look is not None else None
+        painted = self._editor.paint(ids, style)
+        if into is not None:
+            painted = self._put_back(painted, ids, into, another_look=style is not None and not _own(look, into))
+        record = self.pipeline.record(preview=True)
+        png = provenance.png_bytes(Image.fromarray(painted), record, compression=1)
+        return Preview(png, 1000 * (perf_counter() - start))
+
+    def export(self, face: Face, script: EditScript, files: SessionFiles) -> bytes:
+        """Return the PNG file that ``facekit edit`` makes of a face's photo, its mask, and a script.
+
+        Raises:
+            FacekitError: an operation is wrong, or the face's mask is not of the run's label map.
+        """
+        own = self.pipeline.label_map
+        if face.label_map != own:
+            raise RequestError(
+                f"the face's mask is of {face.label_map.name}, and the run edits photos with masks of {own.name}",
+                where=face.identity,
+                remedy="export it with a run of the mask's label map",
+            )
+        opened = self._open(face)
+        edited = self._editor.edit(opened, script, files=EditorFiles(self._editor, files))
+        inputs = [face.original, *([face.mask_png] if face.aligned else [])]
+        record = self.pipeline.record(
+            **{provenance.INPUTS_SHA256: digest_of(inputs), provenance.PHOTO: face.original_file},
+            **script_record(script, digest_of(files.contents(file) for file in script.files)),
+            **edit_record(opened, edited),
+        )
+        return provenance.png_bytes(Image.fromarray(edited.photo), record)
+
+    def bundle(self, face: Face, script: EditScript, files: SessionFiles) -> bytes:
+        """Return :meth:`export`'s picture with all that makes it again, as a ZIP file."""
+        contents = {
+            "result.png": self.export(face, script, files),
+            "script.yaml": write_script(script).encode(),
+            face.original_file: face.original,
+            **({face.mask_file: face.mask_png} if face.aligned else {}),
+        }
+        for file in script.files:
+            # Names that a script was loaded with may hold folders; only plain ones are put into an archive.
+            if "/" in file or "\\" in file or file.startswith("."):
+                raise FacekitError("a file of a bundle has a plain name", where=file[:200])
+            contents[file] = files.contents(file)
+        words = ["facekit", "edit", "RUN", face.original_file]
+        words += ["--mask", face.mask_file] if face.aligned else []
+        command = shlex.join([*words, "--script", "script.yaml", "-o", "again.png"])
+        read_me = _READ_ME.format(
+            command=command, run=self.pipeline.run.resolve().name, weights=self.pipeline.weights_sha256
+        )
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in {**contents, "README.txt": read_me.encode()}.items():
+                archive.writestr(name, content)
+        return buffer.getvalue()
+
+    def _open(self, face: Face) -> OpenFace:
+        pixels = photo_pixels(decoded(face.photo, what="photo")) if face.photo else face.square
+        mask = mask_at_size(self._editor, face)
+        if face.aligned:
+            return self._editor.open_aligned(pixels, mask, mask_source=face.mask_file)
+        image = face.placement.cut(pixels, self.pipeline.size)
+        return OpenFace(pixels, face.placement, image, mask, face.mask_source, face.notes)
+
+    def _style(self, look: WantedLook) -> Style:
+        style = self._style_of(look.face)
+        if look.blend is None:
+            return style
+        return Style(torch.lerp(style.code, self._style_of(look.blend).code, look.amount))
+
+    def _style_of(self, face: Face) -> Style:
+        key = (face.identity, face.version)
+        style = self._styles.get(key)
+        if style is None:
+            self.check_takes(face.label_map)
+            if face.mask is None and not self.pipeline.takes_reference_mask:
+                mask = np.zeros((self.pipeline.size,) * 2, np.uint8)  # the run does not look at it
+            else:
+                mask = self._mask_of(face)
+            side = self.pipeline.size
+            image = Placement.whole(face.square.shape[1], face.square.shape[0]).cut(face.square, side)
+            style = self._editor.encode(image, mask)
+            self._styles[key] = style
+        self._styles.move_to_end(key)
+        if len(self._styles) > MOST_STYLES:
+            self._styles.popitem(last=False)
+        return style
+
+    def _mask_of(self, face: Face) -> Ids:
+        """Return a face's mask at the run's size, in the run's label map."""
+        read = read_masks(
+            torch.from_numpy(face.ids.astype(np.int64)),
+            size=self.pipeline.size,
+            label_map=self.pipeline.label_map,
+            role="reference_mask",
+            given=face.label_map,
+        )
+        return read.tensor[0].numpy().astype(np.uint8)
+
+    def _put_back(self, painted: NDArray[np.uint8], ids: Ids, face: Face, *, another_look: bool) -> NDArray[np.uint8]:
+        self.check_takes(face.label_map)
+        changed = np.ones(ids.shape, bool) if another_look else ids != self._mask_of(face)
+        placement = Placement.whole(face.square.shape[1], face.square.shape[0])
+        return paste_back(face.square, painted, placement, changed=changed).photo
+
+
+def _own(look: WantedLook | None, face: Face) -> bool:
+    return look is not None and look.face is face and look.blend is None
