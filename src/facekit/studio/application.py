@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -31,8 +30,6 @@ from facekit.studio.script_files import SessionFiles
 from facekit.studio.uploads import MOST_PIXELS, UPLOAD_BYTES
 from facekit.studio.workers import Worker
 from facekit.version import __version__
-
-logger = logging.getLogger("facekit.studio")
 
 PAGE = Path(__file__).parent / "page"
 
@@ -397,7 +394,6 @@ async def _gone(request: Request, error: Exception) -> Response:
 
 
 async def _defect(request: Request, error: Exception) -> Response:
-    logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
     return error_answer(
         RequestError("this is a defect of the studio; the terminal it runs in shows what happened", status=500)
     )

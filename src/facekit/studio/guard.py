@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import secrets
 import socket
 from collections.abc import Iterable
@@ -12,6 +13,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from facekit.studio.answers import RequestError, error_answer
+
+logger = logging.getLogger("facekit.studio")
 
 TOKEN_HEADER = "X-Facekit-Token"
 
@@ -70,7 +73,12 @@ class Guard:
             answer.headers["Connection"] = "close"  # a body that may follow is not read
             await answer(scope, receive, send_with_headers)
             return
-        await self._app(scope, receive, send_with_headers)
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except Exception:
+            # The studio has answered with 500, and passes on what happened for somebody to tell it. The connection is
+            # as good as before.
+            logger.exception("%s %s failed", scope["method"], scope["path"])
 
     def _check(self, headers: Headers, path: str) -> None:
         hosts = headers.getlist("host")

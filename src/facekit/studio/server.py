@@ -162,7 +162,7 @@ def build_studio(
     reading = next(
         (each for each in pipelines if each.size == largest.size and each.label_map == pipelines[0].label_map), largest
     )
-    faces = start_faces(pipelines, side=largest.size, registry=registry, drawn=drawn)
+    faces = start_faces(pipelines, side=largest.size, registry=registry, drawn=drawn, report=report)
     if not faces:
         report("there are no faces to begin with: upload a photo and its mask in the page")
     reader = build_reader(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -17,8 +16,6 @@ from facekit.interfaces import DatasetContext, FaceDataset, FacekitError, LabelM
 from facekit.registry import Registry, UnknownComponent
 from facekit.studio.faces import Face, slug
 
-logger = logging.getLogger("facekit.studio")
-
 MOST_FACES = 12
 """Faces of each label map."""
 
@@ -27,7 +24,13 @@ _SPLITS = ("validation", "test", "train")
 
 
 def start_faces(
-    pipelines: Sequence[FacePipeline], *, side: int, registry: Registry, drawn: str | None, count: int = MOST_FACES
+    pipelines: Sequence[FacePipeline],
+    *,
+    side: int,
+    registry: Registry,
+    drawn: str | None,
+    report: Callable[[str], None],
+    count: int = MOST_FACES,
 ) -> list[Face]:
     """Return faces for each label map of the runs.
 
@@ -39,6 +42,7 @@ def start_faces(
         side: side of the squares.
         registry: the plugins.
         drawn: the dataset to draw faces with; None for none.
+        report: told, in sentences, which data cannot be opened.
         count: how many of each label map.
     """
     faces: list[Face] = []
@@ -52,7 +56,8 @@ def start_faces(
             faces += _some(open_dataset(pipeline.recipe, registry), "data", label_map, side=side, count=count)
             continue
         except (FacekitError, OSError) as error:
-            logger.info("the data of %s cannot be opened: %s", pipeline.run, error)
+            told = error.message if isinstance(error, FacekitError) else error
+            report(f"the data of {pipeline.run.name} cannot be opened: {told}")
         dataset = None if drawn is None else _drawing(drawn, registry)
         if dataset is not None:
             faces += _some(dataset, "drawn", label_map, side=side, count=count)

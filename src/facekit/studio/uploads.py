@@ -17,6 +17,8 @@ MOST_PIXELS = 40_000_000
 
 SMALLEST_SIDE = 16
 
+_SMALLER = "make it smaller first"
+
 PHOTO_KINDS = ("PNG", "JPEG", "WEBP")
 MASK_KINDS = ("PNG",)
 
@@ -49,7 +51,11 @@ def decoded(content: bytes, *, what: str, kinds: tuple[str, ...] = PHOTO_KINDS) 
                 _check_size(picture.size, what=what)
                 picture.load()
                 return picture
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:  # before Pillow says how large it is
+        raise RequestError(
+            f"the {what} has more than {MOST_PIXELS:,} pixels", status=413, where=what, remedy=_SMALLER
+        ) from error
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         # What Pillow's decoders raise for damaged files, oversized headers and text chunks that unpack without end.
         told = str(error) if not isinstance(error, UnidentifiedImageError) else "its header is damaged"
         raise RequestError(f"the {what} cannot be read: {told}", where=what) from error
@@ -62,7 +68,7 @@ def _check_size(size: tuple[int, int], *, what: str) -> None:
             f"the {what} has {width:,}x{height:,} pixels, and {MOST_PIXELS:,} in all are the most",
             status=413,
             where=what,
-            remedy="make it smaller first",
+            remedy=_SMALLER,
         )
     if min(width, height) < SMALLEST_SIDE:
         raise RequestError(f"the {what} has {width}x{height} pixels; {SMALLEST_SIDE} a side are the least", where=what)
