@@ -46,6 +46,7 @@ TORCH = {"torch", "torchvision"}
         ["--version"],
         ["run", "--help"],
         ["import", "--help"],
+        ["studio", "--help"],
         ["plugins", "ls"],
         ["components", "ls"],
         ["components", "ls", "loss", "--player", "generator", "--json"],
