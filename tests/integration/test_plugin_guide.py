@@ -1,0 +1,275 @@
+"""``docs/plugins/``: its code runs, its commands work, its tables leave nothing out."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from importlib.util import module_from_spec, spec_from_file_location
+from inspect import signature
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import facekit.interfaces
+import facekit.registry
+import facekit.testing
+from facekit.interfaces import (
+    BuildContext,
+    DatasetContext,
+    LabelMap,
+    PortContext,
+    RunEvent,
+    Segmenter,
+)
+from facekit.registry import ComponentSpec, hooks
+from facekit.testing import ComponentContract, NetworkContract
+
+REPOSITORY = Path(__file__).parents[2]
+GUIDE = REPOSITORY / "docs" / "plugins"
+KINDS = REPOSITORY / "docs" / "examples" / "kinds"
+PAGES = {page.stem: page.read_text("utf-8") for page in sorted(GUIDE.glob("*.md"))}
+OWN_TESTS = {"versioning", "describing"}  # these pages' code is tested beside what it is about
+
+Facekit = Callable[..., Any]
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGES[page], re.MULTILINE | re.DOTALL)
+
+
+def _python() -> list[Any]:
+    return [
+        pytest.param(page, number, id=f"{page}-{number}")
+        for page in PAGES
+        if page not in OWN_TESTS
+        for number, _ in enumerate(blocks(page, "python"))
+    ]
+
+
+@pytest.mark.parametrize(("page", "number"), _python())
+def test_the_code_runs(page: str, number: int) -> None:
+    names: dict[str, Any] = {"__name__": f"guide_{page.replace('-', '_')}_{number}"}
+    module = ModuleType(names["__name__"])
+    sys.modules[module.__name__] = module  # dataclasses and pydantic look their module up
+    try:
+        exec(compile(blocks(page, "python")[number], f"{page}.md", "exec"), module.__dict__)
+    finally:
+        del sys.modules[module.__name__]
+    made = {name: value for name, value in vars(module).items() if not name.startswith("__")}
+    for name, value in made.items():
+        if name.startswith("facekit_"):  # a hook: it must be one, and give what it says
+            assert set(signature(value).parameters) <= set(signature(getattr(hooks, name)).parameters)
+            assert value() is not None
+        if isinstance(value, type) and issubclass(value, ComponentContract) and name.startswith("Test"):
+            assert isinstance(value.spec, ComponentSpec)
+
+
+def test_the_ports_of_the_guide() -> None:
+    module: dict[str, Any] = {}
+    exec(blocks("ports", "python")[0], module)
+    ports = module["painter_ports"](module["PainterOptions"](style_length=9), PortContext(size=64))
+    assert ports.needs[1].shape == ("batch", 9)
+
+
+def test_the_loss_of_the_guide() -> None:
+    module: dict[str, Any] = {}
+    exec(blocks("first-plugin", "python")[0], module)
+
+    class Picture:
+        def __init__(self, image: torch.Tensor) -> None:
+            self.image = image
+
+    class Step:
+        fake = Picture(torch.zeros(1, 3, 8, 8))
+        batch = Picture(torch.ones(1, 3, 8, 8))
+
+    assert float(module["Sharp"]()(Step())) == 0.0  # another brightness, no other edges
+    Step.fake.image[..., 4:] = 1
+    assert float(module["Sharp"]()(Step())) > 0
+
+
+def test_the_label_maps_of_the_guide() -> None:
+    made: dict[str, Any] = {}
+    for block in blocks("label-maps", "python"):
+        exec(block, made)
+    mask = np.array([[0, 1, 2, 3, 4]], np.uint8)
+    assert made["BOTH"].merge_table(made["FIVE"])[mask].tolist() == [[0, 1, 2, 2, 3]]
+
+
+@pytest.mark.parametrize("path", sorted(KINDS.glob("*.py")), ids=lambda path: path.stem)
+def test_examples_are_what_the_command_writes(path: Path, inside: Facekit, workplace: Path) -> None:
+    kind = path.stem.removeprefix("my_")
+    if kind in ("face_detector", "segmenter"):
+        assert f"my_{kind}.py" in PAGES["interfaces"]  # these are written by hand, and tested below
+        return
+    finished = inside("plugins", "new", path.stem, "--kind", kind, "--file")
+    assert finished.code == 0, finished.err
+    assert (workplace / path.name).read_text("utf-8") == path.read_text("utf-8"), f"write {path} anew"
+
+
+@pytest.fixture
+def example() -> Iterator[Callable[[str], ModuleType]]:
+    """Import an example as ``--plugin-file`` does, and forget it afterwards."""
+    imported = []
+
+    def load(name: str) -> ModuleType:
+        spec = spec_from_file_location(name, KINDS / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = module_from_spec(spec)
+        sys.modules[name] = module
+        imported.append(name)
+        spec.loader.exec_module(module)
+        return module
+
+    yield load
+    for name in imported:
+        del sys.modules[name]
+
+
+def test_the_face_detector_of_the_guide(example: Callable[[str], ModuleType]) -> None:
+    from facekit.editing.alignment import Placement
+
+    (spec,) = example("my_face_detector").facekit_components()
+    detector = spec.build(spec.options(share=0.5), BuildContext(LabelMap("none", ()), (), 0))
+    (face,) = detector(np.zeros((200, 300, 3), np.uint8))
+    assert face.box == (100, 50, 200, 150)
+    placement = Placement.of_face(face)
+    assert placement.upright
+    assert np.mean(placement.corners, axis=0) == pytest.approx([150, 91], abs=2)
+
+
+def test_the_segmenter_of_the_guide(example: Callable[[str], ModuleType]) -> None:
+    (spec,) = example("my_segmenter").facekit_components()
+    segmenter: Segmenter = spec.build(spec.options(level=0.5), BuildContext(LabelMap("none", ()), (), 0))
+    photo = torch.zeros(1, 3, 4, 4)
+    photo[..., 2:] = 1
+    assert segmenter(photo).argmax(1)[0].tolist() == [[0, 0, 1, 1]] * 4
+    assert len(segmenter.label_map) == 2
+
+
+def test_the_dataset_of_the_guide_reads(example: Callable[[str], ModuleType]) -> None:
+    (spec,) = example("my_dataset").facekit_components()
+    dataset = spec.build(spec.options(train=2), DatasetContext())
+    assert dataset.read(0, size=32).image.shape == (32, 32, 3)
+
+
+def test_every_included_line_is_there() -> None:
+    for page, text in PAGES.items():
+        for target, rest in re.findall(r"^```\{literalinclude\} (\S+)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+            included = (GUIDE / target).read_text("utf-8")
+            for marker in re.findall(r"^:start-at: (.+)$", rest, re.MULTILINE):
+                assert marker in included, f"{page}: {target} has no {marker!r}"
+
+
+def test_the_first_plugin_has_the_files_the_guide_lists(inside: Facekit, workplace: Path) -> None:
+    command = blocks("first-plugin", "sh")[0].splitlines()[0]
+    finished = inside(*shlex.split(command)[1:])
+    assert finished.code == 0, finished.err
+    made = {
+        path.relative_to(workplace / "facekit-sharp").as_posix() for path in (workplace / "facekit-sharp").rglob("*.*")
+    }
+    made = {name for name in made if (workplace / "facekit-sharp" / name).is_file()}
+    table = PAGES["first-plugin"].split("| file |")[1].split("\n\n")[0]
+    listed = set(re.findall(r"`([^`]+)`", "".join(line.split("|")[1] for line in table.splitlines()[2:])))
+    assert listed <= made
+    assert made - listed == {"src/facekit_sharp/__init__.py", "src/facekit_sharp/py.typed"}
+    spec = (workplace / "facekit-sharp" / "src" / "facekit_sharp" / "plugin.py").read_text()
+    assert 'id="sharp/charbonnier"' in spec
+
+
+def test_every_hook_and_each_of_its_arguments() -> None:
+    names = [name for name in vars(hooks) if name.startswith("facekit_")]
+    assert len(names) >= 6
+    table, arguments = PAGES["hooks"].split("The one argument:")
+    for name in names:
+        parameters = list(signature(getattr(hooks, name)).parameters)
+        assert f"| `{name}({', '.join(parameters)})` |" in table
+        for parameter in parameters:
+            assert f"| `{parameter}` |" in arguments
+
+
+def test_every_event_and_every_field() -> None:
+    from dataclasses import fields
+
+    for event in RunEvent.__args__:  # type: ignore[attr-defined]
+        section = PAGES["events"].split(f"### {event.__name__}\n")[1].split("\n### ")[0]
+        for field in fields(event):
+            assert f"`{field.name}`" in section, f"{event.__name__}.{field.name}"
+
+
+@pytest.mark.parametrize("name", ["facekit.interfaces", "facekit.registry", "facekit.testing"])
+def test_every_public_name_is_somewhere_in_the_guide(name: str) -> None:
+    text = "\n".join(PAGES.values()) + "\n".join(path.read_text("utf-8") for path in KINDS.glob("*.py"))
+    words = set(re.findall(r"\w+", text))
+    missing = sorted(set(importlib.import_module(name).__all__) - words)
+    assert not missing
+
+
+def _contract_tests() -> set[tuple[str, str]]:
+    found = set()
+    for name in facekit.testing.__all__:
+        kind = getattr(facekit.testing, name)
+        if isinstance(kind, type) and issubclass(kind, ComponentContract):
+            found |= {(name, method) for method in vars(kind) if method.startswith("test_")}
+    return found
+
+
+def test_every_contract_test_is_explained_and_no_other() -> None:
+    sections = re.split(r"^### By ", PAGES["testing"], flags=re.MULTILINE)[1:]
+    explained = set()
+    for section in sections:
+        title, _, body = section.partition("\n")
+        rows = [row for row in body.splitlines() if row.startswith("| `test_")]
+        contract = NetworkContract.__name__ if "NetworkContract" in title else re.findall(r"`(\w+Contract)`", title)[0]
+        for row in rows:
+            explained |= {(contract, method) for method in re.findall(r"`(test_\w+)`", row.split("|")[1])}
+            assert all(cell.strip() for cell in row.split("|")[1:-1]), row
+    assert explained == _contract_tests()
+
+
+def test_every_setting_of_a_contract_is_listed() -> None:
+    table = PAGES["testing"].split("## What can be set")[1].split("## What is promised")[0]
+    listed = set(re.findall(r"`(\w+)", table))
+    for name in facekit.testing.__all__:
+        kind = getattr(facekit.testing, name)
+        if isinstance(kind, type) and issubclass(kind, ComponentContract):
+            settings = {field for field in kind.__annotations__ if not field.startswith("_") and field != "kind"}
+            assert settings <= listed, f"{name}: {settings - listed}"
+
+
+def test_the_mistake_of_the_ports_page_looks_like_that(inside: Facekit, workplace: Path) -> None:
+    (workplace / "my.yaml").write_text(
+        "facekit: 1\ndata: {use: synthetic_faces, size: 64}\nmodel:\n"
+        "  generator: {use: sft_pix2pixhd, filters: 4, blocks: 1}\n"
+        "  style_encoder: {use: my_style_encoder/look, length: 8}\n"
+        "losses:\n  generator: [{use: l1}]\ntrain: {steps: 1}\n"
+    )
+    finished = inside("validate", "my.yaml", "--ports-only", "--plugin-file", str(KINDS / "my_style_encoder.py"))
+    assert finished.code == 2
+    (shown,) = blocks("ports", "text")
+    assert finished.err.splitlines()[0] == shown.splitlines()[0]
+
+
+@pytest.mark.slow
+def test_the_whole_documentation_builds_without_a_warning(tmp_path: Path) -> None:
+    """``pip install -e .[docs]`` brings what it needs."""
+    pytest.importorskip("sphinx")
+    pytest.importorskip("myst_parser")
+    pytest.importorskip("furo")
+    finished = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-W", "-q", str(REPOSITORY / "docs"), str(tmp_path / "html")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert (tmp_path / "html" / "plugins" / "index.html").is_file()
