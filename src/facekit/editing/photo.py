@@ -10,11 +10,11 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from facekit.editing.alignment import Placement
 from facekit.editing.compositing import FEATHER, paste_back
-from facekit.editing.files import open_picture
+from facekit.editing.files import open_picture, upright
 from facekit.editing.pictures import Batch, read_masks, read_photos, to_pictures
 from facekit.editing.pipeline import FacePipeline
 from facekit.editing.script import BlendReference, EditContext, EditScript, Reference, apply_script
@@ -271,7 +271,7 @@ class _FolderFiles:
 
 def photo_pixels(picture: Image.Image) -> NDArray[np.uint8]:
     """Return the pixels (H, W, 3) uint8 of a photo, turned as its EXIF orientation says."""
-    return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+    return np.asarray(upright(picture).convert("RGB"))
 
 
 def _table(theirs: LabelMap, ours: LabelMap) -> Ids:

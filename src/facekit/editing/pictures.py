@@ -12,11 +12,12 @@ from typing import cast
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
 from facekit.data.geometry import middle_square, resize_mask, resize_photo
+from facekit.editing.files import upright
 from facekit.interfaces import FacekitError, LabelMap
 
 MaskInput = Image.Image | Tensor | Sequence[Image.Image]
@@ -100,7 +101,7 @@ def read_photos(value: PhotoInput, *, size: int, role: str) -> Batch:
         return _photos_of_tensor(value, size=size, role=role)
     pictures, single = _pictures(value, role=role)
     names = _names(pictures, role=role, single=single)
-    pictures = [ImageOps.exif_transpose(picture) for picture in pictures]
+    pictures = [upright(picture) for picture in pictures]
     photos = [resize_photo(np.asarray(picture.convert("RGB")), size) for picture in pictures]
     tensor = torch.from_numpy(np.stack(photos)).permute(0, 3, 1, 2)
     return Batch(_to_float(tensor), tuple((p.height, p.width) for p in pictures), names, single)

@@ -87,7 +87,7 @@ class Guard:
         origins = headers.getlist("origin")
         if any(origin.lower() != f"http://{hosts[0].lower()}" for origin in origins):
             raise RequestError("requests of other sites are refused", status=403, where="Origin")
-        if path.startswith("/api"):
+        if path != "/" and not path.startswith("/page/"):
             tokens = headers.getlist(TOKEN_HEADER)
             if len(tokens) != 1 or not secrets.compare_digest(tokens[0].encode(), self._token):
                 raise RequestError(
