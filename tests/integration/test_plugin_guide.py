@@ -36,7 +36,8 @@ REPOSITORY = Path(__file__).parents[2]
 GUIDE = REPOSITORY / "docs" / "plugins"
 KINDS = REPOSITORY / "docs" / "examples" / "kinds"
 PAGES = {page.stem: page.read_text("utf-8") for page in sorted(GUIDE.glob("*.md"))}
-OWN_TESTS = {"versioning", "describing"}  # these pages' code is tested beside what it is about
+OWN_TESTS = {"versioning", "describing", "first-plugin", "commands"}
+"""Pages whose code other modules of tests run, in the place where a reader is to put it."""
 
 Facekit = Callable[..., Any]
 
@@ -77,23 +78,6 @@ def test_the_ports_of_the_guide() -> None:
     exec(blocks("ports", "python")[0], module)
     ports = module["painter_ports"](module["PainterOptions"](style_length=9), PortContext(size=64))
     assert ports.needs[1].shape == ("batch", 9)
-
-
-def test_the_loss_of_the_guide() -> None:
-    module: dict[str, Any] = {}
-    exec(blocks("first-plugin", "python")[0], module)
-
-    class Picture:
-        def __init__(self, image: torch.Tensor) -> None:
-            self.image = image
-
-    class Step:
-        fake = Picture(torch.zeros(1, 3, 8, 8))
-        batch = Picture(torch.ones(1, 3, 8, 8))
-
-    assert float(module["Sharp"]()(Step())) == 0.0  # another brightness, no other edges
-    Step.fake.image[..., 4:] = 1
-    assert float(module["Sharp"]()(Step())) > 0
 
 
 def test_the_label_maps_of_the_guide() -> None:

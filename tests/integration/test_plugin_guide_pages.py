@@ -1,0 +1,150 @@
+"""What pages of ``docs/plugins/`` show is what happens: commands run, messages are compared letter by letter."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from facekit.registry import ComponentSpec, forget_registries
+from facekit.testing import BrokenPromise, LossContract
+
+REPOSITORY = Path(__file__).parents[2]
+GUIDE = REPOSITORY / "docs" / "plugins"
+KINDS = REPOSITORY / "docs" / "examples" / "kinds"
+
+Facekit = Callable[..., Any]
+
+
+def blocks(page: str, language: str) -> list[str]:
+    text = (GUIDE / f"{page}.md").read_text("utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def arguments(line: str) -> list[str]:
+    """Return what follows ``facekit`` in a line of a page."""
+    program, *rest = shlex.split(line, comments=True)
+    assert program == "facekit", line
+    return rest
+
+
+@pytest.fixture
+def folder(inside: Facekit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in; ``inside`` works in it too."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def forget() -> Iterator[None]:
+    """Forget the plugins that a test installed or wrote."""
+    known = set(sys.modules)
+    forget_registries()
+    yield
+    forget_registries()
+    for name in set(sys.modules) - known:
+        if name.partition(".")[0] in ("facekit_sharp", "my_ideas", "sharpen", "edges"):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def sharp(folder: Path, inside: Facekit, monkeypatch: pytest.MonkeyPatch, forget: None) -> Path:
+    """The distribution of the page, changed as the page says, and installed as ``pip install -e`` does it."""
+    make, *_ = blocks("first-plugin", "sh")
+    made = inside(*arguments(make))
+    assert made.code == 0, made.err
+    assert made.out == blocks("first-plugin", "text")[0]
+    project = folder / "facekit-sharp"
+    options, loss, contract = blocks("first-plugin", "python")
+    for name, text in (
+        ("src/facekit_sharp/options.py", options),
+        ("src/facekit_sharp/loss.py", loss),
+        ("tests/test_contract.py", contract),
+    ):
+        assert (project / name).is_file()
+        (project / name).write_text(text, encoding="utf-8")
+    declared = (project / "pyproject.toml").read_text("utf-8")
+    entry_point = re.search(r'^\[project\.entry-points\."(.+)"\]\n(.+) = "(.+)"$', declared, re.MULTILINE)
+    assert entry_point is not None
+    information = project / "src" / "facekit_sharp-0.1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: facekit-sharp\nVersion: 0.1.0\n")
+    group, name, target = entry_point.groups()
+    (information / "entry_points.txt").write_text(f"[{group}]\n{name} = {target}\n")
+    monkeypatch.syspath_prepend(str(project / "src"))
+    return project
+
+
+def test_the_first_plugin_keeps_its_promises_as_changed(sharp: Path) -> None:
+    tests = next(block for block in blocks("first-plugin", "sh") if block.startswith("pytest"))
+    assert tests.splitlines()[0] == "pytest facekit-sharp"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "facekit-sharp"],
+        cwd=sharp.parent,
+        env={**os.environ, "PYTHONPATH": str(sharp / "src"), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    passed = re.search(r"(\d+) passed", done.stdout)
+    assert passed is not None
+    assert int(passed[1]) == 2 * (len(_promises(LossContract)) + 3)  # test_ports_match runs four times
+
+
+def test_the_first_plugin_trains_as_changed(sharp: Path, inside: Facekit) -> None:
+    shown = inside("components", "show", "sharp/charbonnier")
+    assert re.search(r"edges +number, at least 0; default 0.0", shown.out), shown.err
+    (line,) = [line for block in blocks("first-plugin", "sh") for line in block.splitlines() if "edges=" in line]
+    finished = inside(*arguments(line), "--out", "run", "--set", "train.steps=4")
+    assert finished.code == 0, finished.err
+    assert _steps(sharp.parent / "run") == 4
+    (sharp.parent / "again.yaml").write_text(blocks("first-plugin", "yaml")[0], encoding="utf-8")
+    finished = inside("validate", "again.yaml", "--ports-only")
+    assert finished.code == 0, finished.err
+
+
+def test_the_broken_promise_of_the_first_plugin_is_told_like_that(sharp: Path) -> None:
+    spec = _spec(sharp)
+    (broken,) = [text for text in blocks("first-plugin", "text") if "promise:" in text]
+    loss = sharp / "src" / "facekit_sharp" / "loss.py"
+    loss.write_text(loss.read_text("utf-8").replace(" - self.epsilon).mean()", " - self.epsilon)"), encoding="utf-8")
+    subject: Any = type("TestSharp", (LossContract,), {"spec": spec, "__module__": __name__})()
+    with pytest.raises(BrokenPromise) as caught:
+        subject.test_ports_match(0, 0)  # the first that pytest runs
+    assert str(caught.value) == f"\n{broken.rstrip()}"
+
+
+def _promises(contract: type[LossContract]) -> list[str]:
+    return [name for name in dir(contract) if name.startswith("test_")]
+
+
+def _spec(project: Path) -> ComponentSpec:
+    from importlib import import_module
+
+    spec = import_module("facekit_sharp.plugin").CHARBONNIER
+    assert isinstance(spec, ComponentSpec)
+    return spec
+
+
+def test_the_plugin_of_one_file_trains(folder: Path, inside: Facekit, forget: None) -> None:
+    (block,) = [block for block in blocks("first-plugin", "sh") if "--file" in block]
+    make, run = block.splitlines()
+    assert inside(*arguments(make)).code == 0
+    finished = inside(*arguments(run), "--set", "train.steps=4", "--out", "run")
+    assert finished.code == 0, finished.err
+    assert _steps(folder / "run") == 4
+    assert "absolute_error" in finished.out + finished.err
+
+
+def _steps(run: Path) -> int:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines()]
+    return max(line["step"] for line in lines if line["event"] == "train")
