@@ -230,19 +230,6 @@ def test_every_setting_of_a_contract_is_listed() -> None:
             assert settings <= listed, f"{name}: {settings - listed}"
 
 
-def test_the_mistake_of_the_ports_page_looks_like_that(inside: Facekit, workplace: Path) -> None:
-    (workplace / "my.yaml").write_text(
-        "facekit: 1\ndata: {use: synthetic_faces, size: 64}\nmodel:\n"
-        "  generator: {use: sft_pix2pixhd, filters: 4, blocks: 1}\n"
-        "  style_encoder: {use: my_style_encoder/look, length: 8}\n"
-        "losses:\n  generator: [{use: l1}]\ntrain: {steps: 1}\n"
-    )
-    finished = inside("validate", "my.yaml", "--ports-only", "--plugin-file", str(KINDS / "my_style_encoder.py"))
-    assert finished.code == 2
-    (shown,) = blocks("ports", "text")
-    assert finished.err.splitlines()[0] == shown.splitlines()[0]
-
-
 @pytest.mark.slow
 def test_the_whole_documentation_builds_without_a_warning(tmp_path: Path) -> None:
     """``pip install -e .[docs]`` brings what it needs."""

@@ -148,3 +148,63 @@ def test_the_plugin_of_one_file_trains(folder: Path, inside: Facekit, forget: No
 def _steps(run: Path) -> int:
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines()]
     return max(line["step"] for line in lines if line["event"] == "train")
+
+
+RECIPE = """\
+facekit: 1
+data: {{use: synthetic_faces, size: {size}}}
+model:
+  generator: {{use: {generator}}}
+{encoder}losses:
+  generator:
+    - {{use: {loss}}}
+train: {{steps: 1{batch}}}
+"""
+SFT = "sft_pix2pixhd, filters: 4, blocks: 1"
+MISTAKES = [
+    {"encoder": "  style_encoder: {use: look, length: 8}\n"},
+    {"encoder": "  style_encoder: {use: region_features}\n"},
+    {"generator": "pix2pixhd_global, filters: 4, blocks: 1", "loss": "feature_matching"},
+    {"generator": "pix2pixhd_global, filters: 4, blocks: 1", "size": "50"},
+    {"encoder": "  style_encoder: {use: sft_style}\n", "loss": "region_colour, swapped: 1.0", "batch": ", batch: 1"},
+    {"generator": "pix2pixhd_global, filters: 4, blocks: 1", "loss": "tiles, tile: 24"},
+]
+"""What the recipes say whose mistakes the page on ports shows, in its order."""
+
+TILES = """
+from facekit.registry import ComponentSpec, hookimpl
+
+
+@hookimpl
+def facekit_components():
+    return [
+        ComponentSpec(
+            interface_version=1,
+            kind="loss",
+            id="tiles_of_the_guide/tiles",
+            summary="Compares the means of tiles.",
+            options=TilesOptions,
+            factory="tiles_of_the_guide:build",
+            ports=tiles_ports,
+        )
+    ]
+"""
+
+
+@pytest.mark.parametrize("number", range(len(MISTAKES)))
+def test_the_mistakes_of_the_ports_page_are_told_like_that(number: int, folder: Path, inside: Facekit) -> None:
+    shown = blocks("ports", "text")
+    assert len(shown) == len(MISTAKES)
+    changes = {"size": "64", "generator": SFT, "encoder": "", "loss": "l1", "batch": "", **MISTAKES[number]}
+    (folder / "my.yaml").write_text(RECIPE.format(**changes), encoding="utf-8")
+    tiles = folder / "tiles_of_the_guide.py"
+    tiles.write_text(blocks("ports", "python")[1] + TILES, encoding="utf-8")
+    plugins = ("--plugin-file", KINDS / "my_style_encoder.py", "--plugin-file", tiles)
+    try:
+        finished = inside("validate", "my.yaml", "--ports-only", *plugins)
+    finally:
+        for name in ("tiles_of_the_guide", "my_style_encoder"):
+            sys.modules.pop(name, None)
+    assert finished.code == 2
+    assert shown[number] in finished.err
+    assert finished.err.count("my.yaml:") == shown[number].count("my.yaml:"), "another mistake is told as well"
