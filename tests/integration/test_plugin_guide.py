@@ -36,7 +36,7 @@ REPOSITORY = Path(__file__).parents[2]
 GUIDE = REPOSITORY / "docs" / "plugins"
 KINDS = REPOSITORY / "docs" / "examples" / "kinds"
 PAGES = {page.stem: page.read_text("utf-8") for page in sorted(GUIDE.glob("*.md"))}
-OWN_TESTS = {"versioning", "describing", "first-plugin", "commands"}
+OWN_TESTS = {"versioning", "describing", "first-plugin", "hooks", "commands"}
 """Pages whose code other modules of tests run, in the place where a reader is to put it."""
 
 Facekit = Callable[..., Any]
@@ -173,12 +173,18 @@ def test_the_first_plugin_has_the_files_the_guide_lists(inside: Facekit, workpla
 def test_every_hook_and_each_of_its_arguments() -> None:
     names = [name for name in vars(hooks) if name.startswith("facekit_")]
     assert len(names) >= 6
-    table, arguments = PAGES["hooks"].split("The one argument:")
+    table, _, rest = PAGES["hooks"].partition("The arguments:")
+    arguments = rest.split("\n## ")[0]
     for name in names:
         parameters = list(signature(getattr(hooks, name)).parameters)
         assert f"| `{name}({', '.join(parameters)})` |" in table
         for parameter in parameters:
             assert f"| `{parameter}` |" in arguments
+        section = rest.split(f"\n## `{name}({', '.join(parameters)})`\n")[1].split("\n## ")[0]
+        assert section.strip().startswith("Takes nothing." if not parameters else "Takes the event")
+        assert "eturns" in section
+    mentioned = set(re.findall(r"`(facekit_\w+)\(", PAGES["hooks"])) | set(re.findall(r"def (facekit_\w+)", rest))
+    assert mentioned == set(names), "the page names a hook that does not exist, or its example lacks one"
 
 
 def test_every_event_and_every_field() -> None:
@@ -196,6 +202,14 @@ def test_every_public_name_is_somewhere_in_the_guide(name: str) -> None:
     words = set(re.findall(r"\w+", text))
     missing = sorted(set(importlib.import_module(name).__all__) - words)
     assert not missing
+
+
+def test_every_recipe_of_the_guide_is_read_by_a_test() -> None:
+    """Those are in ``test_plugin_guide_pages.py``, beside the plugin that each needs."""
+    assert {page: len(blocks(page, "yaml")) for page in PAGES if blocks(page, "yaml")} == {
+        "first-plugin": 1,
+        "hooks": 1,
+    }
 
 
 def _contract_tests() -> set[tuple[str, str]]:

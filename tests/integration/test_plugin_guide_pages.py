@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
-from facekit.registry import ComponentSpec, forget_registries
+from facekit.registry import ComponentSpec, forget_registries, hooks, load_registry
 from facekit.testing import BrokenPromise, LossContract
 
 REPOSITORY = Path(__file__).parents[2]
@@ -208,3 +209,30 @@ def test_the_mistakes_of_the_ports_page_are_told_like_that(number: int, folder: 
     assert finished.code == 2
     assert shown[number] in finished.err
     assert finished.err.count("my.yaml:") == shown[number].count("my.yaml:"), "another mistake is told as well"
+
+
+def test_the_plugin_with_every_hook_works(
+    folder: Path, inside: Facekit, forget: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin = folder / "edges.py"
+    plugin.write_text(blocks("hooks", "python")[0], encoding="utf-8")
+    (folder / "edges.yaml").write_text(blocks("hooks", "yaml")[0], encoding="utf-8")
+    registry = load_registry(plugin)
+    assert registry.plugins.failures == []
+    for hook in (name for name in vars(hooks) if name.startswith("facekit_") and name != "facekit_run_event"):
+        assert [value for origin, value in registry.plugins.call(hook) if origin.file == plugin], hook
+    run, draw = blocks("hooks", "sh")[0].splitlines()
+    finished = inside(*arguments(run), "--set", "train.steps=2", "--out", "run")
+    assert finished.code == 0, finished.err
+    assert "run finished after 2 steps" in finished.err
+    Image.new("RGB", (8, 8)).save(folder / "photo.png")
+    finished = inside(*arguments(draw))
+    assert finished.code == 0, finished.err
+    assert (folder / "drawing.png").is_file()
+
+
+def test_the_python_of_the_hooks_page_runs(inside: Facekit, capsys: pytest.CaptureFixture[str]) -> None:
+    exec(blocks("hooks", "python")[1], {})
+    printed = capsys.readouterr().out
+    assert "metrics/psnr" in printed
+    assert "celebamask_hq" in printed
