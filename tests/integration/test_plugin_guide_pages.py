@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -236,3 +237,29 @@ def test_the_python_of_the_hooks_page_runs(inside: Facekit, capsys: pytest.Captu
     printed = capsys.readouterr().out
     assert "metrics/psnr" in printed
     assert "celebamask_hq" in printed
+
+
+def test_the_command_of_the_commands_page(folder: Path, facekit: Facekit) -> None:
+    plugin = folder / "sharpen.py"
+    plugin.write_text(blocks("commands", "python")[0], encoding="utf-8")
+    call, ask = blocks("commands", "sh")[0].splitlines()
+    mistake, failure = blocks("commands", "text")
+    (folder / "results").mkdir()
+    finished = facekit(*arguments(call), cwd=folder)
+    assert (finished.code, finished.out, finished.err) == (2, "", mistake)
+    rows = [[0, 0, 90, 160, 255, 255]] * 6
+    Image.fromarray(np.array(rows, np.uint8)).save(folder / "results" / "a.png")
+    finished = facekit(*arguments(call), cwd=folder)
+    assert (finished.code, finished.out, finished.err) == (0, "results/a.png\n", "")
+    with Image.open(folder / "results" / "a.png") as picture:
+        assert np.asarray(picture).max(0)[2] < 90  # the slope is steeper
+    finished = facekit(*arguments(ask), cwd=folder)
+    assert "Sharpen the PNG pictures of a FOLDER, in place." in finished.out
+    plugin.write_text(
+        plugin.read_text("utf-8").replace("    pictures =", "    1 / 0\n    pictures ="), encoding="utf-8"
+    )
+    finished = facekit(*arguments(call), cwd=folder)
+    assert finished.code == 1
+    assert "ZeroDivisionError: division by zero" in finished.err
+    assert finished.err.endswith(failure.replace("/home/anna", str(folder)))
+    assert "sharpen" in facekit("plugins", "ls", "--plugin-file", "sharpen.py", cwd=folder).out
