@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from facekit.interfaces import GENERATED, STYLE, Ports
 from facekit.registry import ComponentSpec, forget_registries, hooks, load_registry
-from facekit.testing import BrokenPromise, LossContract
+from facekit.testing import BrokenPromise, DatasetContract, GeneratorContract, LossContract
 
 REPOSITORY = Path(__file__).parents[2]
 GUIDE = REPOSITORY / "docs" / "plugins"
@@ -174,6 +176,7 @@ MISTAKES = [
 """What the recipes say whose mistakes the page on ports shows, in its order."""
 
 TILES = """
+from facekit.interfaces import GENERATED, STYLE, Ports
 from facekit.registry import ComponentSpec, hookimpl
 
 
@@ -263,3 +266,30 @@ def test_the_command_of_the_commands_page(folder: Path, facekit: Facekit) -> Non
     assert "ZeroDivisionError: division by zero" in finished.err
     assert finished.err.endswith(failure.replace("/home/anna", str(folder)))
     assert "sharpen" in facekit("plugins", "ls", "--plugin-file", "sharpen.py", cwd=folder).out
+
+
+def test_the_broken_promise_of_the_testing_page_is_told_like_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is what a generator that paints the mask says that declares to need a style instead."""
+    monkeypatch.syspath_prepend(str(KINDS))
+    from my_generator import PAINTER
+
+    undeclared = replace(PAINTER, ports=lambda options, context: Ports(needs=(STYLE,), gives=(GENERATED,)))
+    members = {"spec": undeclared, "options": {"channels": 4, "blocks": 0}, "__module__": __name__}
+    subject: Any = type("TestPainter", (GeneratorContract,), members)()
+    try:
+        with pytest.raises(BrokenPromise) as caught:
+            subject.test_ports_match(0, 0)
+    finally:
+        del sys.modules["my_generator"]
+    (shown,) = blocks("testing", "text")
+    assert str(caught.value) == f"\n{shown.rstrip()}"
+
+
+def test_the_contract_of_the_testing_page_is_kept(tmp_path: Path) -> None:
+    names: dict[str, Any] = {"__name__": __name__}
+    exec(blocks("testing", "python")[1], names)
+    tests = [name for name in dir(DatasetContract) if name.startswith("test_") and "process" not in name]
+    for number, name in enumerate(tests):
+        (tmp_path / str(number)).mkdir()
+        getattr(names["TestFolder"](), name)(tmp_path / str(number))
+    assert len(tests) >= 9
