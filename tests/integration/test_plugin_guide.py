@@ -8,11 +8,12 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from importlib.util import module_from_spec, spec_from_file_location
 from inspect import signature
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -29,6 +30,7 @@ from facekit.interfaces import (
     RunEvent,
     Segmenter,
 )
+from facekit.registry import KINDS as KINDS_OF_COMPONENTS
 from facekit.registry import ComponentSpec, hooks
 from facekit.testing import ComponentContract, NetworkContract
 
@@ -44,6 +46,12 @@ Facekit = Callable[..., Any]
 
 def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", PAGES[page], re.MULTILINE | re.DOTALL)
+
+
+def _words_in_code(page: str) -> set[str]:
+    """Return the words between backticks, outside blocks."""
+    text = re.sub(r"^```.*?^```", "", PAGES[page], flags=re.MULTILINE | re.DOTALL)
+    return set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", text))))
 
 
 def _python() -> list[Any]:
@@ -188,8 +196,6 @@ def test_every_hook_and_each_of_its_arguments() -> None:
 
 
 def test_every_event_and_every_field() -> None:
-    from dataclasses import fields
-
     for event in RunEvent.__args__:  # type: ignore[attr-defined]
         section = PAGES["events"].split(f"### {event.__name__}\n")[1].split("\n### ")[0]
         for field in fields(event):
@@ -202,6 +208,41 @@ def test_every_public_name_is_somewhere_in_the_guide(name: str) -> None:
     words = set(re.findall(r"\w+", text))
     missing = sorted(set(importlib.import_module(name).__all__) - words)
     assert not missing
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Condition", "Generated", "Judgement", "ScaleJudgement", "FaceBatch", "Step", "Observation", "Measurement"),
+        *("FaceDataset", "FaceSample", "Finding", "DetectedFace", "Segmenter", "Metric", "BuildContext"),
+        *("DatasetContext", "Task", "Player", "SPLITS"),
+    ],
+)
+def test_every_part_of_an_interface_is_on_its_page(name: str) -> None:
+    kind = getattr(facekit.interfaces, name)
+    if isinstance(kind, type):
+        fields = set(getattr(kind, "__dataclass_fields__", ())) or {part for part in vars(kind) if part[0] != "_"}
+    else:
+        fields = set(kind if isinstance(kind, tuple) else get_args(kind))
+    assert fields
+    words = _words_in_code("interfaces")
+    assert not fields - words
+
+
+@pytest.mark.parametrize("name", ["Port", "Ports", "PortContext"])
+def test_every_part_of_a_port_is_on_its_page(name: str) -> None:
+    words = _words_in_code("ports")
+    assert not {field.name for field in fields(getattr(facekit.interfaces, name))} - words
+
+
+def test_every_kind_has_a_section_with_an_example() -> None:
+    for kind in KINDS_OF_COMPONENTS:
+        title = kind.replace("_", " ").capitalize()
+        section = (
+            PAGES["interfaces"].split(f"\n## {title}{'es' if title.endswith('s') else 's'}\n")[1].split("\n## ")[0]
+        )
+        assert f"{{literalinclude}} ../examples/kinds/my_{kind}.py" in section
+        assert f"[{kind.replace('_', ' ')}](#" in PAGES["interfaces"]
 
 
 def test_every_recipe_of_the_guide_is_read_by_a_test() -> None:
