@@ -9,7 +9,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -293,3 +293,39 @@ def test_the_contract_of_the_testing_page_is_kept(tmp_path: Path) -> None:
         (tmp_path / str(number)).mkdir()
         getattr(names["TestFolder"](), name)(tmp_path / str(number))
     assert len(tests) >= 9
+
+
+def test_what_the_publishing_page_shows_is_in_a_new_project(folder: Path, inside: Facekit) -> None:
+    assert inside(*arguments(blocks("first-plugin", "sh")[0])).code == 0
+    declared = (folder / "facekit-sharp" / "pyproject.toml").read_text("utf-8")
+    shown = blocks("publishing", "toml")
+    assert len(shown) == 3
+    for block in shown:
+        assert block in declared
+    (steps,) = blocks("publishing", "yaml")
+    workflow = (folder / "facekit-sharp" / ".github" / "workflows" / "tests.yml").read_text("utf-8")
+    assert workflow.endswith(steps)
+    page = (GUIDE / "publishing.md").read_text("utf-8")
+    for version in re.findall(r'python: \["(.+)", "(.+)"\]', workflow)[0]:
+        assert version in page
+    assert '"facekit"' in re.findall(r"^keywords = (.+)$", declared, re.MULTILINE)[0]
+
+
+def test_the_licences_of_the_publishing_page_are_fields_with_these_defaults() -> None:
+    page = (GUIDE / "publishing.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| `ComponentSpec` \| (.+) \|$", page, re.MULTILINE))
+    defaults = {field.name: field.default for field in fields(ComponentSpec)}
+    assert set(rows) == {"licence", "weights_licence", "paper"}
+    assert f"`{defaults['licence']}`" in rows["licence"]
+
+
+def test_the_doctor_exits_as_the_publishing_page_says(folder: Path, facekit: Facekit) -> None:
+    information = folder / "site" / "broken-1.dist-info"
+    information.mkdir(parents=True)
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1\n")
+    (information / "entry_points.txt").write_text("[facekit.plugins]\nbroken = no_such_module\n")
+    finished = facekit("plugins", "doctor", cwd=folder, PYTHONPATH=str(folder / "site"))
+    (said,) = re.findall(
+        r"`facekit plugins doctor` exits with (\d) when anything is wrong", (GUIDE / "publishing.md").read_text("utf-8")
+    )
+    assert finished.code == int(said), finished.err
