@@ -55,7 +55,7 @@ def forget() -> Iterator[None]:
     yield
     forget_registries()
     for name in set(sys.modules) - known:
-        if name.partition(".")[0] in ("facekit_sharp", "my_ideas", "sharpen", "edges"):
+        if name.partition(".")[0] in ("facekit_sharp", "my_ideas", "sharpen", "edges", "coarse", "five"):
             del sys.modules[name]
 
 
@@ -329,3 +329,45 @@ def test_the_doctor_exits_as_the_publishing_page_says(folder: Path, facekit: Fac
         r"`facekit plugins doctor` exits with (\d) when anything is wrong", (GUIDE / "publishing.md").read_text("utf-8")
     )
     assert finished.code == int(said), finished.err
+
+
+def test_the_label_map_of_the_guide_is_read_from_masks(folder: Path, inside: Facekit, forget: None) -> None:
+    (folder / "five.py").write_text(blocks("label-maps", "python")[0], encoding="utf-8")
+    for name, pixels in (("photos", np.zeros((16, 16, 3), np.uint8)), ("masks", np.eye(16, dtype=np.uint8) * 4)):
+        (folder / name).mkdir()
+        Image.fromarray(pixels).save(folder / name / "a.png")
+    said = re.search(r"`(label_map: five_parts)`", (GUIDE / "label-maps.md").read_text("utf-8"))
+    assert said is not None
+    sets = ("--set", "root=.", "--set", said[1].replace(": ", "="))
+    finished = inside("data", "check", "image_mask_folder", *sets, "--plugin-file", "five.py")
+    assert finished.code == 0, finished.err
+    assert re.search(r"^hair +6.25%", finished.out, re.MULTILINE)
+
+
+def test_the_merged_label_map_of_the_guide(folder: Path, inside: Facekit, forget: None) -> None:
+    plugin = folder / "coarse.py"
+    plugin.write_text(blocks("label-maps", "python")[1], encoding="utf-8")
+    preview, run = blocks("label-maps", "sh")[0].splitlines()
+    finished = inside(*arguments(preview), "--set", "train=4")
+    assert finished.code == 0, finished.err
+    assert (folder / "sheet.png").is_file()
+    (folder / "coarse.yaml").write_text(blocks("label-maps", "yaml")[0], encoding="utf-8")
+    of_the_command = [argument.replace("run", "validate") for argument in arguments(run)]
+    for command in (of_the_command, ["validate", "coarse.yaml", "--plugin-file", "coarse.py"]):
+        finished = inside(*command, "--ports-only")
+        assert finished.code == 0, finished.err
+        assert "classes 6" in finished.out
+    finer = load_registry(plugin).label_maps
+    table = finer["coarse"].merge_table(finer["celebamask_hq"])
+    assert table[np.array([finer["celebamask_hq"].id_of("hat")])].tolist() == [5]
+
+
+def test_a_merged_label_map_that_loses_a_class_is_told_like_that(inside: Facekit) -> None:
+    names: dict[str, Any] = {}
+    exec(blocks("label-maps", "python")[1], names)
+    exec(blocks("label-maps", "python")[2], names)
+    names["check_merged_form"](names["COARSE"])
+    without = tuple(pair for pair in names["COARSE"].merges if pair[0] != "hat")
+    with pytest.raises(ValueError, match="hat") as caught:
+        names["check_merged_form"](replace(names["COARSE"], merges=without))
+    assert blocks("label-maps", "text") == [f"ValueError: {caught.value}\n"]
