@@ -227,6 +227,13 @@ def test_every_part_of_a_port_is_on_its_page(name: str) -> None:
     assert not {field.name for field in fields(getattr(facekit.interfaces, name))} - words
 
 
+def test_the_map_of_the_guide_leads_to_every_page() -> None:
+    table = PAGES["index"].split("| you want to | read |")[1].split("\n\n")[0]
+    assert sorted(re.findall(r"\]\(([\w-]+)\.md\)", table)) == sorted(set(PAGES) - {"index"})
+    for title, page in re.findall(r"\[(.+)\]\(([\w-]+)\.md\)", table):
+        assert PAGES[page].startswith(f"# {title}\n"), f"{page}.md has another title than {title!r}"
+
+
 def test_every_part_of_a_label_map_is_on_its_page() -> None:
     words = _words_in_code("label-maps")
     for kind in (facekit.interfaces.LabelMap, facekit.interfaces.LabelClass):
