@@ -133,6 +133,28 @@ def test_every_page_is_in_the_table_of_contents() -> None:
         assert sorted(listed) == sorted(pages | ({"plugins/index"} if folder == DOCS else set()))
 
 
+def test_every_room_and_every_dependency_is_in_the_architecture() -> None:
+    page = (DOCS / "architecture.md").read_text("utf-8")
+    rooms = {path.parent.name for path in (REPOSITORY / "src" / "facekit").glob("*/__init__.py")}
+    assert {"testing", "scaffold"} <= rooms
+    house = page.split("## The house")[1].split("\n## ")[0]
+    assert not rooms - set(re.findall(r"`(\w+)`", house))
+    toolkit, *plugins = (REPOSITORY / "pyproject.toml", *REPOSITORY.glob("plugins/*/pyproject.toml"))
+    needed = {path.parent.name: _dependencies(path) for path in plugins}
+    reasons = page.split("## Dependencies")[1]
+    for name in _dependencies(toolkit):
+        assert re.search(rf"^\|.*\b{name}\b.*\|", reasons, re.MULTILINE), name
+    for plugin, names in needed.items():
+        for name in names - _dependencies(toolkit) - {"facekit-toolkit"}:
+            assert re.search(rf"^\| .*`{plugin}`.* \| {name} \|", reasons, re.MULTILINE), f"{plugin} needs {name}"
+
+
+def _dependencies(project: Path) -> set[str]:
+    """Return the names of what a project always needs."""
+    (listed,) = re.findall(r"^dependencies = \[(.*?)\]$", project.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    return set(re.findall(r'"([\w-]+)', listed))
+
+
 @pytest.mark.parametrize("name", ["first_recipe", "second_recipe"])
 def test_the_examples_train(name: str, inside: Callable[..., Any]) -> None:
     plugin = ("--plugin-file", EXAMPLES / "squared_error.py")
