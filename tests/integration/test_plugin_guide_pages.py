@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from facekit.cli.main import OPEN_GROUPS
 from facekit.interfaces import GENERATED, STYLE, Ports
 from facekit.registry import ComponentSpec, forget_registries, hooks, load_registry
 from facekit.testing import BrokenPromise, DatasetContract, GeneratorContract, LossContract
@@ -176,6 +177,7 @@ MISTAKES = [
 """What the recipes say whose mistakes the page on ports shows, in its order."""
 
 TILES = """
+from facekit.cli.main import OPEN_GROUPS
 from facekit.interfaces import GENERATED, STYLE, Ports
 from facekit.registry import ComponentSpec, hookimpl
 
@@ -293,6 +295,12 @@ def test_the_contract_of_the_testing_page_is_kept(tmp_path: Path) -> None:
         (tmp_path / str(number)).mkdir()
         getattr(names["TestFolder"](), name)(tmp_path / str(number))
     assert len(tests) >= 9
+
+
+def test_the_groups_that_are_open_are_those_of_the_commands_page() -> None:
+    page = " ".join((GUIDE / "commands.md").read_text("utf-8").split())
+    (group,) = OPEN_GROUPS
+    assert f"`{group}` is the one group of facekit's own that is open to plugins" in page
 
 
 def test_what_the_publishing_page_shows_is_in_a_new_project(folder: Path, inside: Facekit) -> None:

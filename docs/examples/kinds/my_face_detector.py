@@ -1,6 +1,6 @@
 """A plugin for facekit in one file: a face detector for photos that were taken with care.
 
-    facekit edit RUN photo.jpg --script script.yaml -o result.png --detector middle --plugin-file my_face_detector.py
+facekit edit RUN photo.jpg --script script.yaml -o result.png --detector middle --plugin-file my_face_detector.py
 """
 
 from __future__ import annotations
