@@ -22,16 +22,11 @@ import torch
 import facekit.interfaces
 import facekit.registry
 import facekit.testing
-from facekit.interfaces import (
-    BuildContext,
-    DatasetContext,
-    LabelMap,
-    PortContext,
-    RunEvent,
-    Segmenter,
-)
+from facekit.editing.alignment import Placement
+from facekit.editing.components import build_by_name
+from facekit.interfaces import DatasetContext, PortContext, RunEvent, Segmenter
 from facekit.registry import KINDS as KINDS_OF_COMPONENTS
-from facekit.registry import ComponentSpec, hooks
+from facekit.registry import ComponentSpec, PluginSet, Registry, hooks
 from facekit.testing import ComponentContract, NetworkContract
 
 REPOSITORY = Path(__file__).parents[2]
@@ -121,11 +116,15 @@ def example() -> Iterator[Callable[[str], ModuleType]]:
         del sys.modules[name]
 
 
-def test_the_face_detector_of_the_guide(example: Callable[[str], ModuleType]) -> None:
-    from facekit.editing.alignment import Placement
+def _with(module: ModuleType) -> Registry:
+    """Return a registry of this plugin alone."""
+    plugins = PluginSet({"FACEKIT_NO_PLUGINS": "1", "FACEKIT_STRICT_PLUGINS": "1"})
+    plugins.register(module, name=module.__name__)
+    return Registry(plugins)
 
-    (spec,) = example("my_face_detector").facekit_components()
-    detector = spec.build(spec.options(share=0.5), BuildContext(LabelMap("none", ()), (), 0))
+
+def test_the_face_detector_of_the_guide(example: Callable[[str], ModuleType]) -> None:
+    detector = build_by_name(_with(example("my_face_detector")), "face_detector", "middle")
     (face,) = detector(np.zeros((200, 300, 3), np.uint8))
     assert face.box == (100, 50, 200, 150)
     placement = Placement.of_face(face)
@@ -134,9 +133,8 @@ def test_the_face_detector_of_the_guide(example: Callable[[str], ModuleType]) ->
 
 
 def test_the_segmenter_of_the_guide(example: Callable[[str], ModuleType]) -> None:
-    (spec,) = example("my_segmenter").facekit_components()
-    segmenter: Segmenter = spec.build(spec.options(level=0.5), BuildContext(LabelMap("none", ()), (), 0))
-    photo = torch.zeros(1, 3, 4, 4)
+    segmenter: Segmenter = build_by_name(_with(example("my_segmenter")), "segmenter", "brightness")
+    photo = torch.full((1, 3, 4, 4), -0.5)
     photo[..., 2:] = 1
     assert segmenter(photo).argmax(1)[0].tolist() == [[0, 0, 1, 1]] * 4
     assert len(segmenter.label_map) == 2
