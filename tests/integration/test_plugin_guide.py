@@ -127,6 +127,7 @@ def test_the_face_detector_of_the_guide(example: Callable[[str], ModuleType]) ->
     detector = build_by_name(_with(example("my_face_detector")), "face_detector", "middle")
     (face,) = detector(np.zeros((200, 300, 3), np.uint8))
     assert face.box == (100, 50, 200, 150)
+    assert face.landmarks[2] == pytest.approx((150, 108))
     placement = Placement.of_face(face)
     assert placement.upright
     assert np.mean(placement.corners, axis=0) == pytest.approx([150, 91], abs=2)
