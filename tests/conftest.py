@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 
 import pytest
@@ -336,9 +337,15 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
     installer.site.mkdir()
     monkeypatch.syspath_prepend(str(installer.site))
     yield installer
-    for name in list(sys.modules):
-        if name.partition(".")[0] in installer.modules:
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] in installer.modules and _lies_in(installer.site, module):
             del sys.modules[name]
+
+
+def _lies_in(site: Path, module: ModuleType) -> bool:
+    """Whether a module was imported from a folder; the real torch stays, beside which a false one was installed."""
+    places = [*getattr(module, "__path__", ()), getattr(module, "__file__", None)]
+    return any(Path(place).is_relative_to(site) for place in places if place)
 
 
 @pytest.fixture(autouse=True)

@@ -98,6 +98,15 @@ def test_the_first_of_two_label_maps_is_kept(install: Install, diagnosed: Diagno
     assert [failure.origin.distribution for failure in registry.plugins.failures] == ["face-two"]
 
 
+def test_the_known_side_of_two_label_maps_is_advised_even_where_it_comes_second(
+    install: Install, diagnosed: Diagnose
+) -> None:
+    install("a-stranger", LABEL_MAPS.replace("faces", "celebamask_hq"))
+    diagnosis = diagnosed("a-stranger", "facekit-datasets")
+    assert [plugin.state for plugin in diagnosis.plugins] == ["sound", "clashing"]
+    assert diagnosis.without == "-a-stranger"
+
+
 def test_commands_that_two_plugins_have(install: Install, diagnosed: Diagnose) -> None:
     install("face-one", COMMANDS.format(names=["greet"]))
     install("face-two", COMMANDS.format(names=["greet", "wave"]))

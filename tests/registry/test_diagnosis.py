@@ -175,6 +175,22 @@ def test_what_a_plugin_costs(install: Install, diagnosed: Diagnose) -> None:
     assert complaining.notes == ("it writes to stderr while it is loaded: hello",)
 
 
+@pytest.mark.parametrize(
+    ("source", "when"),
+    [
+        ("import torch\n", "when it is imported"),
+        ("def facekit_recipes():\n    import torch\n    return []\n", "in facekit_recipes"),
+    ],
+)
+def test_importing_torch(install: Install, diagnosed: Diagnose, source: str, when: str) -> None:
+    install("torch-of-mine", None, files={"torch/__init__.py": ""}, entry_points="")  # the real one takes seconds
+    install(
+        "face-one", f"from facekit.registry import hookimpl\n{source.replace('def ', '@hookimpl' + chr(10) + 'def ')}"
+    )
+    (problem,) = _one(diagnosed("face-one")).problems
+    assert problem.what.startswith(f"it imports torch {when}, for which every command waits")
+
+
 def test_a_recipe_that_cannot_be_read_is_its_plugins_problem(install: Install, diagnosed: Diagnose) -> None:
     path = install.write("face_one_recipes/bad.yaml", "facekit: [\n")
     install(

@@ -96,7 +96,9 @@ def _plugin(plugin: PluginDiagnosis, width: int) -> Iterator[str]:
     for problem in plugin.problems:
         if problem.clash is None:  # clashes are told by themselves, with both sides
             yield from _problem(problem, width)
-    yield from _field("entry point", f"{origin.name} = {origin.target}" if origin.file is None else "", width)
+    yield from _field(
+        "entry point", f"{origin.name} = {origin.target}" if origin.target and origin.file is None else "", width
+    )
     yield from _field("installed in", plugin.folder, width)
     if plugin.lost:
         more = "" if plugin.offers_complete else " and perhaps others"

@@ -57,7 +57,7 @@ def exit_code_of(error: BaseException, *, debug: bool, foreign: str | None = Non
         return 1
     click.echo(
         f"\nThis is a defect in facekit {__version__} or in a plugin, not a mistake of yours. Please report it with "
-        "the lines above and what `facekit plugins ls` prints.",
+        "the lines above and what `facekit plugins doctor` prints.",
         err=True,
     )
     return 1

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict
 
+from facekit.interfaces.damaged import tolerate_damaged_distributions
 from facekit.interfaces.labels import LabelMap
+
+tolerate_damaged_distributions()
 
 
 class Options(BaseModel):

@@ -269,7 +269,7 @@ def _cases(installed: Installed, examinations: Sequence[Examination], switches: 
         case = _Case(broken.origin, broken.folder)
         if switches.load(broken.origin):
             again = f"`pip install --force-reinstall {broken.origin.distribution}`"
-            remedy = f"its files are damaged: {again} puts them right"
+            remedy = f"its files are damaged, which other programs may fail of as well: {again} puts them right"
             case.problems.append(Problem(READING_ENTRY_POINTS, describe_error(broken.error), remedy=remedy))
         yield case
     for plugin in installed.plugins:
@@ -304,10 +304,11 @@ def _add_examination(case: _Case, found: Examination) -> None:
             case.problems.append(Problem("", f"{component.kind} {component.id}: {component.problem}"))
     case.problems += [Problem("", f"command `{one.name}`: {one.problem}") for one in found.commands if one.problem]
     if found.torch_at is not None:
+        when = "when it is imported" if found.torch_at == IMPORTING else f"in {found.torch_at.removeprefix('calling ')}"
         case.problems.append(
             Problem(
-                found.torch_at,
-                "it imports torch, for which every command waits, even those that only look around",
+                "",
+                f"it imports torch {when}, for which every command waits, even those that only look around",
                 remedy="it should import torch in the modules of its factories only",
             )
         )
@@ -378,13 +379,12 @@ def _left_out(plugins: Sequence[PluginDiagnosis], clashes: Sequence[NameClash]) 
     out = {plugin.origin: None for plugin in plugins if plugin.state == "broken"}
     for clash in clashes:
         sides = [origin for origin in clash.sides if origin not in out]
-        if clash.harmless:
+        if clash.harmless or not sides:
             continue
-        if set(clash.losers) < set(clash.sides) or clash.with_facekit:
-            sides = [origin for origin in sides if origin in clash.losers]
-        elif sides:
-            # The one that many have stays, and the stranger goes.
-            sides.remove(next((one for one in sides if normal_name(one.distribution) in known), sides[0]))
+        if not clash.with_facekit:
+            # The one that many have stays, else the one that has the name now.
+            sides.sort(key=lambda one: (normal_name(one.distribution) not in known, one in clash.losers))
+            del sides[0]
         out.update(dict.fromkeys(sides))
     return [origin for origin in out if origin.file is None]
 

@@ -116,7 +116,7 @@ def _examine(job: dict[str, Any], say: Say) -> dict[str, Any]:
         ],
         "label_maps": list(registry.label_maps),
         "commands": [
-            {"name": spec.name, "target": spec.target, "problem": _missing({"command": spec.target})}
+            {"name": spec.name, "target": spec.target, "problem": _missing({"target": spec.target})}
             for spec in commands
         ],
         "recipes": recipes,
