@@ -182,7 +182,9 @@ def test_a_later_version_paints_the_same_pictures(whole: Path, first: Registry, 
     for weights in ("ema", "live"):
         for step in (6, 8):
             before = pictures(whole, first, weights=weights, step=step)
-            assert torch.equal(pictures(whole, later, weights=weights, step=step), before)
+            after = pictures(whole, later, weights=weights, step=step)
+            # Version 2 only renames. Version 3 computes: two layers in place of one round otherwise on some processors.
+            assert torch.equal(after, before) if version == 2 else torch.allclose(after, before, rtol=0, atol=1e-6)
     assert not torch.equal(pictures(whole, later, weights="live"), pictures(whole, later, weights="ema"))
 
 

@@ -101,7 +101,7 @@ def test_the_first_of_two_label_maps_is_kept(install: Install, diagnosed: Diagno
 def test_the_known_side_of_two_label_maps_is_advised_even_where_it_comes_second(
     install: Install, diagnosed: Diagnose
 ) -> None:
-    install("a-stranger", LABEL_MAPS.replace("faces", "celebamask_hq"))
+    install("a-stranger", LABEL_MAPS.replace('"faces"', '"celebamask_hq"'))
     diagnosis = diagnosed("a-stranger", "facekit-datasets")
     assert [plugin.state for plugin in diagnosis.plugins] == ["sound", "clashing"]
     assert diagnosis.without == "-a-stranger"
