@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from facekit.engine.run_reading import read_run
 from facekit.interfaces import FacekitError
 from facekit.report import write_report
-from facekit.report.reading import read_run
 from facekit.report.results import results_tables
 
 Make = Callable[..., Path]

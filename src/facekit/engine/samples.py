@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from facekit.data import PackedFaces, fixed_batch
@@ -18,12 +17,8 @@ from facekit.engine.model import FaceModel
 from facekit.engine.precision import Precision
 from facekit.engine.run_folder import full_disk_stops
 from facekit.engine.tensors import map_tensors, to_float32
+from facekit.figures.sheet import draw_sheet
 from facekit.interfaces import Condition
-
-GAP = 4
-"""Pixels between pictures."""
-
-_PAPER, _INK = (255, 255, 255), (30, 30, 30)
 
 
 @dataclass(frozen=True)
@@ -100,7 +95,7 @@ class FixedFaces:
         with full_disk_stops(file):
             file.parent.mkdir(exist_ok=True)
             beside = file.with_name(f".{file.name}")
-            _draw(columns, rows=len(faces), side=faces.image.shape[-1]).save(beside, format="PNG")
+            draw_sheet(columns, rows=len(faces), side=faces.image.shape[-1]).save(beside, format="PNG")
             beside.replace(file)
 
 
@@ -134,19 +129,3 @@ def to_pixels(images: Tensor) -> NDArray[np.uint8]:
     # NaN has no pixel; black is seen.
     pixels: NDArray[np.uint8] = scaled.nan_to_num(0).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()
     return pixels
-
-
-def _draw(columns: Sequence[tuple[str, Iterable[NDArray[np.uint8]]]], *, rows: int, side: int) -> Image.Image:
-    sizes = (ImageFont.load_default(size=size) for size in range(14, 5, -1))
-    fitting = (font for font in sizes if max(font.getlength(title) for title, _ in columns) <= side)
-    font = next(fitting, ImageFont.load_default(size=6))
-    heading = int(font.getbbox("Ag")[3]) + 2 * GAP
-    pitch = side + GAP
-    sheet = Image.new("RGB", (len(columns) * pitch + GAP, heading + rows * pitch), _PAPER)
-    pen = ImageDraw.Draw(sheet)
-    for column, (title, pictures) in enumerate(columns):
-        left = GAP + column * pitch
-        pen.text((left + max(0, (side - font.getlength(title)) / 2), GAP), title, fill=_INK, font=font)
-        for row, picture in enumerate(pictures):
-            sheet.paste(Image.fromarray(picture), (left, heading + row * pitch))
-    return sheet

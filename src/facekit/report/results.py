@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from facekit.report.charts import line_chart, number
-from facekit.report.html import text
-from facekit.report.reading import RunRecord, Series
+from facekit.engine.run_reading import RunRecord
+from facekit.figures.charts import Series, line_chart, number
+from facekit.figures.html import spoken, text
 
 MOST_TILES = 6
 THIS_RUN = "this run"
@@ -71,7 +71,7 @@ def tiles(tables: list[Table]) -> str:
         interval = _interval(measurement)
         spread = f'<div class="range">{text(interval)}</div>' if interval else ""
         cells.append(
-            f'<div class="tile"><div class="name">{text(_spoken(name))}</div>'
+            f'<div class="tile"><div class="name">{text(spoken(name))}</div>'
             f'<div class="value">{text(_value(measurement))}{unit_text}</div>{spread}</div>'
         )
     return f'<div class="tiles">{"".join(cells)}</div>'
@@ -98,7 +98,7 @@ def table_html(table: Table, *, folded: bool = False) -> str:
         own = facts.get("protocol")
         detail = "; ".join(f"{key}: {value}" for key, value in own.items()) if isinstance(own, Mapping) else ""
         rows.append(
-            f"<tr><td>{text(_spoken(name))} <span class=dim>{text(unit)} {arrow}</span>"
+            f"<tr><td>{text(spoken(name))} <span class=dim>{text(unit)} {arrow}</span>"
             + (f"<details class=how><summary>how</summary>{text(detail)}</details>" if detail else "")
             + f"</td>{cells}<td class=number>{count}</td></tr>"
         )
@@ -131,7 +131,7 @@ def course(record: RunRecord) -> str:
                 points = families.setdefault(family, {}).setdefault(part or family, [])
                 points.append((int(event.get("step") or 0), float(value)))
     return "".join(
-        line_chart(_spoken(family), curves, note="on the validation split while training", smooth=False)
+        line_chart(spoken(family), curves, note="on the validation split while training", smooth=False)
         for family, curves in families.items()
         if any(len(points) > 1 for points in curves.values())
     )
@@ -140,7 +140,7 @@ def course(record: RunRecord) -> str:
 def _heading(event: Mapping[str, Any]) -> str:
     weights = str(event.get("weights") or "")
     if weights.startswith(BASELINE):
-        return _spoken(weights.removeprefix(BASELINE))
+        return spoken(weights.removeprefix(BASELINE))
     return f"{THIS_RUN} ({weights.upper() if weights == 'ema' else weights} weights)" if weights else THIS_RUN
 
 
@@ -183,13 +183,6 @@ def _interval(measurement: Mapping[str, Any]) -> str:
     if not all(isinstance(end, (int, float)) for end in interval):
         return ""
     return f"[{number(float(interval[0]))}, {number(float(interval[1]))}]"
-
-
-def _spoken(name: str) -> str:
-    """Return a measurement's name for people: ``style_following/skin`` as ``Style following · skin``."""
-    family, slash, part = name.replace("_", " ").partition("/")
-    family = family.upper() if len(family) <= 4 else family[:1].upper() + family[1:]
-    return f"{family} · {part}" if slash else family
 
 
 def _is_map(value: object) -> bool:

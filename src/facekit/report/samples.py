@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from pathlib import Path
 
-from facekit.report.html import text
-from facekit.report.reading import RunRecord
+from facekit.engine.run_reading import RunRecord
+from facekit.figures.html import text
+from facekit.figures.page import data_uri
 
 MOST_FRAMES = 24
 WIDEST = 1200
 """Grids wider than this many pixels are shrunk; the files in ``samples/`` keep their size."""
-QUALITY = 90
 
 
 def samples_html(record: RunRecord) -> str:
@@ -66,11 +64,4 @@ def _data_uri(path: Path) -> str:
     from PIL import Image
 
     with Image.open(path) as opened:
-        picture = opened.convert("RGB")
-    if picture.width > WIDEST:
-        height = round(picture.height * WIDEST / picture.width)
-        picture = picture.resize((WIDEST, height), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    # A report of PNGs would weigh tens of megabytes; the exact pixels stay in samples/.
-    picture.save(buffer, "WEBP", quality=QUALITY, method=4)
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+        return data_uri(opened, widest=WIDEST)

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from facekit.engine.run_folder import REPORT
+from facekit.engine.run_reading import RunRecord, read_run
+from facekit.figures.charts import line_chart
+from facekit.figures.html import command, duration, facts, numbers_table, section, text, yaml
+from facekit.figures.page import page, write_page
 from facekit.registry import name_of_use
-from facekit.report.charts import line_chart
-from facekit.report.html import command, facts, numbers_table, section, text, yaml
-from facekit.report.reading import RunRecord, read_run
 from facekit.report.results import BASELINE, course, results_tables, table_html, tiles
 from facekit.report.samples import samples_html
 
-REPORT = "report.html"
-
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 _SECTIONS = {
     "results": "Results",
     "samples": "Samples",
@@ -42,19 +39,9 @@ def write_report(run: Path) -> Path:
         FacekitError: the folder is not there, or is not a run.
         RunFailure: the file cannot be written.
     """
-    from facekit.interfaces import RunFailure
-
     run = Path(run)
-    page = render_report(read_run(run))
     target = run / REPORT
-    beside = target.with_name(f".{REPORT}.{os.getpid()}.tmp")
-    try:
-        beside.write_text(page, encoding="utf-8")
-        beside.replace(target)
-    except OSError as error:
-        raise RunFailure(f"the report cannot be written: {error.strerror or error}", where=str(target)) from error
-    finally:
-        beside.unlink(missing_ok=True)
+    write_page(target, render_report(read_run(run)), what="report")
     return target
 
 
@@ -76,34 +63,19 @@ def render_report(record: RunRecord) -> str:
         "environment": section("environment", _SECTIONS["environment"], _environment(record)),
         "commands": section("commands", _SECTIONS["commands"], _commands(record)),
     }
-    links = "".join(f'<a href="#{anchor}">{text(_SECTIONS[anchor])}</a>' for anchor, body in bodies.items() if body)
-    version = record.lock.get("facekit", "")
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        f"<title>{text(record.name)} · facekit</title><style>{_asset('page.css')}</style></head><body>"
-        f'<header class="top"><div>{_header(record)}</div></header><nav><div>{links}</div></nav><main>'
-        # Last, because reading the samples may find further problems.
-        f"{_messages(record)}{''.join(bodies.values())}</main>"
-        f"<footer>Written by facekit {text(version)}. Interactive parts need no network.</footer>"
-        f"<script>{_asset('page.js')}</script></body></html>\n"
+    return page(
+        title=record.name,
+        kind="facekit run",
+        lead=str(record.recipe.get("description") or ""),
+        badges=_badges(record),
+        # After the sections, because reading the samples may find further problems.
+        messages=_messages(record),
+        sections={anchor: (_SECTIONS[anchor], body) for anchor, body in bodies.items()},
+        footer=f"Written by facekit {record.lock.get('facekit', '')}. Interactive parts need no network.",
     )
 
 
-def duration(seconds: float) -> str:
-    """Return a time as people say it: ``9 min 12 s``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min"
-
-
-def _header(record: RunRecord) -> str:
+def _badges(record: RunRecord) -> list[str]:
     outcome = record.outcome()
     of = f" of {record.steps:,}" if record.steps else ""
     badges = [f'<span class="badge {outcome.word}">{outcome.word}</span>']
@@ -120,11 +92,7 @@ def _header(record: RunRecord) -> str:
     if isinstance(data, Mapping):
         dataset = name_of_use(str(data.get("use", "")))
         badges.append(f'<span class="badge">{text(dataset)}, {text(data.get("size", "?"))} px</span>')
-    description = record.recipe.get("description")
-    lead = f'<p class="lead">{text(description)}</p>' if description else ""
-    return (
-        f'<p class="kind">facekit run</p><h1>{text(record.name)}</h1>{lead}<div class="badges">{"".join(badges)}</div>'
-    )
+    return badges
 
 
 def _messages(record: RunRecord) -> str:
@@ -264,7 +232,3 @@ def _commands(record: RunRecord) -> str:
         )
     )
     return "".join(parts)
-
-
-def _asset(name: str) -> str:
-    return files("facekit.report").joinpath("assets", name).read_text(encoding="utf-8")

@@ -16,6 +16,25 @@ def text(value: object) -> str:
     return escape(str(value))
 
 
+def spoken(name: str) -> str:
+    """Return a measurement's name for people: ``style_following/skin`` as ``Style following · skin``."""
+    family, slash, part = name.replace("_", " ").partition("/")
+    family = family.upper() if len(family) <= 4 else family[:1].upper() + family[1:]
+    return f"{family} · {part}" if slash else family
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it: ``9 min 12 s``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"
+
+
 def section(anchor: str, title: str, *parts: str) -> str:
     """Return a card with a heading; an empty string where every part is empty."""
     body = "".join(parts)

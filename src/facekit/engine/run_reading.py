@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from facekit.engine.run_folder import CHECKPOINTS, LOCK, METRICS, RECIPE, SAMPLES
+from facekit.figures.charts import Series
 from facekit.interfaces import FacekitError
 
 _STEP = re.compile(r"step-(\d+)")
-
-Series = list[tuple[int, float]]
-"""Values over steps, in the order of the steps."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from facekit.report.reading import Series
+Series = list[tuple[int, float]]
+"""Values over steps, in the order of the steps."""
 
 WIDTH, HEIGHT = 640, 280
 LEFT, RIGHT, TOP, BOTTOM = 58, 16, 14, 26

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from facekit.report.charts import MOST_POINTS, line_chart, nice_ticks, number
+from facekit.figures.charts import MOST_POINTS, line_chart, nice_ticks, number
 
 
 @pytest.mark.parametrize(
