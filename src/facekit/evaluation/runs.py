@@ -14,10 +14,11 @@ from facekit.engine.precision import choose_device
 from facekit.engine.run_folder import RunFolder
 from facekit.engine.validation import Evaluate, evaluated
 from facekit.evaluation.baselines import BASELINES
+from facekit.evaluation.photos import PhotoProgress, photo_source
 from facekit.evaluation.results import EvaluationResult
 from facekit.evaluation.runner import EvaluationProgress, evaluate
 from facekit.evaluation.tasks import TASK_SEED
-from facekit.interfaces import BuildContext, FaceDataset, FacekitError, Metric
+from facekit.interfaces import BuildContext, FaceDataset, FacekitError, Metric, PhotoSource
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
 
@@ -25,12 +26,32 @@ BASELINE_WEIGHTS = "baseline"
 """Begins what stands for the weights of a baseline in ``metrics.jsonl``: ``baseline/copy_reference``."""
 
 
-def build_metrics(recipe: ResolvedRecipe, data: PackedFaces | FaceDataset) -> list[Metric]:
+def build_metrics(
+    recipe: ResolvedRecipe,
+    packed: PackedFaces,
+    *,
+    split: str = "test",
+    limit: int | None = None,
+    progress: PhotoProgress | None = None,
+) -> list[Metric]:
     """Build the metrics of a recipe, fresh ones.
+
+    Args:
+        recipe: whose metrics.
+        packed: the data.
+        split: the split that they will measure.
+        limit: only its first faces are measured.
+        progress: told how many real photos were read by metrics that compare with them.
 
     Raises:
         FacekitError: the recipe names none, or one cannot be built (a region that the label map does not have).
     """
+    counts = {name: len(rows) for name, rows in packed.splits.items()}
+    photos = photo_source(lambda: packed, counts, evaluated=split, limit=limit, progress=progress)
+    return _build(recipe, packed, photos)
+
+
+def _build(recipe: ResolvedRecipe, data: PackedFaces | FaceDataset, photos: PhotoSource) -> list[Metric]:
     if not recipe.metrics:
         raise FacekitError(
             "this recipe names no metrics", where="metrics", remedy="add some: see `facekit components ls metric`"
@@ -40,6 +61,7 @@ def build_metrics(recipe: ResolvedRecipe, data: PackedFaces | FaceDataset) -> li
         attribute_names=tuple(data.attribute_names),
         size=recipe.data.size,
         dimensions=recipe.dimensions,
+        photos=photos,
     )
     return [choice.build(context) for choice in recipe.metrics]
 
@@ -63,7 +85,10 @@ def check_metrics(recipe: ResolvedRecipe, *, registry: Registry, needs_data: boo
         if needs_data:
             raise
         return
-    build_metrics(recipe, data)
+    counts = {name: len(indices) for name, indices in data.splits().items()}
+    # The splits that will be measured: too few photos in one of them must be told now as well.
+    for split in ("validation", "test") if recipe.train.evaluate_every else ("test",):
+        _build(recipe, data, photo_source(lambda: open_data(recipe, registry), counts, evaluated=split))
 
 
 def validator(
@@ -85,7 +110,7 @@ def validator(
         if not opened:
             opened.append(open_data(recipe, registry, progress))
         device = next(model.parameters()).device
-        metrics = build_metrics(recipe, opened[0])
+        metrics = build_metrics(recipe, opened[0], split="validation")
         return evaluate(model.generate, opened[0], metrics, split="validation", batch=batch, device=device, step=step)
 
     return measure
@@ -138,12 +163,16 @@ def evaluate_run(
     packed = open_data(loaded.recipe, registry, data_progress)
     _check_data(run, packed)
 
+    def tell(of: str, done: int, total: int) -> None:
+        if progress is not None:
+            progress(EvaluationProgress(f"real photos of {of}", done, total))
+
     def measure(name: str) -> EvaluationResult:
         is_model = name == "model"
         return evaluate(
             loaded.model.to(place).generate if is_model else BASELINES[name](packed),
             packed,
-            build_metrics(loaded.recipe, packed),
+            build_metrics(loaded.recipe, packed, split=split, limit=limit, progress=tell),
             split=split,
             seed=seed,
             batch=batch,

@@ -17,6 +17,7 @@ from facekit.interfaces.labels import LabelClass, LabelMap
 from facekit.interfaces.metric import Measurement, Metric, Observation, Task
 from facekit.interfaces.model import Discriminator, Generator, Loss, Player, Step, StyleEncoder
 from facekit.interfaces.options import BuildContext, DatasetContext, NoOptions, Options
+from facekit.interfaces.photos import EVALUATED, PhotoSource, RealPhotos
 from facekit.interfaces.places import cache_folder
 from facekit.interfaces.ports import (
     ATTRIBUTES,
@@ -39,6 +40,7 @@ INTERFACE_VERSION = 1
 
 __all__ = [
     "ATTRIBUTES",
+    "EVALUATED",
     "GENERATED",
     "IMAGE",
     "INTERFACE_VERSION",
@@ -73,11 +75,13 @@ __all__ = [
     "NoOptions",
     "Observation",
     "Options",
+    "PhotoSource",
     "Player",
     "Port",
     "PortContext",
     "Ports",
     "ReadOnlyDict",
+    "RealPhotos",
     "RunEvent",
     "RunFailure",
     "RunFinished",

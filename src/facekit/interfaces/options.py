@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pydantic import BaseModel, ConfigDict
 
 from facekit.interfaces.damaged import tolerate_damaged_distributions
+from facekit.interfaces.errors import FacekitError
 from facekit.interfaces.labels import LabelMap
+from facekit.interfaces.photos import PhotoSource, RealPhotos
 
 tolerate_damaged_distributions()
 
@@ -38,6 +40,7 @@ class BuildContext:
         size: picture side in pixels.
         dimensions: the numbers behind the named dimensions of all ports, e.g. ``{"style": 16384, "classes": 19}``.
         player: for losses: whose loss it is, ``generator`` or ``discriminator``; else None.
+        photos: for metrics: gives the real photos of a split; else None. See :meth:`real_photos`.
     """
 
     label_map: LabelMap
@@ -45,6 +48,20 @@ class BuildContext:
     size: int
     dimensions: Mapping[str, int] = field(default_factory=dict)
     player: str | None = None
+    photos: PhotoSource | None = None
+
+    def real_photos(self, split: str) -> RealPhotos:
+        """Return the real photos of a split, or those of the evaluated faces (``EVALUATED``).
+
+        Raises:
+            FacekitError: there is no such split, it is empty, or nothing is evaluated here.
+        """
+        if self.photos is None:
+            raise FacekitError(
+                f"the photos of the split {split!r} are wanted where there are none",
+                remedy="build metrics that compare with real photos for an evaluation",
+            )
+        return self.photos(split)
 
     def dimension(self, name: str) -> int:
         """Return a named dimension. Raises KeyError with the known names when no port settles it."""

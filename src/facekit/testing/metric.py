@@ -2,20 +2,54 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, get_args
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from facekit.interfaces import Condition, FacekitError, Generated, Measurement, Observation, Task
+from facekit.interfaces import (
+    EVALUATED,
+    BuildContext,
+    Condition,
+    FacekitError,
+    Generated,
+    Measurement,
+    Observation,
+    RealPhotos,
+    Task,
+)
 from facekit.registry import Kind
 from facekit.testing.contract import BrokenPromise, ComponentContract, build_failure, seeded
 from facekit.testing.specimens import blobs
 
 _NOISE = 0.4
+_SPLITS = {EVALUATED: 0, "test": 0, "validation": 1, "train": 2}
+"""What is added to the seed of the photos of each split; those of the test split are evaluated."""
+
+
+class BenchPhotos:
+    """Real photos of a split; see :class:`facekit.interfaces.RealPhotos`."""
+
+    def __init__(self, split: str, photos: Tensor) -> None:
+        self.split = split
+        self.keys = tuple(f"face{row}" if _SPLITS[split] == 0 else f"{split}{row}" for row in range(len(photos)))
+        self._photos = photos
+
+    def __len__(self) -> int:
+        return len(self._photos)
+
+    def fingerprint(self, start: int = 0, stop: int | None = None) -> str:
+        """Return the SHA-256 of photos ``start`` to ``stop``."""
+        return hashlib.sha256(self._photos[start:stop].numpy().tobytes()).hexdigest()
+
+    def read(self, start: int = 0, stop: int | None = None) -> Tensor:
+        """Return photos ``start`` to ``stop``."""
+        return self._photos[start:stop].clone()
 
 
 class MetricContract(ComponentContract):
@@ -167,6 +201,21 @@ class MetricContract(ComponentContract):
 
     # Helpers
 
+    def build_context(self, size: int) -> BuildContext:
+        """Return what a factory is told beside the options: real photos too, of the splits that most data has."""
+
+        def photos(split: str) -> RealPhotos:
+            if split not in _SPLITS:
+                raise FacekitError(f"the data has no split {split!r}", remedy=f"it has {', '.join(_SPLITS)}")
+            return BenchPhotos(split, self._photos(size, torch.Generator().manual_seed(self.seed + _SPLITS[split])))
+
+        return replace(super().build_context(size), photos=photos)
+
+    def _photos(self, size: int, random: torch.Generator) -> Tensor:
+        smooth = torch.rand(self.count, 3, 8, 8, generator=random) * 1.6 - 0.8
+        photos = F.interpolate(smooth, size=(size, size), mode="bilinear")
+        return _to_levels(photos + 0.05 * torch.randn(photos.shape, generator=random))
+
     def _metric(self, size: int) -> Any:
         try:
             return self.build(size)
@@ -194,9 +243,7 @@ class MetricContract(ComponentContract):
         self, size: int, tasks: Sequence[Task], *, at_once: int, noise: float = _NOISE
     ) -> list[Observation]:
         random = torch.Generator().manual_seed(self.seed)
-        smooth = torch.rand(self.count, 3, 8, 8, generator=random) * 1.6 - 0.8
-        photos = F.interpolate(smooth, size=(size, size), mode="bilinear")
-        photos = _to_levels(photos + 0.05 * torch.randn(photos.shape, generator=random))
+        photos = self._photos(size, random)
         masks = blobs((self.count, size, size), len(self.label_map), random)
         attributes = (torch.rand(self.count, len(self.attribute_names), generator=random) < 0.5).float()
         painted = _to_levels(photos + noise * torch.randn(photos.shape, generator=random)) if noise else photos

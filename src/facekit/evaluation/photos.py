@@ -1,0 +1,123 @@
+"""Real photos for metrics that compare sets of pictures: those of a split, or of the faces that are evaluated."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from facekit.data import PackedFaces, to_unit_range
+from facekit.evaluation.tasks import faces_of
+from facekit.interfaces import EVALUATED, FacekitError, PhotoSource, did_you_mean
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+PhotoProgress = Callable[[str, int, int], None]
+"""Told the split, the photos read so far and the photos in all."""
+
+_HASHED_AT_A_TIME = 64
+
+
+class SplitPhotos:
+    """The photos of a split; see :class:`facekit.interfaces.RealPhotos`.
+
+    Args:
+        split: whose.
+        opened: returns the data, which is opened when first needed.
+        count: how many there are: the first of the split.
+        progress: told about every reading.
+    """
+
+    def __init__(
+        self,
+        split: str,
+        opened: Callable[[], PackedFaces],
+        *,
+        count: int,
+        progress: PhotoProgress | None = None,
+    ) -> None:
+        self._split = split
+        self._opened = opened
+        self._count = count
+        self._progress = progress
+        self._fingerprints: dict[tuple[int, int], str] = {}
+
+    @property
+    def split(self) -> str:
+        """Whose photos they are."""
+        return self._split
+
+    @cached_property
+    def _packed(self) -> PackedFaces:
+        return self._opened()
+
+    @cached_property
+    def _rows(self) -> NDArray[np.int64]:
+        return faces_of(self._packed, self._split, limit=self._count)
+
+    @cached_property
+    def keys(self) -> Sequence[str]:
+        """The keys of their faces, in order."""
+        return tuple(self._packed.keys[int(row)] for row in self._rows)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def fingerprint(self, start: int = 0, stop: int | None = None) -> str:
+        """Return the SHA-256, in hex, of the pixels of photos ``start`` to ``stop``, and of their size."""
+        part = range(len(self))[start:stop]
+        bounds = (part.start, part.stop)
+        if bounds not in self._fingerprints:
+            digest = hashlib.sha256(f"{self._packed.size} {len(part)}".encode())
+            for begin in range(part.start, part.stop, _HASHED_AT_A_TIME):
+                rows = self._rows[begin : min(begin + _HASHED_AT_A_TIME, part.stop)]
+                digest.update(self._packed.images[rows].tobytes())
+            self._fingerprints[bounds] = digest.hexdigest()
+        return self._fingerprints[bounds]
+
+    def read(self, start: int = 0, stop: int | None = None) -> Tensor:
+        """Return photos ``start`` to ``stop``, (N, 3, H, W) float32 in [-1, 1]."""
+        part = range(len(self))[start:stop]
+        photos = to_unit_range(self._packed.images[self._rows[part.start : part.stop]])
+        if self._progress is not None:
+            self._progress(self._split, part.stop, len(self))
+        return photos
+
+
+def photo_source(
+    opened: Callable[[], PackedFaces],
+    splits: Mapping[str, int],
+    *,
+    evaluated: str,
+    limit: int | None = None,
+    progress: PhotoProgress | None = None,
+) -> PhotoSource:
+    """Return what metrics get real photos from.
+
+    Args:
+        opened: returns the data; called when the first photo is needed.
+        splits: how many faces each split of the data has.
+        evaluated: the split that is evaluated.
+        limit: only the first faces of it are.
+        progress: told about every reading.
+    """
+    known = [split for split, count in splits.items() if count]
+    made: dict[str, SplitPhotos] = {}
+
+    def photos(split: str) -> SplitPhotos:
+        name = evaluated if split == EVALUATED else split
+        if not splits.get(name):
+            raise FacekitError(
+                f"the data has no photos in a split {name!r}",
+                remedy=did_you_mean(name, known) or f"it has {', '.join(known) or 'none'}",
+            )
+        if split not in made:
+            count = splits[name] if limit is None or split != EVALUATED else min(limit, splits[name])
+            made[split] = SplitPhotos(name, opened, count=count, progress=progress)
+        return made[split]
+
+    return photos
