@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 import torch
@@ -112,7 +113,60 @@ def test_swapped_joins_the_pass_when_it_was_made_before(bench: Bench) -> None:
         late = bench.step("discriminator")
         late.judge(late.real)
         late.judge(late.swapped)
-        assert bench.judged == [12, 8, 4]
+        assert bench.judged == [12, 4, 4]
+
+
+def test_results_that_nobody_asked_for_are_not_made_to_be_judged(bench: Bench) -> None:
+    with bench.players["discriminator"].awake(0):
+        step = bench.step("discriminator")
+        step.judge(step.transferred)
+        step.judge(step.real)
+        assert bench.judged == [8]
+        assert "fake" not in step._made.__dict__
+    with bench.players["generator"].awake(0):
+        step = bench.step("generator")
+        step.judge(step.transferred)
+        assert bench.judged == [8, 4]
+        assert bench.counts() == (2, 2)  # the style and the transferred result of each step
+
+
+def test_transferred_is_each_face_with_the_attributes_of_the_batch_in_another_order(bench: Bench) -> None:
+    attributes = torch.arange(4.0)[:, None]
+    bench.batch = replace(bench.batch, attributes=attributes)
+    orders = set()
+    for seed in range(20):
+        made = GeneratorPass(bench.networks, bench.batch, nullcontext, seed=(seed,))
+        step = bench.step("generator", made)
+        wanted = step.transferred_condition
+        assert wanted.attributes is not None
+        assert sorted(wanted.attributes[:, 0].tolist()) == [0, 1, 2, 3]
+        orders.add(tuple(wanted.attributes[:, 0].tolist()))
+        assert wanted.source_image is bench.batch.image
+        assert wanted.mask is bench.batch.mask
+        again = made.again(torch.no_grad)
+        assert torch.equal(again.transferred_condition.attributes, wanted.attributes)  # type: ignore[arg-type]
+        # Both players of a step see the same ones.
+        assert bench.step("discriminator", made).transferred_condition is wanted
+    assert len(orders) > 5
+
+
+def test_transferred_is_made_once_and_cut_for_the_discriminator(bench: Bench) -> None:
+    made = bench.made()
+    with bench.players["generator"].awake(0):
+        turn = bench.step("discriminator", made)
+        assert not turn.transferred.image.requires_grad
+        step = bench.step("generator", made)
+        assert step.transferred.image.requires_grad
+        assert step.generate(step.transferred_condition) is step.transferred
+        assert bench.counts() == (1, 1)
+        judgement = step.judge(step.transferred)
+        assert judgement is step.judge(step.transferred, step.transferred_condition)
+
+
+def test_data_without_attributes_is_said(bench: Bench) -> None:
+    bench.batch = replace(bench.batch, attributes=None)
+    with pytest.raises(FacekitError, match="the data has none"):
+        _ = bench.step("generator").transferred
 
 
 def test_a_batch_dependent_discriminator_judges_each_alone(read: ReadRecipe, registry: Registry) -> None:

@@ -22,6 +22,30 @@ class TestWassersteinObjective(LossContract):
     options = {"objective": "wasserstein"}
 
 
+class TestWassersteinObjectiveOnTransferredFaces(LossContract):
+    spec = SPECS["adversarial"]
+    options = {"objective": "wasserstein", "results": "transferred"}
+
+
+class TestCycleReconstruction(LossContract):
+    spec = SPECS["cycle_reconstruction"]
+    declared_in = "facekit_losses.plugin"
+
+
+class TestDomainClassification(LossContract):
+    spec = SPECS["domain_classification"]
+
+
+class TestDomainClassificationOfOwnFaces(LossContract):
+    spec = SPECS["domain_classification"]
+    options = {"results": "own"}
+
+
+class TestDomainClassificationOfSwappedFaces(LossContract):
+    spec = SPECS["domain_classification"]
+    options = {"results": "swapped"}
+
+
 class TestFeatureMatching(LossContract):
     spec = SPECS["feature_matching"]
     declared_in = "facekit_losses.plugin"
@@ -52,6 +76,11 @@ class TestRegionColourOfSwappedFaces(LossContract):
 class TestGradientPenalty(LossContract):
     spec = SPECS["gradient_penalty"]
     couples_samples = "the share of photo and result in each mixture is drawn for the whole batch"
+
+
+class TestGradientPenaltyTowardsTransferredFaces(LossContract):
+    spec = SPECS["gradient_penalty"]
+    options = {"results": "transferred"}
 
 
 class TestR1Penalty(LossContract):

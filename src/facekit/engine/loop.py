@@ -291,12 +291,12 @@ class Training:
             # With one micro-batch, the generator's turn uses the forward pass of the last discriminator turn again.
             shared = turn == self.turns - 1 and settings.accumulate == 1
             recording = partial(generator.awake, index) if shared else torch.no_grad
-            made = self._passes(recording, index, (next(faces) for _ in range(settings.accumulate)))
+            made = self._passes(recording, index, turn, (next(faces) for _ in range(settings.accumulate)))
             self._take_turn(self.players["discriminator"], made, index=index, turn=turn, share=1 / self.turns)
         if not self.turns:
-            made = self._passes(nullcontext, index, (next(faces) for _ in range(settings.accumulate)))
+            made = self._passes(nullcontext, index, 0, (next(faces) for _ in range(settings.accumulate)))
         elif not shared:
-            made = [self._pass(nullcontext, index, each.batch) for each in made]
+            made = [each.again(nullcontext) for each in made]
         self._take_turn(generator, made, index=index, turn=self.turns, share=1.0)
 
         if self.state.ema is not None:
@@ -308,13 +308,19 @@ class Training:
         """Yield the micro-batches from a step on; its threads end when it is closed."""
         yield from self.loader.prefetch(first, self.steps)
 
-    def _passes(self, recording: Recording, index: int, faces: Iterable[FaceBatch]) -> list[GeneratorPass]:
-        return [self._pass(recording, index, self.precision.place_batch(batch)) for batch in faces]
-
-    def _pass(self, recording: Recording, index: int, batch: FaceBatch) -> GeneratorPass:
-        # Every other face of the batch takes its turn as the look of a swapped result.
-        shift = 1 + index % max(1, len(batch) - 1)
-        return GeneratorPass(self.networks, batch, recording, swapped=self.settings.swapped, shift=shift)
+    def _passes(self, recording: Recording, index: int, turn: int, faces: Iterable[FaceBatch]) -> list[GeneratorPass]:
+        return [
+            GeneratorPass(
+                self.networks,
+                self.precision.place_batch(batch),
+                recording,
+                swapped=self.settings.swapped,
+                # Every other face of the batch takes its turn as the look of a swapped result.
+                shift=1 + index % max(1, len(batch) - 1),
+                seed=(self.settings.seed, index, turn, micro, self.team.rank),
+            )
+            for micro, batch in enumerate(faces)
+        ]
 
     def _take_turn(
         self, player: PlayerInTraining, made: Sequence[GeneratorPass], *, index: int, turn: int, share: float

@@ -2,13 +2,14 @@
 
 What is computed when, for one batch:
 
-- The generator's side (style, result, swapped result) is computed when first asked for, in a :class:`GeneratorPass`.
+- The generator's side (style, result, swapped and transferred result) is computed when first asked for, in a
+  :class:`GeneratorPass`.
 - With one micro-batch an update, the pass of the last discriminator turn is used again in the generator's turn: the
   generator has not changed in between, so the pass keeps its graph, the discriminator's turn sees it cut, and one
   forward pass is saved each step.
-- In the discriminator's turn real and fake (and swapped, when it was already made) are judged in one joint pass, unless
-  the discriminator says that samples of a batch influence each other. In the generator's turn the real photos are
-  judged without a graph.
+- In the discriminator's turn the real photos and the results that were already made (fake, swapped, transferred) are
+  judged in one joint pass, unless the discriminator says that samples of a batch influence each other. In the
+  generator's turn the real photos are judged without a graph.
 """
 
 from __future__ import annotations
@@ -44,7 +45,10 @@ PYRAMID = "generated.pyramid"
 """The port of generators that paint several scales."""
 
 T = TypeVar("T")
-PictureName = Literal["real", "fake", "swapped"]
+PictureName = Literal["real", "fake", "swapped", "transferred"]
+
+_OTHER_RESULTS: tuple[PictureName, ...] = ("swapped", "transferred")
+"""The results beside the one for the batch's own condition."""
 
 Recording = Callable[[], AbstractContextManager[object]]
 """Gives the context that results are made in: with a graph, or ``torch.no_grad``."""
@@ -59,7 +63,7 @@ class Networks:
         gives_pyramid: the generator paints several scales, so that real photos need them too.
         batch_dependent: the discriminator's judgement of a sample depends on the others of its batch.
         compile: compile generator and discriminator. Penalties differentiate the discriminator twice, which compiled
-            networks cannot; pictures other than real, fake and swapped are therefore judged by the plain network.
+            networks cannot; pictures other than those of a step are therefore judged by the plain network.
     """
 
     def __init__(
@@ -139,6 +143,7 @@ class GeneratorPass:
         recording: gives the context that results are made in: with a graph, or ``torch.no_grad``.
         swapped: how many faces of the batch are also painted in the look of another; None for all.
         shift: how far away in the batch that other one is.
+        seed: parts of the seed of the order in which faces get each other's attributes.
     """
 
     def __init__(
@@ -149,13 +154,21 @@ class GeneratorPass:
         *,
         swapped: int | None = None,
         shift: int = 1,
+        seed: tuple[int | str, ...] = (0,),
     ) -> None:
         self.batch = batch
+        self._seed = seed
         self._swapped_count = len(batch) if swapped is None else min(swapped, len(batch))
         self._shift = shift
         self.condition = batch.condition
         self._networks = networks
         self._recording = recording
+
+    def again(self, recording: Recording) -> GeneratorPass:
+        """Return an empty pass over the same faces with the same exchanges, made in another context."""
+        return GeneratorPass(
+            self._networks, self.batch, recording, swapped=self._swapped_count, shift=self._shift, seed=self._seed
+        )
 
     @cached_property
     def style(self) -> Style:
@@ -184,6 +197,22 @@ class GeneratorPass:
         with self._recording():
             looks = None if style is None else style.roll(self._shift).first(self._swapped_count)
             return self._networks.generate(self.swapped_condition, looks)
+
+    @cached_property
+    def transferred_condition(self) -> Condition:
+        """Each face with the attributes of the batch in another, random order."""
+        attributes = self.condition.attributes
+        if attributes is None:
+            raise FacekitError("a loss asks for results with other attributes, and the data has none")
+        order = torch.randperm(len(attributes), generator=random_generator(*self._seed, "attributes"))
+        return self.condition.with_attributes(attributes[order.to(attributes.device)])
+
+    @cached_property
+    def transferred(self) -> Generated:
+        """The generator's result for it, each in its own look."""
+        style = self.style if self._networks.has_style_encoder else None
+        with self._recording():
+            return self._networks.generate(self.transferred_condition, style)
 
 
 class TrainingStep:
@@ -280,6 +309,16 @@ class TrainingStep:
         """The generator's result for :attr:`swapped_condition`."""
         return self._cut(self._made.swapped)
 
+    @property
+    def transferred_condition(self) -> Condition:
+        """:attr:`condition` with the attributes of faces of the batch in a random order."""
+        return self._made.transferred_condition
+
+    @cached_property
+    def transferred(self) -> Generated:
+        """The generator's result for :attr:`transferred_condition`."""
+        return self._cut(self._made.transferred)
+
     def encode(self, image: torch.Tensor, mask: torch.Tensor) -> Style:
         """Return the style of other pictures (N, 3, H, W) with their masks (N, H, W)."""
         with torch.set_grad_enabled(self._player == "generator" and torch.is_grad_enabled()):
@@ -291,6 +330,8 @@ class TrainingStep:
             return self._cut(self._made.fake) if self._pool is not None else self.fake
         if style is None and "swapped_condition" in self._made.__dict__ and condition is self.swapped_condition:
             return self.swapped
+        if style is None and "transferred_condition" in self._made.__dict__ and condition is self.transferred_condition:
+            return self.transferred
         with torch.set_grad_enabled(self._player == "generator" and torch.is_grad_enabled()):
             result = self._networks.generate(condition, style)
         self._asked.append((result, condition))
@@ -302,7 +343,8 @@ class TrainingStep:
         """Return the discriminator's judgement of pictures.
 
         Args:
-            picture: :attr:`real`, :attr:`fake`, :attr:`swapped` (judged once a turn), or any other (judged each time).
+            picture: :attr:`real`, :attr:`fake`, :attr:`swapped`, :attr:`transferred` (judged once a turn), or any other
+                (judged each time).
             condition: by default what the picture was made for; :attr:`condition` for pictures the step does not know.
             full_precision: judge in fp32.
         """
@@ -340,26 +382,29 @@ class TrainingStep:
 
     def _sharing_a_pass(self, name: PictureName) -> list[PictureName]:
         """Return the pictures that are judged together with one, itself among them."""
-        sharing: list[PictureName] = ["real", "fake"] if self._player == "discriminator" else ["fake"]
-        if "swapped" in self.__dict__:
-            sharing.append("swapped")
+        # Results only that were made already: nobody may want the others.
+        sharing: list[PictureName] = ["real"] if self._player == "discriminator" else []
+        if "_fake_and_condition" in self.__dict__:
+            sharing.append("fake")
+        sharing += [each for each in _OTHER_RESULTS if each in self.__dict__]
         return [each for each in sharing if (each, False) not in self._judgements]
 
     def _name_of(self, picture: Generated) -> PictureName | None:
-        names: tuple[PictureName, ...] = ("real", "swapped")
-        for name in names:
+        for name in ("real", *_OTHER_RESULTS):
             if self.__dict__.get(name) is picture:
                 return name
         made = self.__dict__.get("_fake_and_condition")
         return "fake" if made is not None and made[0] is picture else None
 
     def _picture(self, name: PictureName) -> Generated:
-        return {"real": lambda: self.real, "fake": lambda: self.fake, "swapped": lambda: self.swapped}[name]()
+        return cast("Generated", getattr(self, name))
 
     def _condition_of(self, name: PictureName) -> Condition:
         if name == "fake":
             return self._fake_and_condition[1]
-        return self.swapped_condition if name == "swapped" else self.condition
+        if name == "swapped":
+            return self.swapped_condition
+        return self.transferred_condition if name == "transferred" else self.condition
 
     def _cut(self, made: T) -> T:
         return detach(made) if self._player == "discriminator" else made

@@ -38,6 +38,10 @@ class Condition:
             raise ValueError("this condition has no reference to roll")
         return self.with_reference(self.reference_image.roll(shift, 0), self.reference_mask.roll(shift, 0))
 
+    def with_attributes(self, attributes: Tensor) -> Condition:
+        """Return the same with other wanted attributes (N, A)."""
+        return replace(self, attributes=attributes)
+
     def first(self, count: int) -> Condition:
         """Return the condition of the first ``count`` samples."""
 

@@ -98,6 +98,19 @@ class Step(Protocol):
         """The generator's result for ``swapped_condition``; no reference is encoded again."""
         ...
 
+    @property
+    def transferred_condition(self) -> Condition:
+        """``condition`` with the attributes of faces of the batch in a random order: what each photo is to get.
+
+        Some faces may keep their own. Raises FacekitError where the data has no attributes.
+        """
+        ...
+
+    @property
+    def transferred(self) -> Generated:
+        """The generator's result for ``transferred_condition``."""
+        ...
+
     def encode(self, image: Tensor, mask: Tensor) -> Style:
         """Return the style of other pictures (for instance of a result, for style cycle losses)."""
         ...
@@ -109,9 +122,10 @@ class Step(Protocol):
     def judge(
         self, picture: Generated, condition: Condition | None = None, *, full_precision: bool = False
     ) -> Judgement:
-        """Return the discriminator's judgement of ``real``, ``fake``, ``swapped`` or any other picture.
+        """Return the discriminator's judgement of pictures: those of this step, or any others.
 
-        ``condition`` defaults to the one the picture was made for. Real and fake are judged in one joint pass.
+        ``condition`` defaults to the one the picture was made for. Photos and the results that were made before they
+        are asked about are judged in one joint pass.
         ``full_precision`` judges in fp32 without autocast, whatever the precision of the run: for penalties, whose
         gradients are differentiated again.
         """

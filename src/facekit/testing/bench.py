@@ -55,20 +55,23 @@ class BenchStyleEncoder(nn.Module):
 
 
 class BenchGenerator(nn.Module):
-    """Mask, and style where there is one, to picture.
+    """Mask, and what else there is, to picture.
 
     Args:
         classes: how many classes.
         style: numbers in a style; 0 for none.
         pyramid: paint two coarser sizes as well.
+        attributes: how many attributes to give to the photo that is to be changed; 0 to read neither.
     """
 
-    def __init__(self, classes: int, *, style: int, pyramid: bool) -> None:
+    def __init__(self, classes: int, *, style: int, pyramid: bool, attributes: int) -> None:
         super().__init__()
         self.classes = classes
         self.pyramid = pyramid
         self.lay = nn.Conv2d(classes, _WIDTH, 3, padding=1)
         self.dress = nn.Linear(style, _WIDTH) if style else None
+        self.look = nn.Conv2d(3, _WIDTH, 3, padding=1) if attributes else None
+        self.change = nn.Linear(attributes, _WIDTH) if attributes else None
         self.paint = nn.Conv2d(_WIDTH, 3, 3, padding=1)
 
     def forward(self, condition: Condition, style: Style | None) -> Generated:
@@ -77,6 +80,10 @@ class BenchGenerator(nn.Module):
         if self.dress is not None and style is not None:
             code = style.code if style.code.dim() == 2 else style.code.mean(1)
             hidden = hidden + self.dress(code)[:, :, None, None]
+        if self.look is not None and self.change is not None:
+            assert condition.source_image is not None
+            assert condition.attributes is not None
+            hidden = hidden + self.look(condition.source_image) + self.change(condition.attributes)[:, :, None, None]
         image = self.paint(F.softplus(hidden)).tanh()
         levels = tuple(F.avg_pool2d(image, factor) for factor in (2, 4)) if self.pyramid else ()
         return Generated(image, levels)
@@ -130,7 +137,10 @@ def bench_model(needs: Collection[Port], *, classes: int, attributes: int) -> Fa
     judged = any(name.startswith("judgement") for name in named)
     return FaceModel(
         generator=BenchGenerator(
-            classes, style=length if style is not None else 0, pyramid="generated.pyramid" in named
+            classes,
+            style=length if style is not None else 0,
+            pyramid="generated.pyramid" in named,
+            attributes=attributes if "attributes" in named else 0,
         ),
         style_encoder=BenchStyleEncoder(classes, by_region=by_region, length=length) if style is not None else None,
         discriminator=BenchDiscriminator(

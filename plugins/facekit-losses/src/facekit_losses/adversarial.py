@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from facekit.interfaces import BuildContext, Judgement, ScaleJudgement, Step
 
 from .numeric import at_least_float32
-from .options import AdversarialOptions, Objective
+from .options import AdversarialOptions, Objective, Results
 
 
 def generator_adversarial_loss(fake: Judgement, real: Judgement | None = None, *, objective: Objective) -> Tensor:
@@ -120,16 +120,18 @@ class AdversarialLoss:
         objective: see :func:`generator_adversarial_loss`.
         swapped: also judge the results in the look of another face. Own and swapped results then count alike in one
             mean, so the loss keeps its size.
+        results: judge the results with the own attributes of each face, or with those of another one.
     """
 
     objective: Objective = "lsgan"
     swapped: bool = False
+    results: Results = "own"
 
     def __call__(self, step: Step) -> Tensor:
         """Return the loss of the player whose turn it is, a scalar."""
         # Asked for first, so that a step can judge both in one pass.
         swapped = step.swapped if self.swapped else None
-        fake = step.judge(step.fake)
+        fake = step.judge(step.transferred if self.results == "transferred" else step.fake)
         if swapped is not None:
             fake = join(fake, step.judge(swapped, step.swapped_condition))
         if step.player == "generator":
@@ -140,7 +142,7 @@ class AdversarialLoss:
 
 def build(options: AdversarialOptions, context: BuildContext) -> AdversarialLoss:
     """Build the loss from a recipe's options."""
-    return AdversarialLoss(objective=options.objective, swapped=options.swapped)
+    return AdversarialLoss(objective=options.objective, swapped=options.swapped, results=options.results)
 
 
 def _by_scale(fake: Judgement, real: Judgement | None, objective: Objective) -> list[tuple[Tensor, Tensor | None]]:

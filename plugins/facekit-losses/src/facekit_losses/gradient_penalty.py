@@ -11,7 +11,7 @@ from torch import Tensor
 from facekit.interfaces import BuildContext, Generated, Judgement, Step
 
 from .input_gradients import squared_gradient_norms
-from .options import GradientPenaltyOptions, PatchReduction
+from .options import GradientPenaltyOptions, PatchReduction, Results
 
 NORM_EPSILON = 1e-12
 """Added under the square root: the norm has no derivative where the gradient is zero."""
@@ -65,14 +65,21 @@ def gradient_penalty(
 
 @dataclass(frozen=True, kw_only=True)
 class GradientPenalty:
-    """The gradient penalty at random points between ``step.real`` and ``step.fake``, always in fp32."""
+    """The gradient penalty at random points between ``step.real`` and the results, always in fp32.
+
+    Args:
+        patches: see :func:`facekit_losses.input_gradients.squared_gradient_norms`.
+        results: ``step.fake``, or ``step.transferred``.
+    """
 
     patches: PatchReduction = "sum"
+    results: Results = "own"
 
     def __call__(self, step: Step) -> Tensor:
         """Return the penalty, a scalar."""
         share = torch.rand(step.real.image.shape[0], generator=step.random)
-        picture = interpolate(step.real, step.fake, share)
+        result = step.transferred if self.results == "transferred" else step.fake
+        picture = interpolate(step.real, result, share)
         condition = step.condition
         with torch.autocast(picture.image.device.type, enabled=False):
             return gradient_penalty(
@@ -82,4 +89,4 @@ class GradientPenalty:
 
 def build(options: GradientPenaltyOptions, context: BuildContext) -> GradientPenalty:
     """Build the penalty from a recipe's options."""
-    return GradientPenalty(patches=options.patches)
+    return GradientPenalty(patches=options.patches, results=options.results)

@@ -13,6 +13,10 @@ Backbone = Literal["efficientnet_lite0", "vgg19"]
 Distance = Literal["l1", "relative_l1", "unit_squared"]
 Precision = Literal["auto", "bf16", "fp32"]
 PatchReduction = Literal["sum", "mean"]
+Results = Literal["own", "transferred"]
+"""Results with the attributes of their own photo, or with those of another face of the batch."""
+AnyResults = Literal["own", "swapped", "transferred"]
+"""The same, or masks in the look of another face of the batch."""
 
 BACKBONE_LAYERS: dict[str, tuple[str, ...]] = {
     "efficientnet_lite0": ("stem", *(f"block{index}" for index in range(16))),
@@ -47,6 +51,17 @@ class AdversarialOptions(Options):
     (needs a gradient penalty) or ``relativistic`` (relativistic average hinge). Use the same one for both players."""
     swapped: bool = False
     """Also judge results in the look of another face of the batch, as many as there are results in the own look."""
+    results: Results = "own"
+    """``own``: what the generator makes of a face's own mask, look and attributes. ``transferred``: what it makes of a
+    face with the attributes of another one of the batch (StarGAN)."""
+
+    @model_validator(mode="after")
+    def _one_exchange(self) -> AdversarialOptions:
+        if self.swapped and self.results == "transferred":
+            raise ValueError(
+                "swapped adds to results with the own attributes; it does not go with results: transferred"
+            )
+        return self
 
 
 class PerceptualOptions(Options):
@@ -145,6 +160,18 @@ class GradientPenaltyOptions(Options):
     patches: PatchReduction = "sum"
     """What a scale's logits are reduced to before they are differentiated: their ``sum``, as published
     implementations for patch discriminators do, or their ``mean``, the critic that the Wasserstein loss averages."""
+    results: Results = "own"
+    """The results at the other end of the line from the photos, as in ``adversarial``."""
+
+
+class DomainClassificationOptions(Options):
+    """Options of ``domain_classification``."""
+
+    results: AnyResults = "transferred"
+    """The results that are to show the attributes of their conditions; the discriminator learns from photos whatever
+    this says. ``transferred``: photos with the attributes of another face of the batch (StarGAN). For models that paint
+    masks, ``own``: each mask in its own look, or ``swapped``: in the look of another face; both should show the
+    attributes of the face whose mask it is."""
 
 
 class R1PenaltyOptions(Options):

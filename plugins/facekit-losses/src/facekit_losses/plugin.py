@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from facekit.interfaces import (
+    ATTRIBUTES,
     GENERATED,
     IMAGE,
     JUDGEMENT,
+    JUDGEMENT_CLASS_LOGITS,
     JUDGEMENT_FEATURES,
     MASK,
     STYLE,
@@ -19,11 +21,17 @@ from facekit.registry import ComponentSpec, PluginInfo, hookimpl
 
 from .options import (
     AdversarialOptions,
+    DomainClassificationOptions,
     GradientPenaltyOptions,
     LowResolutionColourOptions,
     PerceptualOptions,
     R1PenaltyOptions,
     RegionColourOptions,
+)
+
+_STARGAN = (
+    "Choi et al., StarGAN: Unified Generative Adversarial Networks for Multi-Domain Image-to-Image Translation, "
+    "CVPR 2018"
 )
 
 SMALLEST_BACKBONE_INPUT = 32
@@ -33,6 +41,8 @@ SMALLEST_BACKBONE_INPUT = 32
 def _adversarial_ports(options: AdversarialOptions, context: PortContext) -> Ports:
     if options.swapped:
         return Ports(needs=(IMAGE, GENERATED, JUDGEMENT, STYLE), smallest_batch=2)
+    if options.results == "transferred":
+        return Ports(needs=(IMAGE, ATTRIBUTES, GENERATED, JUDGEMENT), smallest_batch=2)
     return Ports(needs=(IMAGE, GENERATED, JUDGEMENT))
 
 
@@ -67,7 +77,22 @@ def _region_colour_ports(options: RegionColourOptions, context: PortContext) -> 
     return Ports(needs=(IMAGE, MASK, GENERATED))
 
 
+def _cycle_reconstruction_ports(options: NoOptions, context: PortContext) -> Ports:
+    return Ports(needs=(IMAGE, ATTRIBUTES, GENERATED), smallest_batch=2)
+
+
+def _domain_classification_ports(options: DomainClassificationOptions, context: PortContext) -> Ports:
+    judged = (IMAGE, ATTRIBUTES, JUDGEMENT_CLASS_LOGITS)
+    if context.player == "discriminator":
+        return Ports(needs=judged)
+    if options.results == "swapped":
+        return Ports(needs=(*judged, GENERATED, STYLE), smallest_batch=2)
+    return Ports(needs=(*judged, GENERATED), smallest_batch=2 if options.results == "transferred" else 1)
+
+
 def _gradient_penalty_ports(options: GradientPenaltyOptions, context: PortContext) -> Ports:
+    if options.results == "transferred":
+        return Ports(needs=(IMAGE, ATTRIBUTES, GENERATED, JUDGEMENT), smallest_batch=2)
     return Ports(needs=(IMAGE, GENERATED, JUDGEMENT))
 
 
@@ -78,7 +103,9 @@ def _r1_penalty_ports(options: R1PenaltyOptions, context: PortContext) -> Ports:
 @hookimpl
 def facekit_plugin_info() -> PluginInfo:
     """Say what this plugin is."""
-    return PluginInfo(summary="Adversarial, feature matching, perceptual and colour losses, and gradient penalties")
+    return PluginInfo(
+        summary="Adversarial, feature matching, perceptual, colour and attribute losses, and gradient penalties"
+    )
 
 
 @hookimpl
@@ -154,6 +181,28 @@ def facekit_components() -> list[ComponentSpec]:
             factory="facekit_losses.region_colour:build",
             ports=_region_colour_ports,
             example={"swapped": 1, "own": 1, "area": 0.5, "regions": {"hair": 4, "skin": 2}},
+        ),
+        ComponentSpec(
+            interface_version=1,
+            kind="loss",
+            id="losses/cycle_reconstruction",
+            summary="Difference between a photo and the same with its attributes changed and changed back.",
+            options=NoOptions,
+            factory="facekit_losses.cycle_reconstruction:build",
+            ports=_cycle_reconstruction_ports,
+            paper=_STARGAN,
+        ),
+        ComponentSpec(
+            interface_version=1,
+            kind="loss",
+            id="losses/domain_classification",
+            summary="The discriminator reads attributes off photos; results are to show the wanted ones.",
+            options=DomainClassificationOptions,
+            factory="facekit_losses.domain_classification:build",
+            ports=_domain_classification_ports,
+            example={"results": "swapped"},
+            paper=_STARGAN,
+            players=("generator", "discriminator"),
         ),
         ComponentSpec(
             interface_version=1,

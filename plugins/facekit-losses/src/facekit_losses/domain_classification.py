@@ -1,0 +1,76 @@
+"""Domain classification: a discriminator that reads attributes, and results that show those that were asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from facekit.interfaces import BuildContext, FacekitError, Judgement, Step
+
+from .numeric import at_least_float32
+from .options import AnyResults, DomainClassificationOptions
+
+
+def domain_classification_loss(judgement: Judgement, attributes: Tensor | None) -> Tensor:
+    """Return the cross-entropy between the attributes that a discriminator reads and those that there should be.
+
+    Choi et al., CVPR 2018, equations 2 and 3: summed over attributes, which may occur together, and averaged over
+    pictures.
+
+    Args:
+        judgement: judgement of N pictures, with class logits (N, A).
+        attributes: (N, A) in {0, 1}.
+
+    Returns:
+        a scalar.
+
+    Raises:
+        FacekitError: the discriminator does not classify, there are no attributes, or not as many as it classifies.
+    """
+    if judgement.class_logits is None:
+        raise FacekitError(
+            "this loss reads the attributes that the discriminator sees, and the discriminator gives none",
+            remedy="take one that classifies, such as multiscale_patch with `classify: true`",
+        )
+    if attributes is None:
+        raise FacekitError("this loss compares attributes, and the data has none")
+    logits = at_least_float32(judgement.class_logits)
+    if logits.shape != attributes.shape:
+        raise FacekitError(
+            f"the discriminator classifies {logits.shape[1]} attributes, and there are {attributes.shape[1]}",
+            remedy="`data.attributes` chooses those of the data",
+        )
+    return F.binary_cross_entropy_with_logits(logits, attributes.to(logits), reduction="sum") / len(logits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DomainClassificationLoss:
+    """The classification of either player; ``step.player`` says whose turn it is.
+
+    The discriminator learns from photos and their attributes. The generator's results are to show the attributes of
+    their conditions.
+
+    Args:
+        results: which results; see :class:`facekit_losses.options.DomainClassificationOptions`.
+    """
+
+    results: AnyResults = "transferred"
+
+    def __call__(self, step: Step) -> Tensor:
+        """Return the loss of the player whose turn it is, a scalar."""
+        if step.player == "discriminator":
+            return domain_classification_loss(step.judge(step.real), step.batch.attributes)
+        if self.results == "own":
+            result, condition = step.fake, step.condition
+        elif self.results == "swapped":
+            result, condition = step.swapped, step.swapped_condition
+        else:
+            result, condition = step.transferred, step.transferred_condition
+        return domain_classification_loss(step.judge(result), condition.attributes)
+
+
+def build(options: DomainClassificationOptions, context: BuildContext) -> DomainClassificationLoss:
+    """Build the loss from a recipe's options."""
+    return DomainClassificationLoss(results=options.results)

@@ -1,0 +1,213 @@
+"""Cycle reconstruction and domain classification: values, gradients, and whose results they look at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from facekit.interfaces import Condition, FaceBatch, FacekitError, Generated, Judgement, Player, ScaleJudgement
+from facekit_losses.adversarial import AdversarialLoss
+from facekit_losses.cycle_reconstruction import CycleReconstructionLoss, cycle_reconstruction_loss
+from facekit_losses.domain_classification import DomainClassificationLoss, domain_classification_loss
+from facekit_losses.gradient_penalty import GradientPenalty
+from facekit_losses.options import AdversarialOptions
+
+ATTRIBUTES = torch.tensor([[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]])
+ORDER = (1, 2, 0)
+
+
+class Changer(nn.Module):
+    """Adds a learned colour for each wanted attribute to a photo; smooth."""
+
+    def __init__(self, attributes: int = 2) -> None:
+        super().__init__()
+        self.colours = nn.Linear(attributes, 3)
+
+    def forward(self, condition: Condition) -> Generated:
+        assert condition.source_image is not None
+        assert condition.attributes is not None
+        return Generated((condition.source_image + self.colours(condition.attributes)[:, :, None, None]).tanh())
+
+
+class Reader(nn.Module):
+    """Judges mean colours and reads attributes off them."""
+
+    def __init__(self, attributes: int = 2) -> None:
+        super().__init__()
+        self.judge = nn.Linear(3, 1)
+        self.classify = nn.Linear(3, attributes)
+
+    def forward(self, picture: Generated) -> Judgement:
+        colours = picture.image.square().mean((2, 3))
+        return Judgement((ScaleJudgement(self.judge(colours)),), self.classify(colours))
+
+
+@dataclass
+class ChangingStep:
+    """A step over a model that changes photos; follows ``facekit.interfaces.Step``."""
+
+    batch: FaceBatch
+    player: Player = "generator"
+    generator: Changer = field(default_factory=Changer)
+    reader: Reader = field(default_factory=Reader)
+    index: int = 0
+    random: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(3))
+    generated: list[Condition] = field(default_factory=list)
+
+    @cached_property
+    def condition(self) -> Condition:
+        return self.batch.condition
+
+    @cached_property
+    def real(self) -> Generated:
+        return Generated(self.batch.image)
+
+    @cached_property
+    def fake(self) -> Generated:
+        return self.generate(self.condition)
+
+    @cached_property
+    def transferred_condition(self) -> Condition:
+        assert self.condition.attributes is not None
+        return self.condition.with_attributes(self.condition.attributes[list(ORDER)])
+
+    @cached_property
+    def transferred(self) -> Generated:
+        result = self.generate(self.transferred_condition)
+        return result.detach() if self.player == "discriminator" else result
+
+    def generate(self, condition: Condition) -> Generated:
+        self.generated.append(condition)
+        return self.generator(condition)  # type: ignore[no-any-return]
+
+    def judge(
+        self, picture: Generated, condition: Condition | None = None, *, full_precision: bool = False
+    ) -> Judgement:
+        return self.reader(picture)  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def make() -> Callable[..., ChangingStep]:
+    def step(player: Player = "generator", *, dtype: torch.dtype = torch.float32) -> ChangingStep:
+        torch.manual_seed(0)
+        image = torch.rand(3, 3, 8, 8, dtype=dtype) * 2 - 1
+        mask = torch.zeros(3, 8, 8, dtype=torch.int64)
+        batch = FaceBatch(image, mask, image, mask, ATTRIBUTES.to(dtype), ("a", "b", "c"))
+        return ChangingStep(batch, player, Changer().to(dtype), Reader().to(dtype))
+
+    return step
+
+
+def judged(logits: Tensor) -> Judgement:
+    return Judgement((ScaleJudgement(torch.zeros(len(logits), 1)),), logits)
+
+
+class TestDomainClassification:
+    def test_value_by_hand(self) -> None:
+        logits = torch.tensor([[2.0, -1.0], [0.0, 3.0]])
+        wanted = torch.tensor([[1.0, 0.0], [1.0, 1.0]])
+        by_hand = [math.log1p(math.exp(-2)) + math.log1p(math.exp(-1)), math.log(2) + math.log1p(math.exp(-3))]
+        value = domain_classification_loss(judged(logits), wanted)
+        assert value.item() == pytest.approx(sum(by_hand) / 2, rel=1e-6)
+
+    def test_gradient_against_finite_differences(self) -> None:
+        logits = torch.randn(3, 2, dtype=torch.float64, requires_grad=True)
+        assert torch.autograd.gradcheck(lambda x: domain_classification_loss(judged(x), ATTRIBUTES.double()), logits)
+
+    def test_half_precision_is_summed_in_full(self) -> None:
+        value = domain_classification_loss(judged(torch.randn(3, 2).bfloat16()), ATTRIBUTES)
+        assert value.dtype == torch.float32
+
+    def test_the_discriminator_learns_from_photos_with_their_own_attributes(self, make) -> None:  # type: ignore[no-untyped-def]
+        step = make("discriminator")
+        value = DomainClassificationLoss()(step)
+        expected = domain_classification_loss(step.reader(step.real), ATTRIBUTES)
+        assert torch.equal(value, expected)
+        assert not step.generated  # no result is made for it
+        value.backward()
+        assert step.reader.classify.weight.grad.abs().sum() > 0
+
+    @pytest.mark.parametrize("results", ["own", "transferred"])
+    def test_results_are_to_show_what_they_were_asked_for(self, make, results: str) -> None:  # type: ignore[no-untyped-def]
+        step = make()
+        value = DomainClassificationLoss(results=results)(step)
+        picture = step.fake if results == "own" else step.transferred
+        wanted = ATTRIBUTES if results == "own" else ATTRIBUTES[list(ORDER)]
+        assert torch.equal(value, domain_classification_loss(step.reader(picture), wanted))
+        value.backward()
+        assert step.generator.colours.weight.grad.abs().sum() > 0
+
+    def test_exception(self) -> None:
+        with pytest.raises(FacekitError, match="the discriminator gives none"):
+            domain_classification_loss(Judgement((ScaleJudgement(torch.zeros(3, 1)),)), ATTRIBUTES)
+        with pytest.raises(FacekitError, match="the data has none"):
+            domain_classification_loss(judged(torch.zeros(3, 2)), None)
+        with pytest.raises(FacekitError, match="classifies 5 attributes, and there are 2"):
+            domain_classification_loss(judged(torch.zeros(3, 5)), ATTRIBUTES)
+
+
+class TestCycleReconstruction:
+    def test_value(self) -> None:
+        photo = torch.zeros(2, 3, 4, 4)
+        assert cycle_reconstruction_loss(photo + 0.25, photo).item() == 0.25
+        with pytest.raises(ValueError, match="shapes"):
+            cycle_reconstruction_loss(photo[:1], photo)
+
+    def test_the_way_there_and_back(self, make) -> None:  # type: ignore[no-untyped-def]
+        step = make()
+        value = CycleReconstructionLoss()(step)
+        there, back = step.generated
+        assert there is step.transferred_condition
+        assert back.source_image is step.transferred.image
+        assert torch.equal(back.attributes, ATTRIBUTES)
+        result = step.generator(replace(step.condition, source_image=step.transferred.image))
+        assert torch.equal(value, (result.image - step.real.image).abs().mean())
+
+    def test_gradient_goes_through_both_ways(self, make) -> None:  # type: ignore[no-untyped-def]
+        step = make(dtype=torch.float64)
+        weight = step.generator.colours.weight
+        value = CycleReconstructionLoss()(step)
+        (gradient,) = torch.autograd.grad(value, weight)
+        flat = weight.detach().view(-1)
+        for index in range(flat.numel()):
+            values = []
+            for change in (1e-6, -1e-6):
+                flat[index] += change
+                values.append(CycleReconstructionLoss()(replace(step)).item())
+                flat[index] -= change
+            assert gradient.flatten()[index].item() == pytest.approx((values[0] - values[1]) / 2e-6, rel=1e-4, abs=1e-8)
+
+    def test_one_result_serves_all_losses_of_the_turn(self, make) -> None:  # type: ignore[no-untyped-def]
+        step = make()
+        total = (
+            AdversarialLoss(objective="wasserstein", results="transferred")(step)
+            + DomainClassificationLoss()(step)
+            + 10 * CycleReconstructionLoss()(step)
+        )
+        total.backward()
+        assert len(step.generated) == 2  # there, and back
+
+
+class TestTransferredResults:
+    def test_adversarial(self, make) -> None:  # type: ignore[no-untyped-def]
+        step = make("discriminator")
+        value = AdversarialLoss(objective="wasserstein", results="transferred")(step)
+        fake, real = (step.reader(each).scales[0].logits for each in (step.transferred, step.real))
+        torch.testing.assert_close(value, fake.mean() - real.mean())
+        assert step.generated == [step.transferred_condition]
+
+    def test_gradient_penalty_lies_between_photos_and_them(self, make) -> None:  # type: ignore[no-untyped-def]
+        step = make("discriminator")
+        value = GradientPenalty(results="transferred")(step)
+        assert step.generated == [step.transferred_condition]
+        assert value.item() != GradientPenalty()(make("discriminator")).item()
+
+    def test_exception_with_swapped(self) -> None:
+        with pytest.raises(ValueError, match="does not go with"):
+            AdversarialOptions(swapped=True, results="transferred")
