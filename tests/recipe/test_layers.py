@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from facekit.recipe import RecipeError, ResolvedRecipe, read_recipe
-from facekit.registry import Registry
+from facekit.registry import Registry, hookimpl
 
 
 def _errors(registry: Registry, path: Path, *overrides: str) -> str:
@@ -113,6 +113,31 @@ def test_mistakes_in_a_base_are_shown_in_the_base(good_recipe: Path, catalogue: 
     assert "good.yaml:18:13: model.generator.blocks: expected a whole number, found the text 'four'" in message
     assert "child.yaml:2:9: train.batchh: unknown key 'batchh'; did you mean 'batch'?" in message
     assert message.endswith("2 mistakes")
+
+
+def test_shipped_recipes_are_extended_by_name(child, good_recipe: Path, catalogue: Registry) -> None:  # type: ignore[no-untyped-def]
+    class Plugin:
+        @hookimpl
+        def facekit_recipes(self) -> list[Path]:
+            return [good_recipe]
+
+    catalogue.plugins.register(Plugin(), name="more")
+    recipe = child("extends: good\ntrain: {batch: 2}\n")
+    assert (recipe.train.batch, recipe.train.seed) == (2, 7)
+    # A file or folder of that name comes first.
+    good_recipe.with_name("good").write_text("extends: good.yaml\ntrain: {seed: 8}\n")
+    assert child("extends: good\n").train.seed == 8
+    message = _errors(
+        catalogue, _written(good_recipe.with_name("other.yaml"), "extends: [good.yaml, sft_pix2pixhdd]\n")
+    )
+    assert "other.yaml:1:22: extends: there is no such recipe 'sft_pix2pixhdd', neither a file nor" in message
+    assert "did you mean 'sft_pix2pixhd'" in message
+    assert "extends itself" in _errors(catalogue, _written(good_recipe, "extends: good.yaml\n"))
+
+
+def _written(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
 
 
 def test_missing_files(tmp_path: Path, catalogue: Registry) -> None:

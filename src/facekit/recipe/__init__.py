@@ -1,6 +1,6 @@
 """Recipes: YAML with places, inheritance, overrides, and the torch-free rungs of the validation ladder."""
 
-from facekit.recipe.library import ShippedRecipe, copy_recipe, find_recipe, shipped_folder, shipped_recipes
+from facekit.recipe.library import ShippedRecipe, copy_recipe, find_recipe, shipped_recipes
 from facekit.recipe.lock import dump_document
 from facekit.recipe.origin import Origin, recipe_origins
 from facekit.recipe.problems import Problem, RecipeError
@@ -8,6 +8,7 @@ from facekit.recipe.reading import dump_recipe, read_recipe, recipe_from_documen
 from facekit.recipe.resolved import ComponentChoice, LossChoice, Mark, ModelChoice, Notice, ResolvedRecipe
 from facekit.recipe.schema import recipe_schema
 from facekit.recipe.settings import DataSettings, Slot, TrainSettings
+from facekit.recipe.shipped import shipped_folder
 
 __all__ = [
     "ComponentChoice",

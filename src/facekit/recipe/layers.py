@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path as FilePath
 
 from facekit.interfaces import did_you_mean
@@ -10,6 +12,7 @@ from facekit.recipe.merging import merge
 from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, describe, is_null
 from facekit.recipe.problems import Problems
 from facekit.recipe.resolved import Mark
+from facekit.recipe.shipped import RecipesOfPlugins, shipped_files
 from facekit.recipe.yaml_source import file_marks, parse_yaml
 
 RECIPE_FORMAT = 1
@@ -19,16 +22,27 @@ _LARGEST_FILE = 2**20
 _NOT_INHERITED = ("name", "description")
 
 
-def load_layers(path: FilePath, *, problems: Problems) -> MapNode | None:
+def load_layers(path: FilePath, *, of_plugins: RecipesOfPlugins, problems: Problems) -> MapNode | None:
     """Read a recipe file and all it extends, merged.
 
-    ``extends:`` is a path, or a list of paths of which later ones win, relative to the file it stands in. ``name`` and
-    ``description`` belong to the file that states them and are not inherited.
+    ``extends:`` is a path relative to the file it stands in, the name of a shipped recipe where there is no such file,
+    or a list of these of which later ones win. ``name`` and ``description`` belong to the file that states them and are
+    not inherited.
+
+    Args:
+        path: the file.
+        of_plugins: gives the recipes that plugins ship; called when one is asked for by name.
+        problems: collects mistakes.
 
     Returns:
         The merged map; None when the file itself cannot be read.
     """
-    return _load(str(path), problems, ())
+
+    @cache
+    def shipped() -> Mapping[str, str]:
+        return {name: str(file.path) for name, file in shipped_files(of_plugins()).items()}
+
+    return _Layers(problems, shipped).load(str(path))
 
 
 def parse_recipe(text: str, file: str, *, problems: Problems) -> MapNode | None:
@@ -105,25 +119,64 @@ def read_text(file: str, *, problems: Problems, asked_in: Mark | None = None) ->
         return None
 
 
-def _load(file: str, problems: Problems, chain: tuple[str, ...], asked_in: Mark | None = None) -> MapNode | None:
-    text = read_text(file, problems=problems, asked_in=asked_in)
-    if text is None:
-        problems.broken = True
-        return None
-    root = parse_recipe(text, file, problems=problems)
-    if root is None:
-        return None
-    entries = dict(root.entries)
-    extends = entries.pop("extends", None)
-    own = MapNode(entries, root.mark)
-    merged: Node | None = None
-    for node in _bases(extends, problems):
-        base = _load_base(str(node.value), file, problems, (*chain, file), node.mark)
-        if base is not None:
-            inherited = {key: entry for key, entry in base.entries.items() if key not in _NOT_INHERITED}
-            merged = merge(merged, MapNode(inherited, base.mark), problems=problems)
-    merged = merge(merged, own, problems=problems)
-    return merged if isinstance(merged, MapNode) else own
+class _Layers:
+    """Loads a recipe and those it extends.
+
+    Args:
+        problems: collects mistakes.
+        shipped: gives the files of shipped recipes by name.
+    """
+
+    def __init__(self, problems: Problems, shipped: Callable[[], Mapping[str, str]]) -> None:
+        self._problems = problems
+        self._shipped = shipped
+
+    def load(self, file: str, chain: tuple[str, ...] = (), asked_in: Mark | None = None) -> MapNode | None:
+        """Load a file and all it extends.
+
+        Args:
+            file: its path.
+            chain: the files that led to it.
+            asked_in: the ``extends:`` that names it.
+        """
+        text = read_text(file, problems=self._problems, asked_in=asked_in)
+        if text is None:
+            self._problems.broken = True
+            return None
+        root = parse_recipe(text, file, problems=self._problems)
+        if root is None:
+            return None
+        entries = dict(root.entries)
+        extends = entries.pop("extends", None)
+        own = MapNode(entries, root.mark)
+        merged: Node | None = None
+        for node in _bases(extends, self._problems):
+            base = self._load_base(str(node.value), (*chain, file), node.mark)
+            if base is not None:
+                inherited = {key: entry for key, entry in base.entries.items() if key not in _NOT_INHERITED}
+                merged = merge(merged, MapNode(inherited, base.mark), problems=self._problems)
+        merged = merge(merged, own, problems=self._problems)
+        return merged if isinstance(merged, MapNode) else own
+
+    def _load_base(self, value: str, chain: tuple[str, ...], mark: Mark) -> MapNode | None:
+        base = self._file_of(value, chain[-1])
+        if base is None:
+            near = did_you_mean(value, self._shipped()) or _near_files(str(FilePath(chain[-1]).parent / value))
+            message = f"there is no such recipe {value!r}, neither a file nor the name of a shipped one"
+            self._problems.add(message, mark, ("extends",), near, breaks=True)
+            return None
+        real = [os.path.realpath(other) for other in chain]
+        if os.path.realpath(base) in real:
+            circle = " -> ".join([*chain[real.index(os.path.realpath(base)) :], base])
+            self._problems.add(f"the recipe extends itself: {circle}", mark, ("extends",), breaks=True)
+            return None
+        return self.load(base, chain, mark)
+
+    def _file_of(self, value: str, file: str) -> str | None:
+        base = os.path.normpath(FilePath(file).parent / value)  # Path keeps `..`, which messages need not show
+        if FilePath(value).suffix in (".yaml", ".yml") or os.path.lexists(base):
+            return base
+        return self._shipped().get(value)
 
 
 def _bases(extends: Entry | None, problems: Problems) -> list[ScalarNode]:
@@ -135,18 +188,13 @@ def _bases(extends: Entry | None, problems: Problems) -> list[ScalarNode]:
         if isinstance(node, ScalarNode) and isinstance(node.value, str) and node.value:
             found.append(node)
         else:
-            problems.add(f"expected the path of a recipe, found {describe(node)}", node.mark, ("extends",), breaks=True)
+            problems.add(
+                f"expected the path or the name of a recipe, found {describe(node)}",
+                node.mark,
+                ("extends",),
+                breaks=True,
+            )
     return found
-
-
-def _load_base(value: str, file: str, problems: Problems, chain: tuple[str, ...], mark: Mark) -> MapNode | None:
-    base = os.path.normpath(FilePath(file).parent / value)  # Path keeps `..`, which messages need not show
-    real = [os.path.realpath(other) for other in chain]
-    if os.path.realpath(base) in real:
-        circle = " -> ".join([*chain[real.index(os.path.realpath(base)) :], base])
-        problems.add(f"the recipe extends itself: {circle}", mark, ("extends",), breaks=True)
-        return None
-    return _load(base, problems, chain, mark)
 
 
 def _check_one_length(root: MapNode, problems: Problems) -> None:

@@ -14,10 +14,8 @@ from facekit.recipe.migrating import migrate_components
 from facekit.recipe.nodes import ScalarNode, plain
 from facekit.recipe.problems import Problems
 from facekit.recipe.reading import merge_layers
+from facekit.recipe.shipped import shipped_files
 from facekit.registry import PluginOrigin, Registry
-
-DISTRIBUTION = "facekit-toolkit"
-_PACKAGE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -37,44 +35,20 @@ class ShippedRecipe:
     source: str
 
 
-def shipped_folder() -> Path | None:
-    """Return the folder of facekit's own recipes: that of a source checkout, else the one in the package."""
-    checkout = _PACKAGE.parents[1]
-    project = checkout / "pyproject.toml"
-    if (checkout / "recipes").is_dir() and project.is_file() and f'"{DISTRIBUTION}"' in project.read_text("utf-8"):
-        return checkout / "recipes"
-    packaged = _PACKAGE / "shipped_recipes"
-    return packaged if packaged.is_dir() else None
-
-
 def shipped_recipes(registry: Registry) -> list[ShippedRecipe]:
     """Return the recipes of facekit and of the plugins, by name.
 
-    Files whose name starts with an underscore are parts that other recipes extend, and are left out. A plugin's recipe
-    whose name is taken is called ``distribution:name``.
+    See :func:`facekit.recipe.shipped.shipped_files` for what they are called.
     """
     return name_recipes(registry.recipe_paths())
 
 
 def name_recipes(of_plugins: Iterable[tuple[PluginOrigin, Path]]) -> list[ShippedRecipe]:
     """Return the recipes of facekit and those that plugins ship, as :func:`shipped_recipes` does."""
-    found: dict[str, ShippedRecipe] = {}
-    folder = shipped_folder()
-    if folder is not None:
-        for path in sorted(folder.rglob("*.yaml")):
-            if not path.name.startswith("_"):
-                name = path.relative_to(folder).with_suffix("").as_posix()
-                found[name] = ShippedRecipe(name, path, _description(path), DISTRIBUTION)
-    files = {recipe.path for recipe in found.values()}
-    for origin, path in of_plugins:
-        if path.name.startswith("_") or path in files:  # a plugin may name a file and the folder it lies in
-            continue
-        files.add(path)
-        whole = f"{origin.distribution}:{path.stem}"
-        names = (path.stem, whole, f"{origin.distribution}:{path.parent.name}/{path.stem}", f"{whole} ({path})")
-        name = next(name for name in names if name not in found)
-        found[name] = ShippedRecipe(name, path, _description(path), origin.distribution)
-    return [found[name] for name in sorted(found)]
+    return [
+        ShippedRecipe(name, file.path, _description(file.path), file.source)
+        for name, file in shipped_files(of_plugins).items()
+    ]
 
 
 def find_recipe(name: str, *, registry: Registry) -> Path:
@@ -86,7 +60,7 @@ def find_recipe(name: str, *, registry: Registry) -> Path:
     path = Path(name)
     if path.is_file():
         return path
-    recipes = {recipe.name: recipe.path for recipe in shipped_recipes(registry)}
+    recipes = {name: file.path for name, file in shipped_files(registry.recipe_paths()).items()}
     if name in recipes:
         return recipes[name]
     near = did_you_mean(name, recipes)
@@ -120,7 +94,7 @@ def copy_recipe(name: str, target: Path, *, registry: Registry, force: bool = Fa
     if target.exists() and not force:
         raise FacekitError("this file exists", where=str(target), remedy="--force replaces it")
     problems = Problems()
-    merged = merge_layers(source, overrides=(), problems=problems)
+    merged = merge_layers(source, of_plugins=registry.recipe_paths, overrides=(), problems=problems)
     problems.raise_if_any()
     text = source.read_text("utf-8-sig")
     root = parse_recipe(text, str(source), problems=problems)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from facekit.recipe.library import name_recipes
@@ -31,8 +31,9 @@ def recipes_around(of_plugins: Iterable[tuple[PluginOrigin, Path]], folder: Path
     """
     found: list[RecipeNeeds] = []
     known: set[Path] = set()
+    of_plugins = tuple(of_plugins)
     for shipped in name_recipes(of_plugins):
-        uses, problem = _uses(shipped.path)
+        uses, problem = _uses(shipped.path, of_plugins)
         found.append(RecipeNeeds(shipped.name, shipped.path, shipped.source, uses, problem))
         known.add(shipped.path.resolve())
     for file in _own_files(folder):
@@ -41,7 +42,7 @@ def recipes_around(of_plugins: Iterable[tuple[PluginOrigin, Path]], folder: Path
         text = file.read_text(encoding="utf-8", errors="replace")
         if not _LAYER.search(text):
             continue
-        uses, problem = _uses(file)
+        uses, problem = _uses(file, of_plugins)
         if problem is None or _RECIPE.search(text):
             found.append(RecipeNeeds(str(file.relative_to(folder)), file, "", uses, problem))
     return found
@@ -54,10 +55,12 @@ def _own_files(folder: Path) -> Iterator[Path]:
             yield file
 
 
-def _uses(path: Path) -> tuple[tuple[tuple[Kind, str], ...], str | None]:
+def _uses(
+    path: Path, of_plugins: Sequence[tuple[PluginOrigin, Path]]
+) -> tuple[tuple[tuple[Kind, str], ...], str | None]:
     """Return kind and name of each component that a recipe names, merged with those it extends; or why it cannot be."""
     try:
-        root = merge_layers(path, overrides=(), problems=Problems())
+        root = merge_layers(path, of_plugins=lambda: of_plugins, overrides=(), problems=Problems())
     except RecipeError as error:
         return (), error.problems[0].message
     found: dict[tuple[Kind, str], None] = {}

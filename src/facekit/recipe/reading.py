@@ -18,6 +18,7 @@ from facekit.recipe.ports import resolve_dimensions
 from facekit.recipe.problems import Problems
 from facekit.recipe.resolved import Mark, ResolvedRecipe
 from facekit.recipe.schema_check import check_schema
+from facekit.recipe.shipped import RecipesOfPlugins
 from facekit.registry import Registry
 
 
@@ -45,18 +46,30 @@ def read_marked(
     Options of older versions of components stand in it under their names of today.
     """
     problems = Problems()
-    root = merge_layers(path, overrides=overrides, problems=problems)
+    root = merge_layers(path, of_plugins=registry.recipe_paths, overrides=overrides, problems=problems)
     root = migrate_components(root, registry=registry, problems=problems)
     return _resolve(root, registry=registry, name=Path(path).stem, problems=problems), root
 
 
-def merge_layers(path: str | os.PathLike[str], *, overrides: Sequence[str], problems: Problems) -> MapNode:
+def merge_layers(
+    path: str | os.PathLike[str],
+    *,
+    of_plugins: RecipesOfPlugins,
+    overrides: Sequence[str],
+    problems: Problems,
+) -> MapNode:
     """Merge a recipe file, those it extends and the overrides, without looking at what they say.
+
+    Args:
+        path: the recipe file.
+        of_plugins: gives the recipes that plugins ship, which it may extend by name.
+        overrides: as for :func:`read_recipe`.
+        problems: collects mistakes.
 
     Raises:
         RecipeError: a file cannot be read at all. Lesser mistakes stay in ``problems``.
     """
-    layers = load_layers(Path(path), problems=problems)
+    layers = load_layers(Path(path), of_plugins=of_plugins, problems=problems)
     over = read_overrides(overrides, problems=problems)
     merged = layers if over is None or layers is None else merge(layers, over, problems=problems)
     if problems.broken or not isinstance(merged, MapNode):
