@@ -69,7 +69,7 @@ class _Schema:
             "facekit": {"const": RECIPE_FORMAT, "description": "The version of the recipe format."},
             "extends": {
                 "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
-                "description": "Recipes this builds on: paths beside this file, or names of shipped ones; later ones win.",
+                "description": "Recipes to build on: paths from this file, or names of shipped ones; later ones win.",
             },
             "name": {"type": "string", "description": "What runs of it are called; by default the file's name."},
             "description": {"type": "string", "description": "One sentence for lists of recipes."},
