@@ -38,7 +38,7 @@ class Stripes:
         return {"train": self.train, "test": range(7, self.count)}
 
     def fingerprint(self) -> str:
-        return hashlib.sha256(f"{self.count} {self.seed} {self.train}".encode()).hexdigest()
+        return hashlib.sha256(f"{self.count} {self.seed} {self.train} {self.attribute_names}".encode()).hexdigest()
 
     def read(self, index: int, *, size: int | None = None) -> FaceSample:
         random = np.random.default_rng([self.seed, index])
@@ -46,7 +46,12 @@ class Stripes:
         first, second = sorted(random.choice(np.arange(2, SIZE - 1), 2, replace=False))
         mask[first:], mask[second:] = 1, 2
         image = random.integers(0, 256, (3, 3))[mask] + random.integers(-5, 6, (SIZE, SIZE, 3))
-        return FaceSample(image.clip(0, 255).astype(np.uint8), mask, None)
+        attributes = None
+        if self.attribute_names:
+            # The first is rare, the others are those of a coin.
+            attributes = random.random(len(self.attribute_names)) < 0.5
+            attributes[0] = index % 5 == 2
+        return FaceSample(image.clip(0, 255).astype(np.uint8), mask, attributes)
 
     def check(self, index: int) -> list[Finding]:
         return []

@@ -60,19 +60,19 @@ def test_a_run_and_the_baselines_are_measured_and_recorded(run: Path, registry: 
     results = evaluate_run(
         run, registry=registry, split="validation", baselines=True, device="cpu", observer=events.append
     )
-    names = ["model", "copy_reference", "mean_colour_per_region", "nearest_training_photo_by_mask"]
+    names = ["model", "copy_reference", "mean_colour_per_region", "nearest_training_photo_by_mask", "real_photos"]
     assert [result.painter for result in results] == names
     assert results[1].measurement("error").value == 0
     assert len({result.protocol for result in results}) == 1
     found = lines(run)[before:]
     assert [line["weights"] for line in found] == ["ema", *(f"baseline/{name}" for name in names[1:])]
-    assert [line["step"] for line in found] == [4] * 4
+    assert [line["step"] for line in found] == [4] * 5
     assert [line["protocol"] for line in found] == [result.protocol for result in results]
     assert found[0]["protocol_fields"] == results[0].fields
     entry = found[0]["measurements"][0]
     assert entry["value"] == results[0].measurement("error").value
     assert entry["interval"] == list(results[0].intervals["error"])
-    assert [type(event) for event in events] == [Evaluated] * 4
+    assert [type(event) for event in events] == [Evaluated] * 5
 
 
 def test_it_measures_as_training_did(run: Path, registry: Registry) -> None:

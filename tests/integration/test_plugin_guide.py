@@ -207,7 +207,16 @@ def test_every_public_name_is_somewhere_in_the_guide(name: str) -> None:
     "name",
     [
         *("Condition", "Generated", "Judgement", "ScaleJudgement", "FaceBatch", "Step", "Observation", "Measurement"),
-        *("FaceDataset", "FaceSample", "Finding", "DetectedFace", "Segmenter", "Metric", "BuildContext"),
+        *(
+            "FaceDataset",
+            "FaceSample",
+            "Finding",
+            "DetectedFace",
+            "Segmenter",
+            "Metric",
+            "TransferMetric",
+            "BuildContext",
+        ),
         *("DatasetContext", "Task", "Player", "SPLITS"),
     ],
 )

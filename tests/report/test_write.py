@@ -13,7 +13,7 @@ import pytest
 from facekit.engine.run_reading import read_run
 from facekit.interfaces import FacekitError
 from facekit.report import write_report
-from facekit.report.results import results_tables
+from facekit.report.results import Column, Table, results_tables, table_html
 
 Make = Callable[..., Path]
 
@@ -245,6 +245,15 @@ def test_the_best_figure_of_a_row_is_marked(make_run: Make) -> None:
     row = next(part for part in text.split("<tr>") if part.startswith("<td>Perceptual distance"))
     cells = re.findall(r'<td class="number( best)?">([\d.]+)', row)
     assert cells == [(" best", "0.412"), ("", "0.4578"), ("", "0.5886")]
+
+
+def test_real_photos_do_not_compete() -> None:
+    def column(heading: str, value: float) -> Column:
+        return Column(heading, 0, {"error": {"value": value, "better": "lower"}})
+
+    columns = (column("this run", 0.5), column("copy reference", 0.6), column("real photos", 0.0))
+    cells = re.findall(r'<td class="number( best)?">([\d.]+)', table_html(Table("test", "id", {}, columns)))
+    assert cells == [(" best", "0.5"), ("", "0.6"), ("", "0")]
 
 
 def test_a_report_is_the_same_when_it_is_written_again(make_run: Make) -> None:

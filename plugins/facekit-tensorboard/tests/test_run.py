@@ -19,6 +19,7 @@ LOSSES = {"loss/generator/adversarial", "loss/generator/l1", "loss/discriminator
 EVALUATIONS = {
     *("test-ema", "validation-ema", "test-baseline-copy_reference"),
     *("test-baseline-mean_colour_per_region", "test-baseline-nearest_training_photo_by_mask"),
+    "test-baseline-real_photos",
 }
 
 KILLS = """\

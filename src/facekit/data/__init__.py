@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from facekit.data.loader import FaceLoader, PlainReference, ReferenceAugmentation, fixed_batch, to_unit_range
     from facekit.data.preview import write_preview
     from facekit.data.progress import Progress, ProgressCallback
-    from facekit.data.sampling import steps_for_epochs, steps_per_epoch, swapped_pairs
+    from facekit.data.sampling import drawn_donors, steps_for_epochs, steps_per_epoch, swapped_pairs
     from facekit.data.store import DamagedCache, PackedFaces
 
 _HOMES = {
@@ -26,7 +26,7 @@ _HOMES = {
     "loader": ("FaceLoader", "PlainReference", "ReferenceAugmentation", "fixed_batch", "to_unit_range"),
     "preview": ("write_preview",),
     "progress": ("Progress", "ProgressCallback"),
-    "sampling": ("steps_for_epochs", "steps_per_epoch", "swapped_pairs"),
+    "sampling": ("drawn_donors", "steps_for_epochs", "steps_per_epoch", "swapped_pairs"),
     "store": ("DamagedCache", "PackedFaces"),
 }
 
@@ -44,6 +44,7 @@ __all__ = [
     "ReferenceAugmentation",
     "cached_folders",
     "check_dataset",
+    "drawn_donors",
     "export_folder",
     "find_prepared",
     "fixed_batch",

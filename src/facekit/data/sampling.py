@@ -6,6 +6,7 @@ NumPy, which those of ``permutation`` or ``random`` are not.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # What a stream of random words is for; part of its key, so that no two uses share words.
-_SHUFFLE, _AUGMENT, _PAIRS = 1, 2, 3
+_SHUFFLE, _AUGMENT, _PAIRS, _DONORS = 1, 2, 3, 4
 
 
 def random_words(seed: int, purpose: int, position: int, count: int) -> NDArray[np.uint64]:
@@ -100,3 +101,21 @@ def swapped_pairs(rows: Sequence[int] | NDArray[np.int64], *, seed: int) -> NDAr
         other = int(chances[last] * last)  # below `last`: that is what makes it a single cycle
         references[[last, other]] = references[[other, last]]
     return np.stack([targets, references], axis=1)
+
+
+def drawn_donors(
+    rows: Sequence[int] | NDArray[np.int64], donors: Sequence[int] | NDArray[np.int64], *, seed: int, purpose: str
+) -> NDArray[np.int64]:
+    """Return a donor for each row, (n,): all donors serve as often as each other, but for one time at most.
+
+    Args:
+        rows: the rows that get one, n of them.
+        donors: the rows to draw from; at least one.
+        seed: seed of the drawing.
+        purpose: draws for other purposes are independent of this one.
+    """
+    chosen = np.asarray(donors, dtype=np.int64)
+    # A position of its own for each purpose; the counter has 64 bits for it.
+    position = int.from_bytes(hashlib.sha256(purpose.encode()).digest()[:8], "little")
+    order = np.argsort(random_words(seed, _DONORS, position, len(chosen)), kind="stable")
+    return chosen[order][np.arange(len(rows)) % len(chosen)]

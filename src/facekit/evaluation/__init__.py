@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from facekit.evaluation.bootstrap import bootstrap_interval
 from facekit.evaluation.protocol import common_fields, measurement_id, protocol_id
 from facekit.evaluation.results import EvaluationResult
-from facekit.evaluation.tasks import TaskPairs, task_pairs
+from facekit.evaluation.tasks import TaskPairs, task_pairs, transfer_pairs
 
 if TYPE_CHECKING:
     from facekit.evaluation.baselines import BASELINES, CopyReference, MeanColourPerRegion, NearestTrainingPhoto
-    from facekit.evaluation.runner import EvaluationProgress, Painter, evaluate
+    from facekit.evaluation.runner import EvaluationProgress, Painter, TargetPhotos, evaluate
     from facekit.evaluation.runs import build_metrics, check_metrics, evaluate_run, validator
 
 _NEEDS_TORCH = {
@@ -24,6 +24,7 @@ _NEEDS_TORCH = {
     "MeanColourPerRegion": "baselines",
     "NearestTrainingPhoto": "baselines",
     "Painter": "runner",
+    "TargetPhotos": "runner",
     "build_metrics": "runs",
     "check_metrics": "runs",
     "evaluate": "runner",
@@ -39,6 +40,7 @@ __all__ = [
     "MeanColourPerRegion",
     "NearestTrainingPhoto",
     "Painter",
+    "TargetPhotos",
     "TaskPairs",
     "bootstrap_interval",
     "build_metrics",
@@ -49,6 +51,7 @@ __all__ = [
     "measurement_id",
     "protocol_id",
     "task_pairs",
+    "transfer_pairs",
     "validator",
 ]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from facekit.data import PackedFaces, to_unit_range
-from facekit.evaluation.runner import Painter
+from facekit.evaluation.runner import Painter, TargetPhotos
 from facekit.interfaces import Condition, FacekitError, Generated
 
 _BYTES_AT_A_TIME = 1 << 26
@@ -88,12 +88,14 @@ class NearestTrainingPhoto:
         return Generated(to_unit_range(self.packed.images[nearest]).to(condition.mask.device))
 
 
-BASELINES: dict[str, Callable[[PackedFaces], Painter]] = {
+BASELINES: dict[str, Callable[[PackedFaces], Painter | TargetPhotos]] = {
     "copy_reference": lambda packed: CopyReference(),
     "mean_colour_per_region": lambda packed: MeanColourPerRegion(classes=len(packed.label_map)),
     "nearest_training_photo_by_mask": lambda packed: NearestTrainingPhoto(packed),
+    "real_photos": lambda packed: TargetPhotos(),
 }
-"""Every baseline by name; each is made from the data."""
+"""Every baseline by name; each is made from the data. ``real_photos`` is none to beat: it shows the measure's own
+mistakes."""
 
 
 def _reference(condition: Condition) -> tuple[Tensor, Tensor]:

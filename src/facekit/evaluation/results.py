@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from facekit.evaluation.protocol import measurement_id, protocol_id
-from facekit.interfaces import FacekitError, Measurement, Task
+from facekit.interfaces import FacekitError, Measurement
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class EvaluationResult:
         fields: what all the numbers have in common; see :func:`facekit.evaluation.protocol.common_fields`.
         measurements: the numbers.
         intervals: 95 % bootstrap interval over photos by measurement name; for those that are means over photos.
-        pairs: the (target key, reference key) of every result, by task.
+        pairs: the (target key, reference key) of every result, by the name of the list (``style_copy``,
+            ``attribute_transfer/Smiling``).
         seconds_per_picture: time to paint one picture, in a batch.
         data_fingerprint: fingerprint of the whole data, training photos included.
     """
@@ -35,7 +36,7 @@ class EvaluationResult:
     fields: Mapping[str, str]
     measurements: tuple[Measurement, ...]
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    pairs: Mapping[Task, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    pairs: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     seconds_per_picture: float = 0.0
     data_fingerprint: str = ""
 

@@ -7,19 +7,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from facekit.data import PackedFaces, fixed_batch
 from facekit.evaluation.bootstrap import bootstrap_interval
 from facekit.evaluation.protocol import common_fields
 from facekit.evaluation.quantise import round_to_8_bits
 from facekit.evaluation.results import EvaluationResult
-from facekit.evaluation.tasks import TASK_SEED, TaskPairs, faces_of, task_pairs
-from facekit.interfaces import Condition, FacekitError, Generated, Metric, Observation, RunFailure, Task
+from facekit.evaluation.tasks import TASK_SEED, TaskPairs, faces_of, wanted_pairs
+from facekit.interfaces import Condition, FaceBatch, FacekitError, Generated, Metric, Observation, RunFailure
 
 Painter = Callable[[Condition], Generated]
 """Paints pictures (N, 3, S, S) for a condition: a model's ``generate``, or a baseline."""
 
-TASKS: tuple[Task, ...] = ("reconstruction", "style_copy")
+
+class TargetPhotos:
+    """Stands for a painter whose results are the real photos that belong to the target masks.
+
+    What metrics say of it is what is wrong with the metrics: a judge's own mistakes, above all.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +38,7 @@ class EvaluationProgress:
 
 
 def evaluate(
-    painter: Painter,
+    painter: Painter | TargetPhotos,
     packed: PackedFaces,
     metrics: Sequence[Metric],
     *,
@@ -44,13 +50,15 @@ def evaluate(
     name: str = "model",
     weights: str = "none",
     step: int = 0,
+    reads_mask: bool = True,
     progress: Callable[[EvaluationProgress], None] | None = None,
 ) -> EvaluationResult:
     """Measure a painter on the faces of a split.
 
-    Every face is painted once for every task that a metric wants, from the packed photos as they are, without
-    augmentation. Results are rounded to 8 bits. The tasks take turns batch by batch. ``batch`` decides the speed only:
-    metrics see the same pictures, but for last-bit differences of a network's own arithmetic.
+    Every face is painted once for every list of pairs that a metric wants (a task, or the transfer of an attribute),
+    from the packed photos as they are, without augmentation. Results are rounded to 8 bits. The tasks take turns batch
+    by batch. ``batch`` decides the speed only: metrics see the same pictures, but for last-bit differences of a
+    network's own arithmetic. What a condition holds in each task: :class:`facekit.interfaces.Observation`.
 
     Args:
         painter: what paints. A model must be in evaluation mode; it is called without gradients.
@@ -64,6 +72,7 @@ def evaluate(
         name: what to call the painter.
         weights: which weights it has, for the record.
         step: updates behind them, for the record.
+        reads_mask: whether the painter reads the target mask; see :class:`facekit.interfaces.Observation`.
         progress: told after every batch.
 
     Returns:
@@ -78,17 +87,16 @@ def evaluate(
     if batch < 1:
         raise ValueError(f"batch is {batch}; it must be at least 1")
     rows = faces_of(packed, split, limit=limit)
-    wanted = [task for task in TASKS if any(task in metric.tasks for metric in metrics)]
-    tasks = [task_pairs(rows, task, seed=seed) for task in wanted]
+    tasks = wanted_pairs(packed, rows, metrics, seed=seed)
     total, done, seconds = len(rows) * len(tasks), 0, 0.0
     with torch.no_grad():
         for start in range(0, len(rows), batch):
             for pairs in tasks:
                 part = slice(start, start + batch)
-                observation, elapsed = _paint(painter, packed, pairs, part, device)
+                observation, elapsed = _paint(painter, packed, pairs, part, device, reads_mask)
                 seconds += elapsed
                 for metric in metrics:
-                    if pairs.task in metric.tasks:
+                    if pairs.wanted_by(metric):
                         metric.update(observation)
                 done += len(observation.keys)
                 if progress is not None:
@@ -107,21 +115,26 @@ def evaluate(
         fields=common_fields(packed, rows, split=split, seed=seed),
         measurements=measurements,
         intervals={key: interval for key, interval in intervals.items() if interval is not None},
-        pairs={pairs.task: tuple(pairs.keys(packed)) for pairs in tasks},
+        pairs={pairs.name: tuple(pairs.keys(packed)) for pairs in tasks},
         seconds_per_picture=seconds / total,
         data_fingerprint=packed.fingerprint,
     )
 
 
 def _paint(
-    painter: Painter, packed: PackedFaces, pairs: TaskPairs, part: slice, device: torch.device | str
+    painter: Painter | TargetPhotos,
+    packed: PackedFaces,
+    pairs: TaskPairs,
+    part: slice,
+    device: torch.device | str,
+    reads_mask: bool,
 ) -> tuple[Observation, float]:
     """Return what metrics see of one batch, and the seconds its painting took."""
     faces = fixed_batch(packed, pairs.targets[part]).to(device)
     references = faces if pairs.task == "reconstruction" else fixed_batch(packed, pairs.references[part]).to(device)
-    condition = faces.condition.with_reference(references.image, references.mask)
+    condition, wanted = _condition(pairs, faces, references)
     began = time.perf_counter()
-    generated = painter(condition)
+    generated = Generated(faces.image) if isinstance(painter, TargetPhotos) else painter(condition)
     if generated.image.device.type == "cuda":
         torch.cuda.synchronize(generated.image.device)
     elapsed = time.perf_counter() - began
@@ -142,5 +155,28 @@ def _paint(
         target=faces.image,
         keys=faces.keys,
         reference_keys=references.keys,
+        attributes=faces.attributes if isinstance(painter, TargetPhotos) else condition.attributes,
+        attribute=pairs.attribute,
+        wanted=wanted,
+        reads_mask=reads_mask,
     )
     return observation, elapsed
+
+
+def _condition(pairs: TaskPairs, faces: FaceBatch, references: FaceBatch) -> tuple[Condition, Tensor | None]:
+    """Return the condition of a batch, and for ``attribute_transfer`` the value the attribute is to have, (N,)."""
+    attributes, wanted = faces.attributes, None
+    if pairs.column is not None:
+        assert faces.attributes is not None
+        assert references.attributes is not None
+        wanted = faces.attributes[:, pairs.column]
+        attributes = references.attributes.clone()
+        attributes[:, pairs.column] = wanted
+    condition = Condition(
+        mask=faces.mask,
+        reference_image=references.image,
+        reference_mask=references.mask,
+        attributes=attributes,
+        source_image=references.image,
+    )
+    return condition, wanted

@@ -18,7 +18,7 @@ from facekit.evaluation.photos import PhotoProgress, photo_source
 from facekit.evaluation.results import EvaluationResult
 from facekit.evaluation.runner import EvaluationProgress, evaluate
 from facekit.evaluation.tasks import TASK_SEED
-from facekit.interfaces import BuildContext, FaceDataset, FacekitError, Metric, PhotoSource
+from facekit.interfaces import MASK, BuildContext, FaceDataset, FacekitError, Metric, PhotoSource, PortContext
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
 
@@ -66,6 +66,13 @@ def _build(recipe: ResolvedRecipe, data: PackedFaces | FaceDataset, photos: Phot
     return [choice.build(context) for choice in recipe.metrics]
 
 
+def reads_mask(recipe: ResolvedRecipe, registry: Registry) -> bool:
+    """Return whether the generator of a recipe reads the target mask: whether its ports need one."""
+    choice = recipe.model.generator
+    ports = choice.component.spec.ports(choice.options, PortContext(recipe.data.size, registry.label_maps))
+    return any(port.name == MASK.name for port in ports.needs)
+
+
 def check_metrics(recipe: ResolvedRecipe, *, registry: Registry, needs_data: bool = True) -> None:
     """Build the metrics of a recipe once, so that a mistake in them is told before training and not after it.
 
@@ -111,7 +118,16 @@ def validator(
             opened.append(open_data(recipe, registry, progress))
         device = next(model.parameters()).device
         metrics = build_metrics(recipe, opened[0], split="validation")
-        return evaluate(model.generate, opened[0], metrics, split="validation", batch=batch, device=device, step=step)
+        return evaluate(
+            model.generate,
+            opened[0],
+            metrics,
+            split="validation",
+            batch=batch,
+            device=device,
+            step=step,
+            reads_mask=reads_mask(recipe, registry),
+        )
 
     return measure
 
@@ -181,6 +197,7 @@ def evaluate_run(
             name=name,
             weights=loaded.weights if is_model else f"{BASELINE_WEIGHTS}/{name}",
             step=loaded.step if is_model else 0,
+            reads_mask=not is_model or reads_mask(loaded.recipe, registry),
             progress=progress,
         )
 

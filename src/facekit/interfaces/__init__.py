@@ -14,7 +14,7 @@ from facekit.interfaces.events import (
     Warned,
 )
 from facekit.interfaces.labels import LabelClass, LabelMap
-from facekit.interfaces.metric import Measurement, Metric, Observation, Task
+from facekit.interfaces.metric import Measurement, Metric, Observation, Task, TransferMetric
 from facekit.interfaces.model import Discriminator, Generator, Loss, Player, Step, StyleEncoder
 from facekit.interfaces.options import BuildContext, DatasetContext, NoOptions, Options
 from facekit.interfaces.photos import EVALUATED, PhotoSource, RealPhotos
@@ -94,6 +94,7 @@ __all__ = [
     "Style",
     "StyleEncoder",
     "Task",
+    "TransferMetric",
     "Warned",
     "cache_folder",
     "did_you_mean",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from facekit.interfaces.containers import Condition, Generated
 from facekit.interfaces.read_only import read_only
@@ -12,14 +12,24 @@ from facekit.interfaces.read_only import read_only
 if TYPE_CHECKING:
     from torch import Tensor
 
-Task = Literal["reconstruction", "style_copy"]
+Task = Literal["reconstruction", "style_copy", "attribute_transfer"]
 """Evaluation tasks. ``reconstruction``: each test face from its own mask and its own style. ``style_copy``: each
-test mask in the look of another test photo."""
+test mask in the look of another test photo. ``attribute_transfer``: each test face keeps its look and gets the mask of
+a face that has an attribute it lacks, or lacks one it has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
     """A batch of results that a metric looks at.
+
+    The condition of each task, for models that paint masks and for models that change photos (``source_image`` and
+    ``attributes``, as StarGAN does):
+
+    - ``reconstruction``: mask, reference, source photo and attributes are those of one face.
+    - ``style_copy``: the mask and the attributes are the target face's, the reference and the source photo those of the
+      face whose look is wanted.
+    - ``attribute_transfer``: the mask is the target face's; the reference and the source photo are those of the face
+      that is changed, and the attributes are its own but for the one that changes.
 
     Args:
         task: which task the results were made for.
@@ -28,6 +38,13 @@ class Observation:
         target: the real photo that belongs to the target mask, (N, 3, H, W) in [-1, 1].
         keys: the keys of the target faces.
         reference_keys: the keys of the reference faces.
+        attributes: what the results should show, (N, A) float in {0, 1}; None where the data has no attributes. It is
+            ``condition.attributes``, but for real photos, which show what they show.
+        attribute: ``attribute_transfer``: the name of the attribute that changes; empty in other tasks.
+        wanted: ``attribute_transfer``: its value after the change, (N,) float in {0, 1}.
+        reads_mask: whether the painter read the target mask. One that did not (an image-to-image model) kept the
+            geometry of its source, whose mask is ``condition.reference_mask``: its geometry is measured against that
+            one, under another name.
     """
 
     task: Task
@@ -36,6 +53,10 @@ class Observation:
     target: Tensor
     keys: tuple[str, ...]
     reference_keys: tuple[str, ...]
+    attributes: Tensor | None = None
+    attribute: str = ""
+    wanted: Tensor | None = None
+    reads_mask: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,4 +100,14 @@ class Metric(Protocol):
 
     def compute(self) -> tuple[Measurement, ...]:
         """Return the measurements over all that was observed. Raises FacekitError when nothing was."""
+        ...
+
+
+@runtime_checkable
+class TransferMetric(Protocol):
+    """What a metric has beside :class:`Metric` when ``attribute_transfer`` is one of its tasks."""
+
+    @property
+    def transfers(self) -> tuple[str, ...]:
+        """The attributes whose transfer it wants to see, each a list of pairs of its own."""
         ...

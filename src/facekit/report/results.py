@@ -14,6 +14,8 @@ MOST_TILES = 6
 THIS_RUN = "this run"
 BASELINE = "baseline/"
 """Begins what stands for the weights of a baseline in ``metrics.jsonl``."""
+REAL_PHOTOS = "real photos"
+"""The column that shows the measure's own mistakes: no result can be better, so it does not compete."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def table_html(table: Table, *, folded: bool = False) -> str:
     rows = []
     for name in names:
         found = [column.measurements.get(name) for column in table.columns]
-        best = _best(found)
+        best = _best([None if column.heading == REAL_PHOTOS else entry for column, entry in zip(table.columns, found)])
         facts: Mapping[str, Any] = next(filter(None, found), {})
         cells = "".join(_cell(entry, best=index in best) for index, entry in enumerate(found))
         unit = str(facts.get("unit") or "")

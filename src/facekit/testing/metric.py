@@ -22,6 +22,7 @@ from facekit.interfaces import (
     Observation,
     RealPhotos,
     Task,
+    TransferMetric,
 )
 from facekit.registry import Kind
 from facekit.testing.contract import BrokenPromise, ComponentContract, build_failure, seeded
@@ -78,18 +79,19 @@ class MetricContract(ComponentContract):
             tasks = tuple(metric.tasks)
             if not tasks or set(tasks) - set(get_args(Task)):
                 raise BrokenPromise(promise, f"its tasks are {tasks!r}", f"there are {', '.join(get_args(Task))}")
-            self._measured(metric, self._observations(size, metric.tasks, at_once=2), promise)
+            self._check_transfers(metric)
+            self._measured(metric, self._observations(size, metric, at_once=2), promise)
 
     def test_does_not_depend_on_batches(self) -> None:
         """The value does not depend on how the faces were put into batches, nor on their order."""
         promise = "the value does not depend on batch size and order"
         size = self.sizes[0]
-        tasks = self._metric(size).tasks
-        whole = self._measured(self._metric(size), self._observations(size, tasks, at_once=self.count), promise)
+        metric = self._metric(size)
+        whole = self._measured(self._metric(size), self._observations(size, metric, at_once=self.count), promise)
         for at_once in (1, 4):
-            parts = self._measured(self._metric(size), self._observations(size, tasks, at_once=at_once), promise)
+            parts = self._measured(self._metric(size), self._observations(size, metric, at_once=at_once), promise)
             self._same(promise, whole, parts, f"in batches of {at_once} instead of {self.count}")
-        shuffled = list(reversed(self._observations(size, tasks, at_once=2)))
+        shuffled = list(reversed(self._observations(size, metric, at_once=2)))
         self._same(promise, whole, self._measured(self._metric(size), shuffled, promise), "in another order")
 
     def test_is_deterministic(self) -> None:
@@ -97,7 +99,7 @@ class MetricContract(ComponentContract):
         promise = "the same faces give the same value"
         size = self.sizes[0]
         metric = self._metric(size)
-        observations = self._observations(size, metric.tasks, at_once=2)
+        observations = self._observations(size, metric, at_once=2)
         first = self._measured(metric, observations, promise)
         self._same(promise, first, tuple(metric.compute()), "when computed a second time", exactly=True)
         with seeded(self.seed + 1):
@@ -109,7 +111,7 @@ class MetricContract(ComponentContract):
         promise = "measurements say what they are"
         size = self.sizes[0]
         metric = self._metric(size)
-        measured = self._measured(metric, self._observations(size, metric.tasks, at_once=2), promise)
+        measured = self._measured(metric, self._observations(size, metric, at_once=2), promise)
         if not measured:
             raise BrokenPromise(promise, "there is none", "return a Measurement")
         names = [entry.name for entry in measured]
@@ -159,7 +161,7 @@ class MetricContract(ComponentContract):
         """The metric changes nothing that other metrics look at."""
         size = self.sizes[0]
         metric = self._metric(size)
-        for observation in self._observations(size, metric.tasks, at_once=3):
+        for observation in self._observations(size, metric, at_once=3):
             watched = {
                 "generated": observation.generated.image,
                 "target": observation.target,
@@ -183,10 +185,8 @@ class MetricContract(ComponentContract):
         if self.not_about_likeness or "reconstruction" not in metric.tasks:
             return
         promise = "a perfect result is at least as good as a noisy one"
-        noisy = self._measured(metric, self._observations(size, metric.tasks, at_once=3), promise)
-        perfect = self._measured(
-            self._metric(size), self._observations(size, metric.tasks, at_once=3, noise=0.0), promise
-        )
+        noisy = self._measured(metric, self._observations(size, metric, at_once=3), promise)
+        perfect = self._measured(self._metric(size), self._observations(size, metric, at_once=3, noise=0.0), promise)
         values = {entry.name: entry.value for entry in perfect}
         for entry in noisy:
             value = values.get(entry.name, math.nan)
@@ -222,6 +222,16 @@ class MetricContract(ComponentContract):
         except Exception as error:
             raise build_failure("the metric can be built from its options", error) from error
 
+    def _check_transfers(self, metric: Any) -> None:
+        if "attribute_transfer" not in metric.tasks:
+            return
+        promise = "a metric of attribute_transfer names the attributes whose transfer it wants to see"
+        known = ", ".join(self.attribute_names)
+        if not isinstance(metric, TransferMetric) or not metric.transfers:
+            raise BrokenPromise(promise, "it names none", f"give it a property `transfers`; there are {known}")
+        if strange := set(metric.transfers) - set(self.attribute_names):
+            raise BrokenPromise(promise, f"it names {', '.join(sorted(strange))}", f"there are {known}")
+
     def _measured(
         self, metric: Any, observations: Sequence[Observation], promise: str, *, keep_random: bool = False
     ) -> tuple[Measurement, ...]:
@@ -239,17 +249,25 @@ class MetricContract(ComponentContract):
             metric.update(observation)
         return tuple(metric.compute())
 
-    def _observations(
-        self, size: int, tasks: Sequence[Task], *, at_once: int, noise: float = _NOISE
-    ) -> list[Observation]:
+    def _observations(self, size: int, metric: Any, *, at_once: int, noise: float = _NOISE) -> list[Observation]:
         random = torch.Generator().manual_seed(self.seed)
         photos = self._photos(size, random)
         masks = blobs((self.count, size, size), len(self.label_map), random)
         attributes = (torch.rand(self.count, len(self.attribute_names), generator=random) < 0.5).float()
         painted = _to_levels(photos + noise * torch.randn(photos.shape, generator=random)) if noise else photos
+        lists: list[tuple[Task, str]] = []
+        for task in metric.tasks:
+            lists += [(task, name) for name in metric.transfers] if task == "attribute_transfer" else [(task, "")]
         found = []
-        for task in tasks:
+        for task, attribute in lists:
             look = torch.arange(self.count) if task == "reconstruction" else torch.arange(self.count).roll(1)
+            shown, wanted = attributes, None
+            if attribute:
+                # The face that gives the look keeps its other attributes.
+                shown = attributes[look]
+                column = self.attribute_names.index(attribute)
+                wanted = 1 - shown[:, column]
+                shown[:, column] = wanted
             for start in range(0, self.count, at_once):
                 rows = torch.arange(start, min(start + at_once, self.count))
                 found.append(
@@ -259,13 +277,16 @@ class MetricContract(ComponentContract):
                             mask=masks[rows],
                             reference_image=photos[look[rows]],
                             reference_mask=masks[look[rows]],
-                            attributes=attributes[rows],
-                            source_image=photos[rows],
+                            attributes=shown[rows],
+                            source_image=photos[look[rows]],
                         ),
                         generated=Generated(painted[rows].clone()),
                         target=photos[rows].clone(),
                         keys=tuple(f"face{row}" for row in rows.tolist()),
                         reference_keys=tuple(f"face{row}" for row in look[rows].tolist()),
+                        attributes=shown[rows],
+                        attribute=attribute,
+                        wanted=None if wanted is None else wanted[rows],
                     )
                 )
         return found
