@@ -24,7 +24,7 @@ from facekit.editing.pictures import (
     to_pictures,
 )
 from facekit.engine.model import LoadedModel, load_model
-from facekit.engine.precision import Precision
+from facekit.engine.precision import Precision, choose_number_format
 from facekit.interfaces import Condition, FacekitError, LabelMap, PortContext, Style, did_you_mean
 from facekit.registry import Registry, load_registry
 
@@ -52,8 +52,8 @@ def load(
         run: the run folder.
         weights: ``ema`` for the averaged weights, which are better; ``live`` for those of the last update.
         device: ``auto`` takes CUDA where there is one; or ``cpu``, ``cuda``, ``cuda:1``.
-        precision: ``auto`` computes in bf16 where the run was trained in it and the device has instructions for it,
-            else in fp32.
+        precision: ``auto`` computes in bf16 where the device is faster in it, unless the run was trained in fp32 by its
+            recipe; else in fp32.
         step: a certain checkpoint; by default the newest sound one.
         registry: the plugins; by default the installed ones.
         label_map: the label map of the masks that :meth:`FacePipeline.generate` is given, where it is a finer one than
@@ -72,8 +72,7 @@ def load(
         logger.info("%s", note)
     chosen = _device(device)
     if precision == "auto":
-        trained_in_bf16 = loaded.recipe.train.precision == "bf16"
-        precision = "bf16" if trained_in_bf16 and computes_in_bf16(chosen) else "fp32"
+        precision = "fp32" if loaded.recipe.train.precision == "fp32" else choose_number_format("auto", chosen)
     return FacePipeline(
         loaded,
         run=path,
@@ -331,16 +330,6 @@ class FacePipeline:
                 self._style = self._model.encode(photos, masks)
             self._style_key = key
         return self._style
-
-
-def computes_in_bf16(device: torch.device) -> bool:
-    """Whether a device has instructions for bf16; without them it is slower than fp32."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type != "cpu" or not hasattr(torch.cpu, "get_capabilities"):
-        return False
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16") or capabilities.get("bf16"))
 
 
 def _finer_label_map(name: str | None, label_map: LabelMap, *, registry: Registry, run: Path) -> LabelMap | None:

@@ -84,8 +84,31 @@ def choose_precision(settings: TrainSettings, *, index: int = 0) -> Precision:
         FacekitError: the device of the settings does not exist, or has no bf16.
     """
     device = choose_device(settings.device, index=index)
-    if settings.precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+    name = choose_number_format(settings.precision, device)
+    if name == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
         raise FacekitError(
             f"{torch.cuda.get_device_name(device)} does not compute in bf16", remedy="use train.precision=fp32"
         )
-    return Precision(device, settings.precision, settings.channels_last)
+    return Precision(device, name, settings.channels_last)
+
+
+def choose_number_format(setting: Literal["auto", "fp32", "bf16"], device: torch.device) -> Literal["fp32", "bf16"]:
+    """Return the number format a setting means on a device; ``auto`` is bf16 where that is faster."""
+    if setting != "auto":
+        return setting
+    return "bf16" if multiplies_faster_in_bf16(device) else "fp32"
+
+
+def multiplies_faster_in_bf16(device: torch.device) -> bool:
+    """Return whether convolutions are faster in bf16 than in fp32 on a device.
+
+    On x86 that takes AMX. The older AVX512 instructions for bf16 do not suffice: they multiply no faster, and every
+    tensor is converted before and after.
+    """
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu":
+        return False
+    capabilities = torch.cpu.get_capabilities()
+    # ``bf16`` is what ARM processors call theirs.
+    return bool(capabilities.get("amx_bf16") or capabilities.get("bf16"))

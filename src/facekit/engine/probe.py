@@ -29,7 +29,7 @@ from facekit.engine.loop import train
 from facekit.engine.model import FaceModel, build_model, count_parameters
 from facekit.engine.open_data import open_dataset
 from facekit.engine.players import LossesOf, build_losses, build_players, has_losses
-from facekit.engine.precision import Precision
+from facekit.engine.precision import Precision, choose_number_format
 from facekit.engine.step import GeneratorPass, Networks, TrainingStep, make_networks
 from facekit.interfaces import (
     FaceBatch,
@@ -125,7 +125,8 @@ def probe_shapes(recipe: ResolvedRecipe, *, registry: Registry) -> ShapeProbe:
     """
     label_map, attribute_names = _data_of(recipe, registry)
     # On the CPU whatever the run's device: fake tensors compute nothing, and a recipe can be checked elsewhere.
-    precision = Precision(torch.device("cpu"), recipe.train.precision)
+    device = torch.device("cpu")
+    precision = Precision(device, choose_number_format(recipe.train.precision, device))
     losses = build_losses(recipe, precision=precision, label_map=label_map, attribute_names=attribute_names)
     run = partial(_run_one_step, recipe, registry, precision, label_map, attribute_names, losses)
     try:

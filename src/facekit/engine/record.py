@@ -20,7 +20,7 @@ from facekit.recipe import dump_recipe, read_recipe
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
 
-_SAME_RESULT = ("facekit", "plugins", "python", "torch", "platform", "device", "threads", "processes")
+_SAME_RESULT = ("facekit", "plugins", "python", "torch", "platform", "device", "precision", "threads", "processes")
 """Entries on which the exact numbers of a run depend beside recipe and data."""
 
 _TOLD = ("device", "precision", "processes", "data_fingerprint", "command")

@@ -127,8 +127,9 @@ class TrainSettings(Options):
     """Micro-batches whose gradients are averaged for one update."""
     seed: int = Field(0, ge=0)
     """Seed of everything random in the run."""
-    precision: Literal["fp32", "bf16"] = "bf16"
-    """bf16 is autocast; weights, penalties and losses stay in fp32."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """bf16 is autocast; weights, penalties and losses stay in fp32. ``auto`` is bf16 where the device multiplies faster
+    in it (CUDA, processors with AMX or the like), else fp32."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """``auto`` takes CUDA where there is one."""
     channels_last: bool = True
