@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facekit_sft_pix2pixhd.initialisation import initialise_he
-from facekit_sft_pix2pixhd.layers import SpatialFeatureTransform, adaptive_instance_norm, instance_norm
+from facekit_sft_pix2pixhd.instance_norm import instance_norm
+from facekit_sft_pix2pixhd.layers import SpatialFeatureTransform
 from facekit_sft_pix2pixhd.networks import AdaInGenerator, LabelEncoder, StyleEncoder, style_dimension
 
 CLASSES = 19
@@ -244,7 +245,7 @@ def test_levels_decide_whether_the_mask_is_read() -> None:
 def test_adaptive_instance_norm_gives_each_channel_its_mean_and_deviation() -> None:
     features = torch.randn(2, 3, 16, 16) * 5 + 2
     shift, scale = torch.randn(2, 3), torch.rand(2, 3) + 0.5
-    result = adaptive_instance_norm(features, shift=shift, scale=scale)
+    result = instance_norm(features, shift=shift, scale=scale)
     deviation, mean = torch.std_mean(result, dim=(2, 3), correction=0)
     torch.testing.assert_close(mean, shift, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(deviation, scale, atol=1e-5, rtol=1e-4)

@@ -16,13 +16,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .initialisation import Initialisation, initialise_as_published, initialise_he, initialise_sft_he
+from .instance_norm import instance_norm
 from .layers import (
     AdaptiveResidualBlock,
     PlainResidualBlock,
     SftForm,
     SpatialFeatureTransform,
-    adaptive_instance_norm,
-    instance_norm,
     reflected_convolution,
 )
 from .masks import COLOURS_A_REGION, region_colours
@@ -319,9 +318,9 @@ class AdaInGenerator(nn.Module):
                 f"the style has {style.shape[1]} numbers, but the generator takes {self.style_dimension}: "
                 "filters, blocks, downsamplings and adain must be the same in encoder and generator"
             )
-        features = F.relu(instance_norm(self.stem(mask)))
+        features = instance_norm(self.stem(mask), slope=0.0)
         for down in self.downs:
-            features = F.relu(instance_norm(down(features)))
+            features = instance_norm(down(features), slope=0.0)
         if self.join is not None:
             planes = style.to(features.dtype)[:, :, None, None].expand(-1, -1, *features.shape[-2:])
             features = self.join(torch.cat([features, planes], dim=1))
@@ -349,7 +348,7 @@ class AdaInGenerator(nn.Module):
             features = up(features)
             if styles:
                 shift, scale = styles[index].chunk(2, dim=1)
-                features = F.relu(adaptive_instance_norm(features, shift=shift, scale=scale))
+                features = instance_norm(features, shift=shift, scale=scale, slope=0.0)
             else:
-                features = F.relu(instance_norm(features))
+                features = instance_norm(features, slope=0.0)
         return torch.tanh(self.head(features))

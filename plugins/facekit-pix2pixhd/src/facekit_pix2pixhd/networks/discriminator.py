@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
 from .initialisation import initialise_as_published
-from .layers import instance_norm
+from .instance_norm import instance_norm
 
 #: Norm between the layers: ``instance`` as published, or none (for gradient penalties and spectral norm).
 PatchNorm = Literal["instance", "none"]
@@ -60,8 +60,9 @@ class PatchDiscriminator(nn.Module):
         for layer in list(self.layers)[1:-1]:
             hidden = layer(hidden)
             if self.norm == "instance":
-                hidden = instance_norm(hidden)
-            hidden = F.leaky_relu(hidden, LEAKY_SLOPE)
+                hidden = instance_norm(hidden, slope=LEAKY_SLOPE)
+            else:
+                hidden = F.leaky_relu(hidden, LEAKY_SLOPE)
             features.append(hidden)
         return ScaleJudgement(logits=self.layers[-1](hidden), features=tuple(features))
 

@@ -2,32 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-#: Added to the variance by every instance norm, as published.
-INSTANCE_NORM_EPSILON = 1e-5
-
-
-def instance_norm(features: Tensor) -> Tensor:
-    """Normalise every channel of every sample to mean 0 and (biased) variance 1 over height and width.
-
-    There is no affine transform and there are no running statistics. Statistics are accumulated in fp32
-    whatever the dtype of ``features``; the result has the dtype and the memory format of ``features``.
-
-    Args:
-        features: N,C,H,W with more than one pixel.
-
-    Raises:
-        ValueError: when height and width are both 1, where the variance means nothing.
-    """
-    normalised = F.instance_norm(features, eps=INSTANCE_NORM_EPSILON)
-    # The fused kernel is several times faster than explicit mean and variance, but answers in N,C,H,W
-    # order. One copy back costs less than the reorder that every later convolution would do on its own.
-    if features.is_contiguous(memory_format=torch.channels_last):
-        return normalised.contiguous(memory_format=torch.channels_last)
-    return normalised
+from .instance_norm import instance_norm
 
 
 def reflected_convolution(inputs: int, outputs: int, *, kernel: int) -> nn.Conv2d:
@@ -47,7 +24,7 @@ def doubling_convolution(inputs: int, outputs: int) -> nn.ConvTranspose2d:
 
 def normalised_relu(features: Tensor) -> Tensor:
     """ReLU of :func:`instance_norm`; N,C,H,W to N,C,H,W."""
-    return F.relu(instance_norm(features))
+    return instance_norm(features, slope=0.0)
 
 
 class ResidualBlock(nn.Module):

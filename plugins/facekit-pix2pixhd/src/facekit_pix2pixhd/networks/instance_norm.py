@@ -1,0 +1,138 @@
+"""Instance norm with the activation after it, in one pass over the features.
+
+``torch.nn.functional.instance_norm`` answers in N,C,H,W order, so in channels-last order each norm copies its features
+twice on the way forward and twice on the way back. On the CPU each sample is therefore normalised by the batch norm
+kernel, which knows that order: over a batch of one, both norms are the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+#: Added to the variance by every instance norm, as published.
+INSTANCE_NORM_EPSILON = 1e-5
+
+
+def instance_norm(features: Tensor, *, slope: float | None = None) -> Tensor:
+    """Normalise every channel of every sample to mean 0 and (biased) variance 1 over height and width.
+
+    There is no affine transform and there are no running statistics. Statistics are accumulated in fp32 whatever the
+    dtype of ``features``.
+
+    Args:
+        features: N,C,H,W with more than one pixel.
+        slope: factor on what is below zero afterwards: 0 for ReLU; None for no activation.
+
+    Returns:
+        N,C,H,W in the dtype and the memory format of ``features``.
+
+    Raises:
+        ValueError: when height and width are both 1, where the variance means nothing.
+    """
+    if _in_one_pass(features):
+        return cast("Tensor", _NormInOnePass.apply(features, slope))  # type: ignore[no-untyped-call]
+    normalised = F.instance_norm(features, eps=INSTANCE_NORM_EPSILON)
+    if features.is_contiguous(memory_format=torch.channels_last):
+        # One copy back costs less than the reorder that every later convolution would do on its own.
+        normalised = normalised.contiguous(memory_format=torch.channels_last)
+    return _activate(normalised, slope)
+
+
+def _in_one_pass(features: Tensor) -> bool:
+    """Return whether the kernel of :class:`_NormInOnePass` is the faster one."""
+    return (
+        features.device.type == "cpu"
+        and not torch.compiler.is_compiling()  # compiled code fuses the plain form by itself
+        and features.dtype in (torch.float32, torch.bfloat16)
+        and features.shape[2] * features.shape[3] > 1
+        and features.is_contiguous(memory_format=torch.channels_last)
+        and not features.is_contiguous()  # with one channel both orders are the same
+    )
+
+
+def _activate(normalised: Tensor, slope: float | None) -> Tensor:
+    if slope is None:
+        return normalised
+    return F.leaky_relu(normalised, slope) if slope else F.relu(normalised)
+
+
+def _differentiable(features: Tensor, slope: float | None) -> Tensor:
+    """The same from elementary operations, which can be differentiated any number of times."""
+    exact = features.float()
+    variance, mean = torch.var_mean(exact, dim=(2, 3), correction=0, keepdim=True)
+    return _activate(((exact - mean) * (variance + INSTANCE_NORM_EPSILON).rsqrt()).to(features.dtype), slope)
+
+
+class _NormInOnePass(torch.autograd.Function):
+    """Instance norm and activation of channels-last features on the CPU."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, slope: float | None) -> Tensor:
+        count, channels = features.shape[:2]
+        result = torch.empty_like(features)
+        means = features.new_empty((count, channels), dtype=torch.float32)
+        deviations = torch.empty_like(means)
+        scale, shift = _weights(features)
+        for index in range(count):
+            torch.ops.aten.native_batch_norm.out(
+                features[index : index + 1],
+                scale,
+                shift,
+                None,
+                None,
+                True,
+                0.0,
+                INSTANCE_NORM_EPSILON,
+                out=result[index : index + 1],
+                save_mean=means[index],
+                save_invstd=deviations[index],
+            )
+        if slope is not None:
+            result = F.leaky_relu_(result, slope) if slope else result.relu_()
+        # What the activation let through is read off its result, which the next layer keeps anyway.
+        ctx.save_for_backward(features, means, deviations, None if slope is None else result)
+        ctx.slope = slope
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        features, means, deviations, result = ctx.saved_tensors
+        if torch.is_grad_enabled():  # the gradient is to be differentiated again
+            again = _differentiable(features, ctx.slope)
+            return torch.autograd.grad(again, features, gradient, create_graph=True)[0], None
+
+        gradient = gradient.contiguous(memory_format=torch.channels_last)
+        if result is not None:
+            if ctx.slope:
+                gradient = torch.ops.aten.leaky_relu_backward(gradient, result, ctx.slope, True)
+            else:
+                gradient = torch.ops.aten.threshold_backward(gradient, result, 0)
+        scale, _ = _weights(features)
+        parts = [
+            torch.ops.aten.native_batch_norm_backward(
+                gradient[index : index + 1],
+                features[index : index + 1],
+                scale,
+                None,
+                None,
+                means[index],
+                deviations[index],
+                True,
+                INSTANCE_NORM_EPSILON,
+                [True, False, False],
+            )[0]
+            for index in range(len(features))
+        ]
+        return torch.cat(parts) if len(parts) > 1 else parts[0], None
+
+
+def _weights(features: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    """Return a scale of 1 and a shift of 0 for bf16 features, whose statistics the kernel then keeps in fp32."""
+    if features.dtype == torch.float32:
+        return None, None
+    ones = features.new_ones(features.shape[1], dtype=torch.float32)
+    return ones, torch.zeros_like(ones)
