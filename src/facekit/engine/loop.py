@@ -20,6 +20,7 @@ from facekit.engine.guard import LossGuard, out_of_memory
 from facekit.engine.initialise import initialise_part
 from facekit.engine.interruption import Interruption
 from facekit.engine.journal import Journal, Observer, rewind
+from facekit.engine.memory import keep_freed_memory
 from facekit.engine.model import build_model, count_parameters
 from facekit.engine.open_data import open_data
 from facekit.engine.players import PlayerInTraining, build_losses, build_players, has_losses, schedule_factor
@@ -152,6 +153,8 @@ class Training:
                 "the replay pool works in one process only", where="train.replay_pool", remedy="set it to 0"
             )
         self.precision = choose_precision(settings, index=team.local_rank)
+        if self.precision.device.type == "cpu":
+            keep_freed_memory()
         found = checkpoints.newest(run.checkpoints) if resume else None
 
         # Data. With several discriminator turns, each has faces of its own.

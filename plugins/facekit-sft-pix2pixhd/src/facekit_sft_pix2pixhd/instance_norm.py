@@ -37,7 +37,7 @@ def instance_norm(
         ValueError: when height and width are both 1, where the variance means nothing.
     """
     if _in_one_pass(features):
-        return cast("Tensor", _NormInOnePass.apply(features, scale, shift, slope))  # type: ignore[no-untyped-call]
+        return cast("Tensor", _NormInOnePass.apply(features, scale, shift, slope))
     normalised = F.instance_norm(features, eps=INSTANCE_NORM_EPSILON)
     if features.is_contiguous(memory_format=torch.channels_last):
         # One copy back costs less than the reorder that every later convolution would do on its own.
