@@ -26,4 +26,4 @@ def keep_freed_memory() -> bool:
     if not hasattr(library, "gnu_get_libc_version"):
         return False
     settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, _NEVER), (_M_TOP_PAD, _GROWTH))
-    return all([library.mallopt(number, value) == 1 for number, value in settings])
+    return all(library.mallopt(number, value) == 1 for number, value in settings)
