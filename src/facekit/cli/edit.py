@@ -64,6 +64,7 @@ def edit(
     state: State = context.obj
     registry = state.registry()
     pipeline = load(run, weights=weights, device=device, registry=registry)
+    pipeline.check_paints_masks()
     script = read_script(script_file, label_map=pipeline.label_map)
     reads = mask is None or any(getattr(look, "mask", None) is None for look in script.looks)
     editor = PhotoEditor(

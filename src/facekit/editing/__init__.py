@@ -4,9 +4,11 @@ from facekit.editing.edit_folder import edit_folder
 from facekit.editing.files import FolderItem, FolderResult
 from facekit.editing.folder import generate_folder
 from facekit.editing.lint import MaskFinding, lint_mask
+from facekit.editing.loading import load
 from facekit.editing.photo import EditedFace, OpenFace, PhotoEditor
-from facekit.editing.pipeline import FacePipeline, load
+from facekit.editing.pipeline import FacePipeline
 from facekit.editing.provenance import read_provenance, save_png
+from facekit.editing.transfer import read_wishes, transfer_folder
 
 __all__ = [
     "EditedFace",
@@ -21,5 +23,7 @@ __all__ = [
     "lint_mask",
     "load",
     "read_provenance",
+    "read_wishes",
     "save_png",
+    "transfer_folder",
 ]

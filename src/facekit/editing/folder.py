@@ -76,6 +76,7 @@ def generate_folder(
             the run needs a reference or its mask and there is none.
         RunFailure: a result cannot be written (a full disk).
     """
+    pipeline.check_paints_masks()
     result = FolderResult()
     paths = Path(mask), _path(reference), _path(reference_mask)
     jobs = _plan(pipeline, *paths, Path(output))

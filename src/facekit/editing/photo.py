@@ -87,7 +87,7 @@ class PhotoEditor:
         feather: how far an edit blends into the photo, in sides of the face's square.
 
     Raises:
-        FacekitError: the segmenter knows other classes than the run.
+        FacekitError: the segmenter knows other classes than the run, or the run paints no masks.
     """
 
     def __init__(
@@ -98,6 +98,7 @@ class PhotoEditor:
         detector: FaceDetector | None = None,
         feather: float = FEATHER,
     ) -> None:
+        pipeline.check_paints_masks()
         self.pipeline = pipeline
         self._segmenter = segmenter
         self._detector = detector

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from facekit.data.geometry import same_aspect
 from facekit.editing import provenance
+from facekit.editing.attributes import AttributeTransfer
 from facekit.editing.pictures import (
     Batch,
     MaskInput,
@@ -23,62 +25,14 @@ from facekit.editing.pictures import (
     to_bytes,
     to_pictures,
 )
-from facekit.engine.model import LoadedModel, load_model
-from facekit.engine.precision import Precision, choose_number_format
-from facekit.interfaces import Condition, FacekitError, LabelMap, PortContext, Style, did_you_mean
-from facekit.registry import Registry, load_registry
+from facekit.engine.model import LoadedModel, changes_attributes
+from facekit.engine.precision import Precision
+from facekit.interfaces import Condition, FacekitError, LabelMap, PortContext, Style
 
 logger = logging.getLogger("facekit.editing")
 
 DEFAULT_BATCH = 8
 """Pictures painted at once; more only cost memory."""
-
-
-def load(
-    run: str | Path,
-    *,
-    weights: Literal["ema", "live"] = "ema",
-    device: str | torch.device = "auto",
-    precision: Literal["auto", "fp32", "bf16"] = "auto",
-    step: int | None = None,
-    registry: Registry | None = None,
-    label_map: str | None = None,
-) -> FacePipeline:
-    """Load a trained run for painting. The data it was trained on is not needed.
-
-    Which weights were loaded is in :attr:`FacePipeline.weights` and in one line of the log ``facekit.editing``.
-
-    Args:
-        run: the run folder.
-        weights: ``ema`` for the averaged weights, which are better; ``live`` for those of the last update.
-        device: ``auto`` takes CUDA where there is one; or ``cpu``, ``cuda``, ``cuda:1``.
-        precision: ``auto`` computes in bf16 where the device is faster in it, unless the run was trained in fp32 by its
-            recipe; else in fp32.
-        step: a certain checkpoint; by default the newest sound one.
-        registry: the plugins; by default the installed ones.
-        label_map: the label map of the masks that :meth:`FacePipeline.generate` is given, where it is a finer one than
-            the run's: ``celebamask_hq`` for a run on ``celebamask_hq_merged``. They are merged as they are read.
-
-    Raises:
-        FacekitError: the folder is no run, holds no sound checkpoint, needs a plugin that is not installed, the device
-            does not exist, or the run's label map is no merged form of the one that is named.
-    """
-    path = Path(run)
-    registry = load_registry() if registry is None else registry
-    loaded = load_model(path, registry=registry, weights=weights, step=step)
-    for warning in loaded.warnings:
-        logger.warning("%s", warning)
-    for note in loaded.notes:
-        logger.info("%s", note)
-    chosen = _device(device)
-    if precision == "auto":
-        precision = "fp32" if loaded.recipe.train.precision == "fp32" else choose_number_format("auto", chosen)
-    return FacePipeline(
-        loaded,
-        run=path,
-        precision=Precision(chosen, precision, channels_last=True),
-        mask_label_map=_finer_label_map(label_map, loaded.label_map, registry=registry, run=path),
-    )
 
 
 class FacePipeline:
@@ -103,6 +57,8 @@ class FacePipeline:
         weights: which weights paint: ``ema`` or ``live``.
         step: the step they were saved at.
         device: where it computes.
+        attributes: changes attributes, for runs that do so in place of painting masks; else None. Its ``names`` are
+            those that it changes.
         takes_reference: the model reads the look from a reference photo.
         takes_reference_mask: it reads the reference's own mask as well.
     """
@@ -128,6 +84,11 @@ class FacePipeline:
         if encoder is not None:
             ports = encoder.component.spec.ports(encoder.options, PortContext(size=self.size))
             self.takes_reference_mask = any(port.name == "mask" and not port.optional for port in ports.needs)
+        self.attributes = (
+            AttributeTransfer(self._model, precision, names=loaded.attribute_names, run=run)
+            if changes_attributes(loaded.recipe)
+            else None
+        )
         self._style_key: bytes | None = None
         self._style: Style | None = None
         logger.info("%s: %s weights of step %d on %s in %s", run, self.weights, self.step, self.device, self.precision)
@@ -164,6 +125,7 @@ class FacePipeline:
                 photo, a missing reference or reference mask, numbers of pictures that do not fit each other.
             TypeError: an argument is neither a PIL image, a list of them, nor a tensor.
         """
+        self.check_paints_masks()
         masks = self.read_masks(mask, role="mask")
         photos = None if reference is None else read_photos(reference, size=self.size, role="reference")
         photo_masks = None if reference_mask is None else self.read_masks(reference_mask, role="reference_mask")
@@ -171,6 +133,58 @@ class FacePipeline:
         images = self.paint(masks, photos, photo_masks, batch=batch)
         single = masks.single and (photos is None or photos.single)
         return _in_the_form_of(mask, reference, images, single=single)
+
+    def transfer(
+        self, source: PhotoInput, attributes: Mapping[str, bool], *, batch: int = DEFAULT_BATCH
+    ) -> PhotoOutput:
+        """Give photos other attributes, with a run that does so (StarGAN).
+
+        Args:
+            source: the photo to change, or several: a picture, or a tensor (3, H, W), float in [-1, 1] or uint8.
+            attributes: the wanted ones by name, some of ``attributes.names``. The others stay as the run's
+                discriminator reads them off the photo; where it classifies none, all must be given.
+            batch: most pictures to change at once.
+
+        Returns:
+            pictures of the run's size in the form of ``source``, as :meth:`generate` does.
+
+        Raises:
+            FacekitError: the run paints masks, an attribute is not one of its own, or one is missing.
+            TypeError: an argument is neither a PIL image, a list of them, nor a tensor.
+        """
+        transfer = self.check_changes_attributes()
+        photos = read_photos(source, size=self.size, role="source")
+        images = transfer.change(photos, transfer.wanted(photos, attributes, batch=batch), batch=batch)
+        return _in_the_form_of(source, source, images, single=photos.single)
+
+    def check_paints_masks(self) -> None:
+        """Check that the run paints masks.
+
+        Raises:
+            FacekitError: it changes the attributes of photos.
+        """
+        if self.attributes is not None:
+            raise FacekitError(
+                "this run changes the attributes of a photo, and paints no masks",
+                where=str(self.run),
+                remedy="`facekit generate RUN --source PHOTO --attribute NAME=1` changes them, in Python "
+                f"transfer(photo, {{name: True}}); it knows {', '.join(self.attributes.names)}",
+            )
+
+    def check_changes_attributes(self) -> AttributeTransfer:
+        """Return what changes attributes.
+
+        Raises:
+            FacekitError: the run paints masks.
+        """
+        if self.attributes is None:
+            raise FacekitError(
+                "this run paints masks, and does not change the attributes of a photo",
+                where=str(self.run),
+                remedy="give a mask to paint"
+                + (", a reference and the reference's own mask" if self.takes_reference else ""),
+            )
+        return self.attributes
 
     def read_masks(self, mask: MaskInput, *, role: str) -> Batch:
         """Return masks as the model takes them: at its size, in its label map.
@@ -330,42 +344,6 @@ class FacePipeline:
                 self._style = self._model.encode(photos, masks)
             self._style_key = key
         return self._style
-
-
-def _finer_label_map(name: str | None, label_map: LabelMap, *, registry: Registry, run: Path) -> LabelMap | None:
-    if name is None:
-        return None
-    given = registry.label_maps.get(name)
-    if given is None:
-        raise FacekitError(
-            f"no plugin offers the label map {name!r}",
-            remedy=did_you_mean(name, sorted(registry.label_maps))
-            or f"known: {', '.join(sorted(registry.label_maps))}",
-        )
-    if given != label_map:
-        try:
-            label_map.merge_table(given)
-        except ValueError as error:
-            raise FacekitError(
-                f"the run was trained on {label_map.name}, and masks of {name} cannot be merged into it: {error}",
-                where=str(run),
-                remedy=f"give masks of {label_map.name}" + (f" or of {label_map.of}" if label_map.of else ""),
-            ) from error
-    return given
-
-
-def _device(setting: str | torch.device) -> torch.device:
-    if setting == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(setting)
-    except RuntimeError as error:
-        raise FacekitError(
-            f"there is no device {setting!r}", remedy="use auto, cpu, cuda, or cuda:1 for the second GPU"
-        ) from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise FacekitError(f"torch finds no device {device}", remedy="use auto or cpu")
-    return device
 
 
 def _part(tensor: Tensor, part: slice) -> Tensor:

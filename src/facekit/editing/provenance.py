@@ -30,6 +30,7 @@ SYNTHETIC, RUN, RECIPE, STEP, WEIGHTS, WEIGHTS_SHA256, INPUTS_SHA256, MASK, REFE
     "reference",
 )
 PHOTO, SCRIPT, SCRIPT_SHA256, CHANGED, SQUARE = ("photo", "script", "script_sha256", "changed_share", "square")
+WISHES, ATTRIBUTES = ("wanted_attributes", "attributes")
 """Keys of the record."""
 
 

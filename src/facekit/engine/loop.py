@@ -21,7 +21,7 @@ from facekit.engine.initialise import initialise_part
 from facekit.engine.interruption import Interruption
 from facekit.engine.journal import Journal, Observer, rewind
 from facekit.engine.memory import keep_freed_memory
-from facekit.engine.model import build_model, count_parameters
+from facekit.engine.model import build_model, changes_attributes, count_parameters
 from facekit.engine.open_data import open_data
 from facekit.engine.players import PlayerInTraining, build_losses, build_players, has_losses, schedule_factor
 from facekit.engine.precision import choose_precision
@@ -180,7 +180,7 @@ class Training:
             accumulate=self.loader.accumulate,
             world_size=team.size,
         )
-        self.fixed = FixedFaces(packed, settings.samples, self.precision)
+        self.fixed = FixedFaces(packed, settings.samples, self.precision, changes_attributes=changes_attributes(recipe))
 
         # Model, players, average.
         model = self.model = build_model(recipe, label_map=packed.label_map, attribute_names=packed.attribute_names)
@@ -257,7 +257,8 @@ class Training:
                     logs = last or done % settings.log_every == 0
                     draws = last or done % settings.sample_every == 0
                     diagnostics: dict[str, float] = {}
-                    if draws or (logs and measures_at(done, log_every=settings.log_every)):
+                    watches = logs and not self.fixed.changes_attributes
+                    if draws or (watches and measures_at(done, log_every=settings.log_every)):
                         diagnostics = self._look_at_fixed_faces(save=draws)
                     if logs:
                         self._log(diagnostics)

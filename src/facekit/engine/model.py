@@ -24,6 +24,7 @@ from facekit.interfaces import (
     Generator,
     Judgement,
     LabelMap,
+    PortContext,
     Style,
     StyleEncoder,
 )
@@ -155,6 +156,14 @@ def build_model(
             )
         networks[slot] = network
     return FaceModel(**networks)
+
+
+def changes_attributes(recipe: ResolvedRecipe) -> bool:
+    """Return whether the generator of a recipe gives a photo other attributes, in place of painting a mask."""
+    choice = recipe.model.generator
+    ports = choice.component.spec.ports(choice.options, PortContext(size=recipe.data.size))
+    needs = {port.name for port in ports.needs if not port.optional}
+    return {"image", "attributes"} <= needs and "mask" not in needs
 
 
 def count_parameters(model: FaceModel) -> dict[str, int]:

@@ -48,7 +48,8 @@ def _caption(record: RunRecord) -> str:
     return text(
         "The same faces of the validation split each time: the mask, the reference whose look is wanted, the result, "
         "and the photo the mask belongs to; for models that read a reference, then another face's photo and the mask "
-        f"in its look.{left_out} The files are in samples/."
+        "in its look. For models that change attributes: the photo, the result with its own attributes, and with each "
+        f"attribute turned to its opposite.{left_out} The files are in samples/."
     )
 
 

@@ -52,7 +52,9 @@ def select_attributes(known: Sequence[str], wanted: Sequence[str] | None, *, whe
     for name in wanted:
         if name not in known:
             remedy = did_you_mean(name, known) or f"there are: {', '.join(known) or 'none'}"
-            raise FacekitError(f"there is no attribute {name!r}", where=where, remedy=remedy)
+            raise FacekitError(
+                f"there is no attribute {name!r}, which the option `attributes` asks for", where=where, remedy=remedy
+            )
         columns.append(known.index(name))
     return columns
 

@@ -41,12 +41,11 @@ class SyntheticFacesOptions(Options):
 
 def ports(options: SyntheticFacesOptions, context: PortContext) -> Ports:
     """Return what the dataset gives."""
-    classes = len(choose_label_map(options.label_map, context.label_maps))
-    if options.attributes is None:
-        from facekit_datasets.synthetic import ATTRIBUTE_NAMES
+    from facekit_datasets.synthetic import ATTRIBUTE_NAMES
 
-        return dataset_ports(classes=classes, attributes=len(ATTRIBUTE_NAMES))
-    return dataset_ports(classes=classes, attributes=len(options.attributes))
+    classes = len(choose_label_map(options.label_map, context.label_maps))
+    columns = select_attributes(ATTRIBUTE_NAMES, options.attributes, where="attributes")
+    return dataset_ports(classes=classes, attributes=len(columns))
 
 
 class SyntheticFaces:

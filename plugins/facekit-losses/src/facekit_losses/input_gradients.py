@@ -29,14 +29,18 @@ def squared_gradient_norms(
     Returns:
         one tensor (N,) a scale.
     """
-    leaf = replace(
-        picture,
-        image=picture.image.detach().requires_grad_(True),
-        pyramid=tuple(level.detach().requires_grad_(True) for level in picture.pyramid),
-    )
-    inputs = (leaf.image, *leaf.pyramid)
+
+    def watched(tensor: Tensor) -> Tensor:
+        # A view, since operations cannot be counted by module where a module reads a leaf that is differentiated.
+        leaf = tensor.detach().requires_grad_(True)
+        return leaf.view_as(leaf)
+
     with torch.enable_grad():
-        judgement = judge(leaf)
+        pictures = replace(
+            picture, image=watched(picture.image), pyramid=tuple(watched(level) for level in picture.pyramid)
+        )
+        inputs = (pictures.image, *pictures.pyramid)
+        judgement = judge(pictures)
         norms: list[Tensor] = []
         for scale in judgement.scales:
             logits = scale.logits.flatten(1)

@@ -1,0 +1,1 @@
+"""StarGAN as a facekit plugin; see :mod:`facekit_stargan.plugin`."""

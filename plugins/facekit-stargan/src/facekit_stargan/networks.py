@@ -1,0 +1,160 @@
+"""The networks of StarGAN (Choi et al., CVPR 2018) as plain torch modules.
+
+They know nothing of facekit: tensors in, tensors out. Weights start as torch initialises convolutions, as published.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .plugin import DOWNSAMPLINGS
+
+PHOTO_CHANNELS = 3
+
+LEAKY_SLOPE = 0.01
+"""Slope of the discriminator's leaky ReLU for negative values, as published."""
+
+
+class InstanceNorm(nn.Module):
+    """Instance norm with a learned scale and shift for each channel, and no running statistics.
+
+    Args:
+        channels: how many.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """N,C,H,W to the same, in the same dtype and memory format."""
+        normalised = F.instance_norm(features, weight=self.weight, bias=self.bias)
+        # The kernel answers in N,C,H,W order. One copy costs less than the reorder of every later convolution.
+        if features.is_contiguous(memory_format=torch.channels_last):
+            return normalised.contiguous(memory_format=torch.channels_last)
+        return normalised
+
+
+class Layer(nn.Module):
+    """A convolution without bias, then instance norm; ReLU is applied by the caller where there is one."""
+
+    def __init__(self, convolution: nn.Conv2d | nn.ConvTranspose2d) -> None:
+        super().__init__()
+        self.convolution = convolution
+        self.norm = InstanceNorm(convolution.out_channels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Convolve and normalise."""
+        normalised: Tensor = self.norm(self.convolution(features))
+        return normalised
+
+
+class ResidualBlock(nn.Module):
+    """Two 3/1/1 convolutions with instance norm, ReLU between them, plus the identity."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = Layer(nn.Conv2d(channels, channels, 3, padding=1, bias=False))
+        self.second = Layer(nn.Conv2d(channels, channels, 3, padding=1, bias=False))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """N,channels,H,W to the same shape."""
+        changed: Tensor = self.second(F.relu(self.first(features)))
+        return features + changed
+
+
+class AttributeGenerator(nn.Module):
+    """Photo and wanted attributes to the changed photo.
+
+    Layer plan, zero padding and no biases throughout: 7/1/3 to ``filters``, IN, ReLU; twice 4/2/1 to twice the
+    channels, IN, ReLU; ``blocks`` residual blocks; twice transposed 4/2/1 to half the channels, IN, ReLU; 7/1/3 to 3,
+    tanh.
+
+    Args:
+        attributes: how many attributes.
+        filters: channels at full resolution (64 as published).
+        blocks: residual blocks (6 as published).
+    """
+
+    def __init__(self, *, attributes: int, filters: int = 64, blocks: int = 6) -> None:
+        super().__init__()
+        widths = [filters * 2**level for level in range(DOWNSAMPLINGS + 1)]
+        self.attributes = attributes
+        self.stem = Layer(nn.Conv2d(PHOTO_CHANNELS + attributes, filters, 7, padding=3, bias=False))
+        self.downs = nn.ModuleList(
+            Layer(nn.Conv2d(wide, wider, 4, stride=2, padding=1, bias=False)) for wide, wider in pairwise(widths)
+        )
+        self.blocks = nn.ModuleList(ResidualBlock(widths[-1]) for _ in range(blocks))
+        self.ups = nn.ModuleList(
+            Layer(nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1, bias=False))
+            for wide, narrow in pairwise(reversed(widths))
+        )
+        self.head = nn.Conv2d(filters, PHOTO_CHANNELS, 7, padding=3, bias=False)
+
+    def forward(self, photo: Tensor, attributes: Tensor) -> Tensor:
+        """Change photos.
+
+        Args:
+            photo: N,3,H,W in [-1, 1]; H and W divisible by 4.
+            attributes: N,attributes in {0, 1}; each becomes a plane beside the photo.
+
+        Returns:
+            N,3,H,W in [-1, 1].
+        """
+        planes = attributes.to(photo.dtype)[:, :, None, None].expand(-1, -1, *photo.shape[-2:])
+        pair = torch.cat([photo, planes], dim=1)
+        if self.head.weight.is_contiguous(memory_format=torch.channels_last):
+            pair = pair.contiguous(memory_format=torch.channels_last)
+        features = F.relu(self.stem(pair))
+        for down in self.downs:
+            features = F.relu(down(features))
+        for block in self.blocks:
+            features = block(features)
+        for up in self.ups:
+            features = F.relu(up(features))
+        return torch.tanh(self.head(features))
+
+
+class AttributeDiscriminator(nn.Module):
+    """A picture to the logits of patches and of attributes.
+
+    Layer plan: ``layers`` times 4/2/1 with bias, to ``filters`` and then to twice the channels each time, leaky ReLU
+    0.01; the source head 3/1/1 to one logit a patch; the class head, as large as what is left of the picture, to one
+    logit an attribute. The heads have no biases, and there are no norms.
+
+    Args:
+        attributes: how many attributes.
+        size: picture side in pixels, a multiple of 2^layers.
+        filters: channels after the first layer (64 as published).
+        layers: strided layers (6 as published).
+    """
+
+    def __init__(self, *, attributes: int, size: int = 128, filters: int = 64, layers: int = 6) -> None:
+        super().__init__()
+        widths = [PHOTO_CHANNELS, *(filters * 2**level for level in range(layers))]
+        self.layers = nn.ModuleList(
+            nn.Conv2d(narrow, wide, 4, stride=2, padding=1) for narrow, wide in pairwise(widths)
+        )
+        self.source = nn.Conv2d(widths[-1], 1, 3, padding=1, bias=False)
+        self.classify = nn.Conv2d(widths[-1], attributes, size // 2**layers, bias=False)
+
+    def forward(self, picture: Tensor) -> tuple[Tensor, Tensor]:
+        """Judge pictures.
+
+        Args:
+            picture: N,3,size,size in [-1, 1].
+
+        Returns:
+            logits of patches N,1,h,w and of attributes N,attributes.
+        """
+        hidden = picture
+        if self.layers[0].weight.is_contiguous(memory_format=torch.channels_last):
+            hidden = hidden.contiguous(memory_format=torch.channels_last)
+        for layer in self.layers:
+            hidden = F.leaky_relu(layer(hidden), LEAKY_SLOPE)
+        return self.source(hidden), self.classify(hidden).flatten(1)
