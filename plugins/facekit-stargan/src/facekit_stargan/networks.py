@@ -153,7 +153,7 @@ class AttributeDiscriminator(nn.Module):
             logits of patches N,1,h,w and of attributes N,attributes.
         """
         hidden = picture
-        if self.layers[0].weight.is_contiguous(memory_format=torch.channels_last):
+        if self.source.weight.is_contiguous(memory_format=torch.channels_last):
             hidden = hidden.contiguous(memory_format=torch.channels_last)
         for layer in self.layers:
             hidden = F.leaky_relu(layer(hidden), LEAKY_SLOPE)
