@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
-from facekit.interfaces import BuildContext, Condition, Generated, LabelClass, LabelMap, Metric, Observation, Task
+from facekit.interfaces import (
+    EVALUATED,
+    BuildContext,
+    Condition,
+    FacekitError,
+    Generated,
+    LabelClass,
+    LabelMap,
+    Metric,
+    Observation,
+    Task,
+)
 
 NAMES = ("background", "skin", "hair")
 LABEL_MAP = LabelMap(name="tiny", classes=tuple(LabelClass(name, (0, 0, 0)) for name in NAMES))
@@ -58,3 +74,85 @@ def pictures() -> tuple[Tensor, Tensor]:
     photos = torch.nn.functional.interpolate(coarse, size=32, mode="bilinear")
     noise = torch.randn(photos.shape, generator=generator) * torch.linspace(0.02, 0.4, 6).view(-1, 1, 1, 1)
     return photos, (photos + noise).clamp(-1, 1)
+
+
+class Photos:
+    """Real photos as an evaluation gives them."""
+
+    def __init__(self, split: str, photos: Tensor, prefix: str) -> None:
+        self.split = split
+        self.keys = tuple(f"{prefix}{index}" for index in range(len(photos)))
+        self.photos = photos
+        self.read_parts: list[tuple[int, int | None]] = []
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def fingerprint(self, start: int = 0, stop: int | None = None) -> str:
+        return hashlib.sha256(self.photos[start:stop].numpy().tobytes()).hexdigest()
+
+    def read(self, start: int = 0, stop: int | None = None) -> Tensor:
+        self.read_parts.append((start, stop))
+        return self.photos[start:stop]
+
+
+def photo_context(splits: Mapping[str, Tensor], *, evaluated: str = "test") -> BuildContext:
+    """Return a context with real photos; those of the evaluated split have the keys that :func:`observe` uses."""
+    made = {split: Photos(split, photos, "face" if split == evaluated else split) for split, photos in splits.items()}
+
+    def photos(split: str) -> Photos:
+        name = evaluated if split == EVALUATED else split
+        if name not in made:
+            raise FacekitError(f"the data has no photos in a split {name!r}")
+        return made[name]
+
+    return BuildContext(label_map=LABEL_MAP, attribute_names=(), size=32, photos=photos)
+
+
+@pytest.fixture
+def with_photos() -> Callable[..., BuildContext]:
+    return photo_context
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FACEKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def inception_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights of Inception in the layout of torch-fidelity's file, which cannot be fetched in tests.
+
+    torchvision's network gives names and shapes: those of the file, for as many classes.
+    """
+    from torchvision.models import inception_v3
+
+    network = inception_v3(weights=None, aux_logits=False, num_classes=1008, init_weights=False)
+    random = torch.Generator().manual_seed(0)
+    state = network.state_dict()
+    for name, tensor in state.items():
+        if name.endswith("conv.weight"):
+            tensor.normal_(0, (2 / tensor[0].numel()) ** 0.5, generator=random)
+        elif name.endswith(("bn.weight", "running_var")):
+            tensor.uniform_(0.5, 1.5, generator=random)
+        elif name.endswith(("bn.bias", "running_mean")):
+            tensor.normal_(0, 0.1, generator=random)
+    file = tmp_path_factory.mktemp("weights") / "weights-inception-2015-12-05-6726825d.pth"
+    torch.save(state, file)
+    return file
+
+
+@pytest.fixture(scope="session")
+def real_photos() -> Tensor:
+    """Real photos (64, 3, 128, 128) in [-1, 1]; tests that need them are skipped where there are none."""
+    places = [os.environ.get("FACEKIT_TEST_DATA"), str(Path(__file__).parents[4] / "shared" / "data")]
+    for place in places:
+        folder = Path(place or "") / "celebamask_hq_mini" / "CelebA-HQ-img"
+        if place and folder.is_dir():
+            files = [folder / f"{index}.jpg" for index in range(64)]
+            opened = (Image.open(file).convert("RGB").resize((128, 128), Image.Resampling.LANCZOS) for file in files)
+            pixels = np.stack([np.asarray(photo) for photo in opened])
+            return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
+    pytest.skip("there are no real photos: set FACEKIT_TEST_DATA to a folder with celebamask_hq_mini")

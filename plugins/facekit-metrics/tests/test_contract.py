@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from facekit.testing import MetricContract
 from facekit_metrics.plugin import facekit_components
 
@@ -29,3 +33,52 @@ class TestSsim(MetricContract):
 
 class TestPerceptualDistance(MetricContract):
     spec = SPECS["perceptual_distance"]
+
+
+class TestDiversity(MetricContract):
+    spec = SPECS["diversity"]
+    not_about_likeness = "perfect results of one mask in two looks differ"
+
+
+class TestStyleConsistency(MetricContract):
+    spec = SPECS["style_consistency"]
+
+
+class TestPsnrOutsideEdit(MetricContract):
+    spec = SPECS["psnr_outside_edit"]
+
+
+class TestFrechetDistance(MetricContract):
+    spec = SPECS["frechet_distance"]
+    options = {"task": "reconstruction", "allow_few_pictures": True}
+
+
+@pytest.mark.slow  # Inception sees pictures of 299 pixels.
+class TestFid(MetricContract):
+    spec = SPECS["fid"]
+    options = {"task": "reconstruction", "allow_few_pictures": True}
+
+    @pytest.fixture(autouse=True)
+    def _weights(self, inception_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("FACEKIT_INCEPTION_WEIGHTS", str(inception_weights))
+
+
+class TestKid(MetricContract):
+    spec = SPECS["kid"]
+    options = {"task": "reconstruction", "subsets": 20}
+
+
+class TestPrecisionRecall(MetricContract):
+    spec = SPECS["precision_recall"]
+    options = {"task": "reconstruction"}
+
+
+class TestDensityCoverage(MetricContract):
+    spec = SPECS["density_coverage"]
+    options = {"task": "reconstruction"}
+
+
+class TestNearestTrainingNeighbour(MetricContract):
+    spec = SPECS["nearest_training_neighbour"]
+    options = {"task": "reconstruction"}
+    not_about_likeness = "noise is farther from training photos than a face is"

@@ -4,9 +4,10 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from pydantic import ValidationError
 
-from facekit.interfaces import BuildContext
+from facekit.interfaces import FacekitError
 from facekit.registry import PluginSet, Registry
 from facekit_metrics import plugin
 from facekit_metrics.options import StyleFollowingOptions
@@ -17,17 +18,53 @@ def test_specs_are_declared_without_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_every_metric_builds_from_its_defaults(context: BuildContext) -> None:
+ALONE = {
+    "changes_with_reference",
+    "diversity",
+    "perceptual_distance",
+    "psnr",
+    "psnr_outside_edit",
+    "ssim",
+    "style_consistency",
+    "style_following",
+}
+"""Metrics that need no real photos but those they observe."""
+SETS = {"density_coverage", "frechet_distance", "kid", "nearest_training_neighbour", "precision_recall"}
+
+
+@pytest.fixture
+def registry() -> Registry:
     plugins = PluginSet({})
     plugins.register(plugin, name="metrics")
-    registry = Registry(plugins)
     assert not plugins.failures
-    names = registry.names("metric")
-    assert names == ["changes_with_reference", "perceptual_distance", "psnr", "ssim", "style_following"]
-    for name in names:
+    return Registry(plugins)
+
+
+def test_every_metric_builds_from_its_defaults(registry, context, with_photos) -> None:  # type: ignore[no-untyped-def]
+    assert ALONE | SETS | {"fid"} <= set(registry.names("metric"))
+    photos = torch.zeros(400, 3, 1, 1)
+    evaluated = with_photos({"test": photos, "train": photos})
+    for name in sorted(ALONE | SETS):
         spec = registry.find("metric", name).spec
-        metric = spec.build(spec.options(), context)
+        metric = spec.build(
+            spec.options(), context if name in ALONE else with_photos({"test": photos, "train": photos})
+        )
         assert metric.tasks
+
+
+def test_fid_says_which_file_is_missing(registry, with_photos, monkeypatch, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.delenv("FACEKIT_INCEPTION_WEIGHTS", raising=False)
+    spec = registry.find("metric", "fid").spec
+    with pytest.raises(FacekitError, match=r"(?s)weights-inception-2015-12-05-6726825d\.pth.*checkpoints"):
+        spec.build(spec.options(), with_photos({"test": torch.zeros(3000, 3, 1, 1)}))
+
+
+def test_sets_need_an_evaluation(registry, context) -> None:  # type: ignore[no-untyped-def]
+    for name in sorted(SETS):
+        spec = registry.find("metric", name).spec
+        with pytest.raises(FacekitError, match="wanted where there are none"):
+            spec.build(spec.options(), context)
 
 
 def test_exception() -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator
 
-from facekit.interfaces import Options
+from facekit.interfaces import Options, Task
 
 
-class StyleFollowingOptions(Options):
-    """Options of ``style_following``."""
+class RegionOptions(Options):
+    """Options of metrics that look at regions."""
 
     regions: tuple[str, ...] = ("skin", "hair")
     """Classes of the label map, each measured on its own."""
@@ -23,8 +23,28 @@ class StyleFollowingOptions(Options):
         return regions
 
 
+class StyleFollowingOptions(RegionOptions):
+    """Options of ``style_following``."""
+
+
+class StyleConsistencyOptions(RegionOptions):
+    """Options of ``style_consistency``."""
+
+    task: Task = "style_copy"
+    """The task whose results are compared with their references."""
+
+
+class PsnrOutsideEditOptions(Options):
+    """Options of ``psnr_outside_edit``."""
+
+    task: Task = "style_copy"
+    """The task whose results are compared with the photos they edit."""
+    reach: float = Field(1 / 32, ge=0, lt=1)
+    """How far the edit is widened, as a share of the picture's side."""
+
+
 class PerceptualDistanceOptions(Options):
-    """Options of ``perceptual_distance``."""
+    """Options of ``perceptual_distance`` and ``diversity``."""
 
     weights: str | None = None
     """Weight file of EfficientNet-Lite0, in place of the one in its package."""

@@ -6,7 +6,13 @@ from facekit.interfaces import GENERATED, IMAGE, MASK, NoOptions, Options, PortC
 from facekit.registry import CommandSpec, ComponentSpec, PluginInfo, hookimpl
 
 from .judges.options import SegmenterOptions
-from .options import PerceptualDistanceOptions, StyleFollowingOptions
+from .options import (
+    PerceptualDistanceOptions,
+    PsnrOutsideEditOptions,
+    StyleConsistencyOptions,
+    StyleFollowingOptions,
+)
+from .set_specs import set_metrics
 
 SSIM_WINDOW = 11
 SMALLEST_BACKBONE_INPUT = 32
@@ -24,7 +30,7 @@ def _perceptual_ports(options: PerceptualDistanceOptions, context: PortContext) 
     return Ports(needs=(IMAGE, GENERATED), smallest_size=SMALLEST_BACKBONE_INPUT)
 
 
-def _region_ports(options: StyleFollowingOptions, context: PortContext) -> Ports:
+def _region_ports(options: Options, context: PortContext) -> Ports:
     return Ports(needs=(IMAGE, MASK, GENERATED))
 
 
@@ -89,6 +95,39 @@ def facekit_components() -> list[ComponentSpec]:
             "(form of the distance); Tan and Le, EfficientNet, ICML 2019 (features)",
             weights_licence="Apache-2.0",
         ),
+        ComponentSpec(
+            interface_version=1,
+            kind="metric",
+            id="metrics/diversity",
+            summary="How different the results of one mask are in different looks.",
+            options=PerceptualDistanceOptions,
+            factory="facekit_metrics.diversity:build",
+            ports=_perceptual_ports,
+            paper="Zhu et al., Toward Multimodal Image-to-Image Translation, NeurIPS 2017 (the measure); Tan and Le, "
+            "EfficientNet, ICML 2019 (features)",
+            weights_licence="Apache-2.0",
+        ),
+        ComponentSpec(
+            interface_version=1,
+            kind="metric",
+            id="metrics/style_consistency",
+            summary="How far the colours of a region are from those in the reference: their mean and distribution.",
+            options=StyleConsistencyOptions,
+            factory="facekit_metrics.style_consistency:build",
+            ports=_region_ports,
+            example={"regions": ["skin", "hair"]},
+        ),
+        ComponentSpec(
+            interface_version=1,
+            kind="metric",
+            id="metrics/psnr_outside_edit",
+            summary="Peak signal-to-noise ratio where an edit of the mask should have changed nothing.",
+            options=PsnrOutsideEditOptions,
+            factory="facekit_metrics.psnr_outside_edit:build",
+            ports=_region_ports,
+            example={"task": "style_copy"},
+        ),
+        *set_metrics(),
         ComponentSpec(
             interface_version=1,
             kind="segmenter",

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from facekit.interfaces import BuildContext, FacekitError, Measurement, Observation, Task, did_you_mean
+from facekit.interfaces import BuildContext, FacekitError, Measurement, Observation, Task
 
 from .lab import lab
 from .options import StyleFollowingOptions
 from .per_sample import mean_measurement
+from .regions import classes_of
 
 
 def region_lab_means(image: Tensor, mask: Tensor, *, classes: tuple[int, ...], smallest_share: float) -> Tensor:
@@ -150,12 +151,5 @@ def build(options: StyleFollowingOptions, context: BuildContext) -> StyleFollowi
     Raises:
         FacekitError: a region is not in the dataset's label map.
     """
-    names = context.label_map.names
-    for region in options.regions:
-        if region not in names:
-            raise FacekitError(
-                f"style_following measures a region {region!r}, which the label map does not have",
-                remedy=did_you_mean(region, names) or f"classes: {', '.join(names)}",
-            )
-    regions = {region: context.label_map.id_of(region) for region in options.regions}
+    regions = classes_of(options.regions, context.label_map, metric="style_following")
     return StyleFollowing(regions=regions, smallest_share=options.smallest_share)

@@ -1,0 +1,72 @@
+"""What metrics that compare results with real photos do alike: collect features, and say what was compared."""
+
+from __future__ import annotations
+
+from facekit.interfaces import BuildContext, FacekitError, Observation, RealPhotos, Task
+
+from .features.extractor import FeatureExtractor, extractor
+from .features.sets import FeatureSet, ResultFeatures, real_features
+from .set_options import ExtractorOptions
+
+
+class SetComparison:
+    """The results of a task, and the real photos they are compared with, as features.
+
+    Args:
+        extractor: what gives the features.
+        task: whose results.
+        photos: the real photos.
+    """
+
+    def __init__(self, extractor: FeatureExtractor, task: Task, photos: RealPhotos) -> None:
+        self.extractor = extractor
+        self.task = task
+        self.photos = photos
+        self._results = ResultFeatures(extractor, task)
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The one task whose results are compared."""
+        return (self.task,)
+
+    def update(self, observation: Observation) -> None:
+        """Take in a batch."""
+        self._results.update(observation)
+
+    def sets(self, what: str) -> tuple[FeatureSet, FeatureSet]:
+        """Return the features of results and of real photos. Raises FacekitError when nothing was observed."""
+        results = self._results.collected(what)
+        return results, real_features(self.extractor, self.photos, self._results.device)
+
+    def name(self, measure: str) -> str:
+        """Return a measurement's name: measure, extractor and task."""
+        return f"{measure}-{self.extractor.name}/{self.task}"
+
+    def protocol(self, results: int) -> dict[str, str]:
+        """Return what two numbers must share beside the formula."""
+        return {
+            **self.extractor.protocol,
+            "task": self.task,
+            "results": str(results),
+            "real": f"{len(self.photos)} photos of {self.photos.split}, sha256 {self.photos.fingerprint()}",
+        }
+
+
+def comparison(options: ExtractorOptions, context: BuildContext) -> SetComparison:
+    """Return what a metric's options ask for.
+
+    Raises:
+        FacekitError: the weights are not there, or the data has no such split.
+    """
+    photos = context.real_photos(options.real)
+    return SetComparison(extractor(options.extractor, options.weights), options.task, photos)
+
+
+def require_neighbours(metric: str, count: int, what: str, *, k: int) -> None:
+    """Check that a set has a k-th neighbour for each picture. Raises FacekitError when it has not."""
+    if count <= k:
+        raise FacekitError(
+            f"{metric} looks at neighbour {k} of each picture, and there are {count} {what}",
+            where="metrics",
+            remedy=f"evaluate {k + 1} faces or more, or lower k",
+        )

@@ -1,0 +1,173 @@
+"""Feature extractors: a network, a resize and a layer, under one name and one hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal
+from weakref import WeakValueDictionary
+
+import torch
+from torch import Tensor, nn
+from torch.utils.weak import WeakIdKeyDictionary
+
+from ..efficientnet_lite0 import EfficientNetLite0, packaged_weights
+from .inception import DIMENSION, SIDE, Inception, find_weights
+from .resize import BICUBIC_ANTIALIASED, Resize
+
+ExtractorName = Literal["efficientnet_lite0", "inception"]
+"""``efficientnet_lite0``: 320 features, weights from a package. ``inception``: 2,048, weights from a file."""
+
+_EFFICIENTNET_SIDE = 224
+_EFFICIENTNET_LAYER = "block15"
+
+
+class FeatureExtractor:
+    """Turns pictures into vectors.
+
+    Features of a batch that another metric has asked for already are not computed again: metrics over one extractor
+    share one pass. Pictures go through the network one by one, since convolutions choose their algorithm, and with it
+    the last bits, by the size of the batch.
+
+    Args:
+        name: the network's name, for measurements.
+        network: takes normalised pictures (N, 3, side, side).
+        features: takes what the network returns, gives (N, dimension).
+        normalise: takes pictures in [-1, 1].
+        side: size of the pictures that the network sees.
+        dimension: length of a vector.
+        protocol: network, weights and layer, in words.
+        resize: how pictures get to that size.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        network: nn.Module,
+        *,
+        features: Callable[[object], Tensor],
+        normalise: Callable[[Tensor], Tensor],
+        side: int,
+        dimension: int,
+        protocol: Mapping[str, str],
+        resize: Resize = BICUBIC_ANTIALIASED,
+    ) -> None:
+        self.name = name
+        self.dimension = dimension
+        self.protocol = {**protocol, "resize": f"{resize.name}, to {side} x {side}"}
+        self._network = network.eval()
+        self._features = features
+        self._normalise = normalise
+        self._side = side
+        self._resize = resize
+        self._seen = WeakIdKeyDictionary()
+
+    @property
+    def id(self) -> str:
+        """The beginning of the SHA-256 of the protocol: features of equal ids can be compared."""
+        text = json.dumps({"name": self.name, **self.protocol}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """Return the features of pictures.
+
+        Args:
+            image: (N, 3, H, W) in [-1, 1]; the network follows them to their device.
+
+        Returns:
+            (N, dimension) float32 on the CPU.
+        """
+        # A tensor that was changed in place since is another one; inference tensors do not tell.
+        version = None if image.is_inference() else image._version
+        if version is not None and image in self._seen and self._seen[image][0] == version:
+            seen: Tensor = self._seen[image][1]
+            return seen
+        self._network.to(image.device)
+        found = torch.cat([self._one(picture) for picture in image.split(1)]).cpu()
+        if version is not None:
+            self._seen[image] = (version, found)
+        return found
+
+    @torch.no_grad()
+    def _one(self, picture: Tensor) -> Tensor:
+        with torch.autocast(picture.device.type, enabled=False):
+            resized = self._resize.function(picture.detach().float(), self._side)
+            return self._features(self._network(self._normalise(resized)))
+
+
+_shared: WeakValueDictionary[tuple[str, str, int, int], FeatureExtractor] = WeakValueDictionary()
+
+
+def extractor(name: ExtractorName, weights: str | None = None) -> FeatureExtractor:
+    """Return an extractor by name; one that another metric still holds is shared.
+
+    Args:
+        name: which.
+        weights: its weight file, in place of the one in its package or the usual caches.
+
+    Raises:
+        FacekitError: the weights are not there or belong to another network.
+    """
+    if name == "inception":
+        path = find_weights(weights)
+    else:
+        path = packaged_weights() if weights is None else Path(weights).expanduser()
+    status = path.stat() if path.is_file() else None
+    key = (name, str(path), status.st_size if status else 0, status.st_mtime_ns if status else 0)
+    found = _shared.get(key)
+    if found is None:
+        found = _shared[key] = inception(path) if name == "inception" else efficientnet_lite0(path)
+    return found
+
+
+def inception(weights: Path, *, resize: Resize = BICUBIC_ANTIALIASED) -> FeatureExtractor:
+    """Return the extractor of FID. Raises FacekitError for weights that are not those."""
+    network = Inception(weights)
+    return FeatureExtractor(
+        "inception",
+        network,
+        features=_tensor,
+        normalise=Inception.normalise,
+        side=SIDE,
+        dimension=DIMENSION,
+        protocol={
+            "extractor": "Inception v3 of 2015 (TensorFlow graph)",
+            "weights": f"sha256 of the tensors {network.weights_sha256}",
+            "layer": "before the classifier, 2048 features",
+            "input": "(x - 128) / 128",
+        },
+        resize=resize,
+    )
+
+
+def efficientnet_lite0(weights: Path, *, resize: Resize = BICUBIC_ANTIALIASED) -> FeatureExtractor:
+    """Return the extractor over EfficientNet-Lite0. Raises FacekitError for weights of another network."""
+    network = EfficientNetLite0(layers=(_EFFICIENTNET_LAYER,), weights=weights)
+    return FeatureExtractor(
+        "efficientnet_lite0",
+        network,
+        features=_mean_of_last_block,
+        normalise=EfficientNetLite0.normalise,
+        side=_EFFICIENTNET_SIDE,
+        dimension=320,
+        protocol={
+            "extractor": "EfficientNet-Lite0",
+            "weights": f"sha256 {network.weights_sha256}",
+            "layer": f"{_EFFICIENTNET_LAYER}, mean over positions, 320 features",
+            "input": "(x - 127) / 128",
+        },
+        resize=resize,
+    )
+
+
+def _tensor(output: object) -> Tensor:
+    assert isinstance(output, Tensor)
+    return output
+
+
+def _mean_of_last_block(output: object) -> Tensor:
+    assert isinstance(output, dict)
+    features: Tensor = output[_EFFICIENTNET_LAYER]
+    return features.mean((2, 3))
