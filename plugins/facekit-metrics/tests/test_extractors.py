@@ -191,13 +191,13 @@ def observation(images: Tensor, keys: tuple[str, ...]) -> Observation:
 class TestSets:
     def test_results_come_in_the_order_of_their_keys(self, pictures: tuple[Tensor, Tensor]) -> None:
         found = extractor("efficientnet_lite0")
-        results = ResultFeatures(found, "style_copy")
+        results = ResultFeatures(found)
         results.update(observation(pictures[0][:2].clone(), ("c", "a")))
         results.update(observation(pictures[0][2:3].clone(), ("b",)))
         collected = results.collected("x")
-        assert collected.keys == ("a", "b", "c")
+        assert collected.keys == (("a", "a"), ("b", "b"), ("c", "c"))
         assert torch.equal(collected.features, found(pictures[0][[1, 2, 0]]))
-        with pytest.raises(FacekitError, match="'a' came twice"):
+        with pytest.raises(FacekitError, match="mask of 'c' in the look of 'c' came twice"):
             results.update(observation(pictures[0][:1], ("a",)))
 
     def test_features_of_photos_are_kept_by_content(self, pictures, with_photos, tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
@@ -208,7 +208,7 @@ class TestSets:
         first = real_features(found, photos, torch.device("cpu"))
         assert photos.read_parts == [(0, 4), (4, 6)]
         assert torch.equal(first.features, found(pictures[0].clone()))
-        assert first.keys == photos.keys
+        assert first.keys == tuple((key,) for key in photos.keys)
         again = real_features(found, photos, torch.device("cpu"))
         assert torch.equal(again.features, first.features)
         assert len(photos.read_parts) == 2
@@ -234,7 +234,7 @@ class TestSets:
 
     def test_exception(self) -> None:
         with pytest.raises(FacekitError, match="kid was given no results"):
-            ResultFeatures(extractor("efficientnet_lite0"), "style_copy").collected("kid")
+            ResultFeatures(extractor("efficientnet_lite0")).collected("kid")
 
 
 def _resize() -> Resize:

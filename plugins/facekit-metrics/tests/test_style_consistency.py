@@ -76,7 +76,7 @@ class TestMetric:
         assert found[0] == found[1] == found[2]
         by_name = {entry.name: entry for entry in found[0]}
         names = [
-            f"style_consistency/{measure}/{part}"
+            f"style_consistency/style_copy/{measure}/{part}"
             for measure in ("lab_mean", "wasserstein")
             for part in ("skin", "hair")
         ]

@@ -7,6 +7,7 @@ from facekit.interfaces import BuildContext, FacekitError, Observation, RealPhot
 from .features.extractor import FeatureExtractor, extractor
 from .features.sets import FeatureSet, ResultFeatures, real_features
 from .set_options import ExtractorOptions
+from .task_options import TaskChoice
 
 
 class SetComparison:
@@ -14,20 +15,25 @@ class SetComparison:
 
     Args:
         extractor: what gives the features.
-        task: whose results.
+        choice: whose results.
         photos: the real photos.
     """
 
-    def __init__(self, extractor: FeatureExtractor, task: Task, photos: RealPhotos) -> None:
+    def __init__(self, extractor: FeatureExtractor, choice: TaskChoice, photos: RealPhotos) -> None:
         self.extractor = extractor
-        self.task = task
+        self.choice = choice
         self.photos = photos
-        self._results = ResultFeatures(extractor, task)
+        self._results = ResultFeatures(extractor)
 
     @property
     def tasks(self) -> tuple[Task, ...]:
         """The one task whose results are compared."""
-        return (self.task,)
+        return self.choice.tasks
+
+    @property
+    def transfers(self) -> tuple[str, ...]:
+        """The attributes whose transfer is looked at."""
+        return self.choice.transfers
 
     def update(self, observation: Observation) -> None:
         """Take in a batch."""
@@ -40,13 +46,13 @@ class SetComparison:
 
     def name(self, measure: str) -> str:
         """Return a measurement's name: measure, extractor and task."""
-        return f"{measure}-{self.extractor.name}/{self.task}"
+        return f"{measure}-{self.extractor.name}/{self.choice.name}"
 
     def protocol(self, results: int) -> dict[str, str]:
         """Return what two numbers must share beside the formula."""
         return {
             **self.extractor.protocol,
-            "task": self.task,
+            "task": self.choice.name,
             "results": str(results),
             "real": f"{len(self.photos)} photos of {self.photos.split}, sha256 {self.photos.fingerprint()}",
         }
@@ -59,7 +65,7 @@ def comparison(options: ExtractorOptions, context: BuildContext) -> SetCompariso
         FacekitError: the weights are not there, or the data has no such split.
     """
     photos = context.real_photos(options.real)
-    return SetComparison(extractor(options.extractor, options.weights), options.task, photos)
+    return SetComparison(extractor(options.extractor, options.weights), options.choice(context), photos)
 
 
 def require_neighbours(metric: str, count: int, what: str, *, k: int) -> None:

@@ -62,6 +62,11 @@ class DensityCoverage:
         """The one task whose results are compared."""
         return self.compared.tasks
 
+    @property
+    def transfers(self) -> tuple[str, ...]:
+        """The attributes whose transfer is looked at."""
+        return self.compared.transfers
+
     def update(self, observation: Observation) -> None:
         """Take in a batch."""
         self.compared.update(observation)

@@ -87,13 +87,18 @@ class FrechetDistance:
 
     def __init__(self, compared: SetComparison, *, measure: str, allow_few: bool = False) -> None:
         self.compared = compared
-        self.measure = f"{measure}/{compared.task}"
+        self.measure = f"{measure}/{compared.choice.name}"
         self.allow_few = allow_few
 
     @property
     def tasks(self) -> tuple[Task, ...]:
         """The one task whose results are compared."""
         return self.compared.tasks
+
+    @property
+    def transfers(self) -> tuple[str, ...]:
+        """The attributes whose transfer is looked at."""
+        return self.compared.transfers
 
     def update(self, observation: Observation) -> None:
         """Take in a batch."""
@@ -142,12 +147,12 @@ def build_fid(options: FidOptions, context: BuildContext) -> FrechetDistance:
         FacekitError: the weights are not there, the data has no such split, or too few photos.
     """
     photos = context.real_photos(options.real)
-    compared = SetComparison(extractor("inception", options.weights), options.task, photos)
+    compared = SetComparison(extractor("inception", options.weights), options.choice(context), photos)
     return _checked(FrechetDistance(compared, measure="FID", allow_few=options.allow_few_pictures), context)
 
 
 def _checked(metric: FrechetDistance, context: BuildContext) -> FrechetDistance:
-    """Check the numbers of pictures that are known before anything is painted: each face is painted once."""
+    """Check the numbers of pictures, which are known before anything is painted."""
     metric.require_enough(len(metric.compared.photos), "real photos")
-    metric.require_enough(len(context.real_photos(EVALUATED)), "results")
+    metric.require_enough(metric.compared.choice.results(len(context.real_photos(EVALUATED))), "results")
     return metric

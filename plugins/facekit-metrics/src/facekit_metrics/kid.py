@@ -96,6 +96,11 @@ class KID:
         """The one task whose results are compared."""
         return self.compared.tasks
 
+    @property
+    def transfers(self) -> tuple[str, ...]:
+        """The attributes whose transfer is looked at."""
+        return self.compared.transfers
+
     def update(self, observation: Observation) -> None:
         """Take in a batch."""
         self.compared.update(observation)
@@ -143,5 +148,6 @@ def build(options: KidOptions, context: BuildContext) -> KID:
         FacekitError: the weights are not there, the data has no such split, or too few photos.
     """
     metric = KID(comparison(options, context), subsets=options.subsets, subset_size=options.subset_size)
-    metric.size_for(min(len(metric.compared.photos), len(context.real_photos(EVALUATED))))
+    results = metric.compared.choice.results(len(context.real_photos(EVALUATED)))
+    metric.size_for(min(len(metric.compared.photos), results))
     return metric

@@ -4,7 +4,6 @@ training photos."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -16,6 +15,7 @@ from .features.extractor import FeatureExtractor, extractor
 from .features.sets import FeatureSet, ResultFeatures, real_features
 from .per_sample import mean_measurement
 from .set_options import NearestTrainingNeighbourOptions
+from .task_options import TaskChoice
 
 NAME = "nearest_training_neighbour"
 
@@ -60,22 +60,29 @@ class NearestTrainingNeighbour:
 
     Args:
         extractor: what gives features.
-        task: whose results.
+        choice: whose results.
         training: the training photos.
         unseen: the real photos beside them: those of the evaluated faces.
     """
 
-    def __init__(self, extractor: FeatureExtractor, task: Task, training: RealPhotos, unseen: RealPhotos) -> None:
+    def __init__(
+        self, extractor: FeatureExtractor, choice: TaskChoice, training: RealPhotos, unseen: RealPhotos
+    ) -> None:
         self.extractor = extractor
-        self.task = task
+        self.choice = choice
         self.training = training
         self.unseen = unseen
-        self._results = ResultFeatures(extractor, task)
+        self._results = ResultFeatures(extractor)
 
     @property
     def tasks(self) -> tuple[Task, ...]:
         """The one task whose results are looked at."""
-        return (self.task,)
+        return self.choice.tasks
+
+    @property
+    def transfers(self) -> tuple[str, ...]:
+        """The attributes whose transfer is looked at."""
+        return self.choice.transfers
 
     def update(self, observation: Observation) -> None:
         """Take in a batch."""
@@ -90,15 +97,8 @@ class NearestTrainingNeighbour:
         results = self._results.collected(NAME)
         training = real_features(self.extractor, self.training, self._results.device)
         unseen = real_features(self.extractor, self.unseen, self._results.device)
-        references = self._results.references()
-        of_results = nearest(
-            results.features,
-            training.features,
-            barred=_barred([(key, references[key]) for key in results.keys], training),
-        )
-        of_unseen = nearest(
-            unseen.features, training.features, barred=_barred([(key,) for key in unseen.keys], training)
-        )
+        of_results = nearest(results.features, training.features, barred=_barred(results, training))
+        of_unseen = nearest(unseen.features, training.features, barred=_barred(unseen, training))
         if not math.isfinite(float(of_results.sum() + of_unseen.sum())):
             raise FacekitError(
                 f"{NAME} finds no other photo in the {self.training.split} split",
@@ -107,12 +107,12 @@ class NearestTrainingNeighbour:
             )
         protocol = {
             **self.extractor.protocol,
-            "task": self.task,
+            "task": self.choice.name,
             "results": str(len(results)),
             "training": f"{len(training)} photos of {self.training.split}, sha256 {self.training.fingerprint()}",
             "distance": "Euclidean; a picture's own photo and that of its look are left out",
         }
-        name = f"{NAME}-{self.extractor.name}/{self.task}"
+        name = f"{NAME}-{self.extractor.name}/{self.choice.name}"
         return (
             mean_measurement(f"{name}/distance", of_results.tolist(), unit="", better="higher", protocol=protocol),
             mean_measurement(
@@ -132,11 +132,11 @@ class NearestTrainingNeighbour:
         )
 
 
-def _barred(own: Sequence[tuple[str, ...]], training: FeatureSet) -> Tensor:
+def _barred(pictures: FeatureSet, training: FeatureSet) -> Tensor:
     """Return (N, M) bool: which training photos are a picture's own."""
-    rows = {key: row for row, key in enumerate(training.keys)}
-    barred = torch.zeros(len(own), len(training), dtype=torch.bool)
-    for index, keys in enumerate(own):
+    rows = {key: row for row, (key,) in enumerate(training.keys)}
+    barred = torch.zeros(len(pictures), len(training), dtype=torch.bool)
+    for index, keys in enumerate(pictures.keys):
         for key in keys:
             if key in rows:
                 barred[index, rows[key]] = True
@@ -151,7 +151,7 @@ def build(options: NearestTrainingNeighbourOptions, context: BuildContext) -> Ne
     """
     return NearestTrainingNeighbour(
         extractor(options.extractor, options.weights),
-        options.task,
-        context.real_photos(options.training),
-        context.real_photos(EVALUATED),
+        options.choice(context),
+        training=context.real_photos(options.training),
+        unseen=context.real_photos(EVALUATED),
     )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator
 
-from facekit.interfaces import Options, Task
+from facekit.interfaces import Options
+
+from .task_options import TaskOptions
 
 
 class RegionOptions(Options):
@@ -27,18 +29,13 @@ class StyleFollowingOptions(RegionOptions):
     """Options of ``style_following``."""
 
 
-class StyleConsistencyOptions(RegionOptions):
+class StyleConsistencyOptions(RegionOptions, TaskOptions):
     """Options of ``style_consistency``."""
 
-    task: Task = "style_copy"
-    """The task whose results are compared with their references."""
 
-
-class PsnrOutsideEditOptions(Options):
+class PsnrOutsideEditOptions(TaskOptions):
     """Options of ``psnr_outside_edit``."""
 
-    task: Task = "style_copy"
-    """The task whose results are compared with the photos they edit."""
     reach: float = Field(1 / 32, ge=0, lt=1)
     """How far the edit is widened, as a share of the picture's side."""
 

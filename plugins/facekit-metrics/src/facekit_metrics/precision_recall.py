@@ -44,6 +44,11 @@ class PrecisionRecall:
         """The one task whose results are compared."""
         return self.compared.tasks
 
+    @property
+    def transfers(self) -> tuple[str, ...]:
+        """The attributes whose transfer is looked at."""
+        return self.compared.transfers
+
     def update(self, observation: Observation) -> None:
         """Take in a batch."""
         self.compared.update(observation)

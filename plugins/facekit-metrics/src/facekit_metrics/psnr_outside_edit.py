@@ -13,6 +13,7 @@ from facekit.interfaces import BuildContext, FacekitError, Measurement, Observat
 from .options import PsnrOutsideEditOptions
 from .per_sample import mean_measurement
 from .psnr import CEILING
+from .task_options import TaskChoice
 
 NAME = "psnr_outside_edit"
 
@@ -69,19 +70,24 @@ class PsnrOutsideEdit:
 
     Args:
         reach: how far the edit is widened, as a share of the picture's side.
-        task: whose results.
+        choice: whose results.
     """
 
-    def __init__(self, *, reach: float = 1 / 32, task: Task = "style_copy") -> None:
+    def __init__(self, *, choice: TaskChoice, reach: float = 1 / 32) -> None:
         self.reach = reach
-        self.task = task
+        self.choice = choice
         self._seen = 0
         self._values: list[float] = []
 
     @property
     def tasks(self) -> tuple[Task, ...]:
         """The one task whose results are looked at."""
-        return (self.task,)
+        return self.choice.tasks
+
+    @property
+    def transfers(self) -> tuple[str, ...]:
+        """The attributes whose transfer is looked at."""
+        return self.choice.transfers
 
     def update(self, observation: Observation) -> None:
         """Take in a batch.
@@ -110,9 +116,9 @@ class PsnrOutsideEdit:
             "channels": "RGB together, sRGB as stored",
             "ceiling": f"{CEILING:g} dB for equal pictures",
             "edit": f"where target mask and the mask of the edited photo differ, widened by {self.reach!r} of the side",
-            "task": self.task,
+            "task": self.choice.name,
         }
-        name = f"{NAME}/{self.task}"
+        name = f"{NAME}/{self.choice.name}"
         if not self._values:
             return (Measurement(name, math.nan, "dB", "higher", protocol),)
         return (mean_measurement(name, self._values, unit="dB", better="higher", protocol=protocol),)
@@ -120,4 +126,4 @@ class PsnrOutsideEdit:
 
 def build(options: PsnrOutsideEditOptions, context: BuildContext) -> PsnrOutsideEdit:
     """Build the metric from a recipe's options."""
-    return PsnrOutsideEdit(reach=options.reach, task=options.task)
+    return PsnrOutsideEdit(reach=options.reach, choice=options.choice(context))

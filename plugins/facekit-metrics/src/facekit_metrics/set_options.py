@@ -6,14 +6,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from facekit.interfaces import EVALUATED, Options, Task
+from facekit.interfaces import EVALUATED
+
+from .task_options import TaskOptions
 
 
-class SetOptions(Options):
+class SetOptions(TaskOptions):
     """Options that they share."""
 
-    task: Task = "style_copy"
-    """The task whose results are compared."""
     real: str = EVALUATED
     """Split of the real photos; `evaluated` for those of the evaluated faces."""
     weights: str | None = None
@@ -64,11 +64,9 @@ class DensityCoverageOptions(ExtractorOptions):
     """Which neighbour bounds the ball around a real photo."""
 
 
-class NearestTrainingNeighbourOptions(Options):
+class NearestTrainingNeighbourOptions(TaskOptions):
     """Options of ``nearest_training_neighbour``."""
 
-    task: Task = "style_copy"
-    """The task whose results are compared."""
     training: str = "train"
     """Split of the photos that may have been memorised."""
     extractor: Literal["efficientnet_lite0", "inception"] = "efficientnet_lite0"

@@ -14,6 +14,7 @@ from .lab import lab
 from .options import StyleConsistencyOptions
 from .per_sample import mean_measurement
 from .regions import classes_of
+from .task_options import TaskChoice
 
 MEASURES = {"lab_mean": "Euclidean distance of the mean colours", "wasserstein": "mean over L*, a* and b*"}
 
@@ -80,20 +81,19 @@ def wasserstein_distance(result: Tensor, reference: Tensor) -> Tensor:
 class StyleConsistency:
     """How far a region's colours are from those in the reference, where both pictures show the region.
 
-    Each picture's regions are read by its own mask: the result's by the target mask.
+    Each picture's regions are read by its own mask: the result's by the target mask, or where the painter reads no
+    mask by that of its source.
 
     Args:
         regions: class id by region name.
         smallest_share: smallest share of a picture that a region must cover.
-        task: whose results.
+        choice: whose results.
     """
 
-    def __init__(
-        self, *, regions: Mapping[str, int], smallest_share: float = 1 / 512, task: Task = "style_copy"
-    ) -> None:
+    def __init__(self, *, choice: TaskChoice, regions: Mapping[str, int], smallest_share: float = 1 / 512) -> None:
         self.regions = dict(regions)
         self.smallest_share = smallest_share
-        self.task = task
+        self.choice = choice
         self._seen = 0
         self._values: dict[tuple[str, str], list[float]] = {
             (measure, region): [] for measure in MEASURES for region in regions
@@ -102,7 +102,12 @@ class StyleConsistency:
     @property
     def tasks(self) -> tuple[Task, ...]:
         """The one task whose results are looked at."""
-        return (self.task,)
+        return self.choice.tasks
+
+    @property
+    def transfers(self) -> tuple[str, ...]:
+        """The attributes whose transfer is looked at."""
+        return self.choice.transfers
 
     def update(self, observation: Observation) -> None:
         """Take in a batch.
@@ -113,13 +118,11 @@ class StyleConsistency:
         condition = observation.condition
         if condition.reference_image is None or condition.reference_mask is None:
             raise FacekitError("style_consistency compares results with reference photos, and these have none")
-        for result, mask, photo, photo_mask in zip(
-            observation.generated.image,
-            condition.mask,
-            condition.reference_image,
-            condition.reference_mask,
-            strict=True,
-        ):
+        # What was painted without the target mask has the geometry of its source.
+        masks = condition.mask if observation.reads_mask else condition.reference_mask
+        results = zip(observation.generated.image, masks, strict=True)
+        references = zip(condition.reference_image, condition.reference_mask, strict=True)
+        for (result, mask), (photo, photo_mask) in zip(results, references, strict=True):
             self._seen += 1
             for region, class_id in self.regions.items():
                 mine, other = (
@@ -131,7 +134,7 @@ class StyleConsistency:
                     self._values["wasserstein", region].append(float(wasserstein_distance(mine, other).mean()))
 
     def compute(self) -> tuple[Measurement, ...]:
-        """Return ``style_consistency/MEASURE/REGION`` for each measure and region.
+        """Return ``style_consistency/TASK/MEASURE/REGION`` for each measure and region.
 
         The value is NaN and the count 0 where no result and its reference both show the region.
 
@@ -143,13 +146,13 @@ class StyleConsistency:
         return tuple(self._measurement(*key, values) for key, values in self._values.items())
 
     def _measurement(self, measure: str, region: str, values: list[float]) -> Measurement:
-        name = f"style_consistency/{measure}/{region}"
+        name = f"style_consistency/{self.choice.name}/{measure}/{region}"
         protocol = {
             "region": f"{region} (class {self.regions[region]}), each picture by its own mask",
             "smallest_share": repr(self.smallest_share),
             "colour": "CIE L*a*b*, sRGB D65",
             "distance": MEASURES[measure],
-            "task": self.task,
+            "task": self.choice.name,
         }
         if not values:
             return Measurement(name, math.nan, "Lab", "lower", protocol)
@@ -163,4 +166,4 @@ def build(options: StyleConsistencyOptions, context: BuildContext) -> StyleConsi
         FacekitError: a region is not in the dataset's label map.
     """
     regions = classes_of(options.regions, context.label_map, metric="style_consistency")
-    return StyleConsistency(regions=regions, smallest_share=options.smallest_share, task=options.task)
+    return StyleConsistency(regions=regions, smallest_share=options.smallest_share, choice=options.choice(context))

@@ -10,8 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from facekit.interfaces import FacekitError, Observation, RealPhotos, RunFailure, Task, cache_folder
+from facekit.interfaces import FacekitError, Observation, RealPhotos, RunFailure, cache_folder
 
+from ..task_options import TaskChoice
 from .extractor import FeatureExtractor
 
 PHOTOS_AT_A_TIME = 256
@@ -23,11 +24,11 @@ class FeatureSet:
     """Features of pictures.
 
     Args:
-        keys: the keys of their faces, N.
+        keys: the keys of the faces they show, N; of a result those of its mask and of its look.
         features: (N, D) float32 on the CPU.
     """
 
-    keys: tuple[str, ...]
+    keys: tuple[tuple[str, ...], ...]
     features: Tensor
 
     def __len__(self) -> int:
@@ -35,34 +36,34 @@ class FeatureSet:
 
 
 class ResultFeatures:
-    """Collects the features of the results of one task.
+    """Collects the features of results.
 
     Args:
         extractor: what gives them.
-        task: whose results.
     """
 
-    def __init__(self, extractor: FeatureExtractor, task: Task) -> None:
+    def __init__(self, extractor: FeatureExtractor) -> None:
         self.extractor = extractor
-        self.task = task
         self.device = torch.device("cpu")
-        self._found: dict[str, tuple[str, Tensor]] = {}
+        self._found: dict[tuple[str, str, str], Tensor] = {}
 
     def update(self, observation: Observation) -> None:
         """Take in a batch.
 
         Raises:
-            FacekitError: a face comes twice.
+            FacekitError: a result comes twice.
         """
         self.device = observation.generated.image.device
         features = self.extractor(observation.generated.image)
-        for key, reference, row in zip(observation.keys, observation.reference_keys, features, strict=True):
-            if key in self._found:
-                raise FacekitError(f"face {key!r} came twice in the task {self.task}")
-            self._found[key] = (reference, row)
+        for index, row in enumerate(features):
+            identity = TaskChoice.identity(observation, index)
+            if identity in self._found:
+                _, look, mask = identity
+                raise FacekitError(f"the mask of {mask!r} in the look of {look!r} came twice")
+            self._found[identity] = row
 
     def collected(self, what: str) -> FeatureSet:
-        """Return the features in the order of their keys, so that the order of batches changes no bit.
+        """Return the features in an order of their own, so that the order of batches changes no bit.
 
         Args:
             what: the measurement, for the error.
@@ -74,12 +75,9 @@ class ResultFeatures:
             raise FacekitError(
                 f"{what} was given no results to measure", remedy="evaluate a split with faces that it can measure"
             )
-        keys = tuple(sorted(self._found))
-        return FeatureSet(keys, torch.stack([self._found[key][1] for key in keys]))
-
-    def references(self) -> dict[str, str]:
-        """Return the key of the face whose look each result has, by the key of the result."""
-        return {key: reference for key, (reference, _) in self._found.items()}
+        order = sorted(self._found)
+        keys = tuple((mask, look) for _, look, mask in order)
+        return FeatureSet(keys, torch.stack([self._found[identity] for identity in order]))
 
 
 def real_features(extractor: FeatureExtractor, photos: RealPhotos, device: torch.device) -> FeatureSet:
@@ -106,7 +104,7 @@ def real_features(extractor: FeatureExtractor, photos: RealPhotos, device: torch
             part = extractor(photos.read(start, stop).to(device))
             _keep(file, part)
         parts.append(part)
-    return FeatureSet(tuple(photos.keys), torch.cat(parts))
+    return FeatureSet(tuple((key,) for key in photos.keys), torch.cat(parts))
 
 
 def _kept(file: Path, shape: tuple[int, int]) -> Tensor | None:
