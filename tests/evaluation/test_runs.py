@@ -7,7 +7,8 @@ import pytest
 
 from facekit.data import PackedFaces
 from facekit.engine import train
-from facekit.evaluation import build_metrics, evaluate_run, validator
+from facekit.engine.open_data import open_data
+from facekit.evaluation import EvaluationProgress, build_metrics, check_metrics, evaluate_run, validator
 from facekit.interfaces import Evaluated, FacekitError, RunEvent
 from facekit.recipe import ResolvedRecipe, read_recipe
 from facekit.registry import Registry
@@ -93,6 +94,35 @@ def test_weights_and_limit(run: Path, registry: Registry) -> None:
     (short,) = evaluate_run(run, registry=registry, split="validation", device="cpu", limit=2, record=False)
     assert short.measurement("error").count == 2
     assert short.protocol != average.protocol
+
+
+def test_metrics_are_given_real_photos(registry: Registry, tmp_path: Path) -> None:
+    text = RECIPE.format(cache=tmp_path / "cache")
+    file = tmp_path / "photos.yaml"
+    file.write_text(text.replace("{use: test/error}", "{use: test/error}, {use: test/photos_read}"), encoding="utf-8")
+    recipe = read_recipe(file, registry=registry)
+    out = tmp_path / "photos"
+    train(recipe, out=out, registry=registry, evaluate=validator(recipe, registry=registry))
+    packed = open_data(recipe, registry)
+    for line in lines(out):
+        (found,) = (entry for entry in line["measurements"] if entry["name"] == "photos_read")
+        assert (found["value"], found["count"]) == (len(packed.rows("validation")),) * 2
+        assert found["protocol"] == {"split": "validation"}
+    told: list[EvaluationProgress] = []
+    (result,) = evaluate_run(
+        out, registry=registry, split="train", limit=3, device="cpu", record=False, progress=told.append
+    )
+    assert (result.measurement("photos_read").value, result.measurement("photos_read").count) == (3, 3)
+    assert EvaluationProgress("real photos of train", 3, 3) in told
+
+
+def test_a_split_that_is_not_there_is_told_before_training(registry: Registry, tmp_path: Path) -> None:
+    text = RECIPE.format(cache=tmp_path / "cache").replace("test/error}]", "test/photos_read, split: trian}]")
+    file = tmp_path / "photos.yaml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(FacekitError, match=r"split 'trian'\n  did you mean 'train'"):
+        check_metrics(read_recipe(file, registry=registry), registry=registry)
+    assert not (tmp_path / "cache").exists()
 
 
 def test_exception(run: Path, registry: Registry, recipe: ResolvedRecipe, tmp_path: Path, packed: PackedFaces) -> None:

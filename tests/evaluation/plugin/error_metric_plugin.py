@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from facekit.interfaces import BuildContext, Measurement, NoOptions, Observation, Task
+from facekit.interfaces import EVALUATED, BuildContext, Measurement, NoOptions, Observation, Options, RealPhotos, Task
 from facekit.registry import ComponentSpec, hookimpl
 
 
@@ -31,6 +31,31 @@ def build(options: NoOptions, context: BuildContext) -> MeanError:
     return MeanError()
 
 
+class PhotosOptions(Options):
+    split: str = EVALUATED
+    """Whose photos."""
+
+
+class PhotosRead:
+    """How many real photos it was given, and read."""
+
+    tasks: tuple[Task, ...] = ("reconstruction",)
+
+    def __init__(self, photos: RealPhotos) -> None:
+        self.photos = photos
+
+    def update(self, observation: Observation) -> None:
+        """Look at nothing."""
+
+    def compute(self) -> tuple[Measurement, ...]:
+        read = float(len(self.photos.read()))
+        return (Measurement("photos_read", read, "", "higher", {"split": self.photos.split}, len(self.photos)),)
+
+
+def build_photos(options: PhotosOptions, context: BuildContext) -> PhotosRead:
+    return PhotosRead(context.real_photos(options.split))
+
+
 @hookimpl
 def facekit_components() -> list[ComponentSpec]:
     return [
@@ -41,5 +66,13 @@ def facekit_components() -> list[ComponentSpec]:
             summary="error",
             options=NoOptions,
             factory="error_metric_plugin:build",
-        )
+        ),
+        ComponentSpec(
+            interface_version=1,
+            kind="metric",
+            id="test/photos_read",
+            summary="photos read",
+            options=PhotosOptions,
+            factory="error_metric_plugin:build_photos",
+        ),
     ]
