@@ -161,7 +161,7 @@ def test_a_blend_lies_between_two_looks(api: httpx.Client, faces: list[dict[str,
     mask = ids_of(api, face)
 
     def painted(amount: float, sequence: int) -> np.ndarray:
-        look = {"face": face, "blend": {"face": other, "amount": amount}}
+        look = {"face": face, "blends": [{"face": other, "amount": amount}]}
         answer = api.post("/api/preview", json=wanted(face, mask, sequence=sequence, client="blend", look=look))
         return pixels(answer.content).astype(int)
 
@@ -203,7 +203,7 @@ def test_the_export_is_the_file_that_the_command_makes(
         body = {"run": "tiny-run", "face": face["id"], "name": name, "operations": script, "mask": mask}
         picture = api.post("/api/export/picture", json=body)
         assert picture.status_code == 200, picture.text
-        into = {"face": face["id"], "blend": {"face": other["id"], "amount": 0.5} if name == "look" else None}
+        into = {"face": face["id"], "blends": [{"face": other["id"], "amount": 0.5}]} if name == "look" else None
         sequence = 1 if name == "own" else 2
         shown = wanted(face["id"], array(mask), sequence=sequence, client="export", into=face["id"], look=into)
         assert np.array_equal(pixels(api.post("/api/preview", json=shown).content), pixels(picture.content))

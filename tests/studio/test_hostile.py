@@ -442,7 +442,7 @@ def test_a_blend_is_between_two(client: httpx.Client) -> None:
     face = client.get("/api/state").json()["faces"][0]["id"]
     for amount in ("2", "-1", "NaN", "1e999", '"1"'):
         text = json.dumps({"run": "tiny-run", "mask": EMPTY, "label_map": LABELS, "client": "b", "sequence": 1})
-        look = f'"look": {{"face": "{face}", "blend": {{"face": "{face}", "amount": {amount}}}}}'
+        look = f'"look": {{"face": "{face}", "blends": [{{"face": "{face}", "amount": {amount}}}]}}'
         content = f"{text[:-1]}, {look}}}"
         answer = client.post("/api/preview", content=content, headers={"Content-Type": "application/json"})
         assert answer.status_code == 400

@@ -56,10 +56,11 @@ larger photo.
     ``{findings: [{level, message, remedy, region}]}``.
 
 ``POST /api/preview``: ``{run, mask, label_map, look, into, client, sequence}``
-    PNG of the run's size. ``look`` is null for runs without reference, else ``{"face": ID, "blend": null or
-    {"face": ID, "amount": 0..1}}``: the look of a face, or one between those of two. ``into`` is null for the
-    picture as it is painted; or the face whose square it is put back into, as an edit is: PNG of ``side``, which
-    differs from the square only where the mask differs from the face's, or everywhere, where the look is another's.
+    PNG of the run's size. ``look`` is ``{"face": ID, "blends": [{"face": ID, "amount": 0..1}]}``: the look of a face,
+    then part of the way to those of others, one after another. ``into`` is null for the picture as it is painted; or
+    the face whose square it is put back into, as an edit is: PNG of ``side``, which differs from the square only where
+    the mask differs from the face's, or everywhere, where a look is given. ``look`` is null for the own look of
+    ``into``, as in a script without looks, and for runs that take no reference.
     ``client`` names who asks (up to 64 letters, digits, dashes, underscores), and ``sequence`` counts its requests
     up. A preview that waits while a newer one of the same client and run arrives gets 409, as does one that is not
     newer than what was asked for; one that is being painted is finished. The headers ``X-Facekit-Milliseconds`` and
@@ -75,6 +76,9 @@ larger photo.
 
 ``POST /api/export/mask``: ``{mask, label_map}``
     Indexed PNG, exact ids, the label map's palette.
+
+``POST /api/mask/read?label_map=NAME``
+    The body is a PNG of class ids of a square; ``{mask}``, at ``side`` pixels. It is kept nowhere.
 
 ``POST /api/script/write``: ``{name, description, label_map, operations}``
     The script as YAML.

@@ -96,6 +96,7 @@ class Studio:
                 Route("/api/export/picture", self._export_picture, methods=["POST"]),
                 Route("/api/export/bundle", self._export_bundle, methods=["POST"]),
                 Route("/api/export/mask", self._export_mask, methods=["POST"]),
+                Route("/api/mask/read", self._read_mask, methods=["POST"]),
                 Route("/api/script/write", self._write_script, methods=["POST"]),
                 Route("/api/script/read", self._read_script, methods=["POST"]),
             ],
@@ -208,12 +209,8 @@ class Studio:
         run, label_map = self._run(body.run), self._label_map(body.label_map)
         look = None
         if body.look is not None:
-            blend = body.look.blend
-            look = WantedLook(
-                self.shelf.get(body.look.face),
-                None if blend is None else self.shelf.get(blend.face),
-                0.0 if blend is None else blend.amount,
-            )
+            blends = tuple((self.shelf.get(blend.face), blend.amount) for blend in body.look.blends)
+            look = WantedLook(self.shelf.get(body.look.face), blends)
         into = None if body.into is None else self.shelf.get(body.into)
         mask = body.mask.array(label_map)
         preview = await run.worker.do_newest(body.client, body.sequence, run.preview, mask, label_map, look, into)
@@ -254,6 +251,12 @@ class Studio:
         label_map = self._label_map(body.label_map)
         content = await self._hands.do(lambda: indexed_png(body.mask.array(label_map), label_map))
         return png_answer(content, headers=_as_file("mask.png"))
+
+    async def _read_mask(self, request: Request) -> Response:
+        label_map = self._label_map(request.query_params.get("label_map", self._first_label_map))
+        async with self._in_flight.body(request, limit=UPLOAD_BYTES) as content:
+            mask = await self._eyes.do(self._reader.square_mask, content, label_map)
+        return json_answer({"mask": bodies.mask_document(mask)})
 
     async def _write_script(self, request: Request) -> Response:
         body = await self._json(request, bodies.ScriptBody)

@@ -26,6 +26,9 @@ MASK_SIDE = 2048
 CHUNK_SECONDS, BODY_SECONDS = 10.0, 300.0
 """How long the next part of a body may take, and all of it."""
 
+MOST_BLENDS = 32
+"""Looks that are mixed, one after another."""
+
 MOST_IN_FLIGHT = 400_000_000
 """Bytes of bodies that are held at a time, those of all requests together."""
 
@@ -160,10 +163,10 @@ class Blend(JsonBody):
 
 
 class Look(JsonBody):
-    """Whose look is painted."""
+    """Whose look is painted: that of a face, then part of the way to others, one after another."""
 
     face: FaceId
-    blend: Blend | None = None
+    blends: Annotated[list[Blend], Field(max_length=MOST_BLENDS)] = []
 
 
 class PreviewBody(JsonBody):

@@ -87,9 +87,19 @@ class Reader:
         Raises:
             FacekitError: it is no mask, has another aspect than the photo, or ids outside the label map.
         """
+        return self._read(content, face.photo_size if face.aligned else (self._side, self._side), label_map)
+
+    def square_mask(self, content: bytes, label_map: LabelMap) -> Ids:
+        """Return the mask (S, S) of a square around a face from a PNG file of class ids.
+
+        Raises:
+            FacekitError: it is no mask, not a square, or has ids outside the label map.
+        """
+        return self._read(content, (self._side, self._side), label_map)
+
+    def _read(self, content: bytes, belongs_to: tuple[int, int], label_map: LabelMap) -> Ids:
         picture = decoded(content, what="mask", kinds=MASK_KINDS)
         shape = (picture.height, picture.width)
-        belongs_to = face.photo_size if face.aligned else (self._side, self._side)
         if not same_aspect(shape, belongs_to):
             raise RequestError(
                 f"the mask is {shape[1]}x{shape[0]} and its photo {belongs_to[1]}x{belongs_to[0]}: "

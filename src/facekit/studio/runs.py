@@ -52,13 +52,11 @@ class WantedLook:
 
     Args:
         face: a face.
-        blend: another face, part of the way to whose look it is.
-        amount: how far, 0 to 1.
+        blends: other faces, and how far (0 to 1) it goes to the look of each, one after another.
     """
 
     face: Face
-    blend: Face | None = None
-    amount: float = 0.0
+    blends: tuple[tuple[Face, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -149,15 +147,17 @@ class StudioRun:
         Args:
             mask: class ids.
             label_map: what they mean.
-            look: whose look; None for runs that take no reference.
-            into: the face whose square the picture is put back into; None for the picture alone.
+            look: whose look; None for that of ``into``, and for runs that take no reference.
+            into: the face whose square the picture is put back into; None for the picture alone. Where a look is given,
+                all of the square is painted, as by an edit with a look.
 
         Raises:
             FacekitError: the label map is not the run's, or a look is missing, or has no mask.
         """
         start = perf_counter()
         self.check_takes(label_map)
-        if self.pipeline.takes_reference and look is None:
+        whose = WantedLook(into) if look is None and into is not None else look
+        if self.pipeline.takes_reference and whose is None:
             raise RequestError("this run paints in the look of a face, and none is given", where="look")
         batch = read_masks(
             torch.from_numpy(mask.astype(np.int64)),
@@ -167,10 +167,10 @@ class StudioRun:
             given=label_map,
         )
         ids = batch.tensor[0].numpy().astype(np.uint8)
-        style = self._style(look) if self.pipeline.takes_reference and look is not None else None
+        style = self._style(whose) if self.pipeline.takes_reference and whose is not None else None
         painted = self._editor.paint(ids, style)
         if into is not None:
-            painted = self._put_back(painted, ids, into, another_look=style is not None and not _own(look, into))
+            painted = self._put_back(painted, ids, into, everywhere=style is not None and look is not None)
         record = self.pipeline.record(preview=True)
         png = provenance.png_bytes(Image.fromarray(painted), record, compression=1)
         return Preview(png, 1000 * (perf_counter() - start))
@@ -233,9 +233,9 @@ class StudioRun:
 
     def _style(self, look: WantedLook) -> Style:
         style = self._style_of(look.face)
-        if look.blend is None:
-            return style
-        return Style(torch.lerp(style.code, self._style_of(look.blend).code, look.amount))
+        for face, amount in look.blends:
+            style = Style(torch.lerp(style.code, self._style_of(face).code, amount))
+        return style
 
     def _style_of(self, face: Face) -> Style:
         key = (face.identity, face.version)
@@ -266,12 +266,8 @@ class StudioRun:
         )
         return read.tensor[0].numpy().astype(np.uint8)
 
-    def _put_back(self, painted: NDArray[np.uint8], ids: Ids, face: Face, *, another_look: bool) -> NDArray[np.uint8]:
+    def _put_back(self, painted: NDArray[np.uint8], ids: Ids, face: Face, *, everywhere: bool) -> NDArray[np.uint8]:
         self.check_takes(face.label_map)
-        changed = np.ones(ids.shape, bool) if another_look else ids != self._mask_of(face)
+        changed = np.ones(ids.shape, bool) if everywhere else ids != self._mask_of(face)
         placement = Placement.whole(face.square.shape[1], face.square.shape[0])
         return paste_back(face.square, painted, placement, changed=changed).photo
-
-
-def _own(look: WantedLook | None, face: Face) -> bool:
-    return look is not None and look.face is face and look.blend is None
