@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import shutil
 from collections.abc import Callable, Iterator
@@ -61,8 +62,6 @@ class StudioPage:
         return self.state["faces"][number]
 
     def ids(self, face: str) -> np.ndarray:
-        import base64
-
         mask = self.client.get(f"/api/faces/{face}/ids").json()
         return np.frombuffer(base64.b64decode(mask["ids"]), np.uint8).reshape(mask["size"])
 
