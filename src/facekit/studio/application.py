@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from facekit.editing.lint import lint_mask
 from facekit.editing.script import OPERATIONS, EditContext, EditScript, apply_script, parse_script, write_script
 from facekit.editing.script.masks import Ids
 from facekit.interfaces import FacekitError, LabelMap
@@ -202,7 +202,8 @@ class Studio:
     async def _lint(self, request: Request) -> Response:
         body = await self._json(request, bodies.LintBody)
         label_map, run = self._label_map(body.label_map), self._run(body.run)
-        return await self._hands.do(_linted, body, label_map, run)
+        findings = await self._hands.do(lambda: run.lint(body.mask.array(label_map), label_map))
+        return json_answer({"findings": [asdict(finding) for finding in findings]})
 
     async def _preview(self, request: Request) -> Response:
         body = await self._json(request, bodies.PreviewBody)
@@ -330,27 +331,6 @@ def _check_same(mask: Ids, shown: Ids) -> None:
             where="mask",
             remedy="this is a defect of the page; please report it",
         )
-
-
-def _linted(body: bodies.LintBody, label_map: LabelMap, run: StudioRun) -> Response:
-    run.check_takes(label_map)
-    own = run.pipeline.label_map
-    seen = run.seen
-    mask = body.mask.array(label_map)
-    if seen is not None and label_map != own:  # a class is seen where the one it is merged into is
-        merged = own.merged_ids(label_map)
-        seen = tuple(
-            name for name, identity in zip(label_map.names, merged, strict=True) if own.names[identity] in seen
-        )
-    findings = lint_mask(mask, label_map, seen=seen)
-    return json_answer(
-        {
-            "findings": [
-                {"level": found.level, "message": found.message, "remedy": found.remedy, "region": found.region}
-                for found in findings
-            ]
-        }
-    )
 
 
 def _described(label_map: LabelMap) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from facekit.editing.alignment import Placement
 from facekit.editing.compositing import paste_back
 from facekit.editing.edit_folder import edit_record, script_record
 from facekit.editing.files import digest_of
+from facekit.editing.lint import MaskFinding, lint_mask
 from facekit.editing.photo import photo_pixels
 from facekit.editing.pictures import read_masks
 from facekit.editing.script import EditScript, write_script
@@ -136,6 +137,21 @@ class StudioRun:
         for rows in np.array_split(packed.rows("train"), max(1, len(packed) // 256)):
             counts += np.bincount(packed.masks[rows].ravel(), minlength=256)
         self.seen = tuple(name for name, count in zip(packed.label_map.names, counts, strict=False) if count)
+
+    def lint(self, mask: Ids, label_map: LabelMap) -> list[MaskFinding]:
+        """Return what looks wrong in a mask, its classes that no training mask showed included.
+
+        Raises:
+            RequestError: the run does not take masks of this label map.
+        """
+        self.check_takes(label_map)
+        own, seen = self.pipeline.label_map, self.seen
+        if seen is not None and label_map != own:  # a class is seen where the one it is merged into is
+            merged = own.merged_ids(label_map)
+            seen = tuple(
+                name for name, identity in zip(label_map.names, merged, strict=True) if own.names[identity] in seen
+            )
+        return lint_mask(mask, label_map, seen=seen)
 
     def prepare(self) -> None:
         """Do what the first picture would wait for."""

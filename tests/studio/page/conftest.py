@@ -178,7 +178,7 @@ OpenPage = Callable[..., AbstractContextManager[StudioPage]]
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Chromium without a window."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is missing: pip install playwright")
     found = next((path for path in map(shutil.which, _NAMES) if path), None)
     if found is None:
         pytest.skip("no chromium is installed: apt-get install chromium")

@@ -76,7 +76,9 @@ def test_a_script_is_replayed_and_a_wrong_one_told(served: Any, open_page: Any) 
         alert.wait_for()
         assert "line 3" in alert.inner_text()
         assert "hair" in alert.inner_text()
-        script = b"facekit_edit: 1\nname: larger\noperations:\n  - {do: grow, region: hair, by: 0.1}\n  - {do: mirror}\n"
+        script = (
+            b"facekit_edit: 1\nname: larger\noperations:\n  - {do: grow, region: hair, by: 0.1}\n  - {do: mirror}\n"
+        )
         page.open_file("script", "right.yaml", script)
         noted(page, "right.yaml: 2 operations")
         assert page.history() == ["Opened", "grow hair", "mirror"]

@@ -23,7 +23,9 @@ def test_single_keys_of_the_list_are_listened_to() -> None:
     for each in json.loads((PAGE / "help" / "shortcuts.json").read_text()):
         for key in each["keys"].split(" "):
             if len(key) == 1 and key not in "…12345":
-                assert re.search(rf'^\s+("{re.escape(key.lower())}"|{re.escape(key.lower())}): ', source, re.MULTILINE), key
+                assert re.search(
+                    rf'^\s+("{re.escape(key.lower())}"|{re.escape(key.lower())}): ', source, re.MULTILINE
+                ), key
 
 
 def test_files_are_ours_alone() -> None:

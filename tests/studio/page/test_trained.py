@@ -54,9 +54,7 @@ class Process:
     def client(self) -> Any:
         import httpx
 
-        return httpx.Client(
-            base_url=self.address, headers={"X-Facekit-Token": self.token}, timeout=60, trust_env=False
-        )
+        return httpx.Client(base_url=self.address, headers={"X-Facekit-Token": self.token}, timeout=60, trust_env=False)
 
 
 @contextmanager
@@ -240,7 +238,7 @@ def test_editing_by_keyboard_alone(one_run: Process, open_page: Any, runs: list[
                 break
         else:
             pytest.fail("Tab does not reach the classes")
-        while not window.evaluate("document.activeElement.closest('label').dataset.class") == "skin":
+        while window.evaluate("document.activeElement.closest('label').dataset.class") != "skin":
             keys.press("ArrowUp")
         skin = next(entry["id"] for entry in classes if entry["name"] == "skin")
 

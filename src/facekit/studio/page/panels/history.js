@@ -23,7 +23,7 @@ export function showHistory(studio, previews) {
   const itemOf = (state) => {
     if (!items.has(state.key)) {
       const word = make("span", { textContent: state.label });
-      const button = make("button.moment", { type: "button" }, pictureOf(state), word);
+      const button = make("button.moment", { type: "button", title: state.label }, pictureOf(state), word);
       button.addEventListener("click", () => edit.go(edit.states.indexOf(state)));
       items.set(state.key, make("li", {}, button));
     }

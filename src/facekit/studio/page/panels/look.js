@@ -9,10 +9,16 @@ export function showLook(studio, files) {
   const panel = byId("panel-look");
   const look = () => studio.edit?.current.look ?? NO_LOOK;
 
+  const change = (changes, session, word, id) => {
+    if (studio.edit === null) return;
+    const label = id === null ? "Own look" : `${word} ${studio.faceOf(id).name}`;
+    studio.setLook({ ...look(), ...changes }, { label, session });
+  };
+
   const reference = new Gallery(studio, {
     label: "Look of",
     none: "Own",
-    onchoose: (id) => studio.setLook({ ...look(), reference: id }, { label: "Look", session: "reference" }),
+    onchoose: (id) => change({ reference: id }, "reference", "Look of", id),
   });
   const towards = new Gallery(studio, {
     label: "Towards",
@@ -22,7 +28,7 @@ export function showLook(studio, files) {
       const kept = blends.slice(0, -1);
       const amount = blends.at(-1)?.amount ?? Number(amounts.input.value);
       const next = id === null ? kept : [...kept, { face: id, amount }];
-      studio.setLook({ ...look(), blends: next }, { label: "Look", session: "blend" });
+      change({ blends: next }, "blend", "Towards", id);
     },
   });
   const amounts = slider({
@@ -36,10 +42,11 @@ export function showLook(studio, files) {
       const { blends } = look();
       if (blends.length === 0) return;
       const next = [...blends.slice(0, -1), { ...blends.at(-1), amount }];
-      studio.setLook({ ...look(), blends: next }, { label: "Look", session: "blend" });
+      change({ blends: next }, "blend", "Towards", next.at(-1).face);
     },
   });
-  const ends = make("div.blend-ends", { "aria-hidden": true }, make("img", { alt: "" }), make("img", { alt: "" }));
+  const [first, second] = [make("img", { alt: "" }), make("img", { alt: "" })];
+  const blend = make("div.blend", {}, first, amounts.element, second);
   const earlier = make("p.hint", { hidden: true });
   const none = make("p.hint", { textContent: "No run that is shown takes a reference, so the look is their own." });
   const upload = make("button", { type: "button", textContent: "Open a photo as reference…", onclick: () => files.openReference() });
@@ -47,10 +54,10 @@ export function showLook(studio, files) {
     "div",
     {},
     make("p.hint", { textContent: "Another look repaints the whole square." }),
+    blend,
+    earlier,
     reference.element,
     towards.element,
-    make("div.blend", {}, ends, amounts.element),
-    earlier,
     upload,
   );
   panel.append(make("h2", { textContent: "Look" }), none, body);
@@ -64,13 +71,11 @@ export function showLook(studio, files) {
     const { reference: chosen, blends } = look();
     reference.show(studio.others, chosen);
     towards.show(studio.others, blends.at(-1)?.face ?? null);
-    amounts.input.disabled = blends.length === 0;
     if (blends.length) amounts.set(blends.at(-1).amount);
     earlier.hidden = blends.length < 2;
     const before = blends.slice(0, -1).map((blend) => `${Math.round(100 * blend.amount)} % of ${studio.faceOf(blend.face)?.name}`);
     earlier.textContent = `Before that: ${before.join(", then ")}.`;
-    ends.hidden = blends.length === 0;
-    const [first, second] = ends.children;
+    blend.hidden = blends.length === 0;
     if (blends.length === 0) return;
     const shown = [chosen ?? face.id, blends.at(-1).face];
     [first.src, second.src] = await Promise.all(shown.map((id) => studio.photoOf(id)));

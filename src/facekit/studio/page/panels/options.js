@@ -41,6 +41,7 @@ export function showOptions(studio, editor, tools) {
     value: studio.options.backdrop,
     onchange: (value) => studio.choose({ backdrop: value }),
   });
+  for (const { element } of [opacity, backdrop]) element.classList.add("for-ground");
   const transform = transformFields(studio, editor, tools.transform);
   byId("tool-options").append(size.element, only.element, transform, opacity.element, backdrop.element);
 
