@@ -137,6 +137,26 @@ def test_nothing_is_only_for_the_mouse(served: Any, open_page: Any) -> None:
         assert [each for each in reached if each[1] == "none" or each[2] == "0px"] == []
 
 
+def test_undo_in_the_middle_of_a_stroke(served: Any, open_page: Any) -> None:
+    """The stroke ends there; what is painted after it is what its operations say."""
+    with open_page(served) as page:
+        before = page.ids(page.face()["id"])
+        page.choose_class("hat")
+        page.brush(1)
+        page.drag((4, 6), (20, 6))
+        page.wait_for_history(2)
+        page.drag((4, 10), (12, 10), release=False)
+        page.window.keyboard.press("Control+z")
+        page.window.mouse.move(*page.at(20, 12))
+        page.window.mouse.up()
+        assert np.array_equal(page.mask(), before)
+        page.drag((4, 20), (20, 20))
+        expected = before.copy()
+        expected[20, 4:21] = page.class_id("hat")
+        assert np.array_equal(page.mask(), expected)
+        page.save("picture")  # the server checks that the operations lead to the mask
+
+
 def test_single_keys_can_be_turned_off(served: Any, open_page: Any) -> None:
     with open_page(served) as page:
         window = page.window

@@ -130,8 +130,12 @@ export function extentOf(ids, side, classes) {
   const box = new Box();
   for (let place = 0; place < ids.length; place += 1) {
     if (!wanted.has(ids[place])) continue;
-    const [x, y] = [place % side, Math.floor(place / side)];
-    box.include(new Box(x, y, x + 1, y + 1));
+    const column = place % side;
+    const row = (place - column) / side;
+    if (column < box.left) box.left = column;
+    if (column >= box.right) box.right = column + 1;
+    if (row < box.top) box.top = row;
+    if (row >= box.bottom) box.bottom = row + 1;
   }
   return box;
 }

@@ -25,6 +25,14 @@ class Painter {
 
   async #work() {
     this.#busy = true;
+    try {
+      await this.#paint();
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  async #paint() {
     while (this.#wanted !== null) {
       const wanted = this.#wanted;
       this.#wanted = null;
@@ -44,7 +52,6 @@ class Painter {
         }
       }
     }
-    this.#busy = false;
   }
 }
 

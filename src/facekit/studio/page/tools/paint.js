@@ -7,11 +7,19 @@ import { outline } from "../canvas/editor.js";
 /** What painting tools share: they mark pixels, and the marked ones get the chosen class. */
 class Painting {
   constructor(studio, editor, name, word) {
-    Object.assign(this, { studio, editor, name, word, marks: null });
+    Object.assign(this, { studio, editor, name, word, marks: null, edit: null, state: null });
+  }
+
+  /** Whether a stroke is under way, on the state that it began on: undo, or another face, ends it. */
+  get painting() {
+    const { edit } = this.studio;
+    if (this.marks !== null && (edit !== this.edit || edit.current !== this.state)) this.marks = null;
+    return this.marks !== null;
   }
 
   begin(point, how) {
     const { edit, side, options, labelMap } = this.studio;
+    [this.edit, this.state] = [edit, edit.current];
     this.before = edit.current.ids;
     this.ids = edit.begin();
     this.marks = new Uint8Array(side * side);
@@ -37,7 +45,7 @@ class Painting {
   }
 
   end() {
-    if (this.marks === null) return;
+    if (!this.painting) return;
     this.finish();
     const { marks, ids, before } = this;
     this.marks = null;
@@ -54,7 +62,7 @@ class Painting {
   }
 
   cancel() {
-    if (this.marks === null) return;
+    if (!this.painting) return;
     this.marks = null;
     this.studio.edit.cancel();
   }
@@ -72,7 +80,7 @@ export class Brush extends Painting {
   }
 
   move(point) {
-    if (this.marks === null) return;
+    if (!this.painting) return;
     const box = markStroke(this.marks, this.studio.side, this.last, point, this.studio.options.brushSize);
     this.last = point;
     this.show(box);
@@ -113,7 +121,7 @@ export class Lasso extends Painting {
   }
 
   move(point) {
-    if (this.marks === null) return;
+    if (!this.painting) return;
     if (Math.hypot(point.x - this.last.x, point.y - this.last.y) < 0.5) return;
     this.points.push(point);
     this.last = point;
@@ -126,7 +134,7 @@ export class Lasso extends Painting {
   }
 
   draw(context, view) {
-    if (this.marks === null || this.points.length < 2) return;
+    if (!this.painting || this.points.length < 2) return;
     context.beginPath();
     for (const point of this.points) {
       const { x, y } = view.toCanvas(point.x, point.y);
