@@ -174,6 +174,35 @@ def test_spectral_norm_bounds_every_layer() -> None:
             assert largest.item() == pytest.approx(1, abs=0.05)
 
 
+def test_a_head_that_classifies_sees_the_picture_and_never_the_mask() -> None:
+    torch.manual_seed(1)
+    plain = build("discriminator", "multiscale_patch", filters=4)
+    spec = load_registry().find("discriminator", "multiscale_patch").spec
+    torch.manual_seed(1)
+    context = BuildContext(LABELS, ("Smiling", "Eyeglasses", "Male"), 128)
+    classifying = spec.build(spec.options(filters=4, classify=True), context)
+    # Off, nothing is there; on, the rest starts as without.
+    assert plain.state_dict().keys() < classifying.state_dict().keys()
+    for name, tensor in plain.state_dict().items():
+        assert torch.equal(tensor, classifying.state_dict()[name]), name
+    extra = count(classifying) - count(plain)
+    assert extra == (32 * 8 * 9 + 8) + (8 * 3 + 3)
+    picture = photo().requires_grad_()
+    first, other = (classifying(Generated(picture), Condition(masks())).class_logits for _ in range(2))
+    assert first.shape == (2, 3)
+    assert torch.equal(first, other)
+    first.square().sum().backward()
+    assert picture.grad.abs().max() > 0
+    assert not torch.equal(first, classifying(Generated(photo()), Condition(masks())).class_logits)
+    assert plain(Generated(picture), Condition(masks())).class_logits is None
+    assert "judgement.class_logits" in {
+        port.name for port in ports("discriminator", "multiscale_patch", classify=True).gives
+    }
+    assert "judgement.class_logits" not in {port.name for port in ports("discriminator", "multiscale_patch").gives}
+    with pytest.raises(FacekitError, match="no attributes to classify"):
+        build("discriminator", "multiscale_patch", classify=True)
+
+
 def test_one_pass_of_spectral_norm_is_one_power_iteration() -> None:
     """Reading the weight for its layout would be a second one."""
     discriminator = build("discriminator", "multiscale_patch", filters=4, scales=1, spectral_norm=True)

@@ -38,6 +38,11 @@ class TestDiscriminator(DiscriminatorContract):
     options = {"filters": 4, "layers": 2}
 
 
+class TestDiscriminatorThatClassifies(DiscriminatorContract):
+    spec = SPECS["multiscale_patch"]
+    options = {"filters": 4, "layers": 2, "classify": True}
+
+
 class TestDiscriminatorWithSpectralNorm(DiscriminatorContract):
     spec = SPECS["multiscale_patch"]
     options = {"filters": 4, "layers": 1, "scales": 1, "norm": "none", "spectral_norm": True}

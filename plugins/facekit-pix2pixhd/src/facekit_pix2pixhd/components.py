@@ -93,9 +93,10 @@ class MultiScalePatchDiscriminator(MultiScaleDiscriminator):
     Args:
         options: its options.
         classes: classes of the masks.
+        attributes: how many attributes the data has; only read with ``classify``.
     """
 
-    def __init__(self, options: DiscriminatorOptions, *, classes: int) -> None:
+    def __init__(self, options: DiscriminatorOptions, *, classes: int, attributes: int = 0) -> None:
         super().__init__(
             inputs=classes + PHOTO_CHANNELS,
             filters=options.filters,
@@ -103,6 +104,7 @@ class MultiScalePatchDiscriminator(MultiScaleDiscriminator):
             scales=options.scales,
             norm=options.norm,
             spectral_norm=options.spectral_norm,
+            attributes=attributes if options.classify else 0,
         )
         self.classes = classes
 
@@ -117,7 +119,11 @@ class MultiScalePatchDiscriminator(MultiScaleDiscriminator):
         weight = next(parameter for parameter in self.parameters() if parameter.dim() == 4)
         planes = one_hot(condition.mask, classes=self.classes, weight=weight)
         pair = join(planes, picture.image)
-        return Judgement(scales=tuple(ScaleJudgement(scale.logits, scale.features) for scale in super().forward(pair)))
+        judged = super().forward(pair)
+        return Judgement(
+            scales=tuple(ScaleJudgement(scale.logits, scale.features) for scale in judged),
+            class_logits=None if self.classifier is None else self.classify(picture.image),
+        )
 
 
 class RegionFeatures(FeatureEncoder):
@@ -194,7 +200,14 @@ def build_local_enhancer(options: LocalEnhancerOptions, context: BuildContext) -
 
 def build_discriminator(options: DiscriminatorOptions, context: BuildContext) -> MultiScalePatchDiscriminator:
     """Build the discriminator for the label map of ``context``."""
-    return MultiScalePatchDiscriminator(options, classes=len(context.label_map))
+    attributes = len(context.attribute_names)
+    if options.classify and not attributes:
+        raise FacekitError(
+            "there are no attributes to classify",
+            where="model.discriminator.classify",
+            remedy="take a dataset with attributes, or leave `classify` off",
+        )
+    return MultiScalePatchDiscriminator(options, classes=len(context.label_map), attributes=attributes)
 
 
 def build_region_features(options: RegionFeaturesOptions, context: BuildContext) -> RegionFeatures:

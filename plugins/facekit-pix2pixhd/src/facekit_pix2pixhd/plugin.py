@@ -11,6 +11,7 @@ from facekit.interfaces import (
     GENERATED,
     IMAGE,
     JUDGEMENT,
+    JUDGEMENT_CLASS_LOGITS,
     JUDGEMENT_FEATURES,
     MASK,
     Options,
@@ -70,6 +71,9 @@ class DiscriminatorOptions(Options):
     """Norm of all layers but the first and the last."""
     spectral_norm: bool = False
     """Divide every weight by its largest singular value."""
+    classify: bool = False
+    """Also read the attributes of the data off the picture, for the loss ``domain_classification``: a head on the
+    features of the coarsest scale. Not published."""
 
 
 class RegionFeaturesOptions(Options):
@@ -92,10 +96,11 @@ def local_enhancer_ports(options: LocalEnhancerOptions, context: PortContext) ->
 
 
 def discriminator_ports(options: DiscriminatorOptions, context: PortContext) -> Ports:
-    """Needs picture and mask, gives logits and features."""
+    """Needs picture and mask, gives logits and features, and logits of attributes where it classifies."""
+    classified = (JUDGEMENT_CLASS_LOGITS,) if options.classify else ()
     return Ports(
         needs=(IMAGE, MASK),
-        gives=(JUDGEMENT, JUDGEMENT_FEATURES),
+        gives=(JUDGEMENT, JUDGEMENT_FEATURES, *classified),
         # Instance norm needs more than one pixel, at the coarsest scale as well.
         smallest_size=2**options.scales,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
@@ -67,6 +68,30 @@ class PatchDiscriminator(nn.Module):
         return ScaleJudgement(logits=self.layers[-1](hidden), features=tuple(features))
 
 
+class AttributeHead(nn.Module):
+    """The features of a scale to one logit an attribute.
+
+    3/1/1 to ``hidden`` channels, leaky ReLU, mean over the picture, and a linear layer. The convolution stands before
+    the mean because instance norm leaves every channel the same mean.
+
+    Args:
+        inputs: channels of the features.
+        hidden: channels of the convolution.
+        attributes: how many attributes.
+    """
+
+    def __init__(self, *, inputs: int, hidden: int, attributes: int) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(inputs, hidden, 3, padding=1)
+        self.head = nn.Linear(hidden, attributes)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """N,inputs,h,w to N,attributes."""
+        hidden = F.leaky_relu(self.convolution(features), LEAKY_SLOPE)
+        logits: Tensor = self.head(hidden.mean((2, 3)))
+        return logits
+
+
 class MultiScaleDiscriminator(nn.Module):
     """PatchGAN at several scales (Wang et al., CVPR 2018) on the concatenation of one-hot mask and photo.
 
@@ -80,6 +105,7 @@ class MultiScaleDiscriminator(nn.Module):
         scales: number of scales.
         norm: norm of all layers but the first and the last of each scale.
         spectral_norm: divide every weight by its largest singular value (Miyato et al., ICLR 2018).
+        attributes: attributes that :meth:`classify` reads off a picture; 0 for none. Other weights start as without.
     """
 
     def __init__(
@@ -91,15 +117,47 @@ class MultiScaleDiscriminator(nn.Module):
         scales: int = 2,
         norm: PatchNorm = "instance",
         spectral_norm: bool = False,
+        attributes: int = 0,
     ) -> None:
         super().__init__()
+        self.inputs = inputs
         self.scales = nn.ModuleList(
             PatchDiscriminator(inputs=inputs, filters=filters, layers=layers, norm=norm) for _ in range(scales)
         )
         initialise_as_published(self)
+        width = min(filters * 2**layers, 512)
+        self.classifier = AttributeHead(inputs=width, hidden=2 * filters, attributes=attributes) if attributes else None
         if spectral_norm:
             for layer in [module for module in self.modules() if isinstance(module, nn.Conv2d)]:
                 parametrizations.spectral_norm(layer)
+
+    def classify(self, photo: Tensor) -> Tensor:
+        """Read attributes off a picture, with the layers of the coarsest scale.
+
+        The mask is blank here: much of what an attribute means can be read off it (glasses are a class of their own),
+        and what can be read off the mask asks nothing of the picture.
+
+        Args:
+            photo: N,3,H,W in [-1, 1].
+
+        Returns:
+            N,attributes logits.
+
+        Raises:
+            ValueError: the discriminator was made without attributes.
+        """
+        if self.classifier is None:
+            raise ValueError("this discriminator was made without attributes")
+        for _ in range(len(self.scales) - 1):
+            photo = F.avg_pool2d(photo, 3, stride=2, padding=1, count_include_pad=False)
+        # The photo's channels are the last ones of a pair.
+        pair = F.pad(photo, (0, 0, 0, 0, self.inputs - photo.shape[1], 0))
+        weight = self.classifier.head.weight
+        convolution = next(parameter for parameter in self.scales.parameters() if parameter.dim() == 4)
+        if convolution.is_contiguous(memory_format=torch.channels_last):
+            pair = pair.contiguous(memory_format=torch.channels_last)
+        logits: Tensor = self.classifier(self.scales[-1](pair.to(weight.dtype)).features[-1])
+        return logits
 
     def forward(self, pair: Tensor) -> tuple[ScaleJudgement, ...]:
         """Judge ``pair`` at every scale.
