@@ -91,8 +91,19 @@ def train_and_measure(
     click.echo(f"trained {result.step:,} steps in {spoken_time(result.seconds)}")
     click.echo(f"run:      {out}")
     click.echo(f"report:   {report}")
-    click.echo(f"generate: facekit generate {run} --mask M --reference R --reference-mask RM -o OUT")
+    click.echo(f"generate: facekit generate {run} {inputs_of(recipe)} -o OUT")
     return 0
+
+
+def inputs_of(recipe: ResolvedRecipe) -> str:
+    """Return the options that ``facekit generate`` needs with a run of a recipe."""
+    from facekit.engine.model import changes_attributes
+
+    if changes_attributes(recipe):
+        return "--source PHOTO --attribute NAME=1"
+    if recipe.model.style_encoder is None:
+        return "--mask M"
+    return "--mask M --reference R --reference-mask RM"
 
 
 def _document(result: RunResult, report: Path, evaluations: Sequence[EvaluationResult]) -> dict[str, Any]:
