@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from facekit.interfaces import Condition, Generated, Judgement, ScaleJudgement
 from facekit_losses.gradient_penalty import GradientPenalty, gradient_penalty, interpolate
@@ -93,6 +94,16 @@ def test_gradient_of_the_second_order_against_finite_differences(penalty, make_s
         assert analytic == pytest.approx((above - below) / (2 * step_size), rel=1e-5, abs=1e-8)
         checked += analytic != 0
     assert checked > len(parameters) // 2
+
+
+@pytest.mark.parametrize("penalty", [gradient_penalty, r1_penalty])
+def test_operations_can_be_counted_where_a_module_reads_the_picture_itself(penalty) -> None:  # type: ignore[no-untyped-def]
+    layer = torch.nn.Conv2d(3, 1, 3)
+    picture = Generated(torch.randn(2, 3, 8, 8))
+    with FlopCounterMode(display=False) as counter:
+        penalty(lambda leaf: Judgement((ScaleJudgement(layer(leaf.image)),)), picture).backward()
+    assert counter.get_total_flops() > 0
+    assert layer.weight.grad is not None
 
 
 class TestInterpolation:
