@@ -9,6 +9,7 @@ export function listenToKeys(editor, tools, studio) {
   const { canvas } = editor;
   let held = false; // Space
   let down = false; // the brush
+  let last = null; // where the cross was when the picture was left
 
   const begin = () => {
     const { alone } = tools.current;
@@ -22,7 +23,7 @@ export function listenToKeys(editor, tools, studio) {
 
   const appear = () => {
     if (editor.cursor) return;
-    const { x, y } = editor.pointer ?? { x: studio.side / 2, y: studio.side / 2 };
+    const { x, y } = last ?? editor.pointer ?? { x: studio.side / 2, y: studio.side / 2 };
     editor.cursor = { x: Math.floor(x) + 0.5, y: Math.floor(y) + 0.5 };
   };
 
@@ -80,6 +81,10 @@ export function listenToKeys(editor, tools, studio) {
     }
   });
 
+  canvas.addEventListener("pointerdown", () => {
+    last = null; // the cross appears where the mouse was
+  });
+
   canvas.addEventListener("focus", () => {
     if (canvas.matches(":focus-visible") && !tools.current.nudge) appear();
     editor.redraw();
@@ -87,6 +92,7 @@ export function listenToKeys(editor, tools, studio) {
   canvas.addEventListener("blur", () => {
     if (down) lift();
     held = false;
+    last = editor.cursor ?? last;
     editor.cursor = null;
     editor.redraw();
   });

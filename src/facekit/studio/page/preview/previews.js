@@ -41,21 +41,24 @@ class Painter {
       try {
         const body = { ...wanted.body(), client, sequence: this.#sequence };
         const { blob, milliseconds } = await server.preview(body);
-        this.tell({ ...wanted, blob, milliseconds, waited: performance.now() - start });
+        this.tell({ ...wanted, blob, milliseconds, waited: performance.now() - start, newest: this.#wanted === null });
       } catch (error) {
         if (!(error instanceof ServerError)) throw error;
         if (error.status === 503) {
           await new Promise((resolve) => setTimeout(resolve, AGAIN));
           this.#wanted ??= wanted;
         } else if (error.status !== 409 || this.#wanted === null) {
-          this.tell({ ...wanted, error });
+          this.tell({ ...wanted, error, newest: this.#wanted === null });
         }
       }
     }
   }
 }
 
-/** Events: `painting` and `painted`, with `{run, state, blob, milliseconds, waited}` or `{run, error}`. */
+/**
+ * Events: `painting` and `painted`, with `{run, state, blob, milliseconds, waited, newest}` or `{run, error, newest}`;
+ * `newest` is false where another picture follows.
+ */
 export class Previews extends EventTarget {
   #painters = new Map();
   #timer = null;

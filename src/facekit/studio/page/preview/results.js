@@ -11,7 +11,7 @@ class Pane {
     this.run = run;
     this.time = make("span.time", { textContent: "…" });
     this.before = make("img.before", { alt: "", draggable: false });
-    this.after = make("img.after", { alt: `Painted by ${run.name}`, draggable: false });
+    this.after = make("img.after", { alt: `Painted by ${run.id}`, draggable: false });
     this.error = make("p.failed", { hidden: true });
     this.divider = make("input.divider", {
       type: "range",
@@ -19,7 +19,7 @@ class Pane {
       max: 100,
       step: 1,
       value: 50,
-      "aria-label": `Before and after, ${run.name}`,
+      "aria-label": `Before and after, ${run.id}`,
       oninput: () => this.#divide(),
     });
     this.frame = make(
@@ -34,7 +34,7 @@ class Pane {
       this.divider,
     );
     const about = [`step ${run.step.toLocaleString("en")}`, `${run.size} px`].join(" · ");
-    const name = make("h3", { textContent: run.id, title: run.folder });
+    const name = make("h3", { textContent: run.id, title: `${run.name}, ${run.folder}` });
     const head = make("header.pane-head", {}, name, make("span.about", { textContent: about }), this.time);
     this.element = make("article.pane", { data: { run: run.id } }, head, make("div.room", {}, this.frame));
     this.#divide();
@@ -63,8 +63,8 @@ class Pane {
     this.element.classList.add("painting");
   }
 
-  show({ blob, milliseconds, waited, error }) {
-    this.element.classList.remove("painting");
+  show({ blob, milliseconds, waited, error, newest }) {
+    this.element.classList.toggle("painting", !newest);
     this.error.hidden = !error;
     this.error.textContent = error?.told ?? "";
     if (error) {
