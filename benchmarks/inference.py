@@ -1,0 +1,102 @@
+"""(b) Painting one face: the pipeline beside the plain fp32 network, with the style of a reference kept and not."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.measure import in_process, in_turns, peak_memory, ratio
+from benchmarks.plain import PlainTraining, copy_weights
+from benchmarks.subjects import Case, Facekit
+from facekit.editing import FacePipeline, load
+
+
+def measure(*, small: bool, rounds: int) -> dict[str, Any]:
+    """Return a row for each size."""
+    cases = (Case(64, 1, filters=4),) if small else (Case(128, 1), Case(256, 1), Case(512, 1))
+    return {"rows": [measure_case(case, rounds=rounds) for case in cases]}
+
+
+def measure_case(case: Case, *, rounds: int) -> dict[str, Any]:
+    """Return the times of one picture, and how far facekit's is from the plain network's."""
+    generator = torch.Generator().manual_seed(0)
+    # Seven references in turn, so that none is the one before.
+    photos = [torch.rand(3, case.size, case.size, generator=generator) * 2 - 1 for _ in range(7)]
+    masks = [torch.randint(19, (case.size, case.size), generator=generator) for _ in range(7)]
+    with tempfile.TemporaryDirectory() as name:
+        pipeline, plain = build(case, Path(name))
+        calls = {"plain": 0, "new reference": 0, "kept reference": 0}
+
+        def next_of(subject: str) -> int:
+            calls[subject] += 1
+            return calls[subject] % len(photos)
+
+        def paint_plainly() -> torch.Tensor:
+            index = next_of("plain")
+            with torch.no_grad():
+                return plain.paint(photos[index][None], masks[index][None])
+
+        def paint_anew() -> object:
+            index = next_of("new reference")
+            return pipeline.generate(masks[index], photos[index], masks[index])
+
+        def paint_another_mask() -> object:
+            return pipeline.generate(masks[next_of("kept reference")], photos[0], masks[0])
+
+        times = in_turns(
+            {"plain": paint_plainly, "new reference": paint_anew, "kept reference": paint_another_mask},
+            rounds=rounds,
+            warm_up=2,
+        )
+        with torch.no_grad():
+            wanted = plain.paint(photos[1][None], masks[1][None])[0]
+        found = pipeline.generate(masks[1], photos[1], masks[1])
+        difference = float((wanted - found).abs().max())
+        memory = in_process("benchmarks.inference", str(case.size), str(case.filters))
+    return {
+        "size": case.size,
+        "filters": case.filters,
+        "precision": pipeline.precision,
+        "plain_seconds": times["plain"].document(),
+        "new_reference_seconds": times["new reference"].document(),
+        "kept_reference_seconds": times["kept reference"].document(),
+        "times_as_fast": ratio(times["plain"], times["new reference"]),
+        "times_as_fast_kept": ratio(times["plain"], times["kept reference"]),
+        "largest_difference": difference,
+        "peak_bytes": memory["peak"],
+    }
+
+
+def build(case: Case, folder: Path) -> tuple[FacePipeline, PlainTraining]:
+    """Return the pipeline of an untrained run, and the plain networks with its weights."""
+    ours = Facekit(case, folder)
+    ours.training._save()
+    pipeline = load(folder / "run", device="cpu", weights="live", registry=None)
+    plain = PlainTraining(case.filters)
+    copy_weights(ours.training.model.style_encoder, plain.encoder)
+    copy_weights(ours.training.model.generator, plain.generator)
+    return pipeline, plain
+
+
+def main() -> None:
+    """Paint three faces with the pipeline in this process and print the peak of its memory."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("size", type=int)
+    parser.add_argument("filters", type=int)
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        pipeline, plain = build(Case(chosen.size, 1, chosen.filters), Path(name))
+        del plain
+        mask = torch.zeros(chosen.size, chosen.size, dtype=torch.int64)
+        for _ in range(3):
+            pipeline.generate(mask, torch.zeros(3, chosen.size, chosen.size), mask)
+    print(json.dumps({"peak": peak_memory()}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""What is measured: facekit's training of the main model, and the plain build with the same weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from benchmarks.plain import PlainTraining, copy_weights
+from facekit.engine.distributed import Team
+from facekit.engine.loop import Training
+from facekit.engine.open_data import open_data
+from facekit.engine.run_folder import RunFolder
+from facekit.interfaces import FaceBatch
+from facekit.recipe import ResolvedRecipe, read_recipe
+from facekit.registry import Registry, load_registry
+
+RECIPE = """\
+facekit: 1
+name: benchmark
+data: {{{data}, size: {size}, workers: 0, mirror: false, cache: {cache}}}
+model:
+  style_encoder: {{use: sft_style, planes: one_hot}}
+  generator: {{use: sft_pix2pixhd, filters: {filters}, blocks: 4}}
+  discriminator: {{use: multiscale_patch, filters: {filters}, scales: 2}}
+losses:
+  generator: [{{use: adversarial, objective: lsgan}}, {{use: feature_matching, weight: 10}}]
+  discriminator: [{{use: adversarial, objective: lsgan}}]
+train:
+  steps: {steps}
+  batch: {batch}
+  seed: {seed}
+  device: cpu
+  schedule: {{use: constant}}
+  ema: {{decay: {average}}}
+"""
+
+DRAWN = "use: synthetic_faces, train: 32, validation: 2, test: 2"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A size of the main model and its data.
+
+    Args:
+        size: picture side.
+        batch: pictures a step.
+        filters: filters of generator and discriminator.
+        steps: steps of the run, for the schedule.
+        seed: seed of the run.
+        average: decay of the averaged weights; 0 for none, as published code has none.
+        data: the recipe's dataset.
+    """
+
+    size: int
+    batch: int
+    filters: int = 64
+    steps: int = 1000
+    seed: int = 0
+    average: float = 0.0
+    data: str = DRAWN
+
+    def recipe(self, folder: Path, registry: Registry) -> ResolvedRecipe:
+        """Return the recipe; its cache lies in ``folder``."""
+        file = folder / "benchmark.yaml"
+        file.write_text(RECIPE.format(cache=folder / "cache", **vars(self)), encoding="utf-8")
+        return read_recipe(file, registry=registry)
+
+
+class Facekit:
+    """A run of facekit that is trained one step at a time."""
+
+    def __init__(self, case: Case, folder: Path) -> None:
+        registry = load_registry()
+        recipe = case.recipe(folder, registry)
+        run = folder / "run"
+        run.mkdir()
+        self.training = Training(
+            recipe,
+            RunFolder(run),
+            registry=registry,
+            observer=None,
+            command="benchmark",
+            evaluate=None,
+            progress=None,
+            packed=open_data(recipe, registry),
+            watched=False,
+            team=Team(),
+            resume=False,
+        )
+        self._faces: Iterator[FaceBatch] = self.training.loader.prefetch(0, case.steps)
+        self._done = 0
+
+    def step(self) -> dict[str, float]:
+        """Train a step; return the weighted losses."""
+        self.training.guard.reset()
+        self.training._step(self._done, self._faces)
+        self._done += 1
+        return self.training.guard.means()
+
+    def pictures(self, index: int) -> tuple[Tensor, Tensor]:
+        """Return photos and masks of a step."""
+        batch = self.training.loader.batch(index)
+        return batch.image, batch.mask
+
+
+class Plain:
+    """The plain build, with the weights and the data that a run of facekit begins with."""
+
+    def __init__(self, case: Case, beside: Facekit) -> None:
+        model = beside.training.model
+        self.training = PlainTraining(case.filters)
+        for source, plain in (
+            (model.style_encoder, self.training.encoder),
+            (model.generator, self.training.generator),
+            (model.discriminator, self.training.discriminator),
+        ):
+            copy_weights(source, plain)
+        self._beside = beside
+        self._done = 0
+
+    def step(self) -> dict[str, float]:
+        """Train a step; return the weighted losses under facekit's names."""
+        photo, mask = self._beside.pictures(self._done)
+        self._done += 1
+        losses = self.training.step(photo, mask)
+        return {
+            "generator/adversarial": losses.adversarial,
+            "generator/feature_matching": losses.feature_matching,
+            "discriminator/adversarial": losses.discriminator,
+        }
