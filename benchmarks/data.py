@@ -102,8 +102,8 @@ def open_raw(root: Path, count: int) -> Any:
     from facekit.interfaces import DatasetContext
 
     registry = load_registry()
-    spec = next(each.spec for each in registry.components("dataset") if each.spec.id.endswith("/celebamask_hq"))
-    options = spec.options(root=root, split="by_index", train=f"0-{count - 1}", validation="", test="")
+    spec = registry.find("dataset", "celebamask_hq").spec
+    options = spec.options(root=root, split="by_index", train=f"0-{count - 1}", validation="", test="", extra="")
     return spec.build(options, DatasetContext(registry.label_maps))
 
 
