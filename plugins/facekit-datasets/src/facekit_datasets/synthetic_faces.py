@@ -13,6 +13,7 @@ from facekit.interfaces import DatasetContext, FaceSample, Finding, LabelMap, Op
 from facekit_datasets.label_maps import CELEBAMASK_HQ, MergedMasks, choose_label_map
 from facekit_datasets.ports import dataset_ports
 from facekit_datasets.splitting import refuse_repeats, select_attributes
+from facekit_datasets.synthetic_attributes import ATTRIBUTE_NAMES
 
 _MOST_IN_A_SPLIT = 10_000_000
 _FULL_SIZE = 512
@@ -41,8 +42,6 @@ class SyntheticFacesOptions(Options):
 
 def ports(options: SyntheticFacesOptions, context: PortContext) -> Ports:
     """Return what the dataset gives."""
-    from facekit_datasets.synthetic import ATTRIBUTE_NAMES
-
     classes = len(choose_label_map(options.label_map, context.label_maps))
     columns = select_attributes(ATTRIBUTE_NAMES, options.attributes, where="attributes")
     return dataset_ports(classes=classes, attributes=len(columns))
@@ -58,8 +57,6 @@ class SyntheticFaces:
     """
 
     def __init__(self, options: SyntheticFacesOptions, label_maps: Mapping[str, LabelMap]) -> None:
-        from facekit_datasets.synthetic import ATTRIBUTE_NAMES
-
         self._masks = MergedMasks(choose_label_map(options.label_map, label_maps))
         self._seed = options.seed
         self._columns = select_attributes(ATTRIBUTE_NAMES, options.attributes, where="synthetic_faces")

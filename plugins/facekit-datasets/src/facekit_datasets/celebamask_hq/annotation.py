@@ -66,7 +66,8 @@ class PartAnnotation:
                 mask = np.zeros(part.shape, np.uint8)
             elif part.shape != mask.shape:
                 raise FacekitError(_wrong_size(part, mask, files[0][1]), where=str(file))
-            mask[part > 127] = identity
+            # Ids rise, so the largest is that of the later part.
+            np.maximum(mask, (part > 127).view(np.uint8) * np.uint8(identity), out=mask)
         assert mask is not None
         return mask
 
