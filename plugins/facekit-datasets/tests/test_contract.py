@@ -74,3 +74,29 @@ class TestCelebAMaskHQ(DatasetContract):
     def damage(self, folder: Path) -> int:
         (folder / "CelebA-HQ-img" / "2.jpg").write_bytes(b"no picture at all")
         return 2
+
+
+class TestCelebAAttributes(DatasetContract):
+    spec = SPECS["celeba_attributes"]
+
+    def make_options(self, folder: Path) -> dict[str, Any]:
+        photos = folder / "img_align_celeba"
+        if not photos.exists():
+            photos.mkdir(parents=True)
+            random = np.random.default_rng(0)
+            names = [f"{number:06d}.jpg" for number in range(1, 13)]
+            rows = [f"{name}  {'1' if number % 2 else '-1'} -1" for number, name in enumerate(names)]
+            (folder / "list_attr_celeba.txt").write_text("\n".join(["12", "Smiling Eyeglasses", *rows]) + "\n")
+            people = [f"{name} {number}" for number, name in enumerate(names)]
+            (folder / "identity_CelebA.txt").write_text("\n".join(people) + "\n")
+            for name in names:
+                photo = Image.fromarray(random.integers(0, 256, (16, 16, 3), dtype=np.uint8)).resize((64, 64))
+                photo.save(photos / name, quality=95)
+        return {"root": str(folder), "validation": 0.4}
+
+    def change_data(self, folder: Path) -> None:
+        Image.new("RGB", (64, 64), (9, 9, 9)).save(folder / "img_align_celeba" / "000002.jpg", quality=50)
+
+    def damage(self, folder: Path) -> int:
+        (folder / "img_align_celeba" / "000003.jpg").write_bytes(b"no picture at all")
+        return 2

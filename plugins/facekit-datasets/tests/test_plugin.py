@@ -19,9 +19,9 @@ def registry():
     return Registry(plugins)
 
 
-def test_it_offers_three_datasets_and_two_label_maps(registry):
+def test_it_offers_four_datasets_and_two_label_maps(registry):
     assert not registry.plugins.failures
-    assert registry.names("dataset") == ["celebamask_hq", "image_mask_folder", "synthetic_faces"]
+    assert registry.names("dataset") == ["celeba_attributes", "celebamask_hq", "image_mask_folder", "synthetic_faces"]
     assert all(not registry.of_kind(kind) for kind in KINDS if kind != "dataset")
     assert registry.label_maps == {"celebamask_hq": CELEBAMASK_HQ, "celebamask_hq_merged": CELEBAMASK_HQ_MERGED}
 
@@ -41,6 +41,15 @@ def test_every_dataset_gives_photos_and_masks(registry):
         assert gives["image"].shape == ("batch", 3, "size", "size")
         assert gives["mask"].classes == 19
         assert not ports.needs
+
+
+def test_photos_without_masks_give_none(registry):
+    spec = registry.find("dataset", "celeba_attributes").spec
+    ports = spec.ports(spec.options(root="x", attributes=["Smiling"]), PortContext(64, registry.label_maps))
+    assert {port.name: port.shape for port in ports.gives} == {
+        "image": ("batch", 3, "size", "size"),
+        "attributes": ("batch", 1),
+    }
 
 
 def test_attributes_are_counted_where_the_options_tell(registry):

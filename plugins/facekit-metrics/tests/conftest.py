@@ -10,13 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner, Result
 from PIL import Image
 from torch import Tensor
 
+from facekit.cli.main import cli
 from facekit.interfaces import (
     EVALUATED,
     BuildContext,
     Condition,
+    DatasetContext,
+    FaceDataset,
     FacekitError,
     Generated,
     LabelClass,
@@ -25,6 +29,7 @@ from facekit.interfaces import (
     Observation,
     Task,
 )
+from facekit.registry import load_registry
 
 NAMES = ("background", "skin", "hair")
 LABEL_MAP = LabelMap(name="tiny", classes=tuple(LabelClass(name, (0, 0, 0)) for name in NAMES))
@@ -156,3 +161,59 @@ def real_photos() -> Tensor:
             pixels = np.stack([np.asarray(photo) for photo in opened])
             return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
     pytest.skip("there are no real photos: set FACEKIT_TEST_DATA to a folder with celebamask_hq_mini")
+
+
+DRAWN = ["--set", "train=48", "--set", "extra=0", "--set", "validation=16", "--set", "test=8"]
+SMALL = ["--with", "size=64", "--with", "epochs=5", "--with", "batch=8", "--with", "splits=train"]
+
+
+def train_judge(kind: str, *more: str) -> Result:
+    """Run ``facekit judge train`` on drawn faces."""
+    arguments = ["judge", "train", kind, "synthetic_faces", *DRAWN, *SMALL, *more]
+    return CliRunner().invoke(cli, arguments, prog_name="facekit")
+
+
+def open_drawn_faces() -> FaceDataset:
+    """Return the faces that :func:`train_judge` learns from."""
+    registry = load_registry()
+    spec = registry.find("dataset", "synthetic_faces").spec
+    options = spec.options.model_validate({"train": 48, "extra": 0, "validation": 16, "test": 8})
+    faces: FaceDataset = spec.build(options, DatasetContext(registry.label_maps))
+    return faces
+
+
+def train_both(cache: Path) -> str:
+    """Train both kinds into a cache that FACEKIT_CACHE names; returns what the classifier's training printed."""
+    segmenter = train_judge("segmenter")
+    assert segmenter.exit_code == 0, segmenter.output
+    classifier = train_judge("attributes", "--with", "attributes=Eyeglasses,Smiling")
+    assert classifier.exit_code == 0, classifier.output
+    assert (cache / "judges").is_dir()
+    return classifier.stdout
+
+
+@pytest.fixture(scope="session")
+def judge_cache(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A cache with a small segmenter and a small attribute classifier of drawn faces, and what training one printed."""
+    cache = tmp_path_factory.mktemp("judges")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FACEKIT_CACHE", str(cache))
+        return cache, train_both(cache)
+
+
+@pytest.fixture
+def judges(judge_cache: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of these judges, where they are looked for."""
+    monkeypatch.setenv("FACEKIT_CACHE", str(judge_cache[0]))
+    return judge_cache[0] / "judges"
+
+
+@pytest.fixture(scope="session")
+def drawn_faces() -> FaceDataset:
+    """The faces that these judges learned from (train), were tested on (validation), and have not seen (test)."""
+    return open_drawn_faces()
+
+
+@pytest.fixture
+def train() -> Callable[..., Result]:
+    return train_judge

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from facekit.registry import load_registry
 from facekit.testing import MetricContract
 from facekit_metrics.plugin import facekit_components
 
+CELEBAMASK_HQ = load_registry().label_maps["celebamask_hq"]
 SPECS = {spec.name: spec for spec in facekit_components()}
 
 
@@ -82,3 +84,18 @@ class TestNearestTrainingNeighbour(MetricContract):
     spec = SPECS["nearest_training_neighbour"]
     options = {"task": "reconstruction"}
     not_about_likeness = "noise is farther from training photos than a face is"
+
+
+@pytest.mark.usefixtures("judges")
+class TestAttributeAccuracy(MetricContract):
+    spec = SPECS["attribute_accuracy"]
+    options = {"transfer": ["Smiling", "Eyeglasses"]}
+    not_about_likeness = "a photo of anything may or may not look like a smile to a classifier"
+
+
+@pytest.mark.usefixtures("judges")
+class TestSegmentationAccuracy(MetricContract):
+    spec = SPECS["segmentation_accuracy"]
+    options = {"tasks": ["reconstruction", "style_copy", "attribute_transfer"], "transfer": ["Smiling"]}
+    label_map = CELEBAMASK_HQ
+    not_about_likeness = "the bench's masks are no masks of its photos"

@@ -205,7 +205,7 @@ def test_a_judge_never_learns_from_photos_that_are_measured(drawn: FaceDataset) 
 
 
 def test_figures_are_those_of_others() -> None:
-    """Against scikit-image-free NumPy: counted pixel by pixel."""
+    """Counted pixel by pixel with NumPy."""
     random = np.random.default_rng(0)
     truth, answer = random.integers(0, 5, (2, 3, 16, 16))
     answer[truth == 4] = 3  # a class that is never said

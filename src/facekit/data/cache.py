@@ -175,10 +175,11 @@ def _pack(dataset: FaceDataset, index: int, plan: tuple[int, int, int]) -> _Pack
         sample = dataset.read(index, size=size)
     except OSError as error:  # a dataset should say it better, but this must not look like a failed write
         raise FacekitError(f"the sample cannot be read: {error}", where=key, remedy=remedy) from error
-    if not same_aspect(sample.image.shape, sample.mask.shape):
-        photo, mask = (f"{shape[1]}x{shape[0]}" for shape in (sample.image.shape, sample.mask.shape))
+    ids = sample.needed_mask()
+    if not same_aspect(sample.image.shape, ids.shape):
+        photo, mask = (f"{shape[1]}x{shape[0]}" for shape in (sample.image.shape, ids.shape))
         raise FacekitError(f"photo ({photo}) and mask ({mask}) differ in aspect", where=key, remedy=remedy)
-    if (largest := int(sample.mask.max())) >= classes:
+    if (largest := int(ids.max())) >= classes:
         raise FacekitError(
             f"the mask holds id {largest}; the label map ends at {classes - 1}", where=key, remedy=remedy
         )
@@ -187,7 +188,7 @@ def _pack(dataset: FaceDataset, index: int, plan: tuple[int, int, int]) -> _Pack
         if sample.attributes is None or sample.attributes.shape != (attribute_count,):
             raise FacekitError(f"the sample does not have the {attribute_count} attributes of its dataset", where=key)
         attributes = sample.attributes.astype(np.int8)
-    return _Packed(resize_photo(sample.image, size), resize_mask(sample.mask, size), attributes)
+    return _Packed(resize_photo(sample.image, size), resize_mask(ids, size), attributes)
 
 
 class _Writer:

@@ -145,13 +145,16 @@ def _look(dataset: FaceDataset, index: int, size: int | None) -> _Look:
         sample = dataset.read(index)
     except FacekitError as error:
         return _Look([*findings, Finding("error", error.where or where, error.message, error.remedy)], None)
-    counts = np.bincount(sample.mask.ravel(), minlength=256).astype(np.int64)
-    largest, last = int(np.flatnonzero(counts)[-1]), len(dataset.label_map) - 1
+    last = len(dataset.label_map) - 1
+    # Photos without masks count as those that show no class.
+    ids = np.empty((0, 0), np.uint8) if sample.mask is None else sample.mask
+    counts = np.bincount(ids.ravel(), minlength=256).astype(np.int64)
+    largest = int(ids.max(initial=0))
     if largest > last:
         message = f"the mask holds id {largest}; the label map {dataset.label_map.name!r} ends at {last}"
         findings.append(Finding("error", where, message))
-    photo_size, mask_size = (shape[1::-1] for shape in (sample.image.shape, sample.mask.shape))
-    if not same_aspect(sample.image.shape, sample.mask.shape):
+    photo_size, mask_size = (shape[1::-1] for shape in (sample.image.shape, ids.shape))
+    if sample.mask is not None and not same_aspect(sample.image.shape, ids.shape):
         message = f"photo ({_spell(photo_size)}) and mask ({_spell(mask_size)}) differ in aspect"
         findings.append(Finding("error", where, message))
     wanted = len(dataset.attribute_names)
@@ -204,8 +207,9 @@ class _Tally:
     def never_seen(self, dataset: FaceDataset) -> Iterator[Finding]:
         if not self.readable:
             return
+        without_masks = not any(self.class_images)
         for name, images in zip(dataset.label_map.names, self.class_images, strict=True):
-            if not images:
+            if not images and not without_masks:
                 yield Finding("warning", f"class {name}", "the class occurs in no mask; a model cannot learn it")
         for name, images in zip(dataset.attribute_names, self.attributes, strict=True):
             if images in (0, self.readable):

@@ -134,7 +134,7 @@ class _Job:
 def _write_sample(dataset: FaceDataset, index: int, job: _Job) -> list[int] | None:
     """Write one sample's pictures; return its attributes."""
     sample = dataset.read(index, size=job.size)
-    image, mask = sample.image, sample.mask
+    image, mask = sample.image, sample.needed_mask()
     if job.size is not None:
         image, mask = resize_photo(image, job.size), resize_mask(mask, job.size)
     elif image.shape[:2] != mask.shape:

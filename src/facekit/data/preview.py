@@ -93,7 +93,7 @@ def _draw_sheet(dataset: FaceDataset, chosen: list[int], size: int, columns: int
     draw.text((_GAP, _GAP), f"{type(dataset).__name__}: {shown}, photo and mask", _INK, title_font)
     for place, index in enumerate(chosen):
         sample = dataset.read(index, size=size)
-        image, mask = resize_photo(sample.image, size), resize_mask(sample.mask, size)
+        image, mask = resize_photo(sample.image, size), resize_mask(sample.needed_mask(), size)
         present.update(np.unique(mask).tolist())
         left, above = _GAP + place % columns * cell_width, top + place // columns * cell_height
         sheet.paste(Image.fromarray(np.ascontiguousarray(image)), (left, above))

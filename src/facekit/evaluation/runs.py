@@ -61,6 +61,7 @@ def _build(recipe: ResolvedRecipe, data: PackedFaces | FaceDataset, photos: Phot
         attribute_names=tuple(data.attribute_names),
         size=recipe.data.size,
         dimensions=recipe.dimensions,
+        dataset=recipe.dataset.component.spec.id,
         photos=photos,
     )
     return [choice.build(context) for choice in recipe.metrics]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
+from facekit.interfaces.errors import FacekitError
 from facekit.interfaces.labels import LabelMap
 
 if TYPE_CHECKING:
@@ -22,13 +23,23 @@ class FaceSample:
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        mask: (h, w) uint8 class ids; may differ from the photo in size, never in aspect.
+        mask: (h, w) uint8 class ids; may differ from the photo in size, never in aspect. None in a dataset of photos
+            without masks, whose ports do not give ``mask``: such photos teach attribute classifiers.
         attributes: (A,) bool in the order of ``attribute_names``; None where the dataset has none.
     """
 
     image: NDArray[np.uint8]
-    mask: NDArray[np.uint8]
+    mask: NDArray[np.uint8] | None
     attributes: NDArray[np.bool_] | None
+
+    def needed_mask(self) -> NDArray[np.uint8]:
+        """Return the mask. Raises FacekitError when the dataset has photos without masks."""
+        if self.mask is None:
+            raise FacekitError(
+                "this dataset has photos and attributes and no masks",
+                remedy="it serves `facekit judge train attributes`; for anything else take a dataset with masks",
+            )
+        return self.mask
 
 
 @dataclass(frozen=True, slots=True)

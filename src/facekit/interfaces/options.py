@@ -40,6 +40,7 @@ class BuildContext:
         size: picture side in pixels.
         dimensions: the numbers behind the named dimensions of all ports, e.g. ``{"style": 16384, "classes": 19}``.
         player: for losses: whose loss it is, ``generator`` or ``discriminator``; else None.
+        dataset: the id of the dataset component, ``facekit/celebamask_hq``; empty where it is not known.
         photos: for metrics: gives the real photos of a split; else None. See :meth:`real_photos`.
     """
 
@@ -48,6 +49,7 @@ class BuildContext:
     size: int
     dimensions: Mapping[str, int] = field(default_factory=dict)
     player: str | None = None
+    dataset: str = ""
     photos: PhotoSource | None = None
 
     def real_photos(self, split: str) -> RealPhotos:

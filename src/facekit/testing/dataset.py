@@ -125,12 +125,9 @@ class DatasetContract(ComponentContract):
             raise BrokenPromise(
                 promise, f"a {type(dataset).__name__} that lacks methods", "fulfil facekit.interfaces.FaceDataset"
             )
-        for name in ("image", "mask"):
-            if name not in given:
-                raise BrokenPromise(
-                    promise, f"the ports do not give {name!r}", "give facekit.interfaces.IMAGE and MASK"
-                )
-        classes = given["mask"].classes
+        if "image" not in given:
+            raise BrokenPromise(promise, "the ports do not give 'image'", "give facekit.interfaces.IMAGE")
+        classes = given["mask"].classes if "mask" in given else None
         if isinstance(classes, int) and classes != len(dataset.label_map):
             raise BrokenPromise(
                 promise, f"{classes} classes declared, {len(dataset.label_map)} in its label map", "correct the ports"
@@ -143,7 +140,7 @@ class DatasetContract(ComponentContract):
                 "give facekit.interfaces.ATTRIBUTES when the samples have them",
             )
         for index in range(min(self.tried, len(dataset.keys))):
-            self._check_sample(dataset, index, promise)
+            self._check_sample(dataset, index, promise, masks="mask" in given)
 
     def test_keys_and_splits(self, tmp_path: Path) -> None:
         """Keys are unique texts; splits have known names, lie within the data and do not overlap."""
@@ -306,13 +303,18 @@ class DatasetContract(ComponentContract):
         return found
 
     @staticmethod
-    def _check_sample(dataset: FaceDataset, row: int, promise: str) -> None:
+    def _check_sample(dataset: FaceDataset, row: int, promise: str, *, masks: bool) -> None:
         sample = dataset.read(row)
         wrong: list[str] = []
         image, mask = sample.image, sample.mask
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             wrong.append(f"the photo is {image.dtype} {image.shape}, not uint8 (H, W, 3)")
-        if mask.dtype != np.uint8 or mask.ndim != 2:
+        if mask is None:
+            if masks:
+                wrong.append("it has no mask, and the ports give one")
+        elif not masks:
+            wrong.append("it has a mask, and the ports give none")
+        elif mask.dtype != np.uint8 or mask.ndim != 2:
             wrong.append(f"the mask is {mask.dtype} {mask.shape}, not uint8 (h, w)")
         elif int(mask.max()) >= len(dataset.label_map):
             wrong.append(f"the mask holds the id {int(mask.max())}, and there are {len(dataset.label_map)} classes")
@@ -329,7 +331,12 @@ class DatasetContract(ComponentContract):
 
 
 def _equal(first: FaceSample, second: FaceSample) -> bool:
-    if not (np.array_equal(first.image, second.image) and np.array_equal(first.mask, second.mask)):
+    if not np.array_equal(first.image, second.image):
+        return False
+    if first.mask is None or second.mask is None:
+        if first.mask is not second.mask:
+            return False
+    elif not np.array_equal(first.mask, second.mask):
         return False
     if first.attributes is None or second.attributes is None:
         return first.attributes is second.attributes

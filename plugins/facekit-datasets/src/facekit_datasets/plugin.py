@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from facekit.interfaces import LabelMap
 from facekit.registry import ComponentSpec, PluginInfo, hookimpl
-from facekit_datasets import celebamask_hq, image_mask_folder, synthetic_faces
+from facekit_datasets import celeba_attributes, celebamask_hq, image_mask_folder, synthetic_faces
 from facekit_datasets.label_maps import CELEBAMASK_HQ, CELEBAMASK_HQ_MERGED
 
 
@@ -12,7 +12,7 @@ from facekit_datasets.label_maps import CELEBAMASK_HQ, CELEBAMASK_HQ_MERGED
 def facekit_plugin_info() -> PluginInfo:
     """Say what the plugin is."""
     return PluginInfo(
-        summary="Face datasets: CelebAMask-HQ, folders of photos with masks, procedurally drawn faces",
+        summary="Face datasets: CelebAMask-HQ, CelebA, folders of photos with masks, procedurally drawn faces",
     )
 
 
@@ -31,6 +31,18 @@ def facekit_components() -> list[ComponentSpec]:
             example={"root": "data/CelebAMask-HQ"},
             paper="Lee, Liu, Wu, Luo: MaskGAN: Towards Diverse and Interactive Facial Image Manipulation, CVPR 2020, "
             "https://arxiv.org/abs/1907.11922",
+        ),
+        ComponentSpec(
+            interface_version=1,
+            kind="dataset",
+            id="facekit/celeba_attributes",
+            summary="CelebA's aligned photos with their attributes and without masks, for attribute classifiers",
+            options=celeba_attributes.CelebAAttributesOptions,
+            factory="facekit_datasets.celeba_attributes:create",
+            ports=celeba_attributes.ports,
+            example={"root": "data/CelebA"},
+            paper="Liu, Luo, Wang, Tang: Deep Learning Face Attributes in the Wild, ICCV 2015, "
+            "https://arxiv.org/abs/1411.7766",
         ),
         ComponentSpec(
             interface_version=1,

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, field_validator
 
 from facekit.interfaces import Options
 
 from .task_options import TaskOptions
+
+
+def _no_name_twice(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) != len(names):
+        raise ValueError(f"a name occurs twice: {', '.join(names)}")
+    return names
+
+
+Names = Annotated[tuple[str, ...], AfterValidator(_no_name_twice)]
 
 
 class RegionOptions(Options):
@@ -45,3 +56,36 @@ class PerceptualDistanceOptions(Options):
 
     weights: str | None = None
     """Weight file of EfficientNet-Lite0, in place of the one in its package."""
+
+
+class AttributeAccuracyOptions(Options):
+    """Options of ``attribute_accuracy``."""
+
+    judge: str = "auto"
+    """The classifier: its id as `facekit judge ls` shows it, its folder, or ``auto``: the newest for this data."""
+    attributes: Names = ()
+    """The attributes that are measured; all that the data has and the classifier tells when empty."""
+    transfer: Names = ("Smiling", "Mouth_Slightly_Open")
+    """The attributes whose transfer is measured; empty for none."""
+
+
+class SegmentationAccuracyOptions(Options):
+    """Options of ``segmentation_accuracy``."""
+
+    judge: str = "auto"
+    """The segmenter: its id as `facekit judge ls` shows it, its folder, or ``auto``: the newest for this data."""
+    tasks: Annotated[
+        tuple[Literal["reconstruction", "style_copy", "attribute_transfer"], ...],
+        Field(min_length=1),
+        AfterValidator(_no_name_twice),
+    ] = ("reconstruction",)
+    """The tasks whose results are measured, each apart."""
+    transfer: Names = ("Smiling", "Mouth_Slightly_Open")
+    """The attributes whose transfer ``attribute_transfer`` is about."""
+
+    @field_validator("transfer")
+    @classmethod
+    def _at_least_one_attribute(cls, transfer: tuple[str, ...]) -> tuple[str, ...]:
+        if not transfer:
+            raise ValueError("transfer must name at least one attribute; to measure none, take the task out of tasks")
+        return transfer

@@ -5,6 +5,7 @@ from __future__ import annotations
 from facekit.interfaces import GENERATED, IMAGE, MASK, NoOptions, Options, PortContext, Ports
 from facekit.registry import CommandSpec, ComponentSpec, PluginInfo, hookimpl
 
+from .judged_specs import judged_metrics
 from .judges.options import SegmenterOptions
 from .options import (
     PerceptualDistanceOptions,
@@ -128,6 +129,7 @@ def facekit_components() -> list[ComponentSpec]:
             example={"task": "style_copy"},
         ),
         *set_metrics(),
+        *judged_metrics(),
         ComponentSpec(
             interface_version=1,
             kind="segmenter",

@@ -2,62 +2,82 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from facekit.interfaces import DatasetContext, FaceDataset, FacekitError, Options
 from facekit.registry import load_registry
 
+if TYPE_CHECKING:
+    from .store import KeptJudge
+
 
 @click.command()
-@click.argument("kind", type=click.Choice(["segmenter"]))
-@click.argument("dataset")
+@click.argument("kind", type=click.Choice(["segmenter", "attributes"]))
+@click.argument("datasets", metavar="DATASET...", nargs=-1, required=True)
 @click.option(
-    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="An option of the dataset. May be repeated."
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An option of the dataset; of several, DATASET.NAME=VALUE. May be repeated.",
 )
 @click.option(
     "--with", "choices", multiple=True, metavar="NAME=VALUE", help="A setting of the training. May be repeated."
 )
 @click.option("--again", is_flag=True, help="Train even if the same judge is there.")
-def train(kind: str, dataset: str, settings: tuple[str, ...], choices: tuple[str, ...], again: bool) -> None:
-    """Train a judge on the real photos of a DATASET component, and keep it.
+def train(
+    kind: str, datasets: tuple[str, ...], settings: tuple[str, ...], choices: tuple[str, ...], again: bool
+) -> None:
+    """Train a judge on the real photos of DATASET components, and keep it.
 
-    Settings are `splits`, `size`, `epochs`, `batch`, `lr`, `weight_decay`, `ema`, `held_out` and `seed`; several values
-    are separated by commas. A judge that was made of the same photos and settings before is not trained again; one that
-    was stopped goes on.
+    A segmenter learns from one dataset with masks. A classifier of attributes learns from one with attributes, or from
+    several; then the held-out photos of the first give its accuracy, each may lack some of the
+    attributes, and a photo that one has for validation or tests is not learned from in another.
+
+    Settings are `splits`, `size`, `epochs`, `batch`, `lr`, `weight_decay`, `ema`, `held_out` and `seed`, and of a
+    classifier `attributes`; several values are separated by commas. A judge that was made of the same photos and
+    settings before is not trained again; one that was stopped goes on.
 
     \b
     Example:
       facekit judge train segmenter celebamask_hq --set root=data/CelebAMask-HQ --with splits=train
+      facekit judge train attributes celeba_attributes --set root=data/CelebA
     """
     from rich.console import Console
 
-    from .options import SegmenterSettings
-    from .training import Report, train_segmenter
+    from .classifier_training import train_classifier
+    from .learning import Report
+    from .options import ClassifierSettings, SegmenterSettings
+    from .training import train_segmenter
 
-    del kind  # there is one so far; the argument keeps its place
     console = Console(stderr=True)
-    opened, name = _open(dataset, settings)
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False)
 
     def report(entry: Report) -> None:
         epochs_left = entry.epochs - entry.epoch
-        console.print(
+        say(
             f"epoch {entry.epoch}/{entry.epochs}: loss {entry.loss:.4f}; {entry.seconds:.0f} s, "
-            f"{entry.seconds * epochs_left / 60:.0f} min left",
-            highlight=False,
+            f"{entry.seconds * epochs_left / 60:.0f} min left"
         )
 
-    kept, trained = train_segmenter(
-        opened,
-        _options(SegmenterSettings, choices, "--with"),
-        dataset_name=name,
-        say=lambda text: console.print(text, highlight=False),
-        report=report,
-        again=again,
-    )
+    opened = _open(datasets, settings)
+    if kind == "segmenter":
+        if len(opened) > 1:
+            raise FacekitError("a segmenter learns from one dataset", where="DATASET", remedy="name one")
+        ((name, dataset),) = opened.items()
+        chosen = _options(SegmenterSettings, choices, "--with")
+        kept, trained = train_segmenter(dataset, chosen, dataset_name=name, say=say, report=report, again=again)
+    else:
+        chosen = _options(ClassifierSettings, choices, "--with")
+        kept, trained = train_classifier(opened, chosen, say=say, report=report, again=again)
     click.echo(f"{'trained' if trained else 'was there'}: {kept.kind} {kept.id} in {kept.folder}")
-    click.echo(_accuracy(kept.accuracy, kept.data["tested_on"]))
+    click.echo(kept.own_accuracy)
+    for line in _each_attribute(kept):
+        click.echo(f"  {line}")
 
 
 @click.command(name="ls")
@@ -67,28 +87,43 @@ def list_judges() -> None:
 
     judges = kept_judges()
     for judge in judges:
-        click.echo(
-            f"{judge.kind} {judge.id}  {judge.label_map.name}, "
-            f"{judge.data['learned_from']} photos of {judge.data['dataset']}"
-        )
-        click.echo(f"  {_accuracy(judge.accuracy, judge.data['tested_on'])}")
+        tells = judge.label_map.name if judge.kind == "segmenter" else f"{len(judge.attributes)} attributes"
+        click.echo(f"{judge.kind} {judge.id}  {tells}, {judge.data['learned_from']} photos of {judge.data['dataset']}")
+        click.echo(f"  {judge.own_accuracy}")
     if not judges:
         click.echo(f"there are no judges in {folder_of_judges()}; `facekit judge train --help` says how to make one")
 
 
-def _accuracy(figures: Any, count: int) -> str:
-    return (
-        f"on {count} photos it did not learn from: pixel accuracy {figures['pixel_accuracy']:.2%}, "
-        f"mean IoU {figures['mean_iou']:.3f}"
-    )
+def _each_attribute(judge: KeptJudge) -> list[str]:
+    return [
+        f"{name}: {judge.accuracy[f'accuracy/{name}']:.1%}, balanced {judge.accuracy[f'balanced_accuracy/{name}']:.1%}"
+        for name in judge.attributes
+    ]
 
 
-def _open(name: str, settings: tuple[str, ...]) -> tuple[FaceDataset, str]:
+def _open(names: tuple[str, ...], settings: tuple[str, ...]) -> dict[str, FaceDataset]:
+    """Open datasets by name; returns them by id, in their order."""
     registry = load_registry()
-    spec = registry.find("dataset", name).spec
-    options = _options(spec.options, settings, "--set")
-    dataset: FaceDataset = spec.build(options, DatasetContext(registry.label_maps))
-    return dataset, spec.id
+    specs = {name: registry.find("dataset", name).spec for name in names}
+    own: dict[str, list[str]] = {name: [] for name in specs}
+    for text in settings:
+        path, equals, value = text.partition("=")
+        name, dot, option = path.partition(".")
+        if len(specs) == 1:
+            own[names[0]].append(text)
+        elif dot and name in own:
+            own[name].append(f"{option}{equals}{value}")
+        else:
+            raise FacekitError(
+                f"{path!r} does not say whose option it is",
+                where="--set",
+                remedy=f"write DATASET.NAME=VALUE, with {' or '.join(own)}",
+            )
+    opened: dict[str, FaceDataset] = {}
+    for name, spec in specs.items():
+        options = _options(spec.options, tuple(own[name]), "--set")
+        opened[spec.id] = spec.build(options, DatasetContext(registry.label_maps))
+    return opened
 
 
 def _options(model: type[Options], texts: tuple[str, ...], flag: str) -> Any:

@@ -40,6 +40,55 @@ class Faces:
         return digest.hexdigest()
 
 
+@dataclass(frozen=True)
+class Portraits:
+    """Photos with their attributes.
+
+    Args:
+        photos: (N, 3, S, S) uint8.
+        attributes: (N, A) float32 of 0 and 1; NaN where a dataset does not say.
+    """
+
+    photos: Tensor
+    attributes: Tensor
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    @staticmethod
+    def joined(parts: Sequence[Portraits]) -> Portraits:
+        """Return the photos of several datasets as one."""
+        return Portraits(torch.cat([part.photos for part in parts]), torch.cat([part.attributes for part in parts]))
+
+    def content(self) -> str:
+        """Return a hash of every pixel and attribute."""
+        digest = hashlib.sha256(str(tuple(self.photos.shape)).encode())
+        digest.update(self.photos.contiguous().numpy().tobytes())
+        digest.update(self.attributes.nan_to_num(-1).to(torch.int8).contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+
+def read_portraits(dataset: FaceDataset, rows: Sequence[int], size: int, names: Sequence[str]) -> Portraits:
+    """Read photos at a side, from the middle square of each, with the named attributes; masks are not needed.
+
+    Raises:
+        FacekitError: the dataset has none of the attributes, or a file cannot be read.
+    """
+    known = {name: column for column, name in enumerate(dataset.attribute_names)}
+    shared = [(place, known[name]) for place, name in enumerate(names) if name in known]
+    if not shared:
+        raise FacekitError(f"the dataset has none of the attributes {', '.join(names)}", where="attributes")
+    photos = np.empty((len(rows), size, size, 3), np.uint8)
+    values = np.full((len(rows), len(names)), np.nan, np.float32)
+    for position, row in enumerate(rows):
+        sample = dataset.read(row, size=size)
+        photos[position] = _square(Image.fromarray(sample.image), size, Image.Resampling.LANCZOS)
+        assert sample.attributes is not None
+        for place, column in shared:
+            values[position, place] = sample.attributes[column]
+    return Portraits(torch.from_numpy(photos).permute(0, 3, 1, 2), torch.from_numpy(values))
+
+
 def split_rows(dataset: FaceDataset, splits: Sequence[str], *, held_out: float) -> tuple[list[int], list[int]]:
     """Return the samples to learn from, and those to test on: ``validation``, or an even share of the others.
 
@@ -75,7 +124,7 @@ def read_faces(dataset: FaceDataset, rows: Sequence[int], size: int, progress: P
     for position, row in enumerate(rows):
         sample = dataset.read(row, size=size)
         photos[position] = _square(Image.fromarray(sample.image), size, Image.Resampling.LANCZOS)
-        masks[position] = _square(Image.fromarray(sample.mask), size, Image.Resampling.NEAREST)
+        masks[position] = _square(Image.fromarray(sample.needed_mask()), size, Image.Resampling.NEAREST)
         if progress is not None:
             progress(position + 1, len(rows))
     return Faces(torch.from_numpy(photos).permute(0, 3, 1, 2), torch.from_numpy(masks))

@@ -1,4 +1,4 @@
-"""How well a segmenter does: one confusion matrix over all photos, and what follows from it."""
+"""How well judges do, and what judges say of results: counts over all photos, and what follows from them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class SegmentationFigures:
 
     Args:
         pixel_accuracy: share of pixels in the right class.
-        mean_iou: intersection over union, averaged over the classes that occur in truth or answer.
+        mean_iou: intersection over union, averaged over the classes that occur in the truth.
         iou: by class id; NaN for classes that do not occur.
     """
 
@@ -39,6 +39,35 @@ def figures_of(matrix: Tensor) -> SegmentationFigures:
     iou = right / union  # NaN where a class occurs on neither side
     return SegmentationFigures(
         pixel_accuracy=float(right.sum() / total),
-        mean_iou=float(iou[union > 0].mean()),
+        mean_iou=float(iou[matrix.sum(1) > 0].mean()),
         iou=tuple(iou.tolist()),
+    )
+
+
+@dataclass(frozen=True)
+class AttributeFigures:
+    """Figures of one attribute over a set of photos.
+
+    Args:
+        accuracy: share of right answers, (TP + TN) / all.
+        balanced_accuracy: mean of the share of right answers among those that have it and among those that lack it; NaN
+            when one of the two does not occur.
+        count: how many photos.
+    """
+
+    accuracy: float
+    balanced_accuracy: float
+    count: int
+
+
+def attribute_figures(truth: Tensor, answer: Tensor) -> AttributeFigures:
+    """Return the figures of answers (N,) bool to truths (N,) bool. Raises ValueError when there are none."""
+    if not len(truth):
+        raise ValueError("there are no photos to judge")
+    right = truth == answer
+    having, lacking = right[truth].double(), right[~truth].double()
+    return AttributeFigures(
+        accuracy=float(right.double().mean()),
+        balanced_accuracy=float((having.mean() + lacking.mean()) / 2),
+        count=len(truth),
     )

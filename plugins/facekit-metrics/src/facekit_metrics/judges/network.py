@@ -31,6 +31,22 @@ class _Climb(nn.Module):
         return F.relu(self.norm(self.join(torch.cat([raised, skip], dim=1))))
 
 
+def both_ways(network: nn.Module, photo: Tensor, mirror: Tensor) -> Tensor:
+    """Return the mean of what a network says of photos and of their mirror images.
+
+    Args:
+        network: photos to class logits.
+        photo: (N, 3, S, S) in [-1, 1].
+        mirror: (256,) the id each id has in a mirrored picture.
+
+    Returns:
+        logits (N, classes, h, w).
+    """
+    own: Tensor = network(photo.contiguous(memory_format=torch.channels_last))
+    other: Tensor = network(photo.flip(-1).contiguous(memory_format=torch.channels_last)).flip(-1)
+    return (own + other[:, mirror[: own.shape[1]].long()]) / 2
+
+
 class SegmenterNetwork(nn.Module):
     """Photo to class logits.
 

@@ -10,12 +10,14 @@ from facekit.interfaces import BuildContext, LabelMap
 from facekit_metrics.efficientnet_lite0 import EfficientNetLite0
 
 from . import store
-from .network import LAYERS, SegmenterNetwork
+from .network import LAYERS, SegmenterNetwork, both_ways
 from .options import SegmenterOptions
 
 
 class TrainedSegmenter:
     """Says of each pixel which class it belongs to; see :class:`facekit.interfaces.Segmenter`.
+
+    Photos and their mirror images are read, and the answers averaged.
 
     Args:
         network: the network, with its trained weights.
@@ -26,6 +28,7 @@ class TrainedSegmenter:
         self._network = network.eval().requires_grad_(False)
         self._kept = kept
         self._size = int(kept.settings["size"])
+        self._mirror = torch.from_numpy(kept.label_map.mirror_table())
 
     @property
     def label_map(self) -> LabelMap:
@@ -35,7 +38,12 @@ class TrainedSegmenter:
     @property
     def provenance(self) -> str:
         """Its id and the hash of its weights."""
-        return f"segmenter {self._kept.id}, weights sha256 {self._kept.weights_sha256[:16]}"
+        return self._kept.provenance
+
+    @property
+    def own_accuracy(self) -> str:
+        """Its own figures on photos it did not learn from, in a sentence."""
+        return self._kept.own_accuracy
 
     @property
     def accuracy(self) -> dict[str, float]:
@@ -46,13 +54,12 @@ class TrainedSegmenter:
     def __call__(self, image: Tensor) -> Tensor:
         """Return logits (N, classes, H, W), float32, of photos (N, 3, H, W) in [-1, 1]."""
         self._network.to(image.device)
-        size = (self._size, self._size)
         # One by one, because convolutions choose their algorithm, and with it the last bits, by the batch.
         logits = []
         with torch.autocast(image.device.type, enabled=False):
             for photo in image.float().split(1):
-                fed = photo if photo.shape[-2:] == size else _resized(photo, size)
-                answer = self._network(fed.contiguous(memory_format=torch.channels_last))
+                fed = resized(photo, self._size)
+                answer = both_ways(self._network, fed, self._mirror.to(fed.device))
                 logits.append(F.interpolate(answer, size=image.shape[-2:], mode="bilinear", align_corners=False))
         return torch.cat(logits)
 
@@ -63,7 +70,16 @@ def build(options: SegmenterOptions, context: BuildContext | None = None) -> Tra
     Raises:
         FacekitError: none is there, or it is damaged.
     """
-    kept = store.find("segmenter", options.judge, label_map=options.label_map)
+    kept = store.find(store.SEGMENTER, options.judge, label_map=options.label_map)
+    return load_segmenter(kept)
+
+
+def load_segmenter(kept: store.KeptJudge) -> TrainedSegmenter:
+    """Load a trained segmenter.
+
+    Raises:
+        FacekitError: it is damaged.
+    """
     network = empty_network(len(kept.label_map))
     store.load_weights(kept, network)
     return TrainedSegmenter(network, kept)
@@ -76,5 +92,8 @@ def empty_network(classes: int) -> SegmenterNetwork:
     )
 
 
-def _resized(photo: Tensor, size: tuple[int, int]) -> Tensor:
-    return F.interpolate(photo, size=size, mode="bicubic", antialias=True, align_corners=False).clamp(-1, 1)
+def resized(photo: Tensor, size: int) -> Tensor:
+    """Return photos (N, 3, H, W) in [-1, 1] at the side a judge sees."""
+    if photo.shape[-2:] == (size, size):
+        return photo
+    return F.interpolate(photo, size=(size, size), mode="bicubic", antialias=True, align_corners=False).clamp(-1, 1)

@@ -6,19 +6,26 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from facekit.interfaces import FacekitError, LabelClass, LabelMap, cache_folder, did_you_mean
 
-from .options import NEWEST
+from .options import AUTO, NEWEST
+from .seen import LearnedFrom
 
-WEIGHTS, CARD = "weights.safetensors", "judge.json"
-FORMAT = 1
+WEIGHTS, CARD, LEARNED_FROM = "weights.safetensors", "judge.json", "learned_from.safetensors"
+FORMAT = 2
+THUMBNAILS = "thumbnails"
+
+SEGMENTER, ATTRIBUTES = "segmenter", "attributes"
+"""The kinds of judges, as ``facekit judge train`` calls them."""
+
+_SPOKEN = {SEGMENTER: "segmenter", ATTRIBUTES: "attribute classifier"}
 
 
 @dataclass(frozen=True)
@@ -27,9 +34,10 @@ class KeptJudge:
 
     Args:
         folder: where.
-        kind: ``segmenter``.
+        kind: ``segmenter`` or ``attributes``.
         id: the beginning of the hash of its data, settings and first weights.
-        label_map: the classes it tells apart.
+        label_map: the classes it tells apart; of an attribute classifier, those of the data it learned from.
+        attributes: the attributes it tells; none for a segmenter.
         settings: how it was trained.
         data: the dataset: its component, fingerprint and how many photos.
         accuracy: its own figures on photos it did not learn from.
@@ -41,11 +49,34 @@ class KeptJudge:
     kind: str
     id: str
     label_map: LabelMap
+    attributes: tuple[str, ...]
     settings: Mapping[str, Any]
     data: Mapping[str, Any]
     accuracy: Mapping[str, float]
     weights_sha256: str
     made: float
+
+    @property
+    def provenance(self) -> str:
+        """Its id and the hash of its weights."""
+        return f"{self.kind} {self.id}, weights sha256 {self.weights_sha256[:16]}"
+
+    @property
+    def own_accuracy(self) -> str:
+        """Its own figures on photos that it did not learn from, in a sentence."""
+        figures = self.accuracy
+        told = (
+            f"pixel accuracy {figures['pixel_accuracy']:.2%}, mean IoU {figures['mean_iou']:.3f}"
+            if self.kind == SEGMENTER
+            else f"accuracy {figures['accuracy']:.2%}, balanced {figures['balanced_accuracy']:.2%}, "
+            f"means over {len(self.attributes)} attributes"
+        )
+        return f"on {self.data['tested_on']} photos it did not learn from: {told}"
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The ids of the dataset components it learned from."""
+        return tuple(str(self.data["dataset"]).split(", "))
 
 
 def folder_of_judges() -> Path:
@@ -68,25 +99,78 @@ def kept_judges(kind: str | None = None) -> list[KeptJudge]:
     return sorted(found, key=lambda judge: judge.made, reverse=True)
 
 
-def find(kind: str, name: str, *, label_map: str | None = None) -> KeptJudge:
-    """Return a judge by id or folder, or the newest.
+def find(
+    kind: str,
+    name: str,
+    *,
+    label_map: str | None = None,
+    dataset: str = "",
+    attributes: Sequence[str] = (),
+) -> KeptJudge:
+    """Return a judge by id or folder, or the newest that fits.
+
+    Args:
+        kind: ``segmenter`` or ``attributes``.
+        name: its id, its folder, or ``newest`` (``auto`` is another word for it).
+        label_map: only one for this label map; None for any.
+        dataset: of the newest: only one that learned from this dataset component; empty for any.
+        attributes: what it must tell, whatever its name.
 
     Raises:
-        FacekitError: there is none, saying how to train one.
+        FacekitError: there is none, or it is of another kind or does not tell an attribute; the message says how to
+            train one.
     """
-    if name != NEWEST and ("/" in name or Path(name).is_dir()):
-        return _read(Path(name).expanduser())
+    if name not in (NEWEST, AUTO) and ("/" in name or Path(name).is_dir()):
+        return _telling(_read(Path(name).expanduser()), kind, attributes)
     judges = [judge for judge in kept_judges(kind) if label_map is None or judge.label_map.name == label_map]
-    of_name = judges if name == NEWEST else [judge for judge in judges if judge.id == name]
-    if of_name:
-        return of_name[0]
-    wanted = f"no {kind}" if name == NEWEST else f"no {kind} {name!r}"
-    hint = did_you_mean(name, [judge.id for judge in judges]) if name != NEWEST else None
+    if name in (NEWEST, AUTO):
+        fitting = [
+            judge
+            for judge in judges
+            if (not dataset or dataset in judge.datasets) and set(attributes) <= set(judge.attributes)
+        ]
+        if fitting:
+            return fitting[0]
+    else:
+        for judge in judges:
+            if judge.id == name:
+                return _telling(judge, kind, attributes)
+    wanted = f"no {_SPOKEN[kind]}" if name in (NEWEST, AUTO) else f"no {_SPOKEN[kind]} {name!r}"
+    limits = [
+        f" for the label map {label_map}" if label_map else "",
+        f" that learned from {dataset}" if dataset and name in (NEWEST, AUTO) else "",
+        f" that tells {', '.join(attributes)}" if attributes else "",
+    ]
+    hint = did_you_mean(name, [judge.id for judge in judges]) if name not in (NEWEST, AUTO) else None
     raise FacekitError(
-        f"there is {wanted}" + (f" for the label map {label_map}" if label_map else ""),
+        f"there is {wanted}{''.join(limits)}",
         where=str(folder_of_judges()),
-        remedy=hint or f"train one: `facekit judge train {kind} celebamask_hq --set root=DATA`",
+        remedy=hint
+        or f"train one: `{_training_command(kind, dataset)}`, or name one of `facekit judge ls` in `judge:`",
     )
+
+
+def _training_command(kind: str, dataset: str) -> str:
+    name = dataset.partition("/")[2] or ("celebamask_hq" if kind == SEGMENTER else "celeba_attributes")
+    return f"facekit judge train {kind} {name} --set root=DATA"
+
+
+def _telling(judge: KeptJudge, kind: str, attributes: Sequence[str]) -> KeptJudge:
+    """Check that a judge is of a kind and tells what it is asked for."""
+    if judge.kind != kind:
+        raise FacekitError(
+            f"this judge is of the kind {judge.kind}, not {kind}",
+            where=str(judge.folder),
+            remedy="name another",
+        )
+    missing = [name for name in attributes if name not in judge.attributes]
+    if missing:
+        raise FacekitError(
+            f"the judge {judge.id} does not tell {', '.join(missing)}",
+            where="judge",
+            remedy=f"it tells {', '.join(judge.attributes)}; train another with `facekit judge train {kind}`",
+        )
+    return judge
 
 
 def save(
@@ -95,12 +179,16 @@ def save(
     network: nn.Module,
     *,
     label_map: LabelMap,
+    attributes: tuple[str, ...],
     settings: Mapping[str, Any],
     data: Mapping[str, Any],
     accuracy: Mapping[str, float],
     made: float,
+    learned_from: Tensor,
 ) -> KeptJudge:
     """Keep a trained judge; its folder is written beside and renamed, so that it is whole or not there.
+
+    ``learned_from`` holds the thumbnails (N, 3, 8, 8) of the photos it learned from.
 
     Raises:
         FacekitError: it cannot be written.
@@ -114,6 +202,7 @@ def save(
         try:
             state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
             save_file(state, beside / WEIGHTS)
+            save_file({THUMBNAILS: learned_from.contiguous()}, beside / LEARNED_FROM)
             card = {
                 "format": FORMAT,
                 "kind": kind,
@@ -123,6 +212,7 @@ def save(
                     "classes": [[entry.name, list(entry.colour)] for entry in label_map.classes],
                     "mirrored": [list(pair) for pair in label_map.mirrored],
                 },
+                "attributes": list(attributes),
                 "settings": dict(settings),
                 "data": dict(data),
                 "accuracy": dict(accuracy),
@@ -161,10 +251,33 @@ def load_weights(judge: KeptJudge, network: nn.Module) -> None:
         ) from error
 
 
+def learned_from(judge: KeptJudge) -> LearnedFrom:
+    """Return the photos a judge learned from.
+
+    Raises:
+        FacekitError: the list is missing or damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    file = judge.folder / LEARNED_FROM
+    try:
+        known = load_file(file)[THUMBNAILS]
+    except (OSError, SafetensorError, KeyError) as error:
+        raise FacekitError(
+            f"the list of photos that this judge learned from cannot be read: {error}",
+            where=str(file),
+            remedy="train it again with `facekit judge train`",
+        ) from error
+    return LearnedFrom(known, f"{judge.kind} {judge.id}")
+
+
 def _read(folder: Path) -> KeptJudge:
     file = folder / CARD
     try:
         card = json.loads(file.read_text(encoding="utf-8"))
+        if card["format"] != FORMAT:
+            raise ValueError(f"it is of format {card['format']}, not {FORMAT}")
         label_map = card["label_map"]
         return KeptJudge(
             folder=folder,
@@ -175,6 +288,7 @@ def _read(folder: Path) -> KeptJudge:
                 classes=tuple(LabelClass(name, tuple(colour)) for name, colour in label_map["classes"]),
                 mirrored=tuple((left, right) for left, right in label_map["mirrored"]),
             ),
+            attributes=tuple(card.get("attributes", ())),
             settings=card["settings"],
             data=card["data"],
             accuracy=card["accuracy"],

@@ -28,25 +28,56 @@ def varied(photos: Tensor, masks: Tensor, mirror: Tensor, random: torch.Generato
     Returns:
         photos (N, 3, S, S) float32 in [-1, 1] and masks (N, S, S) int64.
     """
-    count = len(photos)
+    draw = _drawing(len(photos), random)
+    flip = _coin(len(photos), random)
+    images, ids = _mirrored(photos, flip), masks.long()
+    ids = torch.where(flip[:, None, None], mirror.long()[ids.flip(-1)], ids)
+    grid = _grid(photos.shape, draw)
+    images = F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    moved = F.grid_sample(ids[:, None].float(), grid, mode="nearest", padding_mode="reflection", align_corners=False)
+    return _relit(images, draw), moved[:, 0].long()
 
+
+def varied_photos(photos: Tensor, random: torch.Generator) -> Tensor:
+    """Return photos without masks, varied alike.
+
+    Args:
+        photos: (N, 3, S, S) uint8.
+        random: draws everything.
+
+    Returns:
+        (N, 3, S, S) float32 in [-1, 1].
+    """
+    draw = _drawing(len(photos), random)
+    images = _mirrored(photos, _coin(len(photos), random))
+    grid = _grid(photos.shape, draw)
+    images = F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    return _relit(images, draw)
+
+
+def _drawing(count: int, random: torch.Generator) -> Callable[[float], Tensor]:
     def draw(extent: float) -> Tensor:
         return (torch.rand(count, generator=random) * 2 - 1) * extent
 
-    flip = torch.rand(count, generator=random) < 0.5
+    return draw
+
+
+def _coin(count: int, random: torch.Generator) -> Tensor:
+    return torch.rand(count, generator=random) < 0.5
+
+
+def _mirrored(photos: Tensor, flip: Tensor) -> Tensor:
     images = photos.float() / 127.5 - 1
-    images = torch.where(flip[:, None, None, None], images.flip(-1), images)
-    ids = masks.long()
-    ids = torch.where(flip[:, None, None], mirror.long()[ids.flip(-1)], ids)
+    return torch.where(flip[:, None, None, None], images.flip(-1), images)
+
+
+def _grid(shape: torch.Size, draw: Callable[[float], Tensor]) -> Tensor:
     angle, scale = draw(math.radians(TURN)), 1 + draw(GROW)
     cosine, sine = angle.cos() / scale, angle.sin() / scale
     matrix = torch.stack(
         [torch.stack([cosine, -sine, draw(2 * SHIFT)], 1), torch.stack([sine, cosine, draw(2 * SHIFT)], 1)], 1
     )
-    grid = F.affine_grid(matrix, [count, 3, *photos.shape[-2:]], align_corners=False)
-    images = F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
-    moved = F.grid_sample(ids[:, None].float(), grid, mode="nearest", padding_mode="reflection", align_corners=False)
-    return _relit(images, draw), moved[:, 0].long()
+    return F.affine_grid(matrix, list(shape), align_corners=False)
 
 
 def _relit(images: Tensor, draw: Callable[[float], Tensor]) -> Tensor:

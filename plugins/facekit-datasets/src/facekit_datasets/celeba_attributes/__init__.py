@@ -1,0 +1,58 @@
+"""The dataset ``celeba_attributes``: CelebA's aligned photos with their 40 attributes and without masks.
+
+Liu, Luo, Wang, Tang: Deep Learning Face Attributes in the Wild, ICCV 2015. The data set is for non-commercial research.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from facekit.interfaces import ATTRIBUTES, IMAGE, DatasetContext, Options, PortContext, Ports
+from facekit_datasets.splitting import refuse_repeats
+
+if TYPE_CHECKING:
+    from facekit_datasets.celeba_attributes.dataset import CelebAAttributes
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class CelebAAttributesOptions(Options):
+    """Options of ``celeba_attributes``."""
+
+    root: Path
+    """The folder that holds ``img_align_celeba`` and ``list_attr_celeba.txt``."""
+    split: Literal["auto", "official", "by_identity"] = "auto"
+    """``official`` follows ``list_eval_partition.txt``; ``by_identity`` draws people by ``identity_CelebA.txt``;
+    ``auto`` is official where that file is there. In neither is anybody on two sides."""
+    validation: Share = 0.2
+    """``by_identity``: share of the people whose photos are for validation."""
+    test: Share = 0.0
+    """``by_identity``: share of the people whose photos are for tests."""
+    attributes: Annotated[tuple[str, ...] | None, AfterValidator(refuse_repeats)] = None
+    """Attributes to give, in this order; all columns of the attribute file when left out."""
+
+    @model_validator(mode="after")
+    def _leaves_some(self) -> CelebAAttributesOptions:
+        if self.validation + self.test >= 1:
+            raise ValueError("validation and test together must leave people to train on")
+        return self
+
+
+def ports(options: CelebAAttributesOptions, context: PortContext) -> Ports:
+    """Return what the dataset gives: photos and attributes, and no masks."""
+    if options.attributes is None:
+        return Ports(gives=(IMAGE, ATTRIBUTES))
+    from dataclasses import replace
+
+    shape = ("batch", len(options.attributes))
+    return Ports(gives=(IMAGE, replace(ATTRIBUTES, shape=shape)) if options.attributes else (IMAGE,))
+
+
+def create(options: CelebAAttributesOptions, context: DatasetContext) -> CelebAAttributes:
+    """Open the dataset."""
+    from facekit_datasets.celeba_attributes.dataset import CelebAAttributes
+
+    return CelebAAttributes(options)
