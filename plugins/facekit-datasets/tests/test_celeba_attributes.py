@@ -112,6 +112,7 @@ def test_it_cannot_be_packed_and_says_what_it_is_for(opened: Callable[..., FaceD
 def test_it_is_checked_like_any_other(root: Path, opened: Callable[..., FaceDataset]) -> None:
     report = check_dataset(opened(), workers=1)
     assert not report.errors
+    assert not report.mask_sizes
     assert not [finding for finding in report.warnings if finding.where.startswith("class ")]
     (root / "img_align_celeba" / "000005.jpg").write_bytes(b"no picture")
     (root / "img_align_celeba" / "notes.txt").write_text("x")

@@ -192,12 +192,13 @@ class _Tally:
             return
         self.readable += 1
         counts = look.seen.class_pixels
-        self.pixel_shares += counts / counts.sum()
+        if counts.any():  # not a photo without a mask
+            self.pixel_shares += counts / counts.sum()
+            self.mask_sizes[look.seen.mask_size] += 1
         self.class_images += counts > 0
         if look.seen.attributes is not None:
             self.attributes += look.seen.attributes
         self.photo_sizes[look.seen.photo_size] += 1
-        self.mask_sizes[look.seen.mask_size] += 1
 
     def class_frequencies(self, dataset: FaceDataset) -> tuple[ClassFrequency, ...]:
         shares = self.pixel_shares / max(1, self.readable)
