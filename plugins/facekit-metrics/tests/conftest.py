@@ -164,7 +164,7 @@ def real_photos() -> Tensor:
 
 
 DRAWN = ["--set", "train=48", "--set", "extra=0", "--set", "validation=16", "--set", "test=8"]
-SMALL = ["--with", "size=64", "--with", "epochs=5", "--with", "batch=8", "--with", "splits=train"]
+SMALL = ["--with", "size=64", "--with", "epochs=2", "--with", "batch=8", "--with", "splits=train"]
 
 
 def train_judge(kind: str, *more: str) -> Result:
