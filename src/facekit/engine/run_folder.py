@@ -8,6 +8,7 @@
       metrics.jsonl      what happened, one JSON object a line
       checkpoints/       step-00000500/ and so on
       samples/           step-00000500.png and so on
+      evaluations/       what was measured, one value a photo, and some of the pictures
       report.html
       owner.json         which process owns the folder (locked while it does)
 """
@@ -31,6 +32,7 @@ LOCK = "lock.json"
 METRICS = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
 SAMPLES = "samples"
+EVALUATIONS = "evaluations"
 REPORT = "report.html"
 OWNER = "owner.json"
 
@@ -57,6 +59,7 @@ class RunFolder:
         self.metrics = self.path / METRICS
         self.checkpoints = self.path / CHECKPOINTS
         self.samples = self.path / SAMPLES
+        self.evaluations = self.path / EVALUATIONS
         self.report = self.path / REPORT
         self.owner = self.path / OWNER
 

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from facekit.evaluation.baseline_names import BASELINE_NAMES
 from facekit.evaluation.bootstrap import bootstrap_interval
 from facekit.evaluation.protocol import common_fields, measurement_id, protocol_id
-from facekit.evaluation.results import EvaluationResult
+from facekit.evaluation.results import EvaluationResult, PaintedFace
+from facekit.evaluation.store import Asked, StoredEvaluation, read_evaluation, write_evaluation
 from facekit.evaluation.tasks import TaskPairs, task_pairs, transfer_pairs
 
 if TYPE_CHECKING:
     from facekit.evaluation.baselines import BASELINES, CopyReference, MeanColourPerRegion, NearestTrainingPhoto
     from facekit.evaluation.runner import EvaluationProgress, Painter, TargetPhotos, evaluate
-    from facekit.evaluation.runs import build_metrics, check_metrics, evaluate_run, validator
+    from facekit.evaluation.runs import build_metrics, check_metrics, evaluate_baseline, evaluate_run, validator
 
 _NEEDS_TORCH = {
     "BASELINES": "baselines",
@@ -28,18 +30,23 @@ _NEEDS_TORCH = {
     "build_metrics": "runs",
     "check_metrics": "runs",
     "evaluate": "runner",
+    "evaluate_baseline": "runs",
     "evaluate_run": "runs",
     "validator": "runs",
 }
 
 __all__ = [
     "BASELINES",
+    "BASELINE_NAMES",
+    "Asked",
     "CopyReference",
     "EvaluationProgress",
     "EvaluationResult",
     "MeanColourPerRegion",
     "NearestTrainingPhoto",
+    "PaintedFace",
     "Painter",
+    "StoredEvaluation",
     "TargetPhotos",
     "TaskPairs",
     "bootstrap_interval",
@@ -47,12 +54,15 @@ __all__ = [
     "check_metrics",
     "common_fields",
     "evaluate",
+    "evaluate_baseline",
     "evaluate_run",
     "measurement_id",
     "protocol_id",
+    "read_evaluation",
     "task_pairs",
     "transfer_pairs",
     "validator",
+    "write_evaluation",
 ]
 
 

@@ -5,10 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from facekit.evaluation.protocol import measurement_id, protocol_id
 from facekit.interfaces import FacekitError, Measurement
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class PaintedFace:
+    """A result with what it was painted from.
+
+    Args:
+        key: of the target face.
+        reference_key: of the reference face.
+        strip: mask in colours, reference, real photo of the target face, and result side by side, (H, 4 W, 3) uint8.
+    """
+
+    key: str
+    reference_key: str
+    strip: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -27,6 +46,7 @@ class EvaluationResult:
             ``attribute_transfer/Smiling``).
         seconds_per_picture: time to paint one picture, in a batch.
         data_fingerprint: fingerprint of the whole data, training photos included.
+        pictures: some of the results, by task, the same faces whoever painted.
     """
 
     painter: str
@@ -39,6 +59,7 @@ class EvaluationResult:
     pairs: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     seconds_per_picture: float = 0.0
     data_fingerprint: str = ""
+    pictures: Mapping[str, tuple[PaintedFace, ...]] = field(default_factory=dict)
 
     @property
     def protocol(self) -> str:

@@ -6,16 +6,27 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from facekit.data import PackedFaces, fixed_batch
+from facekit.engine.samples import to_pixels
 from facekit.evaluation.bootstrap import bootstrap_interval
 from facekit.evaluation.protocol import common_fields
 from facekit.evaluation.quantise import round_to_8_bits
-from facekit.evaluation.results import EvaluationResult
+from facekit.evaluation.results import EvaluationResult, PaintedFace
 from facekit.evaluation.tasks import TASK_SEED, TaskPairs, faces_of, wanted_pairs
-from facekit.interfaces import Condition, FaceBatch, FacekitError, Generated, Metric, Observation, RunFailure
+from facekit.interfaces import (
+    Condition,
+    FaceBatch,
+    FacekitError,
+    Generated,
+    LabelMap,
+    Metric,
+    Observation,
+    RunFailure,
+)
 
 Painter = Callable[[Condition], Generated]
 """Paints pictures (N, 3, S, S) for a condition: a model's ``generate``, or a baseline."""
@@ -51,6 +62,7 @@ def evaluate(
     weights: str = "none",
     step: int = 0,
     reads_mask: bool = True,
+    keep: int = 0,
     progress: Callable[[EvaluationProgress], None] | None = None,
 ) -> EvaluationResult:
     """Measure a painter on the faces of a split.
@@ -73,6 +85,7 @@ def evaluate(
         weights: which weights it has, for the record.
         step: updates behind them, for the record.
         reads_mask: whether the painter reads the target mask; see :class:`facekit.interfaces.Observation`.
+        keep: faces of each list of pairs whose pictures are kept, spread over the split.
         progress: told after every batch.
 
     Returns:
@@ -89,12 +102,16 @@ def evaluate(
     rows = faces_of(packed, split, limit=limit)
     tasks = wanted_pairs(packed, rows, metrics, seed=seed)
     total, done, seconds = len(rows) * len(tasks), 0, 0.0
+    kept: dict[str, list[PaintedFace]] = {pairs.name: [] for pairs in tasks}
+    shown = {pairs.name: _spread(len(pairs), keep) for pairs in tasks}
     with torch.no_grad():
         for start in range(0, len(rows), batch):
             for pairs in tasks:
                 part = slice(start, start + batch)
                 observation, elapsed = _paint(painter, packed, pairs, part, device, reads_mask)
                 seconds += elapsed
+                places = [index for index in range(len(observation.keys)) if start + index in shown[pairs.name]]
+                kept[pairs.name] += [painted_face(observation, index, packed.label_map) for index in places]
                 for metric in metrics:
                     if pairs.wanted_by(metric):
                         metric.update(observation)
@@ -118,7 +135,26 @@ def evaluate(
         pairs={pairs.name: tuple(pairs.keys(packed)) for pairs in tasks},
         seconds_per_picture=seconds / total,
         data_fingerprint=packed.fingerprint,
+        pictures={task: tuple(faces) for task, faces in kept.items() if faces},
     )
+
+
+def _spread(count: int, wanted: int) -> set[int]:
+    """Return ``wanted`` positions spread over ``count``, or all of them."""
+    return set(np.linspace(0, count - 1, min(wanted, count)).round().astype(int).tolist())
+
+
+def painted_face(observation: Observation, index: int, label_map: LabelMap) -> PaintedFace:
+    """Return one result of a batch with what it was painted from, as pixels; a place without a reference is black."""
+    mask = label_map.colourise(observation.condition.mask[index].cpu().numpy().astype(np.uint8))
+    reference = observation.condition.reference_image
+    images = (
+        torch.full_like(observation.target, -1.0) if reference is None else reference,
+        observation.target,
+        observation.generated.image,
+    )
+    strip = np.concatenate([mask, *(to_pixels(image[index : index + 1])[0] for image in images)], axis=1)
+    return PaintedFace(observation.keys[index], observation.reference_keys[index], strip)
 
 
 def _paint(

@@ -17,6 +17,7 @@ from facekit.evaluation.baselines import BASELINES
 from facekit.evaluation.photos import PhotoProgress, photo_source
 from facekit.evaluation.results import EvaluationResult
 from facekit.evaluation.runner import EvaluationProgress, evaluate
+from facekit.evaluation.store import PICTURES, Asked, write_evaluation
 from facekit.evaluation.tasks import TASK_SEED
 from facekit.interfaces import MASK, BuildContext, FaceDataset, FacekitError, Metric, PhotoSource, PortContext
 from facekit.recipe.resolved import ResolvedRecipe
@@ -145,12 +146,17 @@ def evaluate_run(
     batch: int = 8,
     limit: int | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
+    keep: int = PICTURES,
+    metrics_of: ResolvedRecipe | None = None,
     record: bool = True,
     observer: Observer | None = None,
     progress: Callable[[EvaluationProgress], None] | None = None,
     data_progress: ProgressCallback | None = None,
 ) -> tuple[EvaluationResult, ...]:
-    """Measure a run with the metrics of its recipe, and write what was found into its ``metrics.jsonl``.
+    """Measure a run with the metrics of its recipe, and write what was found into the run folder.
+
+    The numbers go into ``metrics.jsonl``; the value of every photo, and pictures of some, into ``evaluations/`` (see
+    :mod:`facekit.evaluation.store`).
 
     Args:
         run: the run folder.
@@ -163,6 +169,8 @@ def evaluate_run(
         batch: faces painted at a time.
         limit: evaluate only the first faces of the split.
         device: ``auto``, ``cpu`` or ``cuda``.
+        keep: faces of each task whose pictures are kept.
+        metrics_of: measure with the metrics of this recipe in place of the run's own.
         record: write into the run folder.
         observer: told what was found.
         progress: told how far each painter is.
@@ -179,6 +187,8 @@ def evaluate_run(
     place = choose_device(device)
     packed = open_data(loaded.recipe, registry, data_progress)
     _check_data(run, packed)
+    measured = loaded.recipe if metrics_of is None else metrics_of
+    asked = Asked.of(measured, split=split, seed=seed, limit=limit)
 
     def tell(of: str, done: int, total: int) -> None:
         if progress is not None:
@@ -189,7 +199,7 @@ def evaluate_run(
         return evaluate(
             loaded.model.to(place).generate if is_model else BASELINES[name](packed),
             packed,
-            build_metrics(loaded.recipe, packed, split=split, limit=limit, progress=tell),
+            build_metrics(measured, packed, split=split, limit=limit, progress=tell),
             split=split,
             seed=seed,
             batch=batch,
@@ -199,6 +209,7 @@ def evaluate_run(
             weights=loaded.weights if is_model else f"{BASELINE_WEIGHTS}/{name}",
             step=loaded.step if is_model else 0,
             reads_mask=not is_model or reads_mask(loaded.recipe, registry),
+            keep=keep,
             progress=progress,
         )
 
@@ -209,8 +220,53 @@ def evaluate_run(
         results.append(result)
         if record:
             # Baselines stand at the step of the model they were measured beside.
+            folder = RunFolder(run).evaluations
+            write_evaluation(result, asked.file(folder, step=loaded.step, weights=result.weights))
             journal.evaluated(evaluated(result, run=run, step=loaded.step, split=result.split, weights=result.weights))
     return tuple(results)
+
+
+def evaluate_baseline(
+    name: str,
+    recipe: ResolvedRecipe,
+    *,
+    registry: Registry,
+    asked: Asked,
+    batch: int = 8,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    keep: int = PICTURES,
+    progress: Callable[[EvaluationProgress], None] | None = None,
+) -> EvaluationResult:
+    """Measure a baseline that needs no training, with the data and the metrics of a recipe.
+
+    Args:
+        name: one of :data:`facekit.evaluation.BASELINE_NAMES`.
+        recipe: whose data and metrics.
+        registry: the plugins.
+        asked: which split, and which pairs.
+        batch: faces painted at a time.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        keep: faces of each task whose pictures are kept.
+        progress: told how far it is.
+
+    Raises:
+        FacekitError: the data is not there, or a metric cannot be built.
+    """
+    packed = open_data(recipe, registry)
+    return evaluate(
+        BASELINES[name](packed),
+        packed,
+        build_metrics(recipe, packed, split=asked.split, limit=asked.limit),
+        split=asked.split,
+        seed=asked.seed,
+        limit=asked.limit,
+        batch=batch,
+        device=choose_device(device),
+        name=name,
+        weights=f"{BASELINE_WEIGHTS}/{name}",
+        keep=keep,
+        progress=progress,
+    )
 
 
 def _check_data(run: Path, packed: PackedFaces) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from facekit.interfaces import FacekitError
+from facekit.interfaces import FacekitError, did_you_mean
 from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, is_null, raised
 from facekit.recipe.problems import Path, Problems, show_path
 from facekit.recipe.settings import DataSettings, LossSettings
 from facekit.registry import join_use, name_of_use, split_use
 
 _POSITION = re.compile(r"\[([0-9]+)\]|([0-9]+)")
+_NAME = re.compile(r"\[([A-Za-z_][\w./-]*)\]")
 
+APPENDED = "[+]"
+"""The key of an override that adds to the end of a list."""
 
 _SCALES: Path = ("train", "optimiser", "lr_scale")
 """A map whose keys are free, so that taking one away must be possible: null does."""
@@ -65,26 +68,73 @@ def merge(base: Node | None, over: Node, *, problems: Problems, path: Path = ())
     return MapNode(entries, base.mark if base.entries else over.mark)
 
 
+def items_of(node: Node) -> tuple[Node, ...]:
+    """Return the items of a list; anything else is one item."""
+    return node.items if isinstance(node, ListNode) else (node,)
+
+
 def _merge_list(base: ListNode, over: MapNode, problems: Problems, path: Path) -> ListNode:
-    items = list(base.items)
+    items: list[Node | None] = list(base.items)
+    added: list[Node] = []
     for key, entry in over.entries.items():
-        match = _POSITION.fullmatch(key)
-        if match is None:
-            problems.add(
-                f"{show_path(path)} is a list, so a position must follow, not {key!r}",
-                entry.key_mark,
-                path,
-                f"write {show_path((*path, 0))}",
-            )
+        if key == APPENDED:
+            added += items_of(entry.node)
             continue
-        digits = match.group(1) or match.group(2)
-        position = int(digits) if len(digits) < 10 else len(items)
-        if position >= len(items):
-            extent = f"positions 0 to {len(items) - 1}" if items else "no items"
-            problems.add(f"{show_path(path)} has no position {digits}; it has {extent}", entry.key_mark, path)
+        position = _position(base, key, entry, problems, path)
+        if position is None:
             continue
-        items[position] = merge(items[position], entry.node, problems=problems, path=(*path, position))
-    return ListNode(tuple(items), base.mark)
+        if is_null(entry.node):
+            items[position] = None  # taken away at the end: positions are those of the layer below
+        else:
+            items[position] = merge(items[position], entry.node, problems=problems, path=(*path, position))
+    return ListNode((*(item for item in items if item is not None), *added), base.mark)
+
+
+def _position(base: ListNode, key: str, entry: Entry, problems: Problems, path: Path) -> int | None:
+    """Return the position in a list that a key of an override means; None, and a problem, where there is none."""
+    items = base.items
+    named = _NAME.fullmatch(key)
+    if named is not None:
+        names = [_names(item) for item in items]
+        found = [position for position, own in enumerate(names) if named[1] in own]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            message, remedy = f"{show_path(path)} has {len(found)} items called {named[1]!r}", "give the position"
+        else:
+            known = [own[0] for own in names if own]
+            message = f"{show_path(path)} has no item called {named[1]!r}"
+            remedy = did_you_mean(named[1], known) or (f"it has {', '.join(known)}" if known else "give the position")
+        problems.add(message, entry.key_mark, path, remedy)
+        return None
+    match = _POSITION.fullmatch(key)
+    if match is None:
+        problems.add(
+            f"{show_path(path)} is a list, so a position must follow, not {key!r}",
+            entry.key_mark,
+            path,
+            f"write {show_path((*path, 0))}",
+        )
+        return None
+    digits = match.group(1) or match.group(2)
+    position = int(digits) if len(digits) < 10 else len(items)
+    if position >= len(items):
+        extent = f"positions 0 to {len(items) - 1}" if items else "no items"
+        problems.add(f"{show_path(path)} has no position {digits}; it has {extent}", entry.key_mark, path)
+        return None
+    return position
+
+
+def _names(item: Node) -> list[str]:
+    """Return what an item can be called by: its label, its component's short name, its component's whole id."""
+    if not isinstance(item, MapNode):
+        return []
+    label, use = (item.get(key) for key in ("label", "use"))
+    names = [label.value] if isinstance(label, ScalarNode) and isinstance(label.value, str) else []
+    if isinstance(use, ScalarNode) and isinstance(use.value, str):
+        whole = name_of_use(use.value)
+        names += [whole.rsplit("/", 1)[-1], whole]
+    return names
 
 
 def _changes_use(base: MapNode, over: MapNode) -> bool:

@@ -1,4 +1,4 @@
-"""Overrides: ``--set model.generator.blocks=9``, ``--set losses.generator[1].weight=5``."""
+"""Overrides: ``--set model.generator.blocks=9``, ``--set losses.generator[perceptual].weight=5``."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from facekit.recipe.merging import merge
+from facekit.recipe.merging import APPENDED, items_of, merge
 from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, is_null, raised
 from facekit.recipe.problems import Path, Problems
 from facekit.recipe.resolved import OVERRIDE, Mark
 from facekit.recipe.yaml_source import parse_yaml, split_lines
 
-_SEGMENT = re.compile(r"[^.\[\]=\s]+|\[[0-9]+\]")
+_SEGMENT = re.compile(r"[^.\[\]=\s]+|\[(?:[0-9]+|\+|[A-Za-z_][\w./-]*)\]")
 _LONGEST_NAME = 80
 
 MarkAt = Callable[[int], Mark]
@@ -21,9 +21,10 @@ MarkAt = Callable[[int], Mark]
 def read_overrides(overrides: Sequence[str], *, problems: Problems) -> MapNode | None:
     """Read overrides into one layer, to be laid over the recipe.
 
-    Each is ``path=value``: keys joined by dots, positions of lists as ``[1]`` or ``.1``, and a value in YAML. All of
-    them are one layer, so that the order in which different things are set does not matter; of two that set the same
-    thing the later one wins.
+    Each is ``path=value``: keys joined by dots, and a value in YAML. An item of a list is named by its position
+    (``[1]`` or ``.1``), or by its component or label (``[perceptual]``); null takes it away, and ``[+]`` adds one at
+    the end. All of them are one layer, so that the order in which different things are set does not matter; of two that
+    set the same thing the later one wins.
 
     Returns:
         The layer; None where there are no overrides that can be read.
@@ -48,18 +49,37 @@ def _read(text: str, problems: Problems) -> MapNode | None:
     if not equals:
         problems.add("an override is `path=value`; the `=` is missing", place(len(lines[0])))
         return None
+    node = None
     segments = _segments(left, problems, place)
-    if segments is None:
-        return None
-    path: Path = tuple(key for key, _ in segments)
-    start = len(left) + 1
-    node = _value(value, start, file, lines, problems, path)
-    if node is None:
-        return None
+    if segments is not None:
+        node = _value(value, len(left) + 1, file, lines, problems, tuple(key for key, _ in segments))
+    return None if segments is None or node is None else _nested(segments, node, place)
+
+
+def layer_of_paths(root: MapNode, *, problems: Problems) -> MapNode | None:
+    """Return a map whose keys are paths, such as ``train.batch`` or ``losses.generator[perceptual]``, as one layer.
+
+    It is what overrides are, but with places in the file that the map stands in.
+    """
+    layer: MapNode | None = None
+    for text, entry in root.entries.items():
+
+        def place(offset: int, mark: Mark = entry.key_mark) -> Mark:
+            return replace(mark, column=mark.column + offset)
+
+        segments = _segments(text, problems, place)
+        if segments is not None:
+            nested = _nested(segments, entry.node, place)
+            layer = nested if layer is None else _lay(layer, nested, (), problems)
+    return layer
+
+
+def _nested(segments: Sequence[tuple[str, int]], node: Node, place: MarkAt) -> MapNode:
     root: Node = node
     for key, offset in reversed(segments):
         root = MapNode({key: Entry(place(offset), root)}, place(offset), by_path=True)
-    return root if isinstance(root, MapNode) else None
+    assert isinstance(root, MapNode)  # there is at least one segment
+    return root
 
 
 def _segments(left: str, problems: Problems, place: MarkAt) -> list[tuple[str, int]] | None:
@@ -109,6 +129,10 @@ def _lay(below: MapNode, over: MapNode, path: Path, problems: Problems) -> MapNo
                 entries.pop(other, None)
     for key, entry in raised(over.entries, below.entries).items():
         earlier, here = entries.get(key), (*path, key)
+        if earlier is not None and key == APPENDED:
+            both = ListNode((*items_of(earlier.node), *items_of(entry.node)), earlier.node.mark)
+            entries[key] = replace(entry, node=both)
+            continue
         if earlier is not None and isinstance(earlier.node, MapNode) and isinstance(entry.node, MapNode):
             laid = _lay(earlier.node, entry.node, here, problems)
             entries[key] = replace(entry, key_mark=earlier.key_mark, node=laid)

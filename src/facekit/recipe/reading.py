@@ -12,7 +12,7 @@ from facekit.recipe.layers import load_layers, parse_recipe
 from facekit.recipe.lock import document_of, dump_document
 from facekit.recipe.merging import merge
 from facekit.recipe.migrating import migrate_components
-from facekit.recipe.nodes import MapNode, key_mark_at, mark_at
+from facekit.recipe.nodes import MapNode, Node, key_mark_at, mark_at
 from facekit.recipe.overrides import read_overrides
 from facekit.recipe.ports import resolve_dimensions
 from facekit.recipe.problems import Problems
@@ -22,31 +22,43 @@ from facekit.recipe.shipped import RecipesOfPlugins
 from facekit.registry import Registry
 
 
-def read_recipe(path: str | os.PathLike[str], *, registry: Registry, overrides: Sequence[str] = ()) -> ResolvedRecipe:
+def read_recipe(
+    path: str | os.PathLike[str],
+    *,
+    registry: Registry,
+    overrides: Sequence[str] = (),
+    layers: Sequence[MapNode] = (),
+) -> ResolvedRecipe:
     """Read a recipe file: the recipes it extends, the file, the overrides; then the schema and the ports.
 
     Args:
         path: the recipe file.
         registry: the components.
         overrides: ``path=value``, e.g. ``train.batch=4`` or ``losses.generator[1].weight=5``.
+        layers: laid over the file one after the other, below the overrides; see
+            :func:`facekit.recipe.overrides.layer_of_paths`.
 
     Raises:
         RecipeError: with every mistake that was found, each with its file, line and column. A file that cannot be
             parsed hides mistakes in the schema, and those hide what does not fit between components.
     """
-    recipe, _ = read_marked(path, registry=registry, overrides=overrides)
+    recipe, _ = read_marked(path, registry=registry, overrides=overrides, layers=layers)
     return recipe
 
 
 def read_marked(
-    path: str | os.PathLike[str], *, registry: Registry, overrides: Sequence[str] = ()
+    path: str | os.PathLike[str],
+    *,
+    registry: Registry,
+    overrides: Sequence[str] = (),
+    layers: Sequence[MapNode] = (),
 ) -> tuple[ResolvedRecipe, MapNode]:
     """Like :func:`read_recipe`; also return the merged tree, in which each value knows where it was written.
 
     Options of older versions of components stand in it under their names of today.
     """
     problems = Problems()
-    root = merge_layers(path, of_plugins=registry.recipe_paths, overrides=overrides, problems=problems)
+    root = merge_layers(path, of_plugins=registry.recipe_paths, overrides=overrides, layers=layers, problems=problems)
     root = migrate_components(root, registry=registry, problems=problems)
     return _resolve(root, registry=registry, name=Path(path).stem, problems=problems), root
 
@@ -57,21 +69,24 @@ def merge_layers(
     of_plugins: RecipesOfPlugins,
     overrides: Sequence[str],
     problems: Problems,
+    layers: Sequence[MapNode] = (),
 ) -> MapNode:
-    """Merge a recipe file, those it extends and the overrides, without looking at what they say.
+    """Merge a recipe file, those it extends, the layers over it and the overrides, without looking at what they say.
 
     Args:
         path: the recipe file.
         of_plugins: gives the recipes that plugins ship, which it may extend by name.
         overrides: as for :func:`read_recipe`.
         problems: collects mistakes.
+        layers: as for :func:`read_recipe`.
 
     Raises:
         RecipeError: a file cannot be read at all. Lesser mistakes stay in ``problems``.
     """
-    layers = load_layers(Path(path), of_plugins=of_plugins, problems=problems)
+    merged: Node | None = load_layers(Path(path), of_plugins=of_plugins, problems=problems)
     over = read_overrides(overrides, problems=problems)
-    merged = layers if over is None or layers is None else merge(layers, over, problems=problems)
+    for layer in (*layers, *([] if over is None else [over])):
+        merged = None if merged is None else merge(merged, layer, problems=problems)
     if problems.broken or not isinstance(merged, MapNode):
         problems.raise_if_any()
     assert isinstance(merged, MapNode)  # what is None has left a problem

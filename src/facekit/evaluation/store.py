@@ -1,0 +1,227 @@
+"""Evaluations on disk: each in a file of its own, with the values of every photo, and some pictures. Torch-free.
+
+::
+
+    RUN/evaluations/
+      step-00000500-test-ema-1f0c9a3e.json
+      step-00000500-test-ema-1f0c9a3e/style_copy-00.png    mask, reference, photo and result side by side
+
+``metrics.jsonl`` has the numbers as well, without the values of single photos: it is read line by line, often.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from facekit.engine.run_folder import full_disk_stops, step_name, write_json
+from facekit.evaluation.results import EvaluationResult
+from facekit.evaluation.tasks import TASK_SEED
+from facekit.interfaces import FacekitError
+from facekit.recipe.resolved import ResolvedRecipe
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+FORMAT = 1
+"""Version of the files."""
+
+PICTURES = 8
+"""Faces of a task whose pictures are kept."""
+
+PARTS = ("mask", "reference", "photo", "result")
+"""What a kept picture shows, from left to right."""
+
+_KEY_LENGTH = 8
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an evaluation is to measure: what tells it from another one of the same weights.
+
+    Args:
+        metrics: the metrics of a recipe as plain data, every default written out.
+        split: whose faces.
+        seed: of the pairing of masks and looks.
+        limit: only the first faces of the split.
+    """
+
+    metrics: tuple[Mapping[str, Any], ...]
+    split: str = "test"
+    seed: int = TASK_SEED
+    limit: int | None = None
+
+    @staticmethod
+    def of(recipe: ResolvedRecipe, *, split: str, seed: int = TASK_SEED, limit: int | None = None) -> Asked:
+        """Return what the metrics of a recipe ask for."""
+        return Asked(tuple(recipe.document["metrics"]), split, seed, limit)
+
+    @property
+    def key(self) -> str:
+        """A short hash of all of it but the split, which stands in the file's name."""
+        said = json.dumps([list(self.metrics), self.seed, self.limit], sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(said.encode()).hexdigest()[:_KEY_LENGTH]
+
+    def file(self, folder: Path, *, step: int, weights: str) -> Path:
+        """Return the file of an evaluation in the folder of all evaluations of a run."""
+        return folder / f"{step_name(step)}-{self.split}-{weights.replace('/', '-')}-{self.key}.json"
+
+
+@dataclass(frozen=True)
+class StoredMeasurement:
+    """One number as it was written down; the fields are those of :class:`facekit.interfaces.Measurement`.
+
+    Args:
+        value: NaN where the metric had none.
+        id: its protocol id; only numbers with equal ids may be compared.
+        interval: 95 % bootstrap interval over the photos; None for numbers that are no mean over photos.
+        per_sample: one value a photo, or nothing.
+    """
+
+    name: str
+    value: float
+    unit: str
+    better: str
+    count: int
+    id: str
+    protocol: Mapping[str, str]
+    interval: tuple[float, float] | None
+    per_sample: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class KeptPicture:
+    """A result that was kept, with what it was painted from.
+
+    Args:
+        key: of the target face.
+        reference_key: of the reference face.
+        file: the PNG: mask, reference, photo and result side by side, all of one size.
+    """
+
+    key: str
+    reference_key: str
+    file: Path
+
+    def parts(self) -> dict[str, NDArray[np.uint8]]:
+        """Return the pictures (H, W, 3) uint8 by what they show. Raises FacekitError when the file cannot be read."""
+        import numpy as np
+        from PIL import Image
+
+        try:
+            with Image.open(self.file) as opened:
+                strip = np.asarray(opened.convert("RGB"))
+        except (OSError, SyntaxError, ValueError) as error:  # Pillow raises SyntaxError for broken PNG chunks
+            raise FacekitError(f"the picture cannot be read: {error}", where=str(self.file)) from error
+        return dict(zip(PARTS, np.split(strip, len(PARTS), axis=1), strict=True))
+
+
+@dataclass(frozen=True)
+class StoredEvaluation:
+    """An evaluation as it was written down.
+
+    Args:
+        file: where.
+        painter: what painted.
+        split: whose faces.
+        weights: ``ema``, ``live`` or ``baseline/NAME``.
+        step: updates behind the weights.
+        protocol: id of what all the numbers have in common.
+        fields: what it stands for.
+        seconds_per_picture: time to paint one picture, in a batch.
+        measurements: the numbers, by name.
+        pictures: those that were kept, by task.
+    """
+
+    file: Path
+    painter: str
+    split: str
+    weights: str
+    step: int
+    protocol: str
+    fields: Mapping[str, str]
+    seconds_per_picture: float
+    measurements: Mapping[str, StoredMeasurement]
+    pictures: Mapping[str, tuple[KeptPicture, ...]]
+
+
+def write_evaluation(result: EvaluationResult, file: Path) -> Path:
+    """Write an evaluation with its pictures; one that stands there is replaced. Returns the file.
+
+    Raises:
+        RunFailure: the disk is full.
+    """
+    from PIL import Image
+
+    document = {"format": FORMAT, **result.document()}
+    for entry, measurement in zip(document["measurements"], result.measurements, strict=True):
+        entry["per_sample"] = [value if math.isfinite(value) else None for value in measurement.per_sample]
+    document["pairs"] = {task: [list(pair) for pair in pairs] for task, pairs in result.pairs.items()}
+    folder = file.with_suffix("")
+    with full_disk_stops(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # The JSON comes last: where it stands, everything it names does.
+        file.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        pictures: dict[str, list[dict[str, str]]] = {}
+        for task, kept in result.pictures.items():
+            folder.mkdir(exist_ok=True)
+            for number, picture in enumerate(kept):
+                name = f"{task.replace('/', '-')}-{number:02d}.png"
+                Image.fromarray(picture.strip).save(folder / name, format="PNG")
+                pictures.setdefault(task, []).append(
+                    {"key": picture.key, "reference_key": picture.reference_key, "file": f"{folder.name}/{name}"}
+                )
+        write_json(file, {**document, "pictures": pictures})
+    return file
+
+
+def read_evaluation(file: Path) -> StoredEvaluation:
+    """Read what :func:`write_evaluation` wrote.
+
+    Raises:
+        FacekitError: there is no such file, or it cannot be read.
+    """
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+        if document["format"] != FORMAT:
+            raise FacekitError(f"this evaluation is of format {document['format']}, not {FORMAT}", where=str(file))
+        return StoredEvaluation(
+            file=file,
+            **{name: document[name] for name in ("painter", "split", "weights", "step", "protocol")},
+            fields=document["protocol_fields"],
+            seconds_per_picture=document["seconds_per_picture"],
+            measurements={entry["name"]: _measurement(entry) for entry in document["measurements"]},
+            pictures={
+                task: tuple(
+                    KeptPicture(entry["key"], entry["reference_key"], file.parent / entry["file"]) for entry in kept
+                )
+                for task, kept in document["pictures"].items()
+            },
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FacekitError(
+            f"the evaluation cannot be read: {error}", where=str(file), remedy="remove it and measure again"
+        ) from error
+
+
+def stored_evaluations(folder: Path) -> Iterator[Path]:
+    """Yield the files of a folder of evaluations, in the order of steps."""
+    yield from sorted(folder.glob("step-*.json"))
+
+
+def _measurement(entry: Mapping[str, Any]) -> StoredMeasurement:
+    interval = entry["interval"]
+    return StoredMeasurement(
+        **{name: entry[name] for name in ("name", "unit", "better", "count", "id", "protocol")},
+        value=math.nan if entry["value"] is None else float(entry["value"]),
+        interval=None if interval is None else (float(interval[0]), float(interval[1])),
+        per_sample=tuple(math.nan if value is None else float(value) for value in entry["per_sample"]),
+    )
