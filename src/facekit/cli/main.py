@@ -17,6 +17,7 @@ TRAINING, USING, LOOKING = "Train", "Use a run", "Look around"
 COMMANDS = {
     "run": LazyCommand("facekit.cli.run:run", "Train what a recipe describes, measure it, write a report.", TRAINING),
     "resume": LazyCommand("facekit.cli.resume:resume", "Go on with a run that was stopped.", TRAINING),
+    "ablate": LazyCommand("facekit.cli.ablate:ablate", "Train and measure a grid of runs, and compare them.", TRAINING),
     "validate": LazyCommand("facekit.cli.validate:validate", "Check a recipe, up to a few real steps.", TRAINING),
     "data": LazyCommand("facekit.cli.data:data", "Prepare, check, preview and make data.", TRAINING),
     "generate": LazyCommand("facekit.cli.generate:generate", "Paint masks in the look of reference photos.", USING),
@@ -24,6 +25,7 @@ COMMANDS = {
     "studio": LazyCommand("facekit.cli.studio:studio", "Edit faces by painting, in the browser.", USING),
     "provenance": LazyCommand("facekit.cli.provenance:provenance", "Say what made a picture.", USING),
     "evaluate": LazyCommand("facekit.cli.evaluate:evaluate", "Measure a run on one of its splits.", USING),
+    "compare": LazyCommand("facekit.cli.compare:compare", "Put runs that exist beside each other.", USING),
     "report": LazyCommand("facekit.cli.report:report", "Write a run's report.html again.", USING),
     "import": LazyCommand("facekit.cli.importing:import_group", "Read other projects' checkpoints.", USING),
     "recipes": LazyCommand("facekit.cli.recipes:recipes", "List, show and copy recipes.", LOOKING),

@@ -2,5 +2,8 @@
 
 from __future__ import annotations
 
-BASELINE_NAMES = ("copy_reference", "mean_colour_per_region", "nearest_training_photo_by_mask")
+REAL_PHOTOS = "real_photos"
+"""The one that is none to beat: it shows the measure's own mistakes."""
+
+BASELINE_NAMES = ("copy_reference", "mean_colour_per_region", "nearest_training_photo_by_mask", REAL_PHOTOS)
 """The keys of :data:`facekit.evaluation.BASELINES`."""

@@ -17,14 +17,11 @@ from facekit.evaluation.baselines import BASELINES
 from facekit.evaluation.photos import PhotoProgress, photo_source
 from facekit.evaluation.results import EvaluationResult
 from facekit.evaluation.runner import EvaluationProgress, evaluate
-from facekit.evaluation.store import PICTURES, Asked, write_evaluation
+from facekit.evaluation.store import BASELINE_PREFIX, PICTURES, Asked, write_evaluation
 from facekit.evaluation.tasks import TASK_SEED
 from facekit.interfaces import MASK, BuildContext, FaceDataset, FacekitError, Metric, PhotoSource, PortContext
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
-
-BASELINE_WEIGHTS = "baseline"
-"""Begins what stands for the weights of a baseline in ``metrics.jsonl``: ``baseline/copy_reference``."""
 
 
 def build_metrics(
@@ -206,7 +203,7 @@ def evaluate_run(
             limit=limit,
             device=place,
             name=name,
-            weights=loaded.weights if is_model else f"{BASELINE_WEIGHTS}/{name}",
+            weights=loaded.weights if is_model else f"{BASELINE_PREFIX}{name}",
             step=loaded.step if is_model else 0,
             reads_mask=not is_model or reads_mask(loaded.recipe, registry),
             keep=keep,
@@ -263,7 +260,7 @@ def evaluate_baseline(
         batch=batch,
         device=choose_device(device),
         name=name,
-        weights=f"{BASELINE_WEIGHTS}/{name}",
+        weights=f"{BASELINE_PREFIX}{name}",
         keep=keep,
         progress=progress,
     )

@@ -39,6 +39,9 @@ PICTURES = 8
 PARTS = ("mask", "reference", "photo", "result")
 """What a kept picture shows, from left to right."""
 
+BASELINE_PREFIX = "baseline/"
+"""Begins what stands for the weights of a baseline: ``baseline/copy_reference``."""
+
 _KEY_LENGTH = 8
 
 

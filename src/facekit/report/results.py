@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from facekit.engine.run_reading import RunRecord
+from facekit.evaluation.store import BASELINE_PREFIX
 from facekit.figures.charts import Series, line_chart, number
 from facekit.figures.html import spoken, text
 
 MOST_TILES = 6
 THIS_RUN = "this run"
-BASELINE = "baseline/"
-"""Begins what stands for the weights of a baseline in ``metrics.jsonl``."""
 REAL_PHOTOS = "real photos"
 """The column that shows the measure's own mistakes: no result can be better, so it does not compete."""
 
@@ -141,8 +140,8 @@ def course(record: RunRecord) -> str:
 
 def _heading(event: Mapping[str, Any]) -> str:
     weights = str(event.get("weights") or "")
-    if weights.startswith(BASELINE):
-        return spoken(weights.removeprefix(BASELINE))
+    if weights.startswith(BASELINE_PREFIX):
+        return spoken(weights.removeprefix(BASELINE_PREFIX))
     return f"{THIS_RUN} ({weights.upper() if weights == 'ema' else weights} weights)" if weights else THIS_RUN
 
 

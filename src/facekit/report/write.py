@@ -9,11 +9,12 @@ from typing import Any
 
 from facekit.engine.run_folder import REPORT
 from facekit.engine.run_reading import RunRecord, read_run
+from facekit.evaluation.store import BASELINE_PREFIX
 from facekit.figures.charts import line_chart
 from facekit.figures.html import command, duration, facts, numbers_table, section, text, yaml
 from facekit.figures.page import page, write_page
 from facekit.registry import name_of_use
-from facekit.report.results import BASELINE, course, results_tables, table_html, tiles
+from facekit.report.results import course, results_tables, table_html, tiles
 from facekit.report.samples import samples_html
 
 _SECTIONS = {
@@ -81,7 +82,7 @@ def _badges(record: RunRecord) -> list[str]:
     badges = [f'<span class="badge {outcome.word}">{outcome.word}</span>']
     badges.append(f'<span class="badge">step {outcome.step:,}{of}</span>')
     measured = {str(event.get("weights") or "") for event in record.of("evaluation")}
-    weights = sorted(name for name in measured if name and not name.startswith(BASELINE))
+    weights = sorted(name for name in measured if name and not name.startswith(BASELINE_PREFIX))
     if weights:
         names = " and ".join(name.upper() if name == "ema" else name for name in weights)
         badges.append(f'<span class="badge">measured with {text(names)} weights</span>')

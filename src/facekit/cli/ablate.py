@@ -1,0 +1,249 @@
+"""``facekit ablate``: train and measure the rows of a grid, and write the table that compares them."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from facekit.cli.errors import INTERRUPTED
+from facekit.cli.output import note, print_json, print_table
+from facekit.cli.state import State, plugin_file_option, set_option
+
+if TYPE_CHECKING:
+    from facekit.ablation.cells import Cell
+    from facekit.ablation.folder import AblationFolder
+    from facekit.ablation.grid import Grid
+    from facekit.ablation.sweep import SweepOutcome, Work
+    from facekit.ablation.writing import Summary
+    from facekit.data import PackedFaces
+    from facekit.registry import Registry
+
+WORKER = (sys.executable, "-m", "facekit.cli.ablation_worker")
+
+
+@click.command(short_help="Train and measure a grid of runs, and compare them.")
+@click.argument("grid")
+@set_option
+@click.option("--seeds", metavar="SEEDS", help="In place of the grid's, e.g. 0,1,2 or 0-4.")
+@click.option("--only", multiple=True, metavar="ROW", help="Run this row only. May be repeated.")
+@click.option("--out", type=click.Path(path_type=Path), help="The folder; by default ablations/NAME.")
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Runs at the same time.")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads of each; by default the cores are shared.")
+@click.option("--retry", is_flag=True, help="Try again what failed before.")
+@click.option("--dry-run", is_flag=True, help="Only list what would be run.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@plugin_file_option
+@click.pass_context
+def ablate(
+    context: click.Context,
+    grid: str,
+    overrides: tuple[str, ...],
+    seeds: str | None,
+    only: tuple[str, ...],
+    out: Path | None,
+    workers: int,
+    threads: int | None,
+    retry: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Train every row of GRID with every seed, measure all of them alike, and write the table that compares them.
+
+    GRID is a file, or the name of a shipped one (`facekit recipes ls`). Each run is a process of its own. A run that is
+    done is never repeated: it is known by what decides its result. Ctrl-C, or a crash, loses nothing: called again, it
+    goes on where it was. A run that fails is shown as failed, and the rest goes on; --retry tries it again.
+
+    The folder gets table.md, table.csv, table.tex, index.html and contact_sheet.png. Exits with 1 when a run failed,
+    130 when interrupted, 2 for mistakes.
+
+    \b
+    Example:
+      facekit ablate ablations/reference_table --dry-run
+      facekit ablate ablations/reference_table --set data.use=celebamask_hq --set data.root=data/CelebAMask-HQ
+    """
+    from facekit.ablation.cells import cell_key, open_faces, resolve_cells
+    from facekit.ablation.folder import AblationFolder
+    from facekit.ablation.grid import read_grid
+    from facekit.ablation.settings import parse_seeds
+    from facekit.cli.progress_bar import data_progress
+    from facekit.engine.run_folder import RunFolder
+    from facekit.recipe.library import find_recipe
+
+    state: State = context.obj
+    registry = state.registry()
+    read = read_grid(find_recipe(grid, registry=registry), registry=registry)
+    chosen = {read.row(name).name for name in only} or {row.name for row in read.rows}
+    cells = resolve_cells(
+        read, registry=registry, overrides=overrides, seeds=None if seeds is None else parse_seeds(seeds)
+    )
+    folder = AblationFolder(Path("ablations") / read.name if out is None else out)
+    if dry_run:
+        _list(cells, open_faces(cells, registry=registry, build=False), folder, chosen, retry=retry, as_json=as_json)
+        return
+    with data_progress("preparing the data") as preparing:
+        faces = open_faces(cells, registry=registry, build=True, progress=preparing)
+    keys = [cell_key(cell, packed) for cell, packed in zip(cells, faces, strict=True) if packed is not None]
+    with RunFolder(folder.path).owned():
+        outcome = _sweep(cells, keys, folder, chosen, state, workers=workers, threads=threads, retry=retry)
+        command = ["facekit", "ablate", grid, *(part for each in overrides for part in ("--set", each))]
+        command += ["--out", str(folder.path), *state.plugin_arguments()]
+        summary = _results(read, cells, keys, folder, command=shlex.join(command), registry=registry)
+    context.exit(_report(outcome, folder, summary, command=shlex.join(command), as_json=as_json))
+
+
+def _list(
+    cells: Sequence[Cell],
+    faces: Sequence[PackedFaces | None],
+    folder: AblationFolder,
+    chosen: set[str],
+    *,
+    retry: bool,
+    as_json: bool,
+) -> None:
+    from facekit.ablation.cells import cell_key
+
+    rows = []
+    seen: dict[str, str] = {}
+    for cell, packed in zip(cells, faces, strict=True):
+        key = "" if packed is None else cell_key(cell, packed)
+        found = folder.state(cell, key) if key else None
+        stage = "new" if found is None else found.stage
+        if key in seen:
+            plan = f"the same run as {seen[key]}"
+        elif cell.row.name not in chosen:
+            plan = "left out"
+        elif stage == "done":
+            plan = "nothing"
+        elif stage == "failed" and not retry:
+            plan = "nothing (--retry tries again)"
+        elif cell.row.baseline is not None or stage == "trained":
+            plan = "measure"
+        else:
+            done = found.step if found is not None else 0
+            plan = f"go on from step {done:,}, measure" if done else "train, measure"
+        if key:
+            seen.setdefault(key, cell.label)
+        rows.append(
+            (cell.row.name, "-" if cell.seed is None else str(cell.seed), key or "-", stage, f"{cell.steps:,}", plan)
+        )
+    headings = ("ROW", "SEED", "KEY", "STATE", "STEPS", "PLAN")
+    if as_json:
+        print_json([dict(zip((name.lower() for name in headings), row, strict=True)) for row in rows])
+        return
+    print_table(headings, rows, right=("SEED", "STEPS"))
+    if any(packed is None for packed in faces):
+        note("keys are known once the data is packed: `facekit ablate` begins with that, or `facekit data prepare`")
+
+
+def _sweep(
+    cells: Sequence[Cell],
+    keys: Sequence[str],
+    folder: AblationFolder,
+    chosen: set[str],
+    state: State,
+    *,
+    workers: int,
+    threads: int | None,
+    retry: bool,
+) -> SweepOutcome:
+    from facekit.ablation.executor import LocalProcesses
+    from facekit.ablation.sweep import SweepOutcome, Work, run_sweep
+    from facekit.cli.sweep_display import sweep_display
+
+    works: dict[str, Work] = {}
+    for cell, key in zip(cells, keys, strict=True):
+        found = folder.state(cell, key)
+        if cell.row.name in chosen and found.stage != "done" and (retry or found.stage != "failed"):
+            works.setdefault(key, Work(cell, key, found))
+    if not works:
+        return SweepOutcome()
+    note(f"{len(works)} of {len(set(keys))} runs are left to do; they go to {folder.path}")
+    with sweep_display() as display:
+        return run_sweep(
+            list(works.values()),
+            folder,
+            executor=LocalProcesses(workers=workers, threads=threads),
+            command=WORKER,
+            plugin_files=state.plugin_files,
+            watch=display,
+        )
+
+
+def _results(
+    grid: Grid, cells: Sequence[Cell], keys: Sequence[str], folder: AblationFolder, *, command: str, registry: Registry
+) -> Summary:
+    """Write the results, unless those that stand there were made of the same."""
+    from facekit.ablation.folder import GRID, read_failure
+    from facekit.ablation.results import Done, System, load
+    from facekit.ablation.writing import digest_of, read_summary, write_results
+
+    text = grid.path.read_text(encoding="utf-8")
+    files = [
+        file
+        for cell, key in zip(cells, keys, strict=True)
+        for file in (folder.evaluation(cell, key), folder.failure(key))
+    ]
+    digest = digest_of([text, command, [cell.label for cell in cells]], files)
+    known = read_summary(folder.path, digest)
+    if known is not None:
+        return known
+    rows: dict[str, list[Done]] = {row.name: [] for row in grid.rows}
+    for cell, key in zip(cells, keys, strict=True):
+        evaluation = load(folder.evaluation(cell, key))
+        error = "" if evaluation is not None else read_failure(folder.failure(key)) or ""
+        rows[cell.row.name].append(Done(cell.seed, folder.run(cell, key), evaluation, error, key))
+    (folder.path / GRID).write_text(text, encoding="utf-8")
+    return write_results(
+        folder.path,
+        [System(row.name, tuple(rows[row.name]), row.note, row.baseline is None) for row in grid.rows],
+        digest=digest,
+        name=grid.name.replace("_", " "),
+        reference=grid.reference,
+        kind="facekit ablation",
+        description=grid.settings.description,
+        columns=grid.settings.columns,
+        sheet=grid.settings.sheet,
+        published=grid.settings.published,
+        grid_text=text,
+        commands=[("All of it again; what is done is not repeated", command)],
+    )
+
+
+def _report(outcome: SweepOutcome, folder: AblationFolder, summary: Summary, *, command: str, as_json: bool) -> int:
+    """Print what there is now, and return the exit code."""
+    if as_json:
+        failed: list[Work] = outcome.of("failed")
+        print_json(
+            {
+                "folder": str(folder.path),
+                "run": len(outcome.of("done")),
+                "failed": [{"run": work.cell.label, "error": work.error} for work in failed],
+                "interrupted": outcome.interrupted,
+                **summary,
+            }
+        )
+    else:
+        print_summary(summary, folder.path)
+    for work in outcome.of("failed"):
+        note(f"failed: {work.cell.label}: {work.error.splitlines()[0]} (log: {folder.log(work.key)})")
+    if outcome.interrupted or outcome.of("stopped"):
+        note(f"stopped; what was going on has saved a checkpoint. Go on: {command}")
+        return INTERRUPTED
+    if outcome.of("failed"):
+        note(f"try again what failed: {command} --retry")
+        return 1
+    return 0
+
+
+def print_summary(summary: Summary, folder: Path) -> None:
+    """Print a table, and where it lies, on stdout."""
+    columns = summary["columns"]
+    print_table(columns, summary["rows"], right=columns[1:], figures=True)
+    click.echo(f"\n▲ better, ▼ worse than {summary['reference']!r}; ± is the deviation over seeds")
+    click.echo(f"page:    {folder / 'index.html'}")
+    click.echo(f"tables:  {folder / 'table.md'}, table.csv, table.tex")

@@ -1,0 +1,109 @@
+"""``facekit compare``: put runs that exist beside each other."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from facekit.cli.ablate import WORKER, print_summary
+from facekit.cli.errors import INTERRUPTED
+from facekit.cli.output import note, print_json
+from facekit.cli.state import State, plugin_file_option
+
+
+@click.command(short_help="Put runs that exist beside each other.")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--against", type=click.Path(path_type=Path), help="The run that others are tested against.")
+@click.option("--split", type=click.Choice(["train", "validation", "test", "extra"]), default="test", show_default=True)
+@click.option("--weights", type=click.Choice(["ema", "live"]), default="ema", show_default=True, help="Which weights.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("comparison"), show_default=True, help="The folder."
+)
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Runs measured at a time.")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads of each; by default the cores are shared.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@plugin_file_option
+@click.pass_context
+def compare(
+    context: click.Context,
+    runs: tuple[Path, ...],
+    against: Path | None,
+    split: Literal["train", "validation", "test", "extra"],
+    weights: Literal["ema", "live"],
+    out: Path,
+    workers: int,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Compare RUNS: the table, contact sheet and curves that `facekit ablate` writes, for runs that exist.
+
+    Runs that differ in the seed alone are one row. A run that has not been measured on the split is measured first,
+    with the metrics of its own recipe. Numbers with different protocol ids never stand in one column.
+
+    \b
+    Example:
+      facekit compare runs/first runs/second --out comparison
+    """
+    from facekit.ablation.cells import KEY_LENGTH
+    from facekit.ablation.compared import ComparedRuns, cells_of, read_runs, systems_of
+    from facekit.ablation.executor import LocalProcesses
+    from facekit.ablation.settings import MeasuringSettings
+    from facekit.ablation.sweep import SweepOutcome, Work, run_sweep
+    from facekit.ablation.writing import digest_of, read_summary, write_results
+    from facekit.cli.sweep_display import sweep_display
+    from facekit.engine.run_folder import RunFolder
+    from facekit.interfaces import FacekitError
+
+    state: State = context.obj
+    if against is not None and against not in runs:
+        raise FacekitError(f"{str(against)!r} is not among the runs", where="--against")
+    if len(runs) < 2:
+        raise FacekitError("a comparison takes two runs or more", remedy="`facekit evaluate` measures one")
+    found = read_runs(runs, registry=state.registry())
+    cells = cells_of(found, measuring=MeasuringSettings(split=split, weights=weights))
+    keys = [hashlib.sha256(str(run.path.resolve()).encode()).hexdigest()[:KEY_LENGTH] for run in found]
+    folder = ComparedRuns(out, dict(zip(keys, found, strict=True)))
+    reference = cells[0 if against is None else runs.index(against)].row.name
+    with RunFolder(out).owned():
+        works = [
+            Work(cell, key, folder.state(cell, key))
+            for cell, key in zip(cells, keys, strict=True)
+            if folder.state(cell, key).stage != "done"
+        ]
+        outcome = SweepOutcome()
+        if works:
+            note(f"{len(works)} of {len(cells)} runs have not been measured like this; they are measured now")
+            with sweep_display() as display:
+                outcome = run_sweep(
+                    works,
+                    folder,
+                    executor=LocalProcesses(workers=workers, threads=threads),
+                    command=WORKER,
+                    plugin_files=state.plugin_files,
+                    watch=display,
+                )
+        systems = systems_of(cells, keys, folder)
+        files = [run.evaluation.file for system in systems for run in system.runs if run.evaluation is not None]
+        names = [(system.name, [(run.seed, run.error) for run in system.runs]) for system in systems]
+        digest = digest_of([names, reference], files)
+        command = ["facekit", "compare", *map(str, runs), "--split", split, "--weights", weights, "--out", str(out)]
+        summary = read_summary(out, digest) or write_results(
+            out,
+            systems,
+            digest=digest,
+            name=" and ".join(dict.fromkeys(cell.row.name for cell in cells)),
+            reference=reference,
+            kind="facekit comparison",
+            commands=[("The same again", shlex.join(command))],
+        )
+    if as_json:
+        print_json({"folder": str(out), **summary})
+    else:
+        print_summary(summary, out)
+    for work in outcome.of("failed"):
+        note(f"failed: {work.cell.label}: {work.error.splitlines()[0]} (log: {folder.log(work.key)})")
+    context.exit(INTERRUPTED if outcome.interrupted else 1 if outcome.of("failed") else 0)

@@ -1,0 +1,97 @@
+"""How a sweep is watched at the terminal: a bar over the whole grid, a line for each run, and the time that is left."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from facekit.cli.display import spoken_time
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+    from facekit.ablation.sweep import SweepProgress
+
+SECONDS_BETWEEN_LINES = 30.0
+
+
+@contextmanager
+def sweep_display() -> Iterator[Callable[[SweepProgress], None]]:
+    """Give a callback that shows, on stderr, how far a sweep is."""
+    if not sys.stderr.isatty():
+        yield SweepLines()
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    with Live(console=Console(stderr=True), refresh_per_second=4, transient=True) as live:
+
+        def show(progress: SweepProgress) -> None:
+            live.update(panel(progress))
+
+        yield show
+
+
+def summary(progress: SweepProgress) -> str:
+    """Return how far a sweep is, in a line."""
+    done, failed, going = (
+        sum(work.phase == phase for work in progress.works) for phase in ("done", "failed", "working")
+    )
+    text = f"{done} of {len(progress.works)} done"
+    text += f", {failed} failed" if failed else ""
+    text += f", {going} going on" if going else ""
+    if progress.steps:
+        text += f"; step {progress.steps_done:,} of {progress.steps:,}"
+    left = progress.seconds_left(time.monotonic())
+    return text + (f"; {spoken_time(left)} left" if left else "")
+
+
+class SweepLines:
+    """Prints a line for each run that begins or ends, and one now and then for all of them."""
+
+    def __init__(self) -> None:
+        self._phases: dict[str, str] = {}
+        self._last = time.monotonic()
+
+    def __call__(self, progress: SweepProgress) -> None:
+        """Take in how far the sweep is."""
+        said = False
+        for work in progress.works:
+            before = self._phases.get(work.key, "waiting")
+            if work.phase != before:
+                self._phases[work.key] = work.phase
+                said = True
+                detail = f": {work.error.splitlines()[0]}" if work.error else ""
+                click.echo(f"{work.cell.label}: {work.phase}{detail}", err=True)
+        if said or time.monotonic() - self._last > SECONDS_BETWEEN_LINES:
+            self._last = time.monotonic()
+            click.echo(summary(progress), err=True)
+
+
+def panel(progress: SweepProgress) -> Group:
+    """Return what stands on the screen: the whole, what goes on, what failed."""
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    head = Table.grid(padding=(0, 2))
+    total = progress.steps or len(progress.works)
+    completed = progress.steps_done if progress.steps else sum(work.phase == "done" for work in progress.works)
+    head.add_row(ProgressBar(total=total, completed=completed, width=30), Text(summary(progress), style="bold"))
+    body = Table.grid(padding=(0, 2))
+    for work in progress.works:
+        if work.phase == "working":
+            steps = work.cell.steps
+            trained = steps and work.step >= steps
+            how = "measuring" if trained or not steps else f"step {work.step:,} of {steps:,}"
+            bar = ProgressBar(total=steps or 1, completed=work.step, width=20)
+            body.add_row(Text(work.cell.label), bar, Text(how, style="dim"))
+        elif work.phase == "failed":
+            body.add_row(Text(work.cell.label), Text("failed", style="red"), Text(work.error.splitlines()[0][:80]))
+    return Group(head, body)
