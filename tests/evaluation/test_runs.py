@@ -8,7 +8,16 @@ import pytest
 from facekit.data import PackedFaces
 from facekit.engine import train
 from facekit.engine.open_data import open_data
-from facekit.evaluation import EvaluationProgress, build_metrics, check_metrics, evaluate_run, validator
+from facekit.evaluation import (
+    Asked,
+    EvaluationProgress,
+    build_metrics,
+    check_metrics,
+    evaluate_baseline,
+    evaluate_run,
+    read_evaluation,
+    validator,
+)
 from facekit.interfaces import Evaluated, FacekitError, RunEvent
 from facekit.recipe import ResolvedRecipe, read_recipe
 from facekit.registry import Registry
@@ -74,6 +83,11 @@ def test_a_run_and_the_baselines_are_measured_and_recorded(run: Path, registry: 
     assert entry["value"] == results[0].measurement("error").value
     assert entry["interval"] == list(results[0].intervals["error"])
     assert [type(event) for event in events] == [Evaluated] * 5
+    stored = [read_evaluation(file) for file in sorted((run / "evaluations").glob("*.json"))]
+    assert {evaluation.weights: evaluation.measurements["error"].per_sample for evaluation in stored} == {
+        result.weights: result.measurement("error").per_sample for result in results
+    }
+    assert all(len(evaluation.pictures["reconstruction"]) for evaluation in stored)
 
 
 def test_it_measures_as_training_did(run: Path, registry: Registry) -> None:
@@ -138,3 +152,25 @@ def test_exception(run: Path, registry: Registry, recipe: ResolvedRecipe, tmp_pa
 
     with pytest.raises(FacekitError, match="names no metrics"):
         build_metrics(replace(recipe, metrics=()), packed)
+
+
+def test_a_baseline_is_measured_as_beside_a_run(recipe: ResolvedRecipe, run: Path, registry: Registry) -> None:
+    beside = evaluate_run(run, registry=registry, baselines=True, device="cpu", record=False, split="validation")[2]
+    asked = Asked.of(recipe, split="validation")
+    alone = evaluate_baseline("mean_colour_per_region", recipe, registry=registry, asked=asked, device="cpu")
+    assert alone.measurement("error") == beside.measurement("error")
+    assert alone.ids == beside.ids
+    assert alone.weights == "baseline/mean_colour_per_region"
+    assert len(alone.pictures["reconstruction"]) > 0
+
+
+def test_other_metrics_can_be_measured_of_a_run(
+    recipe: ResolvedRecipe, run: Path, registry: Registry, tmp_path: Path
+) -> None:
+    file = tmp_path / "other.yaml"
+    file.write_text(
+        RECIPE.format(cache=tmp_path / "cache").replace("{use: test/error}", "{use: test/error}, {use: test/error}")
+    )
+    twice = read_recipe(file, registry=registry)
+    with pytest.raises(FacekitError, match="two metrics measure 'error'"):
+        evaluate_run(run, registry=registry, device="cpu", split="validation", metrics_of=twice)

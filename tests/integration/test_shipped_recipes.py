@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from facekit.ablation.cells import resolve_cells
+from facekit.ablation.grid import read_grid
 from facekit.recipe import dump_recipe, read_recipe, recipe_from_document
 from facekit.registry import load_registry
 
@@ -15,7 +17,9 @@ RECIPES = sorted(
     path
     for pattern in ("recipes/**/*.yaml", "plugins/*/src/**/recipes/**/*.yaml", "docs/**/*.yaml")
     for path in REPOSITORY.glob(pattern)
+    if path.parent != REPOSITORY / "recipes" / "ablations"
 )
+GRIDS = sorted((REPOSITORY / "recipes" / "ablations").glob("*.yaml"))
 
 
 def test_there_are_recipes() -> None:
@@ -35,3 +39,27 @@ def test_recipe_reads_and_its_lock_reads_back(path: Path) -> None:
     again = recipe_from_document(yaml.safe_load(dump_recipe(recipe)), registry=registry, name=recipe.name)
     assert again.document == recipe.document
     assert again.dimensions == recipe.dimensions
+
+
+def test_the_grid_in_the_documentation_reads_and_fits_together(tmp_path: Path) -> None:
+    page = (REPOSITORY / "docs" / "ablations.md").read_text("utf-8")
+    path = tmp_path / "grid.yaml"
+    path.write_text(page.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
+    registry = load_registry()
+    cells = resolve_cells(read_grid(path, registry=registry), registry=registry)
+    assert len(cells) == 5 * 2 * 3 + 1
+
+
+def test_there_are_grids() -> None:
+    assert {path.stem for path in GRIDS} >= {"reference_table", "sft_components"}
+
+
+@pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
+def test_every_row_of_a_grid_reads_and_fits_together(path: Path) -> None:
+    registry = load_registry()
+    grid = read_grid(path, registry=registry)
+    cells = resolve_cells(grid, registry=registry)
+    assert grid.settings.description, "`facekit recipes ls` prints it"
+    assert {cell.row.name for cell in cells} == {row.name for row in grid.rows}
+    assert {cell.steps for cell in cells if cell.seed is not None} == {grid.settings.steps}
+    assert len({cell.asked.key for cell in cells}) == 1, "all rows are measured alike"

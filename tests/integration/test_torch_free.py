@@ -56,6 +56,8 @@ TORCH = {"torch", "torchvision"}
         ["recipes", "show", "sft_pix2pixhd", "--origin"],
         ["recipes", "schema"],
         ["validate", "sft_pix2pixhd", "--ports-only"],
+        ["ablate", "ablations/sft_components", "--dry-run"],
+        ["compare", "--help"],
         ["data", "check", "synthetic_faces", "--set", "train=1", "--set", "validation=1", "--set", "test=1"],
     ],
     ids=" ".join,

@@ -237,3 +237,55 @@ def test_all_mistakes_are_reported_in_one_go(good_recipe: Path, catalogue: Regis
         ("train.ema.decay", 1),
     ]
     assert caught.value.exit_code == 2
+
+
+def _losses(recipe: ResolvedRecipe, player: str = "generator") -> list[tuple[str, float]]:
+    return [(loss.label, loss.weight) for loss in recipe.losses if loss.player == player]
+
+
+def test_items_of_lists_are_named_by_component_or_label(child) -> None:  # type: ignore[no-untyped-def]
+    before = dict(_losses(child("extends: good.yaml\n")))
+    after = dict(_losses(child("extends: good.yaml\n", "losses.generator[feature_matching].weight=3.5")))
+    assert after == {**before, "feature_matching": 3.5}
+
+
+def test_null_takes_an_item_away_and_plus_adds_one(child) -> None:  # type: ignore[no-untyped-def]
+    before = _losses(child("extends: good.yaml\n"))
+    changed = child(
+        "extends: good.yaml\n",
+        "losses.generator[feature_matching]=null",
+        "losses.generator[0].weight=2",
+        "losses.generator[+]={use: l1, weight: 4}",
+        "losses.generator[+]={use: l1, label: again}",
+    )
+    kept = [(label, weight) for label, weight in before if label != "feature_matching"]
+    kept[0] = (kept[0][0], 2.0)
+    assert _losses(changed) == [*kept, ("l1", 4.0), ("again", 1.0)], "positions are those before anything is taken away"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("losses.generator[feature_matchin]=null", "did you mean 'feature_matching'?"),
+        ("losses.generator[nothing_like_it].weight=1", "losses.generator has no item called 'nothing_like_it'"),
+        ("model[+]={use: l1}", "model is a map, so it has no position [+]"),
+        ("losses.generator[+]=3", "expected a map with `use:`, found the number 3"),
+    ],
+)
+def test_items_that_are_not_there(good_recipe: Path, catalogue: Registry, override: str, message: str) -> None:
+    assert message in _errors(catalogue, good_recipe, override)
+
+
+def test_two_items_of_one_name_need_a_position(good_recipe: Path, catalogue: Registry) -> None:
+    added = "losses.generator[+]={use: feature_matching, label: again}"
+    good_recipe.with_name("twice.yaml").write_text("extends: good.yaml\n")
+    text = _errors(catalogue, good_recipe, added, added, "losses.generator[nope]=null")
+    assert "no item called 'nope'" in text
+
+
+def test_a_grid_is_no_recipe(tmp_path: Path, catalogue: Registry) -> None:
+    grid = tmp_path / "grid.yaml"
+    grid.write_text("ablation: 1\nbase: good.yaml\n")
+    text = _errors(catalogue, grid)
+    assert text.startswith(f"{grid}:1:1: ablation: this is a grid of runs, not a recipe")
+    assert "`facekit ablate`" in text

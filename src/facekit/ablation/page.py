@@ -23,6 +23,7 @@ from facekit.ablation.tables import (
     interval,
     published_sentence,
     seeds_of,
+    with_spread,
 )
 from facekit.engine.run_reading import RunRecord
 from facekit.evaluation.store import BASELINE_PREFIX
@@ -173,7 +174,8 @@ def _column_head(column: Column) -> str:
 def _number(entry: Entry | None, *, best: bool) -> str:
     if entry is None:
         return f'<td class="number dim">{MISSING}</td>'
-    spread = "" if entry.deviation is None else f"<span class=dim> ± {entry.deviation:.2g}</span>"
+    value, deviation = with_spread(entry.mean, entry.deviation)
+    spread = f"<span class=dim> ± {deviation}</span>" if deviation else ""
     mark = f' <span class="{entry.verdict}">{MARKS[entry.verdict]}</span>' if entry.verdict in MARKS else ""
     small = interval(entry)
     title = [f"seeds: {', '.join(number(value) for value in entry.values)}", f"n {entry.photos}"]
@@ -183,7 +185,7 @@ def _number(entry: Entry | None, *, best: bool) -> str:
         )
     range_ = f"<small>{text(small)}</small>" if small else ""
     kind = "number best" if best else "number"
-    return f'<td class="{kind}" title="{text("; ".join(title))}">{number(entry.mean)}{spread}{mark}{range_}</td>'
+    return f'<td class="{kind}" title="{text("; ".join(title))}">{value}{spread}{mark}{range_}</td>'
 
 
 def _protocols(table: Table) -> str:

@@ -255,7 +255,11 @@ def _columns(systems: Sequence[System], wanted: Sequence[str] | None) -> tuple[C
             order.setdefault(name, Counter())[id_] += 1
     names = list(dict.fromkeys(name for name, _ in seen))
     if wanted is not None:
-        names = [name for asked in wanted for name in names if name == asked or name.startswith(f"{asked}/")]
+        # A whole name means that one alone, not the parts it may have as well.
+        chosen = [
+            [asked] if asked in names else [name for name in names if name.startswith(f"{asked}/")] for asked in wanted
+        ]
+        names = [name for found in chosen for name in found]
     columns = []
     for name in dict.fromkeys(names):
         ids = [id_ for id_, _ in sorted(order[name].items(), key=lambda entry: (-entry[1], entry[0]))]

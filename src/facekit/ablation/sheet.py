@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +11,9 @@ from PIL import Image
 from facekit.ablation.results import System
 from facekit.evaluation.store import KeptPicture
 from facekit.figures.sheet import draw_sheet
+
+SMALLEST_SIDE = 96
+"""Smaller pictures are shown with larger pixels, so that they and their headings can be read."""
 
 
 def contact_sheet(
@@ -39,6 +43,7 @@ def contact_sheet(
     parts = {(name, pair): pictures[pair].parts() for name, pictures in shown for pair in pairs if pair in pictures}
     common = [next(parts[name, pair] for name, _ in shown if (name, pair) in parts) for pair in pairs]
     side = max(part["result"].shape[0] for part in parts.values())
+    side *= math.ceil(SMALLEST_SIDE / side)
     columns = [(title, [_sized(each[title], side) for each in common]) for title in ("mask", "reference")]
     columns += [
         (name, [_sized(parts[name, pair]["result"], side) if (name, pair) in parts else None for pair in pairs])

@@ -27,13 +27,29 @@ def heading(column: Column) -> str:
     return f"{column.name}{unit} {ARROWS.get(column.better, '')}{id_}".strip()
 
 
+def with_spread(value: float, spread: float | None) -> tuple[str, str]:
+    """Return a number and its deviation, rounded to the two digits of the deviation that mean something.
+
+    The deviation is empty where there is none.
+    """
+    if spread is None:
+        return number(value), ""
+    if not spread:
+        return number(value), "0"
+    decimals = 1 - math.floor(math.log10(spread))
+    if decimals <= 5:
+        digits = max(0, decimals)
+        return f"{value:,.{digits}f}", f"{spread:,.{digits}f}"
+    return number(value), f"{spread:.2g}"
+
+
 def cell(entry: Entry | None) -> str:
     """Return a number with its deviation over the seeds, and a mark where it differs from the reference row."""
     if entry is None:
         return MISSING
-    spread = "" if entry.deviation is None else f" ± {entry.deviation:.2g}"
+    value, spread = with_spread(entry.mean, entry.deviation)
     mark = f" {MARKS[entry.verdict]}" if entry.verdict in MARKS else ""
-    return f"{number(entry.mean)}{spread}{mark}"
+    return f"{value} ± {spread}{mark}" if spread else f"{value}{mark}"
 
 
 def interval(entry: Entry | None) -> str:
@@ -189,9 +205,9 @@ def _latex_heading(column: Column) -> str:
 def _latex_cell(entry: Entry | None) -> str:
     if entry is None:
         return "--"
-    spread = "" if entry.deviation is None else f" $\\pm$ {entry.deviation:.2g}"
+    value, spread = with_spread(entry.mean, entry.deviation)
     mark = f" {_LATEX_MARKS[entry.verdict]}" if entry.verdict in _LATEX_MARKS else ""
-    return f"{number(entry.mean)}{spread}{mark}"
+    return f"{value} $\\pm$ {spread}{mark}" if spread else f"{value}{mark}"
 
 
 def _escape(text: str) -> str:

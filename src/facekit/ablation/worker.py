@@ -97,9 +97,12 @@ def stop_when_alone() -> None:
         return
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        # Not through sys.stdin, whose lock a thread that waits would hold when the interpreter ends.
+        while os.read(descriptor, 1024):
+            pass
         os.kill(os.getpid(), signal.SIGTERM)
 
+    descriptor = sys.stdin.fileno()
     threading.Thread(target=wait, name="waits for the end of the sweep", daemon=True).start()
 
 

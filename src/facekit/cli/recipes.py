@@ -49,13 +49,15 @@ def list_recipes(state: State, as_json: bool) -> None:
                     "path": str(recipe.path),
                     "source": recipe.source,
                     "description": recipe.description,
+                    "command": "ablate" if recipe.is_grid else "run",
                 }
                 for recipe in found
             ]
         )
         return
     print_table(
-        ("RECIPE", "FROM", "DESCRIPTION"), [(recipe.name, recipe.source, recipe.description) for recipe in found]
+        ("RECIPE", "FROM", "COMMAND", "DESCRIPTION"),
+        [(entry.name, entry.source, "ablate" if entry.is_grid else "run", entry.description) for entry in found],
     )
 
 

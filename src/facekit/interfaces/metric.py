@@ -72,6 +72,7 @@ class Measurement:
             split and size.
         count: how many samples (or pairs) the number rests on.
         per_sample: one value a sample, for bootstrap intervals and paired tests; empty where the number is no mean.
+            Which samples have a value may depend on the faces, never on the results: tests pair them one by one.
     """
 
     name: str

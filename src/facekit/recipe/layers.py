@@ -18,6 +18,9 @@ from facekit.recipe.yaml_source import file_marks, parse_yaml
 RECIPE_FORMAT = 1
 """The version of the recipe format, which a recipe states as ``facekit: 1``."""
 
+GRID = "ablation"
+"""The key that a grid of runs states its format by, and no recipe has."""
+
 _LARGEST_FILE = 2**20
 _NOT_INHERITED = ("name", "description")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facekit.interfaces import FacekitError, did_you_mean
-from facekit.recipe.layers import parse_recipe
+from facekit.recipe.layers import GRID, parse_recipe
 from facekit.recipe.lock import dump_document
 from facekit.recipe.migrating import migrate_components
 from facekit.recipe.nodes import ScalarNode, plain
@@ -27,12 +27,14 @@ class ShippedRecipe:
         path: the file.
         description: its ``description:``; what is wrong with the file where it cannot be read.
         source: the distribution it comes with.
+        is_grid: it is a grid of runs, for ``facekit ablate``.
     """
 
     name: str
     path: Path
     description: str
     source: str
+    is_grid: bool = False
 
 
 def shipped_recipes(registry: Registry) -> list[ShippedRecipe]:
@@ -46,7 +48,7 @@ def shipped_recipes(registry: Registry) -> list[ShippedRecipe]:
 def name_recipes(of_plugins: Iterable[tuple[PluginOrigin, Path]]) -> list[ShippedRecipe]:
     """Return the recipes of facekit and those that plugins ship, as :func:`shipped_recipes` does."""
     return [
-        ShippedRecipe(name, file.path, _description(file.path), file.source)
+        ShippedRecipe(name, file.path, *_described(file.path, file.source))
         for name, file in shipped_files(of_plugins).items()
     ]
 
@@ -94,11 +96,13 @@ def copy_recipe(name: str, target: Path, *, registry: Registry, force: bool = Fa
     if target.exists() and not force:
         raise FacekitError("this file exists", where=str(target), remedy="--force replaces it")
     problems = Problems()
-    merged = merge_layers(source, of_plugins=registry.recipe_paths, overrides=(), problems=problems)
-    problems.raise_if_any()
     text = source.read_text("utf-8-sig")
     root = parse_recipe(text, str(source), problems=problems)
-    if root is not None and "extends" in root.entries:
+    merged = None
+    if root is None or GRID not in root.entries:
+        merged = merge_layers(source, of_plugins=registry.recipe_paths, overrides=(), problems=problems)
+    problems.raise_if_any()
+    if merged is not None and root is not None and "extends" in root.entries:
         # Its layers may be written for different versions of a component; merged, they are one.
         merged = migrate_components(merged, registry=registry, problems=problems)
         problems.raise_if_any()
@@ -111,14 +115,16 @@ def copy_recipe(name: str, target: Path, *, registry: Registry, force: bool = Fa
     return target
 
 
-def _description(path: Path) -> str:
+def _described(path: Path, source: str) -> tuple[str, str, bool]:
+    """Return a file's description, its distribution, and whether it is a grid."""
     problems = Problems()
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        return f"cannot be read: {error}"
+        return f"cannot be read: {error}", source, False
     root = parse_recipe(text, os.fspath(path), problems=problems)
     if root is None:
-        return f"cannot be read: {problems.found[0].message}"
+        return f"cannot be read: {problems.found[0].message}", source, False
     node = root.get("description")
-    return " ".join(node.value.split()) if isinstance(node, ScalarNode) and isinstance(node.value, str) else ""
+    said = " ".join(node.value.split()) if isinstance(node, ScalarNode) and isinstance(node.value, str) else ""
+    return said, source, GRID in root.entries

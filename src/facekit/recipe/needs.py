@@ -33,6 +33,8 @@ def recipes_around(of_plugins: Iterable[tuple[PluginOrigin, Path]], folder: Path
     known: set[Path] = set()
     of_plugins = tuple(of_plugins)
     for shipped in name_recipes(of_plugins):
+        if shipped.is_grid:  # what it needs is what the recipes it names need
+            continue
         uses, problem = _uses(shipped.path, of_plugins)
         found.append(RecipeNeeds(shipped.name, shipped.path, shipped.source, uses, problem))
         known.add(shipped.path.resolve())

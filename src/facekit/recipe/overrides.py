@@ -63,9 +63,10 @@ def layer_of_paths(root: MapNode, *, problems: Problems) -> MapNode | None:
     """
     layer: MapNode | None = None
     for text, entry in root.entries.items():
+        quoted = entry.key_mark.text[entry.key_mark.column - 1 : entry.key_mark.column] in ("'", '"')
 
-        def place(offset: int, mark: Mark = entry.key_mark) -> Mark:
-            return replace(mark, column=mark.column + offset)
+        def place(offset: int, mark: Mark = entry.key_mark, start: int = int(quoted)) -> Mark:
+            return replace(mark, column=mark.column + start + offset)
 
         segments = _segments(text, problems, place)
         if segments is not None:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from facekit.recipe.layers import load_layers, parse_recipe
+from facekit.recipe.layers import GRID, load_layers, parse_recipe
 from facekit.recipe.lock import document_of, dump_document
 from facekit.recipe.merging import merge
 from facekit.recipe.migrating import migrate_components
@@ -84,6 +84,9 @@ def merge_layers(
         RecipeError: a file cannot be read at all. Lesser mistakes stay in ``problems``.
     """
     merged: Node | None = load_layers(Path(path), of_plugins=of_plugins, problems=problems)
+    if isinstance(merged, MapNode) and GRID in merged.entries:
+        mark = merged.entries[GRID].key_mark
+        problems.add("this is a grid of runs, not a recipe", mark, (GRID,), "run it with `facekit ablate`", breaks=True)
     over = read_overrides(overrides, problems=problems)
     for layer in (*layers, *([] if over is None else [over])):
         merged = None if merged is None else merge(merged, layer, problems=problems)

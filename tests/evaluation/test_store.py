@@ -1,0 +1,117 @@
+"""Evaluations on disk: every value of every photo, some pictures, and the names that tell evaluations apart."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facekit.data import PackedFaces, fixed_batch
+from facekit.evaluation import BASELINE_NAMES, BASELINES, Asked, evaluate, read_evaluation, write_evaluation
+from facekit.evaluation.baselines import CopyReference
+from facekit.evaluation.results import EvaluationResult
+from facekit.interfaces import FacekitError, Measurement
+
+
+def test_the_names_known_without_torch_are_those_of_the_baselines() -> None:
+    assert tuple(BASELINES) == BASELINE_NAMES
+
+
+def test_what_is_written_is_what_was_measured(packed, error_metric, network, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    metrics = [error_metric(), error_metric("style_copy", name="copied")]
+    result = evaluate(network, packed, metrics, batch=3, keep=4, name="model", weights="ema", step=12)
+    file = write_evaluation(result, tmp_path / "evaluations" / "step-00000012-test-ema-01234567.json")
+    stored = read_evaluation(file)
+    assert (stored.painter, stored.split, stored.weights, stored.step) == ("model", "test", "ema", 12)
+    assert stored.protocol == result.protocol
+    for name in ("error", "copied"):
+        measurement, kept = result.measurement(name), stored.measurements[name]
+        assert kept.value == measurement.value
+        assert kept.per_sample == measurement.per_sample
+        assert len(kept.per_sample) == len(packed.rows("test"))
+        assert kept.id == result.id_of(name)
+        assert kept.interval == result.intervals[name]
+    assert set(stored.pictures) == {"reconstruction", "style_copy"}
+    assert all(len(pictures) == 4 for pictures in stored.pictures.values())
+
+
+def test_pictures_are_mask_reference_photo_and_result(packed: PackedFaces, error_metric, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    result = evaluate(CopyReference(), packed, [error_metric("style_copy")], batch=2, keep=3, name="copy_reference")
+    stored = read_evaluation(write_evaluation(result, tmp_path / "step-00000000-test-x-01234567.json"))
+    rows = {packed.keys[int(row)]: int(row) for row in packed.rows("test")}
+    pictures = stored.pictures["style_copy"]
+    assert [picture.key for picture in pictures] == ["face-7", "face-10", "face-13"], "spread over the split"
+    for picture in pictures:
+        parts = picture.parts()
+        target, reference = rows[picture.key], rows[picture.reference_key]
+        assert (parts["photo"] == packed.images[target]).all()
+        assert (parts["reference"] == packed.images[reference]).all()
+        assert (parts["result"] == packed.images[reference]).all()
+        assert (parts["mask"] == packed.label_map.colourise(packed.masks[target])).all()
+    assert fixed_batch(packed, packed.rows("test")).image.shape[-1] == parts["photo"].shape[0]
+
+
+def test_the_same_faces_are_kept_whoever_paints_and_whatever_the_batch(packed, error_metric, network) -> None:  # type: ignore[no-untyped-def]
+    def kept(painter, batch: int) -> list[str]:  # type: ignore[no-untyped-def]
+        result = evaluate(painter, packed, [error_metric()], batch=batch, keep=4)
+        return [picture.key for picture in result.pictures["reconstruction"]]
+
+    assert kept(network, 1) == kept(CopyReference(), 5) == kept(network, 7)
+
+
+def test_nothing_is_kept_unasked(packed, error_metric, network) -> None:  # type: ignore[no-untyped-def]
+    assert evaluate(network, packed, [error_metric()]).pictures == {}
+
+
+def test_values_that_are_none_come_back_as_nan(tmp_path: Path) -> None:
+    measurement = Measurement("m", math.nan, "", "higher", count=0)
+    result = EvaluationResult("model", "test", "ema", 1, {"data": "x"}, (measurement,))
+    file = write_evaluation(result, tmp_path / "step-00000001-test-ema-01234567.json")
+    json.loads(file.read_text("utf-8"), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert math.isnan(read_evaluation(file).measurements["m"].value)
+
+
+def test_damaged_files_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "step-00000001-test-ema-01234567.json"
+    with pytest.raises(FacekitError, match="cannot be read"):
+        read_evaluation(file)
+    file.write_text('{"format": 1', encoding="utf-8")
+    with pytest.raises(FacekitError, match=r"cannot be read.*"):
+        read_evaluation(file)
+    file.write_text('{"format": 99}', encoding="utf-8")
+    with pytest.raises(FacekitError, match="of format 99"):
+        read_evaluation(file)
+
+
+def test_writing_again_replaces_pictures_that_are_no_longer_kept(packed, error_metric, network, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    file = tmp_path / "step-00000001-test-ema-01234567.json"
+    write_evaluation(evaluate(network, packed, [error_metric()], keep=5), file)
+    write_evaluation(evaluate(network, packed, [error_metric()], keep=2), file)
+    assert len(list(file.with_suffix("").iterdir())) == 2
+    assert len(read_evaluation(file).pictures["reconstruction"]) == 2
+
+
+def test_evaluations_that_ask_for_different_things_have_different_files() -> None:
+    metrics = ({"use": "a"}, {"use": "b", "option": 1})
+    asked = [
+        Asked(metrics),
+        Asked(metrics, split="validation"),
+        Asked(metrics, seed=1),
+        Asked(metrics, limit=3),
+        Asked(metrics[:1]),
+    ]
+    files = {entry.file(Path("e"), step=5, weights="ema").name for entry in asked}
+    assert len(files) == len(asked)
+    assert Asked(({"option": 1, "use": "b"},)).key == Asked(({"use": "b", "option": 1},)).key
+    assert Asked(metrics).file(Path("e"), step=5, weights="baseline/copy_reference").name == (
+        f"step-00000005-test-baseline-copy_reference-{Asked(metrics).key}.json"
+    )
+
+
+def test_pixels_of_a_strip_are_of_one_size(packed, error_metric, network) -> None:  # type: ignore[no-untyped-def]
+    (picture,) = evaluate(network, packed, [error_metric()], keep=1).pictures["reconstruction"]
+    assert picture.strip.shape == (packed.size, 4 * packed.size, 3)
+    assert picture.strip.dtype == np.uint8
