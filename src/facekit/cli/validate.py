@@ -107,6 +107,8 @@ def _print_shapes(shapes: ShapeProbe, batch: int) -> None:
         "optimiser": memory.optimiser,
         "average": memory.average,
         f"activations at batch {batch}": memory.activations,
+        "borrowed": memory.borrowed,
+        "the program itself": memory.process,
     }
     shares = ", ".join(f"{name} {_bytes(size)}" for name, size in named.items() if size)
     click.echo(f"    memory      about {_bytes(memory.total)} ({shares})")
@@ -140,6 +142,8 @@ def _document(recipe: ResolvedRecipe, shapes: ShapeProbe | None, real: StepProbe
                 "optimiser": memory.optimiser,
                 "average": memory.average,
                 "activations": memory.activations,
+                "borrowed": memory.borrowed,
+                "process": memory.process,
                 "total": memory.total,
             },
             "on_fake_tensors": shapes.on_fake_tensors,
