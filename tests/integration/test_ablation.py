@@ -133,6 +133,7 @@ def test_another_name_and_another_metric_train_nothing(
     assert _runs(out) == runs
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_killed_goes_on_where_it_was(
     facekit: Callable[..., Any], workplace: Path, environment: dict[str, str]
 ) -> None:
