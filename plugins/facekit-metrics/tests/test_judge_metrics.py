@@ -261,7 +261,7 @@ class TestSegmentationAccuracy:
 class TestPlantedFault:
     """A judge that has learned from the photos that are measured says nothing about results."""
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def taught(self, drawn_faces: FaceDataset) -> tuple[Tensor, Tensor, Tensor]:
         rows = drawn_faces.splits()["train"][:24]
         portraits = read_portraits(drawn_faces, rows, SIZE, NAMES)

@@ -185,7 +185,7 @@ def test_a_damaged_card_is_told(own_cache: Path) -> None:
         (["--with", "splits=test"], "splits"),
         (["--with", "size=65"], "multiple of 32"),
         (["--with", "epochs"], "is not NAME=VALUE"),
-        (["--with", "rate=1"], "there are splits, size"),
+        (["--with", "rate=1"], "there are size, batch, epochs, lr"),
         (["--with", "splits=train", "--set", "train=0"], "the dataset has no photos in train"),
     ],
 )
