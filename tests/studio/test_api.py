@@ -174,6 +174,46 @@ def test_a_blend_lies_between_two_looks(api: httpx.Client, faces: list[dict[str,
     assert (half != theirs).any()
 
 
+def test_looks_are_blended_one_after_another(api: httpx.Client, faces: list[dict[str, Any]]) -> None:
+    """As by a script with several; a script that gives a face its own look paints all of it, one without only edits."""
+    face, others = faces[0], faces[1:3]
+    mask = ids_of(api, face["id"])
+    blends = [{"face": other["id"], "amount": 0.25 * (1 + place)} for place, other in enumerate(others)]
+    own = {"do": "reference", **face["files"]}
+    looks = [
+        (None, []),
+        ({"face": face["id"]}, [own]),
+        (
+            {"face": face["id"], "blends": blends},
+            [
+                {"do": "blend_reference", **other["files"], "amount": blend["amount"]}
+                for other, blend in zip(others, blends, strict=True)
+            ],
+        ),
+    ]
+    seen = []
+    for sequence, (look, operations) in enumerate(looks):
+        shown = wanted("unused", mask, sequence=sequence, client="blends", look=look, into=face["id"])
+        preview = api.post("/api/preview", json=shown)
+        picture = api.post(
+            "/api/export/picture", json={"run": "tiny-run", "face": face["id"], "operations": operations}
+        )
+        assert np.array_equal(pixels(preview.content), pixels(picture.content))
+        seen.append(preview.content)
+    assert np.array_equal(pixels(seen[0]), pixels(api.get(f"/api/faces/{face['id']}/photo").content))
+    assert len({pixels(content).tobytes() for content in seen}) == 3
+
+
+def test_a_mask_is_read_and_kept_nowhere(api: httpx.Client, faces: list[dict[str, Any]]) -> None:
+    before = api.get("/api/state").json()["faces"]
+    mask = ids_of(api, faces[0]["id"])
+    for content in (png(mask), png(np.kron(mask, np.ones((3, 3), np.uint8)))):
+        answer = api.post("/api/mask/read", params={"label_map": LABELS}, content=content)
+        assert answer.status_code == 200, answer.text
+        assert np.array_equal(array(answer.json()["mask"]), mask)
+    assert api.get("/api/state").json()["faces"] == before
+
+
 def test_a_run_without_references_paints_finer_masks(
     api: httpx.Client, faces: list[dict[str, Any]], merged_run: Path
 ) -> None:
