@@ -45,7 +45,8 @@ def test_the_result_is_what_the_model_paints(styled_run: Path, pipeline: FacePip
         expected = model.generate(condition).image[0]
     result = pipeline.generate(ids(target.mask), to_tensor(look.photo), ids(look.mask))
     assert isinstance(result, Tensor)
-    torch.testing.assert_close(result, expected, atol=1e-5, rtol=1e-4)
+    # Painting is channels-last, whose sums are rounded in another order.
+    torch.testing.assert_close(result, expected, atol=1e-4, rtol=1e-4)
     assert result.std() > 0.05
     picture = pipeline.generate(target.mask, look.photo, look.mask)
     assert isinstance(picture, Image.Image)
