@@ -57,7 +57,8 @@ def draw_raw_faces(root: Path, count: int, *, side: int = 512) -> None:
 
 def measure(*, small: bool, rounds: int, faces: Path | None = None) -> dict[str, Any]:
     """Return how many pictures a second each way gives."""
-    count = 8 if small else 200
+    # Enough that `data prepare` finds several processes worth their start.
+    count = 8 if small else 600
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         root = faces

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -37,6 +37,8 @@ class Precision:
         # The cache of cast weights pays within one context only, and each pass has its own: it would hold the copies
         # of one pass for nothing.
         enabled = self.name == "bf16" and not full
+        if not torch.amp.is_autocast_available(self.device.type):
+            return nullcontext()  # a device that knows no autocast is never inside one
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled)
 
     def place(self, module: Module) -> Module:

@@ -19,7 +19,8 @@ def one_hot(mask: Tensor, *, classes: int, weight: Tensor) -> Tensor:
         (N, classes, H, W) of zeros and ones.
     """
     device = weight.device.type
-    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+    autocast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    dtype = torch.get_autocast_dtype(device) if autocast else weight.dtype
     planes = torch.zeros((*mask.shape, classes), dtype=dtype, device=mask.device)
     planes.scatter_(3, mask.long().unsqueeze(3), 1.0)
     planes = planes.permute(0, 3, 1, 2)  # channels_last without a copy
