@@ -108,7 +108,7 @@ def _data(section: Mapping[str, Any]) -> list[str]:
         ("packed cache, times the plain loader", f"{section['packed_times_as_fast']:.0f}"),
         (
             "scaled decoding against full, dB, smallest and median",
-            f"{decibels['smallest']:.1f}, {decibels['median']:.1f}",
+            f"{decibels['smallest']:.2f}, {decibels['median']:.2f}",
         ),
         (f"opening a packed set of {large['pictures']:,}, s", f"{large['seconds_to_open']:.3f}"),
         ("bytes held a picture of that set", f"{large['bytes_a_picture']:.2f}"),
