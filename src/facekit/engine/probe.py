@@ -53,7 +53,7 @@ _MOMENTS = 2
 _FLOAT_BYTES = 4
 
 _BORROWED_ACTIVATIONS = 0.4
-"""Share of the activations that is borrowed once more at the peak: measured, on six models and sizes from 128 to 512 pixels."""
+"""Share of the activations that is borrowed once more at the peak: fitted to six models of 128 to 512 pixels."""
 
 
 @dataclass(frozen=True)
