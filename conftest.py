@@ -6,3 +6,6 @@ import os
 
 # Trackers that happen to be installed stay out of the runs of tests, which a test of the tracker undoes for itself.
 os.environ["FACEKIT_TENSORBOARD"] = "off"
+
+# Tests are small: a second thread gains nothing, and where the machine is busy each waits for the other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
