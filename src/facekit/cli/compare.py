@@ -18,7 +18,13 @@ from facekit.cli.state import State, plugin_file_option
 @click.command(short_help="Put runs that exist beside each other.")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--against", type=click.Path(path_type=Path), help="The run that others are tested against.")
-@click.option("--split", type=click.Choice(["train", "validation", "test", "extra"]), default="test", show_default=True)
+@click.option(
+    "--split",
+    type=click.Choice(["train", "validation", "test", "extra"]),
+    default="test",
+    show_default=True,
+    help="Whose faces are measured.",
+)
 @click.option("--weights", type=click.Choice(["ema", "live"]), default="ema", show_default=True, help="Which weights.")
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("comparison"), show_default=True, help="The folder."

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from facekit.editing import FolderItem
 
 
-@click.command(short_help="Paint masks in the look of reference photos, or give photos other attributes.")
+@click.command(short_help="Paint masks in the look of photos, or change attributes.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--mask", type=click.Path(path_type=Path), help="A mask of class ids, or a folder of them.")
 @click.option("--reference", type=click.Path(path_type=Path), help="The photo with the wanted look, or a folder.")
