@@ -82,7 +82,7 @@ def measure(*, small: bool, rounds: int, faces: Path | None = None) -> dict[str,
         batches = packed_batches(packed)
         cached = in_turns({"packed": lambda: [next(batches) for _ in range(4)]}, rounds=max(3, rounds))["packed"]
         plain_rate, packed_rate = count / times["plain"].median, 4 * 16 / cached.median
-        psnr = scaled_decoding(root, min(count, 50))
+        psnr = scaled_decoding(root, count)
         large = in_process("benchmarks.many_faces", str(600 if small else 30_000))
     return {
         "pictures": count,

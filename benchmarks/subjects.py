@@ -35,6 +35,7 @@ train:
   device: cpu
   schedule: {{use: constant}}
   ema: {{decay: {average}}}
+  activation_checkpointing: {checkpointing}
 """
 
 DRAWN = "use: synthetic_faces, train: 32, validation: 2, test: 2"
@@ -52,6 +53,7 @@ class Case:
         seed: seed of the run.
         average: decay of the averaged weights; 0 for none, as published code has none.
         data: the recipe's dataset.
+        checkpointing: compute activations again in place of keeping them.
     """
 
     size: int
@@ -61,11 +63,15 @@ class Case:
     seed: int = 0
     average: float = 0.0
     data: str = DRAWN
+    checkpointing: bool = False
 
     def recipe(self, folder: Path, registry: Registry) -> ResolvedRecipe:
         """Return the recipe; its cache lies in ``folder``."""
         file = folder / "benchmark.yaml"
-        file.write_text(RECIPE.format(cache=folder / "cache", **vars(self)), encoding="utf-8")
+        file.write_text(
+            RECIPE.format(cache=folder / "cache", **{**vars(self), "checkpointing": str(self.checkpointing).lower()}),
+            encoding="utf-8",
+        )
         return read_recipe(file, registry=registry)
 
 

@@ -67,8 +67,9 @@ def main() -> None:
     parser.add_argument("size", type=int)
     parser.add_argument("batch", type=int)
     parser.add_argument("filters", type=int)
+    parser.add_argument("--checkpointing", action="store_true")
     chosen = parser.parse_args()
-    case = Case(chosen.size, chosen.batch, chosen.filters)
+    case = Case(chosen.size, chosen.batch, chosen.filters, checkpointing=chosen.checkpointing)
     with tempfile.TemporaryDirectory() as name:
         if chosen.subject == "estimate":
             registry = load_registry()

@@ -142,8 +142,10 @@ def test_a_large_jpeg_is_decoded_at_a_fraction_that_is_enough(open_folder, folde
     make_photo(1, (512, 512)).save(folder / "photos" / "face0.jpg")
     dataset = open_folder()
     assert dataset.read(0).image.shape == (512, 512, 3)
-    assert dataset.read(0, size=64).image.shape == (128, 128, 3)
-    assert dataset.read(0, size=100).image.shape == (256, 256, 3)
+    assert dataset.read(0, size=32).image.shape == (128, 128, 3)
+    assert dataset.read(0, size=33).image.shape == (256, 256, 3)
+    assert dataset.read(0, size=64).image.shape == (256, 256, 3)
+    assert dataset.read(0, size=100).image.shape == (512, 512, 3)
     assert dataset.read(0, size=400).image.shape == (512, 512, 3)
 
 

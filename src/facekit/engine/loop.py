@@ -20,11 +20,12 @@ from facekit.engine.guard import LossGuard, out_of_memory
 from facekit.engine.initialise import initialise_part
 from facekit.engine.interruption import Interruption
 from facekit.engine.journal import Journal, Observer, rewind
-from facekit.engine.memory import keep_freed_memory
+from facekit.engine.memory import give_freed_memory_back, keep_freed_memory
 from facekit.engine.model import build_model, changes_attributes, count_parameters
 from facekit.engine.open_data import open_data
 from facekit.engine.players import PlayerInTraining, build_losses, build_players, has_losses, schedule_factor
 from facekit.engine.precision import choose_precision
+from facekit.engine.recompute import recompute_activations
 from facekit.engine.reference_watch import CHANGES_WITH_REFERENCE, ReferenceWatch, measures_at
 from facekit.engine.replay import ReplayPool
 from facekit.engine.run_folder import RunFolder
@@ -154,7 +155,7 @@ class Training:
             )
         self.precision = choose_precision(settings, index=team.local_rank)
         if self.precision.device.type == "cpu":
-            keep_freed_memory()
+            (give_freed_memory_back if settings.activation_checkpointing else keep_freed_memory)()
         found = checkpoints.newest(run.checkpoints) if resume else None
 
         # Data. With several discriminator turns, each has faces of its own.
@@ -192,6 +193,7 @@ class Training:
         self.networks = make_networks(
             recipe, model, self.precision, label_maps=registry.label_maps, compile=settings.compile
         )
+        keeping = recompute_activations(model) if settings.activation_checkpointing else []
         losses = build_losses(
             recipe, precision=self.precision, label_map=packed.label_map, attribute_names=packed.attribute_names
         )
@@ -223,9 +225,13 @@ class Training:
             steps=self.steps,
             processes=team.size,
         )
-        warnings: list[str] = []
+        warnings = [
+            f"train.activation_checkpointing: the {slot.replace('_', ' ')} keeps all its activations; it does not "
+            "say what may be computed again"
+            for slot in keeping
+        ]
         if resume:
-            warnings = record.compare_records(run.read_lock(), now)
+            warnings += record.compare_records(run.read_lock(), now)
             if found is not None:
                 warnings += found.damaged
                 warnings += self.state.restore(found, self.precision.device)

@@ -7,12 +7,13 @@ and no memory. :func:`probe_steps` trains real steps on a few faces in a folder 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,6 +32,7 @@ from facekit.engine.model import FaceModel, build_model, count_parameters
 from facekit.engine.open_data import open_dataset
 from facekit.engine.players import LossesOf, build_losses, build_players, has_losses
 from facekit.engine.precision import Precision, choose_number_format
+from facekit.engine.recompute import recompute_activations
 from facekit.engine.step import GeneratorPass, Networks, TrainingStep, make_networks
 from facekit.interfaces import (
     FaceBatch,
@@ -94,7 +96,7 @@ class ShapeProbe:
     Args:
         parameters: weights in each place of the model.
         step_flops: floating point operations of one step: all turns and micro-batches, forward and backward. A
-            multiplication and an addition count as two.
+            multiplication and an addition count as two. What activation checkpointing does again is not counted.
         picture_flops: those of painting one picture, its style included.
         memory: bytes at the peak.
         on_fake_tensors: False when a component looks at numbers, so that the step was computed with real ones.
@@ -177,7 +179,14 @@ def _run_one_step(
         recording = partial(generator.awake, 0) if name == "discriminator" else nullcontext
         made = GeneratorPass(networks, batch, recording, swapped=recipe.train.swapped)
         step = TrainingStep(index=0, player=name, networks=networks, made=made, seed=(0, name))
-        with players[name].awake(0), _counting_saved(model) as saved, FlopCounterMode(display=False) as counter:
+        with (
+            players[name].awake(0),
+            FlopCounterMode(display=False) as counter,
+            _counting_saved(*model.parameters()) as saved,
+        ):
+            repeated = _RecomputedParts(model, saved)
+            if recipe.train.activation_checkpointing:
+                recompute_activations(model, repeated)
             total = torch.zeros(())
             for loss in players[name].losses:
                 with _failures_of(f"losses.{name}", loss.label):
@@ -186,12 +195,15 @@ def _run_one_step(
                 with _failures_of(f"losses.{name}", "the backward pass"):
                     total.backward()
         flops[name] = counter.get_total_flops()
-        activations.append(saved[0])
+        # The backward pass holds one part's activations at a time.
+        activations.append(saved.bytes + repeated.largest)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         networks.generate(batch.condition, None)
     painting = counter.get_total_flops()
     trained = sum(parameter.numel() for player in players.values() for parameter in player.parameters.values())
-    kept = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
+    kept = sum(_bytes(tensor) for tensor in model.state_dict().values())
+    # With activation checkpointing freed memory is given back, one weight at a time; else copies of all come to stay.
+    reordered = max(map(_bytes, model.parameters())) if recipe.train.activation_checkpointing else kept
     averaged = sum(tensor.numel() for key, tensor in model.state_dict().items() if not key.startswith("discriminator."))
     # With one micro-batch the last discriminator turn and the generator's turn share the generator's forward pass.
     shared = painting if turns and recipe.train.accumulate == 1 else 0
@@ -206,7 +218,7 @@ def _run_one_step(
             optimiser=trained * _MOMENTS * _FLOAT_BYTES,
             average=averaged * _FLOAT_BYTES if recipe.train.ema.decay else 0,
             activations=max(activations),
-            borrowed=kept + round(_BORROWED_ACTIVATIONS * max(activations)),
+            borrowed=reordered + round(_BORROWED_ACTIVATIONS * max(activations)),
             process=held,
         ),
         on_fake_tensors=on_fake_tensors,
@@ -237,21 +249,60 @@ def _quiet(logger: logging.Logger) -> Iterator[None]:
         logger.disabled = disabled
 
 
-@contextmanager
-def _counting_saved(model: FaceModel) -> Iterator[list[int]]:
-    """Count the bytes that passes keep for their backward passes; each memory once, the weights not at all."""
-    # The tensors are held, so that no two of them can have had the same storage one after the other.
-    seen: dict[int, Tensor] = {_storage(parameter): parameter for parameter in model.parameters()}
-    count = [0]
+class _Saved:
+    """The bytes that passes keep for their backward passes; each memory once.
 
-    def pack(tensor: Tensor) -> Tensor:
-        if _storage(tensor) not in seen:
-            seen[_storage(tensor)] = tensor
-            count[0] += tensor.untyped_storage().nbytes()
+    Args:
+        uncounted: tensors that are held in any case.
+    """
+
+    def __init__(self, uncounted: Iterable[Tensor]) -> None:
+        self.bytes = 0
+        # The tensors are held, so that no two of them can have had the same storage one after the other.
+        self._seen = {_storage(tensor): tensor for tensor in uncounted}
+
+    def see(self, tensor: Tensor) -> Tensor:
+        """Count a tensor that is kept, and return it."""
+        if _storage(tensor) not in self._seen:
+            self._seen[_storage(tensor)] = tensor
+            self.bytes += tensor.untyped_storage().nbytes()
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        yield count
+
+@contextmanager
+def _counting_saved(*uncounted: Tensor) -> Iterator[_Saved]:
+    """Count what passes keep while the context lasts; the innermost context counts alone."""
+    saved = _Saved(uncounted)
+    with torch.autograd.graph.saved_tensors_hooks(saved.see, lambda tensor: tensor):
+        yield saved
+
+
+class _RecomputedParts:
+    """Calls the parts that a run would compute again, and finds the one that keeps most while that is done.
+
+    Args:
+        model: the model.
+        kept: counts what is kept until the backward pass: of these parts, what they are given.
+    """
+
+    def __init__(self, model: FaceModel, kept: _Saved) -> None:
+        self.largest = 0
+        self._model = model
+        self._kept = kept
+
+    def __call__(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a part."""
+        if not torch.is_grad_enabled():
+            return function(*arguments)
+        given = [self._kept.see(value) for value in arguments if isinstance(value, Tensor)]
+        with _counting_saved(*self._model.parameters(), *given) as saved:
+            result = function(*arguments)
+        self.largest = max(self.largest, saved.bytes)
+        return result
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
 
 
 def _storage(tensor: Tensor) -> int:

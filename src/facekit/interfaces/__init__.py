@@ -15,7 +15,16 @@ from facekit.interfaces.events import (
 )
 from facekit.interfaces.labels import LabelClass, LabelMap
 from facekit.interfaces.metric import Measurement, Metric, Observation, Task, TransferMetric
-from facekit.interfaces.model import Discriminator, Generator, Loss, Player, Step, StyleEncoder
+from facekit.interfaces.model import (
+    Discriminator,
+    Generator,
+    Loss,
+    Player,
+    Recomputable,
+    Recompute,
+    Step,
+    StyleEncoder,
+)
 from facekit.interfaces.options import BuildContext, DatasetContext, NoOptions, Options
 from facekit.interfaces.photos import EVALUATED, PhotoSource, RealPhotos
 from facekit.interfaces.places import cache_folder
@@ -82,6 +91,8 @@ __all__ = [
     "Ports",
     "ReadOnlyDict",
     "RealPhotos",
+    "Recomputable",
+    "Recompute",
     "RunEvent",
     "RunFailure",
     "RunFinished",

@@ -6,7 +6,8 @@ given here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from facekit.interfaces.containers import Condition, FaceBatch, Generated, Judgement, Style
 
@@ -39,6 +40,22 @@ class Discriminator(Protocol):
     def __call__(self, picture: Generated, condition: Condition) -> Judgement:
         """Return the judgement of pictures, real or generated. Conditional discriminators read ``condition.mask``."""
         ...
+
+
+Recompute = Callable[..., Any]
+"""Calls a function, its first argument, on the others; it may be called a second time in the backward pass."""
+
+
+@runtime_checkable
+class Recomputable(Protocol):
+    """A network of which parts may be computed again in the backward pass (``train.activation_checkpointing``).
+
+    Such a network calls those parts by its attribute ``recompute``: ``features = self.recompute(block, features)``. At
+    first that calls them and does no more; the engine puts what it wants in its place. A part returns the same each
+    time, draws no random numbers and changes no buffers. Networks without the attribute keep all their activations.
+    """
+
+    recompute: Recompute
 
 
 class Step(Protocol):

@@ -136,6 +136,9 @@ class TrainSettings(Options):
     """Memory layout of convolutions."""
     compile: bool = False
     """``torch.compile`` the generator and the discriminator; the first steps then take minutes."""
+    activation_checkpointing: bool = False
+    """Compute parts of the networks again in the backward pass rather than keep them: less memory, more time, the same
+    result."""
     swapped: int | None = Field(None, ge=1)
     """Faces of a batch that are also painted in the look of another one, for the losses that ask; by default all. Which
     other one changes from step to step."""
@@ -172,4 +175,9 @@ class TrainSettings(Options):
     def _one_length(self) -> TrainSettings:
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("give train.steps or train.epochs, one of the two")
+        if self.compile and self.activation_checkpointing:
+            raise ValueError(
+                "train.compile and train.activation_checkpointing cannot be on together: compiled networks decide by "
+                "themselves what they compute again"
+            )
         return self

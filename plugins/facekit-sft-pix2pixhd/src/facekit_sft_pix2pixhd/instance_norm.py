@@ -128,16 +128,15 @@ class _NormInOnePass(torch.autograd.Function):
             return of_features, of_scale, of_shift, None
 
         gradient = gradient.contiguous(memory_format=torch.channels_last)
-        if result is not None:
-            if ctx.slope:
-                gradient = torch.ops.aten.leaky_relu_backward(gradient, result, ctx.slope, True)
-            else:
-                gradient = torch.ops.aten.threshold_backward(gradient, result, 0)
         scales, _ = _weights(features, scale, shift)
-        parts = [
-            torch.ops.aten.native_batch_norm_backward(
-                gradient[index : index + 1],
-                features[index : index + 1],
+        of_features = torch.empty_like(features)
+        others: list[tuple[Tensor, Tensor]] = []
+        for index in range(len(features)):
+            # Sample by sample, so that no more than one borrows memory on the way.
+            sample = slice(index, index + 1)
+            of_features[sample], *rest = torch.ops.aten.native_batch_norm_backward(
+                gradient[sample] if result is None else _through(gradient[sample], result[sample], ctx.slope),
+                features[sample],
                 None if scales is None else scales[index],
                 None,
                 None,
@@ -147,10 +146,15 @@ class _NormInOnePass(torch.autograd.Function):
                 INSTANCE_NORM_EPSILON,
                 [True, scale is not None, scale is not None],
             )
-            for index in range(len(features))
-        ]
-        of_features = torch.cat([part[0] for part in parts]) if len(parts) > 1 else parts[0][0]
+            others.append((rest[0], rest[1]))
         if scale is None or shift is None:
             return of_features, None, None, None
-        of_scale, of_shift = (torch.stack([part[which] for part in parts]) for which in (1, 2))
+        of_scale, of_shift = (torch.stack(parts) for parts in zip(*others, strict=True))
         return of_features, of_scale.to(scale.dtype), of_shift.to(shift.dtype), None
+
+
+def _through(gradient: Tensor, result: Tensor, slope: float) -> Tensor:
+    """Return the gradient before the activation."""
+    if slope:
+        return torch.ops.aten.leaky_relu_backward(gradient, result, slope, True)
+    return torch.ops.aten.threshold_backward(gradient, result, 0)

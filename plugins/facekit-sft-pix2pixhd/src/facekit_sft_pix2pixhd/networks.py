@@ -8,8 +8,9 @@ keyword argument.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -170,6 +171,7 @@ class StyleEncoder(nn.Module):
         self.coarse = nn.ModuleList(reflected_convolution(wide, wide, kernel=4, stride=2) for _ in range(3))
         self.coarse_sft = SpatialFeatureTransform(wide, form=sft) if sft_levels >= 2 else None
         self.colours = colours
+        self.recompute: Callable[..., Any] = plainly
         summary = wide + (COLOURS_A_REGION * classes if colours else 0)
         self.hidden = nn.Conv2d(summary, head_hidden, 1) if head_hidden else None
         self.head = nn.Conv2d(head_hidden or summary, self.style_dimension, 1)
@@ -211,6 +213,17 @@ class StyleEncoder(nn.Module):
                 f"a reference of {height}x{width} does not fit the style encoder: height and width must be "
                 f"multiples of {ENCODER_STEP}"
             )
+        summary = self.recompute(self._summarise, photo, mask)
+        if self.colours:
+            found = region_colours(photo, mask)[:, :, None, None]
+            summary = torch.cat([summary, found.to(summary.dtype)], dim=1)
+        if self.hidden is not None:
+            summary = F.relu(self.hidden(summary))
+        style: Tensor = self.head(summary)
+        return style.flatten(1)
+
+    def _summarise(self, photo: Tensor, mask: Tensor) -> Tensor:
+        """Return the mean features of the picture, N,64,1,1."""
         labels = self.labels(mask) if self.labels is not None else None
         features = F.relu(self.stem(photo))
         for convolution in self.fine:
@@ -222,14 +235,7 @@ class StyleEncoder(nn.Module):
             features = F.relu(convolution(features))
         if self.coarse_sft is not None and labels is not None:
             features = self.coarse_sft(features, labels.coarse)
-        summary = features.mean(dim=(2, 3), keepdim=True)
-        if self.colours:
-            found = region_colours(photo, mask)[:, :, None, None]
-            summary = torch.cat([summary, found.to(summary.dtype)], dim=1)
-        if self.hidden is not None:
-            summary = F.relu(self.hidden(summary))
-        style: Tensor = self.head(summary)
-        return style.flatten(1)
+        return features.mean(dim=(2, 3), keepdim=True)
 
 
 class AdaInGenerator(nn.Module):
@@ -291,6 +297,7 @@ class AdaInGenerator(nn.Module):
             for narrow in reversed(widths[:-1])
         )
         self.head = reflected_convolution(filters, 3, kernel=7)
+        self.recompute: Callable[..., Any] = plainly
         initialise_as_published(self)
 
     def forward(self, mask: Tensor, style: Tensor) -> Tensor:
@@ -318,21 +325,21 @@ class AdaInGenerator(nn.Module):
                 f"the style has {style.shape[1]} numbers, but the generator takes {self.style_dimension}: "
                 "filters, blocks, downsamplings and adain must be the same in encoder and generator"
             )
-        features = instance_norm(self.stem(mask), slope=0.0)
-        for down in self.downs:
-            features = instance_norm(down(features), slope=0.0)
+        # The first and the last level, by far the largest, are parts of their own.
+        features = self.recompute(self._enter, mask)
+        features = self.recompute(self._encode, features)
         if self.join is not None:
             planes = style.to(features.dtype)[:, :, None, None].expand(-1, -1, *features.shape[-2:])
             features = self.join(torch.cat([features, planes], dim=1))
             for block in self.blocks:
-                features = block(features)
+                features = self.recompute(block, features)
             return self._decode(features, [])
         styles = [
             self._with_offset(part, layers=2 if index < len(self.blocks) else 1)
             for index, part in enumerate(style.split([*self._block_styles, *self._decoder_styles], dim=1))
         ]
         for block, block_style in zip(self.blocks, styles, strict=False):
-            features = block(features, block_style)
+            features = self.recompute(block, features, block_style)
         return self._decode(features, styles[len(self.blocks) :])
 
     def _with_offset(self, style: Tensor, *, layers: int) -> Tensor:
@@ -344,11 +351,35 @@ class AdaInGenerator(nn.Module):
 
     def _decode(self, features: Tensor, styles: list[Tensor]) -> Tensor:
         """Enlarge the features to the picture; without ``styles`` the norms are plain."""
-        for index, up in enumerate(self.ups):
-            features = up(features)
+        last = len(self.ups) - 1
+        features = self.recompute(self._enlarge, features, range(last), *styles[:last])
+        picture: Tensor = self.recompute(self._leave, features, *styles[last:])
+        return picture
+
+    def _enter(self, mask: Tensor) -> Tensor:
+        features = instance_norm(self.stem(mask), slope=0.0)
+        return instance_norm(self.downs[0](features), slope=0.0)
+
+    def _encode(self, features: Tensor) -> Tensor:
+        for down in self.downs[1:]:
+            features = instance_norm(down(features), slope=0.0)
+        return features
+
+    def _enlarge(self, features: Tensor, levels: Sequence[int], *styles: Tensor) -> Tensor:
+        for index, level in enumerate(levels):
+            features = self.ups[level](features)
             if styles:
                 shift, scale = styles[index].chunk(2, dim=1)
                 features = instance_norm(features, shift=shift, scale=scale, slope=0.0)
             else:
                 features = instance_norm(features, slope=0.0)
-        return torch.tanh(self.head(features))
+        return features
+
+    def _leave(self, features: Tensor, *styles: Tensor) -> Tensor:
+        last = len(self.ups) - 1
+        return torch.tanh(self.head(self._enlarge(features, range(last, last + 1), *styles)))
+
+
+def plainly(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function: what networks call their parts by until somebody wants them computed twice."""
+    return function(*arguments)

@@ -102,15 +102,15 @@ class PartAnnotation:
         """Yield each file of the numbered folders, by name."""
         folders = [folder for folder in self.folder.iterdir() if folder.is_dir() and folder.name.isdecimal()]
         for folder in sorted(folders, key=lambda each: int(each.name)):
-            for file in sorted(folder.iterdir()):
-                match = _PART_FILE.fullmatch(file.name)
+            for name in sorted(file.name for file in folder.iterdir()):  # names: paths compare part by part
+                match = _PART_FILE.fullmatch(name)
                 known = (
                     match is not None
                     and match[2] in PARTS
-                    and file.name == f"{int(match[1]):05d}_{match[2]}.png"
+                    and name == f"{int(match[1]):05d}_{match[2]}.png"
                     and int(match[1]) // PHOTOS_A_FOLDER == int(folder.name)
                 )
-                yield file, int(match[1]) if match is not None and known else None
+                yield folder / name, int(match[1]) if match is not None and known else None
 
     def _without_parts(self, number: int) -> FacekitError:
         return FacekitError(
@@ -147,9 +147,9 @@ class MergedAnnotation:
 
     def entries(self) -> Iterator[tuple[Path, int | None]]:
         """Yield each file of the folder, by name."""
-        for file in sorted(self.folder.iterdir()):
-            match = _MERGED_FILE.fullmatch(file.name)
-            yield file, int(match[1]) if match is not None and file.name == f"{int(match[1])}.png" else None
+        for name in sorted(file.name for file in self.folder.iterdir()):
+            match = _MERGED_FILE.fullmatch(name)
+            yield self.folder / name, int(match[1]) if match is not None and name == f"{int(match[1])}.png" else None
 
 
 def _wrong_size(part: NDArray[np.uint8], first: NDArray[np.uint8], first_file: Path) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from torch.nn.utils import parametrizations
 
 from .initialisation import initialise_as_published
 from .instance_norm import instance_norm
+from .recompute import plainly
 
 #: Norm between the layers: ``instance`` as published, or none (for gradient penalties and spectral norm).
 PatchNorm = Literal["instance", "none"]
@@ -53,19 +55,23 @@ class PatchDiscriminator(nn.Module):
         plan.append(nn.Conv2d(widths[-1], 1, 4, stride=1, padding=2))
         self.layers = nn.ModuleList(plan)
 
-    def forward(self, pair: Tensor) -> ScaleJudgement:
-        """Judge every patch of ``pair`` (N,inputs,H,W)."""
+    def forward(self, pair: Tensor, recompute: Callable[..., Any] = plainly) -> ScaleJudgement:
+        """Judge every patch of ``pair`` (N,inputs,H,W); layers are called by ``recompute``."""
         features: list[Tensor] = []
-        hidden = F.leaky_relu(self.layers[0](pair), LEAKY_SLOPE)
-        features.append(hidden)
-        for layer in list(self.layers)[1:-1]:
-            hidden = layer(hidden)
-            if self.norm == "instance":
-                hidden = instance_norm(hidden, slope=LEAKY_SLOPE)
-            else:
-                hidden = F.leaky_relu(hidden, LEAKY_SLOPE)
+        hidden = pair
+        for index, layer in enumerate(list(self.layers)[:-1]):
+            normalised = self.norm == "instance" and index > 0
+            hidden = recompute(self._normalised_layer if normalised else self._plain_layer, layer, hidden)
             features.append(hidden)
         return ScaleJudgement(logits=self.layers[-1](hidden), features=tuple(features))
+
+    @staticmethod
+    def _plain_layer(layer: nn.Module, hidden: Tensor) -> Tensor:
+        return F.leaky_relu(layer(hidden), LEAKY_SLOPE)
+
+    @staticmethod
+    def _normalised_layer(layer: nn.Module, hidden: Tensor) -> Tensor:
+        return instance_norm(layer(hidden), slope=LEAKY_SLOPE)
 
 
 class AttributeHead(nn.Module):
@@ -127,6 +133,8 @@ class MultiScaleDiscriminator(nn.Module):
         initialise_as_published(self)
         width = min(filters * 2**layers, 512)
         self.classifier = AttributeHead(inputs=width, hidden=2 * filters, attributes=attributes) if attributes else None
+        if not spectral_norm:  # which changes a buffer whenever a weight is read
+            self.recompute: Callable[..., Any] = plainly
         if spectral_norm:
             for layer in [module for module in self.modules() if isinstance(module, nn.Conv2d)]:
                 parametrizations.spectral_norm(layer)
@@ -172,5 +180,5 @@ class MultiScaleDiscriminator(nn.Module):
         for index, scale in enumerate(self.scales):
             if index:
                 pair = F.avg_pool2d(pair, 3, stride=2, padding=1, count_include_pad=False)
-            judgements.append(scale(pair))
+            judgements.append(scale(pair, getattr(self, "recompute", plainly)))
         return tuple(judgements)

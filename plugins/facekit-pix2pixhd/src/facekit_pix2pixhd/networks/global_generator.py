@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +17,7 @@ from .layers import (
     normalised_relu,
     reflected_convolution,
 )
+from .recompute import plainly
 
 
 class GlobalGenerator(nn.Module):
@@ -52,6 +55,7 @@ class GlobalGenerator(nn.Module):
         self.blocks = nn.ModuleList(ResidualBlock(widths[-1]) for _ in range(blocks))
         self.ups = nn.ModuleList(doubling_convolution(2 * narrow, narrow) for narrow in reversed(widths[:-1]))
         self.head = reflected_convolution(filters, outputs, kernel=7)
+        self.recompute: Callable[..., Any] = plainly
         initialise_as_published(self)
 
     def features(self, condition: Tensor) -> Tensor:
@@ -73,14 +77,26 @@ class GlobalGenerator(nn.Module):
                 f"a mask of {height}x{width} does not fit {self.downsamplings} downsamplings: "
                 f"height and width must be multiples of {step} and at least {2 * step}"
             )
-        features = normalised_relu(self.stem(condition))
-        for down in self.downs:
-            features = normalised_relu(down(features))
+        # The first and the last level, by far the largest, are parts of their own.
+        features: Tensor = self.recompute(self._enter, condition)
+        features = self.recompute(self._convolve, self.downs[1:], features)
         for block in self.blocks:
-            features = block(features)
-        for up in self.ups:
-            features = normalised_relu(up(features))
+            features = self.recompute(block, features)
+        features = self.recompute(self._convolve, self.ups[:-1], features)
+        enlarged: Tensor = self.recompute(self._convolve, self.ups[-1:], features)
+        return enlarged
+
+    def _enter(self, condition: Tensor) -> Tensor:
+        return self._convolve(self.downs[:1], normalised_relu(self.stem(condition)))
+
+    @staticmethod
+    def _convolve(levels: Iterable[nn.Module], features: Tensor) -> Tensor:
+        for convolution in levels:
+            features = normalised_relu(convolution(features))
         return features
+
+    def _leave(self, features: Tensor) -> Tensor:
+        return torch.tanh(self.head(features))
 
     def forward(self, condition: Tensor) -> Tensor:
         """Draw the picture.
@@ -94,4 +110,5 @@ class GlobalGenerator(nn.Module):
         Raises:
             ValueError: when height or width do not fit the number of downsamplings.
         """
-        return torch.tanh(self.head(self.features(condition)))
+        picture: Tensor = self.recompute(self._leave, self.features(condition))
+        return picture

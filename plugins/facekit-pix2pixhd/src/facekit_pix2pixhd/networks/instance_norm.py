@@ -106,16 +106,14 @@ class _NormInOnePass(torch.autograd.Function):
             return torch.autograd.grad(again, features, gradient, create_graph=True)[0], None
 
         gradient = gradient.contiguous(memory_format=torch.channels_last)
-        if result is not None:
-            if ctx.slope:
-                gradient = torch.ops.aten.leaky_relu_backward(gradient, result, ctx.slope, True)
-            else:
-                gradient = torch.ops.aten.threshold_backward(gradient, result, 0)
         scale, _ = _weights(features)
-        parts = [
-            torch.ops.aten.native_batch_norm_backward(
-                gradient[index : index + 1],
-                features[index : index + 1],
+        of_features = torch.empty_like(features)
+        for index in range(len(features)):
+            # Sample by sample, so that no more than one borrows memory on the way.
+            sample = slice(index, index + 1)
+            of_features[sample] = torch.ops.aten.native_batch_norm_backward(
+                gradient[sample] if result is None else _through(gradient[sample], result[sample], ctx.slope),
+                features[sample],
                 scale,
                 None,
                 None,
@@ -125,9 +123,14 @@ class _NormInOnePass(torch.autograd.Function):
                 INSTANCE_NORM_EPSILON,
                 [True, False, False],
             )[0]
-            for index in range(len(features))
-        ]
-        return torch.cat(parts) if len(parts) > 1 else parts[0], None
+        return of_features, None
+
+
+def _through(gradient: Tensor, result: Tensor, slope: float) -> Tensor:
+    """Return the gradient before the activation."""
+    if slope:
+        return torch.ops.aten.leaky_relu_backward(gradient, result, slope, True)
+    return torch.ops.aten.threshold_backward(gradient, result, 0)
 
 
 def _weights(features: Tensor) -> tuple[Tensor | None, Tensor | None]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -15,6 +18,7 @@ from .layers import (
     normalised_relu,
     reflected_convolution,
 )
+from .recompute import plainly
 
 
 class LocalEnhancer(nn.Module):
@@ -60,6 +64,7 @@ class LocalEnhancer(nn.Module):
         self.blocks = nn.ModuleList(ResidualBlock(2 * filters) for _ in range(local_blocks))
         self.up = doubling_convolution(2 * filters, filters)
         self.head = reflected_convolution(filters, outputs, kernel=7)
+        self.recompute: Callable[..., Any] = plainly
         initialise_as_published(self)
 
     def forward(self, condition: Tensor) -> Tensor:
@@ -79,13 +84,18 @@ class LocalEnhancer(nn.Module):
         if height % 2 or width % 2:
             raise ValueError(f"a mask of {height}x{width} cannot be halved: height and width must be even")
         half = F.avg_pool2d(condition, 3, stride=2, padding=1, count_include_pad=False)
-        features = normalised_relu(self.stem(condition))
-        features = normalised_relu(self.down(features))
+        features: Tensor = self.recompute(self._enter, condition)
         features = features + self.global_generator.features(half)
         for block in self.blocks:
-            features = block(features)
-        features = normalised_relu(self.up(features))
-        return torch.tanh(self.head(features))
+            features = self.recompute(block, features)
+        picture: Tensor = self.recompute(self._leave, features)
+        return picture
+
+    def _enter(self, condition: Tensor) -> Tensor:
+        return normalised_relu(self.down(normalised_relu(self.stem(condition))))
+
+    def _leave(self, features: Tensor) -> Tensor:
+        return torch.tanh(self.head(normalised_relu(self.up(features))))
 
     def load_global(self, generator: GlobalGenerator) -> None:
         """Copy a trained G1 into the enhancer; its final convolution is left out.
