@@ -29,7 +29,7 @@ def measure(*, small: bool, rounds: int) -> dict[str, Any]:
     commands = dict(list(COMMANDS.items())[:1]) if small else COMMANDS
     subjects: dict[str, Callable[[], object]] = {TORCH: _call([sys.executable, "-c", TORCH])}
     subjects |= {name: _call(command) for name, command in commands.items()}
-    times = in_turns(subjects, rounds=rounds)
+    times = in_turns(subjects, rounds=rounds, warm_up=0 if small else 1)
     rows = [
         {
             "command": name,

@@ -58,7 +58,7 @@ def draw_raw_faces(root: Path, count: int, *, side: int = 512) -> None:
 def measure(*, small: bool, rounds: int, faces: Path | None = None) -> dict[str, Any]:
     """Return how many pictures a second each way gives."""
     # Enough that `data prepare` finds several processes worth their start.
-    count = 8 if small else 600
+    count = 3 if small else 600
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         root = faces
@@ -83,7 +83,7 @@ def measure(*, small: bool, rounds: int, faces: Path | None = None) -> dict[str,
         cached = in_turns({"packed": lambda: [next(batches) for _ in range(4)]}, rounds=max(3, rounds))["packed"]
         plain_rate, packed_rate = count / times["plain"].median, 4 * 16 / cached.median
         psnr = scaled_decoding(root, count)
-        large = in_process("benchmarks.many_faces", str(600 if small else 30_000))
+        large = in_process("benchmarks.many_faces", str(600 if small else 30_000), here=small)
     return {
         "pictures": count,
         "size": SIZE,

@@ -29,4 +29,4 @@ def measure(*, small: bool, rounds: int) -> dict[str, Any]:
             }
         )
     counts = (100, 400) if small else (300, 3_000, 30_000)
-    return {"rows": rows, "sets": [in_process("benchmarks.many_faces", str(count)) for count in counts]}
+    return {"rows": rows, "sets": [in_process("benchmarks.many_faces", str(count), here=small) for count in counts]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,10 @@ from facekit.editing import FacePipeline, load
 def measure(*, small: bool, rounds: int) -> dict[str, Any]:
     """Return a row for each size."""
     cases = (Case(64, 1, filters=4),) if small else (Case(128, 1), Case(256, 1), Case(512, 1))
-    return {"rows": [measure_case(case, rounds=rounds) for case in cases]}
+    return {"rows": [measure_case(case, rounds=rounds, here=small) for case in cases]}
 
 
-def measure_case(case: Case, *, rounds: int) -> dict[str, Any]:
+def measure_case(case: Case, *, rounds: int, here: bool) -> dict[str, Any]:
     """Return the times of one picture, and how far facekit's is from the plain network's."""
     generator = torch.Generator().manual_seed(0)
     # Seven references in turn, so that none is the one before.
@@ -57,7 +58,7 @@ def measure_case(case: Case, *, rounds: int) -> dict[str, Any]:
             wanted = plain.paint(photos[1][None], masks[1][None])[0]
         found = pipeline.generate(masks[1], photos[1], masks[1])
         difference = float((wanted - found).abs().max())
-        memory = in_process("benchmarks.inference", str(case.size), str(case.filters))
+        memory = in_process("benchmarks.inference", str(case.size), str(case.filters), here=here)
     return {
         "size": case.size,
         "filters": case.filters,
@@ -83,12 +84,12 @@ def build(case: Case, folder: Path) -> tuple[FacePipeline, PlainTraining]:
     return pipeline, plain
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Paint three faces with the pipeline in this process and print the peak of its memory."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("size", type=int)
     parser.add_argument("filters", type=int)
-    chosen = parser.parse_args()
+    chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as name:
         pipeline, plain = build(Case(chosen.size, 1, chosen.filters), Path(name))
         del plain

@@ -46,9 +46,9 @@ class FlatFaces:
         return []
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Pack the faces, open them again, and print seconds and bytes as JSON."""
-    count = int(sys.argv[1])
+    count = int((sys.argv[1:] if arguments is None else arguments)[0])
     with tempfile.TemporaryDirectory() as name:
         folder = prepare(FlatFaces(count), size=16, cache=Path(name), name="many", workers=1).folder
         start = time.perf_counter()

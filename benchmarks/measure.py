@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import io
 import json
 import os
 import platform
@@ -81,17 +84,29 @@ def machine() -> dict[str, Any]:
     }
 
 
-def convolution_peak(dtype: torch.dtype, *, rounds: int = 3) -> float:
+def convolution_peak(dtype: torch.dtype, *, rounds: int = 3, batch: int = 8) -> float:
     """Return the most operations a second that a large 4x4 convolution of the discriminator reaches."""
     layout = torch.channels_last
-    features = torch.randn(8, 256, 33, 33).to(dtype).contiguous(memory_format=layout)
+    features = torch.randn(batch, 256, 33, 33).to(dtype).contiguous(memory_format=layout)
     weight = torch.randn(512, 256, 4, 4).to(dtype).contiguous(memory_format=layout)
     timing = in_turns({"": lambda: F.conv2d(features, weight, padding=2)}, rounds=rounds)[""]
-    return 2 * 8 * 512 * 256 * 16 * 34 * 34 / min(timing.seconds)
+    return 2 * batch * 512 * 256 * 16 * 34 * 34 / min(timing.seconds)
 
 
-def in_process(module: str, *arguments: str) -> dict[str, Any]:
-    """Run ``python -m MODULE`` in a process of its own and return the JSON object it prints last."""
+def in_process(module: str, *arguments: str, here: bool = False) -> dict[str, Any]:
+    """Run ``python -m MODULE`` in a process of its own and return the JSON object it prints last.
+
+    Args:
+        module: a module with a ``main`` that takes the arguments.
+        arguments: its arguments.
+        here: call ``main`` in this process, where it does not matter that memory is that of everything before as well.
+    """
+    if here:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            importlib.import_module(module).main(arguments)
+        found: dict[str, Any] = json.loads(printed.getvalue().splitlines()[-1])
+        return found
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments], check=True, capture_output=True, text=True, cwd=ROOT
     )

@@ -31,7 +31,7 @@ def _training(section: Mapping[str, Any]) -> list[str]:
         f"The convolution peak is {_tera(peaks['fp32'])} in fp32 and {_tera(peaks['bf16'])} in bf16.",
         "",
     ]
-    return lines + _table(
+    plain = _table(
         (
             "size",
             "batch",
@@ -64,6 +64,29 @@ def _training(section: Mapping[str, Any]) -> list[str]:
             for row in section["rows"]
         ),
     )
+    return [*lines, *plain, "", *_checkpointing(section)]
+
+
+def _checkpointing(section: Mapping[str, Any]) -> list[str]:
+    return [
+        "With `train.activation_checkpointing`, each in a process of its own:",
+        "",
+        *_table(
+            ("size", "batch", "filters", "memory", "of plain", "estimate / peak", "times as long a step"),
+            (
+                (
+                    row["size"],
+                    row["batch"],
+                    row["filters"],
+                    _giga(row["checkpointing"]["peak_bytes"]),
+                    f"{row['checkpointing']['memory_ratio']:.2f}",
+                    f"{row['checkpointing']['estimate_over_peak']:.2f}",
+                    f"{row['checkpointing']['times_as_long']:.2f}",
+                )
+                for row in section["rows"]
+            ),
+        ),
+    ]
 
 
 def _inference(section: Mapping[str, Any]) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +24,15 @@ SMALL = (Case(64, 2, filters=4),)
 
 def measure(*, small: bool, rounds: int) -> dict[str, Any]:
     """Return a row for each case, and the convolution peaks."""
-    peaks = {name: convolution_peak(dtype) for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16))}
+    formats = (("fp32", torch.float32), ("bf16", torch.bfloat16))
+    peaks = {name: convolution_peak(dtype, batch=1 if small else 8) for name, dtype in formats}
     return {
         "convolution_peak": peaks,
-        "rows": [measure_case(case, rounds=rounds, peaks=peaks) for case in (SMALL if small else CASES)],
+        "rows": [measure_case(case, rounds=rounds, peaks=peaks, here=small) for case in (SMALL if small else CASES)],
     }
 
 
-def measure_case(case: Case, *, rounds: int, peaks: dict[str, float]) -> dict[str, Any]:
+def measure_case(case: Case, *, rounds: int, peaks: dict[str, float], here: bool) -> dict[str, Any]:
     """Return the times of a step of both, how far they are apart, operations and memory."""
     with tempfile.TemporaryDirectory() as name:
         ours = Facekit(case, Path(name))
@@ -38,7 +41,11 @@ def measure_case(case: Case, *, rounds: int, peaks: dict[str, float]) -> dict[st
         times = in_turns({"plain": plain.step, "facekit": ours.step}, rounds=rounds)
         precision = ours.training.precision.name
     arguments = (str(case.size), str(case.batch), str(case.filters))
-    memory = {subject: in_process("benchmarks.training", subject, *arguments) for subject in SUBJECTS}
+    memory = {subject: in_process("benchmarks.training", subject, *arguments, here=here) for subject in SUBJECTS}
+    again = {
+        subject: in_process("benchmarks.training", subject, *arguments, "--checkpointing", here=here)
+        for subject in SUBJECTS[1:]
+    }
     estimated = memory["estimate"]["bytes"]
     done = probe.step_flops / times["facekit"].median
     return {
@@ -55,12 +62,18 @@ def measure_case(case: Case, *, rounds: int, peaks: dict[str, float]) -> dict[st
         "plain_peak_bytes": memory["plain"]["peak"],
         "facekit_peak_bytes": memory["facekit"]["peak"],
         "memory_ratio": memory["facekit"]["peak"] / memory["plain"]["peak"],
+        "checkpointing": {
+            "peak_bytes": again["facekit"]["peak"],
+            "memory_ratio": again["facekit"]["peak"] / memory["plain"]["peak"],
+            "estimate_over_peak": again["estimate"]["bytes"] / again["facekit"]["peak"],
+            "times_as_long": again["facekit"]["seconds"] / memory["facekit"]["seconds"],
+        },
         "estimated_bytes": estimated,
         "estimate_over_peak": estimated / memory["facekit"]["peak"],
     }
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Train three steps of one subject in this process and print the peak of its memory; or facekit's estimate."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("subject", choices=SUBJECTS)
@@ -68,7 +81,7 @@ def main() -> None:
     parser.add_argument("batch", type=int)
     parser.add_argument("filters", type=int)
     parser.add_argument("--checkpointing", action="store_true")
-    chosen = parser.parse_args()
+    chosen = parser.parse_args(arguments)
     case = Case(chosen.size, chosen.batch, chosen.filters, checkpointing=chosen.checkpointing)
     with tempfile.TemporaryDirectory() as name:
         if chosen.subject == "estimate":
@@ -80,9 +93,13 @@ def main() -> None:
             subject: Facekit | PlainAlone = Facekit(case, Path(name))
         else:
             subject = PlainAlone(case)
+        seconds = []
         for _ in range(3):
+            start = time.perf_counter()
             subject.step()
-    print(json.dumps({"peak": peak_memory()}))
+            seconds.append(time.perf_counter() - start)
+    # The first step also takes its memory from the system for the first time.
+    print(json.dumps({"peak": peak_memory(), "seconds": min(seconds[1:])}))
 
 
 class PlainAlone:
