@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from facekit.cli.output import note, plural, print_json
+from facekit.cli.output import note, plural, print_json, tell_item
+from facekit.cli.progress_bar import picture_progress
 from facekit.cli.state import State, plugin_file_option
 
 if TYPE_CHECKING:
@@ -74,25 +74,23 @@ def edit(
     )
     note(f"painting with the {pipeline.weights} weights of step {pipeline.step:,} on {pipeline.device}")
 
-    def progress(item: FolderItem, number: int, total: int) -> None:
-        if item.outcome == "failed":
-            note(f"failed: {item.output}: {item.message}")
-        elif item.message and total == 1:
-            note(item.message)
-        if total > 1 and sys.stderr.isatty():
-            click.echo(f"\r{number:,} of {total:,}", nl=number == total, err=True)
+    with picture_progress("editing") as show:
 
-    result = edit_folder(
-        editor,
-        script,
-        photo=photo,
-        output=output,
-        mask=mask,
-        aligned=aligned or None,
-        script_folder=script_file.parent,
-        overwrite=overwrite,
-        progress=progress,
-    )
+        def progress(item: FolderItem, number: int, total: int) -> None:
+            tell_item(item, total)
+            show(number, total)
+
+        result = edit_folder(
+            editor,
+            script,
+            photo=photo,
+            output=output,
+            mask=mask,
+            aligned=aligned or None,
+            script_folder=script_file.parent,
+            overwrite=overwrite,
+            progress=progress,
+        )
     if as_json:
         print_json(
             [{"output": str(item.output), "outcome": item.outcome, "message": item.message} for item in result.items]

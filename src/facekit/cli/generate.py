@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
-from facekit.cli.output import note, plural, print_json
+from facekit.cli.output import note, plural, print_json, tell_item
+from facekit.cli.progress_bar import picture_progress
 from facekit.cli.state import State, plugin_file_option
 from facekit.interfaces import FacekitError
 
@@ -75,37 +75,37 @@ def generate(
         note(migrated)
     note(f"painting with the {pipeline.weights} weights of step {pipeline.step:,} on {pipeline.device}")
 
-    def progress(item: FolderItem, number: int, total: int) -> None:
-        if item.outcome == "failed":
-            note(f"failed: {item.output}: {item.message}")
-        elif item.message and total == 1:
-            note(item.message)
-        if total > 1 and sys.stderr.isatty():
-            click.echo(f"\r{number:,} of {total:,}", nl=number == total, err=True)
+    with picture_progress("painting") as show:
 
-    if pipeline.attributes is not None or source is not None or wishes:
-        pipeline.check_changes_attributes()
-        _refuse_others({"--mask": mask, "--reference": reference, "--reference-mask": reference_mask}, run)
-        if source is None:
-            raise FacekitError(
-                "this run changes the attributes of a photo, and there is none",
-                where=str(run),
-                remedy="give --source, and --attribute NAME=1 for each attribute that is wanted",
+        def progress(item: FolderItem, number: int, total: int) -> None:
+            tell_item(item, total)
+            show(number, total)
+
+        if pipeline.attributes is not None or source is not None or wishes:
+            pipeline.check_changes_attributes()
+            _refuse_others({"--mask": mask, "--reference": reference, "--reference-mask": reference_mask}, run)
+            if source is None:
+                raise FacekitError(
+                    "this run changes the attributes of a photo, and there is none",
+                    where=str(run),
+                    remedy="give --source, and --attribute NAME=1 for each attribute that is wanted",
+                )
+            result = transfer_folder(
+                pipeline, wishes, source=source, output=output, overwrite=overwrite, progress=progress
             )
-        result = transfer_folder(pipeline, wishes, source=source, output=output, overwrite=overwrite, progress=progress)
-    else:
-        if mask is None:
-            raise FacekitError("this run paints masks, and there is none", where=str(run), remedy="give --mask")
-        result = generate_folder(
-            pipeline,
-            mask=mask,
-            reference=reference,
-            reference_mask=reference_mask,
-            output=output,
-            overwrite=overwrite,
-            batch=batch,
-            progress=progress,
-        )
+        else:
+            if mask is None:
+                raise FacekitError("this run paints masks, and there is none", where=str(run), remedy="give --mask")
+            result = generate_folder(
+                pipeline,
+                mask=mask,
+                reference=reference,
+                reference_mask=reference_mask,
+                output=output,
+                overwrite=overwrite,
+                batch=batch,
+                progress=progress,
+            )
     if as_json:
         print_json(
             {

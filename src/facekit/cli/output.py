@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from facekit.editing import FolderItem
     from facekit.recipe import Notice
 
 GAP = "  "
@@ -66,6 +67,19 @@ def _broken(heading: str, width: int) -> list[str]:
 def note(message: str) -> None:
     """Print a line for the person at the terminal on stderr."""
     click.echo(message, err=True)
+
+
+def tell_item(item: FolderItem, total: int) -> None:
+    """Tell on stderr what went wrong with a picture, or what was remarkable about the only one.
+
+    Args:
+        item: what came of it.
+        total: how many pictures there are.
+    """
+    if item.outcome == "failed":
+        note(f"failed: {item.output}: {item.message}")
+    elif item.message and total == 1:
+        note(item.message)
 
 
 def print_notices(notices: Sequence[Notice]) -> None:

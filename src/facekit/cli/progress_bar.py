@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -44,6 +44,34 @@ def data_progress(verb: str) -> Iterator[ProgressCallback]:
             bars.update(tasks[stage], completed=progress.done, total=progress.total)  # type: ignore[arg-type]
 
         yield show
+
+
+@contextmanager
+def picture_progress(verb: str) -> Iterator[Callable[[int, int], None]]:
+    """Give a function that shows, on stderr, how many of how many pictures are done. A single one is not worth a bar.
+
+    Args:
+        verb: what is being done, e.g. ``editing``.
+    """
+    if not sys.stderr.isatty():
+        last = time.monotonic()
+
+        def tell(done: int, total: int) -> None:
+            nonlocal last
+            if done < total and time.monotonic() - last >= SECONDS_BETWEEN_LINES:
+                last = time.monotonic()
+                click.echo(f"{verb}: {done:,} of {total:,} pictures", err=True)
+
+        yield tell
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    # What is printed meanwhile appears above the bar.
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(verb, visible=False)
+        yield lambda done, total: bar.update(task, completed=done, total=total, visible=total > 1)
 
 
 class ProgressLines:

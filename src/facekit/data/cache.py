@@ -29,7 +29,7 @@ from facekit.interfaces import SPLITS, FaceDataset, FacekitError, RunFailure, ca
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-TRANSFORM_VERSION = 1
+TRANSFORM_VERSION = 2
 """Version of how pictures become squares of a fixed size; part of every cache's name."""
 
 _PLAN, _DONE = "plan.json", "done.bin"
