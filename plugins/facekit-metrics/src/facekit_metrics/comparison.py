@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from facekit.interfaces import BuildContext, FacekitError, Observation, RealPhotos, Task
+from facekit.interfaces import BuildContext, FacekitError, Observation, RealPhotos
 
 from .features.extractor import FeatureExtractor, extractor
 from .features.sets import FeatureSet, ResultFeatures, real_features
+from .one_task import OneTask
 from .set_options import ExtractorOptions
 from .task_options import TaskChoice
 
@@ -24,16 +25,6 @@ class SetComparison:
         self.choice = choice
         self.photos = photos
         self._results = ResultFeatures(extractor)
-
-    @property
-    def tasks(self) -> tuple[Task, ...]:
-        """The one task whose results are compared."""
-        return self.choice.tasks
-
-    @property
-    def transfers(self) -> tuple[str, ...]:
-        """The attributes whose transfer is looked at."""
-        return self.choice.transfers
 
     def update(self, observation: Observation) -> None:
         """Take in a batch."""
@@ -56,6 +47,22 @@ class SetComparison:
             "results": str(results),
             "real": f"{len(self.photos)} photos of {self.photos.split}, sha256 {self.photos.fingerprint()}",
         }
+
+
+class SetMetric(OneTask):
+    """A metric over the features of results and of real photos.
+
+    Args:
+        compared: results and photos.
+    """
+
+    def __init__(self, compared: SetComparison) -> None:
+        super().__init__(compared.choice)
+        self.compared = compared
+
+    def update(self, observation: Observation) -> None:
+        """Take in a batch."""
+        self.compared.update(observation)
 
 
 def comparison(options: ExtractorOptions, context: BuildContext) -> SetComparison:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from facekit.interfaces import BuildContext, Measurement, Observation, Task
+from facekit.interfaces import BuildContext, Measurement
 
-from .comparison import SetComparison, comparison, require_neighbours
+from .comparison import SetComparison, SetMetric, comparison, require_neighbours
 from .features.distances import in_blocks, radii
 from .per_sample import mean_measurement
 from .set_options import DensityCoverageOptions
@@ -42,7 +42,7 @@ def covered(results: Tensor, real: Tensor, reach: Tensor) -> Tensor:
     return torch.cat([distances.amin(1) < reach[part] for part, distances in in_blocks(real, results)])
 
 
-class DensityCoverage:
+class DensityCoverage(SetMetric):
     """Density: how thickly real photos surround the results. Coverage: the share of photos with a result nearby.
 
     Unlike precision, density does not rise by a single real photo that is far from all others; unlike recall,
@@ -54,22 +54,8 @@ class DensityCoverage:
     """
 
     def __init__(self, compared: SetComparison, *, k: int = 5) -> None:
-        self.compared = compared
+        super().__init__(compared)
         self.k = k
-
-    @property
-    def tasks(self) -> tuple[Task, ...]:
-        """The one task whose results are compared."""
-        return self.compared.tasks
-
-    @property
-    def transfers(self) -> tuple[str, ...]:
-        """The attributes whose transfer is looked at."""
-        return self.compared.transfers
-
-    def update(self, observation: Observation) -> None:
-        """Take in a batch."""
-        self.compared.update(observation)
 
     def compute(self) -> tuple[Measurement, ...]:
         """Return density, with a value a result, and coverage, with a value a real photo.

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from facekit.interfaces import EVALUATED, BuildContext, FacekitError, Measurement, Observation, Task
+from facekit.interfaces import EVALUATED, BuildContext, FacekitError, Measurement
 
-from .comparison import SetComparison, comparison
+from .comparison import SetComparison, SetMetric, comparison
 from .features.extractor import extractor
 from .set_options import FidOptions, FrechetDistanceOptions
 
@@ -76,7 +76,7 @@ def frechet_distance(one: Gaussian, other: Gaussian) -> float:
     return max(0.0, means + spreads - 2 * trace_of_root(one.covariance, other.covariance))
 
 
-class FrechetDistance:
+class FrechetDistance(SetMetric):
     """The Fréchet distance between results and real photos, under the name ``FID`` or ``FD-EXTRACTOR``.
 
     Args:
@@ -86,23 +86,9 @@ class FrechetDistance:
     """
 
     def __init__(self, compared: SetComparison, *, measure: str, allow_few: bool = False) -> None:
-        self.compared = compared
+        super().__init__(compared)
         self.measure = f"{measure}/{compared.choice.name}"
         self.allow_few = allow_few
-
-    @property
-    def tasks(self) -> tuple[Task, ...]:
-        """The one task whose results are compared."""
-        return self.compared.tasks
-
-    @property
-    def transfers(self) -> tuple[str, ...]:
-        """The attributes whose transfer is looked at."""
-        return self.compared.transfers
-
-    def update(self, observation: Observation) -> None:
-        """Take in a batch."""
-        self.compared.update(observation)
 
     def compute(self) -> tuple[Measurement, ...]:
         """Return the distance; its count is that of the results, and both counts are in its protocol.

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facekit.interfaces import EVALUATED, BuildContext, FacekitError, Measurement, Observation, Task
+from facekit.interfaces import EVALUATED, BuildContext, FacekitError, Measurement
 
-from .comparison import SetComparison, comparison
+from .comparison import SetComparison, SetMetric, comparison
 from .set_options import KidOptions
 
 LARGEST_SUBSET = 1000
@@ -76,7 +76,7 @@ def subset_distances(one: Tensor, other: Tensor, *, subsets: int, size: int) -> 
     return found
 
 
-class KID:
+class KID(SetMetric):
     """Mean and deviation of the kernel distance over random subsets.
 
     Args:
@@ -86,24 +86,10 @@ class KID:
     """
 
     def __init__(self, compared: SetComparison, *, subsets: int = 100, subset_size: int | None = None) -> None:
-        self.compared = compared
+        super().__init__(compared)
         self.subsets = subsets
         self.subset_size = subset_size
         self.measure = compared.name("KID")
-
-    @property
-    def tasks(self) -> tuple[Task, ...]:
-        """The one task whose results are compared."""
-        return self.compared.tasks
-
-    @property
-    def transfers(self) -> tuple[str, ...]:
-        """The attributes whose transfer is looked at."""
-        return self.compared.transfers
-
-    def update(self, observation: Observation) -> None:
-        """Take in a batch."""
-        self.compared.update(observation)
 
     def compute(self) -> tuple[Measurement, ...]:
         """Return the mean, and the deviation under ``.../deviation``.

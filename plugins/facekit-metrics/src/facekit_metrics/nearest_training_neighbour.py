@@ -8,11 +8,12 @@ import math
 import torch
 from torch import Tensor
 
-from facekit.interfaces import EVALUATED, BuildContext, FacekitError, Measurement, Observation, RealPhotos, Task
+from facekit.interfaces import EVALUATED, BuildContext, FacekitError, Measurement, Observation, RealPhotos
 
 from .features.distances import in_blocks
 from .features.extractor import FeatureExtractor, extractor
 from .features.sets import FeatureSet, ResultFeatures, real_features
+from .one_task import OneTask
 from .per_sample import mean_measurement
 from .set_options import NearestTrainingNeighbourOptions
 from .task_options import TaskChoice
@@ -53,7 +54,7 @@ def nearer_than(results: Tensor, real: Tensor) -> list[float]:
     return [float(share) for share in lower.mean(1)]
 
 
-class NearestTrainingNeighbour:
+class NearestTrainingNeighbour(OneTask):
     """How near results are to training photos, and how near real photos are that the model has not seen.
 
     The photos of a result's own mask and look are not among its neighbours, nor is a photo its own.
@@ -68,21 +69,11 @@ class NearestTrainingNeighbour:
     def __init__(
         self, extractor: FeatureExtractor, choice: TaskChoice, training: RealPhotos, unseen: RealPhotos
     ) -> None:
+        super().__init__(choice)
         self.extractor = extractor
-        self.choice = choice
         self.training = training
         self.unseen = unseen
         self._results = ResultFeatures(extractor)
-
-    @property
-    def tasks(self) -> tuple[Task, ...]:
-        """The one task whose results are looked at."""
-        return self.choice.tasks
-
-    @property
-    def transfers(self) -> tuple[str, ...]:
-        """The attributes whose transfer is looked at."""
-        return self.choice.transfers
 
     def update(self, observation: Observation) -> None:
         """Take in a batch."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from facekit.interfaces import BuildContext, Measurement, Observation, Task
+from facekit.interfaces import BuildContext, Measurement
 
-from .comparison import SetComparison, comparison, require_neighbours
+from .comparison import SetComparison, SetMetric, comparison, require_neighbours
 from .features.distances import in_blocks, radii
 from .per_sample import mean_measurement
 from .set_options import PrecisionRecallOptions
@@ -27,7 +27,7 @@ def inside(pictures: Tensor, centres: Tensor, reach: Tensor) -> Tensor:
     return torch.cat([(distances <= reach).any(1) for _, distances in in_blocks(pictures, centres)])
 
 
-class PrecisionRecall:
+class PrecisionRecall(SetMetric):
     """Precision: the share of results that lie among real photos. Recall: the share of real photos among the results.
 
     Args:
@@ -36,22 +36,8 @@ class PrecisionRecall:
     """
 
     def __init__(self, compared: SetComparison, *, k: int = 3) -> None:
-        self.compared = compared
+        super().__init__(compared)
         self.k = k
-
-    @property
-    def tasks(self) -> tuple[Task, ...]:
-        """The one task whose results are compared."""
-        return self.compared.tasks
-
-    @property
-    def transfers(self) -> tuple[str, ...]:
-        """The attributes whose transfer is looked at."""
-        return self.compared.transfers
-
-    def update(self, observation: Observation) -> None:
-        """Take in a batch."""
-        self.compared.update(observation)
 
     def compute(self) -> tuple[Measurement, ...]:
         """Return precision, with a value a result, and recall, with a value a real photo.

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from facekit.interfaces import BuildContext, FacekitError, Measurement, Observation, Task
+from facekit.interfaces import BuildContext, FacekitError, Measurement, Observation
 
+from .one_task import OneTask
 from .options import PsnrOutsideEditOptions
 from .per_sample import mean_measurement
 from .psnr import CEILING
@@ -62,7 +63,7 @@ def psnr_where(result: Tensor, photo: Tensor, kept: Tensor) -> Tensor:
     return (10 * torch.log10(4 / error)).clamp_max(CEILING)
 
 
-class PsnrOutsideEdit:
+class PsnrOutsideEdit(OneTask):
     """The mean PSNR between results and the photos they edit, outside of the edit.
 
     The photo that is edited is the reference, which travels with its own mask; the edit is where the target mask
@@ -74,20 +75,10 @@ class PsnrOutsideEdit:
     """
 
     def __init__(self, *, choice: TaskChoice, reach: float = 1 / 32) -> None:
+        super().__init__(choice)
         self.reach = reach
-        self.choice = choice
         self._seen = 0
         self._values: list[float] = []
-
-    @property
-    def tasks(self) -> tuple[Task, ...]:
-        """The one task whose results are looked at."""
-        return self.choice.tasks
-
-    @property
-    def transfers(self) -> tuple[str, ...]:
-        """The attributes whose transfer is looked at."""
-        return self.choice.transfers
 
     def update(self, observation: Observation) -> None:
         """Take in a batch.

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from facekit.interfaces import BuildContext, FacekitError, Measurement, Observation, Task
+from facekit.interfaces import BuildContext, FacekitError, Measurement, Observation
 
 from .lab import lab
+from .one_task import OneTask
 from .options import StyleConsistencyOptions
 from .per_sample import mean_measurement
 from .regions import classes_of
@@ -78,7 +79,7 @@ def wasserstein_distance(result: Tensor, reference: Tensor) -> Tensor:
     return ((levels[0].double() - levels[1].double()).abs() * widths).sum(1)
 
 
-class StyleConsistency:
+class StyleConsistency(OneTask):
     """How far a region's colours are from those in the reference, where both pictures show the region.
 
     Each picture's regions are read by its own mask: the result's by the target mask, or where the painter reads no
@@ -91,23 +92,13 @@ class StyleConsistency:
     """
 
     def __init__(self, *, choice: TaskChoice, regions: Mapping[str, int], smallest_share: float = 1 / 512) -> None:
+        super().__init__(choice)
         self.regions = dict(regions)
         self.smallest_share = smallest_share
-        self.choice = choice
         self._seen = 0
         self._values: dict[tuple[str, str], list[float]] = {
             (measure, region): [] for measure in MEASURES for region in regions
         }
-
-    @property
-    def tasks(self) -> tuple[Task, ...]:
-        """The one task whose results are looked at."""
-        return self.choice.tasks
-
-    @property
-    def transfers(self) -> tuple[str, ...]:
-        """The attributes whose transfer is looked at."""
-        return self.choice.transfers
 
     def update(self, observation: Observation) -> None:
         """Take in a batch.
