@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from facekit.editing import provenance
-from facekit.editing.files import FolderItem, FolderResult, content_of, pictures_of
+from facekit.editing.files import FolderItem, FolderResult, Progress, change_each, content_of, pictures_of
 from facekit.editing.photo import EditedFace, OpenFace, PhotoEditor
 from facekit.editing.script import EditScript, write_script
 from facekit.interfaces import FacekitError
-
-Progress = Callable[[FolderItem, int, int], None]
-"""Told each result, its number from 1, and how many there are."""
 
 
 def edit_folder(
@@ -58,29 +54,16 @@ def edit_folder(
     for path in (photos, masks):
         if path is not None and not path.exists():
             raise FacekitError("there is no such file or folder", where=str(path))
-    files = pictures_of(photos)
     mask_files = None if masks is None or not masks.is_dir() else pictures_of(masks)
-    single = not photos.is_dir()
-    if not single and target.suffix.lower() == ".png" and not target.is_dir():
-        raise FacekitError("there are several photos", where=str(target), remedy="give a folder to put the results in")
-    named = single and target.suffix.lower() == ".png" and not target.is_dir()
     told = script_record(script, content_of([script_folder / file for file in script.files]))
-    result = FolderResult()
-    for number, (stem, file) in enumerate(files.items(), start=1):
-        place = target if named else target / f"{stem}.png"
-        try:
-            own_mask = masks if mask_files is None else mask_files.get(stem)
-            if mask_files is not None and own_mask is None:
-                raise FacekitError(f"there is no mask called {stem!r}", where=str(masks))
-            item = _edit(editor, script, file, own_mask, place, aligned, script_folder, told, overwrite=overwrite)
-        except FacekitError as error:
-            if single or error.exit_code != 2:
-                raise
-            item = FolderItem(place, "failed", str(error))
-        result.items.append(item)
-        if progress is not None:
-            progress(item, number, len(files))
-    return result
+
+    def change(stem: str, file: Path, place: Path) -> FolderItem:
+        own_mask = masks if mask_files is None else mask_files.get(stem)
+        if mask_files is not None and own_mask is None:
+            raise FacekitError(f"there is no mask called {stem!r}", where=str(masks))
+        return _edit(editor, script, file, own_mask, place, aligned, script_folder, told, overwrite=overwrite)
+
+    return change_each(photos, target, change, progress=progress)
 
 
 def _edit(
@@ -96,20 +79,14 @@ def _edit(
     overwrite: bool,
 ) -> FolderItem:
     inputs = content_of([photo, *([] if mask is None else [mask])])
-    if place.exists() and not overwrite:
-        old = provenance.read_provenance(place) or {}
-        same = {
-            provenance.INPUTS_SHA256: inputs,
-            provenance.WEIGHTS_SHA256: editor.pipeline.weights_sha256,
-            provenance.SCRIPT_SHA256: told[provenance.SCRIPT_SHA256],
-        }
-        if all(old.get(key) == value for key, value in same.items()):
-            return FolderItem(place, "skipped")
-        raise FacekitError(
-            "there is another file of this name: damaged, or made with other weights, photos or another script",
-            where=str(place),
-            remedy="--overwrite replaces it",
-        )
+    made_of = {
+        provenance.INPUTS_SHA256: inputs,
+        provenance.WEIGHTS_SHA256: editor.pipeline.weights_sha256,
+        provenance.SCRIPT_SHA256: told[provenance.SCRIPT_SHA256],
+    }
+    made_with = "with other weights, photos or another script"
+    if not overwrite and provenance.is_there(place, made_of, made_with=made_with):
+        return FolderItem(place, "skipped")
     face = editor.open(photo, mask, aligned=aligned)
     edited = editor.edit(face, script, folder=folder)
     record = editor.pipeline.record(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -64,6 +64,10 @@ class FolderResult:
         return 2 if self.of("failed") else 0
 
 
+Progress = Callable[[FolderItem, int, int], None]
+"""Told each result, its number from 1, and how many there are."""
+
+
 def pictures_of(path: Path) -> dict[str, Path]:
     """Return the pictures of a folder by stem, or the one file.
 
@@ -86,6 +90,41 @@ def pictures_of(path: Path) -> dict[str, Path]:
     if not found:
         raise FacekitError("there are no pictures in this folder", where=str(path))
     return found
+
+
+def change_each(
+    photos: Path, target: Path, change: Callable[[str, Path, Path], FolderItem], *, progress: Progress | None
+) -> FolderResult:
+    """Change a photo, or every photo of a folder. Those that cannot be changed are among the failed; they stop nothing.
+
+    Args:
+        photos: the photo, or the folder.
+        target: a folder; or, for a single photo, a file that ends in ``.png``.
+        change: given a photo's stem and file, and the file of its result; returns what became of it.
+        progress: told each result.
+
+    Raises:
+        FacekitError: there are no photos, several for one file, or a single one that cannot be changed.
+        RunFailure: a result cannot be written (a full disk).
+    """
+    files = pictures_of(photos)
+    single = not photos.is_dir()
+    named = target.suffix.lower() == ".png" and not target.is_dir()
+    if named and not single:
+        raise FacekitError("there are several photos", where=str(target), remedy="give a folder to put the results in")
+    result = FolderResult()
+    for number, (stem, file) in enumerate(files.items(), start=1):
+        place = target if named else target / f"{stem}.png"
+        try:
+            item = change(stem, file, place)
+        except FacekitError as error:
+            if single or error.exit_code != 2:
+                raise
+            item = FolderItem(place, "failed", str(error))
+        result.items.append(item)
+        if progress is not None:
+            progress(item, number, len(files))
+    return result
 
 
 def open_picture(path: Path) -> Image.Image:

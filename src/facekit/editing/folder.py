@@ -15,6 +15,7 @@ from facekit.editing.files import (
     PICTURE_SUFFIXES,
     FolderItem,
     FolderResult,
+    Progress,
     content_of,
     open_picture,
     pictures_of,
@@ -50,7 +51,7 @@ def generate_folder(
     output: str | Path,
     overwrite: bool = False,
     batch: int = DEFAULT_BATCH,
-    progress: Callable[[FolderItem, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> FolderResult:
     """Paint a mask file, or every mask of a folder, and save the results as PNG.
 
@@ -197,18 +198,10 @@ def _prepare(pipeline: FacePipeline, job: _Job, *, overwrite: bool) -> _Prepared
     inputs = content_of([path for path in (job.mask, job.reference, job.reference_mask) if path is not None])
     if pipeline.mask_label_map != pipeline.label_map:  # the same file means another mask
         inputs = hashlib.sha256(f"{inputs} {pipeline.mask_label_map.name}".encode()).hexdigest()
-    if job.output.exists() and not overwrite:
-        record = provenance.read_provenance(job.output) or {}
-        if (
-            record.get(provenance.INPUTS_SHA256) == inputs
-            and record.get(provenance.WEIGHTS_SHA256) == pipeline.weights_sha256
-        ):
-            return FolderItem(job.output, "skipped")
-        raise FacekitError(
-            "there is another file of this name: damaged, or made with other weights or from other pictures",
-            where=str(job.output),
-            remedy="--overwrite replaces it",
-        )
+    made_of = {provenance.INPUTS_SHA256: inputs, provenance.WEIGHTS_SHA256: pipeline.weights_sha256}
+    made_with = "with other weights or from other pictures"
+    if not overwrite and provenance.is_there(job.output, made_of, made_with=made_with):
+        return FolderItem(job.output, "skipped")
     masks = pipeline.read_masks(open_picture(job.mask), role="mask")
     photos = None
     if job.reference is not None:

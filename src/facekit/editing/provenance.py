@@ -88,3 +88,26 @@ def read_provenance(path: Path) -> dict[str, Any] | None:
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None
     return record if isinstance(record, dict) else None
+
+
+def is_there(path: Path, made_of: Mapping[str, Any], *, made_with: str) -> bool:
+    """Tell whether a result is there already, made of the same, so that an interrupted call goes on where it stopped.
+
+    Args:
+        path: the result's file.
+        made_of: entries that its record is to have.
+        made_with: what else it may have been made with, or from, for the error: ``with other weights``.
+
+    Raises:
+        FacekitError: another file stands there.
+    """
+    if not path.exists():
+        return False
+    record = read_provenance(path) or {}
+    if all(record.get(key) == value for key, value in made_of.items()):
+        return True
+    raise FacekitError(
+        f"there is another file of this name: damaged, or made {made_with}",
+        where=str(path),
+        remedy="--overwrite replaces it",
+    )

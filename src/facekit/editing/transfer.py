@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from facekit.editing import provenance
 from facekit.editing.attributes import AttributeTransfer
-from facekit.editing.files import FolderItem, FolderResult, content_of, open_picture, pictures_of
+from facekit.editing.files import FolderItem, FolderResult, Progress, change_each, content_of, open_picture
 from facekit.editing.pictures import read_photos, to_pictures
 from facekit.editing.pipeline import FacePipeline
 from facekit.interfaces import FacekitError
@@ -43,7 +43,7 @@ def transfer_folder(
     source: str | Path,
     output: str | Path,
     overwrite: bool = False,
-    progress: Callable[[FolderItem, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> FolderResult:
     """Give a photo, or every photo of a folder, other attributes, and save the results as PNG with what made them.
 
@@ -74,27 +74,14 @@ def transfer_folder(
             where="--attribute",
             remedy=f"name one: {', '.join(transfer.names)}",
         )
-    photos, target = Path(source), Path(output)
+    photos = Path(source)
     if not photos.exists():
         raise FacekitError("there is no such photo", where=str(photos))
-    single = not photos.is_dir()
-    named = target.suffix.lower() == ".png" and not target.is_dir()
-    if named and not single:
-        raise FacekitError("there are several photos", where=str(target), remedy="give a folder to put the results in")
-    files = pictures_of(photos)
-    result = FolderResult()
-    for number, (stem, file) in enumerate(files.items(), start=1):
-        place = target if named else target / f"{stem}.png"
-        try:
-            item = _transfer(pipeline, transfer, wishes, file, place, overwrite=overwrite)
-        except FacekitError as error:
-            if single or error.exit_code != 2:
-                raise
-            item = FolderItem(place, "failed", str(error))
-        result.items.append(item)
-        if progress is not None:
-            progress(item, number, len(files))
-    return result
+
+    def change(stem: str, file: Path, place: Path) -> FolderItem:
+        return _transfer(pipeline, transfer, wishes, file, place, overwrite=overwrite)
+
+    return change_each(photos, Path(output), change, progress=progress)
 
 
 def _transfer(
@@ -110,16 +97,10 @@ def _transfer(
         provenance.INPUTS_SHA256: content_of([file]),
         provenance.WISHES: {name: wishes[name] for name in transfer.names if name in wishes},
     }
-    if place.exists() and not overwrite:
-        old = provenance.read_provenance(place) or {}
-        same = {**told, provenance.WEIGHTS_SHA256: pipeline.weights_sha256}
-        if all(old.get(key) == value for key, value in same.items()):
-            return FolderItem(place, "skipped")
-        raise FacekitError(
-            "there is another file of this name: damaged, or made with other weights, photos or attributes",
-            where=str(place),
-            remedy="--overwrite replaces it",
-        )
+    made_of = {**told, provenance.WEIGHTS_SHA256: pipeline.weights_sha256}
+    made_with = "with other weights, photos or attributes"
+    if not overwrite and provenance.is_there(place, made_of, made_with=made_with):
+        return FolderItem(place, "skipped")
     photo = read_photos(open_picture(file), size=pipeline.size, role="source")
     wanted = transfer.wanted(photo, wishes, batch=1)
     attributes = {name: bool(value) for name, value in zip(transfer.names, wanted[0], strict=True)}
