@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from facekit.interfaces import BuildContext, FacekitError, Measurement, NoOptions, Observation, Task
+from facekit.interfaces import BuildContext, Measurement, NoOptions, Observation, Task
 
 from .per_sample import mean_measurement
+from .two_looks import TwoLooks
 
 NAME = "changes_with_reference"
 
@@ -30,20 +31,16 @@ def mean_change(own: Tensor, other: Tensor) -> Tensor:
 
 
 class ChangesWithReference:
-    """The mean absolute difference between the result in a face's own look and the one in another face's look.
-
-    It sees both tasks and pairs results by the key of their target face; the first to come is kept until the other
-    does, so a runner that alternates tasks keeps few.
-    """
+    """The mean absolute difference between the result in a face's own look and the one in another face's look."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, tuple[Task, Tensor]] = {}
+        self._looks = TwoLooks(NAME)
         self._values: list[float] = []
 
     @property
     def tasks(self) -> tuple[Task, ...]:
         """Both."""
-        return ("reconstruction", "style_copy")
+        return TwoLooks.TASKS
 
     def update(self, observation: Observation) -> None:
         """Take in a batch of either task.
@@ -51,15 +48,10 @@ class ChangesWithReference:
         Raises:
             FacekitError: a face comes twice in the same task.
         """
-        images = observation.generated.image.cpu()
-        for index, key in enumerate(observation.keys):
-            task, image = self._waiting.pop(key, (None, None))
-            if image is None:
-                self._waiting[key] = (observation.task, images[index : index + 1])
-            elif task == observation.task:
-                raise FacekitError(f"{NAME} saw face {key!r} twice in the task {task}")
-            else:
-                self._values.append(float(mean_change(image, images[index : index + 1])))
+        for key, image in zip(observation.keys, observation.generated.image.cpu().split(1), strict=True):
+            other = self._looks.partner(key, observation.task, image)
+            if other is not None:
+                self._values.append(float(mean_change(other, image)))
 
     def compute(self) -> tuple[Measurement, ...]:
         """Return ``changes_with_reference``.
@@ -67,11 +59,7 @@ class ChangesWithReference:
         Raises:
             FacekitError: no results, or faces that came in one task only.
         """
-        if self._waiting:
-            raise FacekitError(
-                f"{NAME} saw {len(self._waiting)} faces in one task only",
-                remedy="evaluate reconstruction and style_copy on the same faces",
-            )
+        self._looks.require_all()
         protocol = {"difference": "mean absolute, pictures in [-1, 1]"}
         return (mean_measurement(NAME, self._values, unit="", better="higher", protocol=protocol),)
 

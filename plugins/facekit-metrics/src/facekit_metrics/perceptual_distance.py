@@ -46,6 +46,34 @@ def feature_distance(result: Mapping[str, Tensor], photo: Mapping[str, Tensor]) 
     return torch.stack(distances).mean(0)
 
 
+def open_backbone(options: PerceptualDistanceOptions) -> EfficientNetLite0:
+    """Return the network that a metric's options ask for. Raises FacekitError when the weights are not there."""
+    path = None if options.weights is None else Path(options.weights).expanduser()
+    return EfficientNetLite0(layers=LAYERS, weights=path)
+
+
+@torch.no_grad()
+def picture_distance(backbone: EfficientNetLite0, first: Tensor, second: Tensor) -> float:
+    """Return the distance of two pictures (1, 3, H, W) in [-1, 1], in fp32.
+
+    One pair at a time: convolutions choose their algorithm, and with it the last bits, by the size of the batch.
+    """
+    with torch.autocast(first.device.type, enabled=False):
+        features = [backbone(EfficientNetLite0.normalise(image.float())) for image in (first, second)]
+    return float(feature_distance(*features))
+
+
+def distance_protocol(backbone: EfficientNetLite0) -> dict[str, str]:
+    """Return what two distances must share to be compared."""
+    return {
+        "backbone": "EfficientNet-Lite0",
+        "weights": f"sha256 {backbone.weights_sha256}",
+        "layers": ", ".join(LAYERS),
+        "input": "(x - 127) / 128, at the picture's own size",
+        "distance": "squared, unit channel vectors, mean over positions and layers",
+    }
+
+
 class PerceptualDistance:
     """The mean perceptual distance of reconstructions in fp32 features of EfficientNet-Lite0.
 
@@ -65,27 +93,14 @@ class PerceptualDistance:
     def update(self, observation: Observation) -> None:
         """Take in a batch."""
         self.backbone.to(observation.target.device)
-        # One by one: convolutions choose their algorithm, and with it the last bits, by the size of the batch.
         for result, photo in zip(observation.generated.image.split(1), observation.target.split(1), strict=True):
-            self._values.append(float(feature_distance(self._features(result), self._features(photo))))
+            self._values.append(picture_distance(self.backbone, result, photo))
 
     def compute(self) -> tuple[Measurement, ...]:
         """Return ``perceptual_distance/efficientnet_lite0``. Raises FacekitError when nothing was observed."""
-        protocol = {
-            "backbone": "EfficientNet-Lite0",
-            "weights": f"sha256 {self.backbone.weights_sha256}",
-            "layers": ", ".join(LAYERS),
-            "input": "(x - 127) / 128, at the picture's own size",
-            "distance": "squared, unit channel vectors, mean over positions and layers",
-        }
+        protocol = distance_protocol(self.backbone)
         name = "perceptual_distance/efficientnet_lite0"
         return (mean_measurement(name, self._values, unit="", better="lower", protocol=protocol),)
-
-    @torch.no_grad()
-    def _features(self, image: Tensor) -> dict[str, Tensor]:
-        with torch.autocast(image.device.type, enabled=False):
-            features: dict[str, Tensor] = self.backbone(EfficientNetLite0.normalise(image.float()))
-        return features
 
 
 def build(options: PerceptualDistanceOptions, context: BuildContext) -> PerceptualDistance:
@@ -94,5 +109,4 @@ def build(options: PerceptualDistanceOptions, context: BuildContext) -> Perceptu
     Raises:
         FacekitError: the weights are not there.
     """
-    path = None if options.weights is None else Path(options.weights).expanduser()
-    return PerceptualDistance(EfficientNetLite0(layers=LAYERS, weights=path))
+    return PerceptualDistance(open_backbone(options))

@@ -75,34 +75,20 @@ def train_classifier(
         attributes=list(names),
         first_weights=empty_classifier(len(names)).encoder.weights_sha256,
     )
-    if not again:
-        for kept in store.kept_judges(store.ATTRIBUTES):
-            if kept.id == judge_id:
-                return kept, False
+    if not again and (kept := store.kept_judge(store.ATTRIBUTES, judge_id)) is not None:
+        return kept, False
     torch.manual_seed(settings.seed)
     network = empty_classifier(len(names))
     learning = Learning(network, network.encoder, settings, count=len(learned))
     weights = balancing_weights(learned.attributes)
-    file = store.folder_of_judges() / f".training-attributes-{judge_id}"
-    if again:
-        file.with_suffix(".safetensors").unlink(missing_ok=True)
-    done = learning.load(file)
-    if done:
-        say(f"going on after epoch {done}")
 
     def loss_of(rows: Tensor, random: torch.Generator) -> Tensor:
         photos = varied_photos(learned.photos[rows], random)
         logits = network(photos.contiguous(memory_format=torch.channels_last))
         return attribute_loss(logits, learned.attributes[rows], weights)
 
-    for epoch in range(done, settings.epochs):
-        begun = time.monotonic()
-        # Dropout draws from the global generator: seeded by the epoch, so that a resumed training draws the same.
-        torch.manual_seed(settings.seed * 1_000_003 + epoch)
-        loss = learning.epoch(loss_of, epoch)
-        learning.save(file, epoch + 1)
-        report(Report(epoch + 1, settings.epochs, loss, time.monotonic() - begun))
-    learning.take_average()
+    file = store.unfinished(store.ATTRIBUTES, judge_id)
+    learning.learn(loss_of, file, again=again, say=say, report=report)
     figures = measure(network, held_out)
     kept = store.save(
         store.ATTRIBUTES,
@@ -121,7 +107,7 @@ def train_classifier(
         made=time.time(),
         learned_from=thumbnails(learned.photos),
     )
-    file.with_suffix(".safetensors").unlink(missing_ok=True)
+    file.unlink(missing_ok=True)
     return kept, True
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,14 +61,52 @@ class Learning:
         self._rates = [group["lr"] for group in self._optimiser.param_groups]
         self._average = {name: value.detach().clone() for name, value in network.state_dict().items()}
 
-    def epoch(self, loss_of: BatchLoss, epoch: int) -> float:
+    def learn(
+        self,
+        loss_of: BatchLoss,
+        file: Path,
+        *,
+        again: bool,
+        say: Callable[[str], None],
+        report: Callable[[Report], None],
+    ) -> None:
+        """Learn for all epochs that are left, then put the averaged weights into the network.
+
+        Args:
+            loss_of: the loss of some photos.
+            file: where it is kept after each epoch, and goes on from.
+            again: begin anew even if it is there.
+            say: told where it goes on.
+            report: told after each epoch.
+
+        Raises:
+            FacekitError: the file is damaged, or the loss is no longer a number.
+        """
+        if again:
+            file.unlink(missing_ok=True)
+        first = self._load(file)
+        if first:
+            say(f"going on after epoch {first}")
+        for epoch in range(first, self._settings.epochs):
+            begun = time.monotonic()
+            # Dropout draws from the global generator: seeded by the epoch, so that a resumed training draws the same.
+            torch.manual_seed(self._seed(epoch))
+            loss = self._epoch(loss_of, epoch)
+            self._save(file, epoch + 1)
+            report(Report(epoch + 1, self._settings.epochs, loss, time.monotonic() - begun))
+        self._network.load_state_dict(self._average)
+
+    def _seed(self, epoch: int) -> int:
+        return self._settings.seed * 1_000_003 + epoch
+
+    def _epoch(self, loss_of: BatchLoss, epoch: int) -> float:
         """Learn from every photo once; returns the mean loss. Everything drawn follows from seed and epoch.
 
         Raises:
             FacekitError: the loss is no longer a number.
         """
         self._network.train()
-        random = torch.Generator().manual_seed(self._settings.seed * 1_000_003 + epoch)
+        random = torch.Generator().manual_seed(self._seed(epoch))
         total = torch.zeros(())
         order = torch.randperm(self._count, generator=random).split(self._settings.batch)
         for rows in order:
@@ -84,11 +123,7 @@ class Learning:
             total += loss.detach()
         return float(total) / len(order)
 
-    def take_average(self) -> None:
-        """Put the averaged weights into the network."""
-        self._network.load_state_dict(self._average)
-
-    def save(self, file: Path, epochs: int) -> None:
+    def _save(self, file: Path, epochs: int) -> None:
         """Write everything that the next epoch depends on; beside, then renamed."""
         tensors = {f"network.{name}": value for name, value in self._network.state_dict().items()}
         tensors |= {f"average.{name}": value for name, value in self._average.items()}
@@ -98,26 +133,25 @@ class Learning:
         file.parent.mkdir(parents=True, exist_ok=True)
         beside = file.with_suffix(f".{os.getpid()}.part")
         save_file(tensors, beside, metadata={"progress": json.dumps({"epochs": epochs, "updates": self._done})})
-        beside.replace(file.with_suffix(".safetensors"))
+        beside.replace(file)
 
-    def load(self, file: Path) -> int:
-        """Read what :meth:`save` wrote; returns how many epochs are done, 0 when nothing is there.
+    def _load(self, file: Path) -> int:
+        """Read what :meth:`_save` wrote; returns how many epochs are done, 0 when nothing is there.
 
         Raises:
             FacekitError: the file is damaged.
         """
         from safetensors import SafetensorError, safe_open
 
-        path = file.with_suffix(".safetensors")
-        if not path.is_file():
+        if not file.is_file():
             return 0
         try:
-            with safe_open(path, "pt") as opened:
+            with safe_open(file, "pt") as opened:
                 progress = json.loads(opened.metadata()["progress"])
-            tensors = load_file(path)
+            tensors = load_file(file)
         except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
             raise FacekitError(
-                f"the unfinished training cannot be read: {error}", where=str(path), remedy="remove the file"
+                f"the unfinished training cannot be read: {error}", where=str(file), remedy="remove the file"
             ) from error
         self._network.load_state_dict(_below("network.", tensors))
         self._average = _below("average.", tensors)

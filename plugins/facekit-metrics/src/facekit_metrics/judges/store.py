@@ -99,6 +99,16 @@ def kept_judges(kind: str | None = None) -> list[KeptJudge]:
     return sorted(found, key=lambda judge: judge.made, reverse=True)
 
 
+def kept_judge(kind: str, judge_id: str) -> KeptJudge | None:
+    """Return the judge of an id, where it is there."""
+    return next((judge for judge in kept_judges(kind) if judge.id == judge_id), None)
+
+
+def unfinished(kind: str, judge_id: str) -> Path:
+    """Return where a training is kept until its judge is."""
+    return folder_of_judges() / f".training-{kind}-{judge_id}.safetensors"
+
+
 def find(
     kind: str,
     name: str,

@@ -68,20 +68,12 @@ def train_segmenter(
         label_map=[dataset.label_map.name, *dataset.label_map.names],
         first_weights=network.encoder.weights_sha256,
     )
-    if not again:
-        for kept in store.kept_judges("segmenter"):
-            if kept.id == judge_id:
-                return kept, False
+    if not again and (kept := store.kept_judge(store.SEGMENTER, judge_id)) is not None:
+        return kept, False
     torch.manual_seed(settings.seed)
     network = empty_network(len(dataset.label_map))
     mirror = torch.from_numpy(dataset.label_map.mirror_table())
     learning = Learning(network, network.encoder, settings, count=len(learned))
-    file = store.folder_of_judges() / f".training-segmenter-{judge_id}"
-    if again:
-        file.with_suffix(".safetensors").unlink(missing_ok=True)
-    first = learning.load(file)
-    if first:
-        say(f"going on after epoch {first}")
 
     def loss_of(rows: Tensor, random: torch.Generator) -> Tensor:
         photos, masks = varied(learned.photos[rows], learned.masks[rows], mirror, random)
@@ -91,12 +83,8 @@ def train_segmenter(
         # Logits have half the side: of the four pixels under each one is learned from, a quarter of the work.
         return segmentation_loss(logits, masks[:, down::2, across::2])
 
-    for epoch in range(first, settings.epochs):
-        begun = time.monotonic()
-        loss = learning.epoch(loss_of, epoch)
-        learning.save(file, epoch + 1)
-        report(Report(epoch + 1, settings.epochs, loss, time.monotonic() - begun))
-    learning.take_average()
+    file = store.unfinished(store.SEGMENTER, judge_id)
+    learning.learn(loss_of, file, again=again, say=say, report=report)
     figures = measure(network, held_out, mirror, classes=len(dataset.label_map))
     kept = store.save(
         store.SEGMENTER,
@@ -115,7 +103,7 @@ def train_segmenter(
         made=time.time(),
         learned_from=thumbnails(learned.photos),
     )
-    file.with_suffix(".safetensors").unlink(missing_ok=True)
+    file.unlink(missing_ok=True)
     return kept, True
 
 
