@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -355,3 +356,14 @@ def _fresh_registry() -> Iterator[None]:
     forget_registries()
     yield
     forget_registries()
+
+
+@pytest.fixture(scope="session")
+def real_faces() -> Path:
+    """The folder of real CelebAMask-HQ photos, or skip."""
+    places = [os.environ.get("FACEKIT_TEST_DATA"), str(Path(__file__).parents[2] / "shared" / "data")]
+    for place in filter(None, places):
+        folder = Path(place) / "celebamask_hq_mini"
+        if folder.is_dir():
+            return folder
+    pytest.skip("needs real CelebAMask-HQ photos: set FACEKIT_TEST_DATA to the folder that holds celebamask_hq_mini")

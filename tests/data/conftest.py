@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -130,14 +129,3 @@ def make_dataset() -> Callable[..., ArrayDataset]:
 @pytest.fixture
 def packed(make_dataset: Callable[..., ArrayDataset], tmp_path: Path) -> PackedFaces:
     return prepare(make_dataset(), size=32, cache=tmp_path / "cache")
-
-
-@pytest.fixture
-def real_faces() -> Path:
-    """The folder of real CelebAMask-HQ photos, or skip."""
-    places = [os.environ.get("FACEKIT_TEST_DATA"), str(Path(__file__).parents[3] / "shared" / "data")]
-    for place in filter(None, places):
-        folder = Path(place) / "celebamask_hq_mini"
-        if folder.is_dir():
-            return folder
-    pytest.skip("needs real CelebAMask-HQ photos: set FACEKIT_TEST_DATA to the folder that holds celebamask_hq_mini")

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -43,17 +42,6 @@ data: {{use: celebamask_hq, root: '{root}', size: {size}}}
 model: {{generator: {{filters: 8, blocks: 1}}, discriminator: {{filters: 8}}}}
 train: {{steps: 12, checkpoint_every: 12, sample_every: 12, evaluate_every: null, samples: 2, device: cpu}}
 """
-
-
-@pytest.fixture(scope="module")
-def real_faces() -> Path:
-    """The folder of real CelebAMask-HQ photos, or skip."""
-    places = [os.environ.get("FACEKIT_TEST_DATA"), str(Path(__file__).parents[3] / "shared" / "data")]
-    for place in filter(None, places):
-        folder = Path(place) / "celebamask_hq_mini"
-        if folder.is_dir():
-            return folder
-    pytest.skip("needs real CelebAMask-HQ photos: set FACEKIT_TEST_DATA to the folder that holds celebamask_hq_mini")
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -213,11 +213,6 @@ def read_evaluation(file: Path) -> StoredEvaluation:
         raise FacekitError(
             f"the evaluation cannot be read: {error}", where=str(file), remedy="remove it and measure again"
         ) from error
-
-
-def stored_evaluations(folder: Path) -> Iterator[Path]:
-    """Yield the files of a folder of evaluations, in the order of steps."""
-    yield from sorted(folder.glob("step-*.json"))
 
 
 def _measurement(entry: Mapping[str, Any]) -> StoredMeasurement:
