@@ -13,7 +13,7 @@ from facekit.ablation.grid import Grid, Row
 from facekit.ablation.settings import MeasuringSettings
 from facekit.data import PackedFaces, ProgressCallback, find_prepared
 from facekit.engine.open_data import open_data, open_dataset
-from facekit.engine.run_folder import CHECKPOINTS
+from facekit.engine.run_folder import CHECKPOINTS, MANIFEST, step_name, steps_on_disk
 from facekit.evaluation.store import BASELINE_PREFIX, Asked
 from facekit.interfaces import FacekitError
 from facekit.recipe.nodes import Entry, MapNode, ScalarNode
@@ -201,10 +201,11 @@ def weights_digest(path: Path) -> str:
     path = path.expanduser()
     file = path
     if path.is_dir():
-        manifests = sorted((path / CHECKPOINTS).glob("step-*/manifest.json"))
-        if not manifests:
+        checkpoints = path / CHECKPOINTS
+        steps = steps_on_disk(checkpoints)
+        if not steps:
             raise FacekitError("this run has no checkpoint to start from", where=str(path))
-        file = manifests[-1]  # it holds the checksums of the weights
+        file = checkpoints / step_name(steps[-1]) / MANIFEST  # it holds the checksums of the weights
     try:
         return hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError as error:

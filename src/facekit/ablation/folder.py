@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 from facekit.ablation.cells import Cell
 from facekit.engine.journal import EVENT, STEP, read_lines
-from facekit.engine.run_folder import RunFolder, full_disk_stops, write_json
+from facekit.engine.run_folder import RunFolder, full_disk_stops, steps_on_disk, write_json
 from facekit.interfaces import FacekitError
 
 RUNS, BASELINES, JOBS, LOGS, FAILURES = "runs", "baselines", "jobs", "logs", "failures"
@@ -109,8 +109,7 @@ class AblationFolder:
 
 def trained_steps(run: Path) -> int:
     """Return the step of a run's newest checkpoint; 0 where there is none."""
-    steps = [int(match[1]) for entry in RunFolder(run).checkpoints.glob("step-*") if (match := _STEP.match(entry.name))]
-    return max(steps, default=0)
+    return max(steps_on_disk(RunFolder(run).checkpoints), default=0)
 
 
 def logged_step(run: Path) -> int:
@@ -145,6 +144,3 @@ def read_failure(file: Path) -> str | None:
 def slug(name: str) -> str:
     """Return a name as part of a file's name."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:_LONGEST_SLUG].strip("-") or "row"
-
-
-_STEP = re.compile(r"step-(\d+)$")

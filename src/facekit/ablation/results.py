@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from facekit.ablation.statistics import SIGNIFICANT, deviation, holm, mean, paired_p, photo_means
 from facekit.engine.run_reading import RunRecord, read_run
@@ -219,9 +219,9 @@ def make_table(
     entries = {place: entry for place, (entry, _) in numbers.items()}
     for column in found:
         if (reference, column) in entries:
-            entries[reference, column] = _with(entries[reference, column], verdict="reference")
+            entries[reference, column] = replace(entries[reference, column], verdict="reference")
     for place, p, difference in zip(tested, holm(p_values), differences, strict=True):
-        entries[place] = _with(entries[place], p=p, difference=difference, verdict=_verdict(place[1], p, difference))
+        entries[place] = replace(entries[place], p=p, difference=difference, verdict=_verdict(place[1], p, difference))
     measured = [run.evaluation for system in systems for run in system.measured if run.evaluation is not None]
     return Table(
         name=name,
@@ -289,10 +289,6 @@ def _entry(system: System, column: Column) -> tuple[Entry, tuple[float, ...]] | 
         photos=found[0].count,
     )
     return entry, photos
-
-
-def _with(entry: Entry, **changes: Any) -> Entry:
-    return replace(entry, **changes)
 
 
 def _verdict(column: Column, p: float, difference: float) -> Verdict:

@@ -14,8 +14,8 @@ from typing import Literal
 from pydantic import Field
 
 from facekit.ablation.folder import write_failure
-from facekit.engine.journal import EVENT, STEP, read_lines
 from facekit.engine.run_folder import RunFolder
+from facekit.engine.run_reading import read_run
 from facekit.evaluation.store import PICTURES, Asked, write_evaluation
 from facekit.interfaces import FacekitError, Options
 from facekit.recipe import read_recipe
@@ -113,27 +113,16 @@ def _train(job: Job, recipe: ResolvedRecipe, registry: Registry, command: str) -
 
     run = RunFolder(job.folder)
     _wait_until_free(run)
-    if finished(run):
-        return True
     resume = run.holds_a_run
     if resume:
+        if read_run(run.path).outcome().word == "finished":
+            return True
         # The recipe that the run was started with: what the sweep may have changed since decides nothing.
         recipe = read_recipe(run.recipe, registry=registry)
     check_metrics(recipe, registry=registry)
     measure = validator(recipe, registry=registry) if recipe.train.evaluate_every else None
     result = train(recipe, out=job.folder, registry=registry, resume=resume, command=command, evaluate=measure)
     return result.outcome == "finished"
-
-
-def finished(run: RunFolder) -> bool:
-    """Return whether a run has done its last step."""
-    outcome = ""
-    for line in read_lines(run.metrics):
-        if line.get(EVENT) in ("started", "resumed"):
-            outcome = ""
-        elif line.get(EVENT) in ("finished", "interrupted", "failed") and STEP in line:
-            outcome = str(line[EVENT])
-    return outcome == "finished"
 
 
 def _wait_until_free(run: RunFolder) -> None:

@@ -82,7 +82,7 @@ class FacePipeline:
         self.takes_reference = encoder is not None
         self.takes_reference_mask = False
         if encoder is not None:
-            ports = encoder.component.spec.ports(encoder.options, PortContext(size=self.size))
+            ports = encoder.ports(PortContext(size=self.size))
             self.takes_reference_mask = any(port.name == "mask" and not port.optional for port in ports.needs)
         self.attributes = (
             AttributeTransfer(self._model, precision, names=loaded.attribute_names, run=run)

@@ -22,7 +22,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,7 +33,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from facekit.engine.run_folder import FULL_DISK, disk_full, full_disk_stops, step_name, sync_folder
+from facekit.engine.run_folder import (
+    FULL_DISK,
+    MANIFEST,
+    disk_full,
+    full_disk_stops,
+    step_name,
+    steps_on_disk,
+    sync_folder,
+)
 from facekit.interfaces import FacekitError, RunFailure
 
 FORMAT = 1
@@ -47,12 +54,11 @@ LIVE, EMA, OPTIMISER, LOSSES, REPLAY = (
     "losses.safetensors",
     "replay.safetensors",
 )
-STATE, MANIFEST = "state.json", "manifest.json"
+STATE = "state.json"
 
 KEY_FORMAT, KEY_STEP, KEY_FILES, KEY_BYTES, KEY_SHA256 = "format", "step", "files", "bytes", "sha256"
 """Keys of the manifest."""
 
-_FOLDER = re.compile(r"step-(\d{8,})")
 _BESIDE = ".writing-"
 _DAMAGED = "damaged-"
 _HASH_BLOCK = 1 << 22
@@ -202,14 +208,6 @@ def check(folder: Path) -> str | None:
     except OSError as error:
         return f"it cannot be read: {error}"
     return None
-
-
-def steps_on_disk(checkpoints: Path) -> list[int]:
-    """Return the steps that have a checkpoint, rising; damaged ones too."""
-    if not checkpoints.is_dir():
-        return []
-    matches = (_FOLDER.fullmatch(entry.name) for entry in checkpoints.iterdir() if entry.is_dir())
-    return sorted(int(match.group(1)) for match in matches if match)
 
 
 def keep(checkpoints: Path, *, last: int, best: int | None) -> None:

@@ -160,8 +160,7 @@ def build_model(
 
 def changes_attributes(recipe: ResolvedRecipe) -> bool:
     """Return whether the generator of a recipe gives a photo other attributes, in place of painting a mask."""
-    choice = recipe.model.generator
-    ports = choice.component.spec.ports(choice.options, PortContext(size=recipe.data.size))
+    ports = recipe.model.generator.ports(PortContext(size=recipe.data.size))
     needs = {port.name for port in ports.needs if not port.optional}
     return {"image", "attributes"} <= needs and "mask" not in needs
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ METRICS = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
 SAMPLES = "samples"
 EVALUATIONS = "evaluations"
+MANIFEST = "manifest.json"
 REPORT = "report.html"
 OWNER = "owner.json"
 
@@ -40,9 +42,20 @@ FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors of the operating system that mean there is no room for what was to be written."""
 
 
+_CHECKPOINT = re.compile(r"step-(\d{8,})")
+
+
 def step_name(step: int) -> str:
     """Return the name of everything that belongs to a step: ``step-00000500``."""
     return f"step-{step:08d}"
+
+
+def steps_on_disk(checkpoints: Path) -> list[int]:
+    """Return the steps that have a checkpoint, rising; damaged ones too."""
+    if not checkpoints.is_dir():
+        return []
+    matches = (_CHECKPOINT.fullmatch(entry.name) for entry in checkpoints.iterdir() if entry.is_dir())
+    return sorted(int(match.group(1)) for match in matches if match)
 
 
 class RunFolder:

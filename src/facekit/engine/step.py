@@ -124,7 +124,7 @@ def make_networks(
 ) -> Networks:
     """Return the networks of a recipe's model as their specs say they are to be called."""
     generator, discriminator = recipe.model.generator, recipe.model.discriminator
-    ports = generator.component.spec.ports(generator.options, PortContext(size=recipe.data.size, label_maps=label_maps))
+    ports = generator.ports(PortContext(size=recipe.data.size, label_maps=label_maps))
     return Networks(
         model,
         precision,

@@ -67,8 +67,7 @@ def _build(recipe: ResolvedRecipe, data: PackedFaces | FaceDataset, photos: Phot
 
 def reads_mask(recipe: ResolvedRecipe, registry: Registry) -> bool:
     """Return whether the generator of a recipe reads the target mask: whether its ports need one."""
-    choice = recipe.model.generator
-    ports = choice.component.spec.ports(choice.options, PortContext(recipe.data.size, registry.label_maps))
+    ports = recipe.model.generator.ports(PortContext(recipe.data.size, registry.label_maps))
     return any(port.name == MASK.name for port in ports.needs)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from facekit.interfaces import BuildContext, FacekitError, Options, Player
+from facekit.interfaces import BuildContext, FacekitError, Options, Player, PortContext, Ports
 from facekit.recipe.settings import DataSettings, Slot, TrainSettings
 from facekit.registry import RegisteredComponent
 
@@ -77,6 +77,10 @@ class ComponentChoice:
     options: Options
     path: str
     mark: Mark = field(compare=False)
+
+    def ports(self, context: PortContext) -> Ports:
+        """Return what it needs and gives with these options."""
+        return self.component.spec.ports(self.options, context)
 
     def build(self, context: BuildContext) -> Any:
         """Build the component.
