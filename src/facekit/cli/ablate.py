@@ -216,6 +216,8 @@ def _results(
 
 def _report(outcome: SweepOutcome, folder: AblationFolder, summary: Summary, *, command: str, as_json: bool) -> int:
     """Print what there is now, and return the exit code."""
+    from facekit.cli.sweep_display import tell_failures
+
     if as_json:
         failed: list[Work] = outcome.of("failed")
         print_json(
@@ -229,8 +231,7 @@ def _report(outcome: SweepOutcome, folder: AblationFolder, summary: Summary, *, 
         )
     else:
         print_summary(summary, folder.path)
-    for work in outcome.of("failed"):
-        note(f"failed: {work.cell.label}: {work.error.splitlines()[0]} (log: {folder.log(work.key)})")
+    tell_failures(outcome, folder)
     if outcome.interrupted or outcome.of("stopped"):
         note(f"stopped; what was going on has saved a checkpoint. Go on: {command}")
         return INTERRUPTED

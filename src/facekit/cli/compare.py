@@ -60,7 +60,7 @@ def compare(
     from facekit.ablation.settings import MeasuringSettings
     from facekit.ablation.sweep import SweepOutcome, Work, run_sweep
     from facekit.ablation.writing import digest_of, read_summary, write_results
-    from facekit.cli.sweep_display import sweep_display
+    from facekit.cli.sweep_display import sweep_display, tell_failures
     from facekit.engine.run_folder import RunFolder
     from facekit.interfaces import FacekitError
 
@@ -69,16 +69,16 @@ def compare(
         raise FacekitError(f"{str(against)!r} is not among the runs", where="--against")
     if len(runs) < 2:
         raise FacekitError("a comparison takes two runs or more", remedy="`facekit evaluate` measures one")
-    found = read_runs(runs, registry=state.registry())
-    cells = cells_of(found, measuring=MeasuringSettings(split=split, weights=weights))
-    keys = [hashlib.sha256(str(run.path.resolve()).encode()).hexdigest()[:KEY_LENGTH] for run in found]
-    folder = ComparedRuns(out, dict(zip(keys, found, strict=True)))
+    read = read_runs(runs, registry=state.registry())
+    cells = cells_of(read, measuring=MeasuringSettings(split=split, weights=weights))
+    keys = [hashlib.sha256(str(run.path.resolve()).encode()).hexdigest()[:KEY_LENGTH] for run in read]
+    folder = ComparedRuns(out, dict(zip(keys, read, strict=True)))
     reference = cells[0 if against is None else runs.index(against)].row.name
     with RunFolder(out).owned():
         works = [
-            Work(cell, key, folder.state(cell, key))
+            Work(cell, key, found)
             for cell, key in zip(cells, keys, strict=True)
-            if folder.state(cell, key).stage != "done"
+            if (found := folder.state(cell, key)).stage != "done"
         ]
         outcome = SweepOutcome()
         if works:
@@ -110,6 +110,5 @@ def compare(
         print_json({"folder": str(out), **summary})
     else:
         print_summary(summary, out)
-    for work in outcome.of("failed"):
-        note(f"failed: {work.cell.label}: {work.error.splitlines()[0]} (log: {folder.log(work.key)})")
+    tell_failures(outcome, folder)
     context.exit(INTERRUPTED if outcome.interrupted else 1 if outcome.of("failed") else 0)

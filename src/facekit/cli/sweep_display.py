@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 import click
 
 from facekit.cli.display import spoken_time
+from facekit.cli.output import note
 
 if TYPE_CHECKING:
     from rich.console import Group
 
-    from facekit.ablation.sweep import SweepProgress
+    from facekit.ablation.folder import AblationFolder
+    from facekit.ablation.sweep import SweepOutcome, SweepProgress
 
 SECONDS_BETWEEN_LINES = 30.0
 
@@ -35,6 +37,12 @@ def sweep_display() -> Iterator[Callable[[SweepProgress], None]]:
             live.update(panel(progress))
 
         yield show
+
+
+def tell_failures(outcome: SweepOutcome, folder: AblationFolder) -> None:
+    """Say on stderr which runs failed, why, and where it is written."""
+    for work in outcome.of("failed"):
+        note(f"failed: {work.cell.label}: {work.error.splitlines()[0]} (log: {folder.log(work.key)})")
 
 
 def summary(progress: SweepProgress) -> str:

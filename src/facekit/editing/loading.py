@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 
 from facekit.editing.pipeline import FacePipeline
-from facekit.engine.model import changes_attributes, load_model
+from facekit.engine.model import load_model
 from facekit.engine.precision import Precision, choose_number_format
 from facekit.interfaces import FacekitError, LabelMap, did_you_mean
 from facekit.registry import Registry, load_registry
@@ -48,10 +48,7 @@ def load(
     """
     path = Path(run)
     registry = load_registry() if registry is None else registry
-    loaded = load_model(path, registry=registry, weights=weights, step=step)
-    if changes_attributes(loaded.recipe) and loaded.recipe.model.discriminator is not None:
-        # It may tell the attributes that a photo has, which are those to keep.
-        loaded = load_model(path, registry=registry, weights=weights, step=step, with_discriminator=True)
+    loaded = load_model(path, registry=registry, weights=weights, step=step, with_discriminator=None)
     for warning in loaded.warnings:
         logger.warning("%s", warning)
     for note in loaded.notes:

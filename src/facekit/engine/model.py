@@ -205,7 +205,7 @@ def load_model(
     registry: Registry,
     weights: Weights = "ema",
     step: int | None = None,
-    with_discriminator: bool = False,
+    with_discriminator: bool | None = False,
 ) -> LoadedModel:
     """Load a trained model from its run folder; the data it was trained on is not needed.
 
@@ -214,7 +214,8 @@ def load_model(
         registry: the plugins.
         weights: ``ema`` for the averaged weights, ``live`` for those of the last update.
         step: a certain checkpoint; by default the newest sound one.
-        with_discriminator: load the discriminator too; it has live weights only.
+        with_discriminator: load the discriminator too; it has live weights only. None loads that of a model that
+            changes attributes, since it may tell those that a photo has.
 
     Raises:
         FacekitError: the folder is no run, has no sound checkpoint, a plugin is missing, or newer than the installed
@@ -227,6 +228,8 @@ def load_model(
     lock = folder.read_lock()
     label_map, attribute_names = label_map_from(lock["label_map"]), tuple(lock["attribute_names"])
     found = checkpoints.find(folder.checkpoints, step=step)
+    if with_discriminator is None:
+        with_discriminator = changes_attributes(recipe)
     model = build_model(
         recipe, label_map=label_map, attribute_names=attribute_names, with_discriminator=with_discriminator
     )
