@@ -11,11 +11,12 @@ import torch
 
 from facekit.data import FaceLoader
 from facekit.engine.model import FaceModel, build_model
+from facekit.engine.networks import Networks, make_networks
 from facekit.engine.open_data import open_data
 from facekit.engine.players import PlayerInTraining, build_losses, build_players
 from facekit.engine.precision import Precision
 from facekit.engine.replay import ReplayPool
-from facekit.engine.step import GeneratorPass, Networks, TrainingStep, make_networks
+from facekit.engine.step import GeneratorPass, TrainingStep
 from facekit.interfaces import FaceBatch, FacekitError, Generated, Player
 from facekit.recipe import ResolvedRecipe
 from facekit.registry import Registry

@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from facekit.engine.model import build_model
+from facekit.engine.networks import make_networks
 from facekit.engine.players import build_losses, build_players
 from facekit.engine.precision import Precision
-from facekit.engine.step import GeneratorPass, TrainingStep, make_networks
+from facekit.engine.step import GeneratorPass, TrainingStep
 from facekit.interfaces import FaceBatch, Player
 from facekit.recipe import read_recipe
 from facekit.registry import load_registry

@@ -22,6 +22,7 @@ from facekit.engine.interruption import Interruption
 from facekit.engine.journal import Journal, Observer, rewind
 from facekit.engine.memory import give_freed_memory_back, keep_freed_memory
 from facekit.engine.model import build_model, changes_attributes, count_parameters
+from facekit.engine.networks import make_networks
 from facekit.engine.open_data import open_data
 from facekit.engine.players import PlayerInTraining, build_losses, build_players, has_losses, schedule_factor
 from facekit.engine.precision import choose_precision
@@ -32,7 +33,7 @@ from facekit.engine.run_folder import RunFolder
 from facekit.engine.run_result import RunResult
 from facekit.engine.samples import FixedFaces
 from facekit.engine.state import TrainingState
-from facekit.engine.step import GeneratorPass, Recording, TrainingStep, make_networks
+from facekit.engine.step import GeneratorPass, Recording, TrainingStep
 from facekit.engine.validation import BestCheckpoint, Evaluate, check_settings, measure
 from facekit.interfaces import (
     CheckpointSaved,

@@ -7,16 +7,14 @@ and no memory. :func:`probe_steps` trains real steps on a few faces in a folder 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import torch
-from torch import Tensor
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
@@ -28,12 +26,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from facekit.data import ProgressCallback, prepare
 from facekit.engine.loop import train
 from facekit.engine.memory import process_memory
-from facekit.engine.model import FaceModel, build_model, count_parameters
+from facekit.engine.model import build_model, count_parameters
+from facekit.engine.networks import Networks, make_networks
 from facekit.engine.open_data import open_dataset
 from facekit.engine.players import LossesOf, build_losses, build_players, has_losses
 from facekit.engine.precision import Precision, choose_number_format
 from facekit.engine.recompute import recompute_activations
-from facekit.engine.step import GeneratorPass, Networks, TrainingStep, make_networks
+from facekit.engine.saved_bytes import RecomputedParts, counting_saved, tensor_bytes
+from facekit.engine.step import GeneratorPass, TrainingStep
 from facekit.interfaces import (
     FaceBatch,
     FaceDataset,
@@ -182,9 +182,9 @@ def _run_one_step(
         with (
             players[name].awake(0),
             FlopCounterMode(display=False) as counter,
-            _counting_saved(*model.parameters()) as saved,
+            counting_saved(*model.parameters()) as saved,
         ):
-            repeated = _RecomputedParts(model, saved)
+            repeated = RecomputedParts(model, saved)
             if recipe.train.activation_checkpointing:
                 recompute_activations(model, repeated)
             total = torch.zeros(())
@@ -201,9 +201,9 @@ def _run_one_step(
         networks.generate(batch.condition, None)
     painting = counter.get_total_flops()
     trained = sum(parameter.numel() for player in players.values() for parameter in player.parameters.values())
-    kept = sum(_bytes(tensor) for tensor in model.state_dict().values())
+    kept = sum(tensor_bytes(tensor) for tensor in model.state_dict().values())
     # With activation checkpointing freed memory is given back, one weight at a time; else copies of all come to stay.
-    reordered = max(map(_bytes, model.parameters())) if recipe.train.activation_checkpointing else kept
+    reordered = max(map(tensor_bytes, model.parameters())) if recipe.train.activation_checkpointing else kept
     averaged = sum(tensor.numel() for key, tensor in model.state_dict().items() if not key.startswith("discriminator."))
     # With one micro-batch the last discriminator turn and the generator's turn share the generator's forward pass.
     shared = painting if turns and recipe.train.accumulate == 1 else 0
@@ -247,66 +247,6 @@ def _quiet(logger: logging.Logger) -> Iterator[None]:
         yield
     finally:
         logger.disabled = disabled
-
-
-class _Saved:
-    """The bytes that passes keep for their backward passes; each memory once.
-
-    Args:
-        uncounted: tensors that are held in any case.
-    """
-
-    def __init__(self, uncounted: Iterable[Tensor]) -> None:
-        self.bytes = 0
-        # The tensors are held, so that no two of them can have had the same storage one after the other.
-        self._seen = {_storage(tensor): tensor for tensor in uncounted}
-
-    def see(self, tensor: Tensor) -> Tensor:
-        """Count a tensor that is kept, and return it."""
-        if _storage(tensor) not in self._seen:
-            self._seen[_storage(tensor)] = tensor
-            self.bytes += tensor.untyped_storage().nbytes()
-        return tensor
-
-
-@contextmanager
-def _counting_saved(*uncounted: Tensor) -> Iterator[_Saved]:
-    """Count what passes keep while the context lasts; the innermost context counts alone."""
-    saved = _Saved(uncounted)
-    with torch.autograd.graph.saved_tensors_hooks(saved.see, lambda tensor: tensor):
-        yield saved
-
-
-class _RecomputedParts:
-    """Calls the parts that a run would compute again, and finds the one that keeps most while that is done.
-
-    Args:
-        model: the model.
-        kept: counts what is kept until the backward pass: of these parts, what they are given.
-    """
-
-    def __init__(self, model: FaceModel, kept: _Saved) -> None:
-        self.largest = 0
-        self._model = model
-        self._kept = kept
-
-    def __call__(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call a part."""
-        if not torch.is_grad_enabled():
-            return function(*arguments)
-        given = [self._kept.see(value) for value in arguments if isinstance(value, Tensor)]
-        with _counting_saved(*self._model.parameters(), *given) as saved:
-            result = function(*arguments)
-        self.largest = max(self.largest, saved.bytes)
-        return result
-
-
-def _bytes(tensor: Tensor) -> int:
-    return tensor.numel() * tensor.element_size()
-
-
-def _storage(tensor: Tensor) -> int:
-    return tensor.untyped_storage()._cdata
 
 
 @contextmanager

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facekit.engine.model import FaceModel
+from facekit.engine.networks import Networks
 from facekit.engine.precision import Precision
-from facekit.engine.step import GeneratorPass, Networks, TrainingStep
+from facekit.engine.step import GeneratorPass, TrainingStep
 from facekit.interfaces import (
     Condition,
     FaceBatch,
