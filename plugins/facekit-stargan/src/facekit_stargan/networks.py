@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .layers import HalvingConvolution, InstanceNorm
 from .plugin import DOWNSAMPLINGS
 
 PHOTO_CHANNELS = 3
@@ -21,38 +22,18 @@ LEAKY_SLOPE = 0.01
 """Slope of the discriminator's leaky ReLU for negative values, as published."""
 
 
-class InstanceNorm(nn.Module):
-    """Instance norm with a learned scale and shift for each channel, and no running statistics.
-
-    Args:
-        channels: how many.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """N,C,H,W to the same, in the same dtype and memory format."""
-        normalised = F.instance_norm(features, weight=self.weight, bias=self.bias)
-        # The kernel answers in N,C,H,W order. One copy costs less than the reorder of every later convolution.
-        if features.is_contiguous(memory_format=torch.channels_last):
-            return normalised.contiguous(memory_format=torch.channels_last)
-        return normalised
-
-
 class Layer(nn.Module):
-    """A convolution without bias, then instance norm; ReLU is applied by the caller where there is one."""
+    """A convolution without bias, then instance norm, then ReLU where there is one."""
 
-    def __init__(self, convolution: nn.Conv2d | nn.ConvTranspose2d) -> None:
+    def __init__(self, convolution: nn.Conv2d | nn.ConvTranspose2d, *, rectified: bool = True) -> None:
         super().__init__()
         self.convolution = convolution
         self.norm = InstanceNorm(convolution.out_channels)
+        self.rectified = rectified
 
     def forward(self, features: Tensor) -> Tensor:
-        """Convolve and normalise."""
-        normalised: Tensor = self.norm(self.convolution(features))
+        """Convolve, normalise and rectify."""
+        normalised: Tensor = self.norm(self.convolution(features), rectified=self.rectified)
         return normalised
 
 
@@ -62,11 +43,11 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.first = Layer(nn.Conv2d(channels, channels, 3, padding=1, bias=False))
-        self.second = Layer(nn.Conv2d(channels, channels, 3, padding=1, bias=False))
+        self.second = Layer(nn.Conv2d(channels, channels, 3, padding=1, bias=False), rectified=False)
 
     def forward(self, features: Tensor) -> Tensor:
         """N,channels,H,W to the same shape."""
-        changed: Tensor = self.second(F.relu(self.first(features)))
+        changed: Tensor = self.second(self.first(features))
         return features + changed
 
 
@@ -120,14 +101,14 @@ class AttributeGenerator(nn.Module):
         return picture
 
     def _enter(self, pair: Tensor) -> Tensor:
-        features = F.relu(self.stem(pair))
+        features: Tensor = self.stem(pair)
         for down in self.downs:
-            features = F.relu(down(features))
+            features = down(features)
         return features
 
     def _leave(self, features: Tensor) -> Tensor:
         for up in self.ups:
-            features = F.relu(up(features))
+            features = up(features)
         return torch.tanh(self.head(features))
 
 
@@ -153,9 +134,7 @@ class AttributeDiscriminator(nn.Module):
     def __init__(self, *, attributes: int, size: int = 128, filters: int = 64, layers: int = 6) -> None:
         super().__init__()
         widths = [PHOTO_CHANNELS, *(filters * 2**level for level in range(layers))]
-        self.layers = nn.ModuleList(
-            nn.Conv2d(narrow, wide, 4, stride=2, padding=1) for narrow, wide in pairwise(widths)
-        )
+        self.layers = nn.ModuleList(HalvingConvolution(narrow, wide) for narrow, wide in pairwise(widths))
         self.source = nn.Conv2d(widths[-1], 1, 3, padding=1, bias=False)
         self.classify = nn.Conv2d(widths[-1], attributes, size // 2**layers, bias=False)
 
