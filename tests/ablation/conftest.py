@@ -63,6 +63,7 @@ def make_system(tmp_path: Path) -> MakeSystem:
                 step=40 if trained else 0,
                 fields=fields,
                 measurements=tuple(measurements),
+                pairs={"style_copy": tuple((f"face-{index}", f"look of face-{index}") for index in range(3))},
                 pictures={"style_copy": tuple(picture(f"face-{index}", colour) for index in range(3))},
             )
             file = write_evaluation(result, folder / "evaluations" / "step-00000040-test-ema-12345678.json")

@@ -149,6 +149,8 @@ def test_every_form_has_every_number(make_system: MakeSystem, tmp_path: Path) ->
     assert "ours &amp; co_1" in page
     assert "the disk | is full" in page
     assert "As published" in page
+    assert "Which pairs were measured" in page
+    assert "look of face-2" in page
     assert page.count("<svg") == 1, "the one loss, one curve a row"
     assert "data:image/webp;base64," in page
     assert read_summary(tmp_path / "out", digest) == summary

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from facekit.engine.run_reading import read_run
-from facekit.interfaces import FacekitError
+from facekit.evaluation.results import EvaluationResult
+from facekit.evaluation.store import write_evaluation
+from facekit.interfaces import FacekitError, Measurement
 from facekit.report import write_report
 from facekit.report.results import Column, Table, results_tables, table_html
 
@@ -106,6 +108,32 @@ def test_a_finished_run(make_run: Make) -> None:
     charts = [json.loads(values["data-chart"] or "") for tag, values in page.tags if "data-chart" in values]
     names = [series["name"] for chart in charts for series in chart["series"]]
     assert {"feature_matching", "mean absolute change", "style_encoder", "skin"} <= set(names)
+
+
+def test_the_pairs_behind_the_results(make_run: Make) -> None:
+    run = make_run()
+    protocol = {"data": "abc", "split": "test", "task_seed": "5"}
+    pairs = {
+        "reconstruction": (("face-1", "face-1"),),
+        "style_copy": (("face-1", "look <1>"), ("face-2", "look-2")),
+        "attribute_transfer/Smiling": (("face-3", "look-3"),),
+    }
+    for step, weights, kept in [(300, "ema", {}), (1200, "ema", pairs), (1200, "baseline/copy_reference", {})]:
+        result = EvaluationResult(
+            "model", "test", weights, step, protocol, (Measurement("psnr", 1.0, "dB", "higher", {}, 2),), pairs=kept
+        )
+        write_evaluation(result, run / "evaluations" / f"step-{step:08d}-test-{weights.replace('/', '-')}-1.json")
+    events = (run / "metrics.jsonl").read_text("utf-8").replace("5f0c1a9be2d4", result.protocol)
+    (run / "metrics.jsonl").write_text(events, "utf-8")
+    _, page = read(run)
+    for part in ("Drawn with seed 5", "each face from its own mask in its own look (1)", "look <1>", "Attribute transfer · Smiling"):
+        assert part in page.text, part
+
+    newest = run / "evaluations" / "step-00001200-test-ema-1.json"
+    newest.write_text("{", "utf-8")
+    _, page = read(run)
+    assert "Drawn with seed" not in page.text
+    assert "evaluations/step-00001200-test-ema-1.json: the evaluation cannot be read" in page.text
 
 
 def test_curves_are_the_values_of_the_run(make_run: Make) -> None:

@@ -30,6 +30,7 @@ from facekit.evaluation.store import BASELINE_PREFIX
 from facekit.figures.charts import COLOURS, Series, line_chart, number
 from facekit.figures.html import command, numbers_table, section, spoken, text, yaml
 from facekit.figures.page import data_uri, page
+from facekit.figures.pairs import pair_lists
 
 WIDEST_SHEET = 2400
 
@@ -74,7 +75,7 @@ def render_page(
     """
     grid = f"<details><summary>The grid</summary>{yaml(grid_text)}</details>" if grid_text else ""
     bodies = {
-        "results": ("Results", section("results", "Results", _table(table), _protocols(table))),
+        "results": ("Results", section("results", "Results", _table(table), _protocols(table), _pairs(table))),
         "published": ("As published", _published(published)),
         "pictures": ("Pictures", _pictures(sheet)),
         "curves": ("Curves", section("curves", "Curves", _curves(table, records))),
@@ -203,6 +204,18 @@ def _protocols(table: Table) -> str:
         "<details><summary>Protocol ids, and what they stand for</summary><div class=scroll><table><thead><tr>"
         "<th>Measurement</th><th>Id</th><th>Its own part</th></tr></thead>"
         f"<tbody>{body}</tbody></table></div>{common}</details>"
+    )
+
+
+def _pairs(table: Table) -> str:
+    """Return the pairs of every protocol: rows under one protocol were measured on the same."""
+    lists: dict[str, dict[str, tuple[tuple[str, str], ...]]] = {}
+    for run in (run for system in table.systems for run in system.measured):
+        assert run.evaluation is not None
+        lists.setdefault(run.evaluation.protocol, {}).update(run.evaluation.pairs)
+    return "".join(
+        pair_lists(lists.get(protocol, {}), seed=fields.get("task_seed", ""))
+        for protocol, fields in table.fields.items()
     )
 
 

@@ -140,6 +140,7 @@ class StoredEvaluation:
         fields: what it stands for.
         seconds_per_picture: time to paint one picture, in a batch.
         measurements: the numbers, by name.
+        pairs: the (target key, reference key) of every result, by the name of the list of pairs.
         pictures: those that were kept, by task.
     """
 
@@ -152,6 +153,7 @@ class StoredEvaluation:
     fields: Mapping[str, str]
     seconds_per_picture: float
     measurements: Mapping[str, StoredMeasurement]
+    pairs: Mapping[str, tuple[tuple[str, str], ...]]
     pictures: Mapping[str, tuple[KeptPicture, ...]]
 
 
@@ -202,6 +204,10 @@ def read_evaluation(file: Path) -> StoredEvaluation:
             fields=document["protocol_fields"],
             seconds_per_picture=document["seconds_per_picture"],
             measurements={entry["name"]: _measurement(entry) for entry in document["measurements"]},
+            pairs={
+                name: tuple((target, reference) for target, reference in pairs)
+                for name, pairs in document["pairs"].items()
+            },
             pictures={
                 task: tuple(
                     KeptPicture(entry["key"], entry["reference_key"], file.parent / entry["file"]) for entry in kept

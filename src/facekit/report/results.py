@@ -78,11 +78,12 @@ def tiles(tables: list[Table]) -> str:
     return f'<div class="tiles">{"".join(cells)}</div>'
 
 
-def table_html(table: Table, *, folded: bool = False) -> str:
+def table_html(table: Table, *, pairs: str = "", folded: bool = False) -> str:
     """Return a table of one split and protocol: a row a measurement, a column an evaluation.
 
     Args:
         table: what to show.
+        pairs: the pairs that were measured, as HTML.
         folded: show only its title until the reader opens it.
     """
     names = list(dict.fromkeys(name for column in table.columns for name in column.measurements))
@@ -116,6 +117,7 @@ def table_html(table: Table, *, folded: bool = False) -> str:
     )
     if fields:
         body += f"<details class=how><summary>what the protocol stands for</summary>{text(fields)}</details>"
+    body += pairs
     return f"<details><summary>{title}</summary>{body}</details>" if folded else body
 
 

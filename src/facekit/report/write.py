@@ -14,6 +14,7 @@ from facekit.figures.charts import line_chart
 from facekit.figures.html import command, duration, facts, numbers_table, section, text, yaml
 from facekit.figures.page import page, write_page
 from facekit.registry import name_of_use
+from facekit.report.pairs import measured_pairs
 from facekit.report.results import course, results_tables, table_html, tiles
 from facekit.report.samples import samples_html
 
@@ -54,7 +55,10 @@ def render_report(record: RunRecord) -> str:
             "results",
             _SECTIONS["results"],
             tiles(tables),
-            *(table_html(table, folded=index > 0) for index, table in enumerate(tables)),
+            *(
+                table_html(table, pairs=measured_pairs(record, table), folded=index > 0)
+                for index, table in enumerate(tables)
+            ),
             "" if tables else "<p class=note>Nothing has been measured yet.</p>",
         ),
         "samples": f'<div class="samples">{section("samples", _SECTIONS["samples"], samples_html(record))}</div>',

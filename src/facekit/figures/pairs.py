@@ -1,0 +1,44 @@
+"""The lists of pairs that were measured: whose mask was painted in whose look."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from facekit.figures.html import spoken, text
+
+_OWN_LOOK = "reconstruction"
+
+
+def pair_lists(lists: Mapping[str, Sequence[tuple[str, str]]], *, seed: str) -> str:
+    """Return every list of pairs as a folded table; an empty string where there are none.
+
+    Args:
+        lists: (target key, reference key) of each pair, by the name of the list (``style_copy``,
+            ``attribute_transfer/Smiling``).
+        seed: the seed they were drawn with.
+    """
+    parts = [_folded(name, pairs) for name, pairs in lists.items() if pairs]
+    if not parts:
+        return ""
+    return (
+        "<details><summary>Which pairs were measured</summary>"
+        f"<p class=note>Drawn with seed {text(seed)}: the same faces give the same pairs in every run.</p>"
+        f"{''.join(parts)}</details>"
+    )
+
+
+def _folded(name: str, pairs: Sequence[tuple[str, str]]) -> str:
+    if name == _OWN_LOOK:
+        title, headings = f"each face from its own mask in its own look ({len(pairs):,})", ("Face",)
+        rows = "".join(f"<tr><td class=mono>{text(target)}</td></tr>" for target, _ in pairs)
+    else:
+        title, headings = f"pairs of mask and look ({len(pairs):,})", ("Mask of", "Look of")
+        rows = "".join(
+            f"<tr><td class=mono>{text(target)}</td><td class=mono>{text(reference)}</td></tr>"
+            for target, reference in pairs
+        )
+    head = "".join(f"<th>{heading}</th>" for heading in headings)
+    return (
+        f"<details class=how><summary>{text(spoken(name))}: {title}</summary>"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></details>"
+    )
