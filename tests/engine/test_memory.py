@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 import pytest
+
+from facekit.engine.memory import available_memory
 
 PROGRAM = """
 import resource
@@ -45,3 +48,10 @@ def test_a_later_run_in_the_same_process_can_give_it_back() -> None:
     kept, given_back = map(int, done.stdout.split())
     assert given_back > 1000
     assert kept < given_back / 4
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not say it in a file")
+def test_what_is_free_is_less_than_what_there_is() -> None:
+    free = available_memory()
+    assert free is not None
+    assert 0 < free < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -81,6 +82,29 @@ def test_run_for_people_prints_a_table_and_paths(inside: Facekit, workplace: Pat
     assert "run:      runs/tiny-1" in lines
     assert "results go to runs/tiny-1" in finished.err
     assert (workplace / "runs" / "tiny-1" / "report.html").is_file()
+
+
+def test_a_longer_run_says_first_how_much_memory_it_takes(
+    inside: Facekit, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = ("--set", "train.steps=2", "--set", "train.evaluate_every=null", "--set", "metrics=[]")
+    finished = inside("run", "tiny.yaml", *short, "--out", "runs/short")
+    assert "memory:" not in finished.err
+
+    monkeypatch.setattr("facekit.cli.training.STEPS_WORTH_AN_ESTIMATE", 2)
+    finished = inside("run", "tiny.yaml", *short, "--out", "runs/plenty")
+    assert finished.code == 0, finished.err
+    assert re.search(r"memory:  about [\d.]+ [MG]iB at the peak\n", finished.err)
+    assert "warning" not in finished.err
+    without, with_estimate = (
+        load_file(_newest(workplace / "runs" / name) / "live.safetensors") for name in ("short", "plenty")
+    )
+    assert all(np.array_equal(without[key], with_estimate[key]) for key in without)
+
+    monkeypatch.setattr("facekit.engine.memory.available_memory", lambda: 100 << 10)
+    finished = inside("run", "tiny.yaml", *short, "--out", "runs/little")
+    assert finished.code == 0, finished.err
+    assert "warning: only 100 KiB are free" in finished.err
 
 
 def test_run_into_a_folder_that_holds_a_run_is_refused(inside: Facekit, first_run: tuple[Path, Any]) -> None:

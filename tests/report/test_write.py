@@ -126,7 +126,12 @@ def test_the_pairs_behind_the_results(make_run: Make) -> None:
     events = (run / "metrics.jsonl").read_text("utf-8").replace("5f0c1a9be2d4", result.protocol)
     (run / "metrics.jsonl").write_text(events, "utf-8")
     _, page = read(run)
-    for part in ("Drawn with seed 5", "each face from its own mask in its own look (1)", "look <1>", "Attribute transfer · Smiling"):
+    for part in (
+        "Drawn with seed 5",
+        "each face from its own mask in its own look (1)",
+        "look <1>",
+        "Attribute transfer · Smiling",
+    ):
         assert part in page.text, part
 
     newest = run / "evaluations" / "step-00001200-test-ema-1.json"

@@ -14,13 +14,17 @@ import click
 from facekit.cli.display import spoken_time, training_display
 from facekit.cli.errors import INTERRUPTED
 from facekit.cli.measuring import measure_run, print_measurements
-from facekit.cli.output import note, print_json
+from facekit.cli.output import note, print_json, spoken_bytes
 
 if TYPE_CHECKING:
     from facekit.engine import RunResult
     from facekit.evaluation import EvaluationResult
     from facekit.recipe import ResolvedRecipe
     from facekit.registry import Registry
+
+
+STEPS_WORTH_AN_ESTIMATE = 100
+"""Runs of fewer steps begin at once: the estimate of their memory takes seconds."""
 
 
 def train_and_measure(
@@ -49,6 +53,8 @@ def train_and_measure(
     if not leads():
         train(recipe, out=out, registry=registry, resume=resume, command=shlex.join(command), evaluate=measure)
         return 0
+    if (recipe.train.steps or STEPS_WORTH_AN_ESTIMATE) >= STEPS_WORTH_AN_ESTIMATE:
+        _tell_memory(recipe, registry)
     images = recipe.train.batch * recipe.train.accumulate * process_count()
     with training_display(images_per_step=images) as display:
         try:
@@ -93,6 +99,29 @@ def train_and_measure(
     click.echo(f"report:   {report}")
     click.echo(f"generate: facekit generate {run} {inputs_of(recipe)} -o OUT")
     return 0
+
+
+def _tell_memory(recipe: ResolvedRecipe, registry: Registry) -> None:
+    """Say how much memory the run will take, before it takes it; an estimate that fails stops no run."""
+    from facekit.engine import estimate_memory
+    from facekit.engine.memory import available_memory
+    from facekit.interfaces import FacekitError
+
+    try:
+        estimate = estimate_memory(recipe, registry=registry)
+    except FacekitError as error:
+        note(f"memory:  no estimate, since a step without numbers fails: {error}")
+        return
+    if estimate is None:
+        note("memory:  no estimate, since a component looks at the numbers it computes with")
+        return
+    note(f"memory:  about {spoken_bytes(estimate.total)} at the peak")
+    free = available_memory() if estimate.process else None
+    if free is not None and estimate.total - estimate.process > free:
+        note(
+            f"warning: only {spoken_bytes(free)} are free, and the system may end the run; lower train.batch (with "
+            "train.accumulate the update stays the same), or set train.activation_checkpointing"
+        )
 
 
 def inputs_of(recipe: ResolvedRecipe) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facekit.cli.output import plural, print_json, print_notices
+from facekit.cli.output import plural, print_json, print_notices, spoken_bytes
 from facekit.cli.progress_bar import data_progress
 from facekit.cli.state import State, plugin_file_option, set_option
 
@@ -110,8 +110,8 @@ def _print_shapes(shapes: ShapeProbe, batch: int) -> None:
         "borrowed": memory.borrowed,
         "the program itself": memory.process,
     }
-    shares = ", ".join(f"{name} {_bytes(size)}" for name, size in named.items() if size)
-    click.echo(f"    memory      about {_bytes(memory.total)} ({shares})")
+    shares = ", ".join(f"{name} {spoken_bytes(size)}" for name, size in named.items() if size)
+    click.echo(f"    memory      about {spoken_bytes(memory.total)} ({shares})")
 
 
 def _print_steps(real: StepProbe) -> None:
@@ -165,11 +165,3 @@ def _si(value: float) -> str:
             return f"{value:.3g} {unit}"
         value /= 1000
     return f"{value:.3g} P"
-
-
-def _bytes(value: float) -> str:
-    for unit in ("B", "KiB", "MiB"):
-        if value < 1024:
-            return f"{value:.3g} {unit}"
-        value /= 1024
-    return f"{value:.3g} GiB"

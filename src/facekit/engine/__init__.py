@@ -13,7 +13,7 @@ from facekit.engine.run_folder import RunFolder
 if TYPE_CHECKING:
     from facekit.engine.loop import train
     from facekit.engine.model import FaceModel, LoadedModel, build_model, count_parameters, load_model
-    from facekit.engine.probe import MemoryEstimate, ShapeProbe, StepProbe, probe_shapes, probe_steps
+    from facekit.engine.probe import MemoryEstimate, ShapeProbe, StepProbe, estimate_memory, probe_shapes, probe_steps
     from facekit.engine.run_result import RunResult
 
 _MODULES = {
@@ -27,6 +27,7 @@ _MODULES = {
     "MemoryEstimate": "probe",
     "ShapeProbe": "probe",
     "StepProbe": "probe",
+    "estimate_memory": "probe",
     "probe_shapes": "probe",
     "probe_steps": "probe",
 }
@@ -41,6 +42,7 @@ __all__ = [
     "StepProbe",
     "build_model",
     "count_parameters",
+    "estimate_memory",
     "load_model",
     "probe_shapes",
     "probe_steps",

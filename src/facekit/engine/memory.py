@@ -56,3 +56,18 @@ def process_memory() -> int:
         return 0
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def available_memory() -> int | None:
+    """Return the bytes that this process could take now: what the system has free, within the limit of its control
+    group (a container's); None where the system does not say it in a file."""
+    if sys.platform != "linux":
+        return None
+    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    free = {name: int(rest.split()[0]) * 1024 for name, _, rest in (line.partition(":") for line in lines)}
+    found = free.get("MemAvailable")
+    limit, used = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
+    if found is None or not limit.is_file() or not used.is_file():
+        return found
+    allowed = limit.read_text(encoding="ascii").strip()
+    return found if allowed == "max" else min(found, max(0, int(allowed) - int(used.read_text(encoding="ascii"))))

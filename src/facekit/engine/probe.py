@@ -1,13 +1,14 @@
 """The upper rungs of the validation ladder: does the recipe's model fit together, what does it cost, does it train.
 
 :func:`probe_shapes` runs one step on fake tensors, which have shapes and no numbers: any size of model takes seconds
-and no memory. :func:`probe_steps` trains real steps on a few faces in a folder that is removed again.
+and no memory. :func:`estimate_memory` asks it for the memory alone. :func:`probe_steps` trains real steps on a few
+faces in a folder that is removed again.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -136,6 +137,25 @@ def probe_shapes(recipe: ResolvedRecipe, *, registry: Registry) -> ShapeProbe:
         FacekitError: a component cannot be built, or its forward or backward pass fails; the message names the recipe's
             place and what the component raised.
     """
+    run = _prepare(recipe, registry)
+    found = _on_fake_tensors(run)
+    return run(on_fake_tensors=False) if found is None else found
+
+
+def estimate_memory(recipe: ResolvedRecipe, *, registry: Registry) -> MemoryEstimate | None:
+    """Return what training will hold at its peak, or None where a component looks at numbers.
+
+    It takes seconds and no memory to speak of, whatever the size of the model.
+
+    Raises:
+        FacekitError: as :func:`probe_shapes`.
+    """
+    found = _on_fake_tensors(_prepare(recipe, registry))
+    return None if found is None else found.memory
+
+
+def _prepare(recipe: ResolvedRecipe, registry: Registry) -> Callable[..., ShapeProbe]:
+    """Return what runs one step, with or without numbers."""
     label_map, attribute_names = _data_of(recipe, registry)
     # On the CPU whatever the run's device: fake tensors compute nothing, and a recipe can be checked elsewhere.
     on_cuda = recipe.train.device == "cuda" or (recipe.train.device == "auto" and torch.cuda.is_available())
@@ -143,12 +163,16 @@ def probe_shapes(recipe: ResolvedRecipe, *, registry: Registry) -> ShapeProbe:
     device = torch.device("cpu")
     precision = Precision(device, choose_number_format(recipe.train.precision, device))
     losses = build_losses(recipe, precision=precision, label_map=label_map, attribute_names=attribute_names)
-    run = partial(_run_one_step, recipe, registry, precision, label_map, attribute_names, losses, held)
+    return partial(_run_one_step, recipe, registry, precision, label_map, attribute_names, losses, held)
+
+
+def _on_fake_tensors(run: Callable[..., ShapeProbe]) -> ShapeProbe | None:
+    """Return what a step costs, or None where a component looks at numbers, which fake tensors have not."""
     try:
         with _quiet(logging.getLogger("torch._subclasses.fake_tensor")), FakeTensorMode(allow_non_fake_inputs=True):
             return run(on_fake_tensors=True)
     except (DataDependentOutputException, DynamicOutputShapeException, UnsupportedFakeTensorException):
-        return run(on_fake_tensors=False)
+        return None
 
 
 def _run_one_step(

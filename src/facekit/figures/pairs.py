@@ -28,17 +28,15 @@ def pair_lists(lists: Mapping[str, Sequence[tuple[str, str]]], *, seed: str) -> 
 
 
 def _folded(name: str, pairs: Sequence[tuple[str, str]]) -> str:
-    if name == _OWN_LOOK:
-        title, headings = f"each face from its own mask in its own look ({len(pairs):,})", ("Face",)
-        rows = "".join(f"<tr><td class=mono>{text(target)}</td></tr>" for target, _ in pairs)
-    else:
-        title, headings = f"pairs of mask and look ({len(pairs):,})", ("Mask of", "Look of")
-        rows = "".join(
-            f"<tr><td class=mono>{text(target)}</td><td class=mono>{text(reference)}</td></tr>"
-            for target, reference in pairs
-        )
+    own = name == _OWN_LOOK
+    what = "each face from its own mask in its own look" if own else "pairs of mask and look"
+    headings = ("Face",) if own else ("Mask of", "Look of")
+    rows = "".join(
+        "<tr>" + "".join(f"<td class=mono>{text(key)}</td>" for key in pair[: len(headings)]) + "</tr>"
+        for pair in pairs
+    )
     head = "".join(f"<th>{heading}</th>" for heading in headings)
     return (
-        f"<details class=how><summary>{text(spoken(name))}: {title}</summary>"
+        f"<details class=how><summary>{text(spoken(name))}: {what} ({len(pairs):,})</summary>"
         f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></details>"
     )
