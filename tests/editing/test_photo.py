@@ -251,6 +251,9 @@ class TestFolders:
         assert [item.output for item in result.items] == [files / "one.png"]
         with pytest.raises(FacekitError, match="several photos"):
             edit(output=files / "all.png")
+        with pytest.raises(FacekitError, match="saved as PNG"):
+            edit(photo=files / "photos" / "a.jpg", mask=files / "masks" / "a.png", output=files / "one.jpg")
+        assert not (files / "one.jpg").exists()
         with pytest.raises(FacekitError, match="no such file or folder"):
             edit(photo=files / "nowhere")
 

@@ -92,6 +92,19 @@ def pictures_of(path: Path) -> dict[str, Path]:
     return found
 
 
+def is_result_file(target: Path) -> bool:
+    """Return whether results go into one file rather than a folder: one that ends in ``.png``.
+
+    Raises:
+        FacekitError: it is a picture file of another form.
+    """
+    if target.is_dir() or target.suffix.lower() not in PICTURE_SUFFIXES:
+        return False
+    if target.suffix.lower() != ".png":
+        raise FacekitError("results are saved as PNG", where=str(target), remedy="give a file that ends in .png")
+    return True
+
+
 def change_each(
     photos: Path, target: Path, change: Callable[[str, Path, Path], FolderItem], *, progress: Progress | None
 ) -> FolderResult:
@@ -104,12 +117,13 @@ def change_each(
         progress: told each result.
 
     Raises:
-        FacekitError: there are no photos, several for one file, or a single one that cannot be changed.
+        FacekitError: there are no photos, several for one file, a file that is no PNG, or a single photo that cannot be
+            changed.
         RunFailure: a result cannot be written (a full disk).
     """
     files = pictures_of(photos)
     single = not photos.is_dir()
-    named = target.suffix.lower() == ".png" and not target.is_dir()
+    named = is_result_file(target)
     if named and not single:
         raise FacekitError("there are several photos", where=str(target), remedy="give a folder to put the results in")
     result = FolderResult()

@@ -12,11 +12,11 @@ import torch
 
 from facekit.editing import provenance
 from facekit.editing.files import (
-    PICTURE_SUFFIXES,
     FolderItem,
     FolderResult,
     Progress,
     content_of,
+    is_result_file,
     open_picture,
     pictures_of,
 )
@@ -131,11 +131,9 @@ def _plan(
     # Results are named after what there are several of.
     by_reference = not mask.is_dir() and reference is not None and reference.is_dir()
     names = list(references or {}) if by_reference else list(masks)
-    is_file = output.suffix.lower() == ".png" and not output.is_dir()
+    is_file = is_result_file(output)
     if is_file and (mask.is_dir() or by_reference):
         raise FacekitError("there are several results", where=str(output), remedy="give a folder to put them in")
-    if not is_file and output.suffix.lower() in PICTURE_SUFFIXES and not output.is_dir():
-        raise FacekitError("results are saved as PNG", where=str(output), remedy="give a file that ends in .png")
     if output.is_file() and not is_file:
         raise FacekitError("this is a file, not a folder", where=str(output))
 
