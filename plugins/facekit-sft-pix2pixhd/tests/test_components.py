@@ -111,6 +111,8 @@ def test_the_smallest_size_of_the_encoder_works() -> None:
         ("style_encoder", "sft_style", {"sft_levels": 3}, "sft_levels"),
         ("style_encoder", "sft_style", {"sft_levels": 0, "sft_skip": True}, "sft_levels is 0"),
         ("style_encoder", "sft_style", {"filters": 64}, "Extra inputs"),
+        ("style_encoder", "sft_style", {"style_gain": 0}, "greater than 0"),
+        ("style_encoder", "sft_style", {"style_gain": 0.5, "init": "published"}, "style_gain is about"),
         ("generator", "sft_pix2pixhd", {"blocks": 0}, "greater than or equal to 1"),
         ("generator", "sft_pix2pixhd", {"adain": False, "adain_scale": "published"}, "adain: false"),
     ],
@@ -173,6 +175,18 @@ def test_a_style_starts_around_zero_and_differs_from_photo_to_photo() -> None:
         code = encoder(colours, mask).code
     assert code.mean().abs() < 0.2 * code.std()
     assert code.std(0).mean() > 0.05 * code.abs().mean()
+
+
+@pytest.mark.parametrize("hidden", [0, 8])
+def test_a_small_style_gain_starts_near_plain_instance_norm(hidden: int) -> None:
+    codes = []
+    for gain in (1.0, 0.1):
+        torch.manual_seed(0)
+        encoder, _ = small_pair(style_gain=gain, head_hidden=hidden)
+        with torch.no_grad():
+            codes.append(encoder(photo(2, 64), masks(2, 64)).code)
+    torch.testing.assert_close(codes[1], 0.1 * codes[0])
+    assert codes[0].std() > 0.05
 
 
 def test_residual_transforms_start_near_the_identity_and_published_ones_do_not_shut_the_photo_out() -> None:

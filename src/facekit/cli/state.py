@@ -82,5 +82,5 @@ def set_option(command: Decorated) -> Decorated:
         "overrides",
         multiple=True,
         metavar="PATH=VALUE",
-        help="Override a value, e.g. train.batch=4 or losses.generator[l1].weight=5. May be repeated.",
+        help="Override a value, e.g. train.batch=4 or losses.generator[perceptual].weight=5. May be repeated.",
     )(command)

@@ -38,6 +38,7 @@ class SftStyleEncoder(StyleEncoder):
             init=options.init,
             # Published transforms multiply by gamma alone: a small one would shut the reference out.
             sft_gain=SFT_START if options.sft == "residual" else 1.0,
+            style_gain=options.style_gain,
             colours=options.colours,
             head_hidden=options.head_hidden,
         )

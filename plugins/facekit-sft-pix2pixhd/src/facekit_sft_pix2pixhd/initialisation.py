@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-import torch
 from torch import nn
 
 from .layers import SFT_LEAKY_SLOPE, SpatialFeatureTransform
@@ -28,13 +27,16 @@ def initialise_as_published(module: nn.Module) -> None:
             nn.init.normal_(part.weight, mean=0.0, std=PUBLISHED_WEIGHT_DEVIATION)
 
 
-def initialise_he(convolution: nn.Module, *, slope: float = 0.0, fan_in: int | None = None) -> None:
+def initialise_he(
+    convolution: nn.Module, *, slope: float = 0.0, fan_in: int | None = None, gain: float = 1.0
+) -> None:
     """Draw the weight from a normal that keeps the mean square of its input (He et al., ICCV 2015); bias 0.
 
     Args:
         convolution: the layer.
         slope: negative slope of the activation after it: 0 for ReLU, 1 for none.
         fan_in: how many inputs of one output are not zero; by default all of them.
+        gain: factor on the weight.
 
     Raises:
         TypeError: when ``convolution`` is no ``nn.Conv2d``.
@@ -42,7 +44,7 @@ def initialise_he(convolution: nn.Module, *, slope: float = 0.0, fan_in: int | N
     if not isinstance(convolution, nn.Conv2d):
         raise TypeError(f"He initialisation is for nn.Conv2d, not {type(convolution).__name__}")
     inputs = fan_in if fan_in is not None else convolution.weight[0].numel()
-    nn.init.normal_(convolution.weight, std=math.sqrt(2 / ((1 + slope**2) * inputs)))
+    nn.init.normal_(convolution.weight, std=gain * math.sqrt(2 / ((1 + slope**2) * inputs)))
     if convolution.bias is not None:
         nn.init.zeros_(convolution.bias)
 
@@ -58,6 +60,4 @@ def initialise_sft_he(transform: SpatialFeatureTransform, *, gain: float = 1.0) 
     for hidden in (transform.gamma_hidden, transform.beta_hidden):
         initialise_he(hidden, slope=SFT_LEAKY_SLOPE)
     for last in (transform.gamma, transform.beta):
-        initialise_he(last, slope=1.0)
-        with torch.no_grad():
-            last.weight.mul_(gain)
+        initialise_he(last, slope=1.0, gain=gain)

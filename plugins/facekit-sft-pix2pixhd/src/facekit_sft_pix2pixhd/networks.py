@@ -122,6 +122,7 @@ class StyleEncoder(nn.Module):
             scale at 1.
         sft_gain: factor on the initial weights that give gamma and beta, for ``scale_preserving``; small ones start
             residual transforms near the identity.
+        style_gain: factor on the initial weights that give the style vector, for ``scale_preserving``.
         colours: give the mean colour of every region of the photo to the head as well, beside the 64 numbers.
         head_hidden: channels of a hidden 1x1, ReLU before the last one; 0 for none, as published.
 
@@ -143,6 +144,7 @@ class StyleEncoder(nn.Module):
         sft_skip: bool = False,
         init: Initialisation = "scale_preserving",
         sft_gain: float = 1.0,
+        style_gain: float = 1.0,
         colours: bool = False,
         head_hidden: int = 0,
     ) -> None:
@@ -178,13 +180,13 @@ class StyleEncoder(nn.Module):
         if init == "published":
             initialise_as_published(self)
         else:
-            self._initialise_scale_preserving(sft_gain=sft_gain)
+            self._initialise_scale_preserving(sft_gain=sft_gain, style_gain=style_gain)
             if adain and style_numbers is None and self.head.bias is not None:
                 # The order of the style vector: layer by layer, first the shifts, then the scales.
                 shift_and_scale = self.head.bias.data.view(blocks * 2, 2, filters * 2**downsamplings)
                 shift_and_scale[:, 1] = 1.0
 
-    def _initialise_scale_preserving(self, *, sft_gain: float) -> None:
+    def _initialise_scale_preserving(self, *, sft_gain: float, style_gain: float) -> None:
         for convolution in (self.stem, *self.fine, *self.coarse):
             initialise_he(convolution)
         for transform in (self.fine_sft, self.coarse_sft):
@@ -192,7 +194,7 @@ class StyleEncoder(nn.Module):
                 initialise_sft_he(transform, gain=sft_gain)
         if self.hidden is not None:
             initialise_he(self.hidden)
-        initialise_he(self.head, slope=1.0)
+        initialise_he(self.head, slope=1.0, gain=style_gain)
 
     def forward(self, photo: Tensor, mask: Tensor) -> Tensor:
         """Read the style.

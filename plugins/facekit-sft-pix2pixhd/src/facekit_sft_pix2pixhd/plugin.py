@@ -35,6 +35,9 @@ class StyleEncoderOptions(Options):
     colours: bool = False
     """Give the mean colour of every region of the reference to the last layers as well, beside the 64 numbers that the
     convolutions find: the look is then exact about colours within a few hundred steps."""
+    style_gain: float = Field(1.0, gt=0)
+    """Factor on the initial weights of the layer that gives the style vector, with ``scale_preserving``. A small one
+    starts every AdaIN near plain instance norm: shapes are learnt before references tell them apart."""
     head_hidden: int = Field(0, ge=0)
     """Channels of a hidden layer between the picture's 64 numbers and the style vector; 0 for none, as published."""
     style_dim: int | None = Field(None, ge=1)
@@ -46,6 +49,8 @@ class StyleEncoderOptions(Options):
             raise ValueError("sft_skip adds to the output of the first transform, but sft_levels is 0")
         if self.colours and not self.sft_levels:
             raise ValueError("colours are those of the mask's regions, but with sft_levels 0 it is not read")
+        if self.style_gain != 1 and self.init == "published":
+            raise ValueError("style_gain is about init: scale_preserving; published weights are N(0, 0.02) everywhere")
         return self
 
 
