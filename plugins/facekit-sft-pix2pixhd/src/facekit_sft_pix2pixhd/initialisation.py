@@ -27,9 +27,7 @@ def initialise_as_published(module: nn.Module) -> None:
             nn.init.normal_(part.weight, mean=0.0, std=PUBLISHED_WEIGHT_DEVIATION)
 
 
-def initialise_he(
-    convolution: nn.Module, *, slope: float = 0.0, fan_in: int | None = None, gain: float = 1.0
-) -> None:
+def initialise_he(convolution: nn.Module, *, slope: float = 0.0, fan_in: int | None = None, gain: float = 1.0) -> None:
     """Draw the weight from a normal that keeps the mean square of its input (He et al., ICCV 2015); bias 0.
 
     Args:
