@@ -1,0 +1,116 @@
+"""How much faster a step of StarGAN is with its own layers than with torch's instance norm and strided convolutions.
+
+::
+
+    OMP_NUM_THREADS=1 python -m benchmarks.stargan_step --rounds 5
+
+The shipped recipe is trained on drawn faces, a step in turn with each, so that whatever else the machine does meets both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from torch import Tensor
+
+from benchmarks.measure import in_turns, ratio
+from facekit.engine.distributed import Team
+from facekit.engine.loop import Training
+from facekit.engine.open_data import open_data
+from facekit.engine.run_folder import RunFolder
+from facekit.recipe import read_recipe
+from facekit.recipe.library import find_recipe
+from facekit.registry import load_registry
+from facekit_stargan import layers
+
+RECIPE = """\
+facekit: 1
+extends: {base}
+metrics: []
+data: {{workers: 0, train: 64, validation: 8, test: 8, size: {size}, cache: {cache}}}
+model: {{discriminator: {{layers: {layers}}}}}
+train: {{steps: {steps}, batch: {batch}, device: cpu, evaluate_every: null}}
+"""
+
+
+@contextmanager
+def torch_layers() -> Iterator[None]:
+    """Compute as torch does while the context lasts."""
+    few, chosen = layers.FEW_PLACES, layers._in_one_pass
+
+    def never(features: Tensor) -> bool:
+        return False
+
+    layers.FEW_PLACES, layers._in_one_pass = 0, never
+    try:
+        yield
+    finally:
+        layers.FEW_PLACES, layers._in_one_pass = few, chosen
+
+
+def measure(*, rounds: int, size: int, batch: int) -> dict[str, object]:
+    """Return the seconds of a step with either, and how many times as fast ours is."""
+    registry = load_registry()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        file = folder / "stargan.yaml"
+        values = {"base": find_recipe("stargan", registry=registry), "cache": folder / "cache"}
+        # As many strided layers as leave 2x2 places.
+        depth = size.bit_length() - 2
+        file.write_text(
+            RECIPE.format(**values, size=size, layers=depth, steps=2 * rounds + 4, batch=batch), encoding="utf-8"
+        )
+        recipe = read_recipe(file, registry=registry)
+        (folder / "run").mkdir()
+        training = Training(
+            recipe,
+            RunFolder(folder / "run"),
+            registry=registry,
+            observer=None,
+            command="benchmark",
+            evaluate=None,
+            progress=None,
+            packed=open_data(recipe, registry),
+            watched=False,
+            team=Team(),
+            resume=False,
+        )
+        faces = training.loader.prefetch(0, 2 * rounds + 4)
+        done = 0
+
+        def ours() -> None:
+            nonlocal done
+            training.guard.reset()
+            training._step(done, faces)
+            done += 1
+
+        def plain() -> None:
+            with torch_layers():
+                ours()
+
+        times = in_turns({"torch": plain, "ours": ours}, rounds=rounds)
+        return {
+            "size": size,
+            "batch": batch,
+            **{f"{name}_seconds": timing.document() for name, timing in times.items()},
+            "times_as_fast": ratio(times["torch"], times["ours"]),
+        }
+
+
+def main() -> None:
+    """Print the measurement as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--batch", type=int, default=4)
+    chosen = parser.parse_args()
+    print(json.dumps(measure(rounds=chosen.rounds, size=chosen.size, batch=chosen.batch), indent=1))
+
+
+if __name__ == "__main__":
+    main()
