@@ -4,7 +4,8 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.stargan_step --rounds 5
 
-The shipped recipe is trained on drawn faces, a step in turn with each, so that whatever else the machine does meets both.
+The shipped recipe is trained on drawn faces, a step with each in turn, so that whatever else the machine does meets
+both.
 """
 
 from __future__ import annotations

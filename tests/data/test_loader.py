@@ -20,6 +20,7 @@ from facekit.interfaces import FacekitError
 class Reference:
     crop: float = 0.7
     mirror: bool = True
+    hide_regions: float = 0.0
 
 
 def tensors(batch):
@@ -133,6 +134,25 @@ def test_a_reference_is_the_same_face_and_keeps_its_mask(make_dataset, make_phot
         flipped += bool(agree_swapped > agree)
     assert straight
     assert flipped
+
+
+def test_hidden_regions_are_missing_from_the_reference_alone(make_dataset, tmp_path):
+    packed = prepare(make_dataset(size=32), size=32, cache=tmp_path)
+    plain = loader_of(packed, reference=Reference(crop=1.0, mirror=False)).batch(3)
+    hiding = loader_of(packed, reference=Reference(crop=1.0, mirror=False, hide_regions=0.5)).batch(3)
+    assert torch.equal(hiding.image, plain.image)
+    assert torch.equal(hiding.mask, plain.mask)
+    changed = 0
+    for mask, seen, image, photo in zip(hiding.mask, hiding.reference_mask, hiding.reference_image, hiding.image):
+        assert set(seen.unique().tolist()) <= set(mask.unique().tolist())
+        # The three largest regions keep their pixels, and what was not hidden its colours.
+        for region in torch.bincount(mask.flatten()).argsort(descending=True)[:3]:
+            assert bool((seen[mask == region] == region).all())
+        assert torch.equal(image[:, seen == mask], photo[:, seen == mask])
+        changed += len(mask.unique()) - len(seen.unique())
+    assert changed
+    with pytest.raises(ValueError, match="hide_regions"):
+        loader_of(packed, reference=Reference(hide_regions=1.0))
 
 
 def test_without_augmentation_the_reference_is_the_photo(packed):

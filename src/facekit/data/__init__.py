@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from facekit.data.cache import cached_folders, find_prepared, prepare
     from facekit.data.checks import AttributeFrequency, CheckReport, ClassFrequency, check_dataset
     from facekit.data.export import Export, export_folder
-    from facekit.data.loader import FaceLoader, PlainReference, ReferenceAugmentation, fixed_batch, to_unit_range
+    from facekit.data.loader import (
+        FaceLoader,
+        PlainReference,
+        ReferenceAugmentation,
+        fixed_batch,
+        is_drawn,
+        to_unit_range,
+    )
     from facekit.data.preview import write_preview
     from facekit.data.progress import Progress, ProgressCallback
     from facekit.data.sampling import drawn_donors, steps_for_epochs, steps_per_epoch, swapped_pairs
@@ -23,7 +30,7 @@ _HOMES = {
     "cache": ("cached_folders", "find_prepared", "prepare"),
     "checks": ("AttributeFrequency", "CheckReport", "ClassFrequency", "check_dataset"),
     "export": ("Export", "export_folder"),
-    "loader": ("FaceLoader", "PlainReference", "ReferenceAugmentation", "fixed_batch", "to_unit_range"),
+    "loader": ("FaceLoader", "PlainReference", "ReferenceAugmentation", "fixed_batch", "is_drawn", "to_unit_range"),
     "preview": ("write_preview",),
     "progress": ("Progress", "ProgressCallback"),
     "sampling": ("drawn_donors", "steps_for_epochs", "steps_per_epoch", "swapped_pairs"),
@@ -48,6 +55,7 @@ __all__ = [
     "export_folder",
     "find_prepared",
     "fixed_batch",
+    "is_drawn",
     "prepare",
     "steps_for_epochs",
     "steps_per_epoch",

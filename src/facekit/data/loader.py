@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from facekit.data.geometry import Box, mirror_mask, mirror_photo, resize_mask, resize_photo
+from facekit.data.hiding import chosen_regions, hide_regions
 from facekit.data.sampling import augmentation_numbers, stream
 from facekit.data.store import PackedFaces
 from facekit.interfaces import FaceBatch, FacekitError
@@ -39,6 +40,11 @@ class ReferenceAugmentation(Protocol):
         """Whether the reference is mirrored at random, apart from the photo itself."""
         ...
 
+    @property
+    def hide_regions(self) -> float:
+        """How likely each of its smaller regions is painted over."""
+        ...
+
 
 @dataclass(frozen=True)
 class PlainReference:
@@ -46,6 +52,12 @@ class PlainReference:
 
     crop: float = 1.0
     mirror: bool = False
+    hide_regions: float = 0.0
+
+
+def is_drawn(reference: ReferenceAugmentation) -> bool:
+    """Return whether references are pictures of their own, and not the photos themselves."""
+    return reference.crop < 1 or reference.mirror or reference.hide_regions > 0
 
 
 class FaceLoader:
@@ -105,6 +117,8 @@ class FaceLoader:
         reference = PlainReference() if reference is None else reference
         if not 0 < reference.crop <= 1:
             raise ValueError(f"reference.crop is {reference.crop}; it is a share, above 0 and at most 1")
+        if not 0 <= reference.hide_regions < 1:
+            raise ValueError(f"reference.hide_regions is {reference.hide_regions}; it is a chance, below 1")
         self.batch_size = batch
         self.seed = seed
         self.mirror = mirror
@@ -129,11 +143,11 @@ class FaceLoader:
         rows = self.rows[stream(self.seed, len(self.rows), start, self.batch_size)]
         shape = (self.batch_size, self.packed.size, self.packed.size)
         images, masks = np.empty((*shape, 3), np.uint8), np.empty(shape, np.uint8)
-        own_reference = self.reference.crop < 1 or self.reference.mirror
+        own_reference = is_drawn(self.reference)
         reference_images = np.empty_like(images) if own_reference else images
         reference_masks = np.empty_like(masks) if own_reference else masks
         for i, row in enumerate(rows):
-            chances = augmentation_numbers(self.seed, start + i, 5)
+            chances = augmentation_numbers(self.seed, start + i, 5 + len(self.packed.label_map))
             image, mask = self.packed.images[row], self.packed.masks[row]
             if self.mirror and chances[0] < 0.5:
                 image, mask = mirror_photo(image), mirror_mask(mask, self._mirror_table)
@@ -177,6 +191,8 @@ class FaceLoader:
             mask = resize_mask(mask, size, box)
         if self.reference.mirror and chances[3] < 0.5:
             image, mask = mirror_photo(image), mirror_mask(mask, self._mirror_table)
+        if self.reference.hide_regions:
+            image, mask = hide_regions(image, mask, chosen_regions(mask, chances[4:], self.reference.hide_regions))
         return image, mask
 
 

@@ -24,7 +24,7 @@ from torch._subclasses.fake_tensor import (
 )
 from torch.utils.flop_counter import FlopCounterMode
 
-from facekit.data import ProgressCallback, prepare
+from facekit.data import ProgressCallback, is_drawn, prepare
 from facekit.engine.loop import train
 from facekit.engine.memory import process_memory
 from facekit.engine.model import build_model, count_parameters
@@ -292,8 +292,8 @@ def _batch_of_shapes(recipe: ResolvedRecipe, label_map: LabelMap, attribute_name
     image = torch.zeros(count, 3, size, size)
     mask = torch.zeros(count, size, size, dtype=torch.int64)
     attributes = torch.zeros(count, len(attribute_names)) if attribute_names else None
-    own_reference = recipe.data.reference.crop < 1 or recipe.data.reference.mirror
-    reference = (torch.zeros_like(image), torch.zeros_like(mask)) if own_reference else (image, mask)
+    drawn = is_drawn(recipe.data.reference)
+    reference = (torch.zeros_like(image), torch.zeros_like(mask)) if drawn else (image, mask)
     return FaceBatch(image, mask, *reference, attributes, tuple(f"probe{index}" for index in range(count)))
 
 

@@ -19,6 +19,9 @@ class ReferenceSettings(Options):
     """Smallest side of a random crop of the reference, as a share of the picture; 1 crops nothing."""
     mirror: bool = False
     """Mirror the reference at random, apart from the photo itself."""
+    hide_regions: float = Field(0.0, ge=0, lt=1)
+    """Chance of each region of the reference, but for the three largest, to be painted over with what surrounds it.
+    So models learn to paint what a mask asks for and a reference does not show: teeth, where its mouth is closed."""
 
 
 class DataSettings(Options):
