@@ -40,7 +40,7 @@ def compare(case: Case, *, seeds: tuple[int, int], steps: int, window: int) -> d
     curves: dict[str, np.ndarray] = {}
     for seed in seeds:
         with tempfile.TemporaryDirectory() as name:
-            ours = Facekit(Case(**{**vars(case), "seed": seed}), Path(name))
+            ours = Facekit.of(Case(**{**vars(case), "seed": seed}), Path(name))
             plain = Plain(case, ours)
             curves[f"plain, seed {seed}"] = smoothed([plain.step() for _ in range(steps)], window)
             if seed == seeds[0]:

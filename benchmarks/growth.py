@@ -16,7 +16,7 @@ def measure(*, small: bool, rounds: int) -> dict[str, Any]:
     rows = []
     for case in cases:
         with tempfile.TemporaryDirectory() as name:
-            ours = Facekit(case, Path(name))
+            ours = Facekit.of(case, Path(name))
             seconds = in_turns({"": ours.step}, rounds=rounds)[""]
         memory = in_process("benchmarks.training", "facekit", str(case.size), str(case.batch), str(case.filters))
         rows.append(

@@ -75,7 +75,7 @@ def measure_case(case: Case, *, rounds: int, here: bool) -> dict[str, Any]:
 
 def build(case: Case, folder: Path) -> tuple[FacePipeline, PlainTraining]:
     """Return the pipeline of an untrained run, and the plain networks with its weights."""
-    ours = Facekit(case, folder)
+    ours = Facekit.of(case, folder)
     ours.training._save()
     pipeline = load(folder / "run", device="cpu", weights="live", registry=None)
     plain = PlainTraining(case.filters)

@@ -20,10 +20,7 @@ from pathlib import Path
 from torch import Tensor
 
 from benchmarks.measure import in_turns, ratio
-from facekit.engine.distributed import Team
-from facekit.engine.loop import Training
-from facekit.engine.open_data import open_data
-from facekit.engine.run_folder import RunFolder
+from benchmarks.subjects import Facekit
 from facekit.recipe import read_recipe
 from facekit.recipe.library import find_recipe
 from facekit.registry import load_registry
@@ -67,34 +64,13 @@ def measure(*, rounds: int, size: int, batch: int) -> dict[str, object]:
             RECIPE.format(**values, size=size, layers=depth, steps=2 * rounds + 4, batch=batch), encoding="utf-8"
         )
         recipe = read_recipe(file, registry=registry)
-        (folder / "run").mkdir()
-        training = Training(
-            recipe,
-            RunFolder(folder / "run"),
-            registry=registry,
-            observer=None,
-            command="benchmark",
-            evaluate=None,
-            progress=None,
-            packed=open_data(recipe, registry),
-            watched=False,
-            team=Team(),
-            resume=False,
-        )
-        faces = training.loader.prefetch(0, 2 * rounds + 4)
-        done = 0
-
-        def ours() -> None:
-            nonlocal done
-            training.guard.reset()
-            training._step(done, faces)
-            done += 1
+        run = Facekit(recipe, folder, registry)
 
         def plain() -> None:
             with torch_layers():
-                ours()
+                run.step()
 
-        times = in_turns({"torch": plain, "ours": ours}, rounds=rounds)
+        times = in_turns({"torch": plain, "ours": run.step}, rounds=rounds)
         return {
             "size": size,
             "batch": batch,

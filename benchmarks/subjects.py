@@ -76,11 +76,15 @@ class Case:
 
 
 class Facekit:
-    """A run of facekit that is trained one step at a time."""
+    """A run of facekit that is trained one step at a time.
 
-    def __init__(self, case: Case, folder: Path) -> None:
-        registry = load_registry()
-        recipe = case.recipe(folder, registry)
+    Args:
+        recipe: what it trains.
+        folder: where its run folder is made.
+        registry: the components.
+    """
+
+    def __init__(self, recipe: ResolvedRecipe, folder: Path, registry: Registry) -> None:
         run = folder / "run"
         run.mkdir()
         self.training = Training(
@@ -96,8 +100,15 @@ class Facekit:
             team=Team(),
             resume=False,
         )
-        self._faces: Iterator[FaceBatch] = self.training.loader.prefetch(0, case.steps)
+        assert recipe.train.steps is not None
+        self._faces: Iterator[FaceBatch] = self.training.loader.prefetch(0, recipe.train.steps)
         self._done = 0
+
+    @staticmethod
+    def of(case: Case, folder: Path) -> Facekit:
+        """Return a run of a case."""
+        registry = load_registry()
+        return Facekit(case.recipe(folder, registry), folder, registry)
 
     def step(self) -> dict[str, float]:
         """Train a step; return the weighted losses."""

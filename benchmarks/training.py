@@ -35,7 +35,7 @@ def measure(*, small: bool, rounds: int) -> dict[str, Any]:
 def measure_case(case: Case, *, rounds: int, peaks: dict[str, float], here: bool) -> dict[str, Any]:
     """Return the times of a step of both, how far they are apart, operations and memory."""
     with tempfile.TemporaryDirectory() as name:
-        ours = Facekit(case, Path(name))
+        ours = Facekit.of(case, Path(name))
         plain = Plain(case, ours)
         probe = probe_shapes(ours.training.recipe, registry=load_registry())
         times = in_turns({"plain": plain.step, "facekit": ours.step}, rounds=rounds)
@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(json.dumps({"bytes": probe_shapes(recipe, registry=registry).memory.total}))
             return
         if chosen.subject == "facekit":
-            subject: Facekit | PlainAlone = Facekit(case, Path(name))
+            subject: Facekit | PlainAlone = Facekit.of(case, Path(name))
         else:
             subject = PlainAlone(case)
         seconds = []

@@ -60,7 +60,7 @@ def test_the_plain_build_computes_what_facekit_computes(tmp_path: Path, monkeypa
     from benchmarks.plain import one_hot
     from benchmarks.subjects import Case, Facekit, Plain
 
-    ours = Facekit(Case(64, 2, filters=4), tmp_path)
+    ours = Facekit.of(Case(64, 2, filters=4), tmp_path)
     plain = Plain(Case(64, 2, filters=4), ours)
     model, (photo, mask) = ours.training.model, ours.pictures(0)
     with torch.no_grad():
