@@ -38,8 +38,9 @@ class ReferenceWatch:
         self._warned = True
         return (
             f"the result does not change with the reference: {CHANGES_WITH_REFERENCE} is {change:.4f} (of 0..2), and "
-            f"below {DEAD_BELOW} since step {self._low_since}. Try an initialisation that lets the style through, a "
-            "colour or style loss on swapped results, or a larger train.optimiser.lr_scale.style_encoder"
+            f"below {DEAD_BELOW} since step {self._low_since}. If the losses jumped within the first steps, their rate "
+            "was too high: raise train.schedule.warmup_steps, or lower train.optimiser.lr_scale.style_encoder. Else "
+            "try an initialisation that lets the style through, a colour or style loss, or a larger lr_scale"
         )
 
     def state(self) -> dict[str, Any]:
