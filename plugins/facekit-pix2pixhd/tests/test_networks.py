@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from facekit_pix2pixhd.networks import GlobalGenerator, LocalEnhancer, MultiScaleDiscriminator
 from facekit_pix2pixhd.networks.instance_norm import instance_norm
+from facekit_pix2pixhd.networks.layers import ResizeConvolution, doubling_convolution
 
 CLASSES = 19
 
@@ -280,3 +281,41 @@ def test_instance_norm_uses_biased_variance_and_the_published_epsilon() -> None:
     mean = features.mean((2, 3), keepdim=True)
     variance = (features - mean).square().mean((2, 3), keepdim=True)
     torch.testing.assert_close(instance_norm(features), (features - mean) / (variance + 1e-5).sqrt())
+
+
+# --- upsampling -----------------------------------------------------------------------------------
+
+
+def test_resize_repeats_pixels_and_convolves() -> None:
+    """Numbers and gradients are those of the two steps, though they are computed as one."""
+    layer = ResizeConvolution(5, 4).double()
+    plain = nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(5, 4, 3, padding=1)).double()
+    plain[1].load_state_dict(layer.state_dict())
+    features = torch.randn(2, 5, 6, 9, dtype=torch.float64, requires_grad=True)
+    weighting = torch.randn(2, 4, 12, 18, dtype=torch.float64)
+    ours, theirs = layer(features), plain(features)
+    torch.testing.assert_close(ours, theirs)
+    gradients = [
+        torch.autograd.grad((result * weighting).sum(), [features, *module.parameters()])
+        for result, module in ((ours, layer), (theirs, plain))
+    ]
+    torch.testing.assert_close(gradients[0], gradients[1])
+
+
+def test_resize_lays_no_grid_over_an_even_area() -> None:
+    even = torch.ones(1, 5, 8, 8)
+    spread = {
+        form: float(doubling_convolution(5, 4, form)(even)[..., 2:-2, 2:-2].detach().std(dim=(2, 3)).max())
+        for form in ("transposed", "resize")
+    }
+    assert spread["resize"] < 1e-6
+    assert spread["transposed"] > 0.01
+
+
+def test_both_generators_enlarge_as_they_are_told() -> None:
+    g1 = GlobalGenerator(filters=4, blocks=1, upsampling="resize")
+    g2 = LocalEnhancer(filters=4, global_blocks=1, local_blocks=1, upsampling="resize")
+    assert all(isinstance(layer, ResizeConvolution) for layer in (*g1.ups, *g2.global_generator.ups, g2.up))
+    assert count(g1) == count(GlobalGenerator(filters=4, blocks=1))
+    assert g1(one_hot(2, 32, 48)).shape == (2, 3, 32, 48)
+    assert g2(one_hot(2, 64)).shape == (2, 3, 64, 64)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from facekit_sft_pix2pixhd.initialisation import initialise_he
 from facekit_sft_pix2pixhd.instance_norm import instance_norm
-from facekit_sft_pix2pixhd.layers import SpatialFeatureTransform
+from facekit_sft_pix2pixhd.layers import ResizeConvolution, SpatialFeatureTransform, doubling_convolution
 from facekit_sft_pix2pixhd.networks import AdaInGenerator, LabelEncoder, StyleEncoder, style_dimension
 
 CLASSES = 19
@@ -338,3 +338,43 @@ def test_the_decoder_takes_its_part_of_the_style() -> None:
 def test_adain_in_the_decoder_needs_adain() -> None:
     with pytest.raises(ValueError, match="adain is off"):
         AdaInGenerator(filters=4, adain=False, adain_decoder=True)
+
+
+# --- upsampling -----------------------------------------------------------------------------------
+
+
+def test_resize_repeats_pixels_and_convolves() -> None:
+    """Numbers and gradients are those of the two steps, though they are computed as one."""
+    layer = ResizeConvolution(5, 4).double()
+    plain = nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(5, 4, 3, padding=1)).double()
+    plain[1].load_state_dict(layer.state_dict())
+    features = torch.randn(2, 5, 6, 9, dtype=torch.float64, requires_grad=True)
+    weighting = torch.randn(2, 4, 12, 18, dtype=torch.float64)
+    ours, theirs = layer(features), plain(features)
+    torch.testing.assert_close(ours, theirs)
+    gradients = [
+        torch.autograd.grad((result * weighting).sum(), [features, *module.parameters()])
+        for result, module in ((ours, layer), (theirs, plain))
+    ]
+    torch.testing.assert_close(gradients[0], gradients[1])
+
+
+def test_resize_lays_no_grid_over_an_even_area() -> None:
+    even = torch.ones(1, 5, 8, 8)
+    spread = {
+        form: float(doubling_convolution(5, 4, form)(even)[..., 2:-2, 2:-2].detach().std(dim=(2, 3)).max())
+        for form in ("transposed", "resize")
+    }
+    assert spread["resize"] < 1e-6
+    assert spread["transposed"] > 0.01
+
+
+def test_the_generator_enlarges_as_it_is_told() -> None:
+    forms = {form: AdaInGenerator(**SMALL, upsampling=form) for form in ("transposed", "resize")}
+    assert all(isinstance(layer, nn.ConvTranspose2d) for layer in forms["transposed"].ups)
+    assert all(isinstance(layer, ResizeConvolution) for layer in forms["resize"].ups)
+    assert count(forms["transposed"]) == count(forms["resize"])
+    picture = forms["resize"](one_hot(2, 64, 32), torch.randn(2, forms["resize"].style_dimension))
+    assert picture.shape == (2, 3, 64, 32)
+    picture.mean().backward()
+    assert_gradients_reach(forms["resize"].ups)

@@ -38,6 +38,7 @@ class Pix2PixHdGlobalGenerator(GlobalGenerator):
             filters=options.filters,
             downsamplings=options.downsamplings,
             blocks=options.blocks,
+            upsampling=options.upsampling,
         )
         self.classes = classes
         self.joins_features = options.features
@@ -70,6 +71,7 @@ class Pix2PixHdLocalEnhancer(LocalEnhancer):
             global_downsamplings=options.global_downsamplings,
             global_blocks=options.global_blocks,
             local_blocks=options.local_blocks,
+            upsampling=options.upsampling,
         )
         self.classes = classes
         self.joins_features = options.features

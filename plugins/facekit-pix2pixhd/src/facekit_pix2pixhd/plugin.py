@@ -39,6 +39,9 @@ class GlobalGeneratorOptions(Options):
     """How often height and width are halved."""
     blocks: int = Field(9, ge=1)
     """Residual blocks at the lowest resolution."""
+    upsampling: Literal["transposed", "resize"] = "transposed"
+    """How the decoder doubles height and width: by ``transposed`` convolutions, as published, which lay a fine grid
+    over the pictures of short runs, or by ``resize``: pixels repeated, then convolved (Odena et al., Distill 2016)."""
     features: bool = False
     """Join the region features of a ``region_features`` style encoder to the mask."""
 
@@ -54,6 +57,9 @@ class LocalEnhancerOptions(Options):
     """Residual blocks of the G1 inside."""
     local_blocks: int = Field(3, ge=1)
     """Residual blocks of the enhancer."""
+    upsampling: Literal["transposed", "resize"] = "transposed"
+    """How the decoder doubles height and width: by ``transposed`` convolutions, as published, which lay a fine grid
+    over the pictures of short runs, or by ``resize``: pixels repeated, then convolved (Odena et al., Distill 2016)."""
     features: bool = False
     """Join the region features of a ``region_features`` style encoder to the mask."""
 

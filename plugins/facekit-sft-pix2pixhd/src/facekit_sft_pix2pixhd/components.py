@@ -79,6 +79,7 @@ class SftPix2PixHdGenerator(AdaInGenerator):
             adain=options.adain,
             adain_decoder=options.adain_decoder,
             scale_offset=1.0 if options.adain and options.adain_scale == "residual" else 0.0,
+            upsampling=options.upsampling,
         )
         self.classes = classes
 

@@ -14,6 +14,9 @@ from .instance_norm import instance_norm
 #: ``published``: x * gamma + beta. ``residual``: x * (1 + gamma) + beta.
 SftForm = Literal["published", "residual"]
 
+#: ``transposed``: a transposed convolution, as published. ``resize``: pixels repeated, then a convolution.
+Upsampling = Literal["transposed", "resize"]
+
 #: Slope for negative values of the leaky ReLU inside a spatial feature transform.
 SFT_LEAKY_SLOPE = 0.1
 
@@ -25,6 +28,32 @@ def reflected_convolution(inputs: int, outputs: int, *, kernel: int, stride: int
     """
     padding = (kernel - 1) // 2
     return nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=padding, padding_mode="reflect")
+
+
+class ResizeConvolution(nn.Conv2d):
+    """Repeat every pixel twice each way, then convolve 3x3 with zero padding (Odena et al., Distill 2016).
+
+    A transposed convolution of 3x3 with stride 2 reaches some pixels by four times as many weights as others, and lays
+    a fine grid over pictures; this one reaches all by as many. It is computed as one transposed 4x4 convolution with
+    sums of the 3x3 weights: the same numbers, with less than half of the multiplications.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 3, padding=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """N,inputs,H,W to N,outputs,2H,2W."""
+        weight = F.pad(self.weight.transpose(0, 1).flip(2, 3), (0, 1, 0, 1))
+        weight = weight + weight.roll(1, 2)
+        weight = weight + weight.roll(1, 3)
+        return F.conv_transpose2d(features, weight, self.bias, stride=2, padding=1)
+
+
+def doubling_convolution(inputs: int, outputs: int, form: Upsampling) -> nn.ConvTranspose2d | ResizeConvolution:
+    """A convolution that doubles height and width: transposed 3/2/1 with output padding 1, or with pixels repeated."""
+    if form == "resize":
+        return ResizeConvolution(inputs, outputs)
+    return nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1)
 
 
 class SpatialFeatureTransform(nn.Module):

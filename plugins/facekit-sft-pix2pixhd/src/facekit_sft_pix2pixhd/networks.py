@@ -23,6 +23,8 @@ from .layers import (
     PlainResidualBlock,
     SftForm,
     SpatialFeatureTransform,
+    Upsampling,
+    doubling_convolution,
     reflected_convolution,
 )
 from .masks import COLOURS_A_REGION, region_colours
@@ -262,6 +264,7 @@ class AdaInGenerator(nn.Module):
             channel away, and with them what the blocks knew of absolute colours; AdaIN puts them back from the style.
         scale_offset: added to every AdaIN scale that the style gives: 0 as published; 1 so that a style of zeros
             normalises and does no more, for encoders whose numbers start around 0.
+        upsampling: how the decoder doubles height and width; ``resize`` in place of the transposed convolutions.
     """
 
     def __init__(
@@ -274,6 +277,7 @@ class AdaInGenerator(nn.Module):
         adain: bool = True,
         adain_decoder: bool = False,
         scale_offset: float = 0.0,
+        upsampling: Upsampling = "transposed",
     ) -> None:
         super().__init__()
         if adain_decoder and not adain:
@@ -295,8 +299,7 @@ class AdaInGenerator(nn.Module):
             AdaptiveResidualBlock(deepest) if adain else PlainResidualBlock(deepest) for _ in range(blocks)
         )
         self.ups = nn.ModuleList(
-            nn.ConvTranspose2d(2 * narrow, narrow, 3, stride=2, padding=1, output_padding=1)
-            for narrow in reversed(widths[:-1])
+            doubling_convolution(2 * narrow, narrow, upsampling) for narrow in reversed(widths[:-1])
         )
         self.head = reflected_convolution(filters, 3, kernel=7)
         self.recompute: Callable[..., Any] = plainly

@@ -69,6 +69,9 @@ class GeneratorOptions(Options):
     """AdaIN in place of instance norm after every upsampling as well, so that absolute colours reach the picture."""
     adain_scale: Literal["residual", "published"] = "residual"
     """``residual`` scales by 1 + the style's number, ``published`` by the number itself."""
+    upsampling: Literal["transposed", "resize"] = "transposed"
+    """How the decoder doubles height and width: by ``transposed`` convolutions, as published, which lay a fine grid
+    over the pictures of short runs, or by ``resize``: pixels repeated, then convolved (Odena et al., Distill 2016)."""
 
     @model_validator(mode="after")
     def _adain_is_on(self) -> GeneratorOptions:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from .initialisation import initialise_as_published
 from .layers import (
     ResidualBlock,
+    Upsampling,
     doubling_convolution,
     halving_convolution,
     normalised_relu,
@@ -34,6 +35,7 @@ class GlobalGenerator(nn.Module):
         filters: channels at full resolution (64 as published).
         downsamplings: how often height and width are halved (4 as published).
         blocks: residual blocks (9 as published).
+        upsampling: how the decoder doubles height and width; ``resize`` in place of the transposed convolutions.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class GlobalGenerator(nn.Module):
         filters: int = 64,
         downsamplings: int = 4,
         blocks: int = 9,
+        upsampling: Upsampling = "transposed",
     ) -> None:
         super().__init__()
         self.inputs = inputs
@@ -53,7 +56,9 @@ class GlobalGenerator(nn.Module):
         self.stem = reflected_convolution(inputs, filters, kernel=7)
         self.downs = nn.ModuleList(halving_convolution(wide, wider) for wide, wider in pairwise(widths))
         self.blocks = nn.ModuleList(ResidualBlock(widths[-1]) for _ in range(blocks))
-        self.ups = nn.ModuleList(doubling_convolution(2 * narrow, narrow) for narrow in reversed(widths[:-1]))
+        self.ups = nn.ModuleList(
+            doubling_convolution(2 * narrow, narrow, upsampling) for narrow in reversed(widths[:-1])
+        )
         self.head = reflected_convolution(filters, outputs, kernel=7)
         self.recompute: Callable[..., Any] = plainly
         initialise_as_published(self)

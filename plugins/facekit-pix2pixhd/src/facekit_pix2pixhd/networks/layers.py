@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .instance_norm import instance_norm
+
+#: ``transposed``: a transposed convolution, as published. ``resize``: pixels repeated, then a convolution.
+Upsampling = Literal["transposed", "resize"]
 
 
 def reflected_convolution(inputs: int, outputs: int, *, kernel: int) -> nn.Conv2d:
@@ -17,8 +23,29 @@ def halving_convolution(inputs: int, outputs: int) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, stride=2, padding=1)
 
 
-def doubling_convolution(inputs: int, outputs: int) -> nn.ConvTranspose2d:
-    """The 3/2/1 transposed convolution with output padding 1 that doubles height and width."""
+class ResizeConvolution(nn.Conv2d):
+    """Repeat every pixel twice each way, then convolve 3x3 with zero padding (Odena et al., Distill 2016).
+
+    A transposed convolution of 3x3 with stride 2 reaches some pixels by four times as many weights as others, and lays
+    a fine grid over pictures; this one reaches all by as many. It is computed as one transposed 4x4 convolution with
+    sums of the 3x3 weights: the same numbers, with less than half of the multiplications.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 3, padding=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """N,inputs,H,W to N,outputs,2H,2W."""
+        weight = F.pad(self.weight.transpose(0, 1).flip(2, 3), (0, 1, 0, 1))
+        weight = weight + weight.roll(1, 2)
+        weight = weight + weight.roll(1, 3)
+        return F.conv_transpose2d(features, weight, self.bias, stride=2, padding=1)
+
+
+def doubling_convolution(inputs: int, outputs: int, form: Upsampling) -> nn.ConvTranspose2d | ResizeConvolution:
+    """A convolution that doubles height and width: transposed 3/2/1 with output padding 1, or with pixels repeated."""
+    if form == "resize":
+        return ResizeConvolution(inputs, outputs)
     return nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1)
 
 

@@ -13,6 +13,7 @@ from .global_generator import GlobalGenerator
 from .initialisation import initialise_as_published
 from .layers import (
     ResidualBlock,
+    Upsampling,
     doubling_convolution,
     halving_convolution,
     normalised_relu,
@@ -38,6 +39,7 @@ class LocalEnhancer(nn.Module):
         global_downsamplings: downsamplings of G1.
         global_blocks: residual blocks of G1.
         local_blocks: residual blocks of the enhancer (3 as published).
+        upsampling: how both double height and width; ``resize`` in place of the transposed convolutions.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class LocalEnhancer(nn.Module):
         global_downsamplings: int = 4,
         global_blocks: int = 9,
         local_blocks: int = 3,
+        upsampling: Upsampling = "transposed",
     ) -> None:
         super().__init__()
         self.global_generator = GlobalGenerator(
@@ -57,12 +60,13 @@ class LocalEnhancer(nn.Module):
             filters=2 * filters,
             downsamplings=global_downsamplings,
             blocks=global_blocks,
+            upsampling=upsampling,
         )
         del self.global_generator.head
         self.stem = reflected_convolution(inputs, filters, kernel=7)
         self.down = halving_convolution(filters, 2 * filters)
         self.blocks = nn.ModuleList(ResidualBlock(2 * filters) for _ in range(local_blocks))
-        self.up = doubling_convolution(2 * filters, filters)
+        self.up = doubling_convolution(2 * filters, filters, upsampling)
         self.head = reflected_convolution(filters, outputs, kernel=7)
         self.recompute: Callable[..., Any] = plainly
         initialise_as_published(self)
