@@ -102,7 +102,11 @@ def _global_generator(state: Mapping[str, Tensor]) -> ConvertedWeights:
         raise FacekitError(f"this generator paints {outputs} channels; a picture has {PHOTO_CHANNELS}")
     options = {"filters": filters, "downsamplings": downsamplings, "blocks": blocks}
     return _checked(
-        "pix2pixhd/pix2pixhd_global", options, inputs, tensors, lambda: GlobalGenerator(inputs=inputs, **options)
+        "pix2pixhd/pix2pixhd_global",
+        options,
+        inputs,
+        tensors,
+        lambda: GlobalGenerator(inputs=inputs, upsampling="transposed", **options),
     )
 
 
@@ -163,7 +167,11 @@ def _local_enhancer(state: Mapping[str, Tensor]) -> ConvertedWeights:
     }
     inputs = stem.weight.shape[1]
     return _checked(
-        "pix2pixhd/pix2pixhd_local_enhancer", options, inputs, tensors, lambda: LocalEnhancer(inputs=inputs, **options)
+        "pix2pixhd/pix2pixhd_local_enhancer",
+        options,
+        inputs,
+        tensors,
+        lambda: LocalEnhancer(inputs=inputs, upsampling="transposed", **options),
     )
 
 
