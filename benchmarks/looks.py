@@ -37,51 +37,48 @@ AT_ONCE = 10
 STYLES_OF_THE_MEAN = 200
 
 
-def styles(pipeline: FacePipeline, faces: FaceBatch) -> Tensor:
-    """Return the styles of photos (N, ...)."""
+def pictures(pipeline: FacePipeline, faces: FaceBatch) -> tuple[Batch, Batch]:
+    """Return photos and masks as the pipeline takes them."""
     sizes, names = ((pipeline.size, pipeline.size),) * len(faces), tuple(faces.keys)
-    return pipeline.style_of(Batch(faces.image, sizes, names, False), Batch(faces.mask, sizes, names, False)).code
+    return Batch(faces.image, sizes, names, False), Batch(faces.mask, sizes, names, False)
 
 
-def painted(pipeline: FacePipeline, masks: FaceBatch, style: Tensor | None) -> Tensor:
-    """Return masks painted in styles, one each or one for all."""
-    sizes, names = ((pipeline.size, pipeline.size),) * len(masks), tuple(masks.keys)
-    return pipeline.paint_in_style(Batch(masks.mask, sizes, names, False), None if style is None else Style(style))
+def mean_style(pipeline: FacePipeline, packed: PackedFaces) -> Style:
+    """Return the mean of the styles of training photos."""
+    rows = packed.rows("train")[:STYLES_OF_THE_MEAN]
+    parts = [fixed_batch(packed, rows[start : start + AT_ONCE]) for start in range(0, len(rows), AT_ONCE)]
+    codes = [pipeline.style_of(*pictures(pipeline, part)).code for part in parts]
+    return Style(torch.cat(codes).mean(0, keepdim=True))
 
 
 def measure(
     pipeline: FacePipeline,
     packed: PackedFaces,
     attribute: str,
+    mean: Style | None,
     *,
     split: str,
     repeats: int,
     classifier: TrainedClassifier,
     segmenter: TrainedSegmenter,
 ) -> dict[str, Any]:
-    """Return what the judges say of each look, in percent."""
+    """Return what the judges say of each look, in percent; without a ``mean`` style the run takes no reference."""
     logit, column = classifier.attributes.index(attribute), packed.attribute_names.index(attribute)
-    mean: Tensor | None = None
-    if pipeline.takes_reference:
-        some = packed.rows("train")[:STYLES_OF_THE_MEAN]
-        parts = [
-            styles(pipeline, fixed_batch(packed, some[start : start + AT_ONCE]))
-            for start in range(0, len(some), AT_ONCE)
-        ]
-        mean = torch.cat(parts).mean(0, keepdim=True)
     found: dict[str, list[Tensor]] = {}
     for seed in range(repeats):
         pairs = transfer_pairs(packed, packed.rows(split), attribute, seed=seed)
         for start in range(0, len(pairs), AT_ONCE):
             part = slice(start, start + AT_ONCE)
             masks, looks = fixed_batch(packed, pairs.targets[part]), fixed_batch(packed, pairs.references[part])
+            _, shapes = pictures(pipeline, masks)
             results = {"real photos of the masks": masks.image}
             if mean is None:
-                results["painted"] = painted(pipeline, masks, None)
+                results["painted"] = pipeline.paint_in_style(shapes, None)
             else:
-                results["the face's look"] = painted(pipeline, masks, styles(pipeline, looks))
-                results["the look of the mask's own photo"] = painted(pipeline, masks, styles(pipeline, masks))
-                results["the mean look"] = painted(pipeline, masks, mean)
+                own, given = (pipeline.style_of(*pictures(pipeline, faces)) for faces in (masks, looks))
+                results["the face's look"] = pipeline.paint_in_style(shapes, given)
+                results["the look of the mask's own photo"] = pipeline.paint_in_style(shapes, own)
+                results["the mean look"] = pipeline.paint_in_style(shapes, mean)
             assert masks.attributes is not None
             wanted = masks.attributes[:, column] > 0
             for name, images in results.items():
@@ -112,11 +109,13 @@ def main() -> None:
     attributes = chosen.attribute or ["Smiling"]
     classifier = load_classifier(store.find(store.ATTRIBUTES, chosen.classifier, attributes=attributes))
     segmenter = load_segmenter(store.find(store.SEGMENTER, chosen.segmenter, label_map=pipeline.label_map.name))
+    mean = mean_style(pipeline, packed) if pipeline.takes_reference else None
     for attribute in attributes:
         result = measure(
             pipeline,
             packed,
             attribute,
+            mean,
             split=chosen.split,
             repeats=chosen.repeats,
             classifier=classifier,
