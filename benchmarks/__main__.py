@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import command_start, data, growth, inference, metrics, training
+from benchmarks import command_start, cuda, data, growth, inference, metrics, training
 from benchmarks.measure import machine
 from benchmarks.report import SECTIONS, markdown
 from facekit.engine.memory import keep_freed_memory
@@ -21,6 +21,7 @@ MEASURES: dict[str, Callable[..., dict[str, Any]]] = {
     "start": command_start.measure,
     "metrics": metrics.measure,
     "growth": growth.measure,
+    "cuda": cuda.measure,
 }
 
 

@@ -2,7 +2,7 @@
 
 ::
 
-    python -m benchmarks.curves --faces FOLDER [--size 64] [--batch 4] [--filters 32] [--steps 200]
+    python -m benchmarks.curves --faces FOLDER [--size 64] [--batch 4] [--filters 32] [--steps 200] [--device cuda]
 
 Trains the plain build twice, with other weights and another order of the faces, and facekit once, beside the first. The
 generator's losses are averaged over windows; how far facekit's curve is from those of the plain build is compared with
@@ -66,12 +66,13 @@ def main() -> None:
     parser.add_argument("--filters", type=int, default=32)
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--window", type=int, default=25)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     chosen = parser.parse_args()
     data = DRAWN
     if chosen.faces is not None:
         data = f"use: celebamask_hq, root: {chosen.faces}, split: by_index, train: 0-99, validation: 100-101, test: ''"
         data += ", extra: ''"
-    case = Case(chosen.size, chosen.batch, chosen.filters, steps=chosen.steps, data=data)
+    case = Case(chosen.size, chosen.batch, chosen.filters, steps=chosen.steps, data=data, device=chosen.device)
     print(json.dumps(compare(case, seeds=(0, 1), steps=chosen.steps, window=chosen.window)))
 
 

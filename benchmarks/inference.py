@@ -27,8 +27,8 @@ def measure_case(case: Case, *, rounds: int, here: bool) -> dict[str, Any]:
     """Return the times of one picture, and how far facekit's is from the plain network's."""
     generator = torch.Generator().manual_seed(0)
     # Seven references in turn, so that none is the one before.
-    photos = [torch.rand(3, case.size, case.size, generator=generator) * 2 - 1 for _ in range(7)]
-    masks = [torch.randint(19, (case.size, case.size), generator=generator) for _ in range(7)]
+    photos = [(torch.rand(3, case.size, case.size, generator=generator) * 2 - 1).to(case.device) for _ in range(7)]
+    masks = [torch.randint(19, (case.size, case.size), generator=generator).to(case.device) for _ in range(7)]
     with tempfile.TemporaryDirectory() as name:
         pipeline, plain = build(case, Path(name))
         calls = {"plain": 0, "new reference": 0, "kept reference": 0}
@@ -53,12 +53,18 @@ def measure_case(case: Case, *, rounds: int, here: bool) -> dict[str, Any]:
             {"plain": paint_plainly, "new reference": paint_anew, "kept reference": paint_another_mask},
             rounds=rounds,
             warm_up=2,
+            device=case.device,
+            calls=10 if case.device == "cuda" else 1,
         )
         with torch.no_grad():
             wanted = plain.paint(photos[1][None], masks[1][None])[0]
         found = pipeline.generate(masks[1], photos[1], masks[1])
         difference = float((wanted - found).abs().max())
-        memory = in_process("benchmarks.inference", str(case.size), str(case.filters), here=here)
+        memory = (
+            in_process("benchmarks.inference", str(case.size), str(case.filters), here=here)
+            if case.device == "cpu"
+            else {"peak": None}
+        )
     return {
         "size": case.size,
         "filters": case.filters,
@@ -77,8 +83,8 @@ def build(case: Case, folder: Path) -> tuple[FacePipeline, PlainTraining]:
     """Return the pipeline of an untrained run, and the plain networks with its weights."""
     ours = Facekit.of(case, folder)
     ours.training._save()
-    pipeline = load(folder / "run", device="cpu", weights="live", registry=None)
-    plain = PlainTraining(case.filters)
+    pipeline = load(folder / "run", device=case.device, weights="live", registry=None)
+    plain = PlainTraining(case.filters, device=case.device)
     copy_weights(ours.training.model.style_encoder, plain.encoder)
     copy_weights(ours.training.model.generator, plain.generator)
     return pipeline, plain

@@ -43,21 +43,33 @@ class Timing:
         return {"median": self.median, "smallest": min(self.seconds), "largest": max(self.seconds)}
 
 
-def in_turns(subjects: Mapping[str, Callable[[], object]], *, rounds: int, warm_up: int = 1) -> dict[str, Timing]:
-    """Call each subject once a round, in turns, and return how long each took.
+def in_turns(
+    subjects: Mapping[str, Callable[[], object]], *, rounds: int, warm_up: int = 1, device: str = "cpu", calls: int = 1
+) -> dict[str, Timing]:
+    """Call each subject in every round, in turns, and return how long a call took.
 
     Args:
         subjects: what to time, by name.
         rounds: how often.
         warm_up: rounds before that do not count.
+        device: where they compute; ``cuda`` is waited for before and after.
+        calls: calls of a subject a round, which share one time: what a device does while the next call is prepared.
     """
+
+    def wait() -> None:
+        if device == "cuda":
+            torch.cuda.synchronize()
+
     taken: dict[str, list[float]] = {name: [] for name in subjects}
     for index in range(warm_up + rounds):
         for name, subject in subjects.items():
+            wait()
             start = time.perf_counter()
-            subject()
+            for _ in range(calls):
+                subject()
+            wait()
             if index >= warm_up:
-                taken[name].append(time.perf_counter() - start)
+                taken[name].append((time.perf_counter() - start) / calls)
     return {name: Timing(tuple(seconds)) for name, seconds in taken.items()}
 
 
@@ -79,17 +91,20 @@ def machine() -> dict[str, Any]:
         ),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "cuda": torch.cuda.is_available(),
+        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
     }
 
 
-def convolution_peak(dtype: torch.dtype, *, rounds: int = 3, batch: int = 8) -> float:
+def convolution_peak(dtype: torch.dtype, *, rounds: int = 3, batch: int = 8, device: str = "cpu") -> float:
     """Return the most operations a second that a large 4x4 convolution of the discriminator reaches."""
     layout = torch.channels_last
-    features = torch.randn(batch, 256, 33, 33).to(dtype).contiguous(memory_format=layout)
-    weight = torch.randn(512, 256, 4, 4).to(dtype).contiguous(memory_format=layout)
-    timing = in_turns({"": lambda: F.conv2d(features, weight, padding=2)}, rounds=rounds)[""]
+    features = torch.randn(batch, 256, 33, 33, device=device).to(dtype).contiguous(memory_format=layout)
+    weight = torch.randn(512, 256, 4, 4, device=device).to(dtype).contiguous(memory_format=layout)
+    calls = 50 if device == "cuda" else 1
+    timing = in_turns({"": lambda: F.conv2d(features, weight, padding=2)}, rounds=rounds, device=device, calls=calls)[
+        ""
+    ]
     return 2 * batch * 512 * 256 * 16 * 34 * 34 / min(timing.seconds)
 
 

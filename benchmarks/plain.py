@@ -176,17 +176,18 @@ class PlainLosses(NamedTuple):
 
 def one_hot(mask: Tensor) -> Tensor:
     """Return class ids N,H,W as planes N,19,H,W."""
-    planes = torch.zeros(mask.shape[0], CLASSES, *mask.shape[1:])
+    planes = torch.zeros(mask.shape[0], CLASSES, *mask.shape[1:], device=mask.device)
     return planes.scatter_(1, mask.long().unsqueeze(1), 1.0)
 
 
 class PlainTraining:
     """The training step of published code: all losses first, then both updates, each with its backward pass."""
 
-    def __init__(self, filters: int = 64, *, learning_rate: float = 2e-4) -> None:
-        self.generator = PlainGenerator(filters)
-        self.encoder = PlainStyleEncoder(self.generator.style_numbers)
-        self.discriminator = PlainDiscriminator(filters)
+    def __init__(self, filters: int = 64, *, learning_rate: float = 2e-4, device: str = "cpu") -> None:
+        self.device = device
+        self.generator = PlainGenerator(filters).to(device)
+        self.encoder = PlainStyleEncoder(self.generator.style_numbers).to(device)
+        self.discriminator = PlainDiscriminator(filters).to(device)
         painting = [*self.encoder.parameters(), *self.generator.parameters()]
         adam = {"lr": learning_rate, "betas": (0.5, 0.999), "foreach": False, "fused": False}
         self.painting_optimiser = torch.optim.Adam(painting, **adam)
@@ -199,6 +200,7 @@ class PlainTraining:
 
     def step(self, photo: Tensor, mask: Tensor) -> PlainLosses:
         """Train on photos N,3,H,W with their masks N,H,W."""
+        photo, mask = photo.to(self.device), mask.to(self.device)
         planes = one_hot(mask)
         fake = self.generator(planes, self.encoder(photo, planes))
 

@@ -17,7 +17,7 @@ def markdown(document: Mapping[str, Any]) -> str:
         "",
     ]
     for name, write in SECTIONS.items():
-        if name in document:
+        if document.get(name):
             lines += [*write(document[name]), ""]
     return "\n".join(lines)
 
@@ -198,6 +198,76 @@ def _growth(section: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _cuda(section: Mapping[str, Any]) -> list[str]:
+    peaks = section["convolution_peak"]
+    return [
+        f"### {section['device']}",
+        "",
+        "A step of the main model beside the plain build there (fp32, where cuDNN takes TF32), in turns, ten steps a "
+        f"round. The convolution peak is {_tera(peaks['fp32'])} in fp32 and {_tera(peaks['bf16'])} in bf16.",
+        "",
+        *_table(
+            (
+                "size",
+                "batch",
+                "filters",
+                "",
+                "ms",
+                "times as fast",
+                "of the bf16 peak",
+                "memory",
+                "of plain",
+                "first 5, s",
+            ),
+            (
+                (
+                    row["size"],
+                    row["batch"],
+                    row["filters"],
+                    way["way"],
+                    _spread({name: value * 1e3 for name, value in way["seconds"].items()}),
+                    _spread(way["times_as_fast"]),
+                    f"{way['share_of_bf16_peak']:.2f}",
+                    _giga(way["peak_bytes"]),
+                    f"{way['memory_ratio']:.2f}",
+                    f"{way['first_steps_seconds']:.0f}",
+                )
+                for row in section["rows"]
+                for way in row["ways"]
+            ),
+        ),
+        "",
+        *_table(
+            (
+                "painting one face",
+                "in",
+                "plain, ms",
+                "new reference, ms",
+                "times as fast",
+                "same reference, ms",
+                "times as fast",
+            ),
+            (
+                (
+                    row["size"],
+                    row["precision"],
+                    *(
+                        _spread({name: value * 1e3 for name, value in figures.items()}) if scaled else _spread(figures)
+                        for figures, scaled in (
+                            (row["plain_seconds"], True),
+                            (row["new_reference_seconds"], True),
+                            (row["times_as_fast"], False),
+                            (row["kept_reference_seconds"], True),
+                            (row["times_as_fast_kept"], False),
+                        )
+                    ),
+                )
+                for row in section["painting"]
+            ),
+        ),
+    ]
+
+
 SECTIONS = {
     "training": _training,
     "inference": _inference,
@@ -205,6 +275,7 @@ SECTIONS = {
     "start": _start,
     "metrics": _metrics,
     "growth": _growth,
+    "cuda": _cuda,
 }
 
 

@@ -12,6 +12,7 @@ from benchmarks.plain import PlainTraining, copy_weights
 from facekit.engine.distributed import Team
 from facekit.engine.loop import Training
 from facekit.engine.open_data import open_data
+from facekit.engine.reproducible import reproducible
 from facekit.engine.run_folder import RunFolder
 from facekit.interfaces import FaceBatch
 from facekit.recipe import ResolvedRecipe, read_recipe
@@ -32,7 +33,10 @@ train:
   steps: {steps}
   batch: {batch}
   seed: {seed}
-  device: cpu
+  device: {device}
+  compile: {compile}
+  cuda_graphs: {cuda_graphs}
+  deterministic: {deterministic}
   schedule: {{use: constant}}
   ema: {{decay: {average}}}
   activation_checkpointing: {checkpointing}
@@ -54,6 +58,10 @@ class Case:
         average: decay of the averaged weights; 0 for none, as published code has none.
         data: the recipe's dataset.
         checkpointing: compute activations again in place of keeping them.
+        device: where it is trained.
+        compile: compile the networks.
+        cuda_graphs: replay them as CUDA graphs.
+        deterministic: the same numbers each time on CUDA.
     """
 
     size: int
@@ -64,14 +72,16 @@ class Case:
     average: float = 0.0
     data: str = DRAWN
     checkpointing: bool = False
+    device: str = "cpu"
+    compile: bool = False
+    cuda_graphs: bool = False
+    deterministic: bool = True
 
     def recipe(self, folder: Path, registry: Registry) -> ResolvedRecipe:
         """Return the recipe; its cache lies in ``folder``."""
         file = folder / "benchmark.yaml"
-        file.write_text(
-            RECIPE.format(cache=folder / "cache", **{**vars(self), "checkpointing": str(self.checkpointing).lower()}),
-            encoding="utf-8",
-        )
+        said = {name: str(value).lower() if isinstance(value, bool) else value for name, value in vars(self).items()}
+        file.write_text(RECIPE.format(cache=folder / "cache", **said), encoding="utf-8")
         return read_recipe(file, registry=registry)
 
 
@@ -113,9 +123,15 @@ class Facekit:
     def step(self) -> dict[str, float]:
         """Train a step; return the weighted losses."""
         self.training.guard.reset()
-        self.training._step(self._done, self._faces)
-        self._done += 1
+        self.go_on()
+        self.training.guard.settle()
         return self.training.guard.means()
+
+    def go_on(self) -> None:
+        """Train a step as a run does, which waits for no device."""
+        with reproducible(self.training.precision.device, self.training.settings.deterministic):
+            self.training._step(self._done, self._faces)
+        self._done += 1
 
     def pictures(self, index: int) -> tuple[Tensor, Tensor]:
         """Return photos and masks of a step."""
@@ -128,7 +144,7 @@ class Plain:
 
     def __init__(self, case: Case, beside: Facekit) -> None:
         model = beside.training.model
-        self.training = PlainTraining(case.filters)
+        self.training = PlainTraining(case.filters, device=case.device)
         for source, plain in (
             (model.style_encoder, self.training.encoder),
             (model.generator, self.training.generator),

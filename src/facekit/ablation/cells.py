@@ -27,6 +27,8 @@ KEY_LENGTH = 12
 
 NOT_DECISIVE = (
     "device",
+    "cuda_graphs",
+    "deterministic",
     "log_every",
     "checkpoint_every",
     "sample_every",

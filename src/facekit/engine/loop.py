@@ -29,6 +29,7 @@ from facekit.engine.precision import choose_precision
 from facekit.engine.recompute import recompute_activations
 from facekit.engine.reference_watch import CHANGES_WITH_REFERENCE, ReferenceWatch, measures_at
 from facekit.engine.replay import ReplayPool
+from facekit.engine.reproducible import reproducible
 from facekit.engine.run_folder import RunFolder
 from facekit.engine.run_result import RunResult
 from facekit.engine.samples import FixedFaces
@@ -70,10 +71,10 @@ def train(
     ``train.accumulate`` micro-batches gives losses and gradients, then the optimiser updates the player's weights; the
     other player is frozen. Everything random is a function of the seed and the step.
 
-    On the CPU, with the same number of threads, n steps equal k steps, a kill, and ``resume``, bit for bit. A resumed
-    run takes all settings from its recipe and everything else from its checkpoint (see
-    :mod:`facekit.engine.checkpoints`); what older versions of its components wrote passes through their migrations (see
-    :mod:`facekit.engine.checkpoint_reader`).
+    On the CPU, with the same number of threads, and on CUDA unless ``train.deterministic`` is off, n steps equal k
+    steps, a kill, and ``resume``, bit for bit. A resumed run takes all settings from its recipe and everything else
+    from its checkpoint (see :mod:`facekit.engine.checkpoints`); what older versions of its components wrote passes
+    through their migrations (see :mod:`facekit.engine.checkpoint_reader`).
 
     Args:
         recipe: what to train.
@@ -108,7 +109,8 @@ def train(
             watched=watched,
             team=team,
         )
-        outcome = training.run_steps()
+        with reproducible(training.precision.device, recipe.train.deterministic):
+            outcome = training.run_steps()
     return RunResult(
         outcome=outcome,
         step=training.state.done,
@@ -192,7 +194,12 @@ class Training:
         self.precision.place(model).train()
         team.share([*model.parameters(), *model.buffers()])
         self.networks = make_networks(
-            recipe, model, self.precision, label_maps=registry.label_maps, compile=settings.compile
+            recipe,
+            model,
+            self.precision,
+            label_maps=registry.label_maps,
+            compile=settings.compile,
+            cuda_graphs=settings.cuda_graphs,
         )
         keeping = recompute_activations(model) if settings.activation_checkpointing else []
         losses = build_losses(
@@ -295,6 +302,7 @@ class Training:
         settings, generator = self.settings, self.players["generator"]
         seeds.seed_everything(settings.seed, index, self.team.rank)
         self.guard.begin(index)
+        self.networks.begin_step()
 
         made: list[GeneratorPass] = []
         shared = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import cast
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -13,6 +13,8 @@ from facekit.engine.precision import Precision
 from facekit.engine.tensors import to_float32
 from facekit.interfaces import Condition, FacekitError, Generated, Judgement, LabelMap, PortContext, Style
 from facekit.recipe.resolved import ResolvedRecipe
+
+T = TypeVar("T")
 
 PYRAMID = "generated.pyramid"
 """The port of generators that paint several scales."""
@@ -26,8 +28,10 @@ class Networks:
         precision: how they compute.
         gives_pyramid: the generator paints several scales, so that real photos need them too.
         batch_dependent: the discriminator's judgement of a sample depends on the others of its batch.
-        compile: compile generator and discriminator. Penalties differentiate the discriminator twice, which compiled
-            networks cannot; pictures other than those of a step are therefore judged by the plain network.
+        compile: compile the networks. Penalties differentiate the discriminator twice, which compiled networks cannot;
+            pictures other than those of a step are therefore judged by the plain network.
+        cuda_graphs: replay what is compiled as CUDA graphs. :meth:`begin_step` then says that their results of the step
+            before are no longer needed.
     """
 
     def __init__(
@@ -38,27 +42,34 @@ class Networks:
         gives_pyramid: bool = False,
         batch_dependent: bool = False,
         compile: bool = False,
+        cuda_graphs: bool = False,
     ) -> None:
         self.model = model
         self.precision = precision
         self.gives_pyramid = gives_pyramid
         self.batch_dependent = batch_dependent
         self.has_style_encoder = model.slot("style_encoder") is not None
-        self._generator: Callable[..., Generated] = model.generator
-        self._discriminator: Callable[..., Judgement] | None = cast(
-            "Callable[..., Judgement] | None", model.slot("discriminator")
-        )
-        if compile:
-            self._generator = cast("Callable[..., Generated]", torch.compile(model.generator))
-            if self._discriminator is not None:
-                self._discriminator = cast(
-                    "Callable[..., Judgement]", torch.compile(cast("nn.Module", self._discriminator))
-                )
+        self._cuda_graphs = cuda_graphs
+
+        def called(network: nn.Module | None) -> Any:
+            if network is None or not compile:
+                return network
+            # A step meets few sizes and meets them every time: code for each is faster than code for all.
+            return torch.compile(network, dynamic=False, mode="reduce-overhead" if cuda_graphs else None)
+
+        self._encoder: Callable[..., Style] | None = called(model.slot("style_encoder"))
+        self._generator: Callable[..., Generated] = called(model.generator)
+        self._discriminator: Callable[..., Judgement] | None = called(model.slot("discriminator"))
+
+    def begin_step(self) -> None:
+        """Say that a step begins: CUDA graphs may write over what they gave in the step before."""
+        if self._cuda_graphs:
+            torch.compiler.cudagraph_mark_step_begin()
 
     def encode(self, image: torch.Tensor, mask: torch.Tensor) -> Style:
         """Return the style of photos with their own masks."""
         with self.precision.autocast():
-            return to_float32(self.model.encode(image, mask))
+            return self._own(self.model.encode(image, mask) if self._encoder is None else self._encoder(image, mask))
 
     def generate(self, condition: Condition, style: Style | None) -> Generated:
         """Return pictures; ``style`` is needed where the model has a style encoder."""
@@ -67,7 +78,7 @@ class Networks:
                 raise FacekitError("a loss asks for a picture in the look of a reference, and there is no reference")
             style = self.encode(condition.reference_image, condition.reference_mask)
         with self.precision.autocast():
-            return to_float32(self._generator(condition, style if self.has_style_encoder else None))
+            return self._own(self._generator(condition, style if self.has_style_encoder else None))
 
     def judge(self, picture: Generated, condition: Condition, *, full: bool = False, plain: bool = False) -> Judgement:
         """Return the judgement of pictures; ``full`` in fp32, ``plain`` without compiled code."""
@@ -75,7 +86,12 @@ class Networks:
         with self.precision.autocast(full=full):
             if plain or full or self._discriminator is None:
                 return to_float32(self.model.judge(picture, condition))
-            return to_float32(self._discriminator(picture, condition))
+            return self._own(self._discriminator(picture, condition))
+
+    def _own(self, result: T) -> T:
+        """Return a network's result in float32, in memory that no graph writes over."""
+        # A run may keep a result for longer than a step: the replay pool does.
+        return to_float32(result, copy=self._cuda_graphs)
 
 
 def make_networks(
@@ -85,6 +101,7 @@ def make_networks(
     *,
     label_maps: Mapping[str, LabelMap],
     compile: bool,
+    cuda_graphs: bool = False,
 ) -> Networks:
     """Return the networks of a recipe's model as their specs say they are to be called."""
     generator, discriminator = recipe.model.generator, recipe.model.discriminator
@@ -95,4 +112,5 @@ def make_networks(
         gives_pyramid=any(port.name == PYRAMID for port in ports.gives),
         batch_dependent=discriminator is not None and discriminator.component.spec.batch_dependent,
         compile=compile,
+        cuda_graphs=cuda_graphs,
     )

@@ -83,13 +83,17 @@ def choose_precision(settings: TrainSettings, *, index: int = 0) -> Precision:
     """Return the precision of a run.
 
     Raises:
-        FacekitError: the device of the settings does not exist, or has no bf16.
+        FacekitError: the device of the settings does not exist, or lacks bf16 or CUDA graphs that they ask for.
     """
     device = choose_device(settings.device, index=index)
     name = choose_number_format(settings.precision, device)
     if name == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
         raise FacekitError(
             f"{torch.cuda.get_device_name(device)} does not compute in bf16", remedy="use train.precision=fp32"
+        )
+    if settings.cuda_graphs and device.type != "cuda":
+        raise FacekitError(
+            "train.cuda_graphs is on, and this run computes on the CPU", remedy="use train.cuda_graphs=false"
         )
     return Precision(device, name, settings.channels_last)
 

@@ -117,7 +117,7 @@ class GeneratorPass:
         if attributes is None:
             raise FacekitError("a loss asks for results with other attributes, and the data has none")
         order = torch.randperm(len(attributes), generator=random_generator(*self._seed, "attributes"))
-        return self.condition.with_attributes(attributes[order.to(attributes.device)])
+        return self.condition.with_attributes(attributes[order.to(attributes.device, non_blocking=True)])
 
     @cached_property
     def transferred(self) -> Generated:

@@ -36,11 +36,15 @@ def detach(container: T) -> T:
     return map_tensors(container, Tensor.detach)
 
 
-def to_float32(container: T) -> T:
-    """Return a container whose half-precision tensors are float32; others stay as they are."""
-    return map_tensors(
-        container, lambda tensor: tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor
-    )
+def to_float32(container: T, *, copy: bool = False) -> T:
+    """Return a container whose half-precision tensors are float32; others stay as they are, or are copied."""
+
+    def convert(tensor: Tensor) -> Tensor:
+        if tensor.dtype in (torch.bfloat16, torch.float16):
+            return tensor.float()
+        return tensor.clone() if copy else tensor
+
+    return map_tensors(container, convert)
 
 
 def concatenate(containers: Sequence[T]) -> T:

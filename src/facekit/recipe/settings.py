@@ -138,7 +138,13 @@ class TrainSettings(Options):
     channels_last: bool = True
     """Memory layout of convolutions."""
     compile: bool = False
-    """``torch.compile`` the generator and the discriminator; the first steps then take minutes."""
+    """``torch.compile`` the networks; the first steps then take minutes."""
+    cuda_graphs: bool = False
+    """Replay the compiled networks as CUDA graphs: small batches no longer wait for the processor to start each kernel.
+    Needs ``compile`` and a CUDA device."""
+    deterministic: bool = True
+    """On CUDA, compute in the same order each time, so that the same recipe and seed give the same weights; without it
+    the fastest convolutions are searched for and taken. On the CPU runs are the same either way."""
     activation_checkpointing: bool = False
     """Compute parts of the networks again in the backward pass rather than keep them: less memory, more time, the same
     result."""
@@ -178,6 +184,8 @@ class TrainSettings(Options):
     def _one_length(self) -> TrainSettings:
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("give train.steps or train.epochs, one of the two")
+        if self.cuda_graphs and not self.compile:
+            raise ValueError("train.cuda_graphs replays compiled networks: set train.compile=true as well")
         if self.compile and self.activation_checkpointing:
             raise ValueError(
                 "train.compile and train.activation_checkpointing cannot be on together: compiled networks decide by "

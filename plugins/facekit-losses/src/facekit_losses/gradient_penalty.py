@@ -34,7 +34,7 @@ def interpolate(real: Generated, fake: Generated, share: Tensor) -> Generated:
     def blend(photo: Tensor, result: Tensor) -> Tensor:
         if photo.shape != result.shape:
             raise ValueError(f"photos of shape {tuple(photo.shape)} and results of shape {tuple(result.shape)}")
-        weight = share.to(photo).view(-1, 1, 1, 1)
+        weight = share.to(photo, non_blocking=True).view(-1, 1, 1, 1)
         return weight * photo.detach() + (1 - weight) * result.detach().to(photo.dtype)
 
     return replace(

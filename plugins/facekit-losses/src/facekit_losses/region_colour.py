@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from facekit.interfaces import BuildContext, FacekitError, Step, did_you_mean
 
@@ -95,9 +94,8 @@ def region_colour_loss(
     return (weight * difference).sum() / weight.sum().clamp_min(torch.finfo(weight.dtype).tiny)
 
 
-@dataclass(frozen=True, kw_only=True)
-class RegionColourLoss:
-    """Region colours of swapped and, by choice, of own results.
+class RegionColourLoss(nn.Module):
+    """Region colours of swapped and, by choice, of own results. It has no parameters and an empty state dict.
 
     Args:
         weights: one weight a class, (classes,).
@@ -109,13 +107,27 @@ class RegionColourLoss:
     """
 
     weights: Tensor
-    swapped: float = 1.0
-    own: float = 0.0
-    deviation: float = 0.0
-    smallest_share: float = 1 / 512
-    area: float = 0.0
 
-    def __call__(self, step: Step) -> Tensor:
+    def __init__(
+        self,
+        *,
+        weights: Tensor,
+        swapped: float = 1.0,
+        own: float = 0.0,
+        deviation: float = 0.0,
+        smallest_share: float = 1 / 512,
+        area: float = 0.0,
+    ) -> None:
+        super().__init__()
+        # A buffer, since a copy to the device in every step would wait for all that the device has yet to do.
+        self.register_buffer("weights", weights, persistent=False)
+        self.swapped = swapped
+        self.own = own
+        self.deviation = deviation
+        self.smallest_share = smallest_share
+        self.area = area
+
+    def forward(self, step: Step) -> Tensor:
         """Return the loss, a scalar."""
         terms: list[Tensor] = []
         if self.swapped:
@@ -137,7 +149,7 @@ class RegionColourLoss:
             result_mask,
             photo,
             photo_mask,
-            weights=self.weights.to(result.device),
+            weights=self.weights,
             deviation=self.deviation,
             smallest_share=self.smallest_share,
             area=self.area,

@@ -3,7 +3,7 @@ around them."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,13 +21,47 @@ Upsampling = Literal["transposed", "resize"]
 SFT_LEAKY_SLOPE = 0.1
 
 
-def reflected_convolution(inputs: int, outputs: int, *, kernel: int, stride: int = 1) -> nn.Conv2d:
-    """A reflection-padded convolution with bias.
+class ReflectedConvolution(nn.Conv2d):
+    """A convolution with bias and reflection padding.
 
     An odd ``kernel`` with stride 1 keeps height and width; 4 with stride 2 halves them.
+    On CUDA torch sums the gradients of reflected borders in an order that changes from run to run; here it is fixed.
     """
-    padding = (kernel - 1) // 2
-    return nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=padding, padding_mode="reflect")
+
+    def __init__(self, inputs: int, outputs: int, *, kernel: int, stride: int = 1) -> None:
+        padding = (kernel - 1) // 2
+        super().__init__(inputs, outputs, kernel, stride=stride, padding=padding, padding_mode="reflect")
+
+    def forward(self, features: Tensor) -> Tensor:
+        """N,inputs,H,W to N,outputs and that height and width."""
+        # Compiled code gathers the gradients, in a fixed order.
+        if features.device.type != "cuda" or torch.compiler.is_compiling():
+            return super().forward(features)
+        width = (self.kernel_size[0] - 1) // 2
+        return F.conv2d(reflect(features, width), self.weight, self.bias, self.stride)
+
+
+def reflect(features: Tensor, width: int) -> Tensor:
+    """Reflect ``width`` pixels at each border: N,C,H,W to N,C,H+2*width,W+2*width, repeatable on every device."""
+    return cast("Tensor", _Reflection.apply(features, width))
+
+
+class _Reflection(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, width: int) -> Tensor:
+        ctx.width = width
+        return F.pad(features, (width,) * 4, mode="reflect")
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        width: int = ctx.width
+        for dim in (2, 3):
+            size = gradient.shape[dim] - 2 * width
+            before, inner, after = gradient.split((width, size, width), dim)
+            gradient = inner.clone()
+            gradient.narrow(dim, 1, width).add_(before.flip(dim))
+            gradient.narrow(dim, size - 1 - width, width).add_(after.flip(dim))
+        return gradient, None
 
 
 class ResizeConvolution(nn.Conv2d):
@@ -91,8 +125,8 @@ class AdaptiveResidualBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = reflected_convolution(channels, channels, kernel=3)
-        self.second = reflected_convolution(channels, channels, kernel=3)
+        self.first = ReflectedConvolution(channels, channels, kernel=3)
+        self.second = ReflectedConvolution(channels, channels, kernel=3)
 
     def forward(self, features: Tensor, style: Tensor) -> Tensor:
         """N,channels,H,W (at least 2x2) and N,4*channels to N,channels,H,W."""
@@ -107,8 +141,8 @@ class PlainResidualBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = reflected_convolution(channels, channels, kernel=3)
-        self.second = reflected_convolution(channels, channels, kernel=3)
+        self.first = ReflectedConvolution(channels, channels, kernel=3)
+        self.second = ReflectedConvolution(channels, channels, kernel=3)
 
     def forward(self, features: Tensor) -> Tensor:
         """N,channels,H,W (at least 2x2) to the same shape."""

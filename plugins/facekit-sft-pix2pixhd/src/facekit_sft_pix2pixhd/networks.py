@@ -21,11 +21,11 @@ from .instance_norm import instance_norm
 from .layers import (
     AdaptiveResidualBlock,
     PlainResidualBlock,
+    ReflectedConvolution,
     SftForm,
     SpatialFeatureTransform,
     Upsampling,
     doubling_convolution,
-    reflected_convolution,
 )
 from .masks import COLOURS_A_REGION, region_colours
 from .style_size import CONCATENATED_STYLE_CHANNELS, style_dimension
@@ -67,15 +67,15 @@ class LabelEncoder(nn.Module):
         if levels not in (1, 2):
             raise ValueError(f"a label encoder has 1 or 2 levels, not {levels}")
         first, second, wide = ENCODER_WIDTHS
-        self.stem = reflected_convolution(classes, first, kernel=7)
+        self.stem = ReflectedConvolution(classes, first, kernel=7)
         self.fine = nn.ModuleList(
             [
-                reflected_convolution(first, second, kernel=4, stride=2),
-                reflected_convolution(second, wide, kernel=4, stride=2),
+                ReflectedConvolution(first, second, kernel=4, stride=2),
+                ReflectedConvolution(second, wide, kernel=4, stride=2),
             ]
         )
         self.coarse = nn.ModuleList(
-            reflected_convolution(wide, wide, kernel=4, stride=2) for _ in range(3 if levels == 2 else 0)
+            ReflectedConvolution(wide, wide, kernel=4, stride=2) for _ in range(3 if levels == 2 else 0)
         )
         if init == "published":
             initialise_as_published(self)
@@ -164,15 +164,15 @@ class StyleEncoder(nn.Module):
             self.style_dimension = style_numbers
         first, second, wide = ENCODER_WIDTHS
         self.labels = LabelEncoder(classes=classes, levels=sft_levels, init=init) if sft_levels else None
-        self.stem = reflected_convolution(3, first, kernel=7)
+        self.stem = ReflectedConvolution(3, first, kernel=7)
         self.fine = nn.ModuleList(
             [
-                reflected_convolution(first, second, kernel=4, stride=2),
-                reflected_convolution(second, wide, kernel=4, stride=2),
+                ReflectedConvolution(first, second, kernel=4, stride=2),
+                ReflectedConvolution(second, wide, kernel=4, stride=2),
             ]
         )
         self.fine_sft = SpatialFeatureTransform(wide, form=sft) if sft_levels >= 1 else None
-        self.coarse = nn.ModuleList(reflected_convolution(wide, wide, kernel=4, stride=2) for _ in range(3))
+        self.coarse = nn.ModuleList(ReflectedConvolution(wide, wide, kernel=4, stride=2) for _ in range(3))
         self.coarse_sft = SpatialFeatureTransform(wide, form=sft) if sft_levels >= 2 else None
         self.colours = colours
         self.recompute: Callable[..., Any] = plainly
@@ -292,7 +292,7 @@ class AdaInGenerator(nn.Module):
         # The style vector: first the blocks, one after the other, then the upsamplings.
         self._block_styles = [4 * deepest] * blocks if adain else []
         self._decoder_styles = [2 * narrow for narrow in reversed(widths[:-1])] if adain_decoder else []
-        self.stem = reflected_convolution(classes, filters, kernel=7)
+        self.stem = ReflectedConvolution(classes, filters, kernel=7)
         self.downs = nn.ModuleList(nn.Conv2d(wide, wider, 3, stride=2, padding=1) for wide, wider in pairwise(widths))
         self.join = None if adain else nn.Conv2d(deepest + CONCATENATED_STYLE_CHANNELS, deepest, 1)
         self.blocks = nn.ModuleList(
@@ -301,7 +301,7 @@ class AdaInGenerator(nn.Module):
         self.ups = nn.ModuleList(
             doubling_convolution(2 * narrow, narrow, upsampling) for narrow in reversed(widths[:-1])
         )
-        self.head = reflected_convolution(filters, 3, kernel=7)
+        self.head = ReflectedConvolution(filters, 3, kernel=7)
         self.recompute: Callable[..., Any] = plainly
         initialise_as_published(self)
 

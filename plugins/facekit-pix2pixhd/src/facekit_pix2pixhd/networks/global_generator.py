@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from .initialisation import initialise_as_published
 from .layers import (
+    ReflectedConvolution,
     ResidualBlock,
     Upsampling,
     doubling_convolution,
     halving_convolution,
     normalised_relu,
-    reflected_convolution,
 )
 from .recompute import plainly
 
@@ -53,13 +53,13 @@ class GlobalGenerator(nn.Module):
         self.filters = filters
         self.downsamplings = downsamplings
         widths = [filters * 2**level for level in range(downsamplings + 1)]
-        self.stem = reflected_convolution(inputs, filters, kernel=7)
+        self.stem = ReflectedConvolution(inputs, filters, kernel=7)
         self.downs = nn.ModuleList(halving_convolution(wide, wider) for wide, wider in pairwise(widths))
         self.blocks = nn.ModuleList(ResidualBlock(widths[-1]) for _ in range(blocks))
         self.ups = nn.ModuleList(
             doubling_convolution(2 * narrow, narrow, upsampling) for narrow in reversed(widths[:-1])
         )
-        self.head = reflected_convolution(filters, outputs, kernel=7)
+        self.head = ReflectedConvolution(filters, outputs, kernel=7)
         self.recompute: Callable[..., Any] = plainly
         initialise_as_published(self)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -13,9 +14,46 @@ from .instance_norm import instance_norm
 Upsampling = Literal["transposed", "resize"]
 
 
-def reflected_convolution(inputs: int, outputs: int, *, kernel: int) -> nn.Conv2d:
-    """A convolution with bias that keeps height and width by reflection padding; ``kernel`` must be odd."""
-    return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, padding_mode="reflect")
+class ReflectedConvolution(nn.Conv2d):
+    """A convolution with bias and reflection padding. An odd ``kernel`` keeps height and width.
+
+    On CUDA torch sums the gradients of reflected borders in an order that changes from run to run; here it is fixed.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, kernel: int) -> None:
+        padding = (kernel - 1) // 2
+        super().__init__(inputs, outputs, kernel, padding=padding, padding_mode="reflect")
+
+    def forward(self, features: Tensor) -> Tensor:
+        """N,inputs,H,W to N,outputs and the same height and width."""
+        # Compiled code gathers the gradients, in a fixed order.
+        if features.device.type != "cuda" or torch.compiler.is_compiling():
+            return super().forward(features)
+        width = (self.kernel_size[0] - 1) // 2
+        return F.conv2d(reflect(features, width), self.weight, self.bias)
+
+
+def reflect(features: Tensor, width: int) -> Tensor:
+    """Reflect ``width`` pixels at each border: N,C,H,W to N,C,H+2*width,W+2*width, repeatable on every device."""
+    return cast("Tensor", _Reflection.apply(features, width))
+
+
+class _Reflection(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, width: int) -> Tensor:
+        ctx.width = width
+        return F.pad(features, (width,) * 4, mode="reflect")
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        width: int = ctx.width
+        for dim in (2, 3):
+            size = gradient.shape[dim] - 2 * width
+            before, inner, after = gradient.split((width, size, width), dim)
+            gradient = inner.clone()
+            gradient.narrow(dim, 1, width).add_(before.flip(dim))
+            gradient.narrow(dim, size - 1 - width, width).add_(after.flip(dim))
+        return gradient, None
 
 
 def halving_convolution(inputs: int, outputs: int) -> nn.Conv2d:
@@ -59,8 +97,8 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = reflected_convolution(channels, channels, kernel=3)
-        self.second = reflected_convolution(channels, channels, kernel=3)
+        self.first = ReflectedConvolution(channels, channels, kernel=3)
+        self.second = ReflectedConvolution(channels, channels, kernel=3)
 
     def forward(self, features: Tensor) -> Tensor:
         """N,channels,H,W to the same shape; height and width at least 2."""

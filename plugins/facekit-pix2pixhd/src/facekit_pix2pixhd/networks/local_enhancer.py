@@ -12,12 +12,12 @@ from torch.nn import functional as F
 from .global_generator import GlobalGenerator
 from .initialisation import initialise_as_published
 from .layers import (
+    ReflectedConvolution,
     ResidualBlock,
     Upsampling,
     doubling_convolution,
     halving_convolution,
     normalised_relu,
-    reflected_convolution,
 )
 from .recompute import plainly
 
@@ -63,11 +63,11 @@ class LocalEnhancer(nn.Module):
             upsampling=upsampling,
         )
         del self.global_generator.head
-        self.stem = reflected_convolution(inputs, filters, kernel=7)
+        self.stem = ReflectedConvolution(inputs, filters, kernel=7)
         self.down = halving_convolution(filters, 2 * filters)
         self.blocks = nn.ModuleList(ResidualBlock(2 * filters) for _ in range(local_blocks))
         self.up = doubling_convolution(2 * filters, filters, upsampling)
-        self.head = reflected_convolution(filters, outputs, kernel=7)
+        self.head = ReflectedConvolution(filters, outputs, kernel=7)
         self.recompute: Callable[..., Any] = plainly
         initialise_as_published(self)
 
