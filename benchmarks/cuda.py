@@ -25,8 +25,8 @@ PAINTED = (Case(256, 1), Case(512, 1))
 WAYS: dict[str, dict[str, bool]] = {
     "facekit": {},
     "not deterministic": {"deterministic": False},
+    "CUDA graphs": {"cuda_graphs": True},
     "compiled": {"compile": True},
-    "compiled, CUDA graphs": {"compile": True, "cuda_graphs": True},
 }
 """Settings of ``train`` by what the table calls them."""
 

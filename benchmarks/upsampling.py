@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from benchmarks.measure import in_turns, ratio
-from facekit_sft_pix2pixhd.layers import ResizeConvolution
+from facekit_sft_pix2pixhd.convolution import ResizeConvolution
 
 LAYERS = ((128, 64, 32), (64, 32, 64))
 """Inputs, outputs, and side of the features before each layer, at 128 pixels, 32 filters and two downsamplings."""

@@ -134,9 +134,10 @@ def test_the_processor_computes_what_the_device_computes(tmp_path: Path, registr
 
 
 @pytest.mark.slow
-def test_cuda_graphs_train_the_same(tmp_path: Path, registry: Registry, read: Read) -> None:
+@pytest.mark.parametrize("compile", ["false", "true"])
+def test_cuda_graphs_train_the_same(tmp_path: Path, registry: Registry, read: Read, compile: str) -> None:
     plain = losses_of(read(), tmp_path / "plain", registry)
-    graphs = read("train.compile=true", "train.cuda_graphs=true", "train.replay_pool=8")
+    graphs = read(f"train.compile={compile}", "train.cuda_graphs=true", "train.replay_pool=8")
     found = losses_of(graphs, tmp_path / "graphs", registry)
     # The pool changes the discriminator's loss from the second step on.
     assert found[0] == pytest.approx(plain[0], rel=3e-2)

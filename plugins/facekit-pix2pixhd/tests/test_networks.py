@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facekit_pix2pixhd.networks import GlobalGenerator, LocalEnhancer, MultiScaleDiscriminator
+from facekit_pix2pixhd.networks.convolution import ResizeConvolution, doubling_convolution
 from facekit_pix2pixhd.networks.instance_norm import instance_norm
-from facekit_pix2pixhd.networks.layers import ResizeConvolution, doubling_convolution
 
 CLASSES = 19
 

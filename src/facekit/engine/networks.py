@@ -30,8 +30,8 @@ class Networks:
         batch_dependent: the discriminator's judgement of a sample depends on the others of its batch.
         compile: compile the networks. Penalties differentiate the discriminator twice, which compiled networks cannot;
             pictures other than those of a step are therefore judged by the plain network.
-        cuda_graphs: replay what is compiled as CUDA graphs. :meth:`begin_step` then says that their results of the step
-            before are no longer needed.
+        cuda_graphs: record the kernels of each network once and replay them, compiled or not. :meth:`begin_step` then
+            says that their results of the step before are no longer needed.
     """
 
     def __init__(
@@ -52,9 +52,11 @@ class Networks:
         self._cuda_graphs = cuda_graphs
 
         def called(network: nn.Module | None) -> Any:
-            if network is None or not compile:
+            if network is None or not (compile or cuda_graphs):
                 return network
             # A step meets few sizes and meets them every time: code for each is faster than code for all.
+            if not compile:
+                return torch.compile(network, dynamic=False, backend="cudagraphs")
             return torch.compile(network, dynamic=False, mode="reduce-overhead" if cuda_graphs else None)
 
         self._encoder: Callable[..., Style] | None = called(model.slot("style_encoder"))

@@ -68,6 +68,9 @@ class PlayerInTraining:
         self.losses = tuple(losses)
         self.gradient_clip = gradient_clip
         self.parameters: dict[str, nn.Parameter] = {}
+        # What the optimiser updates: the same numbers in the order in which they lie in memory. Given channels-last
+        # weights, torch's fused optimisers copy each of them every step, which takes longer than the update.
+        self._views: dict[str, Tensor] = {}
         self._trained_from: dict[str, float] = {}
         self._rates: dict[str, float] = {}
         groups: list[dict[str, object]] = []
@@ -80,7 +83,9 @@ class PlayerInTraining:
                 continue
             self.parameters.update(parameters)
             self._rates[slot] = optimiser.lr * optimiser.lr_scale.get(slot, 1.0)
-            groups.append({"params": list(parameters.values()), "name": slot, "lr": self._rates[slot]})
+            views = {key: in_storage_order(parameter.detach()) for key, parameter in parameters.items()}
+            self._views.update(views)
+            groups.append({"params": list(views.values()), "name": slot, "lr": self._rates[slot]})
         if not self.parameters:
             raise FacekitError(
                 f"the {name} has losses but no weights to train", where=f"losses.{name}", remedy="take its losses out"
@@ -131,8 +136,13 @@ class PlayerInTraining:
         """Update the weights from their gradients, with every learning rate times ``factor``."""
         for group in self.optimiser.param_groups:
             group["lr"] = self._rates[group["name"]] * factor
+        for key, parameter in self.parameters.items():
+            gradient = parameter.grad
+            self._views[key].grad = None if gradient is None else in_storage_order(gradient, like=parameter)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
+        for parameter in self.parameters.values():
+            parameter.grad = None
 
     def learning_rates(self, factor: float) -> dict[str, float]:
         """Return the learning rate of each place of the model."""
@@ -140,11 +150,13 @@ class PlayerInTraining:
 
     def optimiser_state(self) -> dict[str, Tensor]:
         """Return the optimiser's moments and counts by name, ``generator.stem.weight/exp_avg``."""
-        return {
-            f"{key}/{name}": torch.as_tensor(value)
-            for key, parameter in self.parameters.items()
-            for name, value in self.optimiser.state.get(parameter, {}).items()
-        }
+        state: dict[str, Tensor] = {}
+        for key, parameter in self.parameters.items():
+            view = self._views[key]
+            for name, value in self.optimiser.state.get(view, {}).items():
+                tensor = torch.as_tensor(value)
+                state[f"{key}/{name}"] = from_storage_order(tensor, parameter) if tensor.shape == view.shape else tensor
+        return state
 
     def load_optimiser_state(self, state: Mapping[str, Tensor]) -> None:
         """Put back what :meth:`optimiser_state` returned; entries of other players are left alone."""
@@ -155,11 +167,32 @@ class PlayerInTraining:
             if parameter is None:
                 continue
             if tensor.shape == parameter.shape:
-                # In the memory layout of the weight: fused optimisers go through both in storage order.
-                value = torch.empty_like(parameter, dtype=tensor.dtype, requires_grad=False).copy_(tensor)
+                moments = torch.empty_like(parameter, dtype=tensor.dtype, requires_grad=False).copy_(tensor)
+                value = in_storage_order(moments)
             else:
                 value = tensor.to(parameter.device)
-            self.optimiser.state[parameter][entry] = value
+            self.optimiser.state[self._views[key]][entry] = value
+
+
+def _lies_channels_last(tensor: Tensor) -> bool:
+    return tensor.dim() == 4 and not tensor.is_contiguous() and tensor.is_contiguous(memory_format=torch.channels_last)
+
+
+def in_storage_order(tensor: Tensor, *, like: Tensor | None = None) -> Tensor:
+    """Return a tensor as its numbers lie in memory: channels-last ones as N,H,W,C, others as they are.
+
+    Args:
+        tensor: no numbers are copied unless it lies otherwise than ``like``.
+        like: a tensor of the same shape whose order is wanted; its own by default.
+    """
+    if not _lies_channels_last(tensor if like is None else like):
+        return tensor
+    return tensor.permute(0, 2, 3, 1).contiguous()
+
+
+def from_storage_order(tensor: Tensor, like: Tensor) -> Tensor:
+    """Return what :func:`in_storage_order` made of a tensor of the shape and memory format of ``like`` as it was."""
+    return tensor.permute(0, 3, 1, 2) if _lies_channels_last(like) else tensor
 
 
 def schedule_factor(settings: ScheduleSettings, *, step: int, steps: int) -> float:

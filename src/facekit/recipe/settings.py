@@ -140,8 +140,8 @@ class TrainSettings(Options):
     compile: bool = False
     """``torch.compile`` the networks; the first steps then take minutes."""
     cuda_graphs: bool = False
-    """Replay the compiled networks as CUDA graphs: small batches no longer wait for the processor to start each kernel.
-    Needs ``compile`` and a CUDA device."""
+    """Record the kernels of each network once as a CUDA graph and replay them, so that small batches do not wait for
+    the processor to start every kernel. With ``compile``, those of the compiled networks. Needs a CUDA device."""
     deterministic: bool = True
     """On CUDA, compute in the same order each time, so that the same recipe and seed give the same weights; without it
     the fastest convolutions are searched for and taken. On the CPU runs are the same either way."""
@@ -184,11 +184,14 @@ class TrainSettings(Options):
     def _one_length(self) -> TrainSettings:
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("give train.steps or train.epochs, one of the two")
-        if self.cuda_graphs and not self.compile:
-            raise ValueError("train.cuda_graphs replays compiled networks: set train.compile=true as well")
         if self.compile and self.activation_checkpointing:
             raise ValueError(
                 "train.compile and train.activation_checkpointing cannot be on together: compiled networks decide by "
                 "themselves what they compute again"
+            )
+        if self.cuda_graphs and self.activation_checkpointing:
+            raise ValueError(
+                "train.cuda_graphs and train.activation_checkpointing cannot be on together: a graph keeps the memory "
+                "that its kernels were recorded with"
             )
         return self

@@ -19,7 +19,9 @@ def one_hot(mask: Tensor, *, classes: int, weight: Tensor) -> Tensor:
         (N, classes, H, W) of zeros and ones.
     """
     device = weight.device.type
-    autocast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    # Compiled code cannot ask whether a device knows autocast; those that are compiled for do.
+    known = torch.compiler.is_compiling() or torch.amp.is_autocast_available(device)
+    autocast = known and torch.is_autocast_enabled(device)
     dtype = torch.get_autocast_dtype(device) if autocast else weight.dtype
     planes = torch.zeros((*mask.shape, classes), dtype=dtype, device=mask.device)
     planes.scatter_(3, mask.long().unsqueeze(3), 1.0)

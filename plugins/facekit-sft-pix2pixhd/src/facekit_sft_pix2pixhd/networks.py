@@ -16,16 +16,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .convolution import HalvingConvolution, ReflectedConvolution, Upsampling, doubling_convolution
 from .initialisation import Initialisation, initialise_as_published, initialise_he, initialise_sft_he
 from .instance_norm import instance_norm
 from .layers import (
     AdaptiveResidualBlock,
     PlainResidualBlock,
-    ReflectedConvolution,
     SftForm,
     SpatialFeatureTransform,
-    Upsampling,
-    doubling_convolution,
 )
 from .masks import COLOURS_A_REGION, region_colours
 from .style_size import CONCATENATED_STYLE_CHANNELS, style_dimension
@@ -293,7 +291,7 @@ class AdaInGenerator(nn.Module):
         self._block_styles = [4 * deepest] * blocks if adain else []
         self._decoder_styles = [2 * narrow for narrow in reversed(widths[:-1])] if adain_decoder else []
         self.stem = ReflectedConvolution(classes, filters, kernel=7)
-        self.downs = nn.ModuleList(nn.Conv2d(wide, wider, 3, stride=2, padding=1) for wide, wider in pairwise(widths))
+        self.downs = nn.ModuleList(HalvingConvolution(wide, wider) for wide, wider in pairwise(widths))
         self.join = None if adain else nn.Conv2d(deepest + CONCATENATED_STYLE_CHANNELS, deepest, 1)
         self.blocks = nn.ModuleList(
             AdaptiveResidualBlock(deepest) if adain else PlainResidualBlock(deepest) for _ in range(blocks)

@@ -9,13 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .convolution import HalvingConvolution, ReflectedConvolution, Upsampling, doubling_convolution
 from .initialisation import initialise_as_published
 from .layers import (
-    ReflectedConvolution,
     ResidualBlock,
-    Upsampling,
-    doubling_convolution,
-    halving_convolution,
     normalised_relu,
 )
 from .recompute import plainly
@@ -54,7 +51,7 @@ class GlobalGenerator(nn.Module):
         self.downsamplings = downsamplings
         widths = [filters * 2**level for level in range(downsamplings + 1)]
         self.stem = ReflectedConvolution(inputs, filters, kernel=7)
-        self.downs = nn.ModuleList(halving_convolution(wide, wider) for wide, wider in pairwise(widths))
+        self.downs = nn.ModuleList(HalvingConvolution(wide, wider) for wide, wider in pairwise(widths))
         self.blocks = nn.ModuleList(ResidualBlock(widths[-1]) for _ in range(blocks))
         self.ups = nn.ModuleList(
             doubling_convolution(2 * narrow, narrow, upsampling) for narrow in reversed(widths[:-1])

@@ -9,14 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .convolution import HalvingConvolution, ReflectedConvolution, Upsampling, doubling_convolution
 from .global_generator import GlobalGenerator
 from .initialisation import initialise_as_published
 from .layers import (
-    ReflectedConvolution,
     ResidualBlock,
-    Upsampling,
-    doubling_convolution,
-    halving_convolution,
     normalised_relu,
 )
 from .recompute import plainly
@@ -64,7 +61,7 @@ class LocalEnhancer(nn.Module):
         )
         del self.global_generator.head
         self.stem = ReflectedConvolution(inputs, filters, kernel=7)
-        self.down = halving_convolution(filters, 2 * filters)
+        self.down = HalvingConvolution(filters, 2 * filters)
         self.blocks = nn.ModuleList(ResidualBlock(2 * filters) for _ in range(local_blocks))
         self.up = doubling_convolution(2 * filters, filters, upsampling)
         self.head = ReflectedConvolution(filters, outputs, kernel=7)

@@ -1,0 +1,244 @@
+"""Convolutions of the networks, with backward passes that are fast on the CPU and repeatable on CUDA.
+
+They compute what torch's own layers compute, forward and backward; only how differs.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+#: ``transposed``: a transposed convolution, as published. ``resize``: pixels repeated, then a convolution.
+Upsampling = Literal["transposed", "resize"]
+
+MANY_WEIGHTS = 1 << 22
+"""From this many on, a layer's gradient of its weights in bf16 is computed as one product of matrices."""
+
+
+class ReflectedConvolution(nn.Conv2d):
+    """A convolution with bias and reflection padding.
+
+    An odd ``kernel`` keeps height and width.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, kernel: int) -> None:
+        padding = (kernel - 1) // 2
+        super().__init__(inputs, outputs, kernel, padding=padding, padding_mode="reflect")
+
+    def forward(self, features: Tensor) -> Tensor:
+        """N,inputs,H,W to N,outputs and the same height and width."""
+        features, weight, bias = in_autocast_type(features, self.weight, self.bias)
+        return convolve(reflect(features, (self.kernel_size[0] - 1) // 2), weight, bias)
+
+
+class HalvingConvolution(nn.Conv2d):
+    """The 3/2/1 zero-padded convolution that halves height and width."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 3, stride=2, padding=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """N,inputs,2H,2W to N,outputs,H,W."""
+        features, weight, bias = in_autocast_type(features, self.weight, self.bias)
+        return convolve(features, weight, bias, stride=2, padding=1)
+
+
+class DoublingConvolution(nn.ConvTranspose2d):
+    """The transposed 3/2/1 convolution with output padding 1 that doubles height and width."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 3, stride=2, padding=1, output_padding=1)
+
+    def forward(self, features: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """N,inputs,H,W to N,outputs,2H,2W."""
+        if output_size is not None:
+            raise ValueError("a doubling convolution has one output size: twice that of its input")
+        features, weight, bias = in_autocast_type(features, self.weight, self.bias)
+        return double(features, weight, bias, output_padding=1)
+
+
+class ResizeConvolution(nn.Conv2d):
+    """Repeat every pixel twice each way, then convolve 3x3 with zero padding (Odena et al., Distill 2016).
+
+    A transposed convolution of 3x3 with stride 2 reaches some pixels by four times as many weights as others, and lays
+    a fine grid over pictures; this one reaches all by as many. It is computed as one transposed 4x4 convolution with
+    sums of the 3x3 weights: the same numbers, with less than half of the multiplications.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 3, padding=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """N,inputs,H,W to N,outputs,2H,2W."""
+        weight = F.pad(self.weight.transpose(0, 1).flip(2, 3), (0, 1, 0, 1))
+        weight = weight + weight.roll(1, 2)
+        weight = weight + weight.roll(1, 3)
+        features, weight, bias = in_autocast_type(features, weight, self.bias)
+        return double(features, weight, bias)
+
+
+def doubling_convolution(inputs: int, outputs: int, form: Upsampling) -> DoublingConvolution | ResizeConvolution:
+    """A convolution that doubles height and width: transposed 3/2/1 with output padding 1, or with pixels repeated."""
+    return ResizeConvolution(inputs, outputs) if form == "resize" else DoublingConvolution(inputs, outputs)
+
+
+def in_autocast_type(features: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return all three in the type that autocast computes convolutions in, or as they are where it is off."""
+    device = features.device.type
+    # Compiled code cannot ask whether a device knows autocast; those that are compiled for do.
+    known = torch.compiler.is_compiling() or torch.amp.is_autocast_available(device)
+    if not known or not torch.is_autocast_enabled(device):
+        return features, weight, bias
+    dtype = torch.get_autocast_dtype(device)
+    return features.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
+
+
+def reflect(features: Tensor, width: int) -> Tensor:
+    """Reflect ``width`` pixels at each border: N,C,H,W to N,C,H+2*width,W+2*width, in the type of ``features``.
+
+    On CUDA torch sums the gradients of reflected borders in an order that changes from run to run; here it is fixed.
+    """
+    if features.device.type == "cuda":
+        return reflect_repeatably(features, width)
+    if features.device.type == "cpu":
+        with torch.autocast("cpu", enabled=False):  # which pads in fp32 on the CPU, and copies before and after
+            return F.pad(features, (width,) * 4, mode="reflect")
+    return F.pad(features, (width,) * 4, mode="reflect")
+
+
+def reflect_repeatably(features: Tensor, width: int) -> Tensor:
+    """Reflect as :func:`reflect` does, with gradients that are summed in a fixed order on every device."""
+    return cast("Tensor", _Reflection.apply(features, width))
+
+
+def convolve(features: Tensor, weight: Tensor, bias: Tensor | None, *, stride: int = 1, padding: int = 0) -> Tensor:
+    """Convolve tensors of one type: N,inputs,H,W with a square kernel (outputs, inputs, k, k)."""
+    if (
+        weight.numel() >= MANY_WEIGHTS
+        and features.dtype == torch.bfloat16
+        and features.device.type == "cpu"
+        and not torch.compiler.is_compiling()
+    ):
+        return cast("Tensor", _Convolution.apply(features, weight, bias, stride, padding))
+    return F.conv2d(features, weight, bias, stride, padding)
+
+
+def double(features: Tensor, weight: Tensor, bias: Tensor | None, *, output_padding: int = 0) -> Tensor:
+    """Convolve, transposed, to twice the height and width: tensors of one type, a kernel (inputs, outputs, k, k).
+
+    The stride is 2 and the padding 1; ``k`` is 3 with ``output_padding`` 1, or 4 with none.
+    """
+    if features.device.type == "cpu" and not torch.compiler.is_compiling():
+        return cast("Tensor", _Doubling.apply(features, weight, bias, output_padding))
+    return F.conv_transpose2d(features, weight, bias, 2, 1, output_padding)
+
+
+def weight_gradient(features: Tensor, gradient: Tensor, weight: Tensor, *, stride: int, padding: int) -> Tensor:
+    """Return the gradient of a convolution's weights.
+
+    In bf16 and with many weights it is one product of matrices: the processor's matrix unit reaches two to three times
+    the rate of torch's own kernel there, which goes through all weights once for every few places.
+
+    Args:
+        features: what was convolved, N,inputs,H,W.
+        gradient: of the result, N,outputs,h,w.
+        weight: outputs, inputs, k, k.
+        stride: of the convolution.
+        padding: of zeros on every side.
+
+    Returns:
+        outputs, inputs, k, k.
+    """
+    outputs, inputs, kernel, _ = weight.shape
+    if weight.numel() < MANY_WEIGHTS or features.dtype != torch.bfloat16:
+        return _backward(gradient, features, weight, stride=stride, padding=padding, wanted=(False, True, False))[1]
+    places = F.pad(features, (padding,) * 4).permute(0, 2, 3, 1)
+    # N, h, w, inputs, k, k: a row for every place of the result, in the order of channels-last weights.
+    windows = places.unfold(1, kernel, stride).unfold(2, kernel, stride)
+    rows = windows.permute(0, 1, 2, 4, 5, 3).reshape(-1, kernel * kernel * inputs)
+    product = gradient.permute(0, 2, 3, 1).reshape(-1, outputs).t() @ rows
+    return product.view(outputs, kernel, kernel, inputs).permute(0, 3, 1, 2)
+
+
+class _Reflection(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, width: int) -> Tensor:
+        ctx.width = width
+        return F.pad(features, (width,) * 4, mode="reflect")
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        width: int = ctx.width
+        for dim in (2, 3):
+            size = gradient.shape[dim] - 2 * width
+            before, inner, after = gradient.split((width, size, width), dim)
+            gradient = inner.clone()
+            gradient.narrow(dim, 1, width).add_(before.flip(dim))
+            gradient.narrow(dim, size - 1 - width, width).add_(after.flip(dim))
+        return gradient, None
+
+
+class _Convolution(torch.autograd.Function):
+    """A convolution whose gradient of the weights is :func:`weight_gradient`."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
+        ctx.save_for_backward(features, weight)
+        ctx.stride, ctx.padding = stride, padding
+        return F.conv2d(features, weight, bias, stride, padding)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
+        features, weight = ctx.saved_tensors
+        how = {"stride": ctx.stride, "padding": ctx.padding}
+        wanted = ctx.needs_input_grad[:3]
+        if torch.is_grad_enabled():  # the gradient is to be differentiated again, which torch's own kernel can be
+            return (*_backward(gradient, features, weight, **how, wanted=wanted), None, None)
+        gradient = gradient.contiguous(memory_format=torch.channels_last)
+        of_features = _backward(gradient, features, weight, **how, wanted=(wanted[0], False, False))[0]
+        of_weight = weight_gradient(features, gradient, weight, **how) if wanted[1] else None
+        return of_features, of_weight, gradient.sum((0, 2, 3)) if wanted[2] else None, None, None
+
+
+class _Doubling(torch.autograd.Function):
+    """A transposed convolution to twice the size, whose gradients are those of the convolution that it transposes.
+
+    torch's own gradient of a transposed convolution's weights takes two to five times as long on the CPU.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None, output_padding: int) -> Tensor:
+        ctx.save_for_backward(features, weight)
+        ctx.output_padding = output_padding
+        return F.conv_transpose2d(features, weight, bias, 2, 1, output_padding)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
+        features, weight = ctx.saved_tensors
+        wanted = ctx.needs_input_grad[:3]
+        if torch.is_grad_enabled():
+            once = (1, 1)
+            more = (ctx.output_padding,) * 2
+            found = torch.ops.aten.convolution_backward(
+                gradient, features, weight, [weight.shape[1]], (2, 2), once, once, True, more, 1, wanted
+            )
+            return (*found, None)
+        if features.is_contiguous(memory_format=torch.channels_last):
+            gradient = gradient.contiguous(memory_format=torch.channels_last)
+        of_features = F.conv2d(gradient, weight, None, 2, 1) if wanted[0] else None
+        of_weight = weight_gradient(gradient, features, weight, stride=2, padding=1) if wanted[1] else None
+        return of_features, of_weight, gradient.sum((0, 2, 3)) if wanted[2] else None, None
+
+
+def _backward(
+    gradient: Tensor, features: Tensor, weight: Tensor, *, stride: int, padding: int, wanted: tuple[bool, bool, bool]
+) -> tuple[Any, Any, Any]:
+    """Return torch's own gradients of a convolution: of features, weight and bias, None for those not wanted."""
+    strides, paddings = (stride, stride), (padding, padding)
+    found: tuple[Any, Any, Any] = torch.ops.aten.convolution_backward(
+        gradient, features, weight, [len(weight)], strides, paddings, (1, 1), False, (0, 0), 1, wanted
+    )
+    return found
