@@ -23,7 +23,7 @@ def one_hot(mask: Tensor, *, classes: int, weight: Tensor) -> Tensor:
     known = torch.compiler.is_compiling() or torch.amp.is_autocast_available(device)
     autocast = known and torch.is_autocast_enabled(device)
     dtype = torch.get_autocast_dtype(device) if autocast else weight.dtype
-    planes = torch.zeros((*mask.shape, classes), dtype=dtype, device=mask.device)
-    planes.scatter_(3, mask.long().unsqueeze(3), 1.0)
-    planes = planes.permute(0, 3, 1, 2)  # channels_last without a copy
+    # Rows of the unit matrix: one pass over the planes, where filling with zeros and writing the ones takes two.
+    rows = torch.eye(classes, dtype=dtype, device=mask.device).index_select(0, mask.long().flatten())
+    planes = rows.view(*mask.shape, classes).permute(0, 3, 1, 2)  # channels_last without a copy
     return planes if weight.is_contiguous(memory_format=torch.channels_last) else planes.contiguous()
