@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from facekit.interfaces import FacekitError, Finding
 from facekit_datasets.label_maps import CELEBAMASK_HQ, PARTS
-from facekit_datasets.pictures import read_id_mask, read_part
+from facekit_datasets.pictures import read_id_mask, read_inside, read_part
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,13 +61,12 @@ class PartAnnotation:
             raise self._without_parts(number)
         mask: NDArray[np.uint8] | None = None
         for identity, file in files:
-            part = read_part(file)
+            inside = read_inside(file)
             if mask is None:
-                mask = np.zeros(part.shape, np.uint8)
-            elif part.shape != mask.shape:
-                raise FacekitError(_wrong_size(part, mask, files[0][1]), where=str(file))
-            # Ids rise, so the largest is that of the later part.
-            np.maximum(mask, (part > 127).view(np.uint8) * np.uint8(identity), out=mask)
+                mask = np.zeros(inside.shape, np.uint8)
+            elif inside.shape != mask.shape:
+                raise FacekitError(_wrong_size(inside, mask, files[0][1]), where=str(file))
+            np.copyto(mask, np.uint8(identity), where=inside)
         assert mask is not None
         return mask
 
@@ -152,6 +151,6 @@ class MergedAnnotation:
             yield self.folder / name, int(match[1]) if match is not None and name == f"{int(match[1])}.png" else None
 
 
-def _wrong_size(part: NDArray[np.uint8], first: NDArray[np.uint8], first_file: Path) -> str:
+def _wrong_size(part: NDArray[Any], first: NDArray[np.uint8], first_file: Path) -> str:
     height, width = part.shape
     return f"the part has {width}x{height} pixels; {first_file.name} has {first.shape[1]}x{first.shape[0]}"

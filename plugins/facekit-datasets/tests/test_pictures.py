@@ -1,0 +1,66 @@
+"""Parts of masks read the same by the fast decoder and by Pillow, and damaged files are told by name either way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facekit.interfaces import FacekitError
+from facekit_datasets import pictures
+from facekit_datasets.pictures import read_inside, read_part
+
+VALUES = np.random.default_rng(0).choice(np.array([0, 255, 127, 128], np.uint8), (9, 13))
+
+FORMS = {
+    "greyscale": Image.fromarray(VALUES),
+    "RGB": Image.fromarray(np.repeat(VALUES[:, :, None], 3, axis=2)),
+    "RGBA": Image.fromarray(np.repeat(VALUES[:, :, None], 4, axis=2)),
+    "two levels": Image.fromarray(VALUES > 127),
+    "indexed": Image.fromarray(VALUES).convert("P"),
+}
+
+
+@pytest.mark.skipif(pictures.pyspng is None, reason="there is no pyspng for this platform")
+@pytest.mark.parametrize("form", FORMS)
+def test_both_decoders_read_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    file = tmp_path / "part.png"
+    FORMS[form].save(file)
+    assert (pictures._read_plain_png(file) is not None) == (form in ("greyscale", "RGB"))
+    fast, inside = read_part(file), read_inside(file)
+    monkeypatch.setattr(pictures, "pyspng", None)
+    assert np.array_equal(fast, read_part(file))
+    assert np.array_equal(inside, read_part(file) > 127)
+    assert np.array_equal(inside, read_inside(file))
+    assert np.array_equal(inside, VALUES > 127)
+
+
+@pytest.mark.parametrize("damage", ["cut short", "a byte changed", "no picture", "missing"])
+def test_damaged_files_are_told_by_name(tmp_path: Path, damage: str) -> None:
+    file = tmp_path / "part.png"
+    FORMS["RGB"].save(file)
+    data = bytearray(file.read_bytes())
+    file.unlink()
+    if damage == "cut short":
+        file.write_bytes(data[:-30])
+    elif damage == "a byte changed":
+        data[data.index(b"IDAT") + 9] ^= 255
+        file.write_bytes(data)
+    elif damage == "no picture":
+        file.write_bytes(b"not a picture")
+    for read in (read_part, read_inside):
+        with pytest.raises(FacekitError) as failure:
+            read(file)
+        assert str(failure.value.where) == str(file)
+
+
+def test_oversized_pictures_are_refused_before_they_are_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "part.png"
+    FORMS["RGB"].save(file)
+    monkeypatch.setattr(pictures, "MOST_PIXELS", 100)
+    with pytest.raises(FacekitError, match="13x9"):
+        read_inside(file)
