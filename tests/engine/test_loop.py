@@ -242,6 +242,11 @@ def test_settings_that_cannot_go_together_fail_before_anything_is_built(
     if not torch.cuda.is_available():
         with pytest.raises(FacekitError, match="no CUDA device"):
             train(read("train.device=cuda"), out=tmp_path / "c", registry=registry)
+    with pytest.raises(FacekitError, match=r"train\.cuda_graphs is on, and this run computes on the CPU"):
+        train(read("train.cuda_graphs=true"), out=tmp_path / "d", registry=registry)
+    for setting in ("compile", "cuda_graphs"):
+        with pytest.raises(FacekitError, match=rf"train\.{setting} and train\.activation_checkpointing cannot"):
+            read(f"train.{setting}=true", "train.activation_checkpointing=true")
     assert not RunFolder(tmp_path / "a").holds_a_run
 
 

@@ -251,6 +251,23 @@ def test_fused_updates_on_channels_last_weights_equal_plain_ones(use: str) -> No
         torch.testing.assert_close(mine, theirs, atol=1e-6, rtol=1e-4)
 
 
+def test_weights_that_lie_in_no_usual_order_are_updated_and_saved_in_their_own_shape() -> None:
+    network = nn.Module()
+    network.kernel = nn.Parameter(torch.randn(6, 2, 3, 5).permute(3, 1, 0, 2))
+    network.matrix = nn.Parameter(torch.randn(4, 7).t())
+    network.picture = nn.Parameter(torch.randn(5, 4, 3, 2).to(memory_format=torch.channels_last))
+    model = FaceModel(generator=network)
+    before = {name: weight.detach().clone() for name, weight in network.named_parameters()}
+    player = _player(model, lr=1e-2)
+    for weight in network.parameters():
+        weight.grad = torch.ones_like(weight)
+    player.update(1.0)
+    for name, weight in network.named_parameters():
+        torch.testing.assert_close(weight.detach(), before[name] - 1e-2, atol=1e-5, rtol=0)
+        assert weight.grad is None
+        assert player.optimiser_state()[f"generator.{name}/exp_avg"].shape == weight.shape
+
+
 def test_learning_rates_by_place() -> None:
     model = FaceModel(generator=nn.Linear(1, 1), style_encoder=nn.Linear(1, 1), discriminator=nn.Linear(1, 1))
     player = _player(model, lr=1e-3, lr_scale={"style_encoder": 5})

@@ -18,7 +18,7 @@ from facekit.cli.state import State, plugin_file_option
 def resume(context: click.Context, run: Path, as_json: bool) -> None:
     """Go on with RUN from its newest sound checkpoint, then measure it and write its report.
 
-    On the CPU the result is the same, bit for bit, as if the run had never stopped. The recipe is the one locked in the
+    The result is the same, bit for bit, as if the run had never stopped. The recipe is the one locked in the
     run folder. A run that was finished is measured and reported again.
 
     \b
