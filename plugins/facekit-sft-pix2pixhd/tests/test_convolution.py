@@ -114,3 +114,28 @@ def test_a_repeatable_reflection_is_that_of_torch(width: int) -> None:
 def test_a_doubling_convolution_has_one_size() -> None:
     with pytest.raises(ValueError, match="one output size"):
         DoublingConvolution(2, 2)(torch.zeros(1, 2, 4, 4), [7, 7])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_weights_that_are_not_trained_are_cast_once_until_they_change(case: str) -> None:
+    make, _ = CASES[case]
+    layer = make().to(memory_format=torch.channels_last)
+    features = torch.randn(2, 6, 8, 8).contiguous(memory_format=torch.channels_last)
+
+    def paint(*, grad: bool) -> Tensor:
+        with torch.set_grad_enabled(grad), torch.autocast("cpu", dtype=torch.bfloat16):
+            result: Tensor = layer(features)
+        return result.detach()
+
+    trained = paint(grad=True)
+    assert layer._kept is None
+    assert torch.equal(paint(grad=False), trained)
+    kept = layer._kept
+    assert torch.equal(paint(grad=False), trained)
+    assert layer._kept is kept
+    with torch.no_grad():
+        layer.weight.mul_(2)
+    assert torch.equal(paint(grad=False), paint(grad=True))
+    layer.load_state_dict(make().state_dict())
+    assert torch.equal(paint(grad=False), paint(grad=True))
+    assert set(layer.state_dict()) == {"weight", "bias"}

@@ -5,6 +5,7 @@ They compute what torch's own layers compute, forward and backward; only how dif
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, cast
 
 import torch
@@ -18,7 +19,37 @@ MANY_WEIGHTS = 1 << 22
 """From this many on, a layer's gradient of its weights in bf16 is computed as one product of matrices."""
 
 
-class ReflectedConvolution(nn.Conv2d):
+class _CastOnce:
+    """Casts weights for autocast: anew in each pass that is trained, else once for as long as they stay the same."""
+
+    _kept: tuple[tuple[object, ...], Tensor] | None = None
+
+    def cast(
+        self, features: Tensor, weight: Tensor, bias: Tensor | None, *, change: Callable[[Tensor], Tensor] | None = None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return all three in the type that autocast computes convolutions in, or as they are where it is off.
+
+        Args:
+            features: what is convolved.
+            weight: a parameter of this module.
+            bias: another, or none.
+            change: what is done to the weight first.
+        """
+        dtype = autocast_type(features.device)
+        if dtype is None:
+            return features, weight if change is None else change(weight), bias
+        features, bias = features.to(dtype), None if bias is None else bias.to(dtype)
+        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return features, (weight if change is None else change(weight)).to(dtype), bias
+        # The counter rises with every update in place; another place in memory means other weights.
+        updates = None if weight.is_inference() else weight._version
+        key = (dtype, weight.device, weight.data_ptr(), updates)
+        if self._kept is None or self._kept[0] != key:
+            self._kept = (key, (weight if change is None else change(weight)).to(dtype))
+        return features, self._kept[1], bias
+
+
+class ReflectedConvolution(_CastOnce, nn.Conv2d):
     """A convolution with bias and reflection padding.
 
     An odd ``kernel`` keeps height and width.
@@ -30,11 +61,11 @@ class ReflectedConvolution(nn.Conv2d):
 
     def forward(self, features: Tensor) -> Tensor:
         """N,inputs,H,W to N,outputs and the same height and width."""
-        features, weight, bias = in_autocast_type(features, self.weight, self.bias)
+        features, weight, bias = self.cast(features, self.weight, self.bias)
         return convolve(reflect(features, (self.kernel_size[0] - 1) // 2), weight, bias)
 
 
-class HalvingConvolution(nn.Conv2d):
+class HalvingConvolution(_CastOnce, nn.Conv2d):
     """The 3/2/1 zero-padded convolution that halves height and width."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -42,11 +73,11 @@ class HalvingConvolution(nn.Conv2d):
 
     def forward(self, features: Tensor) -> Tensor:
         """N,inputs,2H,2W to N,outputs,H,W."""
-        features, weight, bias = in_autocast_type(features, self.weight, self.bias)
+        features, weight, bias = self.cast(features, self.weight, self.bias)
         return convolve(features, weight, bias, stride=2, padding=1)
 
 
-class DoublingConvolution(nn.ConvTranspose2d):
+class DoublingConvolution(_CastOnce, nn.ConvTranspose2d):
     """The transposed 3/2/1 convolution with output padding 1 that doubles height and width."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -56,11 +87,11 @@ class DoublingConvolution(nn.ConvTranspose2d):
         """N,inputs,H,W to N,outputs,2H,2W."""
         if output_size is not None:
             raise ValueError("a doubling convolution has one output size: twice that of its input")
-        features, weight, bias = in_autocast_type(features, self.weight, self.bias)
+        features, weight, bias = self.cast(features, self.weight, self.bias)
         return double(features, weight, bias, output_padding=1)
 
 
-class ResizeConvolution(nn.Conv2d):
+class ResizeConvolution(_CastOnce, nn.Conv2d):
     """Repeat every pixel twice each way, then convolve 3x3 with zero padding (Odena et al., Distill 2016).
 
     A transposed convolution of 3x3 with stride 2 reaches some pixels by four times as many weights as others, and lays
@@ -73,11 +104,15 @@ class ResizeConvolution(nn.Conv2d):
 
     def forward(self, features: Tensor) -> Tensor:
         """N,inputs,H,W to N,outputs,2H,2W."""
-        weight = F.pad(self.weight.transpose(0, 1).flip(2, 3), (0, 1, 0, 1))
-        weight = weight + weight.roll(1, 2)
-        weight = weight + weight.roll(1, 3)
-        features, weight, bias = in_autocast_type(features, weight, self.bias)
+        features, weight, bias = self.cast(features, self.weight, self.bias, change=self._sums)
         return double(features, weight, bias)
+
+    @staticmethod
+    def _sums(weight: Tensor) -> Tensor:
+        """outputs, inputs, 3, 3 to the weights inputs, outputs, 4, 4 of the transposed convolution."""
+        weight = F.pad(weight.transpose(0, 1).flip(2, 3), (0, 1, 0, 1))
+        weight = weight + weight.roll(1, 2)
+        return weight + weight.roll(1, 3)
 
 
 def doubling_convolution(inputs: int, outputs: int, form: Upsampling) -> DoublingConvolution | ResizeConvolution:
@@ -85,15 +120,11 @@ def doubling_convolution(inputs: int, outputs: int, form: Upsampling) -> Doublin
     return ResizeConvolution(inputs, outputs) if form == "resize" else DoublingConvolution(inputs, outputs)
 
 
-def in_autocast_type(features: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Return all three in the type that autocast computes convolutions in, or as they are where it is off."""
-    device = features.device.type
+def autocast_type(device: torch.device) -> torch.dtype | None:
+    """Return the type that autocast computes convolutions in on a device; None where it is off."""
     # Compiled code cannot ask whether a device knows autocast; those that are compiled for do.
-    known = torch.compiler.is_compiling() or torch.amp.is_autocast_available(device)
-    if not known or not torch.is_autocast_enabled(device):
-        return features, weight, bias
-    dtype = torch.get_autocast_dtype(device)
-    return features.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
+    known = torch.compiler.is_compiling() or torch.amp.is_autocast_available(device.type)
+    return torch.get_autocast_dtype(device.type) if known and torch.is_autocast_enabled(device.type) else None
 
 
 def reflect(features: Tensor, width: int) -> Tensor:
