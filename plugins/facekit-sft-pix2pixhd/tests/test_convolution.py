@@ -74,6 +74,19 @@ def test_results_and_gradients_are_those_of_torch(case: str, channels_last: bool
         torch.testing.assert_close(one, other)
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_gradients_of_many_weights_are_products_of_matrices(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    make, plain = CASES[case]
+    torch.manual_seed(0)
+    layer = make().to(memory_format=torch.channels_last)
+    features = torch.randn(2, 6, 8, 8).contiguous(memory_format=torch.channels_last)
+    wanted = gradients(plain, layer, features)[:4]
+    monkeypatch.setattr(convolution, "MANY_WEIGHTS", 1)
+    found = gradients(lambda layer, features: layer(features), layer, features)[:4]
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+
+
 @pytest.mark.parametrize("many", [1, 1 << 30])
 @pytest.mark.parametrize("case", CASES)
 def test_bf16_is_as_close_to_exact_as_torch_is(case: str, many: int, monkeypatch: pytest.MonkeyPatch) -> None:
