@@ -225,7 +225,7 @@ def _cuda(section: Mapping[str, Any]) -> list[str]:
                     row["batch"],
                     row["filters"],
                     way["way"],
-                    _spread({name: value * 1e3 for name, value in way["seconds"].items()}),
+                    _milliseconds(way["seconds"]),
                     _spread(way["times_as_fast"]),
                     f"{way['share_of_bf16_peak']:.2f}",
                     _giga(way["peak_bytes"]),
@@ -251,16 +251,11 @@ def _cuda(section: Mapping[str, Any]) -> list[str]:
                 (
                     row["size"],
                     row["precision"],
-                    *(
-                        _spread({name: value * 1e3 for name, value in figures.items()}) if scaled else _spread(figures)
-                        for figures, scaled in (
-                            (row["plain_seconds"], True),
-                            (row["new_reference_seconds"], True),
-                            (row["times_as_fast"], False),
-                            (row["kept_reference_seconds"], True),
-                            (row["times_as_fast_kept"], False),
-                        )
-                    ),
+                    _milliseconds(row["plain_seconds"]),
+                    _milliseconds(row["new_reference_seconds"]),
+                    _spread(row["times_as_fast"]),
+                    _milliseconds(row["kept_reference_seconds"]),
+                    _spread(row["times_as_fast_kept"]),
                 )
                 for row in section["painting"]
             ),
@@ -290,6 +285,10 @@ def _spread(figures: Mapping[str, float]) -> str:
     median = figures["median"]
     digits = 3 if median < 1 else 2
     return f"{median:.{digits}f} ({figures['smallest']:.{digits}f} to {figures['largest']:.{digits}f})"
+
+
+def _milliseconds(seconds: Mapping[str, float]) -> str:
+    return _spread({name: value * 1e3 for name, value in seconds.items()})
 
 
 def _tera(operations: float) -> str:

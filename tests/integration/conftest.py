@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from facekit.cli.main import cli
+from facekit.registry import Registry, load_registry
 
 REPOSITORY = Path(__file__).parents[2]
 FACEKIT = Path(sys.executable).with_name("facekit")
@@ -60,6 +61,12 @@ class Finished:
 
 
 Facekit = Callable[..., Finished]
+
+
+@pytest.fixture(scope="session")
+def registry() -> Registry:
+    """The components of all installed plugins."""
+    return load_registry()
 
 
 @pytest.fixture(scope="session")

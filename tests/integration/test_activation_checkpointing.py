@@ -15,7 +15,7 @@ from facekit.engine import recompute as engine_recompute
 from facekit.engine.run_folder import RunFolder
 from facekit.interfaces import RunEvent, StepLogged
 from facekit.recipe import ResolvedRecipe, read_recipe
-from facekit.registry import Registry, load_registry
+from facekit.registry import Registry
 
 STEPS = 3
 
@@ -51,11 +51,6 @@ FAMILIES = {
 }
 
 Read = Callable[..., ResolvedRecipe]
-
-
-@pytest.fixture(scope="module")
-def registry() -> Registry:
-    return load_registry()
 
 
 @pytest.fixture

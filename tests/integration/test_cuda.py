@@ -15,7 +15,7 @@ from facekit.engine.loop import Training
 from facekit.engine.reproducible import reproducible
 from facekit.interfaces import RunEvent, StepLogged
 from facekit.recipe import ResolvedRecipe, read_recipe
-from facekit.registry import Registry, load_registry
+from facekit.registry import Registry
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -40,11 +40,6 @@ train: {{steps: 12, batch: 4, device: cuda, log_every: 1, checkpoint_every: 6, s
 """
 
 Read = Callable[..., ResolvedRecipe]
-
-
-@pytest.fixture(scope="module")
-def registry() -> Registry:
-    return load_registry()
 
 
 @pytest.fixture

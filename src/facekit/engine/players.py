@@ -137,12 +137,10 @@ class PlayerInTraining:
         for group in self.optimiser.param_groups:
             group["lr"] = self._rates[group["name"]] * factor
         for key, parameter in self.parameters.items():
-            gradient = parameter.grad
+            gradient, parameter.grad = parameter.grad, None
             self._views[key].grad = None if gradient is None else in_storage_order(gradient, like=parameter)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
-        for parameter in self.parameters.values():
-            parameter.grad = None
 
     def learning_rates(self, factor: float) -> dict[str, float]:
         """Return the learning rate of each place of the model."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .networks.convolution import autocast_type
+
 
 def one_hot(mask: Tensor, *, classes: int, weight: Tensor) -> Tensor:
     """Return the planes of a mask in the dtype and the memory format in which a convolution wants them.
@@ -18,11 +20,7 @@ def one_hot(mask: Tensor, *, classes: int, weight: Tensor) -> Tensor:
     Returns:
         (N, classes, H, W) of zeros and ones.
     """
-    device = weight.device.type
-    # Compiled code cannot ask whether a device knows autocast; those that are compiled for do.
-    known = torch.compiler.is_compiling() or torch.amp.is_autocast_available(device)
-    autocast = known and torch.is_autocast_enabled(device)
-    dtype = torch.get_autocast_dtype(device) if autocast else weight.dtype
+    dtype = autocast_type(weight.device) or weight.dtype
     # Rows of the unit matrix: one pass over the planes, where filling with zeros and writing the ones takes two.
     rows = torch.eye(classes, dtype=dtype, device=mask.device).index_select(0, mask.long().flatten())
     planes = rows.view(*mask.shape, classes).permute(0, 3, 1, 2)  # channels_last without a copy

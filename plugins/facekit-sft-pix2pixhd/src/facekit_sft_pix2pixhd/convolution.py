@@ -5,7 +5,6 @@ They compute what torch's own layers compute, forward and backward; only how dif
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Literal, cast
 
 import torch
@@ -18,37 +17,37 @@ Upsampling = Literal["transposed", "resize"]
 MANY_WEIGHTS = 1 << 22
 """From this many on, the gradient of a layer's weights is computed as one product of matrices."""
 
-_PRODUCT_TYPES = (torch.float32, torch.bfloat16)
-
 
 class _CastOnce:
     """Casts weights for autocast: anew in each pass that is trained, else once for as long as they stay the same."""
 
+    weight: Tensor
+    bias: Tensor | None
     _kept: tuple[tuple[object, ...], Tensor] | None = None
 
-    def cast(
-        self, features: Tensor, weight: Tensor, bias: Tensor | None, *, change: Callable[[Tensor], Tensor] | None = None
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return all three in the type that autocast computes convolutions in, or as they are where it is off.
-
-        Args:
-            features: what is convolved.
-            weight: a parameter of this module.
-            bias: another, or none.
-            change: what is done to the weight first.
-        """
+    def cast(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return features, the weight that convolves them and the bias, in the type that autocast computes
+        convolutions in, or as they are where it is off."""
         dtype = autocast_type(features.device)
         if dtype is None:
-            return features, weight if change is None else change(weight), bias
-        features, bias = features.to(dtype), None if bias is None else bias.to(dtype)
+            return features, self.convolving(self.weight), self.bias
+        bias = None if self.bias is None else self.bias.to(dtype)
+        return features.to(dtype), self._cast_weight(dtype), bias
+
+    def convolving(self, weight: Tensor) -> Tensor:
+        """Return the weight that convolves, from the one that is trained."""
+        return weight
+
+    def _cast_weight(self, dtype: torch.dtype) -> Tensor:
+        weight = self.weight
         if torch.is_grad_enabled() or torch.compiler.is_compiling():
-            return features, (weight if change is None else change(weight)).to(dtype), bias
+            return self.convolving(weight).to(dtype)
         # The counter rises with every update in place; another place in memory means other weights.
         updates = None if weight.is_inference() else weight._version
         key = (dtype, weight.device, weight.data_ptr(), updates)
         if self._kept is None or self._kept[0] != key:
-            self._kept = (key, (weight if change is None else change(weight)).to(dtype))
-        return features, self._kept[1], bias
+            self._kept = (key, self.convolving(weight).to(dtype))
+        return self._kept[1]
 
 
 class ReflectedConvolution(_CastOnce, nn.Conv2d):
@@ -63,7 +62,7 @@ class ReflectedConvolution(_CastOnce, nn.Conv2d):
 
     def forward(self, features: Tensor) -> Tensor:
         """N,inputs,H,W to N,outputs and that height and width."""
-        features, weight, bias = self.cast(features, self.weight, self.bias)
+        features, weight, bias = self.cast(features)
         return convolve(reflect(features, (self.kernel_size[0] - 1) // 2), weight, bias, stride=self.stride[0])
 
 
@@ -75,7 +74,7 @@ class HalvingConvolution(_CastOnce, nn.Conv2d):
 
     def forward(self, features: Tensor) -> Tensor:
         """N,inputs,2H,2W to N,outputs,H,W."""
-        features, weight, bias = self.cast(features, self.weight, self.bias)
+        features, weight, bias = self.cast(features)
         return convolve(features, weight, bias, stride=2, padding=1)
 
 
@@ -89,7 +88,7 @@ class DoublingConvolution(_CastOnce, nn.ConvTranspose2d):
         """N,inputs,H,W to N,outputs,2H,2W."""
         if output_size is not None:
             raise ValueError("a doubling convolution has one output size: twice that of its input")
-        features, weight, bias = self.cast(features, self.weight, self.bias)
+        features, weight, bias = self.cast(features)
         return double(features, weight, bias, output_padding=1)
 
 
@@ -106,11 +105,10 @@ class ResizeConvolution(_CastOnce, nn.Conv2d):
 
     def forward(self, features: Tensor) -> Tensor:
         """N,inputs,H,W to N,outputs,2H,2W."""
-        features, weight, bias = self.cast(features, self.weight, self.bias, change=self._sums)
+        features, weight, bias = self.cast(features)
         return double(features, weight, bias)
 
-    @staticmethod
-    def _sums(weight: Tensor) -> Tensor:
+    def convolving(self, weight: Tensor) -> Tensor:
         """outputs, inputs, 3, 3 to the weights inputs, outputs, 4, 4 of the transposed convolution."""
         weight = F.pad(weight.transpose(0, 1).flip(2, 3), (0, 1, 0, 1))
         weight = weight + weight.roll(1, 2)
@@ -149,12 +147,7 @@ def reflect_repeatably(features: Tensor, width: int) -> Tensor:
 
 def convolve(features: Tensor, weight: Tensor, bias: Tensor | None, *, stride: int = 1, padding: int = 0) -> Tensor:
     """Convolve tensors of one type: N,inputs,H,W with a square kernel (outputs, inputs, k, k)."""
-    if (
-        weight.numel() >= MANY_WEIGHTS
-        and features.dtype in _PRODUCT_TYPES
-        and features.device.type == "cpu"
-        and not torch.compiler.is_compiling()
-    ):
+    if _has_many_weights(weight) and features.device.type == "cpu" and not torch.compiler.is_compiling():
         return cast("Tensor", _Convolution.apply(features, weight, bias, stride, padding))
     return F.conv2d(features, weight, bias, stride, padding)
 
@@ -167,6 +160,11 @@ def double(features: Tensor, weight: Tensor, bias: Tensor | None, *, output_padd
     if features.device.type == "cpu" and not torch.compiler.is_compiling():
         return cast("Tensor", _Doubling.apply(features, weight, bias, output_padding))
     return F.conv_transpose2d(features, weight, bias, 2, 1, output_padding)
+
+
+def _has_many_weights(weight: Tensor) -> bool:
+    """Return whether the gradient of these weights is computed as a product of matrices."""
+    return weight.numel() >= MANY_WEIGHTS and weight.dtype in (torch.float32, torch.bfloat16)
 
 
 def weight_gradient(features: Tensor, gradient: Tensor, weight: Tensor, *, stride: int, padding: int) -> Tensor:
@@ -186,7 +184,7 @@ def weight_gradient(features: Tensor, gradient: Tensor, weight: Tensor, *, strid
         outputs, inputs, k, k.
     """
     outputs, inputs, kernel, _ = weight.shape
-    if weight.numel() < MANY_WEIGHTS or features.dtype not in _PRODUCT_TYPES:
+    if not _has_many_weights(weight):
         return _backward(gradient, features, weight, stride=stride, padding=padding, wanted=(False, True, False))[1]
     places = F.pad(features, (padding,) * 4).permute(0, 2, 3, 1)
     # N, h, w, inputs, k, k: a row for every place of the result, in the order of channels-last weights.
