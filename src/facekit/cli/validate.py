@@ -161,7 +161,7 @@ def _document(recipe: ResolvedRecipe, shapes: ShapeProbe | None, real: StepProbe
 
 def _si(value: float) -> str:
     for unit in ("", "k", "M", "G", "T"):
-        if value < 1000:
+        if value < 999.5:
             return f"{value:.3g} {unit}"
         value /= 1000
     return f"{value:.3g} P"
