@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import torch
@@ -21,7 +22,8 @@ PYRAMID = "generated.pyramid"
 
 
 class Networks:
-    """The networks of a model as a step calls them: in the precision of the run, with results in float32.
+    """The networks of a model as a step calls them: in the precision of the run, with results in float32 (feature maps
+    of judgements stay as they were computed).
 
     Args:
         model: the networks.
@@ -87,13 +89,28 @@ class Networks:
         # Autocast that the caller has switched off stays off.
         with self.precision.autocast(full=full):
             if plain or full or self._discriminator is None:
-                return to_float32(self.model.judge(picture, condition))
-            return self._own(self._discriminator(picture, condition))
+                return self._own_judgement(self.model.judge(picture, condition), copy=False)
+            return self._own_judgement(self._discriminator(picture, condition), copy=self._cuda_graphs)
 
     def _own(self, result: T) -> T:
         """Return a network's result in float32, in memory that no graph writes over."""
         # A run may keep a result for longer than a step: the replay pool does.
         return to_float32(result, copy=self._cuda_graphs)
+
+    def _own_judgement(self, judgement: Judgement, *, copy: bool) -> Judgement:
+        """Return a judgement with logits in float32 and feature maps in the type that they were computed in.
+
+        The maps are by far the larger part, most turns read none of them, and losses that do sum in float32.
+        """
+        scales = tuple(
+            replace(to_float32(replace(scale, features=()), copy=copy), features=_copied(scale.features, copy=copy))
+            for scale in judgement.scales
+        )
+        return replace(to_float32(replace(judgement, scales=()), copy=copy), scales=scales)
+
+
+def _copied(tensors: tuple[torch.Tensor, ...], *, copy: bool) -> tuple[torch.Tensor, ...]:
+    return tuple(tensor.clone() for tensor in tensors) if copy else tensors
 
 
 def make_networks(

@@ -15,7 +15,10 @@ from torch.nn import functional as F
 Upsampling = Literal["transposed", "resize"]
 
 MANY_WEIGHTS = 1 << 22
-"""From this many on, the gradient of a layer's weights is computed as one product of matrices."""
+"""From this many on, the gradient of a layer's weights is computed as products of matrices."""
+
+FEW_OUTPUTS, PLACES_AT_ONCE = 4, 4
+"""Up to so many channels a convolution has few outputs, and computes so many places of a row at once."""
 
 
 class _CastOnce:
@@ -26,8 +29,8 @@ class _CastOnce:
     _kept: tuple[tuple[object, ...], Tensor] | None = None
 
     def cast(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return features, the weight that convolves them and the bias, in the type that autocast computes
-        convolutions in, or as they are where it is off."""
+        """Return features in the type that autocast computes convolutions in, or as they are where it is off, the
+        weight that convolves them and the bias; a weight that is trained is cast by the convolution itself."""
         dtype = autocast_type(features.device)
         if dtype is None:
             return features, self.convolving(self.weight), self.bias
@@ -41,7 +44,7 @@ class _CastOnce:
     def _cast_weight(self, dtype: torch.dtype) -> Tensor:
         weight = self.weight
         if torch.is_grad_enabled() or torch.compiler.is_compiling():
-            return self.convolving(weight).to(dtype)
+            return self.convolving(weight)
         # The counter rises with every update in place; another place in memory means other weights.
         updates = None if weight.is_inference() else weight._version
         key = (dtype, weight.device, weight.data_ptr(), updates)
@@ -146,52 +149,74 @@ def reflect_repeatably(features: Tensor, width: int) -> Tensor:
 
 
 def convolve(features: Tensor, weight: Tensor, bias: Tensor | None, *, stride: int = 1, padding: int = 0) -> Tensor:
-    """Convolve tensors of one type: N,inputs,H,W with a square kernel (outputs, inputs, k, k)."""
-    if _has_many_weights(weight) and features.device.type == "cpu" and not torch.compiler.is_compiling():
-        return cast("Tensor", _Convolution.apply(features, weight, bias, stride, padding))
-    return F.conv2d(features, weight, bias, stride, padding)
+    """Convolve N,inputs,H,W with a square kernel (outputs, inputs, k, k), in the type of ``features`` and ``bias``."""
+    if _on_cpu(features):
+        if _has_many_weights(weight):
+            return cast("Tensor", _Convolution.apply(features, weight, bias, stride, padding))
+        if _has_few_outputs(features, weight, stride=stride, padding=padding):
+            return cast("Tensor", _FewOutputs.apply(features, weight.to(features.dtype), bias))
+    return F.conv2d(features, weight.to(features.dtype), bias, stride, padding)
 
 
 def double(features: Tensor, weight: Tensor, bias: Tensor | None, *, output_padding: int = 0) -> Tensor:
-    """Convolve, transposed, to twice the height and width: tensors of one type, a kernel (inputs, outputs, k, k).
+    """Convolve, transposed, to twice the height and width, with a kernel (inputs, outputs, k, k), in the type of
+    ``features`` and ``bias``.
 
     The stride is 2 and the padding 1; ``k`` is 3 with ``output_padding`` 1, or 4 with none.
     """
-    if features.device.type == "cpu" and not torch.compiler.is_compiling():
+    if _on_cpu(features):
         return cast("Tensor", _Doubling.apply(features, weight, bias, output_padding))
-    return F.conv_transpose2d(features, weight, bias, 2, 1, output_padding)
+    return F.conv_transpose2d(features, weight.to(features.dtype), bias, 2, 1, output_padding)
+
+
+def _on_cpu(features: Tensor) -> bool:
+    """Return whether the backward passes of this module are the faster ones."""
+    return features.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def _has_many_weights(weight: Tensor) -> bool:
-    """Return whether the gradient of these weights is computed as a product of matrices."""
+    """Return whether the gradient of these weights is computed as products of matrices."""
     return weight.numel() >= MANY_WEIGHTS and weight.dtype in (torch.float32, torch.bfloat16)
+
+
+def _has_few_outputs(features: Tensor, weight: Tensor, *, stride: int, padding: int) -> bool:
+    """Return whether a convolution is computed by :class:`_FewOutputs`."""
+    outputs, _, _, kernel = weight.shape
+    places = features.shape[3] - kernel + 1
+    return outputs <= FEW_OUTPUTS and stride == 1 and padding == 0 and kernel > 1 and places % PLACES_AT_ONCE == 0
 
 
 def weight_gradient(features: Tensor, gradient: Tensor, weight: Tensor, *, stride: int, padding: int) -> Tensor:
     """Return the gradient of a convolution's weights.
 
-    With many weights it is one product of matrices, which reaches 1.4 times (fp32) to three times (bf16, AMX) the rate
-    of torch's own kernel there.
+    With many weights it is a product of matrices for every place of the kernel, which reach 1.4 times (fp32) to three
+    times (bf16, AMX) the rate of torch's own kernel there.
 
     Args:
         features: what was convolved, N,inputs,H,W.
-        gradient: of the result, N,outputs,h,w.
-        weight: outputs, inputs, k, k.
+        gradient: of the result, N,outputs,h,w, in the type of ``features``.
+        weight: outputs, inputs, k, k, in that type or a wider one.
         stride: of the convolution.
         padding: of zeros on every side.
 
     Returns:
-        outputs, inputs, k, k.
+        outputs, inputs, k, k, in the type of ``weight``.
     """
     outputs, inputs, kernel, _ = weight.shape
     if not _has_many_weights(weight):
-        return _backward(gradient, features, weight, stride=stride, padding=padding, wanted=(False, True, False))[1]
+        like = weight.to(features.dtype)
+        found = _backward(gradient, features, like, stride=stride, padding=padding, wanted=(False, True, False))[1]
+        return cast("Tensor", found.to(weight.dtype))
+    height, width = (stride * (side - 1) + 1 for side in gradient.shape[2:])
     places = F.pad(features, (padding,) * 4).permute(0, 2, 3, 1)
-    # N, h, w, inputs, k, k: a row for every place of the result, in the order of channels-last weights.
-    windows = places.unfold(1, kernel, stride).unfold(2, kernel, stride)
-    rows = windows.permute(0, 1, 2, 4, 5, 3).reshape(-1, kernel * kernel * inputs)
-    product = gradient.permute(0, 2, 3, 1).reshape(-1, outputs).t() @ rows
-    return product.view(outputs, kernel, kernel, inputs).permute(0, 3, 1, 2)
+    columns = gradient.permute(0, 2, 3, 1).reshape(-1, outputs).t()
+    # Each product is widened while it is in the cache, into the order of channels-last weights.
+    result = weight.new_empty(outputs, kernel, kernel, inputs)
+    for row in range(kernel):
+        for column in range(kernel):
+            met = places[:, row : row + height : stride, column : column + width : stride]
+            result[:, row, column] = columns @ met.reshape(-1, inputs)
+    return result.permute(0, 3, 1, 2)
 
 
 class _Reflection(torch.autograd.Function):
@@ -213,13 +238,16 @@ class _Reflection(torch.autograd.Function):
 
 
 class _Convolution(torch.autograd.Function):
-    """A convolution whose gradient of the weights is :func:`weight_gradient`."""
+    """A convolution whose gradient of the weights is :func:`weight_gradient`.
+
+    Weights in a wider type than the features are cast here, and again in the backward pass: nothing keeps the copy.
+    """
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
         ctx.save_for_backward(features, weight)
         ctx.stride, ctx.padding = stride, padding
-        return F.conv2d(features, weight, bias, stride, padding)
+        return F.conv2d(features, weight.to(features.dtype), bias, stride, padding)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
@@ -227,24 +255,66 @@ class _Convolution(torch.autograd.Function):
         how = {"stride": ctx.stride, "padding": ctx.padding}
         wanted = ctx.needs_input_grad[:3]
         if torch.is_grad_enabled():  # the gradient is to be differentiated again, which torch's own kernel can be
-            return (*_backward(gradient, features, weight, **how, wanted=wanted), None, None)
+            found = _backward(gradient, features, weight.to(features.dtype), **how, wanted=wanted)
+            return found[0], found[1] if found[1] is None else found[1].to(weight.dtype), found[2], None, None
         gradient = gradient.contiguous(memory_format=torch.channels_last)
-        of_features = _backward(gradient, features, weight, **how, wanted=(wanted[0], False, False))[0]
+        of_features = None
+        if wanted[0]:
+            only = (True, False, False)
+            of_features = _backward(gradient, features, weight.to(features.dtype), **how, wanted=only)[0]
         of_weight = weight_gradient(features, gradient, weight, **how) if wanted[1] else None
         return of_features, of_weight, gradient.sum((0, 2, 3)) if wanted[2] else None, None, None
+
+
+class _FewOutputs(torch.autograd.Function):
+    """A convolution to a few channels with stride 1 and no padding; all tensors of one type.
+
+    The processor computes 16 outputs at a time. So four neighbours in a row are computed as outputs of one place, by
+    the same weights shifted, and the gradients as those of the convolution which goes the other way, from the few
+    channels to the many.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(features, weight)
+        last = PLACES_AT_ONCE - 1
+        shifted = torch.cat([F.pad(weight, (shift, last - shift)) for shift in range(PLACES_AT_ONCE)])
+        biases = None if bias is None else bias.repeat(PLACES_AT_ONCE)
+        found = F.conv2d(features, shifted, biases, (1, PLACES_AT_ONCE)).permute(0, 2, 3, 1)
+        # In channels-last order the outputs of neighbours lie one after the other, as those of a wider row do.
+        return found.reshape(*found.shape[:2], -1, len(weight)).permute(0, 3, 1, 2)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        features, weight = ctx.saved_tensors
+        how = {"stride": 1, "padding": 0}
+        wanted = ctx.needs_input_grad
+        if torch.is_grad_enabled():
+            return _backward(gradient, features, weight, **how, wanted=wanted)
+        if features.is_contiguous(memory_format=torch.channels_last):
+            gradient = gradient.contiguous(memory_format=torch.channels_last)
+        around = F.pad(gradient, (weight.shape[-1] - 1,) * 4)
+        back = weight.flip(2, 3).transpose(0, 1)
+        of_features = F.conv2d(around, back) if wanted[0] else None
+        of_weight = None
+        if wanted[1]:
+            turned = _backward(features, around, back, **how, wanted=(False, True, False))[1]
+            of_weight = turned.flip(2, 3).transpose(0, 1)
+        return of_features, of_weight, gradient.sum((0, 2, 3)) if wanted[2] else None
 
 
 class _Doubling(torch.autograd.Function):
     """A transposed convolution to twice the size, whose gradients are those of the convolution that it transposes.
 
-    torch's own gradient of a transposed convolution's weights takes two to five times as long on the CPU.
+    torch's own gradient of a transposed convolution's weights takes two to five times as long on the CPU. Weights in a
+    wider type than the features are cast as in :class:`_Convolution`.
     """
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None, output_padding: int) -> Tensor:
         ctx.save_for_backward(features, weight)
         ctx.output_padding = output_padding
-        return F.conv_transpose2d(features, weight, bias, 2, 1, output_padding)
+        return F.conv_transpose2d(features, weight.to(features.dtype), bias, 2, 1, output_padding)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
@@ -253,13 +323,14 @@ class _Doubling(torch.autograd.Function):
         if torch.is_grad_enabled():
             once = (1, 1)
             more = (ctx.output_padding,) * 2
+            narrow = weight.to(features.dtype)
             found = torch.ops.aten.convolution_backward(
-                gradient, features, weight, [weight.shape[1]], (2, 2), once, once, True, more, 1, wanted
+                gradient, features, narrow, [weight.shape[1]], (2, 2), once, once, True, more, 1, wanted
             )
-            return (*found, None)
+            return found[0], found[1] if found[1] is None else found[1].to(weight.dtype), found[2], None
         if features.is_contiguous(memory_format=torch.channels_last):
             gradient = gradient.contiguous(memory_format=torch.channels_last)
-        of_features = F.conv2d(gradient, weight, None, 2, 1) if wanted[0] else None
+        of_features = F.conv2d(gradient, weight.to(features.dtype), None, 2, 1) if wanted[0] else None
         of_weight = weight_gradient(gradient, features, weight, stride=2, padding=1) if wanted[1] else None
         return of_features, of_weight, gradient.sum((0, 2, 3)) if wanted[2] else None, None
 

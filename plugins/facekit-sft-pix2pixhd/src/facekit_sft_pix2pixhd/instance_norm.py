@@ -7,6 +7,7 @@ kernel, which knows that order: over a batch of one, both norms are the same.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -85,6 +86,11 @@ def _weights(features: Tensor, scale: Tensor | None, shift: Tensor | None) -> tu
     return ones, torch.zeros_like(ones)
 
 
+def _rows(weights: Tensor | None, count: int) -> Sequence[Tensor | None]:
+    """Return what each sample is given of weights (N,C), None for none."""
+    return (None,) * count if weights is None else weights.unbind()
+
+
 class _NormInOnePass(torch.autograd.Function):
     """Instance norm, scale and shift, and activation of channels-last features on the CPU."""
 
@@ -95,19 +101,27 @@ class _NormInOnePass(torch.autograd.Function):
         means = features.new_empty((count, channels), dtype=torch.float32)
         deviations = torch.empty_like(means)
         scales, shifts = _weights(features, scale, shift)
-        for index in range(count):
+        for sample, sample_scale, sample_shift, out, mean, deviation in zip(
+            features.split(1),
+            _rows(scales, count),
+            _rows(shifts, count),
+            result.split(1),
+            means.unbind(),
+            deviations.unbind(),
+            strict=True,
+        ):
             torch.ops.aten.native_batch_norm.out(
-                features[index : index + 1],
-                None if scales is None else scales[index],
-                None if shifts is None else shifts[index],
+                sample,
+                sample_scale,
+                sample_shift,
                 None,
                 None,
                 True,
                 0.0,
                 INSTANCE_NORM_EPSILON,
-                out=result[index : index + 1],
-                save_mean=means[index],
-                save_invstd=deviations[index],
+                out=out,
+                save_mean=mean,
+                save_invstd=deviation,
             )
         if slope is not None:
             result = F.leaky_relu_(result, slope) if slope else result.relu_()
@@ -131,21 +145,31 @@ class _NormInOnePass(torch.autograd.Function):
         scales, _ = _weights(features, scale, shift)
         of_features = torch.empty_like(features)
         others: list[tuple[Tensor, Tensor]] = []
-        for index in range(len(features)):
+        count = len(features)
+        for out, sample, sample_gradient, sample_result, sample_scale, mean, deviation in zip(
+            of_features.split(1),
+            features.split(1),
+            gradient.split(1),
+            (None,) * count if result is None else result.split(1),
+            _rows(scales, count),
+            means.unbind(),
+            deviations.unbind(),
+            strict=True,
+        ):
             # Sample by sample, so that no more than one borrows memory on the way.
-            sample = slice(index, index + 1)
-            of_features[sample], *rest = torch.ops.aten.native_batch_norm_backward(
-                gradient[sample] if result is None else _through(gradient[sample], result[sample], ctx.slope),
-                features[sample],
-                None if scales is None else scales[index],
+            found, *rest = torch.ops.aten.native_batch_norm_backward(
+                sample_gradient if sample_result is None else _through(sample_gradient, sample_result, ctx.slope),
+                sample,
+                sample_scale,
                 None,
                 None,
-                means[index],
-                deviations[index],
+                mean,
+                deviation,
                 True,
                 INSTANCE_NORM_EPSILON,
                 [True, scale is not None, scale is not None],
             )
+            out.copy_(found)
             others.append((rest[0], rest[1]))
         if scale is None or shift is None:
             return of_features, None, None, None

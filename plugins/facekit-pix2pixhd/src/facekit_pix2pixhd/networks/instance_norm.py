@@ -77,9 +77,11 @@ class _NormInOnePass(torch.autograd.Function):
         means = features.new_empty((count, channels), dtype=torch.float32)
         deviations = torch.empty_like(means)
         scale, shift = _weights(features)
-        for index in range(count):
+        for sample, out, mean, deviation in zip(
+            features.split(1), result.split(1), means.unbind(), deviations.unbind(), strict=True
+        ):
             torch.ops.aten.native_batch_norm.out(
-                features[index : index + 1],
+                sample,
                 scale,
                 shift,
                 None,
@@ -87,9 +89,9 @@ class _NormInOnePass(torch.autograd.Function):
                 True,
                 0.0,
                 INSTANCE_NORM_EPSILON,
-                out=result[index : index + 1],
-                save_mean=means[index],
-                save_invstd=deviations[index],
+                out=out,
+                save_mean=mean,
+                save_invstd=deviation,
             )
         if slope is not None:
             result = F.leaky_relu_(result, slope) if slope else result.relu_()
@@ -108,21 +110,29 @@ class _NormInOnePass(torch.autograd.Function):
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         scale, _ = _weights(features)
         of_features = torch.empty_like(features)
-        for index in range(len(features)):
+        for out, sample, sample_gradient, sample_result, mean, deviation in zip(
+            of_features.split(1),
+            features.split(1),
+            gradient.split(1),
+            (None,) * len(features) if result is None else result.split(1),
+            means.unbind(),
+            deviations.unbind(),
+            strict=True,
+        ):
             # Sample by sample, so that no more than one borrows memory on the way.
-            sample = slice(index, index + 1)
-            of_features[sample] = torch.ops.aten.native_batch_norm_backward(
-                gradient[sample] if result is None else _through(gradient[sample], result[sample], ctx.slope),
-                features[sample],
+            found = torch.ops.aten.native_batch_norm_backward(
+                sample_gradient if sample_result is None else _through(sample_gradient, sample_result, ctx.slope),
+                sample,
                 scale,
                 None,
                 None,
-                means[index],
-                deviations[index],
+                mean,
+                deviation,
                 True,
                 INSTANCE_NORM_EPSILON,
                 [True, False, False],
             )[0]
+            out.copy_(found)
         return of_features, None
 
 
