@@ -41,6 +41,7 @@ def resized(layer: nn.Module, features: Tensor) -> Tensor:
 CASES = {
     "reflected 3": (lambda: ReflectedConvolution(6, 5, kernel=3), reflected),
     "reflected 7": (lambda: ReflectedConvolution(6, 5, kernel=7), reflected),
+    "to few channels": (lambda: ReflectedConvolution(6, 3, kernel=7), reflected),
     "halving": (lambda: HalvingConvolution(6, 5), halved),
     "doubling": (lambda: DoublingConvolution(6, 5), doubled),
     "resize": (lambda: ResizeConvolution(6, 5), resized),
@@ -74,8 +75,21 @@ def test_results_and_gradients_are_those_of_torch(case: str, channels_last: bool
         torch.testing.assert_close(one, other)
 
 
+def test_few_channels_in_a_width_that_is_no_multiple_of_the_places_at_once() -> None:
+    make, plain = CASES["to few channels"]
+    torch.manual_seed(0)
+    layer, features = make().double(), torch.randn(2, 6, 8, 7, dtype=torch.float64)
+    found = gradients(lambda layer, features: layer(features), layer, features)
+    for one, other in zip(found, gradients(plain, layer, features), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("few_places", [0, 1 << 30])
 @pytest.mark.parametrize("case", CASES)
-def test_gradients_of_many_weights_are_products_of_matrices(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gradients_of_many_weights_are_products_of_matrices(
+    case: str, few_places: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(convolution, "FEW_PLACES", few_places)  # many: the convolutions too are products
     make, plain = CASES[case]
     torch.manual_seed(0)
     layer = make().to(memory_format=torch.channels_last)

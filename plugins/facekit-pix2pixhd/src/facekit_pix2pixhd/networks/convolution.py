@@ -15,7 +15,10 @@ from torch.nn import functional as F
 Upsampling = Literal["transposed", "resize"]
 
 MANY_WEIGHTS = 1 << 22
-"""From this many on, the gradient of a layer's weights is computed as products of matrices."""
+"""From this many on, convolutions of few places and gradients of weights are computed as products of matrices."""
+
+FEW_PLACES = 1024
+"""Up to so many places of a batch, a convolution with many weights costs less as a product of matrices."""
 
 FEW_OUTPUTS, PLACES_AT_ONCE = 4, 4
 """Up to so many channels a convolution has few outputs, and computes so many places of a row at once."""
@@ -186,6 +189,60 @@ def _has_few_outputs(features: Tensor, weight: Tensor, *, stride: int, padding: 
     return outputs <= FEW_OUTPUTS and stride == 1 and padding == 0 and kernel > 1 and places % PLACES_AT_ONCE == 0
 
 
+def _has_few_places(features: Tensor, weight: Tensor, *, stride: int, padding: int) -> bool:
+    """Return whether a convolution with many weights gives so few places that it is computed as a product."""
+    count, _, *sides = features.shape
+    height, width = ((side + 2 * padding - weight.shape[-1]) // stride + 1 for side in sides)
+    layout = torch.channels_last
+    ordered = weight.is_contiguous(memory_format=layout) and features.is_contiguous(memory_format=layout)
+    return ordered and count * height * width <= FEW_PLACES
+
+
+def _matrix(weight: Tensor) -> Tensor:
+    """Channels-last weights outputs, inputs, k, k as outputs, k*k*inputs; a view."""
+    return weight.permute(0, 2, 3, 1).flatten(1)
+
+
+def product(features: Tensor, weight: Tensor, bias: Tensor | None, *, stride: int, padding: int) -> Tensor:
+    """Convolve as one product of matrices, with a row for every place of the result.
+
+    Its weights are read as they lie, where torch's own kernel puts them into another order in each pass.
+    """
+    kernel = weight.shape[-1]
+    places = F.pad(features, (padding,) * 4).permute(0, 2, 3, 1)
+    # N, h, w, inputs, k, k, brought into the order of channels-last weights.
+    windows = places.unfold(1, kernel, stride).unfold(2, kernel, stride).permute(0, 1, 2, 4, 5, 3)
+    return F.linear(windows.flatten(3), _matrix(weight), bias).permute(0, 3, 1, 2)
+
+
+def features_gradient(features: Tensor, gradient: Tensor, weight: Tensor, *, stride: int, padding: int) -> Tensor:
+    """Return the gradient of what a convolution with many weights was given, where there are few places.
+
+    It is one product of matrices: what every place of the result asks of each place that its kernel met. These are
+    summed in fp32.
+
+    Args:
+        features: what was convolved, N,inputs,H,W.
+        gradient: of the result, N,outputs,h,w, in the type of ``features``.
+        weight: outputs, inputs, k, k, in that type.
+        stride: of the convolution.
+        padding: of zeros on every side.
+
+    Returns:
+        N,inputs,H,W in the type of ``features``.
+    """
+    count, inputs, *sides = features.shape
+    kernel = weight.shape[-1]
+    height, width = (stride * (side - 1) + 1 for side in gradient.shape[2:])
+    asked = (gradient.permute(0, 2, 3, 1) @ _matrix(weight)).unflatten(3, (kernel, kernel, inputs))
+    total = features.new_zeros(count, *(side + 2 * padding for side in sides), inputs, dtype=torch.float32)
+    for row in range(kernel):
+        for column in range(kernel):
+            total[:, row : row + height : stride, column : column + width : stride] += asked[:, :, :, row, column]
+    inner = total[:, padding : padding + sides[0], padding : padding + sides[1]]
+    return inner.to(features.dtype).permute(0, 3, 1, 2)
+
+
 def weight_gradient(features: Tensor, gradient: Tensor, weight: Tensor, *, stride: int, padding: int) -> Tensor:
     """Return the gradient of a convolution's weights.
 
@@ -238,7 +295,7 @@ class _Reflection(torch.autograd.Function):
 
 
 class _Convolution(torch.autograd.Function):
-    """A convolution whose gradient of the weights is :func:`weight_gradient`.
+    """A convolution with many weights, whose gradients are :func:`features_gradient` and :func:`weight_gradient`.
 
     Weights in a wider type than the features are cast here, and again in the backward pass: nothing keeps the copy.
     """
@@ -247,6 +304,9 @@ class _Convolution(torch.autograd.Function):
     def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
         ctx.save_for_backward(features, weight)
         ctx.stride, ctx.padding = stride, padding
+        ctx.few_places = _has_few_places(features, weight, stride=stride, padding=padding)
+        if ctx.few_places and features.dtype == torch.float32:  # in bf16 torch's kernel is as fast
+            return product(features, weight, bias, stride=stride, padding=padding)
         return F.conv2d(features, weight.to(features.dtype), bias, stride, padding)
 
     @staticmethod
@@ -260,8 +320,11 @@ class _Convolution(torch.autograd.Function):
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         of_features = None
         if wanted[0]:
-            only = (True, False, False)
-            of_features = _backward(gradient, features, weight.to(features.dtype), **how, wanted=only)[0]
+            narrow, only = weight.to(features.dtype), (True, False, False)
+            if ctx.few_places:
+                of_features = features_gradient(features, gradient, narrow, **how)
+            else:
+                of_features = _backward(gradient, features, narrow, **how, wanted=only)[0]
         of_weight = weight_gradient(features, gradient, weight, **how) if wanted[1] else None
         return of_features, of_weight, gradient.sum((0, 2, 3)) if wanted[2] else None, None, None
 
