@@ -218,6 +218,9 @@ def test_bf16_gives_float32_results_and_full_precision_is_full(read: ReadRecipe,
     dtypes = {step.fake.image.dtype, step.style.code.dtype, judgement.scales[0].logits.dtype}
     dtypes |= {feature.dtype for feature in judgement.scales[0].features}
     assert dtypes == {torch.float32}
+    # Feature maps are cast for who looks at them, and kept as they were computed.
+    kept = bench.networks.judge(step.real, step.condition).scales[0]
+    assert (kept.logits.dtype, {feature.dtype for feature in kept.features}) == (torch.float32, {torch.bfloat16})
     # The plain network and full precision agree to the last bit; autocast does not.
     bench.model.eval()
     picture = Generated(bench.batch.image)

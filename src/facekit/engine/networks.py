@@ -12,7 +12,16 @@ from torch import nn
 from facekit.engine.model import FaceModel
 from facekit.engine.precision import Precision
 from facekit.engine.tensors import to_float32
-from facekit.interfaces import Condition, FacekitError, Generated, Judgement, LabelMap, PortContext, Style
+from facekit.interfaces import (
+    Condition,
+    FacekitError,
+    Generated,
+    Judgement,
+    LabelMap,
+    PortContext,
+    ScaleJudgement,
+    Style,
+)
 from facekit.recipe.resolved import ResolvedRecipe
 
 T = TypeVar("T")
@@ -23,7 +32,7 @@ PYRAMID = "generated.pyramid"
 
 class Networks:
     """The networks of a model as a step calls them: in the precision of the run, with results in float32 (feature maps
-    of judgements stay as they were computed).
+    of judgements stay as they were computed: see :func:`with_float32_features`).
 
     Args:
         model: the networks.
@@ -98,15 +107,35 @@ class Networks:
         return to_float32(result, copy=self._cuda_graphs)
 
     def _own_judgement(self, judgement: Judgement, *, copy: bool) -> Judgement:
-        """Return a judgement with logits in float32 and feature maps in the type that they were computed in.
-
-        The maps are by far the larger part, most turns read none of them, and losses that do sum in float32.
-        """
+        """Return a judgement with logits in float32 and feature maps in the type that they were computed in."""
         scales = tuple(
             replace(to_float32(replace(scale, features=()), copy=copy), features=_copied(scale.features, copy=copy))
             for scale in judgement.scales
         )
         return replace(to_float32(replace(judgement, scales=()), copy=copy), scales=scales)
+
+
+class _Float32Features(ScaleJudgement):
+    """A scale's judgement whose feature maps are cast when they are looked at."""
+
+    @property
+    def features(self) -> tuple[torch.Tensor, ...]:
+        """The feature maps in float32."""
+        return to_float32(super().features)
+
+    @features.setter
+    def features(self, maps: tuple[torch.Tensor, ...]) -> None:
+        vars(ScaleJudgement)["features"].__set__(self, maps)
+
+
+def with_float32_features(judgement: Judgement) -> Judgement:
+    """Return a judgement as losses see it: in float32.
+
+    The maps are by far the larger part of a judgement, and most turns look at none of them; float32 copies of all would
+    take a tenth of a step's memory.
+    """
+    scales = tuple(_Float32Features(scale.logits, scale.features) for scale in judgement.scales)
+    return replace(judgement, scales=scales)
 
 
 def _copied(tensors: tuple[torch.Tensor, ...], *, copy: bool) -> tuple[torch.Tensor, ...]:

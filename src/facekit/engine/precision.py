@@ -20,8 +20,7 @@ class Precision:
     """How the components of a model compute.
 
     Weights, gradients, moments and averages are fp32 always. With ``bf16`` the forward passes of style encoder,
-    generator and discriminator run under autocast, and what they return is float32 again, but for the feature maps of
-    judgements; losses compute in fp32.
+    generator and discriminator run under autocast, and what losses see of it is float32 again; losses compute in fp32.
 
     Args:
         device: where everything is.

@@ -22,7 +22,7 @@ from typing import Literal, TypeVar, cast
 import torch
 from torch.nn import functional as F
 
-from facekit.engine.networks import Networks
+from facekit.engine.networks import Networks, with_float32_features
 from facekit.engine.replay import ReplayPool
 from facekit.engine.seeds import generator as random_generator
 from facekit.engine.tensors import concatenate, detach
@@ -271,7 +271,8 @@ class TrainingStep:
             name = None
         if name is None:
             asked = next((entry for made, entry in self._asked if made is picture), self.condition)
-            return self._networks.judge(picture, condition or asked, full=full_precision, plain=True)
+            judged = self._networks.judge(picture, condition or asked, full=full_precision, plain=True)
+            return with_float32_features(judged)
         if (name, full_precision) not in self._judgements:
             self._judge(name, full=full_precision)
         return self._judgements[name, full_precision]
@@ -289,8 +290,9 @@ class TrainingStep:
                 concatenate(pictures), concatenate([self._condition_of(each) for each in together]), full=full
             )
         for each in together[:-1]:
-            self._judgements[each, full], judgement = judgement.split(len(self._condition_of(each).mask))
-        self._judgements[together[-1], full] = judgement
+            own, judgement = judgement.split(len(self._condition_of(each).mask))
+            self._judgements[each, full] = with_float32_features(own)
+        self._judgements[together[-1], full] = with_float32_features(judgement)
 
     def _sharing_a_pass(self, name: PictureName) -> list[PictureName]:
         """Return the pictures that are judged together with one, itself among them."""

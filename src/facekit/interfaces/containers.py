@@ -158,11 +158,7 @@ class Generated:
 
 @dataclass(frozen=True, slots=True)
 class ScaleJudgement:
-    """What a discriminator says at one scale: logits (N, 1, h, w) or (N, 1), and the feature maps that led to them.
-
-    A training step shows logits in float32, and feature maps in the type that the discriminator computed them in:
-    bfloat16 in a run of that precision. Losses that read them sum in float32.
-    """
+    """What a discriminator says at one scale: logits (N, 1, h, w) or (N, 1), and the feature maps that led to them."""
 
     logits: Tensor
     features: tuple[Tensor, ...] = ()

@@ -33,14 +33,13 @@ def feature_matching_loss(fake: Judgement, real: Judgement) -> Tensor:
         raise ValueError(f"results were judged at {len(fake.scales)} scales and photos at {len(real.scales)}")
     total: list[Tensor] = []
     for fake_scale, real_scale in zip(fake.scales, real.scales, strict=True):
-        if len(fake_scale.features) != len(real_scale.features) or not fake_scale.features:
-            raise ValueError(
-                f"feature maps do not pair up: results have {len(fake_scale.features)}, "
-                f"photos {len(real_scale.features)}"
-            )
-        for fake_map, real_map in zip(fake_scale.features, real_scale.features, strict=True):
+        # Looked at once: a run in bf16 casts the maps whenever they are.
+        fake_maps, real_maps = fake_scale.features, real_scale.features
+        if len(fake_maps) != len(real_maps) or not fake_maps:
+            raise ValueError(f"feature maps do not pair up: results have {len(fake_maps)}, photos {len(real_maps)}")
+        for fake_map, real_map in zip(fake_maps, real_maps, strict=True):
             difference = mean_absolute_difference(fake_map, real_map.detach())
-            total.append(difference * (4 / len(fake_scale.features) / len(fake.scales)))
+            total.append(difference * (4 / len(fake_maps) / len(fake.scales)))
     return torch.stack(total).sum()
 
 
