@@ -266,7 +266,7 @@ def weight_gradient(features: Tensor, gradient: Tensor, weight: Tensor, *, strid
         return cast("Tensor", found.to(weight.dtype))
     height, width = (stride * (side - 1) + 1 for side in gradient.shape[2:])
     places = F.pad(features, (padding,) * 4).permute(0, 2, 3, 1)
-    columns = gradient.permute(0, 2, 3, 1).reshape(-1, outputs).t()
+    columns = gradient.permute(0, 2, 3, 1).reshape(-1, outputs).t().contiguous()
     # Each product is widened while it is in the cache, into the order of channels-last weights.
     result = weight.new_empty(outputs, kernel, kernel, inputs)
     for row in range(kernel):
