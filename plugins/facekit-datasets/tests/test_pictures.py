@@ -23,14 +23,14 @@ FORMS = {
 }
 
 
-@pytest.mark.skipif(pictures.pyspng is None, reason="there is no pyspng for this platform")
+@pytest.mark.skipif(pictures.decode_image_png_u8 is None, reason="there is no kornia_rs for this platform")
 @pytest.mark.parametrize("form", FORMS)
 def test_both_decoders_read_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
     file = tmp_path / "part.png"
     FORMS[form].save(file)
     assert (pictures._read_plain_png(file) is not None) == (form in ("greyscale", "RGB"))
     fast, inside = read_part(file), read_inside(file)
-    monkeypatch.setattr(pictures, "pyspng", None)
+    monkeypatch.setattr(pictures, "decode_image_png_u8", None)
     assert np.array_equal(fast, read_part(file))
     assert np.array_equal(inside, read_part(file) > 127)
     assert np.array_equal(inside, read_inside(file))
