@@ -67,7 +67,7 @@ class PatchDiscriminator(nn.Module):
 
     @staticmethod
     def _plain_layer(layer: nn.Module, hidden: Tensor) -> Tensor:
-        return F.leaky_relu(layer(hidden), LEAKY_SLOPE)
+        return F.leaky_relu(layer(hidden), LEAKY_SLOPE, inplace=True)
 
     @staticmethod
     def _normalised_layer(layer: nn.Module, hidden: Tensor) -> Tensor:
