@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from . import winograd
+
 MANY_WEIGHTS = 1 << 22
-"""From this many on, convolutions of few places and gradients of weights are computed as products of matrices."""
+"""From this many on, gradients are computed as products of matrices: of weights, and of features with few places."""
 
 FEW_PLACES = 1024
-"""Up to so many places of a batch, a convolution with many weights costs less as a product of matrices."""
+"""Up to so many places of a batch, the gradient of what a convolution with many weights was given is a product."""
 
 FEW_OUTPUTS, PLACES_AT_ONCE = 4, 4
 """Up to so many channels a convolution has few outputs, and computes so many places of a row at once."""
@@ -42,6 +44,8 @@ def reflect_repeatably(features: Tensor, width: int) -> Tensor:
 def convolve(features: Tensor, weight: Tensor, bias: Tensor | None, *, stride: int = 1, padding: int = 0) -> Tensor:
     """Convolve N,inputs,H,W with a square kernel (outputs, inputs, k, k), in the type of ``features`` and ``bias``."""
     if _on_cpu(features):
+        if winograd.fits(features, weight, stride=stride, padding=padding):
+            return cast("Tensor", _Winograd.apply(features, weight, bias, padding))
         if _has_many_weights(weight):
             return cast("Tensor", _Convolution.apply(features, weight, bias, stride, padding))
         if _has_few_outputs(features, weight, stride=stride, padding=padding):
@@ -78,7 +82,7 @@ def _has_few_outputs(features: Tensor, weight: Tensor, *, stride: int, padding: 
 
 
 def _has_few_places(features: Tensor, weight: Tensor, *, stride: int, padding: int) -> bool:
-    """Return whether a convolution with many weights gives so few places that it is computed as a product."""
+    """Return whether a convolution with many weights gives so few places that its gradient is a product."""
     count, _, *sides = features.shape
     height, width = ((side + 2 * padding - weight.shape[-1]) // stride + 1 for side in sides)
     layout = torch.channels_last
@@ -89,18 +93,6 @@ def _has_few_places(features: Tensor, weight: Tensor, *, stride: int, padding: i
 def _matrix(weight: Tensor) -> Tensor:
     """Channels-last weights outputs, inputs, k, k as outputs, k*k*inputs; a view."""
     return weight.permute(0, 2, 3, 1).flatten(1)
-
-
-def product(features: Tensor, weight: Tensor, bias: Tensor | None, *, stride: int, padding: int) -> Tensor:
-    """Convolve as one product of matrices, with a row for every place of the result.
-
-    Its weights are read as they lie, where torch's own kernel puts them into another order in each pass.
-    """
-    kernel = weight.shape[-1]
-    places = F.pad(features, (padding,) * 4).permute(0, 2, 3, 1)
-    # N, h, w, inputs, k, k, brought into the order of channels-last weights.
-    windows = places.unfold(1, kernel, stride).unfold(2, kernel, stride).permute(0, 1, 2, 4, 5, 3)
-    return F.linear(windows.flatten(3), _matrix(weight), bias).permute(0, 3, 1, 2)
 
 
 def features_gradient(features: Tensor, gradient: Tensor, weight: Tensor, *, stride: int, padding: int) -> Tensor:
@@ -193,8 +185,6 @@ class _Convolution(torch.autograd.Function):
         ctx.save_for_backward(features, weight)
         ctx.stride, ctx.padding = stride, padding
         ctx.few_places = _has_few_places(features, weight, stride=stride, padding=padding)
-        if ctx.few_places and features.dtype == torch.float32:  # in bf16 torch's kernel is as fast
-            return product(features, weight, bias, stride=stride, padding=padding)
         return F.conv2d(features, weight.to(features.dtype), bias, stride, padding)
 
     @staticmethod
@@ -215,6 +205,25 @@ class _Convolution(torch.autograd.Function):
                 of_features = _backward(gradient, features, narrow, **how, wanted=only)[0]
         of_weight = weight_gradient(features, gradient, weight, **how) if wanted[1] else None
         return of_features, of_weight, gradient.sum((0, 2, 3)) if wanted[2] else None, None, None
+
+
+class _Winograd(torch.autograd.Function):
+    """A 3x3 convolution in fp32 by :mod:`.winograd`."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Tensor:
+        ctx.save_for_backward(features, weight)
+        ctx.padding = padding
+        return winograd.convolve(features, weight, bias, padding=padding)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
+        features, weight = ctx.saved_tensors
+        wanted = ctx.needs_input_grad[:3]
+        if torch.is_grad_enabled():
+            return (*_backward(gradient, features, weight, stride=1, padding=ctx.padding, wanted=wanted), None)
+        found = winograd.gradients(features, gradient, weight, padding=ctx.padding, wanted=wanted[:2])
+        return (*found, gradient.sum((0, 2, 3)) if wanted[2] else None, None)
 
 
 class _FewOutputs(torch.autograd.Function):

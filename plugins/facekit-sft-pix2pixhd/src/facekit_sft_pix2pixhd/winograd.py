@@ -1,0 +1,98 @@
+"""3x3 convolutions by Winograd's minimal filtering F(2x2, 3x3) (Lavin and Gray, CVPR 2016).
+
+Four neighbouring places take 16 multiplications for each input and output channel in place of 36. Tiles of 4x4 pixels,
+two apart, and weights are each brought into 16 numbers; these are multiplied, as 16 products of matrices, and brought
+back. The backward pass is the transpose of each step. In fp32 the results are as exact as those of the plain sum; in
+bf16 the sums on the way would be rounded once more.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+_TILES = torch.tensor([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]], dtype=torch.float32)
+_WEIGHTS = torch.tensor([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], dtype=torch.float32)
+_PLACES = torch.tensor([[1, 1, 1, 0], [0, 1, -1, -1]], dtype=torch.float32)
+
+# Of pixels to the 16 numbers of a tile, of weights to theirs, and of products to the four places; both ways at once.
+TILES, WEIGHTS, PLACES = (torch.kron(each, each) for each in (_TILES, _WEIGHTS, _PLACES))
+
+
+MANY_CHANNELS = 256
+"""With fewer channels, going in or out, there is less to multiply than to transform."""
+
+
+def fits(features: Tensor, weight: Tensor, *, stride: int, padding: int) -> bool:
+    """Return whether a convolution is computed so: 3x3 in fp32, channels-last, with many channels and even sides."""
+    layout = torch.channels_last
+    return (
+        stride == 1
+        and weight.shape[-1] == 3
+        and min(weight.shape[:2]) >= MANY_CHANNELS
+        and features.dtype == weight.dtype == torch.float32
+        and all((side + 2 * padding) % 2 == 0 for side in features.shape[2:])
+        and features.is_contiguous(memory_format=layout)
+        and weight.is_contiguous(memory_format=layout)
+    )
+
+
+def convolve(features: Tensor, weight: Tensor, bias: Tensor | None, *, padding: int) -> Tensor:
+    """Convolve N,inputs,H,W with outputs,inputs,3,3 to N,outputs,H+2*padding-2,W+2*padding-2."""
+    tiles, shape = _tiles(features, padding)
+    multiplied = torch.bmm(tiles, _transformed(weight).permute(1, 2, 0))
+    # 2, 2, N, h, w, outputs: the four places of each tile.
+    places = _mixed(PLACES, multiplied).view(2, 2, *shape, -1)
+    result = places.permute(2, 3, 0, 4, 1, 5).reshape(shape[0], 2 * shape[1], 2 * shape[2], -1)
+    if bias is not None:
+        result += bias
+    return result.permute(0, 3, 1, 2)
+
+
+def gradients(
+    features: Tensor, gradient: Tensor, weight: Tensor, *, padding: int, wanted: tuple[bool, bool]
+) -> tuple[Tensor | None, Tensor | None]:
+    """Return the gradients of features and weight, each where it is wanted, from that of the result."""
+    places = gradient.permute(0, 2, 3, 1)
+    four = torch.stack([places[:, row::2, column::2] for row in range(2) for column in range(2)])
+    multiplied = _mixed(PLACES.t(), four.flatten(1, 3))
+    of_features = _features_gradient(features, multiplied, weight, padding) if wanted[0] else None
+    of_weight = None
+    if wanted[1]:
+        tiles, _ = _tiles(features, padding)
+        sixteen = torch.bmm(multiplied.transpose(1, 2), tiles)
+        nine = _mixed(WEIGHTS.t(), sixteen).view(3, 3, *weight.shape[:2])
+        of_weight = nine.permute(2, 3, 0, 1).contiguous(memory_format=torch.channels_last)
+    return of_features, of_weight
+
+
+def _features_gradient(features: Tensor, multiplied: Tensor, weight: Tensor, padding: int) -> Tensor:
+    count, inputs, *sides = features.shape
+    height, width = (side + 2 * padding for side in sides)
+    tiles = torch.bmm(multiplied, _transformed(weight).permute(1, 0, 2))
+    pixels = _mixed(TILES.t(), tiles).view(4, 4, count, height // 2 - 1, width // 2 - 1, inputs)
+    total = features.new_zeros(count, height, width, inputs)
+    for row in range(4):
+        for column in range(4):
+            total[:, row : row + height - 3 : 2, column : column + width - 3 : 2] += pixels[row, column]
+    return total[:, padding : padding + sides[0], padding : padding + sides[1]].permute(0, 3, 1, 2)
+
+
+def _tiles(features: Tensor, padding: int) -> tuple[Tensor, tuple[int, int, int]]:
+    """Return the transformed tiles (16, N*h*w, inputs), and N, h, w."""
+    pixels = F.pad(features, (padding,) * 4).permute(0, 2, 3, 1)
+    height, width = (side - 3 for side in pixels.shape[1:3])
+    cut = [pixels[:, row : row + height : 2, column : column + width : 2] for row in range(4) for column in range(4)]
+    count, down, across, _ = cut[0].shape
+    return _mixed(TILES, torch.stack(cut).flatten(1, 3)), (count, down, across)
+
+
+def _transformed(weight: Tensor) -> Tensor:
+    """outputs, inputs, 3, 3 to outputs, 16, inputs."""
+    return WEIGHTS @ weight.permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def _mixed(matrix: Tensor, tiles: Tensor) -> Tensor:
+    """Multiply the first dimension of tiles by a small matrix."""
+    return (matrix @ tiles.flatten(1)).unflatten(1, tiles.shape[1:])
