@@ -8,6 +8,8 @@ bf16 the sums on the way would be rounded once more.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -22,6 +24,10 @@ TILES, WEIGHTS, PLACES = (torch.kron(each, each) for each in (_TILES, _WEIGHTS, 
 
 MANY_CHANNELS = 256
 """With fewer channels, going in or out, there is less to multiply than to transform."""
+
+
+OUTPUTS_AT_ONCE = 256
+"""Of so many outputs the weights are transformed at a time."""
 
 
 def fits(features: Tensor, weight: Tensor, *, stride: int, padding: int) -> bool:
@@ -40,11 +46,14 @@ def fits(features: Tensor, weight: Tensor, *, stride: int, padding: int) -> bool
 
 def convolve(features: Tensor, weight: Tensor, bias: Tensor | None, *, padding: int) -> Tensor:
     """Convolve N,inputs,H,W with outputs,inputs,3,3 to N,outputs,H+2*padding-2,W+2*padding-2."""
-    tiles, shape = _tiles(features, padding)
-    multiplied = torch.bmm(tiles, _transformed(weight).permute(1, 2, 0))
-    # 2, 2, N, h, w, outputs: the four places of each tile.
-    places = _mixed(PLACES, multiplied).view(2, 2, *shape, -1)
-    result = places.permute(2, 3, 0, 4, 1, 5).reshape(shape[0], 2 * shape[1], 2 * shape[2], -1)
+    tiles, (count, down, across) = _tiles(features, padding)
+    result = features.new_empty(count, down, 2, across, 2, len(weight))
+    for part in _parts(weight):
+        multiplied = torch.bmm(tiles, _transformed(weight[part]).permute(1, 2, 0))
+        # 2, 2, N, h, w, outputs: the four places of each tile.
+        places = _mixed(PLACES, multiplied).view(2, 2, count, down, across, -1)
+        result[..., part] = places.permute(2, 3, 0, 4, 1, 5)
+    result = result.view(count, 2 * down, 2 * across, -1)
     if bias is not None:
         result += bias
     return result.permute(0, 3, 1, 2)
@@ -58,25 +67,38 @@ def gradients(
     four = torch.stack([places[:, row::2, column::2] for row in range(2) for column in range(2)])
     multiplied = _mixed(PLACES.t(), four.flatten(1, 3))
     of_features = _features_gradient(features, multiplied, weight, padding) if wanted[0] else None
-    of_weight = None
-    if wanted[1]:
-        tiles, _ = _tiles(features, padding)
-        sixteen = torch.bmm(multiplied.transpose(1, 2), tiles)
-        nine = _mixed(WEIGHTS.t(), sixteen).view(3, 3, *weight.shape[:2])
-        of_weight = nine.permute(2, 3, 0, 1).contiguous(memory_format=torch.channels_last)
+    of_weight = _weight_gradient(features, multiplied, weight, padding) if wanted[1] else None
     return of_features, of_weight
 
 
 def _features_gradient(features: Tensor, multiplied: Tensor, weight: Tensor, padding: int) -> Tensor:
     count, inputs, *sides = features.shape
     height, width = (side + 2 * padding for side in sides)
-    tiles = torch.bmm(multiplied, _transformed(weight).permute(1, 0, 2))
+    tiles = features.new_zeros(16, multiplied.shape[1], inputs)
+    for part in _parts(weight):
+        tiles.baddbmm_(multiplied[..., part], _transformed(weight[part]).permute(1, 0, 2))
     pixels = _mixed(TILES.t(), tiles).view(4, 4, count, height // 2 - 1, width // 2 - 1, inputs)
     total = features.new_zeros(count, height, width, inputs)
     for row in range(4):
         for column in range(4):
             total[:, row : row + height - 3 : 2, column : column + width - 3 : 2] += pixels[row, column]
     return total[:, padding : padding + sides[0], padding : padding + sides[1]].permute(0, 3, 1, 2)
+
+
+def _weight_gradient(features: Tensor, multiplied: Tensor, weight: Tensor, padding: int) -> Tensor:
+    tiles, _ = _tiles(features, padding)
+    outputs, inputs = weight.shape[:2]
+    result = weight.new_empty(outputs, 9, inputs)
+    for part in _parts(weight):
+        sixteen = torch.bmm(multiplied[..., part].transpose(1, 2), tiles)
+        result[part] = _mixed(WEIGHTS.t(), sixteen).transpose(0, 1)
+    return result.view(outputs, 3, 3, inputs).permute(0, 3, 1, 2)
+
+
+def _parts(weight: Tensor) -> Iterator[slice]:
+    """Yield the outputs in parts: transformed weights, which are 16 ninths of all, never lie in memory as a whole."""
+    for start in range(0, len(weight), OUTPUTS_AT_ONCE):
+        yield slice(start, start + OUTPUTS_AT_ONCE)
 
 
 def _tiles(features: Tensor, padding: int) -> tuple[Tensor, tuple[int, int, int]]:
