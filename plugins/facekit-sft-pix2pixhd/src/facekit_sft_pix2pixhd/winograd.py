@@ -26,7 +26,7 @@ MANY_CHANNELS = 256
 """With fewer channels, going in or out, there is less to multiply than to transform."""
 
 
-OUTPUTS_AT_ONCE = 256
+OUTPUTS_AT_ONCE = 128
 """Of so many outputs the weights are transformed at a time."""
 
 
