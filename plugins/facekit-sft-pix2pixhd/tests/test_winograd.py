@@ -34,6 +34,7 @@ def gradients(compute: object, inputs: list[Tensor]) -> list[Tensor]:
 @pytest.mark.parametrize("padding", [0, 1, 2])
 def test_results_and_gradients_are_those_of_the_plain_sum(padding: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(winograd, "MANY_CHANNELS", 1)
+    monkeypatch.setattr(winograd, "MANY_PLACES", 1)
     inputs = list(made())
     assert winograd.fits(inputs[0], inputs[1], stride=1, padding=padding)
     found = gradients(lambda *given: convolve(*given, padding=padding), inputs)
@@ -49,6 +50,7 @@ def test_results_and_gradients_are_those_of_the_plain_sum(padding: int, monkeypa
 @pytest.mark.parametrize("frozen", [0, 1, 2])
 def test_only_what_is_wanted_gets_a_gradient(frozen: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(winograd, "MANY_CHANNELS", 1)
+    monkeypatch.setattr(winograd, "MANY_PLACES", 1)
     inputs = [each.requires_grad_(index != frozen) for index, each in enumerate(made())]
     convolve(*inputs).sum().backward()
     assert [each.grad is None for each in inputs] == [index == frozen for index in range(3)]
@@ -57,10 +59,11 @@ def test_only_what_is_wanted_gets_a_gradient(frozen: int, monkeypatch: pytest.Mo
 def test_other_convolutions_are_left_to_torch() -> None:
     features, weight, _ = made()
     assert not winograd.fits(features, weight, stride=1, padding=0)  # few channels
-    wide, many = torch.empty(1, 256, 6, 8, device="meta"), torch.empty(256, 256, 3, 3, device="meta")
+    wide, many = torch.empty(1, 256, 16, 18, device="meta"), torch.empty(256, 256, 3, 3, device="meta")
     wide, many = wide.to(memory_format=LAYOUT), many.to(memory_format=LAYOUT)
     assert winograd.fits(wide, many, stride=1, padding=1)
     assert not winograd.fits(wide, many, stride=2, padding=1)
+    assert not winograd.fits(wide, many, stride=1, padding=0)  # few places: 14 times 16
     assert not winograd.fits(wide[:, :, :-1].contiguous(memory_format=LAYOUT), many, stride=1, padding=1)
     assert not winograd.fits(wide.bfloat16(), many.bfloat16(), stride=1, padding=1)
     assert not winograd.fits(wide.contiguous(), many, stride=1, padding=1)

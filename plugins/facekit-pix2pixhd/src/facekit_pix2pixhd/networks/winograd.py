@@ -22,8 +22,8 @@ _PLACES = torch.tensor([[1, 1, 1, 0], [0, 1, -1, -1]], dtype=torch.float32)
 TILES, WEIGHTS, PLACES = (torch.kron(each, each) for each in (_TILES, _WEIGHTS, _PLACES))
 
 
-MANY_CHANNELS = 256
-"""With fewer channels, going in or out, there is less to multiply than to transform."""
+MANY_CHANNELS, MANY_PLACES = 256, 256
+"""With fewer channels, going in or out, or fewer places of a batch there is less to multiply than to transform."""
 
 
 OUTPUTS_AT_ONCE = 128
@@ -31,14 +31,17 @@ OUTPUTS_AT_ONCE = 128
 
 
 def fits(features: Tensor, weight: Tensor, *, stride: int, padding: int) -> bool:
-    """Return whether a convolution is computed so: 3x3 in fp32, channels-last, with many channels and even sides."""
+    """Return whether a convolution is computed so: 3x3 in fp32, channels-last, with many channels and places, and even
+    sides."""
     layout = torch.channels_last
+    height, width = (side + 2 * padding - 2 for side in features.shape[2:])
     return (
         stride == 1
         and weight.shape[-1] == 3
         and min(weight.shape[:2]) >= MANY_CHANNELS
+        and len(features) * height * width >= MANY_PLACES
         and features.dtype == weight.dtype == torch.float32
-        and all((side + 2 * padding) % 2 == 0 for side in features.shape[2:])
+        and height % 2 == width % 2 == 0
         and features.is_contiguous(memory_format=layout)
         and weight.is_contiguous(memory_format=layout)
     )
@@ -49,10 +52,10 @@ def convolve(features: Tensor, weight: Tensor, bias: Tensor | None, *, padding: 
     tiles, (count, down, across) = _tiles(features, padding)
     result = features.new_empty(count, down, 2, across, 2, len(weight))
     for part in _parts(weight):
-        multiplied = torch.bmm(tiles, _transformed(weight[part]).permute(1, 2, 0))
-        # 2, 2, N, h, w, outputs: the four places of each tile.
-        places = _mixed(PLACES, multiplied).view(2, 2, count, down, across, -1)
-        result[..., part] = places.permute(2, 3, 0, 4, 1, 5)
+        multiplied = torch.bmm(_transformed(weight[part]).permute(1, 0, 2), tiles.transpose(1, 2))
+        # 2, 2, outputs, N, h, w: the four places of each tile.
+        places = _mixed(PLACES, multiplied).view(2, 2, -1, count, down, across)
+        result[..., part] = places.permute(3, 4, 0, 5, 1, 2)
     result = result.view(count, 2 * down, 2 * across, -1)
     if bias is not None:
         result += bias
