@@ -11,7 +11,7 @@ from torch import nn
 
 from facekit.engine.model import FaceModel
 from facekit.engine.precision import Precision
-from facekit.engine.tensors import to_float32
+from facekit.engine.tensors import map_tensors, to_float32
 from facekit.interfaces import (
     Condition,
     FacekitError,
@@ -109,10 +109,13 @@ class Networks:
     def _own_judgement(self, judgement: Judgement, *, copy: bool) -> Judgement:
         """Return a judgement with logits in float32 and feature maps in the type that they were computed in."""
         scales = tuple(
-            replace(to_float32(replace(scale, features=()), copy=copy), features=_copied(scale.features, copy=copy))
+            ScaleJudgement(
+                to_float32(scale.logits, copy=copy),
+                map_tensors(scale.features, torch.Tensor.clone) if copy else scale.features,
+            )
             for scale in judgement.scales
         )
-        return replace(to_float32(replace(judgement, scales=()), copy=copy), scales=scales)
+        return replace(judgement, scales=scales, class_logits=to_float32(judgement.class_logits, copy=copy))
 
 
 class _Float32Features(ScaleJudgement):
@@ -136,10 +139,6 @@ def with_float32_features(judgement: Judgement) -> Judgement:
     """
     scales = tuple(_Float32Features(scale.logits, scale.features) for scale in judgement.scales)
     return replace(judgement, scales=scales)
-
-
-def _copied(tensors: tuple[torch.Tensor, ...], *, copy: bool) -> tuple[torch.Tensor, ...]:
-    return tuple(tensor.clone() for tensor in tensors) if copy else tensors
 
 
 def make_networks(

@@ -16,7 +16,7 @@ Upsampling = Literal["transposed", "resize"]
 
 
 class _CastOnce:
-    """Casts weights for autocast: anew in each pass that is trained, else once for as long as they stay the same."""
+    """Casts weights that are not trained for autocast, once for as long as they stay the same."""
 
     weight: Tensor
     bias: Tensor | None
@@ -29,13 +29,13 @@ class _CastOnce:
         if dtype is None:
             return features, self.convolving(self.weight), self.bias
         bias = None if self.bias is None else self.bias.to(dtype)
-        return features.to(dtype), self._cast_weight(dtype), bias
+        return features.to(dtype), self._weight_for(dtype), bias
 
     def convolving(self, weight: Tensor) -> Tensor:
         """Return the weight that convolves, from the one that is trained."""
         return weight
 
-    def _cast_weight(self, dtype: torch.dtype) -> Tensor:
+    def _weight_for(self, dtype: torch.dtype) -> Tensor:
         weight = self.weight
         if torch.is_grad_enabled() or torch.compiler.is_compiling():
             return self.convolving(weight)

@@ -141,9 +141,7 @@ def weight_gradient(features: Tensor, gradient: Tensor, weight: Tensor, *, strid
     """
     outputs, inputs, kernel, _ = weight.shape
     if not _has_many_weights(weight):
-        like = weight.to(features.dtype)
-        found = _backward(gradient, features, like, stride=stride, padding=padding, wanted=(False, True, False))[1]
-        return cast("Tensor", found.to(weight.dtype))
+        return _backward(gradient, features, weight, stride=stride, padding=padding, wanted=(False, True, False))[1]
     height, width = (stride * (side - 1) + 1 for side in gradient.shape[2:])
     places = F.pad(features, (padding,) * 4).permute(0, 2, 3, 1)
     columns = gradient.permute(0, 2, 3, 1).reshape(-1, outputs).t().contiguous()
@@ -193,16 +191,13 @@ class _Convolution(torch.autograd.Function):
         how = {"stride": ctx.stride, "padding": ctx.padding}
         wanted = ctx.needs_input_grad[:3]
         if torch.is_grad_enabled():  # the gradient is to be differentiated again, which torch's own kernel can be
-            found = _backward(gradient, features, weight.to(features.dtype), **how, wanted=wanted)
-            return found[0], found[1] if found[1] is None else found[1].to(weight.dtype), found[2], None, None
+            return (*_backward(gradient, features, weight, **how, wanted=wanted), None, None)
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         of_features = None
-        if wanted[0]:
-            narrow, only = weight.to(features.dtype), (True, False, False)
-            if ctx.few_places:
-                of_features = features_gradient(features, gradient, narrow, **how)
-            else:
-                of_features = _backward(gradient, features, narrow, **how, wanted=only)[0]
+        if wanted[0] and ctx.few_places:
+            of_features = features_gradient(features, gradient, weight.to(features.dtype), **how)
+        elif wanted[0]:
+            of_features = _backward(gradient, features, weight, **how, wanted=(True, False, False))[0]
         of_weight = weight_gradient(features, gradient, weight, **how) if wanted[1] else None
         return of_features, of_weight, gradient.sum((0, 2, 3)) if wanted[2] else None, None, None
 
@@ -281,13 +276,8 @@ class _Doubling(torch.autograd.Function):
         features, weight = ctx.saved_tensors
         wanted = ctx.needs_input_grad[:3]
         if torch.is_grad_enabled():
-            once = (1, 1)
-            more = (ctx.output_padding,) * 2
-            narrow = weight.to(features.dtype)
-            found = torch.ops.aten.convolution_backward(
-                gradient, features, narrow, [weight.shape[1]], (2, 2), once, once, True, more, 1, wanted
-            )
-            return found[0], found[1] if found[1] is None else found[1].to(weight.dtype), found[2], None
+            more = ctx.output_padding
+            return (*_backward(gradient, features, weight, stride=2, padding=1, wanted=wanted, transposed=more), None)
         if features.is_contiguous(memory_format=torch.channels_last):
             gradient = gradient.contiguous(memory_format=torch.channels_last)
         of_features = F.conv2d(gradient, weight.to(features.dtype), None, 2, 1) if wanted[0] else None
@@ -296,11 +286,24 @@ class _Doubling(torch.autograd.Function):
 
 
 def _backward(
-    gradient: Tensor, features: Tensor, weight: Tensor, *, stride: int, padding: int, wanted: tuple[bool, bool, bool]
+    gradient: Tensor,
+    features: Tensor,
+    weight: Tensor,
+    *,
+    stride: int,
+    padding: int,
+    wanted: tuple[bool, bool, bool],
+    transposed: int | None = None,
 ) -> tuple[Any, Any, Any]:
-    """Return torch's own gradients of a convolution: of features, weight and bias, None for those not wanted."""
-    strides, paddings = (stride, stride), (padding, padding)
-    found: tuple[Any, Any, Any] = torch.ops.aten.convolution_backward(
-        gradient, features, weight, [len(weight)], strides, paddings, (1, 1), False, (0, 0), 1, wanted
+    """Return torch's own gradients of a convolution: of features, weight and bias, None for those not wanted.
+
+    Weights in a wider type than the features are cast, and their gradient is cast back. ``transposed`` is the output
+    padding of a transposed convolution; None for any other.
+    """
+    strides, paddings, more = ((side, side) for side in (stride, padding, transposed or 0))
+    biases = [len(weight) if transposed is None else weight.shape[1]]
+    narrow = weight.to(features.dtype)
+    of_features, of_weight, of_bias = torch.ops.aten.convolution_backward(
+        gradient, features, narrow, biases, strides, paddings, (1, 1), transposed is not None, more, 1, wanted
     )
-    return found
+    return of_features, None if of_weight is None else of_weight.to(weight.dtype), of_bias

@@ -21,10 +21,8 @@ _PLACES = torch.tensor([[1, 1, 1, 0], [0, 1, -1, -1]], dtype=torch.float32)
 # Of pixels to the 16 numbers of a tile, of weights to theirs, and of products to the four places; both ways at once.
 TILES, WEIGHTS, PLACES = (torch.kron(each, each) for each in (_TILES, _WEIGHTS, _PLACES))
 
-
 MANY_CHANNELS, MANY_PLACES = 256, 256
 """With fewer channels, going in or out, or fewer places of a batch there is less to multiply than to transform."""
-
 
 OUTPUTS_AT_ONCE = 128
 """Of so many outputs the weights are transformed at a time."""
@@ -52,7 +50,7 @@ def convolve(features: Tensor, weight: Tensor, bias: Tensor | None, *, padding: 
     tiles, (count, down, across) = _tiles(features, padding)
     result = features.new_empty(count, down, 2, across, 2, len(weight))
     for part in _parts(weight):
-        multiplied = torch.bmm(_transformed(weight[part]).permute(1, 0, 2), tiles.transpose(1, 2))
+        multiplied = torch.bmm(_transformed(weight[part]), tiles.transpose(1, 2))
         # 2, 2, outputs, N, h, w: the four places of each tile.
         places = _mixed(PLACES, multiplied).view(2, 2, -1, count, down, across)
         result[..., part] = places.permute(3, 4, 0, 5, 1, 2)
@@ -79,7 +77,7 @@ def _features_gradient(features: Tensor, multiplied: Tensor, weight: Tensor, pad
     height, width = (side + 2 * padding for side in sides)
     tiles = features.new_zeros(16, multiplied.shape[1], inputs)
     for part in _parts(weight):
-        tiles.baddbmm_(multiplied[..., part], _transformed(weight[part]).permute(1, 0, 2))
+        tiles.baddbmm_(multiplied[..., part], _transformed(weight[part]))
     pixels = _mixed(TILES.t(), tiles).view(4, 4, count, height // 2 - 1, width // 2 - 1, inputs)
     total = features.new_zeros(count, height, width, inputs)
     for row in range(4):
@@ -114,8 +112,8 @@ def _tiles(features: Tensor, padding: int) -> tuple[Tensor, tuple[int, int, int]
 
 
 def _transformed(weight: Tensor) -> Tensor:
-    """outputs, inputs, 3, 3 to outputs, 16, inputs."""
-    return WEIGHTS @ weight.permute(0, 2, 3, 1).flatten(1, 2)
+    """outputs, inputs, 3, 3 to 16, outputs, inputs."""
+    return (WEIGHTS @ weight.permute(0, 2, 3, 1).flatten(1, 2)).transpose(0, 1)
 
 
 def _mixed(matrix: Tensor, tiles: Tensor) -> Tensor:
