@@ -1,4 +1,4 @@
-"""The small parts of the engine: schedules, averages, seeds, folders, lines, checkpoints, optimisers."""
+"""The small parts of the engine: schedules, averages, seeds, folders, lines, checkpoints."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from facekit.engine.ema import Ema, decay_at
 from facekit.engine.interruption import Interruption
 from facekit.engine.journal import append_line, read_lines, rewind
 from facekit.engine.model import FaceModel
-from facekit.engine.players import PlayerInTraining, WeightedLoss, schedule_factor
+from facekit.engine.players import schedule_factor
 from facekit.engine.run_folder import RunFolder
 from facekit.engine.tensors import concatenate, map_tensors
-from facekit.interfaces import Condition, FacekitError, Generated, RunFailure, Step
+from facekit.interfaces import Condition, FacekitError, Generated, RunFailure
 from facekit.recipe import ResolvedRecipe
-from facekit.recipe.settings import EmaSettings, OptimiserSettings, ScheduleSettings
+from facekit.recipe.settings import EmaSettings, ScheduleSettings
 from facekit.registry import Registry
 
 ReadRecipe = Callable[..., ResolvedRecipe]
@@ -211,73 +211,6 @@ def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
         FacekitError, match=r"bias is missing; other is not wanted; weight is \(3, 3\) in place of \(3, 2\)"
     ):
         checkpoints.load_state(model, state, where="x")
-
-
-def _player(model: FaceModel, **settings: object) -> PlayerInTraining:
-    def loss(step: Step) -> torch.Tensor:
-        raise AssertionError
-
-    return PlayerInTraining(
-        name="generator",
-        model=model,
-        losses=[WeightedLoss("none", 1.0, loss)],
-        optimiser=OptimiserSettings.model_validate(settings),
-        frozen=(),
-        steps=10,
-        gradient_clip=None,
-    )
-
-
-@pytest.mark.parametrize("use", ["adam", "adamw"])
-def test_fused_updates_on_channels_last_weights_equal_plain_ones(use: str) -> None:
-    torch.manual_seed(0)
-    network = nn.Sequential(nn.Conv2d(3, 5, 3), nn.Conv2d(5, 4, 1), nn.ConvTranspose2d(4, 2, 3))
-    model = FaceModel(generator=network.to(memory_format=torch.channels_last))
-    plain = nn.Sequential(nn.Conv2d(3, 5, 3), nn.Conv2d(5, 4, 1), nn.ConvTranspose2d(4, 2, 3))
-    plain.load_state_dict(network.state_dict())
-    family = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[use]
-    reference = family(plain.parameters(), lr=1e-2, betas=(0.5, 0.999), weight_decay=0.01, foreach=False)
-    player = _player(model, use=use, lr=1e-2, weight_decay=0.01)
-    for index in range(5):
-        picture = torch.randn(2, 3, 8, 8)
-        for own in (network, plain):
-            own(picture).square().mean().backward()
-        player.update(1.0)
-        reference.step()
-        reference.zero_grad()
-        if index == 2:  # through a checkpoint and back
-            player.load_optimiser_state({key: value.clone() for key, value in player.optimiser_state().items()})
-    for mine, theirs in zip(network.parameters(), plain.parameters(), strict=True):
-        torch.testing.assert_close(mine, theirs, atol=1e-6, rtol=1e-4)
-
-
-def test_weights_that_lie_in_no_usual_order_are_updated_and_saved_in_their_own_shape() -> None:
-    network = nn.Module()
-    network.kernel = nn.Parameter(torch.randn(6, 2, 3, 5).permute(3, 1, 0, 2))
-    network.matrix = nn.Parameter(torch.randn(4, 7).t())
-    network.picture = nn.Parameter(torch.randn(5, 4, 3, 2).to(memory_format=torch.channels_last))
-    model = FaceModel(generator=network)
-    before = {name: weight.detach().clone() for name, weight in network.named_parameters()}
-    player = _player(model, lr=1e-2)
-    for weight in network.parameters():
-        weight.grad = torch.ones_like(weight)
-    player.update(1.0)
-    for name, weight in network.named_parameters():
-        torch.testing.assert_close(weight.detach(), before[name] - 1e-2, atol=1e-5, rtol=0)
-        assert weight.grad is None
-        assert player.optimiser_state()[f"generator.{name}/exp_avg"].shape == weight.shape
-
-
-def test_learning_rates_by_place() -> None:
-    model = FaceModel(generator=nn.Linear(1, 1), style_encoder=nn.Linear(1, 1), discriminator=nn.Linear(1, 1))
-    player = _player(model, lr=1e-3, lr_scale={"style_encoder": 5})
-    assert player.learning_rates(0.5) == pytest.approx({"style_encoder": 2.5e-3, "generator": 5e-4})
-    assert set(player.parameters) == {
-        "style_encoder.weight",
-        "style_encoder.bias",
-        "generator.weight",
-        "generator.bias",
-    }
 
 
 def test_containers_are_mapped_and_joined() -> None:

@@ -205,7 +205,14 @@ class Training:
         losses = build_losses(
             recipe, precision=self.precision, label_map=packed.label_map, attribute_names=packed.attribute_names
         )
-        self.players = build_players(recipe, model=model, losses=losses, steps=self.steps)
+        self.players = build_players(
+            recipe,
+            model=model,
+            losses=losses,
+            steps=self.steps,
+            # A GPU updates all weights by a few kernels at once, and several processes first average their gradients.
+            early=self.precision.device.type == "cpu" and team.size == 1,
+        )
         ema = Ema(model, settings.ema) if settings.ema.decay else None
         self.painter = ema.model if ema is not None else model
         self.painter_weights = "ema" if ema is not None else "live"
@@ -345,6 +352,7 @@ class Training:
         self, player: PlayerInTraining, made: Sequence[GeneratorPass], *, index: int, turn: int, share: float
     ) -> None:
         """Let one player take a turn: losses, backward, update. The other player is frozen."""
+        factor = schedule_factor(self.settings.schedule, step=index, steps=self.steps)
         with player.awake(index):
             for micro, each in enumerate(made):
                 step = TrainingStep(
@@ -362,12 +370,14 @@ class Training:
                     total = total + value
                 # Lazy penalties and frozen parts can leave a turn without a gradient.
                 if total.requires_grad:
-                    (total / len(made)).backward()
+                    last = micro == len(made) - 1
+                    with player.optimiser.updating_early(factor) if last else nullcontext():
+                        (total / len(made)).backward()
             self.team.average_gradients(player.parameters.values())
             norm = player.clip()
             if norm is not None:
                 self.guard.watch(f"{GRADIENT_NORM}{player.name}", norm, made[-1].batch, share=share)
-            player.update(schedule_factor(self.settings.schedule, step=index, steps=self.steps))
+            player.optimiser.update(factor)
 
     def _look_at_fixed_faces(self, *, save: bool) -> dict[str, float]:
         """Paint the fixed faces in their own and in each other's look; return diagnostics."""

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from facekit.engine.model import FaceModel
+from facekit.engine.optimiser import Optimiser
 from facekit.engine.precision import Precision
-from facekit.interfaces import BuildContext, FacekitError, LabelMap, Loss, Player, Step, did_you_mean
+from facekit.interfaces import BuildContext, FacekitError, LabelMap, Loss, Player, Step, UpdatedEarly, did_you_mean
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.recipe.settings import FreezeSettings, OptimiserSettings, ScheduleSettings, Slot
 
@@ -51,6 +52,7 @@ class PlayerInTraining:
         frozen: parts of the model that are not trained at first.
         steps: steps of the run.
         gradient_clip: largest norm of its gradient.
+        early: whether large weights may be updated while the backward pass goes on, in networks that allow it.
     """
 
     def __init__(
@@ -63,29 +65,27 @@ class PlayerInTraining:
         frozen: Sequence[FreezeSettings],
         steps: int,
         gradient_clip: float | None,
+        early: bool = False,
     ) -> None:
         self.name: Player = name
         self.losses = tuple(losses)
         self.gradient_clip = gradient_clip
         self.parameters: dict[str, nn.Parameter] = {}
-        # What the optimiser updates: the same numbers in the order in which they lie in memory. Given channels-last
-        # weights, torch's fused optimisers copy each of them every step, which takes longer than the update.
-        self._views: dict[str, Tensor] = {}
         self._trained_from: dict[str, float] = {}
         self._rates: dict[str, float] = {}
-        groups: list[dict[str, object]] = []
+        rates: dict[str, float] = {}
+        updated_early: list[str] = []
         for slot in SLOTS_OF[name]:
             network = model.slot(slot)
-            parameters = (
-                {} if network is None else {f"{slot}.{key}": value for key, value in network.named_parameters()}
-            )
-            if not parameters:
+            own = {} if network is None else {f"{slot}.{key}": value for key, value in network.named_parameters()}
+            if not own:
                 continue
-            self.parameters.update(parameters)
+            self.parameters.update(own)
             self._rates[slot] = optimiser.lr * optimiser.lr_scale.get(slot, 1.0)
-            views = {key: in_storage_order(parameter.detach()) for key, parameter in parameters.items()}
-            self._views.update(views)
-            groups.append({"params": list(views.values()), "name": slot, "lr": self._rates[slot]})
+            rates.update(dict.fromkeys(own, self._rates[slot]))
+            # A gradient is clipped by its whole length, which is known when all of it is there.
+            if early and gradient_clip is None and isinstance(network, UpdatedEarly) and network.updated_early:
+                updated_early += own
         if not self.parameters:
             raise FacekitError(
                 f"the {name} has losses but no weights to train", where=f"losses.{name}", remedy="take its losses out"
@@ -96,14 +96,7 @@ class PlayerInTraining:
                     # A part that several settings name is trained when the last of them lets it go.
                     start = float("inf") if setting.until >= 1 else setting.until * steps
                     self._trained_from[key] = max(start, self._trained_from.get(key, 0.0))
-        family = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[optimiser.use]
-        self.optimiser: torch.optim.Optimizer = family(
-            groups,
-            betas=optimiser.betas,
-            eps=optimiser.eps,
-            weight_decay=optimiser.weight_decay,
-            fused=True,
-        )
+        self.optimiser = Optimiser(optimiser, self.parameters, rates, early=updated_early)
 
     def is_trained(self, key: str, step: int) -> bool:
         """Return whether a weight is trained at a step."""
@@ -132,65 +125,9 @@ class PlayerInTraining:
             return None
         return torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.gradient_clip, foreach=True)
 
-    def update(self, factor: float) -> None:
-        """Update the weights from their gradients, with every learning rate times ``factor``."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = self._rates[group["name"]] * factor
-        for key, parameter in self.parameters.items():
-            gradient, parameter.grad = parameter.grad, None
-            self._views[key].grad = None if gradient is None else in_storage_order(gradient, like=parameter)
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
-
     def learning_rates(self, factor: float) -> dict[str, float]:
         """Return the learning rate of each place of the model."""
         return {slot: rate * factor for slot, rate in self._rates.items()}
-
-    def optimiser_state(self) -> dict[str, Tensor]:
-        """Return the optimiser's moments and counts by name, ``generator.stem.weight/exp_avg``."""
-        state: dict[str, Tensor] = {}
-        for key, parameter in self.parameters.items():
-            view = self._views[key]
-            for name, value in self.optimiser.state.get(view, {}).items():
-                tensor = torch.as_tensor(value)
-                state[f"{key}/{name}"] = from_storage_order(tensor, parameter) if tensor.shape == view.shape else tensor
-        return state
-
-    def load_optimiser_state(self, state: Mapping[str, Tensor]) -> None:
-        """Put back what :meth:`optimiser_state` returned; entries of other players are left alone."""
-        self.optimiser.state.clear()
-        for name, tensor in state.items():
-            key, _, entry = name.rpartition("/")
-            parameter = self.parameters.get(key)
-            if parameter is None:
-                continue
-            if tensor.shape == parameter.shape:
-                moments = torch.empty_like(parameter, dtype=tensor.dtype, requires_grad=False).copy_(tensor)
-                value = in_storage_order(moments)
-            else:
-                value = tensor.to(parameter.device)
-            self.optimiser.state[self._views[key]][entry] = value
-
-
-def _lies_channels_last(tensor: Tensor) -> bool:
-    return tensor.dim() == 4 and not tensor.is_contiguous() and tensor.is_contiguous(memory_format=torch.channels_last)
-
-
-def in_storage_order(tensor: Tensor, *, like: Tensor | None = None) -> Tensor:
-    """Return a tensor as its numbers lie in memory: channels-last ones as N,H,W,C, others as they are.
-
-    Args:
-        tensor: no numbers are copied unless it lies otherwise than ``like``.
-        like: a tensor of the same shape whose order is wanted; its own by default.
-    """
-    if not _lies_channels_last(tensor if like is None else like):
-        return tensor
-    return tensor.permute(0, 2, 3, 1).contiguous()
-
-
-def from_storage_order(tensor: Tensor, like: Tensor) -> Tensor:
-    """Return what :func:`in_storage_order` made of a tensor of the shape and memory format of ``like`` as it was."""
-    return tensor.permute(0, 3, 1, 2) if _lies_channels_last(like) else tensor
 
 
 def schedule_factor(settings: ScheduleSettings, *, step: int, steps: int) -> float:
@@ -251,9 +188,16 @@ def build_losses(
 
 
 def build_players(
-    recipe: ResolvedRecipe, *, model: FaceModel, losses: LossesOf, steps: int
+    recipe: ResolvedRecipe, *, model: FaceModel, losses: LossesOf, steps: int, early: bool = False
 ) -> dict[Player, PlayerInTraining]:
     """Build the players that have losses, in the order of their turns. All weights are frozen until a turn begins.
+
+    Args:
+        recipe: the recipe.
+        model: the model.
+        losses: the losses of each.
+        steps: steps of the run.
+        early: whether large weights may be updated while the backward pass goes on, in networks that allow it.
 
     Raises:
         FacekitError: a part that is to be frozen does not exist.
@@ -270,6 +214,7 @@ def build_players(
             frozen=recipe.train.freeze,
             steps=steps,
             gradient_clip=recipe.train.gradient_clip,
+            early=early,
         )
         for name, own in losses.items()
     }

@@ -74,7 +74,7 @@ class TrainingState:
         """
         moments: dict[str, Tensor] = {}
         for player in self.players.values():
-            moments.update(player.optimiser_state())
+            moments.update(player.optimiser.state())
         return checkpoints.write(
             folder,
             step=self.done,
@@ -115,7 +115,7 @@ class TrainingState:
             checkpoints.load_state(self.ema.model, reader.ema(), where=where)
         moments = reader.moments()
         for player in self.players.values():
-            player.load_optimiser_state(moments)
+            player.optimiser.load_state(moments)
         buffers, kept = loss_buffers(self.players), reader.losses()
         checkpoints.check_fit(buffers, kept, where=where)
         for name, tensor in kept.items():

@@ -24,6 +24,7 @@ from facekit.interfaces.model import (
     Recompute,
     Step,
     StyleEncoder,
+    UpdatedEarly,
 )
 from facekit.interfaces.options import BuildContext, DatasetContext, NoOptions, Options
 from facekit.interfaces.photos import EVALUATED, PhotoSource, RealPhotos
@@ -106,6 +107,7 @@ __all__ = [
     "StyleEncoder",
     "Task",
     "TransferMetric",
+    "UpdatedEarly",
     "Warned",
     "cache_folder",
     "did_you_mean",

@@ -58,6 +58,20 @@ class Recomputable(Protocol):
     recompute: Recompute
 
 
+@runtime_checkable
+class UpdatedEarly(Protocol):
+    """A network whose weights may change while its backward pass goes on.
+
+    On the CPU the engine then updates each large weight as soon as its gradient is complete, and the gradients of all
+    never lie in memory at once. Networks of torch's own layers may say so, by an attribute ``updated_early = True``. A
+    network may not where the backward pass reads a weight on a way that does not lead to its gradient: where it
+    computes with ``weight.detach()``, or keeps a weight for an autograd function outside ``save_for_backward``.
+    Networks without the attribute are updated when the backward pass is over.
+    """
+
+    updated_early: bool
+
+
 class Step(Protocol):
     """One training step as a loss sees it. Each thing is computed when first asked for, and at most once a turn.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from facekit.interfaces import Condition, Generated, Port, Style
+from facekit.interfaces import Condition, Generated, Port, Style, UpdatedEarly
 from facekit.testing.contract import BrokenPromise, ComponentContract, build_failure, matching, seeded
 from facekit.testing.specimens import blobs, check_given, make
 
@@ -125,12 +126,7 @@ class NetworkContract(ComponentContract):
         size = max(self.sizes)
         network = self._network(size).train()
         given = self._run(network, self.inputs(size, max(self.batches)), "a training pass works", gradients=True)
-        random = torch.Generator().manual_seed(self.seed)
-        # Random weights, since the plain sum of a normalised map is a constant.
-        total = sum(
-            ((tensor.float() * torch.randn(tensor.shape, generator=random)).mean() for tensor in _tensors(given)),
-            torch.zeros(()),
-        )
+        total = self._total(given)
         promise = "gradients are finite and reach every parameter"
         if not total.requires_grad:
             raise BrokenPromise(promise, "the results carry no gradient", "is there a detach() or no_grad() too many?")
@@ -157,6 +153,42 @@ class NetworkContract(ComponentContract):
                 f"a gradient reaches {_some(sorted(excepted - missed))}, which the contract excepts",
                 "shorten `parameters_without_gradient`",
             )
+
+    def test_weights_may_be_updated_early(self) -> None:
+        """A network that says ``updated_early`` gives the same gradients when each weight changes as soon as its own
+        gradient is complete."""
+        promise = (
+            "the backward pass of a network that says `updated_early` reads no weight that has its gradient already"
+        )
+        remedy = "take `updated_early` out, or let every use of a weight lead to its gradient: no `weight.detach()`"
+        size = self.sizes[0]
+        network = self._network(size).train()
+        if not (isinstance(network, UpdatedEarly) and network.updated_early):
+            return
+        late, early = copy.deepcopy(network), network
+        batches = [self.inputs(size, max(self.batches), seed=self.seed + number) for number in range(2)]
+
+        def change(parameter: Tensor) -> None:
+            with torch.no_grad():
+                parameter.add_(1.0)
+
+        for parameter in early.parameters():
+            if parameter.requires_grad:
+                parameter.register_post_accumulate_grad_hook(change)
+        for each in (late, early):
+            # Two passes, as for a face in its own look and in another's, and one backward pass for both.
+            totals = [self._total(self._run(each, one, "a training pass works", gradients=True)) for one in batches]
+            try:
+                (totals[0] + totals[1]).backward()
+            except RuntimeError as error:
+                raise BrokenPromise(promise, f"the backward pass fails: {error}", remedy) from error
+        changed = [
+            name
+            for (name, one), other in zip(late.named_parameters(), early.parameters(), strict=True)
+            if one.grad is not None and (other.grad is None or not _same(one.grad, other.grad))
+        ]
+        if changed:
+            raise BrokenPromise(promise, f"the gradient changes in {_some(changed)}", remedy)
 
     def test_eval_is_deterministic(self) -> None:
         """In eval mode the same inputs give the same result, whatever the global random state is."""
@@ -344,6 +376,15 @@ class NetworkContract(ComponentContract):
                 raise build_failure(promise, error) from error
         return given if gradients else {name: tuple(t.clone() for t in value) for name, value in given.items()}
 
+    def _total(self, given: Given) -> Tensor:
+        """Return a scalar that depends on all that was given."""
+        random = torch.Generator().manual_seed(self.seed)
+        # Random weights, since the plain sum of a normalised map is a constant.
+        return sum(
+            ((tensor.float() * torch.randn(tensor.shape, generator=random)).mean() for tensor in _tensors(given)),
+            torch.zeros(()),
+        )
+
     def _agree(self, first: Given, second: Given, tolerance: float, how: str, remedy: str) -> None:
         for name, tensors in first.items():
             for one, other in zip(tensors, second.get(name, ()), strict=True):
@@ -398,3 +439,8 @@ def _difference(first: Given, second: Given) -> str | None:
 
 def _some(names: list[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _same(first: Tensor, second: Tensor) -> bool:
+    """Return whether two tensors are equal bit for bit; what is not a number in both is."""
+    return torch.allclose(first, second, rtol=0, atol=0, equal_nan=True)

@@ -25,6 +25,19 @@ from facekit.interfaces import (
 )
 
 
+class Stashed(torch.autograd.Function):
+    """A product that keeps its factor where autograd does not see it."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, scale: Tensor) -> Tensor:
+        ctx.scale = scale
+        return hidden * scale
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient * ctx.scale, None
+
+
 class Spoiled(nn.Module):
     """Breaks one promise of networks on the way through."""
 
@@ -34,10 +47,16 @@ class Spoiled(nn.Module):
         self.secret = torch.randn(width, 1, 1) if fault == "save" else None
         if fault == "gradient":
             self.unused = nn.Parameter(torch.ones(3))
+        if fault.startswith("early"):
+            self.scale = nn.Parameter(torch.ones(width, 1, 1))
 
     def forward(self, hidden: Tensor) -> Tensor:
         if self.fault == "not_finite_gradient":
             hidden = hidden + (hidden - hidden.detach()).pow(2).sqrt()
+        if self.fault == "early":
+            hidden = hidden * self.scale.detach() + self.scale
+        if self.fault == "early_and_unseen":
+            hidden = Stashed.apply(hidden, self.scale.detach()) + self.scale
         if self.fault == "determinism":
             hidden = hidden + torch.rand(hidden.shape)
         if self.fault == "independence":
@@ -58,6 +77,8 @@ def one_hot(mask: Tensor, classes: int) -> Tensor:
 
 
 class StyleEncoder(nn.Module):
+    updated_early = True
+
     def __init__(self, options: SubjectOptions, context: BuildContext) -> None:
         super().__init__()
         self.classes = len(context.label_map)
@@ -75,6 +96,8 @@ class StyleEncoder(nn.Module):
 
 
 class Generator(nn.Module):
+    updated_early = True
+
     def __init__(self, options: SubjectOptions, context: BuildContext) -> None:
         super().__init__()
         self.classes = len(context.label_map)
@@ -95,6 +118,8 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
+    updated_early = True
+
     def __init__(self, options: SubjectOptions, context: BuildContext) -> None:
         super().__init__()
         self.classes = len(context.label_map)

@@ -32,6 +32,8 @@ class Pix2PixHdGlobalGenerator(GlobalGenerator):
         classes: classes of the masks.
     """
 
+    updated_early = True
+
     def __init__(self, options: GlobalGeneratorOptions, *, classes: int) -> None:
         super().__init__(
             inputs=input_channels(classes, features=options.features),
@@ -63,6 +65,8 @@ class Pix2PixHdLocalEnhancer(LocalEnhancer):
         options: its options.
         classes: classes of the masks.
     """
+
+    updated_early = True
 
     def __init__(self, options: LocalEnhancerOptions, *, classes: int) -> None:
         super().__init__(
@@ -97,6 +101,8 @@ class MultiScalePatchDiscriminator(MultiScaleDiscriminator):
         classes: classes of the masks.
         attributes: how many attributes the data has; only read with ``classify``.
     """
+
+    updated_early = True
 
     def __init__(self, options: DiscriminatorOptions, *, classes: int, attributes: int = 0) -> None:
         super().__init__(
@@ -135,6 +141,8 @@ class RegionFeatures(FeatureEncoder):
         options: its options.
         classes: classes of the masks.
     """
+
+    updated_early = True
 
     def __init__(self, options: RegionFeaturesOptions, *, classes: int) -> None:
         super().__init__(features=FEATURE_CHANNELS, filters=options.filters, downsamplings=options.downsamplings)

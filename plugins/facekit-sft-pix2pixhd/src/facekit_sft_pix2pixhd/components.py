@@ -28,6 +28,8 @@ class SftStyleEncoder(StyleEncoder):
         style_numbers: length of the style vector.
     """
 
+    updated_early = True
+
     def __init__(self, options: StyleEncoderOptions, *, classes: int, style_numbers: int) -> None:
         super().__init__(
             classes=classes,
@@ -69,6 +71,8 @@ class SftPix2PixHdGenerator(AdaInGenerator):
         options: its options.
         classes: classes of the masks.
     """
+
+    updated_early = True
 
     def __init__(self, options: GeneratorOptions, *, classes: int) -> None:
         super().__init__(

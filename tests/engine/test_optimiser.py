@@ -1,0 +1,160 @@
+"""Updates of weights: fused, on weights as they lie in memory, after the backward pass or during it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import nullcontext
+
+import pytest
+import torch
+from torch import nn
+
+from facekit.engine.model import FaceModel
+from facekit.engine.optimiser import LARGE
+from facekit.engine.players import PlayerInTraining, WeightedLoss
+from facekit.interfaces import Step
+from facekit.recipe.settings import OptimiserSettings
+
+
+def _player(
+    model: FaceModel, *, early: bool = False, clip: float | None = None, **settings: object
+) -> PlayerInTraining:
+    def loss(step: Step) -> torch.Tensor:
+        raise AssertionError
+
+    return PlayerInTraining(
+        name="generator",
+        model=model,
+        losses=[WeightedLoss("none", 1.0, loss)],
+        optimiser=OptimiserSettings.model_validate(settings),
+        frozen=(),
+        steps=10,
+        gradient_clip=clip,
+        early=early,
+    )
+
+
+@pytest.mark.parametrize("use", ["adam", "adamw"])
+def test_fused_updates_on_channels_last_weights_equal_plain_ones(use: str) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 5, 3), nn.Conv2d(5, 4, 1), nn.ConvTranspose2d(4, 2, 3))
+    model = FaceModel(generator=network.to(memory_format=torch.channels_last))
+    plain = nn.Sequential(nn.Conv2d(3, 5, 3), nn.Conv2d(5, 4, 1), nn.ConvTranspose2d(4, 2, 3))
+    plain.load_state_dict(network.state_dict())
+    family = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[use]
+    reference = family(plain.parameters(), lr=1e-2, betas=(0.5, 0.999), weight_decay=0.01, foreach=False)
+    player = _player(model, use=use, lr=1e-2, weight_decay=0.01)
+    for index in range(5):
+        picture = torch.randn(2, 3, 8, 8)
+        for own in (network, plain):
+            own(picture).square().mean().backward()
+        player.optimiser.update(1.0)
+        reference.step()
+        reference.zero_grad()
+        if index == 2:  # through a checkpoint and back
+            player.optimiser.load_state({key: value.clone() for key, value in player.optimiser.state().items()})
+    for mine, theirs in zip(network.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-6, rtol=1e-4)
+
+
+def test_weights_that_lie_in_no_usual_order_are_updated_and_saved_in_their_own_shape() -> None:
+    network = nn.Module()
+    network.kernel = nn.Parameter(torch.randn(6, 2, 3, 5).permute(3, 1, 0, 2))
+    network.matrix = nn.Parameter(torch.randn(4, 7).t())
+    network.picture = nn.Parameter(torch.randn(5, 4, 3, 2).to(memory_format=torch.channels_last))
+    model = FaceModel(generator=network)
+    before = {name: weight.detach().clone() for name, weight in network.named_parameters()}
+    player = _player(model, lr=1e-2)
+    for weight in network.parameters():
+        weight.grad = torch.ones_like(weight)
+    player.optimiser.update(1.0)
+    for name, weight in network.named_parameters():
+        torch.testing.assert_close(weight.detach(), before[name] - 1e-2, atol=1e-5, rtol=0)
+        assert weight.grad is None
+        assert player.optimiser.state()[f"generator.{name}/exp_avg"].shape == weight.shape
+
+
+class Large(nn.Module):
+    """Two weights that are large enough to be updated early, one of them used twice, and small ones."""
+
+    updated_early = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(1024, 1024)
+        self.second = nn.Conv2d(128, 1024, 3)
+
+    def forward(self, numbers: torch.Tensor) -> torch.Tensor:
+        hidden = torch.tanh(self.first(torch.tanh(self.first(numbers))))
+        return self.second(hidden.view(-1, 128, 4, 2).repeat(1, 1, 1, 2)).square().mean()
+
+
+@pytest.mark.parametrize("micro_batches", [1, 2])
+def test_updates_during_the_backward_pass_are_those_after_it(micro_batches: int) -> None:
+    torch.manual_seed(0)
+    one, other = Large().to(memory_format=torch.channels_last), Large().to(memory_format=torch.channels_last)
+    other.load_state_dict(one.state_dict())
+    early, late = (_player(FaceModel(generator=network), early=network is one) for network in (one, other))
+    assert LARGE == one.first.weight.numel() < one.second.weight.numel()
+    for step in range(3):
+        batches = [torch.randn(2, 1024) for _ in range(micro_batches)]
+        for player, network in ((early, one), (late, other)):
+            with player.awake(step):
+                for index, batch in enumerate(batches):
+                    last = index == len(batches) - 1
+                    with player.optimiser.updating_early(0.5) if last else nullcontext():
+                        network(batch).backward()
+        assert one.first.weight.grad is one.second.weight.grad is None  # updated, and the gradients are gone
+        assert one.first.bias.grad is not None
+        assert other.first.weight.grad is not None
+        for player in (early, late):
+            player.optimiser.update(0.5)
+        for mine, theirs in zip(one.parameters(), other.parameters(), strict=True):
+            assert torch.equal(mine, theirs)
+            assert mine.grad is theirs.grad is None
+    state = late.optimiser.state()
+    assert all(torch.equal(state[key], value) for key, value in early.optimiser.state().items())
+    assert float(state["generator.first.weight/step"]) == 3
+
+
+@pytest.mark.parametrize("why", ["clipped", "silent", "elsewhere"])
+def test_no_weight_is_updated_early_where_it_may_not_be(why: str) -> None:
+    network = Large()
+    if why == "silent":
+        network.updated_early = False
+    player = _player(FaceModel(generator=network), early=why != "elsewhere", clip=1.0 if why == "clipped" else None)
+    before = network.first.weight.detach().clone()
+    with player.awake(0), player.optimiser.updating_early(1.0):
+        network(torch.randn(2, 1024)).backward()
+    assert torch.equal(network.first.weight, before)
+    assert network.first.weight.grad is not None
+
+
+def test_training_imports_no_compiler() -> None:
+    """torch.optim's classes do: 1.5 seconds and 150 MB of every run."""
+    code = """
+import sys
+from torch import nn
+from facekit.engine.optimiser import Optimiser
+from facekit.recipe.settings import OptimiserSettings
+network = nn.Linear(2, 2)
+optimiser = Optimiser(OptimiserSettings(), dict(network.named_parameters()), {"weight": 1.0, "bias": 1.0})
+network(network.weight).sum().backward()
+optimiser.update(1.0)
+assert network.weight.grad is None
+print("torch._dynamo" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_learning_rates_by_place() -> None:
+    model = FaceModel(generator=nn.Linear(1, 1), style_encoder=nn.Linear(1, 1), discriminator=nn.Linear(1, 1))
+    player = _player(model, lr=1e-3, lr_scale={"style_encoder": 5})
+    assert player.learning_rates(0.5) == pytest.approx({"style_encoder": 2.5e-3, "generator": 5e-4})
+    assert set(player.parameters) == {
+        "style_encoder.weight",
+        "style_encoder.bias",
+        "generator.weight",
+        "generator.bias",
+    }
