@@ -19,9 +19,10 @@ TARGET = Path(facekit.registry.__file__).with_name(FILE)
 
 
 def distributions() -> list[str]:
-    """Return the names of the distributions beside this file."""
-    projects = sorted(Path(__file__).parent.glob("*/pyproject.toml"))
-    return [re.findall(r'^name = "(.+)"$', path.read_text(encoding="utf-8"), re.MULTILINE)[0] for path in projects]
+    """Return the names of the distributions beside this file that are plugins."""
+    projects = [path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("*/pyproject.toml"))]
+    plugins = [project for project in projects if '[project.entry-points."facekit.plugins"]' in project]
+    return [re.findall(r'^name = "(.+)"$', plugin, re.MULTILINE)[0] for plugin in plugins]
 
 
 def render() -> str:

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from facekit_layers import ResizeConvolution, doubling_convolution, instance_norm
 from facekit_pix2pixhd.networks import GlobalGenerator, LocalEnhancer, MultiScaleDiscriminator
-from facekit_pix2pixhd.networks.convolution import ResizeConvolution, doubling_convolution
-from facekit_pix2pixhd.networks.instance_norm import instance_norm
 
 CLASSES = 19
 

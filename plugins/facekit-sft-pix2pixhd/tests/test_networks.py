@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facekit_sft_pix2pixhd.convolution import ResizeConvolution, doubling_convolution
+from facekit_layers import ResizeConvolution, doubling_convolution, instance_norm
 from facekit_sft_pix2pixhd.initialisation import initialise_he
-from facekit_sft_pix2pixhd.instance_norm import instance_norm
 from facekit_sft_pix2pixhd.layers import SpatialFeatureTransform
 from facekit_sft_pix2pixhd.networks import AdaInGenerator, LabelEncoder, StyleEncoder, style_dimension
 

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .convolution import ReflectedConvolution
-from .instance_norm import instance_norm
+from facekit_layers import ReflectedConvolution, instance_norm
 
 #: ``published``: x * gamma + beta. ``residual``: x * (1 + gamma) + beta.
 SftForm = Literal["published", "residual"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .convolution import autocast_type
+from facekit_layers import autocast_type
 
 BALANCED_SHARE = 0.2
 """Share of the picture at which an area-balanced region has the value 1."""

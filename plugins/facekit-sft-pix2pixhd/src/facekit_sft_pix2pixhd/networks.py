@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .convolution import HalvingConvolution, ReflectedConvolution, Upsampling, doubling_convolution
+from facekit_layers import HalvingConvolution, ReflectedConvolution, Upsampling, doubling_convolution, instance_norm
+
 from .initialisation import Initialisation, initialise_as_published, initialise_he, initialise_sft_he
-from .instance_norm import instance_norm
 from .layers import (
     AdaptiveResidualBlock,
     PlainResidualBlock,

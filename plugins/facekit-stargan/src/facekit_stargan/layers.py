@@ -6,14 +6,11 @@ convolutions to 2x2 places with millions of weights, all of which the convolutio
 
 from __future__ import annotations
 
-from typing import Any, cast
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-INSTANCE_NORM_EPSILON = 1e-5
-"""Added to the variance by every instance norm, as published."""
+from facekit_layers import instance_norm
 
 FEW_PLACES = 16
 """Up to so many places in its result, a strided convolution is faster as one product of matrices."""
@@ -44,105 +41,8 @@ class InstanceNorm(nn.Module):
         Raises:
             ValueError: when height and width are both 1, where the variance means nothing.
         """
-        if _in_one_pass(features):
-            return cast("Tensor", _NormInOnePass.apply(features, self.weight, self.bias, rectified))
-        normalised = F.instance_norm(features, weight=self.weight, bias=self.bias, eps=INSTANCE_NORM_EPSILON)
-        if features.is_contiguous(memory_format=torch.channels_last):
-            # The kernel answers in N,C,H,W order. One copy costs less than the reorder of every later convolution.
-            normalised = normalised.contiguous(memory_format=torch.channels_last)
-        return F.relu(normalised) if rectified else normalised
-
-
-def _in_one_pass(features: Tensor) -> bool:
-    """Return whether :class:`_NormInOnePass` is the faster one."""
-    return (
-        features.device.type == "cpu"
-        and not torch.compiler.is_compiling()  # compiled code fuses the plain form by itself
-        and features.dtype in (torch.float32, torch.bfloat16)
-        and features.shape[2] * features.shape[3] > 1
-        and features.is_contiguous(memory_format=torch.channels_last)
-        and not features.is_contiguous()  # with one channel both orders are the same
-    )
-
-
-def _differentiable(features: Tensor, scale: Tensor, shift: Tensor, rectified: bool) -> Tensor:
-    """The same from elementary operations, which can be differentiated any number of times."""
-    exact = features.float()
-    variance, mean = torch.var_mean(exact, dim=(2, 3), correction=0, keepdim=True)
-    normalised = (exact - mean) * (variance + INSTANCE_NORM_EPSILON).rsqrt()
-    result = torch.addcmul(shift[:, None, None], normalised, scale[:, None, None]).to(features.dtype)
-    return F.relu(result) if rectified else result
-
-
-class _NormInOnePass(torch.autograd.Function):
-    """Instance norm, scale and shift, and ReLU of channels-last features on the CPU.
-
-    Each sample is normalised by the batch norm kernel, which knows that memory order: over a batch of one, both norms
-    are the same.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, features: Tensor, scale: Tensor, shift: Tensor, rectified: bool) -> Tensor:
-        count, channels = features.shape[:2]
-        result = torch.empty_like(features)
-        means = features.new_empty((count, channels), dtype=torch.float32)
-        deviations = torch.empty_like(means)
-        for index in range(count):
-            torch.ops.aten.native_batch_norm.out(
-                features[index : index + 1],
-                scale.float(),
-                shift.float(),
-                None,
-                None,
-                True,
-                0.0,
-                INSTANCE_NORM_EPSILON,
-                out=result[index : index + 1],
-                save_mean=means[index],
-                save_invstd=deviations[index],
-            )
-        if rectified:
-            result = result.relu_()
-        # What ReLU let through is read off its result, which the next layer keeps anyway.
-        ctx.save_for_backward(features, scale, shift, means, deviations, result if rectified else None)
-        ctx.rectified = rectified
-        return result
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
-        features, scale, shift, means, deviations, result = ctx.saved_tensors
-        wanted = ctx.needs_input_grad[:3]
-        if torch.is_grad_enabled():  # the gradient is to be differentiated again
-            inputs = [part for part, needed in zip((features, scale, shift), wanted, strict=True) if needed]
-            again = _differentiable(features, scale, shift, ctx.rectified)
-            gradients = iter(torch.autograd.grad(again, inputs, gradient, create_graph=True))
-            first, second, third = (next(gradients) if needed else None for needed in wanted)
-            return first, second, third, None
-
-        gradient = gradient.contiguous(memory_format=torch.channels_last)
-        of_features = torch.empty_like(features)
-        of_scale, of_shift = torch.zeros_like(means[0]), torch.zeros_like(means[0])
-        for index in range(len(features)):
-            # Sample by sample, so that no more than one borrows memory on the way.
-            sample = slice(index, index + 1)
-            upstream = gradient[sample]
-            if result is not None:
-                upstream = torch.ops.aten.threshold_backward(upstream, result[sample], 0)
-            of_features[sample], scale_part, shift_part = torch.ops.aten.native_batch_norm_backward(
-                upstream,
-                features[sample],
-                scale.float(),
-                None,
-                None,
-                means[index],
-                deviations[index],
-                True,
-                INSTANCE_NORM_EPSILON,
-                [True, True, True],
-            )
-            of_scale += scale_part
-            of_shift += shift_part
-        return of_features, of_scale.to(scale.dtype), of_shift.to(shift.dtype), None
+        scale, shift = (each.expand(len(features), -1) for each in (self.weight, self.bias))
+        return instance_norm(features, scale=scale, shift=shift, slope=0.0 if rectified else None)
 
 
 class HalvingConvolution(nn.Conv2d):

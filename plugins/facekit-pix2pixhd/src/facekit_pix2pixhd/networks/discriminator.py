@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
+from facekit_layers import instance_norm
+
 from .initialisation import initialise_as_published
-from .instance_norm import instance_norm
 from .recompute import plainly
 
 #: Norm between the layers: ``instance`` as published, or none (for gradient penalties and spectral norm).

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .convolution import HalvingConvolution, ReflectedConvolution, Upsampling, doubling_convolution
+from facekit_layers import HalvingConvolution, ReflectedConvolution, Upsampling, doubling_convolution
+
 from .initialisation import initialise_as_published
 from .layers import (
     ResidualBlock,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from .convolution import ReflectedConvolution
-from .instance_norm import instance_norm
+from facekit_layers import ReflectedConvolution, instance_norm
 
 
 def normalised_relu(features: Tensor) -> Tensor:

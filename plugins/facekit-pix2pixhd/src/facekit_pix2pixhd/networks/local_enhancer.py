@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .convolution import HalvingConvolution, ReflectedConvolution, Upsampling, doubling_convolution
+from facekit_layers import HalvingConvolution, ReflectedConvolution, Upsampling, doubling_convolution
+
 from .global_generator import GlobalGenerator
 from .initialisation import initialise_as_published
 from .layers import (

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .windows import add_windows
+
 _TILES = torch.tensor([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]], dtype=torch.float32)
 _WEIGHTS = torch.tensor([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], dtype=torch.float32)
 _PLACES = torch.tensor([[1, 1, 1, 0], [0, 1, -1, -1]], dtype=torch.float32)
@@ -79,11 +81,7 @@ def _features_gradient(features: Tensor, multiplied: Tensor, weight: Tensor, pad
     for part in _parts(weight):
         tiles.baddbmm_(multiplied[..., part], _transformed(weight[part]))
     pixels = _mixed(TILES.t(), tiles).view(4, 4, count, height // 2 - 1, width // 2 - 1, inputs)
-    total = features.new_zeros(count, height, width, inputs)
-    for row in range(4):
-        for column in range(4):
-            total[:, row : row + height - 3 : 2, column : column + width - 3 : 2] += pixels[row, column]
-    return total[:, padding : padding + sides[0], padding : padding + sides[1]].permute(0, 3, 1, 2)
+    return add_windows(pixels, sides=(sides[0], sides[1]), stride=2, padding=padding)
 
 
 def _weight_gradient(features: Tensor, multiplied: Tensor, weight: Tensor, padding: int) -> Tensor:

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from facekit_sft_pix2pixhd import winograd
-from facekit_sft_pix2pixhd.convolution_functions import convolve
+from facekit_layers import convolve, winograd
 
 LAYOUT = torch.channels_last
 

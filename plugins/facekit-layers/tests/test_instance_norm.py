@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from facekit_sft_pix2pixhd.instance_norm import instance_norm
+from facekit_layers import instance_norm
 
 SLOPES = [None, 0.0, 0.2]
 

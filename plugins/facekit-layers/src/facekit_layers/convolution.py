@@ -1,5 +1,5 @@
 """The convolutions of the networks: torch's own layers with padding and, under autocast, weights cast where it costs
-least. What computes them is in :mod:`.convolution_functions`."""
+least. What computes them is in :mod:`.functions`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .convolution_functions import convolve, double, reflect
+from .functions import convolve, double
 
 #: ``transposed``: a transposed convolution, as published. ``resize``: pixels repeated, then a convolution.
 Upsampling = Literal["transposed", "resize"]
@@ -60,7 +60,7 @@ class ReflectedConvolution(_CastOnce, nn.Conv2d):
     def forward(self, features: Tensor) -> Tensor:
         """N,inputs,H,W to N,outputs and that height and width."""
         features, weight, bias = self.cast(features)
-        return convolve(reflect(features, (self.kernel_size[0] - 1) // 2), weight, bias, stride=self.stride[0])
+        return convolve(features, weight, bias, stride=self.stride[0], reflection=(self.kernel_size[0] - 1) // 2)
 
 
 class HalvingConvolution(_CastOnce, nn.Conv2d):

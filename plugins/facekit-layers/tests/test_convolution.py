@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facekit_sft_pix2pixhd import convolution_functions
-from facekit_sft_pix2pixhd.convolution import (
+from facekit_layers import (
     DoublingConvolution,
     HalvingConvolution,
     ReflectedConvolution,
     ResizeConvolution,
+    products,
 )
-from facekit_sft_pix2pixhd.convolution_functions import reflect_repeatably
+from facekit_layers.reflection import reflect_repeatably
 
 Plain = Callable[[nn.Module, Tensor], Tensor]
 
@@ -89,13 +89,13 @@ def test_few_channels_in_a_width_that_is_no_multiple_of_the_places_at_once() -> 
 def test_gradients_of_many_weights_are_products_of_matrices(
     case: str, few_places: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(convolution_functions, "FEW_PLACES", few_places)  # many: the convolutions too are products
+    monkeypatch.setattr(products, "FEW_PLACES", few_places)  # many: the convolutions too are products
     make, plain = CASES[case]
     torch.manual_seed(0)
     layer = make().to(memory_format=torch.channels_last)
     features = torch.randn(2, 6, 8, 8).contiguous(memory_format=torch.channels_last)
     wanted = gradients(plain, layer, features)[:4]
-    monkeypatch.setattr(convolution_functions, "MANY_WEIGHTS", 1)
+    monkeypatch.setattr(products, "MANY_WEIGHTS", 1)
     found = gradients(lambda layer, features: layer(features), layer, features)[:4]
     for one, other in zip(found, wanted, strict=True):
         torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
@@ -104,9 +104,7 @@ def test_gradients_of_many_weights_are_products_of_matrices(
 @pytest.mark.parametrize("many", [1, 1 << 30])
 @pytest.mark.parametrize("case", CASES)
 def test_bf16_is_as_close_to_exact_as_torch_is(case: str, many: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        convolution_functions, "MANY_WEIGHTS", many
-    )  # 1: every gradient of weights as a product of matrices
+    monkeypatch.setattr(products, "MANY_WEIGHTS", many)  # 1: every gradient of weights as a product of matrices
     make, plain = CASES[case]
     torch.manual_seed(0)
     layer = make().to(memory_format=torch.channels_last)
@@ -168,3 +166,13 @@ def test_weights_that_are_not_trained_are_cast_once_until_they_change(case: str)
     layer.load_state_dict(make().state_dict())
     assert torch.equal(paint(grad=False), paint(grad=True))
     assert set(layer.state_dict()) == {"weight", "bias"}
+
+
+@pytest.mark.parametrize("outputs", [3, 5])
+def test_padded_features_are_not_kept(outputs: int) -> None:
+    layer = ReflectedConvolution(6, outputs, kernel=7)
+    features = torch.randn(2, 6, 8, 8, requires_grad=True)
+    kept: list[Tensor] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor) or tensor, lambda tensor: tensor):
+        layer(features)
+    assert sorted(map(tuple, (each.shape for each in kept))) == sorted([(2, 6, 8, 8), (outputs, 6, 7, 7)])
