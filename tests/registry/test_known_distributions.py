@@ -22,8 +22,10 @@ def test_the_list_is_what_the_distributions_offer() -> None:
 
 
 def test_every_distribution_beside_facekit_is_known() -> None:
-    folders = {path.parent.name for path in WRITER.parent.glob("*/pyproject.toml")}
-    assert {known.name for known in known_distributions()} == folders
+    projects = {path.parent.name: path.read_text("utf-8") for path in WRITER.parent.glob("*/pyproject.toml")}
+    plugins = {name for name, project in projects.items() if '"facekit.plugins"' in project}
+    assert {known.name for known in known_distributions()} == plugins
+    assert set(projects) - plugins == {"facekit-layers"}
 
 
 def test_offers_by_id_and_by_name() -> None:

@@ -89,8 +89,7 @@ class FacePipeline:
             if changes_attributes(loaded.recipe)
             else None
         )
-        self._style_key: bytes | None = None
-        self._style: Style | None = None
+        self._remembered: tuple[Tensor, Tensor | None, Style] | None = None
         logger.info("%s: %s weights of step %d on %s in %s", run, self.weights, self.step, self.device, self.precision)
 
     def generate(
@@ -259,13 +258,15 @@ class FacePipeline:
         results = []
         for start in range(0, count, batch):
             part = slice(start, min(start + batch, count))
+            photo = None if photos is None else _part(photos.tensor, part)
+            photo_mask = None if photo_masks is None else _part(photo_masks.tensor, part)
             condition = Condition(
                 mask=_part(masks.tensor, part).to(self.device),
-                reference_image=None if photos is None else self._place_photo(_part(photos.tensor, part)),
-                reference_mask=None if photo_masks is None else _part(photo_masks.tensor, part).to(self.device),
+                reference_image=None if photo is None else self._place_photo(photo),
+                reference_mask=None if photo_mask is None else photo_mask.to(self.device),
             )
+            style = None if photo is None or not self.takes_reference else self._style_of(photo, photo_mask, condition)
             condition = _repeat_mask(condition, part.stop - part.start)
-            style = self._style_of(condition) if self.takes_reference else None
             condition, style = _repeat_reference(condition, style, part.stop - part.start)
             with self._precision.autocast():
                 generated = self._model.generate(condition, style)
@@ -332,18 +333,22 @@ class FacePipeline:
     def _place_photo(self, photos: Tensor) -> Tensor:
         return photos.to(self.device).contiguous(memory_format=torch.channels_last)
 
-    def _style_of(self, condition: Condition) -> Style:
-        photos, masks = condition.reference_image, condition.reference_mask
-        if photos is None:
-            raise FacekitError("this run paints in the look of a reference photo, and there is none")
-        key = _content(photos, masks)
-        if self._style is None or key != self._style_key:
-            if masks is None:  # the encoder does not look at it
-                masks = torch.zeros((len(photos), *photos.shape[-2:]), dtype=torch.int64, device=photos.device)
-            with self._precision.autocast():
-                self._style = self._model.encode(photos, masks)
-            self._style_key = key
-        return self._style
+    def _style_of(self, photos: Tensor, masks: Tensor | None, condition: Condition) -> Style:
+        """Return the style of references; ``condition`` has the same pictures where the model is."""
+        if self._remembered is not None:
+            last_photos, last_masks, style = self._remembered
+            # Compared where they came from: on a GPU the answer would have to be waited for.
+            if _equal(photos, last_photos) and _equal(masks, last_masks):
+                return style
+        placed, placed_masks = condition.reference_image, condition.reference_mask
+        assert placed is not None
+        if placed_masks is None:  # the encoder does not look at it
+            placed_masks = torch.zeros((len(photos), *photos.shape[-2:]), dtype=torch.int64, device=placed.device)
+        with self._precision.autocast():
+            style = self._model.encode(placed, placed_masks)
+        # Copies, since the caller may write into what was given.
+        self._remembered = (photos.clone(), None if masks is None else masks.clone(), style)
+        return style
 
 
 def _part(tensor: Tensor, part: slice) -> Tensor:
@@ -372,13 +377,8 @@ def _reference(condition: Condition) -> tuple[Tensor | None, Tensor | None]:
     return condition.reference_image, condition.reference_mask
 
 
-def _content(photos: Tensor, masks: Tensor | None) -> bytes:
-    digest = hashlib.blake2b(digest_size=16)
-    for tensor in (photos, masks):
-        if tensor is not None:
-            digest.update(str(tuple(tensor.shape)).encode())
-            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.digest()
+def _equal(one: Tensor | None, other: Tensor | None) -> bool:
+    return one is other if one is None or other is None else torch.equal(one, other)
 
 
 def _in_the_form_of(mask: MaskInput, reference: PhotoInput | None, images: Tensor, *, single: bool) -> PhotoOutput:
