@@ -107,6 +107,9 @@ def test_updates_during_the_backward_pass_are_those_after_it(micro_batches: int)
                         network(batch).backward()
         assert one.first.weight.grad is one.second.weight.grad is None  # updated, and the gradients are gone
         assert one.first.bias.grad is not None
+        small = one.first.bias.numel() + one.second.bias.numel()
+        assert early.optimiser.gradients_at_once == small + one.second.weight.numel()
+        assert late.optimiser.gradients_at_once == sum(weight.numel() for weight in other.parameters())
         assert other.first.weight.grad is not None
         for player in (early, late):
             player.optimiser.update(0.5)

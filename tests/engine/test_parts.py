@@ -256,8 +256,8 @@ def test_shapes_are_probed_without_numbers_and_without_data(
     assert found.picture_flops == 2 * (encoder + painter)
     assert found.step_flops > 4 * 3 * found.picture_flops
     memory = found.memory
-    assert memory.gradients == 4 * (494 + 515 + 905)
-    assert memory.optimiser == 2 * memory.gradients
+    assert memory.gradients == 4 * (494 + 515)  # of the larger player: the other's are gone by then
+    assert memory.optimiser == 2 * 4 * (494 + 515 + 905)
     assert memory.total > memory.activations > 0
     assert memory.borrowed > memory.parameters
     assert sys.platform != "linux" or memory.process > 100_000_000  # torch alone is more

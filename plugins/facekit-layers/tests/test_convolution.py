@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
 
 from facekit_layers import (
@@ -176,3 +178,11 @@ def test_padded_features_are_not_kept(outputs: int) -> None:
     with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor) or tensor, lambda tensor: tensor):
         layer(features)
     assert sorted(map(tuple, (each.shape for each in kept))) == sorted([(2, 6, 8, 8), (outputs, 6, 7, 7)])
+
+
+def test_weights_without_a_place_in_memory_are_cast_each_time() -> None:
+    with FakeTensorMode(), warnings.catch_warnings(), torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        warnings.simplefilter("error")  # reading the address of a fake tensor warns
+        layer = ReflectedConvolution(6, 5, kernel=3)
+        assert layer(torch.zeros(1, 6, 8, 8)).dtype == torch.bfloat16
+    assert layer._kept is None

@@ -79,9 +79,16 @@ class Optimiser:
             key: _Weight(parameter, in_storage_order(parameter.detach()), rates[key])
             for key, parameter in parameters.items()
         }
-        for key in early:
-            if parameters[key].numel() >= LARGE:
-                self._update_on_arrival(self._weights[key])
+        self._early = {key for key in early if parameters[key].numel() >= LARGE}
+        for key in self._early:
+            self._update_on_arrival(self._weights[key])
+
+    @property
+    def gradients_at_once(self) -> int:
+        """How many numbers of gradients lie in memory at most: one weight at a time of those that are updated early."""
+        numbers = {key: weight.parameter.numel() for key, weight in self._weights.items()}
+        early = [numbers.pop(key) for key in self._early]
+        return sum(numbers.values()) + max(early, default=0)
 
     def update(self, factor: float) -> None:
         """Update the weights that have gradients, with every learning rate times ``factor``; the gradients go."""

@@ -65,7 +65,8 @@ class MemoryEstimate:
 
     Args:
         parameters: the weights and buffers of the model.
-        gradients: one number a weight that is trained.
+        gradients: one number a weight that is trained; of large weights that are updated during the backward pass,
+            those of one.
         optimiser: its moments.
         average: the averaged weights.
         activations: what the forward passes of the larger turn keep for their backward passes.
@@ -160,10 +161,11 @@ def _prepare(recipe: ResolvedRecipe, registry: Registry) -> Callable[..., ShapeP
     # On the CPU whatever the run's device: fake tensors compute nothing, and a recipe can be checked elsewhere.
     on_cuda = recipe.train.device == "cuda" or (recipe.train.device == "auto" and torch.cuda.is_available())
     held = 0 if on_cuda else process_memory()
+    early = not on_cuda and recipe.train.accumulate == 1
     device = torch.device("cpu")
     precision = Precision(device, choose_number_format(recipe.train.precision, device))
     losses = build_losses(recipe, precision=precision, label_map=label_map, attribute_names=attribute_names)
-    return partial(_run_one_step, recipe, registry, precision, label_map, attribute_names, losses, held)
+    return partial(_run_one_step, recipe, registry, precision, label_map, attribute_names, losses, held, early)
 
 
 def _on_fake_tensors(run: Callable[..., ShapeProbe]) -> ShapeProbe | None:
@@ -183,13 +185,14 @@ def _run_one_step(
     attribute_names: tuple[str, ...],
     losses: LossesOf,
     held: int,
+    early: bool,
     *,
     on_fake_tensors: bool,
 ) -> ShapeProbe:
     model = build_model(recipe, label_map=label_map, attribute_names=attribute_names)
     model.train()
     networks = make_networks(recipe, model, precision, label_maps=registry.label_maps, compile=False)
-    players = build_players(recipe, model=model, losses=losses, steps=1)
+    players = build_players(recipe, model=model, losses=losses, steps=1, early=early)
     batch = _batch_of_shapes(recipe, label_map, attribute_names)
     turns = recipe.train.discriminator_turns if has_losses(recipe, "discriminator") else 0
     _try_forward(networks, batch)
@@ -238,7 +241,7 @@ def _run_one_step(
         picture_flops=painting // recipe.train.batch,
         memory=MemoryEstimate(
             parameters=kept,
-            gradients=trained * _FLOAT_BYTES,
+            gradients=max(player.optimiser.gradients_at_once for player in players.values()) * _FLOAT_BYTES,
             optimiser=trained * _MOMENTS * _FLOAT_BYTES,
             average=averaged * _FLOAT_BYTES if recipe.train.ema.decay else 0,
             activations=max(activations),

@@ -37,7 +37,8 @@ class _CastOnce:
 
     def _weight_for(self, dtype: torch.dtype) -> Tensor:
         weight = self.weight
-        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+        # Subclasses of tensors, such as fake ones, need not have a place in memory.
+        if torch.is_grad_enabled() or torch.compiler.is_compiling() or type(weight) not in (Tensor, nn.Parameter):
             return self.convolving(weight)
         # The counter rises with every update in place; another place in memory means other weights.
         updates = None if weight.is_inference() else weight._version
