@@ -91,7 +91,8 @@ def test_few_channels_in_a_width_that_is_no_multiple_of_the_places_at_once() -> 
 def test_gradients_of_many_weights_are_products_of_matrices(
     case: str, few_places: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(products, "FEW_PLACES", few_places)  # many: the convolutions too are products
+    monkeypatch.setattr(products, "FEW_PLACES", few_places)
+    monkeypatch.setattr(products, "FEW_PLACES_FORWARD", few_places)  # many: the convolutions too are products
     make, plain = CASES[case]
     torch.manual_seed(0)
     layer = make().to(memory_format=torch.channels_last)

@@ -1,7 +1,7 @@
 """Convolutions as functions of tensors, with backward passes that are fast on the CPU.
 
 They compute what torch's own functions compute, forward and backward; only how differs. There are four ways:
-:mod:`.winograd`, gradients as :mod:`.products`, :mod:`.few_outputs`, and torch's own.
+:mod:`.winograd`, :mod:`.products`, :mod:`.few_outputs`, and torch's own.
 """
 
 from __future__ import annotations
@@ -114,6 +114,8 @@ class _Convolution(torch.autograd.Function):
         if ctx.way == "winograd":
             return winograd.convolve(padded, weight, bias, padding=padding)
         narrow = weight.to(features.dtype)
+        if products.has_few_places_forward(padded, weight, stride=stride, padding=padding):
+            return products.convolve(padded, narrow, bias, stride=stride, padding=padding)
         if ctx.way == "few_outputs":
             return few_outputs.convolve(padded, narrow, bias)
         return F.conv2d(padded, narrow, bias, stride, padding)
