@@ -18,8 +18,8 @@ from safetensors.torch import load_file
 from facekit import __version__
 from facekit.engine import RunFolder, checkpoints, train
 from facekit.engine.journal import Journal, read_lines
-from facekit.engine.probe import probe_steps
 from facekit.engine.run_folder import step_name
+from facekit.engine.trial import probe_steps
 from facekit.interfaces import (
     CheckpointSaved,
     RunEvent,

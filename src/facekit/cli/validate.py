@@ -11,7 +11,8 @@ from facekit.cli.progress_bar import data_progress
 from facekit.cli.state import State, plugin_file_option, set_option
 
 if TYPE_CHECKING:
-    from facekit.engine.probe import ShapeProbe, StepProbe
+    from facekit.engine.probe import ShapeProbe
+    from facekit.engine.trial import StepProbe
     from facekit.recipe import ResolvedRecipe
     from facekit.registry import Registry
 
@@ -83,7 +84,7 @@ def _probe_shapes(recipe: ResolvedRecipe, registry: Registry) -> ShapeProbe:
 
 
 def _probe_steps(recipe: ResolvedRecipe, registry: Registry, steps: int) -> StepProbe:
-    from facekit.engine.probe import probe_steps
+    from facekit.engine.trial import probe_steps
 
     with data_progress("preparing a few faces") as progress:
         return probe_steps(recipe, registry=registry, steps=steps, progress=progress)

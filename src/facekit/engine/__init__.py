@@ -13,8 +13,9 @@ from facekit.engine.run_folder import RunFolder
 if TYPE_CHECKING:
     from facekit.engine.loop import train
     from facekit.engine.model import FaceModel, LoadedModel, build_model, count_parameters, load_model
-    from facekit.engine.probe import MemoryEstimate, ShapeProbe, StepProbe, estimate_memory, probe_shapes, probe_steps
+    from facekit.engine.probe import MemoryEstimate, ShapeProbe, estimate_memory, probe_shapes
     from facekit.engine.run_result import RunResult
+    from facekit.engine.trial import StepProbe, probe_steps
 
 _MODULES = {
     "RunResult": "run_result",
@@ -26,10 +27,10 @@ _MODULES = {
     "load_model": "model",
     "MemoryEstimate": "probe",
     "ShapeProbe": "probe",
-    "StepProbe": "probe",
+    "StepProbe": "trial",
     "estimate_memory": "probe",
     "probe_shapes": "probe",
-    "probe_steps": "probe",
+    "probe_steps": "trial",
 }
 
 __all__ = [

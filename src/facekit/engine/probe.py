@@ -1,19 +1,16 @@
-"""The upper rungs of the validation ladder: does the recipe's model fit together, what does it cost, does it train.
+"""The third rung of the validation ladder: does the recipe's model fit together, and what does it cost?
 
 :func:`probe_shapes` runs one step on fake tensors, which have shapes and no numbers: any size of model takes seconds
-and no memory. :func:`estimate_memory` asks it for the memory alone. :func:`probe_steps` trains real steps on a few
-faces in a folder that is removed again.
+and no memory. :func:`estimate_memory` asks it for the memory alone. Real steps are in :mod:`facekit.engine.trial`.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 from torch._subclasses.fake_tensor import (
@@ -24,8 +21,7 @@ from torch._subclasses.fake_tensor import (
 )
 from torch.utils.flop_counter import FlopCounterMode
 
-from facekit.data import ProgressCallback, is_drawn, prepare
-from facekit.engine.loop import train
+from facekit.data import is_drawn
 from facekit.engine.memory import process_memory
 from facekit.engine.model import build_model, count_parameters
 from facekit.engine.networks import Networks, make_networks
@@ -37,15 +33,10 @@ from facekit.engine.saved_bytes import RecomputedParts, counting_saved, tensor_b
 from facekit.engine.step import GeneratorPass, TrainingStep
 from facekit.interfaces import (
     FaceBatch,
-    FaceDataset,
     FacekitError,
-    FaceSample,
-    Finding,
     LabelClass,
     LabelMap,
     Player,
-    RunEvent,
-    StepLogged,
 )
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
@@ -109,23 +100,6 @@ class ShapeProbe:
     picture_flops: int
     memory: MemoryEstimate
     on_fake_tensors: bool
-
-
-@dataclass(frozen=True)
-class StepProbe:
-    """How real steps went.
-
-    Args:
-        steps: how many.
-        seconds_per_step: how long the last one took.
-        losses: the weighted losses of the last one, by ``player/label``.
-        warnings: what the run warned of.
-    """
-
-    steps: int
-    seconds_per_step: float
-    losses: Mapping[str, float]
-    warnings: tuple[str, ...]
 
 
 def probe_shapes(recipe: ResolvedRecipe, *, registry: Registry) -> ShapeProbe:
@@ -231,6 +205,8 @@ def _run_one_step(
     kept = sum(tensor_bytes(tensor) for tensor in model.state_dict().values())
     # With activation checkpointing freed memory is given back, one weight at a time; else copies of all come to stay.
     reordered = max(map(tensor_bytes, model.parameters())) if recipe.train.activation_checkpointing else kept
+    if precision.name == "bf16":
+        reordered //= 2
     averaged = sum(tensor.numel() for key, tensor in model.state_dict().items() if not key.startswith("discriminator."))
     # With one micro-batch the last discriminator turn and the generator's turn share the generator's forward pass.
     shared = painting if turns and recipe.train.accumulate == 1 else 0
@@ -313,88 +289,3 @@ def _data_of(recipe: ResolvedRecipe, registry: Registry) -> tuple[LabelMap, tupl
         )
         names = tuple(f"attribute_{index}" for index in range(recipe.dimensions.get("attributes", 0)))
         return (fitting[0] if fitting else made_up), names
-
-
-def probe_steps(
-    recipe: ResolvedRecipe, *, registry: Registry, steps: int = 2, progress: ProgressCallback | None = None
-) -> StepProbe:
-    """Train real steps of a recipe on a few of its faces, a sample grid and a checkpoint included.
-
-    Args:
-        recipe: the recipe; its data must be there.
-        registry: the plugins.
-        steps: how many.
-        progress: told how far the preparation of the faces is.
-
-    Raises:
-        FacekitError: the data cannot be read, or a component fails.
-        RunFailure: a loss is not finite.
-    """
-    settings = recipe.train.model_copy(
-        update={
-            "steps": steps,
-            "epochs": None,
-            "log_every": 1,
-            "sample_every": steps,
-            "checkpoint_every": steps,
-            "evaluate_every": None,
-            "keep": recipe.train.keep.model_copy(update={"best": None}),
-        }
-    )
-    short = replace(recipe, train=settings, document={**recipe.document, "train": settings.model_dump(mode="json")})
-    logged: list[StepLogged] = []
-
-    def observe(event: RunEvent) -> None:
-        if isinstance(event, StepLogged):
-            logged.append(event)
-
-    with TemporaryDirectory(prefix="facekit-probe-") as folder:
-        faces = _FirstFaces(open_dataset(recipe, registry), count=max(2, recipe.train.batch))
-        packed = prepare(
-            faces, size=recipe.data.size, cache=Path(folder) / "cache", name="probe", workers=1, progress=progress
-        )
-        result = train(
-            short,
-            out=Path(folder) / "run",
-            registry=registry,
-            observer=observe,
-            command="probe",
-            packed=packed,
-            watched=False,
-        )
-    return StepProbe(result.step, logged[-1].seconds_per_step, logged[-1].losses, result.warnings)
-
-
-class _FirstFaces:
-    """The first faces of the training and the validation split of a dataset.
-
-    Args:
-        dataset: the dataset.
-        count: faces of each split.
-    """
-
-    def __init__(self, dataset: FaceDataset, *, count: int) -> None:
-        self._dataset = dataset
-        self._count = count
-        self.label_map = dataset.label_map
-        self.attribute_names = dataset.attribute_names
-        self.keys = dataset.keys
-
-    def splits(self) -> dict[str, Sequence[int]]:
-        return {
-            name: rows[: self._count]
-            for name, rows in self._dataset.splits().items()
-            if name in ("train", "validation")
-        }
-
-    def fingerprint(self) -> str:
-        return f"{self._dataset.fingerprint()}-first-{self._count}"
-
-    def read(self, index: int, *, size: int | None = None) -> FaceSample:
-        return self._dataset.read(index, size=size)
-
-    def check(self, index: int) -> list[Finding]:
-        return self._dataset.check(index)
-
-    def check_all(self) -> list[Finding]:
-        return self._dataset.check_all()
