@@ -121,6 +121,22 @@ def test_updates_during_the_backward_pass_are_those_after_it(micro_batches: int)
     assert float(state["generator.first.weight/step"]) == 3
 
 
+def test_a_weight_that_two_networks_share_is_updated_once() -> None:
+    encoder, generator = nn.Linear(2, 2), nn.Linear(2, 2)
+    generator.weight = encoder.weight
+    player = _player(FaceModel(generator=generator, style_encoder=encoder), lr=1e-2)
+    before = encoder.weight.detach().clone()
+    with player.awake(0):
+        (encoder(torch.ones(1, 2)) + generator(torch.ones(1, 2))).sum().backward()
+    player.optimiser.update(1.0)
+    torch.testing.assert_close(encoder.weight.detach(), before - 1e-2)
+    assert {name.rpartition("/")[0] for name in player.optimiser.state()} == {
+        "style_encoder.weight",
+        "style_encoder.bias",
+        "generator.bias",
+    }
+
+
 @pytest.mark.parametrize("why", ["clipped", "silent", "elsewhere"])
 def test_no_weight_is_updated_early_where_it_may_not_be(why: str) -> None:
     network = Large()

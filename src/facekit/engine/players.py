@@ -77,7 +77,10 @@ class PlayerInTraining:
         updated_early: list[str] = []
         for slot in SLOTS_OF[name]:
             network = model.slot(slot)
-            own = {} if network is None else {f"{slot}.{key}": value for key, value in network.named_parameters()}
+            # A weight that both networks of a player use is trained once, under its first name.
+            known = {id(parameter) for parameter in self.parameters.values()}
+            named = [] if network is None else network.named_parameters()
+            own = {f"{slot}.{key}": parameter for key, parameter in named if id(parameter) not in known}
             if not own:
                 continue
             self.parameters.update(own)
