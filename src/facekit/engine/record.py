@@ -19,8 +19,20 @@ from facekit.interfaces import FacekitError, RunStarted
 from facekit.recipe import dump_recipe, read_recipe
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
+from facekit.registry.requirements import library_versions
 
-_SAME_RESULT = ("facekit", "plugins", "python", "torch", "platform", "device", "precision", "threads", "processes")
+_SAME_RESULT = (
+    "facekit",
+    "plugins",
+    "libraries",
+    "python",
+    "torch",
+    "platform",
+    "device",
+    "precision",
+    "threads",
+    "processes",
+)
 """Entries on which the exact numbers of a run depend beside recipe and data."""
 
 _TOLD = ("device", "precision", "processes", "data_fingerprint", "command")
@@ -38,9 +50,11 @@ def make_record(
     processes: int,
 ) -> dict[str, Any]:
     """Return what a run is made with, as JSON data."""
+    plugins = plugin_versions(recipe)
     return {
         "facekit": __version__,
-        "plugins": plugin_versions(recipe),
+        "plugins": plugins,
+        "libraries": library_versions(plugins),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "platform": platform.platform(),
@@ -69,7 +83,7 @@ def start_event(
         recipe=recipe.document,
         first_step=first_step,
         resumed=resumed,
-        versions={name: made[name] for name in ("facekit", "python", "torch")} | made["plugins"],
+        versions={name: made[name] for name in ("facekit", "python", "torch")} | made["plugins"] | made["libraries"],
         **{name: made[name] for name in ("steps", "parameters", *_TOLD)},
     )
 

@@ -198,12 +198,13 @@ def _recipe(record: RunRecord) -> str:
 
 def _environment(record: RunRecord) -> str:
     lock = record.lock
-    plugins = lock.get("plugins")
-    known = ("plugins", "parameters", "dimensions", "command")
+    plugins, libraries = lock.get("plugins"), lock.get("libraries")
+    known = ("plugins", "libraries", "parameters", "dimensions", "command")
     rest = {name.replace("_", " "): _plain(value) for name, value in lock.items() if name not in known}
     columns = (
         facts("Where it ran", rest),
         facts("Plugins", plugins) if isinstance(plugins, Mapping) else "",
+        facts("What plugins need", libraries) if isinstance(libraries, Mapping) and libraries else "",
     )
     return f'<div class="columns">{"".join(columns)}</div>' if any(columns) else ""
 
