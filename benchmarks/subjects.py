@@ -34,6 +34,7 @@ train:
   batch: {batch}
   seed: {seed}
   device: {device}
+  precision: {precision}
   compile: {compile}
   cuda_graphs: {cuda_graphs}
   deterministic: {deterministic}
@@ -59,6 +60,7 @@ class Case:
         data: the recipe's dataset.
         checkpointing: compute activations again in place of keeping them.
         device: where it is trained.
+        precision: ``auto``, ``fp32`` or ``bf16``, as in a recipe.
         compile: compile the networks.
         cuda_graphs: replay them as CUDA graphs.
         deterministic: the same numbers each time on CUDA.
@@ -73,6 +75,7 @@ class Case:
     data: str = DRAWN
     checkpointing: bool = False
     device: str = "cpu"
+    precision: str = "auto"
     compile: bool = False
     cuda_graphs: bool = False
     deterministic: bool = True

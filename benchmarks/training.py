@@ -81,8 +81,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("batch", type=int)
     parser.add_argument("filters", type=int)
     parser.add_argument("--checkpointing", action="store_true")
+    parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="that of facekit")
     chosen = parser.parse_args(arguments)
-    case = Case(chosen.size, chosen.batch, chosen.filters, checkpointing=chosen.checkpointing)
+    case = Case(
+        chosen.size,
+        chosen.batch,
+        chosen.filters,
+        checkpointing=chosen.checkpointing,
+        precision=chosen.precision,
+    )
     with tempfile.TemporaryDirectory() as name:
         if chosen.subject == "estimate":
             registry = load_registry()
