@@ -14,10 +14,10 @@ import json
 from collections.abc import Callable
 
 import torch
-from facekit_sft_pix2pixhd.convolution import ResizeConvolution
 from torch import nn
 
 from benchmarks.measure import in_turns, ratio
+from facekit_layers import ResizeConvolution
 
 LAYERS = ((128, 64, 32), (64, 32, 64))
 """Inputs, outputs, and side of the features before each layer, at 128 pixels, 32 filters and two downsamplings."""

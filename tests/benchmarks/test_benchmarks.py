@@ -55,6 +55,18 @@ def test_every_section_is_measured_and_written(tmp_path: Path) -> None:
     assert document["data"]["scaled_decoding_decibels"]["smallest"] >= 50
 
 
+@pytest.mark.parametrize("command", ["upsampling --rounds 1 --batch 1", "stargan_step --rounds 1 --size 32 --batch 2"])
+def test_benchmarks_of_single_layers_run(command: str) -> None:
+    document = json.loads(run("-m", f"benchmarks.{command.split()[0]}", *command.split()[1:]))
+    assert any("times_as_fast" in name for name in document)
+
+
+def test_every_benchmark_can_be_imported() -> None:
+    names = [path.stem for path in ROOT.glob("benchmarks/*.py") if not path.stem.startswith("__")]
+    assert len(names) > 10
+    run("-c", "".join(f"import benchmarks.{name}\n" for name in names))
+
+
 def test_the_plain_build_computes_what_facekit_computes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT))
     from benchmarks.plain import one_hot

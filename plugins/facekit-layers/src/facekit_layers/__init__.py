@@ -13,7 +13,7 @@ from .convolution import (
     doubling_convolution,
 )
 from .functions import convolve, double
-from .instance_norm import INSTANCE_NORM_EPSILON, instance_norm
+from .norm import INSTANCE_NORM_EPSILON, instance_norm
 from .reflection import reflect
 
 __all__ = [
