@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from facekit.interfaces import BuildContext, Condition, FacekitError, LabelClass, LabelMap, Options, PortContext, Style
 from facekit.registry import load_registry
-from facekit_sft_pix2pixhd.masks import balance_areas, one_hot, region_colours
+from facekit_layers import one_hot
+from facekit_sft_pix2pixhd.masks import balance_areas, region_colours
 
 CLASSES = 19
 LABELS = LabelMap("nineteen", tuple(LabelClass(f"class{index}", (index, 0, 0)) for index in range(CLASSES)))

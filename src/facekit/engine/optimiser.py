@@ -147,13 +147,14 @@ class Optimiser:
     @torch.no_grad()
     def _update(self, weights: Sequence[_Weight], rate: float) -> None:
         gradients: list[Tensor] = []
+        moments: list[_Moments] = []
         for weight in weights:
             assert weight.parameter.grad is not None
             gradients.append(in_storage_order(weight.parameter.grad, like=weight.parameter))
             weight.parameter.grad = None
             if weight.moments is None:
                 weight.moments = _new_moments(weight.view)
-        moments = [weight.moments for weight in weights if weight.moments is not None]
+            moments.append(weight.moments)
         beta1, beta2 = self._settings.betas
         self._function(
             [weight.view for weight in weights],

@@ -9,7 +9,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from facekit.registry.versions import TOOLKIT
+from facekit.registry.versions import TOOLKIT, requirements_of
 
 
 def unmet_requirements(distribution: metadata.Distribution) -> Iterator[str]:
@@ -17,13 +17,9 @@ def unmet_requirements(distribution: metadata.Distribution) -> Iterator[str]:
 
     Requirements of extras are nobody's until somebody asks for the extra, and those for other systems are not ours.
     """
-    for line in distribution.requires or ():
-        try:
-            requirement = Requirement(line)
-        except InvalidRequirement as error:
-            yield f"its metadata asks for {line!r}, which is no requirement ({str(error).splitlines()[0]})"
-            continue
-        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+    for line, requirement in _asked_here(distribution.requires or ()):
+        if isinstance(requirement, InvalidRequirement):
+            yield f"its metadata asks for {line!r}, which is no requirement ({str(requirement).splitlines()[0]})"
             continue
         wanted = str(requirement).partition(";")[0].strip()
         try:
@@ -57,29 +53,26 @@ def library_versions(plugins: Iterable[str]) -> dict[str, str]:
             them.
     """
     plugins = set(plugins)
-    known = {TOOLKIT, *_needed_by(TOOLKIT)}
-    found = {}
-    for name in sorted({name for plugin in plugins for name in _needed_by(plugin)} - known - plugins):
-        version = _version_of(name)
-        if version is not None:
-            found[name] = version
-    return found
+    needed = {name for plugin in plugins for name in _needed_by(plugin)} - {TOOLKIT, *_needed_by(TOOLKIT), *plugins}
+    versions = {name: _version_of(name) for name in sorted(needed)}
+    return {name: version for name, version in versions.items() if version is not None}
 
 
 def _needed_by(distribution: str) -> set[str]:
-    try:
-        lines = metadata.requires(distribution) or []
-    except metadata.PackageNotFoundError:
-        return set()
-    found: set[str] = set()
+    asked = _asked_here(requirements_of(distribution))
+    return {canonicalize_name(requirement.name) for _, requirement in asked if isinstance(requirement, Requirement)}
+
+
+def _asked_here(lines: Iterable[str]) -> Iterator[tuple[str, Requirement | InvalidRequirement]]:
+    """Yield the requirements that hold here without extras, each with its line; or what is wrong with it."""
     for line in lines:
         try:
             requirement = Requirement(line)
-        except InvalidRequirement:
+        except InvalidRequirement as error:
+            yield line, error
             continue
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-            found.add(canonicalize_name(requirement.name))
-    return found
+            yield line, requirement
 
 
 def _version_of(distribution: str) -> str | None:

@@ -112,7 +112,7 @@ def _how_to_get_a_newer_plugin(origin: PluginOrigin) -> str:
 
 def _how_to_get_a_newer_toolkit(origin: PluginOrigin) -> str:
     """Return how to upgrade facekit: to what the plugin's own metadata asks for, where it asks for a version."""
-    for requirement in _requirements(origin):
+    for requirement in requirements_of(origin.distribution):
         match = _NEEDS_TOOLKIT.match(requirement)
         if match:
             wanted = match.group(1).strip()
@@ -120,8 +120,9 @@ def _how_to_get_a_newer_toolkit(origin: PluginOrigin) -> str:
     return f"upgrade facekit: `pip install --upgrade {TOOLKIT}`; or install an older {origin.distribution}"
 
 
-def _requirements(origin: PluginOrigin) -> list[str]:
+def requirements_of(distribution: str) -> list[str]:
+    """Return what a distribution asks for, as its metadata says it; nothing for a one-file plugin."""
     try:
-        return metadata.requires(origin.distribution) or []
+        return metadata.requires(distribution) or []
     except (metadata.PackageNotFoundError, ValueError):  # a one-file plugin
         return []

@@ -9,11 +9,11 @@ from .convolution import (
     ReflectedConvolution,
     ResizeConvolution,
     Upsampling,
-    autocast_type,
     doubling_convolution,
 )
 from .functions import convolve, double
 from .norm import INSTANCE_NORM_EPSILON, instance_norm
+from .planes import one_hot
 from .reflection import reflect
 
 __all__ = [
@@ -23,10 +23,10 @@ __all__ = [
     "ReflectedConvolution",
     "ResizeConvolution",
     "Upsampling",
-    "autocast_type",
     "convolve",
     "double",
     "doubling_convolution",
     "instance_norm",
+    "one_hot",
     "reflect",
 ]

@@ -86,18 +86,9 @@ def _gradients(
     if way == "few_outputs":
         return few_outputs.gradients(features, gradient, weight, wanted=wanted)
     how = {"stride": stride, "padding": padding}
-    of_features = of_weight = None
     if way == "products":
-        if wanted[0] and products.has_few_places(features, gradient, weight):
-            of_features = products.features_gradient(features, gradient, weight.to(features.dtype), **how)
-        if wanted[1]:
-            of_weight = products.weight_gradient(features, gradient, weight, **how)
-    left = (wanted[0] and of_features is None, wanted[1] and of_weight is None, False)
-    if any(left):
-        found = torch_gradients(gradient, features, weight, **how, wanted=left)
-        of_features = found[0] if left[0] else of_features
-        of_weight = found[1] if left[1] else of_weight
-    return of_features, of_weight
+        return products.gradients(features, gradient, weight, **how, wanted=wanted)
+    return torch_gradients(gradient, features, weight, **how, wanted=(*wanted, False))[:2]
 
 
 class _Convolution(torch.autograd.Function):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .torch_gradients import torch_gradients
 from .windows import add_windows
 
 MANY_WEIGHTS = 1 << 22
@@ -57,6 +58,22 @@ def convolve(features: Tensor, weight: Tensor, bias: Tensor | None, *, stride: i
     if bias is not None:
         result += bias
     return result.view(count, height, width, -1).permute(0, 3, 1, 2)
+
+
+def gradients(
+    features: Tensor, gradient: Tensor, weight: Tensor, *, stride: int, padding: int, wanted: tuple[bool, bool]
+) -> tuple[Tensor | None, Tensor | None]:
+    """Return the gradients of features and weight, each where it is wanted, from that of the result.
+
+    That of the features is torch's own where there are many places.
+    """
+    how = {"stride": stride, "padding": padding}
+    of_features = None
+    if wanted[0] and has_few_places(features, gradient, weight):
+        of_features = features_gradient(features, gradient, weight.to(features.dtype), **how)
+    elif wanted[0]:
+        of_features = torch_gradients(gradient, features, weight, **how, wanted=(True, False, False))[0]
+    return of_features, weight_gradient(features, gradient, weight, **how) if wanted[1] else None
 
 
 def features_gradient(features: Tensor, gradient: Tensor, weight: Tensor, *, stride: int, padding: int) -> Tensor:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from facekit.interfaces import BuildContext, Condition, FacekitError, Generated, Judgement, ScaleJudgement, Style
+from facekit_layers import one_hot
 
 from .networks import FeatureEncoder, GlobalGenerator, LocalEnhancer, MultiScaleDiscriminator, spread_over_regions
-from .one_hot import one_hot
 from .plugin import (
     FEATURE_CHANNELS,
     DiscriminatorOptions,

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from facekit.interfaces import BuildContext, Condition, FacekitError, Generated, Style
+from facekit_layers import one_hot
 
-from .masks import balance_areas, one_hot
+from .masks import balance_areas
 from .networks import AdaInGenerator, StyleEncoder
 from .plugin import GeneratorOptions, StyleEncoderOptions
 

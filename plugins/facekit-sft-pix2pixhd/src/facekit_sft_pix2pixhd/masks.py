@@ -1,36 +1,15 @@
-"""What the networks read of a mask: one-hot planes, planes with balanced areas, the colours of its regions."""
+"""What the networks read of a mask beside one-hot planes: planes with balanced areas, the colours of its regions."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from facekit_layers import autocast_type
-
 BALANCED_SHARE = 0.2
 """Share of the picture at which an area-balanced region has the value 1."""
 
 LARGEST_BALANCED_VALUE = 5.0
 """Value of regions that cover 4 % of the picture or less: what is only a few pixels must not drown the rest."""
-
-
-def one_hot(mask: Tensor, *, classes: int, weight: Tensor) -> Tensor:
-    """Return the planes of a mask in the dtype and the memory format in which a convolution wants them.
-
-    Args:
-        mask: class ids (N, H, W), integers in [0, classes).
-        classes: number of planes.
-        weight: weight of the convolution that reads them. Under autocast the planes have autocast's dtype, which saves
-            the cast of a large tensor; else the weight's.
-
-    Returns:
-        (N, classes, H, W) of zeros and ones.
-    """
-    dtype = autocast_type(weight.device) or weight.dtype
-    # Rows of the unit matrix: one pass over the planes, where filling with zeros and writing the ones takes two.
-    rows = torch.eye(classes, dtype=dtype, device=mask.device).index_select(0, mask.long().flatten())
-    planes = rows.view(*mask.shape, classes).permute(0, 3, 1, 2)  # channels_last without a copy
-    return planes if weight.is_contiguous(memory_format=torch.channels_last) else planes.contiguous()
 
 
 def balance_areas(planes: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from facekit_layers import autocast_type
+from .convolution import autocast_type
 
 
 def one_hot(mask: Tensor, *, classes: int, weight: Tensor) -> Tensor:
