@@ -25,12 +25,12 @@ def measure(*, small: bool, rounds: int) -> dict[str, Any]:
 
 def measure_case(case: Case, *, rounds: int, here: bool) -> dict[str, Any]:
     """Return the times of one picture, and how far facekit's is from the plain network's."""
-    generator = torch.Generator().manual_seed(0)
-    # Seven references in turn, so that none is the one before.
-    photos = [(torch.rand(3, case.size, case.size, generator=generator) * 2 - 1).to(case.device) for _ in range(7)]
-    masks = [torch.randint(19, (case.size, case.size), generator=generator).to(case.device) for _ in range(7)]
     with tempfile.TemporaryDirectory() as name:
-        pipeline, plain = build(case, Path(name))
+        pipeline, plain, beside = build(case, Path(name))
+        # Seven references in turn, so that none is the one before.
+        faces = [beside.pictures(index) for index in range(7)]
+        photos = [photo[0].to(case.device) for photo, _ in faces]
+        masks = [mask[0].to(case.device) for _, mask in faces]
         calls = {"plain": 0, "new reference": 0, "kept reference": 0}
 
         def next_of(subject: str) -> int:
@@ -79,15 +79,15 @@ def measure_case(case: Case, *, rounds: int, here: bool) -> dict[str, Any]:
     }
 
 
-def build(case: Case, folder: Path) -> tuple[FacePipeline, PlainTraining]:
-    """Return the pipeline of an untrained run, and the plain networks with its weights."""
+def build(case: Case, folder: Path) -> tuple[FacePipeline, PlainTraining, Facekit]:
+    """Return the pipeline of an untrained run, the plain networks with its weights, and the run."""
     ours = Facekit.of(case, folder)
     ours.training._save()
     pipeline = load(folder / "run", device=case.device, weights="live", registry=None)
     plain = PlainTraining(case.filters, device=case.device)
     copy_weights(ours.training.model.style_encoder, plain.encoder)
     copy_weights(ours.training.model.generator, plain.generator)
-    return pipeline, plain
+    return pipeline, plain, ours
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -97,8 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("filters", type=int)
     chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as name:
-        pipeline, plain = build(Case(chosen.size, 1, chosen.filters), Path(name))
-        del plain
+        pipeline = build(Case(chosen.size, 1, chosen.filters), Path(name))[0]
         mask = torch.zeros(chosen.size, chosen.size, dtype=torch.int64)
         for _ in range(3):
             pipeline.generate(mask, torch.zeros(3, chosen.size, chosen.size), mask)

@@ -12,6 +12,7 @@ from .convolution import (
     doubling_convolution,
 )
 from .functions import convolve, double
+from .mask_convolution import MaskConvolution
 from .norm import INSTANCE_NORM_EPSILON, instance_norm
 from .planes import one_hot
 from .reflection import reflect
@@ -20,6 +21,7 @@ __all__ = [
     "INSTANCE_NORM_EPSILON",
     "DoublingConvolution",
     "HalvingConvolution",
+    "MaskConvolution",
     "ReflectedConvolution",
     "ResizeConvolution",
     "Upsampling",

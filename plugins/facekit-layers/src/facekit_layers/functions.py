@@ -37,7 +37,7 @@ def convolve(
     Returns:
         N,outputs,h,w in the type of ``features``.
     """
-    if not _on_cpu(features):
+    if not on_cpu(features):
         padded = reflect(features, reflection) if reflection else features
         return F.conv2d(padded, weight.to(features.dtype), bias, stride, padding)
     if not reflection and _way(features, weight, stride=stride, padding=padding) == "torch":
@@ -51,12 +51,12 @@ def double(features: Tensor, weight: Tensor, bias: Tensor | None, *, output_padd
 
     The stride is 2 and the padding 1; ``k`` is 3 with ``output_padding`` 1, or 4 with none.
     """
-    if _on_cpu(features):
+    if on_cpu(features):
         return cast("Tensor", _Doubling.apply(features, weight, bias, output_padding))
     return F.conv_transpose2d(features, weight.to(features.dtype), bias, 2, 1, output_padding)
 
 
-def _on_cpu(features: Tensor) -> bool:
+def on_cpu(features: Tensor) -> bool:
     """Return whether the backward passes of this module are the faster ones."""
     return features.device.type == "cpu" and not torch.compiler.is_compiling()
 

@@ -20,8 +20,12 @@ def one_hot(mask: Tensor, *, classes: int, weight: Tensor) -> Tensor:
     Returns:
         (N, classes, H, W) of zeros and ones.
     """
-    dtype = autocast_type(weight.device) or weight.dtype
+    planes = planes_of(mask, classes=classes, dtype=autocast_type(weight.device) or weight.dtype)
+    return planes if weight.is_contiguous(memory_format=torch.channels_last) else planes.contiguous()
+
+
+def planes_of(mask: Tensor, *, classes: int, dtype: torch.dtype) -> Tensor:
+    """Return the planes N,classes,H,W of class ids N,H,W, in channels-last order."""
     # Rows of the unit matrix: one pass over the planes, where filling with zeros and writing the ones takes two.
     rows = torch.eye(classes, dtype=dtype, device=mask.device).index_select(0, mask.long().flatten())
-    planes = rows.view(*mask.shape, classes).permute(0, 3, 1, 2)  # channels_last without a copy
-    return planes if weight.is_contiguous(memory_format=torch.channels_last) else planes.contiguous()
+    return rows.view(*mask.shape, classes).permute(0, 3, 1, 2)

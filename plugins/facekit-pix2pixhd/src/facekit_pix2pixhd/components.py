@@ -52,8 +52,10 @@ class Pix2PixHdGlobalGenerator(GlobalGenerator):
             FacekitError: features are to be joined, and there are none.
             ValueError: height or width do not fit.
         """
+        if not self.joins_features:
+            return Generated(super().forward(condition.mask).float())
         planes = generator_input(
-            condition.mask, style, classes=self.classes, joins_features=self.joins_features, weight=self.stem.weight
+            condition.mask, style, classes=self.classes, joins_features=True, weight=self.stem.weight
         )
         return Generated(super().forward(planes).float())
 

@@ -16,7 +16,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facekit_layers import HalvingConvolution, ReflectedConvolution, Upsampling, doubling_convolution, instance_norm
+from facekit_layers import (
+    HalvingConvolution,
+    MaskConvolution,
+    ReflectedConvolution,
+    Upsampling,
+    doubling_convolution,
+    instance_norm,
+)
 
 from .initialisation import Initialisation, initialise_as_published, initialise_he, initialise_sft_he
 from .layers import (
@@ -290,7 +297,7 @@ class AdaInGenerator(nn.Module):
         # The style vector: first the blocks, one after the other, then the upsamplings.
         self._block_styles = [4 * deepest] * blocks if adain else []
         self._decoder_styles = [2 * narrow for narrow in reversed(widths[:-1])] if adain_decoder else []
-        self.stem = ReflectedConvolution(classes, filters, kernel=7)
+        self.stem = MaskConvolution(classes, filters, kernel=7)
         self.downs = nn.ModuleList(HalvingConvolution(wide, wider) for wide, wider in pairwise(widths))
         self.join = None if adain else nn.Conv2d(deepest + CONCATENATED_STYLE_CHANNELS, deepest, 1)
         self.blocks = nn.ModuleList(
@@ -307,7 +314,8 @@ class AdaInGenerator(nn.Module):
         """Draw ``mask`` in ``style``.
 
         Args:
-            mask: N,classes,H,W one-hot; H and W multiples of 2**downsamplings and at least twice that.
+            mask: class ids N,H,W, or one-hot planes N,classes,H,W; H and W multiples of 2**downsamplings and at least
+                twice that.
             style: N,style_dimension from :class:`StyleEncoder`.
 
         Returns:
