@@ -98,6 +98,11 @@ def test_planes_and_weights_of_a_reflected_convolution_are_taken() -> None:
     assert torch.equal(made(planes_of(mask)), plain(planes_of(mask)))
 
 
+def test_an_even_kernel_is_refused() -> None:
+    with pytest.raises(ValueError, match="odd kernel, not 4"):
+        MaskConvolution(CLASSES, 6, kernel=4)
+
+
 @pytest.mark.parametrize("wrong", [-1, CLASSES, 255])
 def test_an_id_out_of_range_is_not_read_as_something_else(wrong: int) -> None:
     mask = some_mask()

@@ -27,7 +27,21 @@ PLACES_AT_ONCE = 1 << 15
 
 
 class MaskConvolution(ReflectedConvolution):
-    """A convolution with reflection padding that reads a mask: the first layer of a network that paints one."""
+    """A convolution with reflection padding that reads a mask: the first layer of a network that paints one.
+
+    Args:
+        inputs: classes of the mask, or channels of planes.
+        outputs: channels of the result.
+        kernel: side of the kernel, odd.
+
+    Raises:
+        ValueError: the kernel is even.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, kernel: int) -> None:
+        if kernel % 2 == 0:
+            raise ValueError(f"a convolution that keeps height and width has an odd kernel, not {kernel}")
+        super().__init__(inputs, outputs, kernel=kernel)
 
     def forward(self, mask: Tensor) -> Tensor:
         """N,H,W class ids in [0, inputs), or planes N,inputs,H,W, to N,outputs,H,W.
