@@ -90,9 +90,9 @@ def look_up(mask: Tensor, weight: Tensor, bias: Tensor | None, *, dtype: torch.d
         N,outputs,H,W in channels-last order.
     """
     outputs, classes, _, kernel = weight.shape
-    together = 2 if kernel * -(-kernel // 2) * classes**2 * outputs <= TABLE_NUMBERS else 1
+    together = 2 if kernel * (kernel + 1) // 2 * classes**2 * outputs <= TABLE_NUMBERS else 1
     table = _table(weight, bias, together=together)
-    groups = -(-kernel // together)
+    groups, choices = table.shape[1:3]
     # Rows of the identity are the ids, but of one out of range there is none. Only floating point is reflected.
     ids = torch.arange(classes, dtype=torch.float32, device=mask.device).index_select(0, mask.long().flatten())
     around = reflect(ids.view(len(mask), 1, *mask.shape[1:]), (kernel - 1) // 2)
@@ -100,7 +100,8 @@ def look_up(mask: Tensor, weight: Tensor, bias: Tensor | None, *, dtype: torch.d
     if together == 2:
         codes = codes[..., :-1] * classes + codes[..., 1:]
     seen = codes.unfold(1, kernel, 1).unfold(2, together * (groups - 1) + 1, 1)[..., ::together]
-    first_rows = torch.arange(kernel * groups, dtype=torch.int32, device=mask.device) * classes**together
+    rows_of_table = table.flatten(0, 2)
+    first_rows = torch.arange(0, len(rows_of_table), choices, dtype=torch.int32, device=mask.device)
     first_rows = first_rows.view(kernel, groups)
     count, height, width = mask.shape
     found = torch.empty(count, height, width, outputs, dtype=dtype, device=mask.device)
@@ -108,23 +109,24 @@ def look_up(mask: Tensor, weight: Tensor, bias: Tensor | None, *, dtype: torch.d
     for picture, windows in zip(found, seen, strict=True):
         for band, part in zip(picture.split(rows), windows.split(rows), strict=True):
             wanted = (part + first_rows).reshape(-1, kernel * groups)
-            band.copy_(F.embedding_bag(wanted, table, mode="sum").view_as(band))
+            band.copy_(F.embedding_bag(wanted, rows_of_table, mode="sum").view_as(band))
     return found.permute(0, 3, 1, 2)
 
 
 def _table(weight: Tensor, bias: Tensor | None, *, together: int) -> Tensor:
-    """Return a row of outputs for what may lie in each group of ``together`` neighbours of a kernel's row.
+    """Return what to add for whatever may lie in each group of ``together`` neighbours of a kernel's row.
 
-    The groups follow one another row by row, each with a row for every class or pair of classes. The kernel's width is
-    filled up with zeros. The bias is in all rows of the first group, of which every place meets one.
+    The kernel's width is filled up with zeros. The bias is in the first group, which every place meets once.
+
+    Returns:
+        rows of the kernel, groups of a row, classes or pairs of classes, outputs.
     """
     weight = weight.to(torch.promote_types(weight.dtype, torch.float32))
-    outputs, classes, _, kernel = weight.shape
-    groups = -(-kernel // together)
-    taps = F.pad(weight.permute(2, 3, 1, 0), (0, 0, 0, 0, 0, groups * together - kernel))
-    taps = taps.reshape(kernel * groups, together, classes, outputs)
-    table = taps[:, 0, :, None] + taps[:, 1, None] if together == 2 else taps
-    table = table.reshape(kernel * groups, -1, outputs)
+    kernel = weight.shape[-1]
+    taps = F.pad(weight.permute(2, 3, 1, 0), (0, 0, 0, 0, 0, -kernel % together))
+    taps = taps.unflatten(1, (-1, together))
+    table = (taps[:, :, 0, :, None] + taps[:, :, 1, None]).flatten(2, 3) if together == 2 else taps[:, :, 0]
+    table = table.clone(memory_format=torch.contiguous_format)  # never the weight itself, which the bias would change
     if bias is not None:
-        table = torch.cat([table[:1] + bias, table[1:]])
-    return table.reshape(-1, outputs).contiguous()
+        table[0, 0] += bias
+    return table

@@ -52,12 +52,12 @@ class Pix2PixHdGlobalGenerator(GlobalGenerator):
             FacekitError: features are to be joined, and there are none.
             ValueError: height or width do not fit.
         """
-        if not self.joins_features:
-            return Generated(super().forward(condition.mask).float())
-        planes = generator_input(
-            condition.mask, style, classes=self.classes, joins_features=True, weight=self.stem.weight
+        read = (
+            join_features(condition.mask, style, classes=self.classes, weight=self.stem.weight)
+            if self.joins_features
+            else condition.mask
         )
-        return Generated(super().forward(planes).float())
+        return Generated(super().forward(read).float())
 
 
 class Pix2PixHdLocalEnhancer(LocalEnhancer):
@@ -89,8 +89,11 @@ class Pix2PixHdLocalEnhancer(LocalEnhancer):
             FacekitError: features are to be joined, and there are none.
             ValueError: height or width do not fit.
         """
-        planes = generator_input(
-            condition.mask, style, classes=self.classes, joins_features=self.joins_features, weight=self.stem.weight
+        weight = self.stem.weight
+        planes = (
+            join_features(condition.mask, style, classes=self.classes, weight=weight)
+            if self.joins_features
+            else one_hot(condition.mask, classes=self.classes, weight=weight)
         )
         return Generated(super().forward(planes).float())
 
@@ -168,27 +171,24 @@ def input_channels(classes: int, *, features: bool) -> int:
     return classes + (FEATURE_CHANNELS if features else 0)
 
 
-def generator_input(mask: Tensor, style: Style | None, *, classes: int, joins_features: bool, weight: Tensor) -> Tensor:
-    """Return the one-hot mask, with the features of each region joined where they are wanted.
+def join_features(mask: Tensor, style: Style | None, *, classes: int, weight: Tensor) -> Tensor:
+    """Return the one-hot mask with the features of each region joined.
 
     Args:
         mask: class ids (N, H, W).
         style: features of the regions (N, classes, FEATURE_CHANNELS).
         classes: classes of the masks.
-        joins_features: whether features are wanted; a style is not looked at where they are not.
-        weight: weight of the convolution that reads the input.
+        weight: weight of the convolution that reads the result.
 
     Raises:
-        FacekitError: features are wanted, and there are none.
+        FacekitError: there are no features.
     """
-    planes = one_hot(mask, classes=classes, weight=weight)
-    if not joins_features:
-        return planes
     if style is None:
         raise FacekitError(
             "the generator joins features to the mask, but was given none",
             remedy="give the recipe a style encoder: `model.style_encoder: {use: region_features}`",
         )
+    planes = one_hot(mask, classes=classes, weight=weight)
     return join(planes, spread_over_regions(style.code, planes))
 
 
