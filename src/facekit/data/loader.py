@@ -17,7 +17,7 @@ from facekit.data.geometry import Box, mirror_mask, mirror_photo, resize_mask, r
 from facekit.data.hiding import chosen_regions, hide_regions
 from facekit.data.sampling import augmentation_numbers, stream
 from facekit.data.store import PackedFaces
-from facekit.interfaces import FaceBatch, FacekitError
+from facekit.interfaces import FaceBatch, FacekitError, Reference
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -237,9 +237,8 @@ def _to_batch(
         attributes = place(torch.from_numpy(packed.attributes[rows].astype(np.float32)))
     return FaceBatch(
         image=image,
-        mask=mask,
-        reference_image=reference_image,
-        reference_mask=reference_mask,
-        attributes=attributes,
         keys=tuple(packed.keys[int(row)] for row in rows),
+        mask=mask,
+        reference=Reference(reference_image, reference_mask, attributes),
+        attributes=attributes,
     )

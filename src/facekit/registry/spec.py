@@ -11,7 +11,18 @@ from typing import Any, Literal, get_args
 from facekit.interfaces import BuildContext, DatasetContext, Options, PortContext, Ports
 from facekit.registry.migration import Migration, mistake_in
 
-Kind = Literal["dataset", "style_encoder", "generator", "discriminator", "loss", "metric", "segmenter", "face_detector"]
+Kind = Literal[
+    "dataset",
+    "style_encoder",
+    "generator",
+    "discriminator",
+    "network",
+    "sampler",
+    "loss",
+    "metric",
+    "segmenter",
+    "face_detector",
+]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _ID = re.compile(r"[a-z0-9_]+/[a-z0-9_]+")
@@ -33,8 +44,9 @@ class ComponentSpec:
         paper: the paper the method comes from.
         licence: licence of the method's code as it is here.
         weights_licence: licence of pretrained weights that the component loads, if any.
-        players: for losses: whose loss it can be.
-        batch_dependent: for discriminators: one sample's judgement depends on the others in its batch (minibatch
+        players: for losses: whether it is for ``generator``, ``discriminator`` or both; players of other names may have
+            any loss.
+        batch_dependent: for networks: one sample's result depends on the others in its batch (minibatch
             standard deviation), so that real and fake must not share a pass.
         interface_version: the version of the interfaces it was written for, as a number: the one facekit had then, not
             the one it has today.
@@ -58,7 +70,7 @@ class ComponentSpec:
     paper: str | None = None
     licence: str = "Apache-2.0"
     weights_licence: str | None = None
-    players: tuple[Literal["generator", "discriminator"], ...] = ("generator",)
+    players: tuple[str, ...] = ("generator",)
     batch_dependent: bool = False
     version: int = 1
     migrations: tuple[Migration, ...] = ()
