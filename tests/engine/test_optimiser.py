@@ -105,7 +105,7 @@ def test_updates_during_the_backward_pass_are_those_after_it(micro_batches: int)
                 for index, batch in enumerate(batches):
                     last = index == len(batches) - 1
                     with player.optimiser.updating_early(0.5) if last else nullcontext():
-                        network(batch).backward()
+                        network(batch).backward(inputs=list(network.parameters()))
         assert one.first.weight.grad is one.second.weight.grad is None  # updated, and the gradients are gone
         assert one.first.bias.grad is not None
         small = one.first.bias.numel() + one.second.bias.numel()
