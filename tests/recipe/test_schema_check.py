@@ -54,7 +54,11 @@ def broken(good_recipe: Path, catalogue: Registry) -> Broken:
         ("layers: [relu1, relu2]", "layers: [relu1, 2]", "29:23: losses.generator[2].layers[1]: expected text"),
         ("layers: [relu1, relu2]", "weights: {a: b}", "losses.generator[2].weights.a: expected a number, found"),
         ("betas: [0.5, 0.999]", "betas: [1, 2, 3]", "betas: expected at most 2 items, found 3"),
-        ("style_encoder: 5}", "styl: 5}", "lr_scale.styl: expected 'style_encoder', 'generator' or 'discriminator'"),
+        (
+            "style_encoder: 5}",
+            "styl: 5}",
+            "45:16: train.optimiser.lr_scale.styl: this recipe has no network 'styl'; networks: style_encoder, gen",
+        ),
         ("reference:\n    crop: 0.8", "reference: 0.8", "data.reference: expected a map of settings, found the number"),
         ("crop: 0.8", "crops: 0.8", "12:5: data.reference.crops: unknown key 'crops'; did you mean 'crop'?"),
         ("name: good", "batch: 3", "3:1: batch: unknown key 'batch'; 'batch' belongs under `train:`"),
@@ -98,8 +102,53 @@ def broken(good_recipe: Path, catalogue: Registry) -> Broken:
         ("weight: 10}", "wight: 10}", "losses.generator[1].wight: unknown key 'wight'; did you mean 'weight'?"),
         ("  discriminator: {use: multi", "  # discriminator: {use: multi", "no discriminator for this loss to train"),
         ("seed: 7", "keep: {best: psnr}", "39:16: train.keep.best: the best checkpoint is known only if metrics are"),
-        ("seed: 7", "freeze: [{part: decoder}]", "'decoder' is no part of a model; parts: style_encoder, generator"),
-        ("  style_encoder: {use: sft", "  # {use: sft", "lr_scale.style_encoder: this recipe has no 'style_encoder'"),
+        (
+            "seed: 7",
+            "freeze: [{part: decoder}]",
+            "39:19: train.freeze[0].part: this recipe has no network 'decoder'; did you mean 'style_encoder'?",
+        ),
+        (
+            "  style_encoder: {use: sft",
+            "  # {use: sft",
+            "lr_scale.style_encoder: this recipe has no network 'style_encoder'; networks: generator, disc",
+        ),
+        (
+            "seed: 7",
+            "turns: {discriminater: 5}",
+            "39:11: train.turns.discriminater: this recipe has no player 'discriminater'; did you mean 'discrim",
+        ),
+        ("seed: 7", "turns: {encoder: 5}", "this recipe has no player 'encoder'; players: generator, discriminator"),
+        ("seed: 7", "turns: {generator: 0}", "39:22: train.turns.generator: must be at least 1, found 0"),
+        (
+            "  style_encoder: {use: sft",
+            "  styl_encoder: {use: sft",
+            "14:3: model.styl_encoder: nothing calls a network of the name 'styl_encoder', and there is no 'style_enc",
+        ),
+        (
+            "  discriminator:\n    - ",
+            "  discriminater:\n    - ",
+            "30:3: losses.discriminater: no network is called 'discriminater'; did you mean 'discriminator'?",
+        ),
+        (
+            "  generator:\n    - ",
+            "  generater:\n    - ",
+            "23:3: losses.generater: no network is called 'generater'; did you mean 'generator'?",
+        ),
+        (
+            "  style_encoder: {use: sft",
+            "  Encoder: {use: sft",
+            "14:3: model.Encoder: a network cannot be called 'Encoder'; use lower-case letters, digits and unders",
+        ),
+        (
+            "  style_encoder: {use: sft_style",
+            "  style_encoder: {use: sft_style, frozen: 1",
+            "14:43: model.style_encoder.frozen: expected true or false, found the number 1",
+        ),
+        (
+            "  style_encoder: {use: sft_style",
+            "  style_encoder: {use: sft_style, source: generator",
+            "model.style_encoder: source names a part of the weights, and there are no weights",
+        ),
         ("epochs: 28", "epochs: null", "36:1: train: give train.steps or train.epochs, one of the two"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -166,7 +166,7 @@ class TrainSettings(Options):
     activation_checkpointing: bool = False
     """Compute parts of the networks again in the backward pass rather than keep them: less memory, more time, the same
     result."""
-    turns: dict[str, int] = Field(default_factory=dict)
+    turns: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     """Updates of a player a step, where it is not one: ``{discriminator: 5}``. Each of them sees faces of its own."""
     optimiser: OptimiserSettings = OptimiserSettings()
     """Adam by default."""
