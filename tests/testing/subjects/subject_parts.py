@@ -23,6 +23,7 @@ from facekit.interfaces import (
     Step,
     Style,
 )
+from facekit_gan import fake, style
 
 
 class Stashed(torch.autograd.Function):
@@ -132,7 +133,7 @@ class Discriminator(nn.Module):
         hidden = self.spoil(self.read(torch.cat([picture.image, one_hot(condition.mask, self.classes)], 1)))
         logits = self.judge(F.softplus(hidden))
         features = () if self.fault == "shape" else (hidden,)
-        if self.fault == "undeclared" and condition.reference_image is not None:
+        if self.fault == "undeclared" and condition.reference is not None:
             logits = logits + condition.attributes.sum() if condition.attributes is not None else logits
         return Judgement((ScaleJudgement(logits, features),))
 
@@ -166,14 +167,14 @@ class Loss(nn.Module):
             self.scale = nn.Parameter(torch.ones(()))
 
     def forward(self, step: Step) -> Tensor:
-        fake, real = step.fake.image, step.batch.image
+        made, real = fake(step).image, step.batch.image
         if self.fault == "gradient":
-            fake = fake.detach().requires_grad_()
-        difference = (fake - real).abs()
+            made = made.detach().requires_grad_()
+        difference = (made - real).abs()
         value = difference.sum() if self.fault == "independence" else difference.mean()
         value = value * (1 + self.secret)
         if self.fault == "undeclared":
-            value = value + step.style.code.mean()
+            value = value + style(step).code.mean()
         if self.fault == "vector":
             return difference.mean((1, 2, 3))
         if self.fault == "double":
@@ -181,7 +182,7 @@ class Loss(nn.Module):
         if self.fault == "determinism":
             value = value + torch.rand(())
         if self.fault == "bf16":
-            value = value + 30 * torch.sin(4096 * fake.detach()).mean()
+            value = value + 30 * torch.sin(4096 * made.detach()).mean()
         if self.fault == "channels_last" and real.stride(1) == 1:
             value = 2 * value
         if self.fault == "fake" and float(value.detach()) < 0:
