@@ -22,8 +22,16 @@ from facekit.recipe.settings import InitialiseSettings
 from facekit.registry import Kind, Registry, split_use
 
 
-def initialise_model(model: FaceModel, recipe: ResolvedRecipe, *, registry: Registry) -> list[str]:
+def initialise_model(
+    model: FaceModel, recipe: ResolvedRecipe, *, registry: Registry, without: frozenset[str] = frozenset()
+) -> list[str]:
     """Give networks the weights that a recipe says they start from, or keep.
+
+    Args:
+        model: the model.
+        recipe: the recipe.
+        registry: the plugins.
+        without: networks that are left as they are.
 
     Returns:
         one sentence a part, for the record of the run.
@@ -33,10 +41,11 @@ def initialise_model(model: FaceModel, recipe: ResolvedRecipe, *, registry: Regi
     """
     notes = []
     for name, network in recipe.model.networks.items():
-        if network.settings.weights is not None:
+        if network.settings.weights is not None and name not in without:
             setting = InitialiseSettings(part=name, weights=network.settings.weights, source=network.settings.source)
             notes.append(initialise_part(model, setting, registry=registry, where=f"model.{name}.weights"))
-    return notes + [initialise_part(model, part, registry=registry) for part in recipe.train.initialise]
+    parts = [each for each in recipe.train.initialise if each.part.split(".")[0] not in without]
+    return notes + [initialise_part(model, part, registry=registry) for part in parts]
 
 
 def initialise_part(
