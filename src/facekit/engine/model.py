@@ -33,9 +33,10 @@ class LoadedModel:
         recipe: the recipe of the run.
         label_map: what the class ids of masks mean.
         attribute_names: the attributes of the data it was trained on.
-        step: the step of the checkpoint.
-        weights: which weights these are: ``ema``, or ``live`` when they were asked for or the run keeps no average.
-        checkpoint: the folder they come from.
+        step: the step of the checkpoint; 0 for weights of a file.
+        weights: which weights these are: ``ema``, or ``live`` when they were asked for or the run keeps no average;
+            ``file`` for those of a file without a run.
+        checkpoint: the folder or file they come from.
         warnings: damaged checkpoints that were passed over.
         notes: which weights older versions of the components wrote, so that they were migrated.
     """
@@ -45,7 +46,7 @@ class LoadedModel:
     label_map: LabelMap
     attribute_names: tuple[str, ...]
     step: int
-    weights: Weights
+    weights: Literal["ema", "live", "file"]
     checkpoint: Path
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
