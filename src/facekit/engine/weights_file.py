@@ -82,6 +82,8 @@ def _start_others(
     """Give networks that the file does not hold the weights that the recipe names for them."""
     notes = []
     for name in names:
+        if not model.get_submodule(name).state_dict():
+            continue
         settings = recipe.model.networks[name].settings
         if settings.weights is None:
             raise FacekitError(
