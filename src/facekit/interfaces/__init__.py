@@ -13,7 +13,7 @@ from facekit.interfaces.events import (
     StepLogged,
     Warned,
 )
-from facekit.interfaces.labels import LabelClass, LabelMap
+from facekit.interfaces.labels import NO_LABELS, LabelClass, LabelMap
 from facekit.interfaces.metric import Measurement, Metric, Observation, Task, TransferMetric
 from facekit.interfaces.model import (
     Discriminator,
@@ -59,6 +59,7 @@ __all__ = [
     "JUDGEMENT_FEATURES",
     "LANDMARKS",
     "MASK",
+    "NO_LABELS",
     "SPLITS",
     "STYLE",
     "BuildContext",
