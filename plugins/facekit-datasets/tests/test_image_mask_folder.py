@@ -161,7 +161,7 @@ def test_subfolders_belong_to_the_key(open_folder, folder, make_photo):
 
 def test_two_photos_of_one_name_are_refused(open_folder, folder, make_photo):
     make_photo(3).save(folder / "photos" / "face1.jpg")
-    with pytest.raises(FacekitError, match=r"face1\.jpg and face1\.png share a mask name"):
+    with pytest.raises(FacekitError, match=r"face1\.jpg and face1\.png share a name"):
         open_folder()
 
 
