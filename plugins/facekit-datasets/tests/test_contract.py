@@ -54,7 +54,7 @@ class TestImageFolder(DatasetContract):
         random = np.random.default_rng(0)
         for number in range(6):
             photo = random.integers(0, 256, (40, 40, 3), dtype=np.uint8)
-            file = folder / "more" * (number % 2) / f"{number}.png"
+            file = folder / ("more" if number % 2 else "") / f"{number}.png"
             if not file.exists():
                 Image.fromarray(photo).save(file)
         return {"root": str(folder)}
