@@ -153,3 +153,15 @@ class TestPhotosWithoutMasks:
         assert result.exit_code == 2
         assert "needs `mask`" in result.stderr
         assert "a dataset with masks gives it" in result.stderr
+
+    def test_regions_of_references_cannot_be_hidden(self, call: Call, photos: Path, tmp_path: Path) -> None:
+        rows = "".join(f"{number},{number % 2},{number % 3 % 2}\n" for number in range(10))
+        (photos / "attributes.csv").write_text(f"key,Smiling,Young\n{rows}")
+        options = {"use": "image_folder", "root": "photos", "attribute_file": "attributes.csv"}
+        options |= {"attributes": '["Smiling", "Young"]', "size": "64", "reference.hide_regions": "0.2"}
+        sets = [part for name, value in options.items() for part in ("--set", f"data.{name}={value}")]
+        result = call("run", "stargan", *sets, "--out", "runs/one")
+        assert result.exit_code == 2
+        assert "data.reference.hide_regions: regions of the reference are hidden by its mask" in result.stderr
+        assert "set it to 0, or take a dataset with masks" in result.stderr
+        assert not (tmp_path / "cache").exists()  # it fails before anything is packed
