@@ -103,16 +103,22 @@ def photos(tmp_path: Path) -> Path:
     for number in range(10):
         coarse = np.random.default_rng(number).integers(0, 256, (4, 4, 3), dtype=np.uint8)
         Image.fromarray(coarse).resize((40, 40), Image.Resampling.BICUBIC).save(folder / f"{number}.png")
+    rows = "".join(f"{number},{number % 2},{number % 3 % 2}\n" for number in range(10))
+    (folder / "attributes.csv").write_text(f"key,Smiling,Young\n{rows}")
     return folder
 
 
 class TestPhotosWithoutMasks:
-    SOURCE = ("image_folder", "--set", "root=photos", "--set", "size=32")
+    SOURCE = ("image_folder", *("--set", "root=photos", "--set", "size=32", "--set", "attribute_file=attributes.csv"))
 
     def test_check_prints_nothing_about_masks(self, call: Call, photos: Path) -> None:
         result = call("data", "check", *self.SOURCE, "--workers", "0")
         assert result.exit_code == 0, result.output
         assert result.stdout.splitlines() == [
+            "ATTRIBUTE  PICTURES",
+            "Smiling           5",
+            "Young             3",
+            "",
             "photos: 10 of 40 x 40",
             "10 faces (8 train, 1 validation, 1 test): 0 errors, 0 warnings",
         ]
@@ -154,13 +160,38 @@ class TestPhotosWithoutMasks:
         assert "needs `mask`" in result.stderr
         assert "a dataset with masks gives it" in result.stderr
 
+    @staticmethod
+    def train() -> list[str]:
+        """The command that trains on the photos a model that changes attributes and reads no masks."""
+        options = {
+            "data.use": "image_folder",
+            "data.root": "photos",
+            "data.attribute_file": "attributes.csv",
+            "data.attributes": '["Smiling", "Young"]',
+            "data.size": "32",
+            "model.generator.filters": "4",
+            "model.generator.blocks": "1",
+            "model.discriminator.filters": "4",
+            "model.discriminator.layers": "3",
+            "train.batch": "2",
+            "train.steps": "2",
+            "train.discriminator_turns": "1",
+        }
+        sets = [part for name, value in options.items() for part in ("--set", f"{name}={value}")]
+        return ["run", "stargan", "--out", "runs/one", *sets]
+
+    def test_a_model_trains_on_them(self, call: Call, photos: Path, tmp_path: Path) -> None:
+        result = call(*self.train())
+        assert result.exit_code == 0, result.output
+        run = tmp_path / "runs" / "one"
+        lock = json.loads((run / "lock.json").read_text())
+        assert (lock["label_map"]["name"], lock["label_map"]["classes"]) == ("none", [])
+        assert lock["attribute_names"] == ["Smiling", "Young"]
+        with Image.open(run / "samples" / "step-00000002.png") as grid:
+            assert grid.height > 32
+
     def test_regions_of_references_cannot_be_hidden(self, call: Call, photos: Path, tmp_path: Path) -> None:
-        rows = "".join(f"{number},{number % 2},{number % 3 % 2}\n" for number in range(10))
-        (photos / "attributes.csv").write_text(f"key,Smiling,Young\n{rows}")
-        options = {"use": "image_folder", "root": "photos", "attribute_file": "attributes.csv"}
-        options |= {"attributes": '["Smiling", "Young"]', "size": "64", "reference.hide_regions": "0.2"}
-        sets = [part for name, value in options.items() for part in ("--set", f"data.{name}={value}")]
-        result = call("run", "stargan", *sets, "--out", "runs/one")
+        result = call(*self.train(), "--set", "data.reference.hide_regions=0.2")
         assert result.exit_code == 2
         assert "data.reference.hide_regions: regions of the reference are hidden by its mask" in result.stderr
         assert "set it to 0, or take a dataset with masks" in result.stderr

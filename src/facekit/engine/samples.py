@@ -148,7 +148,9 @@ def paint(model: FaceModel, condition: Condition, precision: Precision, *, batch
     model.eval()
     try:
         results = []
-        for start in range(0, len(condition.mask), batch):
+        # Photos without masks have a source, masks need none.
+        count = len(next(tensor for tensor in (condition.mask, condition.source_image) if tensor is not None))
+        for start in range(0, count, batch):
             part = map_tensors(condition, itemgetter(slice(start, start + batch)))
             with precision.autocast():
                 generated = model.generate(part)

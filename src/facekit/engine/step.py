@@ -289,8 +289,8 @@ class TrainingStep:
             judgement = self._networks.judge(
                 concatenate(pictures), concatenate([self._condition_of(each) for each in together]), full=full
             )
-        for each in together[:-1]:
-            own, judgement = judgement.split(len(self._condition_of(each).mask))
+        for each, picture in zip(together[:-1], pictures):
+            own, judgement = judgement.split(len(picture.image))
             self._judgements[each, full] = with_float32_features(own)
         self._judgements[together[-1], full] = with_float32_features(judgement)
 
