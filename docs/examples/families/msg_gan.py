@@ -10,9 +10,10 @@ those of `facekit-losses`. Real photos get the same sizes by area averages (`fac
 
 from math import log2
 
+from pydantic import Field
+
 from facekit.interfaces import GENERATED, GENERATED_PYRAMID, JUDGEMENT, Options, Port, Ports
 from facekit.registry import ComponentSpec, hookimpl
-from pydantic import Field
 
 
 class MsgOptions(Options):
@@ -62,9 +63,10 @@ def facekit_components():
 
 def build_generator(options, context):
     """Build the generator: a 4x4 start, then one block and one image a doubling."""
-    from facekit.interfaces import Generated
     from torch import nn
     from torch.nn import functional as F
+
+    from facekit.interfaces import Generated
 
     doublings = int(log2(context.size)) - 2
 
@@ -94,9 +96,10 @@ def build_generator(options, context):
 def build_discriminator(options, context):
     """Build the discriminator: each size joins the features of the finer ones."""
     import torch
-    from facekit.interfaces import Judgement, ScaleJudgement
     from torch import nn
     from torch.nn import functional as F
+
+    from facekit.interfaces import Judgement, ScaleJudgement
 
     halvings = int(log2(context.size)) - 3
 

@@ -10,9 +10,10 @@ adversarial loss and the penalty are those of `facekit-losses`.
 
 from math import log2
 
+from pydantic import Field
+
 from facekit.interfaces import GENERATED, JUDGEMENT, Options, Port, Ports
 from facekit.registry import ComponentSpec, hookimpl
-from pydantic import Field
 
 
 class SizeOptions(Options):
@@ -104,9 +105,10 @@ def build_mapping(options, context):
 def build_synthesis(options, context):
     """Build the synthesis network: a learnt 4x4 start, whose channels w scales at every doubling."""
     import torch
-    from facekit.interfaces import Generated
     from torch import nn
     from torch.nn import functional as F
+
+    from facekit.interfaces import Generated
 
     class Synthesis(nn.Module):
         def __init__(self):
@@ -143,8 +145,9 @@ def build_sampler(options, context):
 
 def build_critic(options, context):
     """Build the discriminator."""
-    from facekit.interfaces import Judgement, ScaleJudgement
     from torch import nn
+
+    from facekit.interfaces import Judgement, ScaleJudgement
 
     class Critic(nn.Module):
         def __init__(self):
