@@ -32,17 +32,28 @@ class SamplerOptions(SizeOptions):
     """How far from the mean style faces may be: 1 is everywhere, 0 is one mean face."""
 
 
-def noise(options):
-    """The noise that a face starts from."""
-    return Port("noise", ("batch", options.latent), dtype="noise")
+def mapping_ports(options, context):
+    """Needs noise, gives a style vector."""
+    noise = Port("noise", ("batch", options.latent), dtype="noise")
+    return Ports(needs=(noise,), gives=(Port("w", ("batch", options.latent)),))
 
 
-def w(options):
-    """The style vector."""
-    return Port("w", ("batch", options.latent))
+def synthesis_ports(options, context):
+    """Needs a style vector, gives a face."""
+    return Ports(needs=(Port("w", ("batch", options.latent)),), gives=(GENERATED,), smallest_size=8)
 
 
-def spec(kind, name, summary, factory, ports, options=SizeOptions, **more):
+def sampler_ports(options, context):
+    """Needs noise; the face is the synthesis network's."""
+    return Ports(needs=(Port("noise", ("batch", options.latent), dtype="noise"),))
+
+
+def critic_ports(options, context):
+    """Needs a face, gives its scores."""
+    return Ports(needs=(GENERATED,), gives=(JUDGEMENT,))
+
+
+def spec(kind, name, summary, ports, options=SizeOptions, **more):
     """Return the spec of a component of this family."""
     return ComponentSpec(
         interface_version=1,
@@ -50,7 +61,7 @@ def spec(kind, name, summary, factory, ports, options=SizeOptions, **more):
         id=f"families/{name}",
         summary=summary,
         options=options,
-        factory=f"style_based:{factory}",
+        factory=f"style_based:build_{name}",
         ports=ports,
         paper="Karras et al., A Style-Based Generator Architecture, CVPR 2019",
         **more,
@@ -61,36 +72,10 @@ def spec(kind, name, summary, factory, ports, options=SizeOptions, **more):
 def facekit_components():
     """Say what the plugin offers."""
     return [
-        spec(
-            "network",
-            "mapping",
-            "Maps noise to a style vector.",
-            "build_mapping",
-            lambda options, context: Ports(needs=(noise(options),), gives=(w(options),)),
-        ),
-        spec(
-            "network",
-            "synthesis",
-            "Makes a face of a style vector.",
-            "build_synthesis",
-            lambda options, context: Ports(needs=(w(options),), gives=(GENERATED,), smallest_size=8),
-        ),
-        spec(
-            "sampler",
-            "style_sampler",
-            "Maps noise to a style vector, and that to a face.",
-            "build_sampler",
-            lambda options, context: Ports(needs=(noise(options),)),
-            options=SamplerOptions,
-            runtime=("truncation",),
-        ),
-        spec(
-            "discriminator",
-            "critic",
-            "Halves an image down to 4x4 and scores it.",
-            "build_critic",
-            lambda options, context: Ports(needs=(GENERATED,), gives=(JUDGEMENT,)),
-        ),
+        spec("network", "mapping", "Maps noise to a style vector.", mapping_ports),
+        spec("network", "synthesis", "Makes a face of a style vector.", synthesis_ports),
+        spec("sampler", "style_sampler", "Calls the two.", sampler_ports, SamplerOptions, runtime=("truncation",)),
+        spec("discriminator", "critic", "Halves an image down to 4x4 and scores it.", critic_ports),
     ]
 
 
@@ -98,8 +83,8 @@ def build_mapping(options, context):
     """Build the mapping network."""
     from torch import nn
 
-    layer = lambda: (nn.Linear(options.latent, options.latent), nn.LeakyReLU(0.2))  # noqa: E731
-    return nn.Sequential(*layer(), *layer(), nn.Linear(options.latent, options.latent))
+    first, second, last = (nn.Linear(options.latent, options.latent) for _ in range(3))
+    return nn.Sequential(first, nn.LeakyReLU(0.2), second, nn.LeakyReLU(0.2), last)
 
 
 def build_synthesis(options, context):
@@ -115,8 +100,8 @@ def build_synthesis(options, context):
             super().__init__()
             count = int(log2(context.size)) - 2
             self.start = nn.Parameter(torch.randn(1, options.channels, 4, 4))
-            convolution = lambda: nn.Conv2d(options.channels, options.channels, 3, padding=1)  # noqa: E731
-            self.convolutions = nn.ModuleList(convolution() for _ in range(count))
+            channels = options.channels
+            self.convolutions = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(count))
             self.styles = nn.ModuleList(nn.Linear(options.latent, options.channels) for _ in range(count))
             self.image = nn.Conv2d(options.channels, 3, 1)
 
@@ -130,7 +115,7 @@ def build_synthesis(options, context):
     return Synthesis()
 
 
-def build_sampler(options, context):
+def build_style_sampler(options, context):
     """Build the sampler, a function of the networks and a condition."""
 
     def sample(networks, condition):
