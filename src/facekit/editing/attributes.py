@@ -83,8 +83,7 @@ def target_attributes(
     read = _read(photos, networks, batch=batch) if missing else torch.zeros(1, len(known))
     if read is None:
         raise FacekitError(
-            "this run cannot tell which attributes a photo has, so all must be given; missing: "
-            f"{', '.join(missing)}",
+            f"this run cannot tell which attributes a photo has, so all must be given; missing: {', '.join(missing)}",
             where=where,
             remedy=f"add {' '.join(f'--attribute {name}=0' for name in missing)}, or =1",
         )

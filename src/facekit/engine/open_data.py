@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from facekit.data import PackedFaces, ProgressCallback, prepare
-from facekit.interfaces import DatasetContext, FaceDataset, FacekitError, LabelClass, LabelMap
+from facekit.data import PackedFaces, ProgressCallback, check_reference, prepare
+from facekit.interfaces import NO_LABELS, DatasetContext, FaceDataset, FacekitError, LabelClass, LabelMap
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
 
@@ -25,12 +25,14 @@ def labels_of(recipe: ResolvedRecipe, registry: Registry) -> tuple[LabelMap, tup
         dataset = open_dataset(recipe, registry)
         return dataset.label_map, tuple(dataset.attribute_names)
     except FacekitError:
-        classes = recipe.dimensions.get("classes", 1)
+        names = tuple(f"attribute_{index}" for index in range(recipe.dimensions.get("attributes", 0)))
+        classes = recipe.dimensions.get("classes", 0)
+        if not classes:
+            return NO_LABELS, names
         fitting = [label_map for label_map in registry.label_maps.values() if len(label_map) == classes]
         made_up = LabelMap(
             "unknown", tuple(LabelClass(f"class_{index}", (index, index, index)) for index in range(classes))
         )
-        names = tuple(f"attribute_{index}" for index in range(recipe.dimensions.get("attributes", 0)))
         return (fitting[0] if fitting else made_up), names
 
 
@@ -38,11 +40,13 @@ def open_data(recipe: ResolvedRecipe, registry: Registry, progress: ProgressCall
     """Return the packed faces of a recipe at its size; they are packed first where that was not done yet.
 
     Raises:
-        FacekitError: the dataset cannot be read.
+        FacekitError: the dataset cannot be read, or the recipe's references cannot be drawn from its photos.
         RunFailure: the disk is full.
     """
+    dataset = open_dataset(recipe, registry)
+    check_reference(recipe.data.reference, dataset.label_map)  # packing may take an hour
     return prepare(
-        open_dataset(recipe, registry),
+        dataset,
         size=recipe.data.size,
         cache=recipe.data.cache,
         name=recipe.dataset.component.spec.name,

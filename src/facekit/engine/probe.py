@@ -36,6 +36,7 @@ from facekit.interfaces import (
     LabelMap,
     Player,
     Reference,
+    map_tensors,
     sample,
 )
 from facekit.recipe.resolved import ResolvedRecipe
@@ -244,9 +245,11 @@ def _quiet(logger: logging.Logger) -> Iterator[None]:
 def _batch_of_shapes(recipe: ResolvedRecipe, label_map: LabelMap, attribute_names: tuple[str, ...]) -> FaceBatch:
     count, size = recipe.train.batch, recipe.data.size
     image = torch.zeros(count, 3, size, size)
-    mask = torch.zeros(count, size, size, dtype=torch.int64)
+    mask = torch.zeros(count, size, size, dtype=torch.int64) if label_map.classes else None
     attributes = torch.zeros(count, len(attribute_names)) if attribute_names else None
     drawn = is_drawn(recipe.data.reference)
-    reference = Reference(torch.zeros_like(image), torch.zeros_like(mask)) if drawn else Reference(image, mask)
+    reference = Reference(image, mask)
+    if drawn:
+        reference = map_tensors(reference, torch.zeros_like)
     keys = tuple(f"probe{index}" for index in range(count))
     return FaceBatch(image, keys, mask, reference, attributes)

@@ -20,9 +20,7 @@ from facekit.registry import Registry
 from facekit.sampling.inputs import ATTRIBUTES, inputs_of
 
 
-def load_weights(
-    file: Path, recipe: ResolvedRecipe, *, registry: Registry, network: str | None = None
-) -> LoadedModel:
+def load_weights(file: Path, recipe: ResolvedRecipe, *, registry: Registry, network: str | None = None) -> LoadedModel:
     """Build the networks of a recipe with the weights of a safetensors file; nothing is trained.
 
     Label map and attribute names are those of the recipe's dataset where it can be opened, else those that its
