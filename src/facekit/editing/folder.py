@@ -135,6 +135,8 @@ def generate_folder(
             pending.clear()
     if pending:
         _generate(pipeline, pending, note, seed=seed or 0)
+    order = {job.output: number for number, job in enumerate(jobs)}
+    result.items.sort(key=lambda item: order[item.output])
     return result
 
 

@@ -46,14 +46,15 @@ def check_given(inputs: SamplingInputs, given: Collection[str], *, where: str) -
     missing = [name for name in _WORDS if name in inputs.needed and name not in given]
     if missing == [REFERENCE_MASK]:
         raise FacekitError(
-            "this run reads a reference region by region, so a reference travels with its own mask, and there is none",
+            "this run reads a reference with its mask, so a reference travels with its own mask, which is not given",
             where=where,
             remedy=f"give {_arguments(missing)}: the class ids of the reference photo, not the mask of the result, "
             "whose regions lie elsewhere",
         )
     if missing:
+        are = "is" if len(missing) == 1 and missing != [ATTRIBUTES] else "are"
         raise FacekitError(
-            f"this run needs {_listed(_WORDS[name] for name in missing)}, and there is none",
+            f"this run needs {_listed(_WORDS[name] for name in missing)}, which {are} not given",
             where=where,
             remedy=f"give {_arguments(missing)}",
         )
