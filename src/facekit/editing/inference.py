@@ -210,8 +210,9 @@ class InferenceNetworks(Mapping[str, PlacedNetwork]):
             FacekitError: the label map has no such region, or the style has no vectors of regions.
         """
         if style.axis != "regions":
+            a_part = "an image" if style.axis == "image" else "a layer"
             raise FacekitError(
-                f"this model's style has one vector a {style.axis.rstrip('s')}, so regions cannot be mixed",
+                f"this model's style has one vector {a_part}, so regions cannot be mixed",
                 remedy="`style.towards(other, share)` goes part of the way to another style",
             )
         return style.take(other, self.regions(regions))
