@@ -121,8 +121,8 @@ def test_called_again_it_goes_on_where_it_stopped(pipeline: FacePipeline, files:
     before = {stem: (files / f"out/{stem}.png").stat().st_mtime_ns for stem in "abc"}
     (files / "out/b.png").unlink()
     result = generate_folder(pipeline, **folders(files))
-    assert [item.outcome for item in result.items] == ["skipped", "skipped", "written"]
-    assert [item.output.stem for item in result.items] == ["a", "c", "b"]
+    assert [item.outcome for item in result.items] == ["skipped", "written", "skipped"]
+    assert [item.output.stem for item in result.items] == ["a", "b", "c"]
     assert (files / "out/a.png").stat().st_mtime_ns == before["a"]
     again = generate_folder(pipeline, **folders(files, overwrite=True))
     assert {item.outcome for item in again.items} == {"written"}
@@ -190,7 +190,10 @@ def test_files_without_a_partner_are_named(pipeline: FacePipeline, files: Path) 
     [
         ({"mask": "nowhere"}, "no such mask"),
         ({"reference": "nowhere.jpg"}, "no such reference"),
-        ({"reference": None, "reference_mask": None}, "needs a reference photo and the reference's own mask, which are"),
+        (
+            {"reference": None, "reference_mask": None},
+            "needs a reference photo and the reference's own mask, which are",
+        ),
         ({"reference_mask": None}, "travels with its own mask"),
         ({"reference": None}, "needs a reference photo, which is not given"),
         ({"mask": None}, "needs a mask, which is not given"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from facekit.registry import load_registry
 from facekit.studio.answers import RequestError
 from facekit.studio.runs import StudioRun
 
+DOCS = Path(__file__).parents[2] / "docs"
 PLUGIN = Path(__file__).parent / "plugin" / "noise_plugin.py"
 SIZE = 32
 HAIR = load_registry(PLUGIN).label_maps["celebamask_hq"].id_of("hair")
@@ -57,7 +59,7 @@ def opened(folder: Path, model: str, weights: dict[str, torch.Tensor], **more: A
 @pytest.fixture
 def regions(tmp_path: Path) -> FacePipeline:
     """A model whose style has a vector a region, in a subclass with a field of its own."""
-    return opened(tmp_path, REGIONS, {"style_encoder.gain": torch.tensor(1.0), "generator.gain": torch.tensor(0.5)})
+    return opened(tmp_path, REGIONS, of_regions())
 
 
 @pytest.fixture
@@ -102,8 +104,7 @@ class TestNetworks:
         assert not torch.equal(results, regions.generate(masks, photos, masks))
 
     def test_bf16_gives_float32(self, tmp_path: Path, faces: Any) -> None:
-        weights = {"style_encoder.gain": torch.tensor(1.0), "generator.gain": torch.tensor(0.5)}
-        networks = opened(tmp_path, REGIONS, weights, precision="bf16").networks
+        networks = opened(tmp_path, REGIONS, of_regions(), precision="bf16").networks
         style = networks.encode(*faces)
         assert style.code.dtype == torch.float32
         assert networks.generate(faces[1], style).image.dtype == torch.float32
@@ -128,7 +129,7 @@ class TestReferenceWithoutStyleEncoder:
 
     @pytest.fixture
     def pipeline(self, tmp_path: Path) -> FacePipeline:
-        return opened(tmp_path, REFERENCE, {"generator.gain": torch.tensor(1.0)})
+        return opened(tmp_path, REFERENCE, of_reference())
 
     def test_it_generates(self, pipeline: FacePipeline, faces: Any) -> None:
         assert pipeline.inputs.needed == {"mask", "reference"}
@@ -154,6 +155,14 @@ class TestReferenceWithoutStyleEncoder:
         assert np.abs(own[0, 0].astype(int) - other[0, 0]).max() > 0
         with pytest.raises(FacekitError, match="styles cannot be blended"):
             edited("{do: blend_reference, photo: other.png, mask: other_mask.png, amount: 0.5}")
+
+
+def of_regions() -> dict[str, torch.Tensor]:
+    return {"style_encoder.gain": torch.tensor(1.0), "generator.gain": torch.tensor(0.5)}
+
+
+def of_reference() -> dict[str, torch.Tensor]:
+    return {"generator.gain": torch.tensor(1.0)}
 
 
 def of_noise() -> dict[str, torch.Tensor]:
@@ -205,7 +214,7 @@ class TestWeightsOfAFile:
 
     def test_exception(self, styled_run: Path, tmp_path: Path) -> None:
         recipe, registry = recipe_of(tmp_path, REGIONS), load_registry(PLUGIN)
-        good = {"style_encoder.gain": torch.tensor(1.0), "generator.gain": torch.tensor(0.5)}
+        good = of_regions()
         file = tmp_path / "weights.safetensors"
 
         def refused(message: str, weights: dict[str, torch.Tensor] | None = None, **more: Any) -> None:
@@ -238,3 +247,34 @@ class TestStudio:
             StudioRun("noise", opened(tmp_path, NOISE, of_noise()))
         assert not isinstance(caught.value, RequestError)
         assert "facekit generate RUN --count 16 --seed 0" in str(caught.value)
+
+
+def test_the_examples_of_the_documentation_run(
+    styled_run: Path, face: Any, faces: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The blocks of docs/inference.md, one after another, with models of each kind in place of runs."""
+    made = {"noise": (NOISE, of_noise()), "regions": (REGIONS, of_regions()), "whole": (REFERENCE, of_reference())}
+    pipelines = {"runs/first": facekit.load(styled_run, device="cpu")}
+    for name, (model, weights) in made.items():
+        (tmp_path / name).mkdir()
+        pipelines[f"runs/{name}"] = opened(tmp_path / name, model, weights)
+    load = facekit.load
+
+    def loaded(run: str, **more: Any) -> FacePipeline:
+        return load(run, registry=load_registry(PLUGIN), **more) if more else pipelines[run]
+
+    monkeypatch.setattr("facekit.editing.load", loaded)
+    monkeypatch.chdir(tmp_path / "whole")
+    (photo, other), mask = faces[0].split(1), faces[1][:1]
+    names: dict[str, Any] = {"photo": photo, "photo_mask": mask, "other": other, "other_mask": mask}
+    names |= {"mask": face(1).mask, "reference": face(2).photo, "reference_mask": face(2).mask}
+    blocks = re.findall(r"^```python\n(.*?)^```", (DOCS / "inference.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    for block in blocks:
+        exec(block, names)
+    assert len(blocks) == 5
+    assert names["result"].size == (64, 64)
+    assert len({image.tobytes() for image in names["images"]}) == 16
+    assert names["tensors"].shape == (16, 3, SIZE, SIZE)
+    assert not torch.equal(names["image"], names["other_hair"])
+    assert torch.equal(names["generated"].image, names["image"])
+    assert names["pipeline"].weights == "file"
