@@ -14,6 +14,7 @@ import torch
 from facekit.data import FaceLoader, PackedFaces, ProgressCallback, steps_for_epochs
 from facekit.engine import checkpoints, distributed, record, seeds
 from facekit.engine.checkpoint_reader import components_of
+from facekit.engine.convolution_guard import right_gradients
 from facekit.engine.distributed import Team
 from facekit.engine.ema import Ema
 from facekit.engine.guard import LossGuard, out_of_memory
@@ -109,7 +110,8 @@ def train(
             watched=watched,
             team=team,
         )
-        with reproducible(training.precision.device, recipe.train.deterministic):
+        device, channels_last = training.precision.device, training.precision.channels_last
+        with reproducible(device, recipe.train.deterministic), right_gradients(channels_last, device):
             outcome = training.run_steps()
     return RunResult(
         outcome=outcome,
