@@ -8,6 +8,7 @@ from facekit.interfaces import Generated, Judgement, Style
 from facekit.registry import Kind
 from facekit.testing.contract import BrokenPromise
 from facekit.testing.network import Given, Inputs, NetworkContract, expect, generated_tensors
+from facekit.testing.own_fields import own_tensors
 
 
 class StyleEncoderContract(NetworkContract):
@@ -27,7 +28,7 @@ class StyleEncoderContract(NetworkContract):
         """Encode the photos."""
         style = network(inputs.image, inputs.mask)
         expect(style, Style, "a style encoder")
-        return {"style": (style.code,)}
+        return {"style": (style.code,), **own_tensors(style, Style, "style")}
 
 
 class GeneratorContract(NetworkContract):
@@ -73,4 +74,4 @@ class DiscriminatorContract(NetworkContract):
             found["judgement.features"] = features
         if judgement.class_logits is not None:
             found["judgement.class_logits"] = (judgement.class_logits,)
-        return found
+        return found | own_tensors(judgement, Judgement, "judgement")
