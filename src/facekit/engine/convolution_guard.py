@@ -1,12 +1,14 @@
-"""Right weight gradients of grouped convolutions in channels-last order, which torch on the CPU may compute wrong.
+"""Right weight gradients of grouped convolutions, which torch computes wrong on the CPU in a certain memory order.
 
 The defect (seen in torch 2.14.1): a grouped ``conv2d`` over a batch of one gets a wrong weight gradient, without a
 warning and off by more than the gradient itself, when
 
-- the weight is in channels-last strides, and
-- the input is in channels-last order, but its batch dimension has another stride than the picture's size. A dimension
-  of size one may have any stride; ``reshape`` leaves (C, 1, W*C, C) where a batch is folded into the channels, which is
+- the weight has channels-last strides, (C, 1, C, C) for 1x1 kernels, and
+- the input is in channels-last order, but the stride of its batch dimension is not the size of an image. A dimension of
+  size one may have any stride; ``reshape`` leaves (C, 1, W*C, C) where a batch is folded into the channels, which is
   how StyleGAN2's modulated convolutions are written.
+
+``train.channels_last: true`` brings this about. Without it, a ``permute`` of features and weights can.
 
 On a processor with AVX2 it hits 1x1 kernels of stride 1 in fp32, and 1x1 and 3x3 kernels in fp64 and bf16. Results,
 gradients of inputs, larger batches, one group, transposed and dilated convolutions, ``conv1d`` and ``conv3d`` were
@@ -62,17 +64,16 @@ _mend = _Mend()
 
 
 @contextmanager
-def right_gradients(channels_last: bool, device: torch.device) -> Iterator[None]:
+def right_gradients(device: torch.device) -> Iterator[None]:
     """Compute right weight gradients of all convolutions while the context lasts, in backward passes of any thread.
 
-    It does nothing on other devices than the CPU, without channels-last order, and where torch has no such defect. It
-    costs about 30 microseconds for each backward pass of a convolution, and nothing elsewhere.
+    It does nothing on other devices than the CPU, and where torch has no such defect. It costs about 30 microseconds
+    for each backward pass of a convolution, and nothing elsewhere.
 
     Args:
-        channels_last: weights and images are in channels-last order.
         device: where convolutions are computed.
     """
-    if not (channels_last and device.type == "cpu" and torch_is_wrong()):
+    if device.type != "cpu" or not torch_is_wrong():
         yield
         return
     _mend.acquire()

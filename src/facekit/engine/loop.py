@@ -110,8 +110,8 @@ def train(
             watched=watched,
             team=team,
         )
-        device, channels_last = training.precision.device, training.precision.channels_last
-        with reproducible(device, recipe.train.deterministic), right_gradients(channels_last, device):
+        device = training.precision.device
+        with reproducible(device, recipe.train.deterministic), right_gradients(device):
             outcome = training.run_steps()
     return RunResult(
         outcome=outcome,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from facekit.testing.contract import BrokenPromise
 
-NEGLIGIBLE = 1e-3
+NEGLIGIBLE = 1e-2
 """Share of the largest gradient below which a gradient counts as so large: what it is off by may be rounding alone."""
 
 _REMEDY = (

@@ -158,11 +158,11 @@ class LossContract(ComponentContract):
         """With networks and images in channels-last order, the loss and the player's gradients agree.
 
         The loss may differ by ``channels_last_tolerance``, a gradient by ``channels_last_gradient_tolerance`` of its
-        root mean square, or of a thousandth of that of the largest gradient where its own is smaller. It runs under the
+        root mean square, or of a hundredth of that of the largest gradient where its own is smaller. It runs under the
         guard that training has (:func:`facekit.engine.convolution_guard.right_gradients`).
         """
         precision = Precision(_CPU, "fp32", channels_last=True)
-        with right_gradients(True, _CPU):
+        with right_gradients(_CPU):
             self._agrees(
                 precision, self.channels_last_tolerance, "in channels-last order", "never read the memory order"
             )
