@@ -190,7 +190,7 @@ class LossContract(ComponentContract):
         """The loss changes nothing that other losses of the step read."""
         for player in self.players():
             size = self.sizes[0]
-            model = self._model(size, player)
+            model = self._awake(self._model(size, player), player)
             step = self._step(model, size, max(self.batches), player)
             watched = _tensors_of(step.batch)
             watched["fake"] = step.fake.image
