@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -17,78 +15,16 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from facekit.engine.convolution_guard import right_gradients
 from facekit.engine.tensors import map_tensors
-from facekit.interfaces import Condition, Generated, Port, Style, UpdatedEarly
-from facekit.testing.contract import (
-    UNSETTLED_DIMENSION,
-    BrokenPromise,
-    ComponentContract,
-    build_failure,
-    matching,
-    seeded,
-)
+from facekit.interfaces import UpdatedEarly
+from facekit.testing.contract import BrokenPromise, ComponentContract, build_failure, matching, seeded
 from facekit.testing.gradients import check_gradients_agree, gradients_of
-from facekit.testing.own_fields import named_floats, own_ports, own_tensors, with_own_fields, with_rows_of
-from facekit.testing.specimens import blobs, check_given, make
-
-Given = Mapping[str, tuple[Tensor, ...]]
-"""What a network gave, by port name."""
+from facekit.testing.network_inputs import Inputs, make_inputs
+from facekit.testing.outputs import Given, difference, same, some, tensors_of
+from facekit.testing.own_fields import named_floats
+from facekit.testing.specimens import check_given
 
 STRONG = 100.0
 """What unbounded inputs are multiplied with to see whether a declared range holds."""
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What a network may be given.
-
-    Args:
-        image: photos (N, 3, S, S) in [-1, 1], or the pictures that are judged.
-        mask: class ids (N, S, S).
-        style: the style, where one is needed.
-        attributes: (N, A); None where none are needed.
-        reference: a reference photo and its mask in the condition, or nothing.
-    """
-
-    image: Tensor
-    mask: Tensor
-    style: Style | None
-    attributes: Tensor | None
-    reference: tuple[Tensor, Tensor] | None
-
-    @property
-    def condition(self) -> Condition:
-        """What a generator and a discriminator see of it."""
-        photo, mask = self.reference or (None, None)
-        return Condition(self.mask, photo, mask, self.attributes, photo)
-
-    def replaced(self, row: slice, other: Inputs) -> Inputs:
-        """Return these inputs with the other's samples in some rows."""
-
-        def mixed(mine: Tensor, theirs: Tensor) -> Tensor:
-            result = mine.clone()
-            result[row] = theirs[row]
-            return result
-
-        return Inputs(
-            image=mixed(self.image, other.image),
-            mask=mixed(self.mask, other.mask),
-            style=with_rows_of(self.style, row, other.style) if self.style and other.style else None,
-            attributes=mixed(self.attributes, other.attributes)
-            if self.attributes is not None and other.attributes is not None
-            else None,
-            reference=(mixed(self.reference[0], other.reference[0]), mixed(self.reference[1], other.reference[1]))
-            if self.reference and other.reference
-            else None,
-        )
-
-    def channels_last(self) -> Inputs:
-        """Return the same with pictures in channels-last order."""
-
-        def order(picture: Tensor) -> Tensor:
-            return picture.contiguous(memory_format=torch.channels_last)
-
-        reference = None if self.reference is None else (order(self.reference[0]), self.reference[1])
-        return Inputs(order(self.image), self.mask, self.style, self.attributes, reference)
 
 
 class NetworkContract(ComponentContract):
@@ -121,7 +57,7 @@ class NetworkContract(ComponentContract):
             if port.value_range is not None:
                 check_given(port, strong.get(port.name, ()), settled, where=f"{where} from large inputs")
         other = self._run(network, self.inputs(size, batch, undeclared=True), promise)
-        if name := _difference(given, other):
+        if name := difference(given, other):
             needs = ", ".join(port.name for port in ports.needs) or "nothing"
             raise BrokenPromise(
                 promise,
@@ -150,20 +86,20 @@ class NetworkContract(ComponentContract):
         ]
         if broken:
             raise BrokenPromise(
-                promise, f"gradients that are not finite in {_some(broken)}", "find the division or root"
+                promise, f"gradients that are not finite in {some(broken)}", "find the division or root"
             )
         missed = {name for name, entry in parameters.items() if entry.grad is None or not bool(entry.grad.any())}
         excepted = matching(list(parameters), self.parameters_without_gradient)
         if missed - excepted:
             raise BrokenPromise(
                 promise,
-                f"none reaches {_some(sorted(missed - excepted))}",
+                f"none reaches {some(sorted(missed - excepted))}",
                 "use these parameters, remove them, or list them in `parameters_without_gradient`",
             )
         if excepted - missed:
             raise BrokenPromise(
                 promise,
-                f"a gradient reaches {_some(sorted(excepted - missed))}, which the contract excepts",
+                f"a gradient reaches {some(sorted(excepted - missed))}, which the contract excepts",
                 "shorten `parameters_without_gradient`",
             )
 
@@ -198,10 +134,10 @@ class NetworkContract(ComponentContract):
         changed = [
             name
             for (name, one), other in zip(late.named_parameters(), early.parameters(), strict=True)
-            if one.grad is not None and (other.grad is None or not _same(one.grad, other.grad))
+            if one.grad is not None and (other.grad is None or not same(one.grad, other.grad))
         ]
         if changed:
-            raise BrokenPromise(promise, f"the gradient changes in {_some(changed)}", remedy)
+            raise BrokenPromise(promise, f"the gradient changes in {some(changed)}", remedy)
 
     def test_eval_is_deterministic(self) -> None:
         """In eval mode the same inputs give the same result, whatever the global random state is."""
@@ -209,7 +145,7 @@ class NetworkContract(ComponentContract):
         network, inputs = self._network(size), self.inputs(size, max(self.batches))
         first = self._run(network, inputs, "an eval pass works")
         second = self._run(network, inputs, "a second eval pass works", seed=self.seed + 1)
-        if name := _difference(first, second):
+        if name := difference(first, second):
             raise BrokenPromise(
                 "in eval mode the same inputs give the same result",
                 f"{name} differs between two passes",
@@ -223,7 +159,7 @@ class NetworkContract(ComponentContract):
         inputs, others = self.inputs(size, batch), self.inputs(size, batch, seed=self.seed + 1)
         alone = self._run(network, inputs, "an eval pass works")
         mixed = self._run(network, inputs.replaced(slice(1, None), others), "an eval pass works")
-        name = _difference(
+        name = difference(
             {key: tuple(t[:1] for t in value) for key, value in alone.items()},
             {key: tuple(t[:1] for t in value) for key, value in mixed.items()},
         )
@@ -255,7 +191,7 @@ class NetworkContract(ComponentContract):
                 raise BrokenPromise(
                     promise, f"the weights do not fit: {error}", "names and shapes follow options alone"
                 ) from error
-        if name := _difference(self._run(network, inputs, promise), self._run(fresh, inputs, promise)):
+        if name := difference(self._run(network, inputs, promise), self._run(fresh, inputs, promise)):
             raise BrokenPromise(
                 promise,
                 f"{name} differs after saving and loading",
@@ -309,7 +245,7 @@ class NetworkContract(ComponentContract):
             with seeded(self.seed), FakeTensorMode(allow_non_fake_inputs=True):
                 network = self.spec.build_probe(self.validated(), self.build_context(size))
                 given = self.given(network, self.inputs(size, batch))
-                sum((tensor.float().mean() for tensor in _tensors(given)), torch.zeros(())).backward()
+                sum((tensor.float().mean() for tensor in tensors_of(given)), torch.zeros(())).backward()
         except Exception as error:
             raise BrokenPromise(
                 promise,
@@ -352,41 +288,15 @@ class NetworkContract(ComponentContract):
             undeclared: give other values for all that is not declared; by default that is missing, or background.
             without: an optional need to leave out.
         """
-        settled = self.settled(size, batch)
-        needs = {port.name: port for port in self.ports(size).needs if port.name != without}
-        random = torch.Generator().manual_seed(self.seed if seed is None else seed)
-        spare = torch.Generator().manual_seed(self.seed + 12_345)
-        made = {name: make(port, settled, random) for name, port in needs.items()}
-        photo = Port("image", (batch, 3, size, size), value_range=(-1.0, 1.0))
-        ids = (batch, size, size)
-        blank = blobs(ids, len(self.label_map), spare) if undeclared else torch.zeros(ids, dtype=torch.int64)
-        image = made.get("image", make(photo, settled, spare))
-        reference = (image, made.get("mask", blank)) if "image" in made else None
-        if reference is None and undeclared:
-            reference = (image, blobs(ids, len(self.label_map), spare))
-        attributes = made.get("attributes")
-        if attributes is None and undeclared:
-            attributes = (torch.rand(batch, len(self.attribute_names), generator=spare) < 0.5).float()
-        return Inputs(
-            image=image,
-            mask=made.get("mask", blank),
-            style=self._style(needs, made, strength, torch.randn(batch, UNSETTLED_DIMENSION, generator=spare)),
-            attributes=attributes,
-            reference=reference,
+        return make_inputs(
+            {port.name: port for port in self.ports(size).needs if port.name != without},
+            self.settled(size, batch),
+            seed=self.seed if seed is None else seed,
+            # What is not declared is the same whatever is drawn for what is.
+            spare_seed=self.seed + 12_345,
+            strength=strength,
+            undeclared=undeclared,
         )
-
-    @staticmethod
-    def _style(needs: Mapping[str, Port], made: Mapping[str, Tensor], strength: float, spare: Tensor) -> Style | None:
-        """Return a style with what is needed of it: its code, and the fields of a family's own."""
-
-        def scaled(name: str) -> Tensor:
-            free = needs[name].dtype == "float" and needs[name].value_range is None
-            return made[name] * strength if free else made[name]
-
-        own = {field: scaled(port.name) for field, port in own_ports(needs.values(), "style").items()}
-        if "style" not in made and not own:
-            return None
-        return with_own_fields(Style(scaled("style") if "style" in made else spare), own)
 
     def _network(self, size: int) -> nn.Module:
         try:
@@ -429,7 +339,7 @@ class NetworkContract(ComponentContract):
         random = torch.Generator().manual_seed(self.seed)
         # Random weights, since the plain sum of a normalised map is a constant.
         return sum(
-            ((tensor.float() * torch.randn(tensor.shape, generator=random)).mean() for tensor in _tensors(given)),
+            ((tensor.float() * torch.randn(tensor.shape, generator=random)).mean() for tensor in tensors_of(given)),
             torch.zeros(()),
         )
 
@@ -453,43 +363,3 @@ class NetworkContract(ComponentContract):
                 f"{size} is below {ports.smallest_size}, or no multiple of {ports.size_multiple}",
                 "set `sizes` in the contract",
             )
-
-
-def generated_tensors(picture: Generated) -> Given:
-    """Return what a generator gave, by port."""
-    expect(picture, Generated, "a generator")
-    pyramid = {"generated.pyramid": picture.pyramid} if picture.pyramid else {}
-    return {"generated": (picture.image,), **pyramid, **own_tensors(picture, Generated, "generated")}
-
-
-def expect(value: object, wanted: type, who: str) -> None:
-    """Raise BrokenPromise for a result of another type."""
-    if not isinstance(value, wanted):
-        raise BrokenPromise(
-            f"{who} returns a {wanted.__name__}",
-            f"it returned a {type(value).__name__}",
-            f"wrap it: {wanted.__name__}(...)",
-        )
-
-
-def _tensors(given: Given) -> Iterator[Tensor]:
-    for tensors in given.values():
-        yield from tensors
-
-
-def _difference(first: Given, second: Given) -> str | None:
-    """Return the name of a port whose tensors are not equal bit for bit; None where all are."""
-    for name, tensors in first.items():
-        others = second.get(name, ())
-        if len(tensors) != len(others) or not all(torch.equal(a, b) for a, b in zip(tensors, others, strict=True)):
-            return name
-    return None
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-
-
-def _same(first: Tensor, second: Tensor) -> bool:
-    """Return whether two tensors are equal bit for bit; what is not a number in both is."""
-    return torch.allclose(first, second, rtol=0, atol=0, equal_nan=True)

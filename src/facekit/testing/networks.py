@@ -7,7 +7,9 @@ from typing import Any, ClassVar
 from facekit.interfaces import Generated, Judgement, Style
 from facekit.registry import Kind
 from facekit.testing.contract import BrokenPromise
-from facekit.testing.network import Given, Inputs, NetworkContract, expect, generated_tensors
+from facekit.testing.network import NetworkContract
+from facekit.testing.network_inputs import Inputs
+from facekit.testing.outputs import Given, expect, generated_tensors
 from facekit.testing.own_fields import own_tensors
 
 
