@@ -68,7 +68,8 @@ def right_gradients(device: torch.device) -> Iterator[None]:
     """Compute right weight gradients of all convolutions while the context lasts, in backward passes of any thread.
 
     It does nothing on other devices than the CPU, and where torch has no such defect. It costs about 30 microseconds
-    for each backward pass of a convolution, and nothing elsewhere.
+    for each backward pass of a convolution, and nothing elsewhere: 0.2 % of a step of ``sft_pix2pixhd`` at 64 pixels
+    and a batch of 2 (88 such passes in 1.6 s), less in larger ones.
 
     Args:
         device: where convolutions are computed.
