@@ -34,7 +34,7 @@ model:
   generator: {{use: modulated/painter}}
 losses:
   generator:
-    - {{use: tiny/l1}}
+    - {{use: modulated/l1}}
     - {{use: modulated/path_length, weight: 0.1}}
 train: {{steps: 1, batch: 4, precision: fp32, device: cpu, channels_last: {last}, activation_checkpointing: {again}}}
 """

@@ -126,13 +126,9 @@ def _tell_memory(recipe: ResolvedRecipe, registry: Registry) -> None:
 
 def inputs_of(recipe: ResolvedRecipe) -> str:
     """Return the options that ``facekit generate`` needs with a run of a recipe."""
-    from facekit.engine.model import changes_attributes
+    from facekit.sampling import inputs_of as sampling_inputs
 
-    if changes_attributes(recipe):
-        return "--source PHOTO --attribute NAME=1"
-    if recipe.model.style_encoder is None:
-        return "--mask M"
-    return "--mask M --reference R --reference-mask RM"
+    return sampling_inputs(recipe).options()
 
 
 def _document(result: RunResult, report: Path, evaluations: Sequence[EvaluationResult]) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def start_event(
 
 def plugin_versions(recipe: ResolvedRecipe) -> dict[str, str]:
     """Return the versions of the plugins that the recipe uses, by distribution."""
-    choices = [recipe.dataset, *(choice for _, choice in recipe.model.slots())]
+    choices = [recipe.dataset, *(choice for _, choice in recipe.model.components())]
     choices += [loss.choice for loss in recipe.losses]
     choices += recipe.metrics
     return dict(sorted({(c.component.origin.distribution, c.component.origin.version) for c in choices}))

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from facekit.engine.convolution_guard import right_gradients
-from facekit.engine.tensors import map_tensors
-from facekit.interfaces import UpdatedEarly
+from facekit.interfaces import UpdatedEarly, map_tensors
 from facekit.testing.contract import BrokenPromise, ComponentContract, build_failure, matching, seeded
 from facekit.testing.gradients import check_gradients_agree, gradients_of
 from facekit.testing.network_inputs import Inputs, make_inputs

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from facekit.interfaces import Condition, Port, Style
+from facekit.interfaces import Condition, Port, Reference, Style
 from facekit.testing.contract import UNSETTLED_DIMENSION
 from facekit.testing.own_fields import own_ports, with_own_fields, with_rows_of
 from facekit.testing.specimens import Settled, blobs, make
@@ -35,8 +35,9 @@ class Inputs:
     @property
     def condition(self) -> Condition:
         """What a generator and a discriminator see of it."""
-        photo, mask = self.reference or (None, None)
-        return Condition(self.mask, photo, mask, self.attributes, photo)
+        reference = None if self.reference is None else Reference(*self.reference)
+        photo = None if reference is None else reference.image
+        return Condition(self.mask, reference, self.attributes, photo)
 
     def replaced(self, row: slice, other: Inputs) -> Inputs:
         """Return these inputs with the other's samples in some rows."""

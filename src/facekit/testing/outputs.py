@@ -7,19 +7,10 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from facekit.interfaces import Generated
 from facekit.testing.contract import BrokenPromise
-from facekit.testing.own_fields import own_tensors
 
 Given = Mapping[str, tuple[Tensor, ...]]
 """What a network gave, by port name."""
-
-
-def generated_tensors(picture: Generated) -> Given:
-    """Return what a generator gave, by port."""
-    expect(picture, Generated, "a generator")
-    pyramid = {"generated.pyramid": picture.pyramid} if picture.pyramid else {}
-    return {"generated": (picture.image,), **pyramid, **own_tensors(picture, Generated, "generated")}
 
 
 def expect(value: object, wanted: type, who: str) -> None:

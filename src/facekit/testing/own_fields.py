@@ -28,19 +28,6 @@ def own_ports(ports: Iterable[Port], prefix: str) -> dict[str, Port]:
     }
 
 
-def own_tensors(container: Any, core: type, prefix: str) -> dict[str, tuple[Tensor, ...]]:
-    """Return the tensors that a subclass adds to a container of the core, by port.
-
-    Args:
-        container: a dataclass, of a family's own type or of the core's.
-        core: the container of the core that it is, such as ``Style``.
-        prefix: what stands before the dot, such as ``style``.
-    """
-    known = {each.name for each in fields(core)}
-    own = {each.name: getattr(container, each.name) for each in fields(container) if each.name not in known}
-    return {f"{prefix}.{name}": (value,) for name, value in own.items() if isinstance(value, Tensor)}
-
-
 def with_own_fields(container: T, values: Mapping[str, Tensor]) -> T:
     """Return a container of the core with fields of a family, as an object of a subclass."""
     if not values:

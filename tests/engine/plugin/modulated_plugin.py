@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from facekit.interfaces import (
     GENERATED,
+    IMAGE,
     MASK,
     STYLE,
     BuildContext,
@@ -23,6 +24,8 @@ from facekit.interfaces import (
     Recompute,
     Step,
     Style,
+    encode,
+    sample,
 )
 from facekit.registry import ComponentSpec, hookimpl
 
@@ -64,7 +67,9 @@ class Painter(nn.Module):
 
     def forward(self, condition: Condition, style: Style | None) -> Generated:
         assert style is not None
-        planes = F.one_hot(condition.mask, self.start.in_channels).permute(0, 3, 1, 2).to(self.start.weight.dtype)
+        planes = (
+            F.one_hot(condition.require_mask(), self.start.in_channels).permute(0, 3, 1, 2).to(self.start.weight.dtype)
+        )
         features = F.softplus(self.start(planes))
         for layer in (self.first, self.second):
             features = F.softplus(self.recompute(layer, features, style.code))
@@ -73,14 +78,23 @@ class Painter(nn.Module):
 
 def path_length(step: Step) -> Tensor:
     """A penalty on the gradient of the picture by the style, as in StyleGAN2: its gradient differentiates twice."""
-    code = step.style.code
-    noise = torch.randn(step.fake.image.shape, generator=step.random)
-    (gradient,) = torch.autograd.grad((step.fake.image * noise).sum(), code, create_graph=True)
+    style = encode(step.networks, step.condition.reference)
+    image = sample(step.networks, step.condition, style).image
+    noise = torch.randn(image.shape, generator=step.random)
+    (gradient,) = torch.autograd.grad((image * noise).sum(), style.code, create_graph=True)
     return gradient.square().sum(1).mean()
+
+
+def l1(step: Step) -> Tensor:
+    return (sample(step.networks, step.condition).image - step.batch.image).abs().mean()
 
 
 def build_painter(options: ModulatedOptions, context: BuildContext) -> nn.Module:
     return Painter(len(context.label_map), options, context.dimension("style"))
+
+
+def build_l1(options: NoOptions, context: BuildContext) -> Any:
+    return l1
 
 
 def build_path_length(options: NoOptions, context: BuildContext) -> Any:
@@ -102,5 +116,6 @@ def facekit_components() -> Iterable[ComponentSpec]:
 
     return (
         spec("generator", "painter", ModulatedOptions, Ports(needs=(MASK, STYLE), gives=(GENERATED,))),
+        spec("loss", "l1", NoOptions, Ports(needs=(GENERATED, IMAGE))),
         spec("loss", "path_length", NoOptions, Ports(needs=(GENERATED, STYLE))),
     )

@@ -23,6 +23,8 @@ from facekit.interfaces import (
     ScaleJudgement,
     Step,
     Style,
+    encode,
+    sample,
 )
 
 
@@ -182,7 +184,7 @@ class VaeGenerator(nn.Module):
 
 def divergence(options: SubjectOptions, context: BuildContext) -> Any:
     def loss(step: Step) -> Tensor:
-        style: Any = step.style
+        style: Any = encode(step.networks, step.condition.reference)
         mean, variance = style.mean, style.variance
         assert mean.shape[1:] == (context.dimension("style"),)
         return 0.5 * (mean.square() + variance - variance.log() - 1).sum(1).mean()
@@ -192,7 +194,7 @@ def divergence(options: SubjectOptions, context: BuildContext) -> Any:
 
 def path_length(options: SubjectOptions, context: BuildContext) -> Any:
     def loss(step: Step) -> Tensor:
-        fake: Any = step.fake
+        fake: Any = sample(step.networks, step.condition)
         noise = torch.randn(fake.image.shape[1:], generator=step.random)
         (gradient,) = torch.autograd.grad((fake.image * noise).sum(), fake.latents, create_graph=True)
         assert gradient.shape[1:] == (7, 5)
@@ -261,7 +263,7 @@ class Discriminator(nn.Module):
         hidden = self.spoil(self.read(torch.cat([picture.image, one_hot(condition.mask, self.classes)], 1)))
         logits = self.judge(F.softplus(hidden))
         features = () if self.fault == "shape" else (hidden,)
-        if self.fault == "undeclared" and condition.reference_image is not None:
+        if self.fault == "undeclared" and condition.reference is not None:
             logits = logits + condition.attributes.sum() if condition.attributes is not None else logits
         return Judgement((ScaleJudgement(logits, features),))
 
@@ -311,14 +313,14 @@ class Loss(nn.Module):
             self.scale = nn.Parameter(torch.ones(()))
 
     def forward(self, step: Step) -> Tensor:
-        fake, real = step.fake.image, step.batch.image
+        fake, real = sample(step.networks, step.condition).image, step.batch.image
         if self.fault == "gradient":
             fake = fake.detach().requires_grad_()
         difference = (fake - real).abs()
         value = difference.sum() if self.fault == "independence" else difference.mean()
         value = value * (1 + self.secret)
         if self.fault == "undeclared":
-            value = value + step.style.code.mean()
+            value = value + encode(step.networks, step.condition.reference).code.mean()
         if self.fault == "vector":
             return difference.mean((1, 2, 3))
         if self.fault == "double":
