@@ -13,6 +13,7 @@ import torch
 from facekit.data import FaceLoader, PackedFaces, ProgressCallback, steps_for_epochs
 from facekit.engine import checkpoints, distributed, record, seeds
 from facekit.engine.checkpoint_reader import components_of
+from facekit.engine.convolution_guard import right_gradients
 from facekit.engine.distributed import Team
 from facekit.engine.ema import Ema, averaged_networks
 from facekit.engine.frozen import FROZEN, load_frozen, write_frozen
@@ -101,7 +102,8 @@ def train(
             watched=watched,
             team=team,
         )
-        with reproducible(training.precision.device, recipe.train.deterministic):
+        device = training.precision.device
+        with reproducible(device, recipe.train.deterministic), right_gradients(device):
             outcome = training.run_steps()
     return RunResult(
         outcome=outcome,
