@@ -14,8 +14,8 @@ from facekit.engine.checkpoint_reader import COMPONENTS, CheckpointReader, compo
 from facekit.engine.model import FaceModel
 from facekit.engine.players import part_of
 from facekit.engine.run_folder import RunFolder
+from facekit.engine.run_recipe import read_run_recipe
 from facekit.interfaces import FacekitError
-from facekit.recipe import read_recipe
 from facekit.recipe.schema_check import SLOTS
 from facekit.recipe.settings import InitialiseSettings
 from facekit.registry import Registry, UnknownComponent, split_use
@@ -73,7 +73,7 @@ def _read_run(run: RunFolder, slot: str, registry: Registry) -> tuple[Mapping[st
         except UnknownComponent:
             break  # its plugin is gone: whether the weights fit is for their names and shapes to tell
         if version != installed:
-            component = components_of(read_recipe(run.recipe, registry=registry))[kind]
+            component = components_of(read_run_recipe(run.recipe, registry=registry))[kind]
             reader = CheckpointReader(found, {kind: component})
             return {**reader.live(), **reader.ema()}, f"{origin} of version {version} of {name}, migrated)"
     return {**found.live(), **found.ema()}, f"{origin})"

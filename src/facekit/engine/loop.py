@@ -13,6 +13,7 @@ import torch
 
 from facekit.data import FaceLoader, PackedFaces, ProgressCallback, steps_for_epochs
 from facekit.engine import checkpoints, distributed, record, seeds
+from facekit.engine.commands import resume_command
 from facekit.engine.checkpoint_reader import components_of
 from facekit.engine.distributed import Team
 from facekit.engine.ema import Ema
@@ -239,7 +240,9 @@ class Training:
             parameters=parameters,
             steps=self.steps,
             processes=team.size,
+            registry=registry,
         )
+        self.resume_command = resume_command(run.path, now)
         warnings = [
             f"train.activation_checkpointing: the {slot.replace('_', ' ')} keeps all its activations; it does not "
             "say what may be computed again"
@@ -289,11 +292,11 @@ class Training:
                         self._save()
                     if stops:
                         return self._end(
-                            "interrupted", f"stopped at step {done} of {self.steps}; go on with: {self._how}"
+                            "interrupted", f"stopped at step {done} of {self.steps}; go on with: {self.resume_command}"
                         )
                 return self._end("finished", "")
         except KeyboardInterrupt:
-            self._end("interrupted", f"stopped at once; go on from the last checkpoint with: {self._how}")
+            self._end("interrupted", f"stopped at once; go on from the last checkpoint with: {self.resume_command}")
             raise
         except torch.OutOfMemoryError as error:
             failure = out_of_memory(self.run, error)
@@ -438,7 +441,3 @@ class Training:
         name = "" if error is None else type(error).__name__
         self.journal.ended(RunFinished(self.run.path, self.state.done, outcome, message, name))
         return outcome
-
-    @property
-    def _how(self) -> str:
-        return f"facekit resume {shlex.quote(str(self.run.path))}"

@@ -14,6 +14,7 @@ from facekit.data.store import label_map_from
 from facekit.engine import checkpoints
 from facekit.engine.checkpoint_reader import CheckpointReader
 from facekit.engine.run_folder import RunFolder
+from facekit.engine.run_recipe import read_run_recipe
 from facekit.engine.seeds import derive_seed
 from facekit.interfaces import (
     BuildContext,
@@ -28,7 +29,6 @@ from facekit.interfaces import (
     Style,
     StyleEncoder,
 )
-from facekit.recipe import read_recipe
 from facekit.recipe.resolved import ComponentChoice, ResolvedRecipe
 from facekit.registry import Registry
 
@@ -224,7 +224,7 @@ def load_model(
     folder = RunFolder(run)
     if not folder.holds_a_run:
         raise FacekitError("this is not a run folder: it has no recipe.yaml", where=str(run))
-    recipe = read_recipe(folder.recipe, registry=registry)
+    recipe = read_run_recipe(folder.recipe, registry=registry)
     lock = folder.read_lock()
     label_map, attribute_names = label_map_from(lock["label_map"]), tuple(lock["attribute_names"])
     found = checkpoints.find(folder.checkpoints, step=step)

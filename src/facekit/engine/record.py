@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shlex
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -13,12 +14,14 @@ import yaml
 from facekit import __version__
 from facekit.data.store import PackedFaces, label_map_document
 from facekit.engine import checkpoints
+from facekit.engine.commands import INPUTS, PLUGIN_FILES, inputs_of
 from facekit.engine.precision import Precision
 from facekit.engine.run_folder import RunFolder, full_disk_stops, write_file, write_json
+from facekit.engine.run_recipe import read_run_recipe
 from facekit.interfaces import FacekitError, RunStarted
-from facekit.recipe import dump_recipe, read_recipe
-from facekit.recipe.resolved import ResolvedRecipe
-from facekit.registry import Registry
+from facekit.recipe import dump_recipe
+from facekit.recipe.resolved import ComponentChoice, ResolvedRecipe
+from facekit.registry import ComponentRecord, Registry
 from facekit.registry.requirements import library_versions
 
 _SAME_RESULT = (
@@ -48,12 +51,15 @@ def make_record(
     parameters: Mapping[str, int],
     steps: int,
     processes: int,
+    registry: Registry,
 ) -> dict[str, Any]:
     """Return what a run is made with, as JSON data."""
     plugins = plugin_versions(recipe)
     return {
         "facekit": __version__,
         "plugins": plugins,
+        "components": component_records(recipe),
+        PLUGIN_FILES: [str(one.origin.file) for one in registry.plugins.loaded if one.origin.file is not None],
         "libraries": library_versions(plugins),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -67,6 +73,7 @@ def make_record(
         "attribute_names": list(packed.attribute_names),
         "seed": recipe.train.seed,
         "steps": steps,
+        INPUTS: inputs_of(recipe),
         "command": command,
         "parameters": dict(parameters),
         "dimensions": dict(recipe.dimensions),
@@ -90,10 +97,21 @@ def start_event(
 
 def plugin_versions(recipe: ResolvedRecipe) -> dict[str, str]:
     """Return the versions of the plugins that the recipe uses, by distribution."""
+    origins = [choice.component.origin for choice in _choices(recipe)]
+    return dict(sorted({(origin.distribution, origin.version) for origin in origins}))
+
+
+def component_records(recipe: ResolvedRecipe) -> dict[str, dict[str, Any]]:
+    """Return each component that the recipe uses, by its place there, with where it came from."""
+    return {
+        choice.path: ComponentRecord.of(choice.component.spec, choice.component.origin).document()
+        for choice in _choices(recipe)
+    }
+
+
+def _choices(recipe: ResolvedRecipe) -> list[ComponentChoice]:
     choices = [recipe.dataset, *(choice for _, choice in recipe.model.slots())]
-    choices += [loss.choice for loss in recipe.losses]
-    choices += recipe.metrics
-    return dict(sorted({(c.component.origin.distribution, c.component.origin.version) for c in choices}))
+    return [*choices, *(loss.choice for loss in recipe.losses), *recipe.metrics]
 
 
 def device_name(device: torch.device) -> str:
@@ -113,13 +131,20 @@ def compare_records(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[s
             where="data",
             remedy="put the data back, or start a new run on the new data",
         )
+    left_out = [file for file in before.get(PLUGIN_FILES, ()) if file not in now[PLUGIN_FILES]]
+    warnings = [
+        f"this run was made with the plugin file {file}, and goes on without it: give it with "
+        f"`--plugin-file {shlex.quote(file)}`"
+        for file in left_out
+    ]
     changed = [
         f"{name} was {before.get(name)}, is {now[name]}" for name in _SAME_RESULT if before.get(name) != now[name]
     ]
     if not changed:
-        return []
+        return warnings
     return [
-        "the run goes on in another environment, so its numbers may differ in the last digits: " + "; ".join(changed)
+        *warnings,
+        "the run goes on in another environment, so its numbers may differ in the last digits: " + "; ".join(changed),
     ]
 
 
@@ -141,7 +166,7 @@ def check_folder(run: RunFolder, recipe: ResolvedRecipe, *, registry: Registry, 
         return
     if not run.holds_a_run:
         raise FacekitError("there is no run to go on with: no recipe.yaml", where=str(run.path))
-    locked = dump_recipe(read_recipe(run.recipe, registry=registry))
+    locked = dump_recipe(read_run_recipe(run.recipe, registry=registry))
     difference = _difference(yaml.safe_load(locked), yaml.safe_load(dump_recipe(recipe)))
     if difference is not None:
         raise FacekitError(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Mapping
+import shlex
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -184,6 +185,26 @@ class Switches:
                     f"FACEKIT_PLUGINS names {name!r}, and no such plugin is installed",
                     remedy=did_you_mean(name, sorted(known)) or f"installed: {', '.join(sorted(known)) or 'none'}",
                 )
+
+
+def doctor_command(origins: Iterable[PluginOrigin] = ()) -> str:
+    """Return the command that examines plugins: the installed ones, and those among these that are one file."""
+    files = dict.fromkeys(str(origin.file) for origin in origins if origin.file is not None)
+    return shlex.join(
+        ["facekit", "plugins", "doctor", *(word for file in files for word in ("--plugin-file", file))]
+    )
+
+
+def how_to_leave_one_out(sides: Sequence[PluginOrigin]) -> str:
+    """Return what to do about plugins that cannot be had together: one of them is to be left out."""
+    installed = list(dict.fromkeys(side.distribution for side in sides if side.file is None))
+    files = list(dict.fromkeys(str(side.file) for side in sides if side.file is not None))
+    if not installed:
+        return "give one of the plugin files only, or rename it in one of them"
+    by_switch = f"leave it out: `FACEKIT_PLUGINS=-{installed[0]} facekit ...`"
+    if not files:
+        return f"uninstall one, or {by_switch}"
+    return f"run without `--plugin-file {shlex.quote(files[0])}`; or uninstall {installed[0]}, or {by_switch}"
 
 
 def normal_name(name: str) -> str:

@@ -1,0 +1,100 @@
+"""The commands that facekit prints for a run, each of which works as it is printed. Torch-free.
+
+Whatever prints one asks here: what a run is painted with follows from its recipe, and the plugin files that it was made
+with are named in each.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from facekit.recipe.resolved import ResolvedRecipe
+
+INPUTS = "inputs"
+PLUGIN_FILES = "plugin_files"
+"""Entries of ``lock.json``: what the run is painted with, and the one-file plugins that it was made with."""
+
+_STAND_INS = {
+    "mask": ("--mask", "mask.png"),
+    "reference": ("--reference", "photo.jpg"),
+    "reference_mask": ("--reference-mask", "photo_mask.png"),
+    "source": ("--source", "photo.jpg"),
+}
+"""By input: the option of ``facekit generate``, and a file that stands for the reader's own."""
+
+_ATTRIBUTES = "attributes"
+
+
+def inputs_of(recipe: ResolvedRecipe) -> list[str]:
+    """Return what a run of a recipe is painted with, by the names that ``lock.json`` keeps.
+
+    They are ``mask``, ``reference`` and ``reference_mask``, or ``source`` and ``attributes``.
+    """
+    from facekit.engine.model import changes_attributes
+
+    if changes_attributes(recipe):
+        return ["source", _ATTRIBUTES]
+    return ["mask"] if recipe.model.style_encoder is None else ["mask", "reference", "reference_mask"]
+
+
+def run_again_command(run: Path, lock: Mapping[str, Any]) -> str:
+    """Return the command that trains the same run again, from its locked recipe, beside it."""
+    return _command("run", run / "recipe.yaml", "--out", run.with_name(f"{run.name}-again"), lock=lock)
+
+
+def resume_command(run: Path, lock: Mapping[str, Any]) -> str:
+    """Return the command that goes on with a run.
+
+    Args:
+        run: the run folder.
+        lock: its ``lock.json``; what is not there, or not of the right form, is passed over, here and below.
+    """
+    return _command("resume", run, lock=lock)
+
+
+def generate_command(run: Path, lock: Mapping[str, Any]) -> str | None:
+    """Return an example of ``facekit generate`` with a run; None where its record does not say what it is painted with.
+
+    The files in it stand for the reader's own.
+    """
+    inputs = _list(lock, INPUTS)
+    if not inputs:
+        return None
+    words = [word for name in inputs for word in _STAND_INS.get(name, ())]
+    if _ATTRIBUTES in inputs:
+        words += ["--attribute", f"{_attribute(lock)}=1"]
+    return _command("generate", run, *words, "-o", "result.png", lock=lock)
+
+
+def generate_in_python(run: Path, lock: Mapping[str, Any]) -> str | None:
+    """Return the same as :func:`generate_command`, as a program; None where that gives None."""
+    inputs, files = _list(lock, INPUTS), _list(lock, PLUGIN_FILES)
+    if not inputs:
+        return None
+    pictures = ", ".join(f'Image.open("{_STAND_INS[name][1]}")' for name in inputs if name in _STAND_INS)
+    call = f"generate({pictures})"
+    if _ATTRIBUTES in inputs:
+        call = f"transfer({pictures}, {{{_attribute(lock)!r}: True}})"
+    plugins = f", plugin_files={files!r}" if files else ""
+    return (
+        "import facekit\nfrom PIL import Image\n\n"
+        f"pipeline = facekit.load({str(run)!r}{plugins})\nresult = pipeline.{call}"
+    )
+
+
+def _command(name: str, *words: str | Path, lock: Mapping[str, Any]) -> str:
+    plugins = [word for file in _list(lock, PLUGIN_FILES) for word in ("--plugin-file", file)]
+    return shlex.join(["facekit", name, *map(str, words), *plugins])
+
+
+def _attribute(lock: Mapping[str, Any]) -> str:
+    names: Sequence[str] = _list(lock, "attribute_names")
+    return names[0] if names else "NAME"
+
+
+def _list(lock: Mapping[str, Any], key: str) -> list[str]:
+    found = lock.get(key)
+    return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
