@@ -11,6 +11,7 @@ from facekit.ablation.folder import AblationFolder, State, read_failure, trained
 from facekit.ablation.grid import Row
 from facekit.ablation.results import Done, System, load
 from facekit.ablation.settings import MeasuringSettings
+from facekit.engine.commands import how_to_resume
 from facekit.engine.run_folder import RunFolder
 from facekit.engine.run_recipe import read_run_recipe
 from facekit.evaluation.store import read_evaluation
@@ -84,7 +85,9 @@ def read_runs(paths: Sequence[Path], *, registry: Registry) -> list[ComparedRun]
         step = trained_steps(path)
         if not step:
             raise FacekitError(
-                "this run has no checkpoint yet", where=str(path), remedy="`facekit resume` goes on with it"
+                "this run has no checkpoint yet",
+                where=str(path),
+                remedy=f"`{how_to_resume(folder)}` goes on with it",
             )
         recipe = read_run_recipe(folder.recipe, registry=registry)
         key = recipe_key(recipe, folder.read_lock()["data_fingerprint"], seed=False)

@@ -7,10 +7,12 @@ with are named in each.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from facekit.engine.run_folder import RECIPE, RunFolder
+from facekit.interfaces import FacekitError
 from facekit.recipe.resolved import ResolvedRecipe
 
 INPUTS = "inputs"
@@ -42,7 +44,7 @@ def inputs_of(recipe: ResolvedRecipe) -> list[str]:
 
 def run_again_command(run: Path, lock: Mapping[str, Any]) -> str:
     """Return the command that trains the same run again, from its locked recipe, beside it."""
-    return _command("run", run / "recipe.yaml", "--out", run.with_name(f"{run.name}-again"), lock=lock)
+    return _command("run", run / RECIPE, "--out", run.with_name(f"{run.name}-again"), lock=lock)
 
 
 def resume_command(run: Path, lock: Mapping[str, Any]) -> str:
@@ -53,6 +55,15 @@ def resume_command(run: Path, lock: Mapping[str, Any]) -> str:
         lock: its ``lock.json``; what is not there, or not of the right form, is passed over, here and below.
     """
     return _command("resume", run, lock=lock)
+
+
+def how_to_resume(run: RunFolder) -> str:
+    """Return :func:`resume_command` of a run, with what its record says, where that can be read."""
+    try:
+        lock = run.read_lock()
+    except (FacekitError, OSError):
+        lock = {}
+    return resume_command(run.path, lock)
 
 
 def generate_command(run: Path, lock: Mapping[str, Any]) -> str | None:
@@ -85,16 +96,16 @@ def generate_in_python(run: Path, lock: Mapping[str, Any]) -> str | None:
     )
 
 
-def _command(name: str, *words: str | Path, lock: Mapping[str, Any]) -> str:
+def _command(name: str, *words: str | Path, lock: Any) -> str:
     plugins = [word for file in _list(lock, PLUGIN_FILES) for word in ("--plugin-file", file)]
     return shlex.join(["facekit", name, *map(str, words), *plugins])
 
 
 def _attribute(lock: Mapping[str, Any]) -> str:
-    names: Sequence[str] = _list(lock, "attribute_names")
+    names = _list(lock, "attribute_names")
     return names[0] if names else "NAME"
 
 
-def _list(lock: Mapping[str, Any], key: str) -> list[str]:
-    found = lock.get(key)
+def _list(lock: Any, key: str) -> list[str]:
+    found = lock.get(key) if isinstance(lock, Mapping) else None
     return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []

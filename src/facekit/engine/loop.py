@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
@@ -13,8 +12,8 @@ import torch
 
 from facekit.data import FaceLoader, PackedFaces, ProgressCallback, steps_for_epochs
 from facekit.engine import checkpoints, distributed, record, seeds
-from facekit.engine.commands import resume_command
 from facekit.engine.checkpoint_reader import components_of
+from facekit.engine.commands import resume_command
 from facekit.engine.distributed import Team
 from facekit.engine.ema import Ema
 from facekit.engine.guard import LossGuard, out_of_memory

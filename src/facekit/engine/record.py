@@ -14,7 +14,7 @@ import yaml
 from facekit import __version__
 from facekit.data.store import PackedFaces, label_map_document
 from facekit.engine import checkpoints
-from facekit.engine.commands import INPUTS, PLUGIN_FILES, inputs_of
+from facekit.engine.commands import INPUTS, PLUGIN_FILES, how_to_resume, inputs_of
 from facekit.engine.precision import Precision
 from facekit.engine.run_folder import RunFolder, full_disk_stops, write_file, write_json
 from facekit.engine.run_recipe import read_run_recipe
@@ -161,7 +161,7 @@ def check_folder(run: RunFolder, recipe: ResolvedRecipe, *, registry: Registry, 
             raise FacekitError(
                 "this folder holds a run already",
                 where=str(run.path),
-                remedy="go on with it: `facekit resume`, or give another folder with --out",
+                remedy=f"go on with it: `{how_to_resume(run)}`, or give another folder with --out",
             )
         return
     if not run.holds_a_run:

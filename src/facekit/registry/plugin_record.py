@@ -45,7 +45,12 @@ class ComponentRecord:
         kind = next((one for one in KINDS if one == document.get("kind")), None)
         id_, version, file = document.get("component"), document.get("version"), document.get("plugin_file")
         distribution = document.get("distribution") if file is None else file
-        if kind is None or not isinstance(id_, str) or not isinstance(version, int) or not isinstance(distribution, str):
+        if (
+            kind is None
+            or not isinstance(id_, str)
+            or not isinstance(version, int)
+            or not isinstance(distribution, str)
+        ):
             return None
         whose = str(document.get("distribution_version") or "") if file is None else ""
         return cls(kind, id_, version, distribution, whose, is_file=file is not None)
