@@ -155,16 +155,16 @@ def test_distributions_that_cannot_be_read(
 
 
 def test_requirements_that_are_not_met(install: Install, diagnosed: Diagnose) -> None:
-    install("face-one", "", metadata="Requires-Dist: face-gone>=2\n")
+    install("face-one", install.hook, metadata="Requires-Dist: face-gone>=2\n")
     (problem,) = _one(diagnosed("face-one")).problems
     assert problem.what == "it needs face-gone>=2, which is not installed"
     assert problem.remedy == "`pip install --upgrade face-one` gets what it needs"
 
 
 def test_what_a_plugin_costs(install: Install, diagnosed: Diagnose) -> None:
-    install("face-one", "import time\ntime.sleep(1.2)\n")
-    install("face-two", "print('hello')\n")
-    install("face-three", "import sys\nprint('hello', file=sys.stderr)\n")
+    install("face-one", f"{install.hook}import time\ntime.sleep(1.2)\n")
+    install("face-two", f"{install.hook}print('hello')\n")
+    install("face-three", f"{install.hook}import sys\nprint('hello', file=sys.stderr)\n")
     slow, loud, complaining = sorted(
         diagnosed("face-one", "face-two", "face-three").plugins, key=lambda one: one.origin.name != "face-one"
     )
@@ -178,7 +178,7 @@ def test_what_a_plugin_costs(install: Install, diagnosed: Diagnose) -> None:
 @pytest.mark.parametrize(
     ("source", "when"),
     [
-        ("import torch\n", "when it is imported"),
+        ("import torch\ndef facekit_recipes():\n    return []\n", "when it is imported"),
         ("def facekit_recipes():\n    import torch\n    return []\n", "in facekit_recipes"),
     ],
 )
