@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from facekit.engine.run_folder import RECIPE, RunFolder
-from facekit.interfaces import FacekitError
+from facekit.interfaces import JUDGEMENT_CLASS_LOGITS, FacekitError, PortContext
 from facekit.recipe.resolved import ResolvedRecipe
+from facekit.registry import Registry
 
 INPUTS = "inputs"
 PLUGIN_FILES = "plugin_files"
@@ -27,18 +28,22 @@ _STAND_INS = {
 }
 """By input: the option of ``facekit generate``, and a file that stands for the reader's own."""
 
-_ATTRIBUTES = "attributes"
+_SOME, _ALL = "attribute", "attributes"
+"""Inputs that are no files: one attribute that is wanted (the others are read off the photo), or each of them."""
 
 
-def inputs_of(recipe: ResolvedRecipe) -> list[str]:
+def inputs_of(recipe: ResolvedRecipe, *, registry: Registry) -> list[str]:
     """Return what a run of a recipe is painted with, by the names that ``lock.json`` keeps.
 
-    They are ``mask``, ``reference`` and ``reference_mask``, or ``source`` and ``attributes``.
+    They are ``mask``, ``reference`` and ``reference_mask``; or ``source``, and ``attribute`` where the discriminator
+    reads the others off the photo, else ``attributes``.
     """
     from facekit.engine.model import changes_attributes
 
     if changes_attributes(recipe):
-        return ["source", _ATTRIBUTES]
+        critic, context = recipe.model.discriminator, PortContext(recipe.data.size, registry.label_maps)
+        gives = () if critic is None else critic.ports(context).gives
+        return ["source", _SOME if JUDGEMENT_CLASS_LOGITS.name in {port.name for port in gives} else _ALL]
     return ["mask"] if recipe.model.style_encoder is None else ["mask", "reference", "reference_mask"]
 
 
@@ -75,8 +80,7 @@ def generate_command(run: Path, lock: Mapping[str, Any]) -> str | None:
     if not inputs:
         return None
     words = [word for name in inputs for word in _STAND_INS.get(name, ())]
-    if _ATTRIBUTES in inputs:
-        words += ["--attribute", f"{_attribute(lock)}=1"]
+    words += [word for name in _attributes(lock) for word in ("--attribute", f"{name}=1")]
     return _command("generate", run, *words, "-o", "result.png", lock=lock)
 
 
@@ -87,8 +91,8 @@ def generate_in_python(run: Path, lock: Mapping[str, Any]) -> str | None:
         return None
     pictures = ", ".join(f'Image.open("{_STAND_INS[name][1]}")' for name in inputs if name in _STAND_INS)
     call = f"generate({pictures})"
-    if _ATTRIBUTES in inputs:
-        call = f"transfer({pictures}, {{{_attribute(lock)!r}: True}})"
+    if wanted := dict.fromkeys(_attributes(lock), True):
+        call = f"transfer({pictures}, {wanted!r})"
     plugins = f", plugin_files={files!r}" if files else ""
     return (
         "import facekit\nfrom PIL import Image\n\n"
@@ -101,9 +105,10 @@ def _command(name: str, *words: str | Path, lock: Any) -> str:
     return shlex.join(["facekit", name, *map(str, words), *plugins])
 
 
-def _attribute(lock: Mapping[str, Any]) -> str:
-    names = _list(lock, "attribute_names")
-    return names[0] if names else "NAME"
+def _attributes(lock: Any) -> list[str]:
+    """Return the attributes of an example."""
+    inputs, names = _list(lock, INPUTS), _list(lock, "attribute_names")
+    return names[:1] if _SOME in inputs else names if _ALL in inputs else []
 
 
 def _list(lock: Any, key: str) -> list[str]:

@@ -73,7 +73,7 @@ def make_record(
         "attribute_names": list(packed.attribute_names),
         "seed": recipe.train.seed,
         "steps": steps,
-        INPUTS: inputs_of(recipe),
+        INPUTS: inputs_of(recipe, registry=registry),
         "command": command,
         "parameters": dict(parameters),
         "dimensions": dict(recipe.dimensions),

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pluggy
 
-from facekit.interfaces import did_you_mean
+from facekit.interfaces import nearest
 from facekit.registry import hooks
 
 HOOKS = tuple(name for name, value in vars(hooks).items() if hasattr(value, "facekit_spec"))
@@ -49,7 +49,8 @@ def _marked(plugin: object, manager: pluggy.PluginManager) -> Iterator[str]:
 
 
 def _meant(name: str) -> str:
-    return did_you_mean(name, HOOKS) or _all_hooks()
+    near = nearest(name, HOOKS, most=1)
+    return f"did you mean {near[0]!r}?" if near else _all_hooks()
 
 
 def _all_hooks() -> str:
