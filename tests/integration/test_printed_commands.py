@@ -193,12 +193,20 @@ def test_without_its_plugin_files_each_command_says_what_to_add(
         (added,) = set(re.findall(r"give it with `(--plugin-file .*?)`", without.stderr))
         assert shlex.split(added) == ["--plugin-file", str(home / FILES[1])]
         assert without.stderr.count("this run had it from") >= 1
-    # As printed it works, and tells that the one that only watched is missing.
-    line = f"facekit resume runs/left {added}"
-    done = shell(line)
+    # Given from another place, it works; and it is told that the one that only watched is missing.
+    (home / "moved").mkdir()
+    shutil.copy(home / FILES[1], home / "moved")
+    moved = ("--plugin-file", home / "moved" / "tiny_plugin.py")
+    done = told("resume", "runs/left", *moved)
     assert done.returncode == 0, done.stderr
     flat = " ".join(done.stderr.split())
     assert f"made with the plugin file {home / FILES[3]}, and goes on without it" in flat
+    assert f"plugin file {home / FILES[1]}, and" not in flat
+    (generate,) = re.findall(r"^generate: (.*)$", done.stdout, re.MULTILINE)
+    assert shlex.quote(str(moved[1])) in generate
+    painted = shell(generate)
+    assert painted.returncode == 0, painted.stderr
+    assert _picture(home)
 
 
 def test_a_run_that_changes_attributes_prints_what_facekit_takes(home: Path, shell: Shell, told: Facekit) -> None:

@@ -248,7 +248,8 @@ class Training:
             for slot in keeping
         ]
         if resume:
-            warnings += record.compare_records(run.read_lock(), now)
+            before = run.read_lock()
+            warnings += record.compare_records(before, now)
             if found is not None:
                 warnings += found.damaged
                 warnings += self.state.restore(found, self.precision.device)
@@ -257,6 +258,7 @@ class Training:
                 checkpoints.remove_unfinished(run.checkpoints)
                 checkpoints.set_aside_newer(run.checkpoints, step=self.state.done)
                 rewind(run, self.state.done)
+                record.go_on(run, before, now)
         elif team.leads:
             record.start(run, recipe, {**now, "initialised": notes})
         self.journal = Journal(run, registry=registry if watched else None, observer=observer, silent=not team.leads)

@@ -6,6 +6,7 @@ import platform
 import shlex
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -131,11 +132,10 @@ def compare_records(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[s
             where="data",
             remedy="put the data back, or start a new run on the new data",
         )
-    left_out = [file for file in before.get(PLUGIN_FILES, ()) if file not in now[PLUGIN_FILES]]
     warnings = [
         f"this run was made with the plugin file {file}, and goes on without it: give it with "
         f"`--plugin-file {shlex.quote(file)}`"
-        for file in left_out
+        for file in _not_given(before, now)
     ]
     changed = [
         f"{name} was {before.get(name)}, is {now[name]}" for name in _SAME_RESULT if before.get(name) != now[name]
@@ -174,6 +174,20 @@ def check_folder(run: RunFolder, recipe: ResolvedRecipe, *, registry: Registry, 
             where=str(run.recipe),
             remedy="a run goes on with its own recipe; start a new run to change it",
         )
+
+
+def go_on(run: RunFolder, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Write where the plugin files of a run are now, when it goes on, so that the commands printed for it name them."""
+    files = [*_not_given(before, now), *now[PLUGIN_FILES]]
+    if set(files) != set(before.get(PLUGIN_FILES, ())):
+        with full_disk_stops(run.path):
+            write_json(run.lock, {**before, PLUGIN_FILES: files})
+
+
+def _not_given(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return the plugin files that a run was made with and that are not there now, from another place either."""
+    here = {Path(file).name for file in now[PLUGIN_FILES]}
+    return [file for file in before.get(PLUGIN_FILES, ()) if Path(file).name not in here]
 
 
 def start(run: RunFolder, recipe: ResolvedRecipe, document: Mapping[str, Any]) -> None:
