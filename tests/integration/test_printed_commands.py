@@ -193,6 +193,17 @@ def test_without_its_plugin_files_each_command_says_what_to_add(
         (added,) = set(re.findall(r"give it with `(--plugin-file .*?)`", without.stderr))
         assert shlex.split(added) == ["--plugin-file", str(home / FILES[1])]
         assert without.stderr.count("this run had it from") >= 1
+    # A message on a run without a checkpoint names the file of the run too.
+    bare = home / "runs" / "bare"
+    shutil.copytree(home / "runs" / "left", bare, dirs_exist_ok=True)
+    shutil.rmtree(bare / "checkpoints")
+    nothing = told("generate", "runs/bare", "--mask", "mask.png", "-o", "out.png", *FILES[:2])
+    assert nothing.returncode == 2
+    (remedy,) = re.findall(r"go on with it: `(.*)`", nothing.stderr)
+    done = shell(remedy)
+    assert done.returncode == 0, done.stderr
+    assert "goes on without it" not in done.stderr
+
     # Given from another place, it works; and it is told that the one that only watched is missing.
     (home / "moved").mkdir()
     shutil.copy(home / FILES[1], home / "moved")
@@ -238,6 +249,16 @@ def test_the_doctor_is_printed_with_the_file_that_it_is_to_look_at(home: Path, s
     doctor = shell(asked[0])
     assert doctor.returncode == 1
     assert f"broken hook ({broken}) is broken" in doctor.stdout
+
+    # Two files with one id: each is told how to be left out.
+    twin = home / "plugins of mine" / "twin plugin.py"
+    twin.write_text((home / FILES[1]).read_text("utf-8").replace('"""A plugin', '"""The same'), encoding="utf-8")
+    doctor = told("plugins", "doctor", "--plugin-file", home / FILES[1], "--plugin-file", twin)
+    assert doctor.returncode == 1
+    assert f"twin plugin: leave out --plugin-file {twin}" in " ".join(doctor.stdout.split())
+    both = told("components", "show", "loss", "tiny/l1", "--plugin-file", home / FILES[1], "--plugin-file", twin)
+    assert both.returncode == 2
+    assert "give one of the plugin files only, or rename it in one of them" in both.stderr
 
     broken.write_text("def facekit_components():\n    return []\n", encoding="utf-8")
     done = told("components", "ls", "--plugin-file", broken)
