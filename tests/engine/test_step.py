@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from facekit.engine.replay import ReplayPool
 
 from facekit.data import FaceLoader
 from facekit.engine.model import FaceModel, build_model
@@ -15,7 +16,6 @@ from facekit.engine.networks import Networks, make_networks
 from facekit.engine.open_data import open_data
 from facekit.engine.players import PlayerInTraining, build_losses, build_players
 from facekit.engine.precision import Precision
-from facekit.engine.replay import ReplayPool
 from facekit.engine.step import GeneratorPass, TrainingStep
 from facekit.interfaces import FaceBatch, FacekitError, Generated, Player
 from facekit.recipe import ResolvedRecipe

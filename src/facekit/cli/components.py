@@ -13,7 +13,18 @@ from facekit.cli.state import State, plugin_file_option
 if TYPE_CHECKING:
     from facekit.registry import RegisteredComponent, Registry
 
-KINDS = ("dataset", "style_encoder", "generator", "discriminator", "loss", "metric", "segmenter", "face_detector")
+KINDS = (
+    "dataset",
+    "style_encoder",
+    "generator",
+    "discriminator",
+    "network",
+    "sampler",
+    "loss",
+    "metric",
+    "segmenter",
+    "face_detector",
+)
 PLAYERS = ("generator", "discriminator")
 
 
@@ -41,7 +52,8 @@ def list_components(
 ) -> None:
     """List the components that recipes can use, or those of one KIND.
 
-    KIND is dataset, style_encoder, generator, discriminator, loss, metric, segmenter or face_detector.
+    KIND is dataset, style_encoder, generator, discriminator, network, sampler, loss, metric, segmenter or
+    face_detector.
 
     \b
     Example:

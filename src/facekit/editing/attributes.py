@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from facekit.editing.pictures import Batch
-from facekit.engine.model import FaceModel
+from facekit.engine.networks import FaceModel
 from facekit.engine.precision import Precision
 from facekit.interfaces import Condition, FacekitError, Generated, did_you_mean
 
@@ -82,7 +82,7 @@ class AttributeTransfer:
     @torch.no_grad()
     def _read(self, photos: Batch, *, batch: int) -> Tensor | None:
         """Return the attributes (N, A) in {0, 1} that the discriminator sees; None where it classifies none."""
-        if self._model.slot("discriminator") is None:
+        if self._model.get("discriminator") is None:
             return None
         found = []
         for part in photos.tensor.split(batch):

@@ -12,7 +12,8 @@ from facekit.engine.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from facekit.engine.loop import train
-    from facekit.engine.model import FaceModel, LoadedModel, build_model, count_parameters, load_model
+    from facekit.engine.model import LoadedModel, load_model
+    from facekit.engine.networks import FaceModel, build_model, count_parameters
     from facekit.engine.probe import MemoryEstimate, ShapeProbe, estimate_memory, probe_shapes
     from facekit.engine.run_result import RunResult
     from facekit.engine.trial import StepProbe, probe_steps
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 _MODULES = {
     "RunResult": "run_result",
     "train": "loop",
-    "FaceModel": "model",
+    "FaceModel": "networks",
     "LoadedModel": "model",
-    "build_model": "model",
-    "count_parameters": "model",
+    "build_model": "networks",
+    "count_parameters": "networks",
     "load_model": "model",
     "MemoryEstimate": "probe",
     "ShapeProbe": "probe",

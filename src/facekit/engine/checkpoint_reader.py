@@ -37,8 +37,8 @@ Components = Mapping[str, ComponentChoice]
 
 def components_of(recipe: ResolvedRecipe) -> dict[str, ComponentChoice]:
     """Return the components of a recipe that may keep tensors in its checkpoints."""
-    slots: dict[str, ComponentChoice] = dict(recipe.model.slots())
-    return slots | {f"{loss.player}/{loss.label}": loss.choice for loss in recipe.losses}
+    networks = {name: choice for name, choice in recipe.model.components() if name not in recipe.model.frozen}
+    return networks | {f"{loss.player}/{loss.label}": loss.choice for loss in recipe.losses}
 
 
 def written_by(components: Components) -> dict[str, str]:

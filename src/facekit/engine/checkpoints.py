@@ -2,10 +2,10 @@
 
 A checkpoint is a folder ``step-00000500``:
 
-- ``live.safetensors``: parameters and buffers of the model, ``generator.stem.weight`` and so on
-- ``ema.safetensors``: the averaged weights of generator and style encoder; absent in runs without an average
+- ``live.safetensors``: parameters and buffers of the networks that are not frozen, ``generator.stem.weight`` and so on
+- ``ema.safetensors``: the averaged weights of those that generate; absent in runs without an average
 - ``optimiser.safetensors``: moments and counts, ``generator.stem.weight/exp_avg``
-- ``losses.safetensors``: buffers of losses; ``replay.safetensors``: the replay pool; each absent when empty
+- ``losses.safetensors``: what losses keep from step to step; absent when they keep nothing
 - ``state.json``: the step, the versions of the components, random states, sums since the last log line, other numbers
 - ``manifest.json``: the step, and size and SHA-256 of every file above
 
@@ -49,12 +49,11 @@ from facekit.interfaces import FacekitError, RunFailure
 FORMAT = 1
 """Version of the folder's layout."""
 
-LIVE, EMA, OPTIMISER, LOSSES, REPLAY = (
+LIVE, EMA, OPTIMISER, LOSSES = (
     "live.safetensors",
     "ema.safetensors",
     "optimiser.safetensors",
     "losses.safetensors",
-    "replay.safetensors",
 )
 STATE = "state.json"
 
@@ -203,7 +202,7 @@ def check(folder: Path) -> str | None:
                 return f"{name} is missing"
             if file.stat().st_size != said[KEY_BYTES]:
                 return f"{name} has {file.stat().st_size} bytes in place of {said[KEY_BYTES]}"
-            if _sha256(file) != said[KEY_SHA256]:
+            if sha256(file) != said[KEY_SHA256]:
                 return f"the SHA-256 of {name} is not the one in its manifest"
     except FileNotFoundError:
         return f"{MANIFEST} is missing"
@@ -329,10 +328,11 @@ def _write_json(file: Path, document: object) -> dict[str, Any]:
 
 
 def _described(file: Path) -> dict[str, Any]:
-    return {KEY_BYTES: file.stat().st_size, KEY_SHA256: _sha256(file)}
+    return {KEY_BYTES: file.stat().st_size, KEY_SHA256: sha256(file)}
 
 
-def _sha256(file: Path) -> str:
+def sha256(file: Path) -> str:
+    """Return the SHA-256 of a file, in hex."""
     digest = hashlib.sha256()
     with file.open("rb") as stream:
         while block := stream.read(_HASH_BLOCK):

@@ -15,36 +15,47 @@ from facekit.engine.run_folder import RECIPE, RunFolder
 from facekit.interfaces import JUDGEMENT_CLASS_LOGITS, FacekitError, PortContext
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
+from facekit.sampling.inputs import ATTRIBUTES, MASK, REFERENCE, REFERENCE_MASK, SOURCE
+from facekit.sampling.inputs import inputs_of as inputs_of_sampler
 
 INPUTS = "inputs"
 PLUGIN_FILES = "plugin_files"
 """Entries of ``lock.json``: what the run is painted with, and the one-file plugins that it was made with."""
 
 _STAND_INS = {
-    "mask": ("--mask", "mask.png"),
-    "reference": ("--reference", "photo.jpg"),
-    "reference_mask": ("--reference-mask", "photo_mask.png"),
-    "source": ("--source", "photo.jpg"),
+    SOURCE: ("--source", "photo.jpg"),
+    MASK: ("--mask", "mask.png"),
+    REFERENCE: ("--reference", "photo.jpg"),
+    REFERENCE_MASK: ("--reference-mask", "photo_mask.png"),
 }
-"""By input: the option of ``facekit generate``, and a file that stands for the reader's own."""
+"""By input, in the order of arguments: the option of ``facekit generate``, and a file that stands for the reader's."""
 
-_SOME, _ALL = "attribute", "attributes"
+_SOME, _ALL = "attribute", ATTRIBUTES
 """Inputs that are no files: one attribute that is wanted (the others are read off the photo), or each of them."""
+
+_NOISE = "noise"
+"""The only input of runs that make images from nothing."""
 
 
 def inputs_of(recipe: ResolvedRecipe, *, registry: Registry) -> list[str]:
-    """Return what a run of a recipe is painted with, by the names that ``lock.json`` keeps.
+    """Return what an image of a recipe's run is made from, by the names that ``lock.json`` keeps.
 
-    They are ``mask``, ``reference`` and ``reference_mask``; or ``source``, and ``attribute`` where the discriminator
-    reads the others off the photo, else ``attributes``.
+    They are what its sampler asks for (:func:`facekit.sampling.inputs_of`); in place of ``attributes``, ``attribute``
+    where a network reads the others off the photo; and ``noise`` alone where an image is made from nothing. Nothing
+    where the family asks for what no option gives.
     """
-    from facekit.engine.model import changes_attributes
-
-    if changes_attributes(recipe):
-        critic, context = recipe.model.discriminator, PortContext(recipe.data.size, registry.label_maps)
-        gives = () if critic is None else critic.ports(context).gives
-        return ["source", _SOME if JUDGEMENT_CLASS_LOGITS.name in {port.name for port in gives} else _ALL]
-    return ["mask"] if recipe.model.style_encoder is None else ["mask", "reference", "reference_mask"]
+    asked = inputs_of_sampler(recipe, registry.label_maps)
+    if asked.own:
+        return []
+    if asked.from_nothing:
+        return [_NOISE]
+    context = PortContext(recipe.data.size, registry.label_maps)
+    gives = {port.name for _, choice in recipe.model.components() for port in choice.ports(context).gives}
+    attributes = _SOME if JUDGEMENT_CLASS_LOGITS.name in gives else _ALL
+    return [
+        *(name for name in _STAND_INS if name in asked.needed),
+        *([attributes] if ATTRIBUTES in asked.needed else []),
+    ]
 
 
 def run_again_command(run: Path, lock: Mapping[str, Any]) -> str:
@@ -80,15 +91,17 @@ def generate_command(run: Path, lock: Mapping[str, Any]) -> str | None:
     inputs = _list(lock, INPUTS)
     if not inputs:
         return None
+    if _NOISE in inputs:
+        return _command("generate", run, "--count", "16", "--seed", "0", "-o", "results", lock=lock)
     words = [word for name in inputs for word in _STAND_INS.get(name, ())]
     words += [word for name in _attributes(lock) for word in ("--attribute", f"{name}=1")]
     return _command("generate", run, *words, "-o", "result.png", lock=lock)
 
 
 def generate_in_python(run: Path, lock: Mapping[str, Any]) -> str | None:
-    """Return the same as :func:`generate_command`, as a program; None where that gives None."""
+    """Return the same as :func:`generate_command`, as a program; None where that gives None, and for noise alone."""
     inputs, files = _list(lock, INPUTS), _list(lock, PLUGIN_FILES)
-    if not inputs:
+    if not inputs or _NOISE in inputs:
         return None
     pictures = ", ".join(f'Image.open("{_STAND_INS[name][1]}")' for name in inputs if name in _STAND_INS)
     call = f"generate({pictures})"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from facekit.engine.model import FaceModel
+from facekit.engine.networks import FaceModel
+from facekit.recipe.resolved import ResolvedRecipe
 from facekit.recipe.settings import EmaSettings
 
 
@@ -16,28 +18,33 @@ def decay_at(settings: EmaSettings, step: int) -> float:
     return min(settings.decay, (1 + step) / (10 + step)) if settings.warmup else settings.decay
 
 
-class Ema:
-    """A copy of generator and style encoder whose weights follow those of the model slowly.
+def averaged_networks(recipe: ResolvedRecipe) -> tuple[str, ...]:
+    """Return the names of the networks that are averaged: all but discriminators and those that are frozen."""
+    left_out = recipe.model.discriminators | recipe.model.frozen
+    return tuple(name for name in recipe.model.networks if name not in left_out)
 
-    Parameters are averaged in fp32; buffers (running statistics) are copied.
+
+class Ema:
+    """A copy of the networks whose weights follow those of the model slowly.
+
+    Parameters are averaged in fp32; buffers (running statistics) are copied. Frozen networks are shared with the model.
 
     Args:
         model: the model in training.
         settings: decay and warm-up; the decay must be above 0.
+        networks: the names of the networks that are averaged.
     """
 
-    def __init__(self, model: FaceModel, settings: EmaSettings) -> None:
+    def __init__(self, model: FaceModel, settings: EmaSettings, networks: Sequence[str]) -> None:
         self.settings = settings
-        encoder = model.slot("style_encoder")
-        self.model = FaceModel(
-            generator=copy.deepcopy(model.generator),
-            style_encoder=copy.deepcopy(encoder) if encoder is not None else None,
-        )
+        source = model.only(networks)
+        frozen = {id(network): network for name, network in model.named_children() if name in model.frozen}
+        self.model: FaceModel = copy.deepcopy(model.only((*networks, *model.frozen)), frozen)
         self.model.eval().requires_grad_(False)
-        source = FaceModel(generator=model.generator, style_encoder=encoder)
-        self._averages: list[Tensor] = list(self.model.parameters())
+        averaged = self.model.only(networks)
+        self._averages: list[Tensor] = list(averaged.parameters())
         self._weights: list[Tensor] = list(source.parameters())
-        self._buffers = list(zip(self.model.buffers(), source.buffers(), strict=True))
+        self._buffers = list(zip(averaged.buffers(), source.buffers(), strict=True))
 
     @torch.no_grad()
     def update(self, step: int) -> None:

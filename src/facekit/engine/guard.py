@@ -156,9 +156,7 @@ class NonFiniteLoss(RunFailure):
     ) -> None:
         file = run.bad_batch(step + 1)
         keys = [key for batch in batches for key in batch.keys]
-        fields = ("image", "mask", "reference_image", "reference_mask", "attributes")
-        columns = {field: [getattr(batch, field) for batch in batches] for field in fields}
-        write_tensors(file, {field: torch.cat(column) for field, column in columns.items() if column[0] is not None})
+        write_tensors(file, _tensors_of(batches))
         document = {"step": step + 1, "loss": name, "value": str(value), "weight_not_finite": poisoned, "keys": keys}
         write_json(file.with_suffix(".json"), document)
         what = f"the loss {name} is {value} at step {step + 1}"
@@ -172,6 +170,24 @@ class NonFiniteLoss(RunFailure):
             remedy="the last checkpoint is good; resuming meets the same batch again, so look at it first, or start a "
             "new run with a lower learning rate, train.gradient_clip, or train.precision=fp32",
         )
+
+
+def _tensors_of(batches: Sequence[FaceBatch]) -> dict[str, Tensor]:
+    """Return all tensors of some batches by name, joined along the faces."""
+
+    def named(batch: FaceBatch) -> dict[str, Tensor | None]:
+        reference = batch.reference
+        found = {"image": batch.image, "mask": batch.mask, "attributes": batch.attributes, **batch.extra}
+        if reference is not None:
+            found |= {"reference.image": reference.image, "reference.mask": reference.mask}
+        return found
+
+    columns = [named(batch) for batch in batches]
+    return {
+        name: torch.cat([column[name] for column in columns])  # type: ignore[misc]
+        for name, value in columns[0].items()
+        if value is not None
+    }
 
 
 def out_of_memory(run: RunFolder, error: torch.OutOfMemoryError) -> RunFailure:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, nullcontext
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,40 +14,36 @@ from facekit.engine import checkpoints, distributed, record, seeds
 from facekit.engine.checkpoint_reader import components_of
 from facekit.engine.commands import resume_command
 from facekit.engine.distributed import Team
-from facekit.engine.ema import Ema
+from facekit.engine.ema import Ema, averaged_networks
+from facekit.engine.frozen import FROZEN, load_frozen, write_frozen
 from facekit.engine.guard import LossGuard, out_of_memory
-from facekit.engine.initialise import initialise_part
+from facekit.engine.initialise import initialise_model
 from facekit.engine.interruption import Interruption
 from facekit.engine.journal import Journal, Observer, rewind
 from facekit.engine.memory import give_freed_memory_back, keep_freed_memory
-from facekit.engine.model import build_model, changes_attributes, count_parameters
-from facekit.engine.networks import make_networks
+from facekit.engine.networks import RunNetworks, build_model, count_parameters
 from facekit.engine.open_data import open_data
-from facekit.engine.players import PlayerInTraining, build_losses, build_players, has_losses, schedule_factor
+from facekit.engine.players import build_losses, build_players, schedule_factor
 from facekit.engine.precision import choose_precision
 from facekit.engine.recompute import recompute_activations
 from facekit.engine.reference_watch import CHANGES_WITH_REFERENCE, ReferenceWatch, measures_at
-from facekit.engine.replay import ReplayPool
 from facekit.engine.reproducible import reproducible
 from facekit.engine.run_folder import RunFolder
 from facekit.engine.run_result import RunResult
 from facekit.engine.samples import FixedFaces
 from facekit.engine.state import TrainingState
-from facekit.engine.step import GeneratorPass, Recording, TrainingStep
+from facekit.engine.step import GRADIENT_NORM, StepRunner, check_one_process
 from facekit.engine.validation import BestCheckpoint, Evaluate, check_settings, measure
 from facekit.interfaces import (
     CheckpointSaved,
     FaceBatch,
-    FacekitError,
     RunFinished,
     SamplesSaved,
     StepLogged,
 )
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
-
-GRADIENT_NORM = "gradient_norm/"
-"""Begins the names of gradient norms among the diagnostics."""
+from facekit.sampling.inputs import inputs_of
 
 
 def train(
@@ -66,10 +61,7 @@ def train(
 ) -> RunResult:
     """Train what a recipe describes.
 
-    Each step, the discriminator takes ``train.discriminator_turns`` turns, each on faces of its own, then the generator
-    (with the style encoder) takes one on the faces of the last. A player without losses is left out. In a turn, each of
-    ``train.accumulate`` micro-batches gives losses and gradients, then the optimiser updates the player's weights; the
-    other player is frozen. Everything random is a function of the seed and the step.
+    What a step does is in :mod:`facekit.engine.step`. Everything random is a function of the seed and the step.
 
     On the CPU, with the same number of threads, and on CUDA unless ``train.deterministic`` is off, n steps equal k
     steps, a kill, and ``resume``, bit for bit. A resumed run takes all settings from its recipe and everything else
@@ -152,18 +144,14 @@ class Training:
         # What cannot go together fails before anything is built.
         check_settings(settings, evaluates=evaluate is not None)
         record.check_folder(run, recipe, registry=registry, resume=resume)
-        if settings.replay_pool and team.size > 1:
-            raise FacekitError(
-                "the replay pool works in one process only", where="train.replay_pool", remedy="set it to 0"
-            )
         self.precision = choose_precision(settings, index=team.local_rank)
         if self.precision.device.type == "cpu":
             (give_freed_memory_back if settings.activation_checkpointing else keep_freed_memory)()
         found = checkpoints.newest(run.checkpoints) if resume else None
 
-        # Data. With several discriminator turns, each has faces of its own.
+        # Data. A player that is updated several times a step sees other faces each time.
         packed = self.packed = open_data(recipe, registry, progress) if packed is None else packed
-        self.turns = settings.discriminator_turns if has_losses(recipe, "discriminator") else 0
+        rounds = max((settings.turns.get(player, 1) for player in recipe.players), default=1)
         self.loader = FaceLoader(
             packed,
             packed.rows("train"),
@@ -172,7 +160,7 @@ class Training:
             mirror=recipe.data.mirror,
             reference=recipe.data.reference,
             workers=recipe.data.workers,
-            accumulate=settings.accumulate * max(1, self.turns),
+            accumulate=settings.accumulate * rounds,
             rank=team.rank,
             world_size=team.size,
             pin_memory=self.precision.device.type == "cuda",
@@ -184,19 +172,23 @@ class Training:
             accumulate=self.loader.accumulate,
             world_size=team.size,
         )
-        self.fixed = FixedFaces(packed, settings.samples, self.precision, changes_attributes=changes_attributes(recipe))
+        self.fixed = FixedFaces(
+            packed, settings.samples, self.precision, inputs_of(recipe, registry.label_maps), seed=settings.seed
+        )
 
         # Model, players, average.
         model = self.model = build_model(recipe, label_map=packed.label_map, attribute_names=packed.attribute_names)
-        notes = (
-            [initialise_part(model, part, registry=registry) for part in settings.initialise] if found is None else []
-        )
+        notes: list[str] = []
+        if resume and model.frozen:
+            load_frozen(run, model, run.read_lock())
+        elif found is None:
+            notes = initialise_model(model, recipe, registry=registry)
         self.precision.place(model).train()
         team.share([*model.parameters(), *model.buffers()])
-        self.networks = make_networks(
-            recipe,
+        self.networks = RunNetworks(
             model,
             self.precision,
+            recipe=recipe,
             label_maps=registry.label_maps,
             compile=settings.compile,
             cuda_graphs=settings.cuda_graphs,
@@ -213,7 +205,8 @@ class Training:
             # A GPU updates all weights by a few kernels at once, and several processes first average their gradients.
             early=self.precision.device.type == "cpu" and team.size == 1,
         )
-        ema = Ema(model, settings.ema) if settings.ema.decay else None
+        check_one_process(self.players, processes=team.size)
+        ema = Ema(model, settings.ema, averaged_networks(recipe)) if settings.ema.decay else None
         self.painter = ema.model if ema is not None else model
         self.painter_weights = "ema" if ema is not None else "live"
         self.guard = LossGuard(run, self.precision.device, dict(model.named_parameters()))
@@ -221,11 +214,19 @@ class Training:
             model=model,
             players=self.players,
             ema=ema,
-            pool=ReplayPool(settings.replay_pool) if settings.replay_pool else None,
             guard=self.guard,
             watch=ReferenceWatch(self.steps),
             best=BestCheckpoint(settings.keep.best),
             components=components_of(recipe),
+        )
+        self.steps_of = StepRunner(
+            self.networks,
+            self.players,
+            settings,
+            steps=self.steps,
+            rank=team.rank,
+            watch=self.guard.watch,
+            average=team.average_gradients if team.size > 1 else None,
         )
         self.seconds, self.timed = 0.0, 0
 
@@ -243,9 +244,9 @@ class Training:
         )
         self.resume_command = resume_command(run.path, now)
         warnings = [
-            f"train.activation_checkpointing: the {slot.replace('_', ' ')} keeps all its activations; it does not "
+            f"train.activation_checkpointing: the {name.replace('_', ' ')} keeps all its activations; it does not "
             "say what may be computed again"
-            for slot in keeping
+            for name in keeping
         ]
         if resume:
             before = run.read_lock()
@@ -260,7 +261,7 @@ class Training:
                 rewind(run, self.state.done)
                 record.go_on(run, before, now)
         elif team.leads:
-            record.start(run, recipe, {**now, "initialised": notes})
+            record.start(run, recipe, {**now, "initialised": notes, FROZEN: write_frozen(run, model)})
         self.journal = Journal(run, registry=registry if watched else None, observer=observer, silent=not team.leads)
         self.start = record.start_event(run, recipe, now, first_step=self.state.done, resumed=resume)
         self.warnings = warnings
@@ -274,7 +275,7 @@ class Training:
                 for warning in self.warnings:
                     self.journal.warned(first, warning)
                 for index in range(first, self.steps):
-                    self._step(index, faces)
+                    self._step(index, faces, checking=index == first)
                     self.state.done = done = index + 1
 
                     last = done == self.steps
@@ -282,7 +283,7 @@ class Training:
                     logs = last or done % settings.log_every == 0
                     draws = last or done % settings.sample_every == 0
                     diagnostics: dict[str, float] = {}
-                    watches = logs and not self.fixed.changes_attributes
+                    watches = logs and self.fixed.reads_reference
                     if draws or (watches and measures_at(done, log_every=settings.log_every)):
                         diagnostics = self._look_at_fixed_faces(save=draws)
                     if logs:
@@ -307,28 +308,12 @@ class Training:
             self._end("failed", str(error) or type(error).__name__, error)
             raise
 
-    def _step(self, index: int, faces: Iterator[FaceBatch]) -> None:
-        """Do one step: the discriminator's turns, the generator's turn, the average."""
+    def _step(self, index: int, faces: Iterator[FaceBatch], *, checking: bool) -> None:
+        """Do one step, then follow it with the average."""
         tick = time.perf_counter()
-        settings, generator = self.settings, self.players["generator"]
-        seeds.seed_everything(settings.seed, index, self.team.rank)
+        seeds.seed_everything(self.settings.seed, index, self.team.rank)
         self.guard.begin(index)
-        self.networks.begin_step()
-
-        made: list[GeneratorPass] = []
-        shared = False
-        for turn in range(self.turns):
-            # With one micro-batch, the generator's turn uses the forward pass of the last discriminator turn again.
-            shared = turn == self.turns - 1 and settings.accumulate == 1
-            recording = partial(generator.awake, index) if shared else torch.no_grad
-            made = self._passes(recording, index, turn, (next(faces) for _ in range(settings.accumulate)))
-            self._take_turn(self.players["discriminator"], made, index=index, turn=turn, share=1 / self.turns)
-        if not self.turns:
-            made = self._passes(nullcontext, index, 0, (next(faces) for _ in range(settings.accumulate)))
-        elif not shared:
-            made = [each.again(nullcontext) for each in made]
-        self._take_turn(generator, made, index=index, turn=self.turns, share=1.0)
-
+        self.steps_of.run(index, faces, checking=checking)
         if self.state.ema is not None:
             self.state.ema.update(index)
         self.guard.end()
@@ -338,60 +323,15 @@ class Training:
         """Yield the micro-batches from a step on; its threads end when it is closed."""
         yield from self.loader.prefetch(first, self.steps)
 
-    def _passes(self, recording: Recording, index: int, turn: int, faces: Iterable[FaceBatch]) -> list[GeneratorPass]:
-        return [
-            GeneratorPass(
-                self.networks,
-                self.precision.place_batch(batch),
-                recording,
-                swapped=self.settings.swapped,
-                # Every other face of the batch takes its turn as the look of a swapped result.
-                shift=1 + index % max(1, len(batch) - 1),
-                seed=(self.settings.seed, index, turn, micro, self.team.rank),
-            )
-            for micro, batch in enumerate(faces)
-        ]
-
-    def _take_turn(
-        self, player: PlayerInTraining, made: Sequence[GeneratorPass], *, index: int, turn: int, share: float
-    ) -> None:
-        """Let one player take a turn: losses, backward, update. The other player is frozen."""
-        factor = schedule_factor(self.settings.schedule, step=index, steps=self.steps)
-        with player.awake(index):
-            for micro, each in enumerate(made):
-                step = TrainingStep(
-                    index=index,
-                    player=player.name,
-                    networks=self.networks,
-                    made=each,
-                    seed=(self.settings.seed, index, player.name, turn, micro, self.team.rank),
-                    pool=self.state.pool,
-                )
-                total = torch.zeros((), device=self.precision.device)
-                for loss in player.losses:
-                    value = loss(step)
-                    self.guard.watch(f"{player.name}/{loss.label}", value, step.batch, share=share / len(made))
-                    total = total + value
-                # Lazy penalties and frozen parts can leave a turn without a gradient.
-                if total.requires_grad:
-                    last = micro == len(made) - 1
-                    with player.optimiser.updating_early(factor) if last else nullcontext():
-                        (total / len(made)).backward()
-            self.team.average_gradients(player.parameters.values())
-            norm = player.clip()
-            if norm is not None:
-                self.guard.watch(f"{GRADIENT_NORM}{player.name}", norm, made[-1].batch, share=share)
-            player.optimiser.update(factor)
-
     def _look_at_fixed_faces(self, *, save: bool) -> dict[str, float]:
-        """Paint the fixed faces in their own and in each other's look; return diagnostics."""
+        """Generate the fixed faces in their own and in each other's style; return diagnostics."""
         self.guard.settle()
         done, file = self.state.done, self.run.sample(self.state.done)
-        look = self.fixed.paint(self.painter, self.precision, batch=self.settings.batch)
+        look = self.fixed.generate(self.painter, self.precision, batch=self.settings.batch)
         if save and self.team.leads:
             self.fixed.save_grid(file, look, weights=self.painter_weights)
             self.journal.sampled(SamplesSaved(self.run.path, done, file, self.painter_weights))
-        if look.swapped is None:
+        if look.shuffled is None:
             return {}
         warning = self.state.watch.see(done, look.change)
         if warning is not None:

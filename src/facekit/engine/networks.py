@@ -1,48 +1,276 @@
-"""The networks of a model as a training step calls them."""
+"""The networks of a recipe: as modules (:class:`FaceModel`), and as a step calls them (:class:`RunNetworks`)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
-from facekit.engine.model import FaceModel
+from facekit.engine import failures
+from facekit.engine.failures import Culprit, failures_in
+from facekit.engine.port_check import check_outputs
 from facekit.engine.precision import Precision
+from facekit.engine.seeds import derive_seed
 from facekit.engine.tensors import map_tensors, to_float32
 from facekit.interfaces import (
+    DISCRIMINATOR,
+    SAMPLER,
+    STYLE_ENCODER,
+    BuildContext,
     Condition,
     FacekitError,
     Generated,
     Judgement,
     LabelMap,
+    Network,
     PortContext,
+    Ports,
+    Reference,
     ScaleJudgement,
     Style,
+    did_you_mean,
+    discriminate,
+    encode,
+    sample,
 )
-from facekit.recipe.resolved import ResolvedRecipe
+from facekit.recipe.resolved import ComponentChoice, ResolvedRecipe
+from facekit.sampling.inputs import noise_shapes
 
 T = TypeVar("T")
 
-PYRAMID = "generated.pyramid"
-"""The port of generators that paint several scales."""
+NO_PORTS = Ports()
+"""What a network declares of which nothing is known (contract tests)."""
 
 
-class Networks:
-    """The networks of a model as a step calls them: in the precision of the run, with results in float32 (feature maps
-    of judgements stay as they were computed: see :func:`with_float32_features`).
+class FaceModel(nn.Module):
+    """The networks of a recipe by name. The names of the submodules are those of the recipe, so that the keys of the
+    state are ``generator.stem.weight`` and the like.
+
+    Args:
+        networks: the networks by name.
+        sampler: makes images with them, where it is no module; a module stands among ``networks``.
+        frozen: the names of those that keep their weights.
+        noise: the shape of one sample's noise, by the name of its port.
+
+    Raises:
+        FacekitError: a name that torch modules use themselves.
+    """
+
+    def __init__(
+        self,
+        networks: Mapping[str, nn.Module],
+        *,
+        sampler: Callable[..., Generated] | None = None,
+        frozen: frozenset[str] = frozenset(),
+        noise: Mapping[str, tuple[int, ...]] | None = None,
+    ) -> None:
+        super().__init__()
+        self._sampler = sampler
+        self._frozen = frozen
+        self._noise = dict(noise or {})
+        for name, network in networks.items():
+            if hasattr(self, name):
+                raise FacekitError(
+                    f"a network cannot be called {name!r}, which means something else to torch",
+                    where=f"model.{name}",
+                    remedy="give it another name",
+                )
+            self.add_module(name, network)
+            if name in frozen:
+                network.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> FaceModel:
+        """Set the mode of all networks; those that are frozen stay in evaluation mode."""
+        super().train(mode)
+        for name in self._frozen:
+            if name in self._modules:
+                self.get_submodule(name).eval()
+        return self
+
+    @property
+    def callables(self) -> dict[str, Callable[..., Any]]:
+        """Everything that can be called, by name: the networks, and the sampler where there is one."""
+        found: dict[str, Callable[..., Any]] = dict(self.named_children())
+        return found if self._sampler is None else {**found, SAMPLER: self._sampler}
+
+    @property
+    def frozen(self) -> frozenset[str]:
+        """The names of the networks that keep their weights."""
+        return self._frozen
+
+    @property
+    def noise(self) -> Mapping[str, tuple[int, ...]]:
+        """The shape of one sample's noise, by the name of its port."""
+        return self._noise
+
+    def get(self, name: str) -> nn.Module | None:
+        """Return the network of a name, None where there is none."""
+        return self._modules.get(name)
+
+    def only(self, names: Sequence[str]) -> FaceModel:
+        """Return a model of some of the networks, with the same sampler."""
+        networks = {name: network for name, network in self.named_children() if name in names}
+        return FaceModel(networks, sampler=self._sampler, frozen=self._frozen & networks.keys(), noise=self._noise)
+
+    def encode(self, reference: Reference) -> Style:
+        """Return the style of reference photos; see :func:`facekit.interfaces.encode`."""
+        return encode(self.callables, reference)
+
+    def generate(self, condition: Condition, style: Style | None = None) -> Generated:
+        """Return images for a condition; see :func:`facekit.interfaces.sample`."""
+        return sample(self.callables, condition, style)
+
+    def judge(self, image: Generated, condition: Condition) -> Judgement:
+        """Return the discriminator's output for images; see :func:`facekit.interfaces.discriminate`."""
+        return discriminate(self.callables, image, condition)
+
+
+def build_model(
+    recipe: ResolvedRecipe,
+    *,
+    label_map: LabelMap,
+    attribute_names: tuple[str, ...],
+    without: frozenset[str] = frozenset(),
+) -> FaceModel:
+    """Build the networks of a recipe on the CPU, with their initial weights.
+
+    The initial weights of a network depend on the run's seed and its name alone; torch's global generator is left as it
+    was.
+
+    Args:
+        recipe: the recipe.
+        label_map: the label map of the data.
+        attribute_names: the attributes of the data, in order.
+        without: the names of networks that are not wanted.
+
+    Raises:
+        FacekitError: a component cannot be built from its options; the message names its place in the recipe.
+    """
+    context = BuildContext(
+        label_map=label_map,
+        attribute_names=attribute_names,
+        size=recipe.data.size,
+        dimensions=recipe.dimensions,
+    )
+    networks: dict[str, nn.Module] = {}
+    sampler: Callable[..., Generated] | None = None
+    for name, choice in recipe.model.components():
+        if name in without:
+            continue
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(recipe.train.seed, "initialise", name))
+            built = failures.build(name, choice, context)
+        if isinstance(built, nn.Module):
+            networks[name] = built
+        elif name == SAMPLER and callable(built):
+            sampler = built
+        else:
+            raise Culprit.of(name, choice).error(
+                f"{choice.component.spec.id} gave {type(built).__name__} in place of a torch module"
+            )
+    frozen = recipe.model.frozen & networks.keys()
+    return FaceModel(networks, sampler=sampler, frozen=frozen, noise=noise_shapes(recipe))
+
+
+def count_parameters(model: FaceModel) -> dict[str, int]:
+    """Return the number of parameters of each network."""
+    return {
+        name: sum(parameter.numel() for parameter in network.parameters()) for name, network in model.named_children()
+    }
+
+
+@dataclass
+class _Calls:
+    """What the networks of a run share while they are called."""
+
+    precision: Precision
+    copies: bool
+    settled: Mapping[str, int]
+    checking: bool = False
+    full: bool = False
+    called: tuple[set[str], ...] = ()
+
+
+class NetworkCall:
+    """A network as losses call it; see :class:`facekit.interfaces.Network`.
+
+    Args:
+        name: its name in the recipe.
+        network: the network; anything else that can be called for a sampler.
+        compiled: the same, compiled, or itself.
+        calls: what all networks of the run share.
+        ports: what the component declares.
+        batch_dependent: whether its result for a sample depends on the others of the batch.
+        kind: the component's kind.
+        culprit: whom to name in errors.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        network: Callable[..., Any],
+        compiled: Callable[..., Any],
+        calls: _Calls,
+        *,
+        ports: Ports = NO_PORTS,
+        batch_dependent: bool = False,
+        kind: str = "network",
+        culprit: Culprit | None = None,
+    ) -> None:
+        self.name = name
+        self.ports = ports
+        self.batch_dependent = batch_dependent
+        self._network = network
+        self._compiled = compiled
+        self._calls = calls
+        self._kind = kind
+        self._culprit = culprit or Culprit(f"the {name.replace('_', ' ')}", path=f"model.{name}")
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """Return what the network returns."""
+        result = self._run(self._network if self._calls.full else self._compiled, arguments, named)
+        if self._calls.checking:
+            check_outputs(self._culprit, self._kind, self.ports, result, self._calls.settled)
+        return result
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a method of the network as it is called in a step, or another attribute as it is."""
+        found = getattr(self._network, name)
+        if not callable(found) or isinstance(found, nn.Module):
+            return found
+        return lambda *arguments, **named: self._run(found, arguments, named)
+
+    def _run(self, function: Callable[..., Any], arguments: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
+        calls = self._calls
+        for names in calls.called:
+            names.add(self.name)
+        with failures_in(self._culprit, "fails in its forward pass"), calls.precision.autocast(full=calls.full):
+            result = function(*arguments, **named)
+            # A run may keep a result for longer than a step, and graphs write over what they gave.
+            copies = calls.copies and function is self._compiled
+            if isinstance(result, Judgement):
+                return _with_logits_in_float32(result, copy=copies)
+            return to_float32(result, copy=copies)
+
+
+class RunNetworks(Mapping[str, Network]):
+    """The networks of a model as a step calls them: in the precision of the run, with results in float32.
+
+    Feature maps of a discriminator stay as they were computed; see :func:`with_float32_features`.
 
     Args:
         model: the networks.
         precision: how they compute.
-        gives_pyramid: the generator paints several scales, so that real photos need them too.
-        batch_dependent: the discriminator's judgement of a sample depends on the others of its batch.
-        compile: compile the networks. Penalties differentiate the discriminator twice, which compiled networks cannot;
-            pictures other than those of a step are therefore judged by the plain network.
+        recipe: says what each network declares; None for networks without a recipe (contract tests).
+        label_maps: every label map that the plugins offer, by name.
+        compile: compile the networks.
         cuda_graphs: record the kernels of each network once and replay them, compiled or not. :meth:`begin_step` then
             says that their results of the step before are no longer needed.
+        ports: in place of ``recipe``: what networks declare, by name.
     """
 
     def __init__(
@@ -50,72 +278,127 @@ class Networks:
         model: FaceModel,
         precision: Precision,
         *,
-        gives_pyramid: bool = False,
-        batch_dependent: bool = False,
+        recipe: ResolvedRecipe | None = None,
+        label_maps: Mapping[str, LabelMap] | None = None,
         compile: bool = False,
         cuda_graphs: bool = False,
+        ports: Mapping[str, Ports] | None = None,
     ) -> None:
         self.model = model
-        self.precision = precision
-        self.gives_pyramid = gives_pyramid
-        self.batch_dependent = batch_dependent
-        self.has_style_encoder = model.slot("style_encoder") is not None
+        settled = {} if recipe is None else {"size": recipe.data.size, **recipe.dimensions}
+        self._calls = _Calls(precision, copies=cuda_graphs, settled=settled)
         self._cuda_graphs = cuda_graphs
+        self._networks: dict[str, NetworkCall] = {}
+        for name, network in model.callables.items():
+            compiled = _compiled(network, compile=compile, cuda_graphs=cuda_graphs) if name != SAMPLER else network
+            choice = None if recipe is None else recipe.model.get(name)
+            if choice is None or recipe is None:
+                declared = (ports or {}).get(name, NO_PORTS)
+                self._networks[name] = NetworkCall(name, network, compiled, self._calls, ports=declared, kind=name)
+            else:
+                context = PortContext(recipe.data.size, label_maps or {})
+                self._networks[name] = self._of_recipe(name, network, compiled, choice, context)
 
-        def called(network: nn.Module | None) -> Any:
-            if network is None or not (compile or cuda_graphs):
-                return network
-            # A step meets few sizes and meets them every time: code for each is faster than code for all.
-            if not compile:
-                return torch.compile(network, dynamic=False, backend="cudagraphs")
-            return torch.compile(network, dynamic=False, mode="reduce-overhead" if cuda_graphs else None)
+    def _of_recipe(
+        self,
+        name: str,
+        network: Callable[..., Any],
+        compiled: Callable[..., Any],
+        choice: ComponentChoice,
+        context: PortContext,
+    ) -> NetworkCall:
+        spec = choice.component.spec
+        return NetworkCall(
+            name,
+            network,
+            compiled,
+            self._calls,
+            ports=choice.ports(context),
+            batch_dependent=spec.batch_dependent,
+            kind=spec.kind,
+            culprit=Culprit.of(name, choice),
+        )
 
-        self._encoder: Callable[..., Style] | None = called(model.slot("style_encoder"))
-        self._generator: Callable[..., Generated] = called(model.generator)
-        self._discriminator: Callable[..., Judgement] | None = called(model.slot("discriminator"))
+    @property
+    def precision(self) -> Precision:
+        """How the networks compute."""
+        return self._calls.precision
+
+    def __getitem__(self, name: str) -> NetworkCall:
+        """Return a network by its name.
+
+        Raises:
+            FacekitError: there is none of that name.
+        """
+        try:
+            return self._networks[name]
+        except KeyError:
+            hint = did_you_mean(name, self._networks) or f"it has {', '.join(self._networks)}"
+            usual = {STYLE_ENCODER, DISCRIMINATOR}
+            raise FacekitError(
+                f"this recipe has no {name.replace('_', ' ')}, but something asks for it",
+                remedy=f"add model.{name}, or take out the loss that asks" if name in usual else hint,
+            ) from None
+
+    def __contains__(self, name: object) -> bool:
+        """Return whether the recipe has a network of that name."""
+        return name in self._networks
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names."""
+        return iter(self._networks)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._networks)
 
     def begin_step(self) -> None:
         """Say that a step begins: CUDA graphs may write over what they gave in the step before."""
         if self._cuda_graphs:
             torch.compiler.cudagraph_mark_step_begin()
 
-    def encode(self, image: torch.Tensor, mask: torch.Tensor) -> Style:
-        """Return the style of photos with their own masks."""
-        with self.precision.autocast():
-            return self._own(self.model.encode(image, mask) if self._encoder is None else self._encoder(image, mask))
+    @contextmanager
+    def checking(self) -> Iterator[None]:
+        """Hold every result within the context against the ports of its network."""
+        self._calls.checking, before = True, self._calls.checking
+        try:
+            yield
+        finally:
+            self._calls.checking = before
 
-    def generate(self, condition: Condition, style: Style | None) -> Generated:
-        """Return pictures; ``style`` is needed where the model has a style encoder."""
-        if self.has_style_encoder and style is None:
-            if condition.reference_image is None or condition.reference_mask is None:
-                raise FacekitError("a loss asks for a picture in the look of a reference, and there is no reference")
-            style = self.encode(condition.reference_image, condition.reference_mask)
-        with self.precision.autocast():
-            return self._own(self._generator(condition, style if self.has_style_encoder else None))
+    @contextmanager
+    def full_precision(self) -> Iterator[None]:
+        """Let networks compute in float32 and uncompiled within the context."""
+        self._calls.full, before = True, self._calls.full
+        try:
+            with self._calls.precision.autocast(full=True):
+                yield
+        finally:
+            self._calls.full = before
 
-    def judge(self, picture: Generated, condition: Condition, *, full: bool = False, plain: bool = False) -> Judgement:
-        """Return the judgement of pictures; ``full`` in fp32, ``plain`` without compiled code."""
-        # Autocast that the caller has switched off stays off.
-        with self.precision.autocast(full=full):
-            if plain or full or self._discriminator is None:
-                return self._own_judgement(self.model.judge(picture, condition), copy=False)
-            return self._own_judgement(self._discriminator(picture, condition), copy=self._cuda_graphs)
+    def note(self, names: frozenset[str]) -> None:
+        """Count networks as called, whose result is used again."""
+        for called in self._calls.called:
+            called |= names
 
-    def _own(self, result: T) -> T:
-        """Return a network's result in float32, in memory that no graph writes over."""
-        # A run may keep a result for longer than a step: the replay pool does.
-        return to_float32(result, copy=self._cuda_graphs)
+    @contextmanager
+    def tracing(self) -> Iterator[set[str]]:
+        """Give a set that collects the names of all networks that are called within the context."""
+        called, names = self._calls.called, set[str]()
+        self._calls.called = (*called, names)
+        try:
+            yield names
+        finally:
+            self._calls.called = called
 
-    def _own_judgement(self, judgement: Judgement, *, copy: bool) -> Judgement:
-        """Return a judgement with logits in float32 and feature maps in the type that they were computed in."""
-        scales = tuple(
-            ScaleJudgement(
-                to_float32(scale.logits, copy=copy),
-                map_tensors(scale.features, torch.Tensor.clone) if copy else scale.features,
-            )
-            for scale in judgement.scales
-        )
-        return replace(judgement, scales=scales, class_logits=to_float32(judgement.class_logits, copy=copy))
+
+def _compiled(network: Callable[..., Any], *, compile: bool, cuda_graphs: bool) -> Callable[..., Any]:
+    if not (compile or cuda_graphs):
+        return network
+    # A step meets few sizes and meets them every time: code for each is faster than code for all.
+    if not compile:
+        return torch.compile(network, dynamic=False, backend="cudagraphs")
+    return torch.compile(network, dynamic=False, mode="reduce-overhead" if cuda_graphs else None)
 
 
 class _Float32Features(ScaleJudgement):
@@ -131,33 +414,23 @@ class _Float32Features(ScaleJudgement):
         vars(ScaleJudgement)["features"].__set__(self, maps)
 
 
-def with_float32_features(judgement: Judgement) -> Judgement:
-    """Return a judgement as losses see it: in float32.
+def _with_logits_in_float32(output: Judgement, *, copy: bool) -> Judgement:
+    """Return a discriminator's output as losses see it: in float32, feature maps once somebody looks at them.
 
-    The maps are by far the larger part of a judgement, and most turns look at none of them; float32 copies of all would
-    take a tenth of a step's memory.
+    The maps are by far the larger part of it, and most turns look at none of them; float32 copies of all would take a
+    tenth of a step's memory.
     """
-    scales = tuple(_Float32Features(scale.logits, scale.features) for scale in judgement.scales)
-    return replace(judgement, scales=scales)
-
-
-def make_networks(
-    recipe: ResolvedRecipe,
-    model: FaceModel,
-    precision: Precision,
-    *,
-    label_maps: Mapping[str, LabelMap],
-    compile: bool,
-    cuda_graphs: bool = False,
-) -> Networks:
-    """Return the networks of a recipe's model as their specs say they are to be called."""
-    generator, discriminator = recipe.model.generator, recipe.model.discriminator
-    ports = generator.ports(PortContext(size=recipe.data.size, label_maps=label_maps))
-    return Networks(
-        model,
-        precision,
-        gives_pyramid=any(port.name == PYRAMID for port in ports.gives),
-        batch_dependent=discriminator is not None and discriminator.component.spec.batch_dependent,
-        compile=compile,
-        cuda_graphs=cuda_graphs,
+    scales = tuple(
+        _Float32Features(
+            to_float32(scale.logits, copy=copy),
+            map_tensors(_raw_features(scale), torch.Tensor.clone) if copy else _raw_features(scale),
+        )
+        for scale in output.scales
     )
+    return replace(output, scales=scales, class_logits=to_float32(output.class_logits, copy=copy))
+
+
+def _raw_features(scale: ScaleJudgement) -> tuple[torch.Tensor, ...]:
+    """Return the feature maps as they were computed."""
+    maps: tuple[torch.Tensor, ...] = vars(ScaleJudgement)["features"].__get__(scale)
+    return maps

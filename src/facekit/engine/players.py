@@ -2,41 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from facekit.engine.model import FaceModel
+from facekit.engine import checkpoints, failures
+from facekit.engine.failures import Culprit, failures_in
+from facekit.engine.networks import FaceModel
 from facekit.engine.optimiser import Optimiser
 from facekit.engine.precision import Precision
-from facekit.interfaces import BuildContext, FacekitError, LabelMap, Loss, Player, Step, UpdatedEarly, did_you_mean
-from facekit.recipe.resolved import ResolvedRecipe
-from facekit.recipe.settings import FreezeSettings, OptimiserSettings, ScheduleSettings, Slot
-
-SLOTS_OF: dict[Player, tuple[Slot, ...]] = {
-    "generator": ("style_encoder", "generator"),
-    "discriminator": ("discriminator",),
-}
-"""The places of a model that each player trains."""
+from facekit.interfaces import (
+    BuildContext,
+    FacekitError,
+    LabelMap,
+    Loss,
+    Player,
+    Stateful,
+    Step,
+    UpdatedEarly,
+    did_you_mean,
+)
+from facekit.recipe.resolved import ResolvedRecipe, networks_of
+from facekit.recipe.settings import FreezeSettings, OptimiserSettings, ScheduleSettings
 
 
 @dataclass(frozen=True)
 class WeightedLoss:
-    """A loss of a player: its name in logs, its weight, and what computes it."""
+    """A loss of a player: its name in logs, its weight, what computes it, and whom to name when it fails."""
 
     label: str
     weight: float
     loss: Loss
+    culprit: Culprit
+
+    @property
+    def is_stateful(self) -> bool:
+        """Whether it keeps more from step to step than the buffers of a module."""
+        return isinstance(self.loss, Stateful)
 
     def __call__(self, step: Step) -> Tensor:
-        """Return the weighted loss, a scalar in float32."""
-        value = self.loss(step)
+        """Return the weighted loss, a scalar in float32.
+
+        Raises:
+            FacekitError: it fails, or gives anything but one number; the message names it, its place and its plugin.
+        """
+        with failures_in(self.culprit, "fails"):
+            value = self.loss(step)
+        if not isinstance(value, Tensor):
+            raise self.culprit.error(
+                f"{self.culprit.title} gave {type(value).__name__}, not a tensor", remedy="let it return its value"
+            )
         if value.numel() != 1:
-            raise FacekitError(
-                f"the loss {step.player}/{self.label} gave a tensor of shape {tuple(value.shape)}, not one number"
+            raise self.culprit.error(
+                f"{self.culprit.title} gave a tensor of shape {tuple(value.shape)}, not one number",
+                remedy="take the mean over samples",
             )
         return value.float().reshape(()) * self.weight
 
@@ -47,6 +69,8 @@ class PlayerInTraining:
     Args:
         name: which player.
         model: the model.
+        trained: the names of the networks that it trains.
+        turns: how often it is updated in a step.
         losses: its losses, at least one.
         optimiser: how its weights are updated.
         frozen: parts of the model that are not trained at first.
@@ -60,14 +84,18 @@ class PlayerInTraining:
         *,
         name: Player,
         model: FaceModel,
+        trained: Sequence[str],
         losses: Sequence[WeightedLoss],
         optimiser: OptimiserSettings,
         frozen: Sequence[FreezeSettings],
         steps: int,
         gradient_clip: float | None,
+        turns: int = 1,
         early: bool = False,
     ) -> None:
         self.name: Player = name
+        self.trained = frozenset(trained)
+        self.turns = turns
         self.losses = tuple(losses)
         self.gradient_clip = gradient_clip
         self.parameters: dict[str, nn.Parameter] = {}
@@ -75,9 +103,9 @@ class PlayerInTraining:
         self._rates: dict[str, float] = {}
         rates: dict[str, float] = {}
         updated_early: list[str] = []
-        for slot in SLOTS_OF[name]:
-            network = model.slot(slot)
-            # A weight that both networks of a player use is trained once, under its first name.
+        for slot in trained:
+            network = model.get(slot)
+            # A weight that several networks of a player use is trained once, under its first name.
             known = {id(parameter) for parameter in self.parameters.values()}
             named = [] if network is None else network.named_parameters()
             own = {f"{slot}.{key}": parameter for key, parameter in named if id(parameter) not in known}
@@ -118,6 +146,49 @@ class PlayerInTraining:
             for parameter, was in zip(self.parameters.values(), before, strict=True):
                 parameter.requires_grad_(was)
 
+    @contextmanager
+    def arrivals(self) -> Iterator[set[str]]:
+        """Give a set that collects the names of the weights that a gradient arrives at within the context."""
+        arrived: set[str] = set()
+
+        def noted(key: str) -> Callable[[Tensor], None]:
+            return lambda _: arrived.add(key)
+
+        with ExitStack() as stack:
+            for key, parameter in self.parameters.items():
+                if parameter.requires_grad:
+                    handle = parameter.register_post_accumulate_grad_hook(noted(key))
+                    stack.callback(handle.remove)
+            yield arrived
+
+    def check_arrivals(self, arrived: Collection[str], step: int) -> None:
+        """Check after a turn that gradients reached every network that is trained at this step.
+
+        Raises:
+            FacekitError: none arrived at all, or none at one of the networks.
+        """
+        expected = {key for key in self.parameters if self.is_trained(key, step)}
+        losses = ", ".join(loss.label for loss in self.losses)
+        where = f"losses.{self.name}"
+        if expected and not arrived:
+            raise FacekitError(
+                f"no gradient arrives: the losses of the {self.name} ({losses}) do not depend on the weights of "
+                f"{', '.join(sorted(self.trained))}",
+                where=where,
+                remedy="look for a detach() or a no_grad() too many in these networks and losses",
+            )
+        for name in sorted({key.split(".")[0] for key in expected} - {key.split(".")[0] for key in arrived}):
+            raise FacekitError(
+                f"no loss of the {self.name} ({losses}) reaches the network {name!r}, so it would learn nothing",
+                where=f"model.{name}",
+                remedy=f"add a loss that depends on it, freeze it (`frozen: true`), or take model.{name} out",
+            )
+
+    def clear_gradients(self) -> None:
+        """Drop the gradients of its weights."""
+        for parameter in self.parameters.values():
+            parameter.grad = None
+
     def clip(self) -> Tensor | None:
         """Scale a gradient that is longer than ``gradient_clip`` down to it.
 
@@ -129,7 +200,7 @@ class PlayerInTraining:
         return torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.gradient_clip, foreach=True)
 
     def learning_rates(self, factor: float) -> dict[str, float]:
-        """Return the learning rate of each place of the model."""
+        """Return the learning rate of each network."""
         return {slot: rate * factor for slot, rate in self._rates.items()}
 
 
@@ -150,11 +221,6 @@ def schedule_factor(settings: ScheduleSettings, *, step: int, steps: int) -> flo
     return factor
 
 
-def has_losses(recipe: ResolvedRecipe, player: Player) -> bool:
-    """Return whether a player has losses; those of weight 0 do not count, and are not computed."""
-    return any(loss.weight for loss in recipe.losses_of(player))
-
-
 LossesOf = Mapping[Player, Sequence[WeightedLoss]]
 """The losses of the players that have any."""
 
@@ -162,16 +228,16 @@ LossesOf = Mapping[Player, Sequence[WeightedLoss]]
 def build_losses(
     recipe: ResolvedRecipe, *, precision: Precision, label_map: LabelMap, attribute_names: tuple[str, ...]
 ) -> dict[Player, list[WeightedLoss]]:
-    """Build the losses of a recipe, in the order of the turns: discriminator, generator; without those of weight 0.
+    """Build the losses of a recipe, in the order of the turns; without those of weight 0.
 
     Raises:
-        FacekitError: the generator has no loss, or a loss cannot be built.
+        FacekitError: there is no loss but for discriminators, or a loss cannot be built.
     """
-    if not has_losses(recipe, "generator"):
-        raise FacekitError("the generator has no losses, so there is nothing to train", where="losses.generator")
+    players = recipe.players
+    if not set(players) - recipe.model.discriminators:
+        raise FacekitError("the generator has no losses, so there is nothing to train", where="losses")
     losses: dict[Player, list[WeightedLoss]] = {}
-    order: tuple[Player, ...] = ("discriminator", "generator")
-    for player in order:
+    for player in players:
         for choice in recipe.losses_of(player):
             if not choice.weight:
                 continue
@@ -182,11 +248,12 @@ def build_losses(
                 dimensions=recipe.dimensions,
                 player=player,
             )
-            loss = choice.choice.build(context)
+            loss = failures.build(f"loss {choice.label}", choice.choice, context)
             if isinstance(loss, nn.Module):
                 # Losses are not trained: gradients of their own weights (a perceptual network's) would be for nothing.
                 loss = precision.place(loss).requires_grad_(False)
-            losses.setdefault(player, []).append(WeightedLoss(choice.label, choice.weight, loss))
+            culprit = Culprit(f"the loss {player}/{choice.label}", choice.choice, choice.choice.path)
+            losses.setdefault(player, []).append(WeightedLoss(choice.label, choice.weight, loss, culprit))
     return losses
 
 
@@ -212,6 +279,8 @@ def build_players(
         name: PlayerInTraining(
             name=name,
             model=model,
+            trained=networks_of(name, tuple(losses), recipe.model),
+            turns=recipe.train.turns.get(name, 1),
             losses=own,
             optimiser=recipe.train.optimiser,
             frozen=recipe.train.freeze,
@@ -223,19 +292,46 @@ def build_players(
     }
 
 
-def loss_buffers(players: Mapping[Player, PlayerInTraining]) -> dict[str, Tensor]:
-    """Return the buffers of losses that are modules (running means and the like), by ``player/label.buffer``.
+def loss_state(players: Mapping[Player, PlayerInTraining]) -> dict[str, Tensor]:
+    """Return what losses keep from step to step, by ``player/label.name``.
 
-    Only those that belong to the state: the frozen weights of a perceptual network are buffers that do not.
+    That is what a stateful loss says, and the buffers of one that is a module (running means and the like): those that
+    belong to its state. The frozen weights of a perceptual network are buffers that do not.
     """
-    return {
-        f"{player.name}/{entry.label}.{key}": buffer
-        for player in players.values()
-        for entry in player.losses
-        if isinstance(entry.loss, nn.Module)
-        for key, buffer in entry.loss.named_buffers()
-        if key in entry.loss.state_dict()
-    }
+    found: dict[str, Tensor] = {}
+    for prefix, loss in _losses_by_prefix(players):
+        if isinstance(loss, Stateful):
+            found |= {f"{prefix}{key}": tensor for key, tensor in loss.state().items()}
+        elif isinstance(loss, nn.Module):
+            kept = loss.state_dict()
+            found |= {f"{prefix}{key}": buffer for key, buffer in loss.named_buffers() if key in kept}
+    return found
+
+
+def load_loss_state(
+    players: Mapping[Player, PlayerInTraining], state: Mapping[str, Tensor], device: torch.device, *, where: str
+) -> None:
+    """Put back what :func:`loss_state` returned.
+
+    Raises:
+        FacekitError: a loss keeps other buffers.
+    """
+    buffers = loss_state(players)
+    for prefix, loss in _losses_by_prefix(players):
+        own = {key: tensor for key, tensor in state.items() if key.startswith(prefix)}
+        if isinstance(loss, Stateful):
+            loss.load_state({key.removeprefix(prefix): tensor for key, tensor in own.items()}, device)
+            continue
+        kept = {key: buffer for key, buffer in buffers.items() if key.startswith(prefix)}
+        checkpoints.check_fit(kept, own, where=where)
+        for key, tensor in own.items():
+            kept[key].copy_(tensor)
+
+
+def _losses_by_prefix(players: Mapping[Player, PlayerInTraining]) -> Iterator[tuple[str, Loss]]:
+    for player in players.values():
+        for entry in player.losses:
+            yield f"{player.name}/{entry.label}.", entry.loss
 
 
 def part_of(model: FaceModel, part: str, *, where: str) -> nn.Module:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 import torch
 from torch import nn
 
-from facekit.interfaces import FaceBatch, FacekitError
+from facekit.interfaces import FaceBatch, FacekitError, Reference
 from facekit.recipe.settings import TrainSettings
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -49,20 +49,28 @@ class Precision:
     def place_batch(self, batch: FaceBatch) -> FaceBatch:
         """Return a batch on the device, its photos in the memory layout of the run."""
         if self.device.type == "cuda":
-            batch = batch.to(self.device)
+            batch = _on_device(batch, self.device)
         if not self.channels_last:
             return batch
 
         image = batch.image.contiguous(memory_format=torch.channels_last)
-        same = batch.reference_image is batch.image
-        return FaceBatch(
-            image=image,
-            mask=batch.mask,
-            reference_image=image if same else batch.reference_image.contiguous(memory_format=torch.channels_last),
-            reference_mask=batch.reference_mask,
-            attributes=batch.attributes,
-            keys=batch.keys,
-        )
+        reference = batch.reference
+        if reference is not None:
+            same = reference.image is batch.image
+            placed = image if same else reference.image.contiguous(memory_format=torch.channels_last)
+            reference = replace(reference, image=placed)
+        return replace(batch, image=image, reference=reference)
+
+
+def _on_device(batch: FaceBatch, device: torch.device) -> FaceBatch:
+    """Return a batch on a device; a reference that is the photo itself is copied there once."""
+    reference = batch.reference
+    if reference is None or reference.image is not batch.image:
+        return batch.to(device)
+    alone = replace(batch, reference=None).to(device)
+    mask = alone.mask if reference.mask is batch.mask else None if reference.mask is None else reference.mask.to(device)
+    attributes = None if reference.attributes is None else reference.attributes.to(device)
+    return replace(alone, reference=Reference(alone.image, mask, attributes))
 
 
 def choose_device(setting: Literal["auto", "cpu", "cuda"], *, index: int = 0) -> torch.device:

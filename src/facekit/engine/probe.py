@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -22,24 +22,29 @@ from torch._subclasses.fake_tensor import (
 from torch.utils.flop_counter import FlopCounterMode
 
 from facekit.data import is_drawn
+from facekit.engine.ema import averaged_networks
 from facekit.engine.memory import process_memory
-from facekit.engine.model import build_model, count_parameters
-from facekit.engine.networks import Networks, make_networks
+from facekit.engine.networks import FaceModel, RunNetworks, build_model, count_parameters
 from facekit.engine.open_data import open_dataset
-from facekit.engine.players import LossesOf, build_losses, build_players, has_losses
+from facekit.engine.players import LossesOf, PlayerInTraining, build_losses, build_players
 from facekit.engine.precision import Precision, choose_number_format
 from facekit.engine.recompute import recompute_activations
 from facekit.engine.saved_bytes import RecomputedParts, counting_saved, tensor_bytes
-from facekit.engine.step import GeneratorPass, TrainingStep
+from facekit.engine.step import StepRunner
 from facekit.interfaces import (
+    NO_LABELS,
     FaceBatch,
     FacekitError,
     LabelClass,
     LabelMap,
     Player,
+    Reference,
+    map_tensors,
+    sample,
 )
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
+from facekit.sampling.noise import noise_for_batch
 
 _MOMENTS = 2
 """Numbers that Adam keeps for each weight."""
@@ -87,7 +92,7 @@ class ShapeProbe:
     """What one step of a recipe costs.
 
     Args:
-        parameters: weights in each place of the model.
+        parameters: weights of each network.
         step_flops: floating point operations of one step: all turns and micro-batches, forward and backward. A
             multiplication and an addition count as two. What activation checkpointing does again is not counted.
         picture_flops: those of painting one picture, its style included.
@@ -163,83 +168,71 @@ def _run_one_step(
     *,
     on_fake_tensors: bool,
 ) -> ShapeProbe:
+    # Each turn computes all that it needs, once: what the turns of the loop share is taken off below.
+    once = recipe.train.model_copy(update={"accumulate": 1, "turns": {}})
     model = build_model(recipe, label_map=label_map, attribute_names=attribute_names)
     model.train()
-    networks = make_networks(recipe, model, precision, label_maps=registry.label_maps, compile=False)
-    players = build_players(recipe, model=model, losses=losses, steps=1, early=early)
+    networks = RunNetworks(model, precision, recipe=recipe, label_maps=registry.label_maps)
+    players = build_players(replace(recipe, train=once), model=model, losses=losses, steps=1, early=early)
     batch = _batch_of_shapes(recipe, label_map, attribute_names)
-    turns = recipe.train.discriminator_turns if has_losses(recipe, "discriminator") else 0
-    _try_forward(networks, batch)
-    flops: dict[Player, int] = {}
-    activations: list[int] = []
-    order: tuple[Player, ...] = ("discriminator", "generator")
-    generator = players["generator"]
-    for name in order:
-        if name not in players:
-            continue
-        recording = partial(generator.awake, 0) if name == "discriminator" else nullcontext
-        made = GeneratorPass(networks, batch, recording, swapped=recipe.train.swapped)
-        step = TrainingStep(index=0, player=name, networks=networks, made=made, seed=(0, name))
-        with (
-            players[name].awake(0),
-            FlopCounterMode(display=False) as counter,
-            counting_saved(*model.parameters()) as saved,
-        ):
-            repeated = RecomputedParts(model, saved)
-            if recipe.train.activation_checkpointing:
-                recompute_activations(model, repeated)
-            total = torch.zeros(())
-            for loss in players[name].losses:
-                with _failures_of(f"losses.{name}", loss.label):
-                    total = total + loss(step)
-            if total.requires_grad:
-                with _failures_of(f"losses.{name}", "the backward pass"):
-                    total.backward()
-        flops[name] = counter.get_total_flops()
-        # The backward pass holds one part's activations at a time.
-        activations.append(saved.bytes + repeated.largest)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        networks.generate(batch.condition, None)
-    painting = counter.get_total_flops()
+    costs = _Costs(model, checkpointing=recipe.train.activation_checkpointing)
+    runner = StepRunner(networks, players, once, steps=1, around=costs.of_turn, updates=False, shares=False)
+    condition = replace(batch.condition, extra=noise_for_batch(model.noise, len(batch), 0))
+    with networks.checking(), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        sample(networks, condition)
+    runner.run(0, iter([batch]), checking=True)
+    sampling = counter.get_total_flops()
     trained = sum(parameter.numel() for player in players.values() for parameter in player.parameters.values())
     kept = sum(tensor_bytes(tensor) for tensor in model.state_dict().values())
     # With activation checkpointing freed memory is given back, one weight at a time; else copies of all come to stay.
-    reordered = max(map(tensor_bytes, model.parameters())) if recipe.train.activation_checkpointing else kept
+    largest = max(map(tensor_bytes, model.parameters()))
+    reordered = largest if recipe.train.activation_checkpointing else kept
     if precision.name == "bf16":
         reordered //= 2
-    averaged = sum(tensor.numel() for key, tensor in model.state_dict().items() if not key.startswith("discriminator."))
-    # With one micro-batch the last discriminator turn and the generator's turn share the generator's forward pass.
-    shared = painting if turns and recipe.train.accumulate == 1 else 0
-    step_flops = recipe.train.accumulate * (turns * flops.get("discriminator", 0) + flops["generator"]) - shared
+    averaged = sum(tensor.numel() for tensor in model.only(averaged_networks(recipe)).state_dict().values())
+    # With one micro-batch the last turns share the forward pass of what generates.
+    shares = recipe.train.accumulate == 1 and len(players) > 1
+    turns = {name: recipe.train.turns.get(name, 1) for name in players}
+    step_flops = recipe.train.accumulate * sum(turns[name] * flops for name, flops in costs.flops.items())
+    activations = max(costs.activations)
     return ShapeProbe(
         parameters=count_parameters(model),
-        step_flops=step_flops,
-        picture_flops=painting // recipe.train.batch,
+        step_flops=step_flops - (sampling if shares else 0),
+        picture_flops=sampling // recipe.train.batch,
         memory=MemoryEstimate(
             parameters=kept,
             gradients=max(player.optimiser.gradients_at_once for player in players.values()) * _FLOAT_BYTES,
             optimiser=trained * _MOMENTS * _FLOAT_BYTES,
             average=averaged * _FLOAT_BYTES if recipe.train.ema.decay else 0,
-            activations=max(activations),
-            borrowed=reordered + round(_BORROWED_ACTIVATIONS * max(activations)),
+            activations=activations,
+            borrowed=reordered + round(_BORROWED_ACTIVATIONS * activations),
             process=held,
         ),
         on_fake_tensors=on_fake_tensors,
     )
 
 
-def _try_forward(networks: Networks, batch: FaceBatch) -> None:
-    """Run each network once, so that a failure names the network and not the first loss that asked for it."""
-    condition, style = batch.condition, None
-    with torch.no_grad():
-        if networks.has_style_encoder:
-            with _failures_of("model.style_encoder", "the forward pass"):
-                style = networks.encode(batch.reference_image, batch.reference_mask)
-        with _failures_of("model.generator", "the forward pass"):
-            fake = networks.generate(condition, style)
-        if networks.model.slot("discriminator") is not None:
-            with _failures_of("model.discriminator", "the forward pass"):
-                networks.judge(fake, condition)
+class _Costs:
+    """Counts what each player's turn computes and keeps, one micro-batch of it."""
+
+    def __init__(self, model: FaceModel, *, checkpointing: bool) -> None:
+        self.flops: dict[Player, int] = {}
+        self.activations: list[int] = []
+        self._model = model
+        self._checkpointing = checkpointing
+
+    @contextmanager
+    def of_turn(self, player: PlayerInTraining) -> Iterator[None]:
+        """Count the turn of a player within the context."""
+        model = self._model
+        with FlopCounterMode(display=False) as counter, counting_saved(*model.parameters()) as saved:
+            repeated = RecomputedParts(model, saved)
+            if self._checkpointing:
+                recompute_activations(model, repeated)
+            yield
+        self.flops[player.name] = counter.get_total_flops()
+        # The backward pass holds one part's activations at a time.
+        self.activations.append(saved.bytes + repeated.largest)
 
 
 @contextmanager
@@ -252,28 +245,17 @@ def _quiet(logger: logging.Logger) -> Iterator[None]:
         logger.disabled = disabled
 
 
-@contextmanager
-def _failures_of(where: str, what: str) -> Iterator[None]:
-    try:
-        yield
-    except (FacekitError, DataDependentOutputException, DynamicOutputShapeException, UnsupportedFakeTensorException):
-        raise
-    except Exception as error:  # a component may raise anything
-        raise FacekitError(
-            f"{what} fails on pictures of this recipe's size: {type(error).__name__}: {error}",
-            where=where,
-            remedy="the components do not fit together, or one has a mistake",
-        ) from error
-
-
 def _batch_of_shapes(recipe: ResolvedRecipe, label_map: LabelMap, attribute_names: tuple[str, ...]) -> FaceBatch:
     count, size = recipe.train.batch, recipe.data.size
     image = torch.zeros(count, 3, size, size)
-    mask = torch.zeros(count, size, size, dtype=torch.int64)
+    mask = torch.zeros(count, size, size, dtype=torch.int64) if label_map.classes else None
     attributes = torch.zeros(count, len(attribute_names)) if attribute_names else None
     drawn = is_drawn(recipe.data.reference)
-    reference = (torch.zeros_like(image), torch.zeros_like(mask)) if drawn else (image, mask)
-    return FaceBatch(image, mask, *reference, attributes, tuple(f"probe{index}" for index in range(count)))
+    reference = Reference(image, mask)
+    if drawn:
+        reference = map_tensors(reference, torch.zeros_like)
+    keys = tuple(f"probe{index}" for index in range(count))
+    return FaceBatch(image, keys, mask, reference, attributes)
 
 
 def _data_of(recipe: ResolvedRecipe, registry: Registry) -> tuple[LabelMap, tuple[str, ...]]:
@@ -282,10 +264,12 @@ def _data_of(recipe: ResolvedRecipe, registry: Registry) -> tuple[LabelMap, tupl
         return dataset.label_map, tuple(dataset.attribute_names)
     except FacekitError:
         # The pictures are elsewhere; the recipe's ports know how many classes and attributes they have.
-        classes = recipe.dimensions.get("classes", 1)
+        names = tuple(f"attribute_{index}" for index in range(recipe.dimensions.get("attributes", 0)))
+        classes = recipe.dimensions.get("classes", 0)
+        if not classes:
+            return NO_LABELS, names
         fitting = [label_map for label_map in registry.label_maps.values() if len(label_map) == classes]
         made_up = LabelMap(
             "unknown", tuple(LabelClass(f"class_{index}", (index, index, index)) for index in range(classes))
         )
-        names = tuple(f"attribute_{index}" for index in range(recipe.dimensions.get("attributes", 0)))
         return (fitting[0] if fitting else made_up), names

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from facekit.engine.model import FaceModel
+from facekit.engine.networks import FaceModel
 from facekit.interfaces import Recomputable, Recompute
 
 
@@ -30,7 +30,7 @@ def recompute_activations(model: FaceModel, how: Recompute = checkpointed) -> li
     """Let the networks of a model, and the modules in them, call the parts that may be computed again by ``how``.
 
     Returns:
-        the places whose networks have no such parts, and keep all their activations.
+        the names of networks that have no such parts, and keep all their activations.
     """
     keeping = []
     for slot, network in model.named_children():

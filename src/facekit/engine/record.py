@@ -111,7 +111,7 @@ def component_records(recipe: ResolvedRecipe) -> dict[str, dict[str, Any]]:
 
 
 def _choices(recipe: ResolvedRecipe) -> list[ComponentChoice]:
-    choices = [recipe.dataset, *(choice for _, choice in recipe.model.slots())]
+    choices = [recipe.dataset, *(choice for _, choice in recipe.model.components())]
     return [*choices, *(loss.choice for loss in recipe.losses), *recipe.metrics]
 
 

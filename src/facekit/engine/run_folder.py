@@ -7,6 +7,7 @@
       lock.json          versions, device, data fingerprint, seed, command, parameters
       metrics.jsonl      what happened, one JSON object a line
       checkpoints/       step-00000500/ and so on
+      frozen/            weights of frozen networks, written once
       samples/           step-00000500.png and so on
       evaluations/       what was measured, one value a photo, and some of the pictures
       report.html
@@ -32,6 +33,7 @@ RECIPE = "recipe.yaml"
 LOCK = "lock.json"
 METRICS = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
+FROZEN = "frozen"
 SAMPLES = "samples"
 EVALUATIONS = "evaluations"
 MANIFEST = "manifest.json"
@@ -84,6 +86,10 @@ class RunFolder:
     def sample(self, step: int) -> Path:
         """Return the file of a step's sample grid."""
         return self.samples / f"{step_name(step)}.png"
+
+    def frozen(self, name: str) -> Path:
+        """Return the file of a frozen network's weights."""
+        return self.path / FROZEN / f"{name}.safetensors"
 
     def bad_batch(self, step: int) -> Path:
         """Return the file that keeps the batch of a step whose loss was not finite."""

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from facekit.engine.model import FaceModel
+from facekit.engine.networks import FaceModel
 
 
 class SavedBytes:

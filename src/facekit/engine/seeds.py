@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,19 +11,20 @@ from typing import Any
 import numpy as np
 import torch
 
+from facekit.sampling.noise import derive_seed
+from facekit.sampling.noise import random_generator as generator
+
 PYTHON, NUMPY, TORCH, CUDA = "python", "numpy", "torch", "cuda"
 """Keys of the document of random states."""
 
-
-def derive_seed(*parts: int | str) -> int:
-    """Return a seed in [0, 2**63) that depends on every part; different parts give unrelated seeds."""
-    text = "\x1f".join(f"{type(part).__name__}:{part}" for part in parts)
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
-
-
-def generator(*parts: int | str) -> torch.Generator:
-    """Return a CPU generator seeded with :func:`derive_seed` of the parts."""
-    return torch.Generator().manual_seed(derive_seed(*parts))
+__all__ = [
+    "derive_seed",
+    "generator",
+    "global_states_kept",
+    "random_states",
+    "restore_random_states",
+    "seed_everything",
+]
 
 
 def seed_everything(*parts: int | str) -> None:

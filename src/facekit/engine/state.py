@@ -14,10 +14,9 @@ from facekit.engine.checkpoint_reader import COMPONENTS, CheckpointReader, Compo
 from facekit.engine.checkpoints import Checkpoint
 from facekit.engine.ema import Ema
 from facekit.engine.guard import LossGuard
-from facekit.engine.model import FaceModel
-from facekit.engine.players import PlayerInTraining, loss_buffers
+from facekit.engine.networks import FaceModel
+from facekit.engine.players import PlayerInTraining, load_loss_state, loss_state
 from facekit.engine.reference_watch import ReferenceWatch
-from facekit.engine.replay import ReplayPool
 from facekit.engine.validation import BestCheckpoint
 from facekit.interfaces import Player, RunFailure
 
@@ -33,7 +32,6 @@ class TrainingState:
         model: the networks.
         players: their losses and optimisers.
         ema: the average; None for none.
-        pool: past results; None for none.
         guard: the sums since the last log line.
         watch: whether results change with the reference.
         best: which checkpoint was the best.
@@ -44,7 +42,6 @@ class TrainingState:
     model: FaceModel
     players: Mapping[Player, PlayerInTraining]
     ema: Ema | None
-    pool: ReplayPool | None
     guard: LossGuard
     watch: ReferenceWatch
     best: BestCheckpoint
@@ -58,7 +55,7 @@ class TrainingState:
             RunFailure: a weight, or a loss since the last check, is not finite.
         """
         self.guard.settle()
-        bad = checkpoints.all_finite(checkpoints.model_state(self.model))
+        bad = checkpoints.all_finite(self._weights(self.model))
         if bad is not None:
             raise RunFailure(
                 f"the weight {bad} is not finite after step {self.done}; no checkpoint is written of it",
@@ -79,11 +76,10 @@ class TrainingState:
             folder,
             step=self.done,
             tensors={
-                checkpoints.LIVE: checkpoints.model_state(self.model),
-                checkpoints.EMA: {} if self.ema is None else checkpoints.model_state(self.ema.model),
+                checkpoints.LIVE: self._weights(self.model),
+                checkpoints.EMA: {} if self.ema is None else self._weights(self.ema.model),
                 checkpoints.OPTIMISER: moments,
-                checkpoints.LOSSES: loss_buffers(self.players),
-                checkpoints.REPLAY: {} if self.pool is None else self.pool.state(),
+                checkpoints.LOSSES: loss_state(self.players),
             },
             state={
                 STEP: self.done,
@@ -96,6 +92,12 @@ class TrainingState:
                 BEST: self.best.state(),
             },
         )
+
+    def _weights(self, model: FaceModel) -> dict[str, Tensor]:
+        return checkpoints.model_state(_unfrozen(model))
+
+    def _load(self, model: FaceModel, state: Mapping[str, Tensor], *, where: str) -> None:
+        checkpoints.load_state(_unfrozen(model), state, where=where)
 
     def restore(self, found: Checkpoint, device: torch.device) -> list[str]:
         """Take over everything that a checkpoint holds; what older versions of the components wrote is migrated.
@@ -110,20 +112,20 @@ class TrainingState:
         state, where = found.state(), str(found.folder)
         reader = CheckpointReader(found, self.components)
         self.done = state[STEP]
-        checkpoints.load_state(self.model, reader.live(), where=where)
+        self._load(self.model, reader.live(), where=where)
         if self.ema is not None:
-            checkpoints.load_state(self.ema.model, reader.ema(), where=where)
+            self._load(self.ema.model, reader.ema(), where=where)
         moments = reader.moments()
         for player in self.players.values():
             player.optimiser.load_state(moments)
-        buffers, kept = loss_buffers(self.players), reader.losses()
-        checkpoints.check_fit(buffers, kept, where=where)
-        for name, tensor in kept.items():
-            buffers[name].copy_(tensor)
-        if self.pool is not None:
-            self.pool.load_state(found.tensors(checkpoints.REPLAY), device)
+        load_loss_state(self.players, reader.losses(), device, where=where)
         seeds.restore_random_states(state[RANDOM])
         self.guard.sums, self.guard.steps = state[SUMS], state[SUMMED_STEPS]
         self.watch.load_state(state[WATCH])
         self.best.load_state(state[BEST])
         return reader.notes
+
+
+def _unfrozen(model: FaceModel) -> FaceModel:
+    """Return the networks of a model whose weights change; frozen ones are written into the run folder once."""
+    return model.only([name for name, _ in model.named_children() if name not in model.frozen])

@@ -1,130 +1,76 @@
-"""One training step as losses see it: :class:`TrainingStep` is the engine's ``facekit.interfaces.Step``.
+"""A training step: whose turn it is, what losses see of it, gradients, updates. To know what a step does, read this.
 
-What is computed when, for one batch:
+A step has rounds, each on faces of its own; a player with ``train.turns`` n acts in the last n of them, so that all act
+in the last. Within a round the players take their turns one after the other on the same faces. In a turn each of
+``train.accumulate`` micro-batches gives losses and gradients; then the optimiser updates the player's networks. All
+other networks are frozen.
 
-- The generator's side (style, result, swapped and transferred result) is computed when first asked for, in a
-  :class:`GeneratorPass`.
-- With one micro-batch an update, the pass of the last discriminator turn is used again in the generator's turn: the
-  generator has not changed in between, so the pass keeps its graph, the discriminator's turn sees it cut, and one
-  forward pass is saved each step.
-- In the discriminator's turn the real photos and the results that were already made (fake, swapped, transferred) are
-  judged in one joint pass, unless the discriminator says that samples of a batch influence each other. In the
-  generator's turn the real photos are judged without a graph.
+With one micro-batch, the turns of a round share what ``once`` computed, as long as no network behind it was updated in
+between: what the generator made for the discriminator's turn keeps its graph, the discriminator sees it cut, and the
+generator's turn uses it without a second forward pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import torch
-from torch.nn import functional as F
+from torch import Tensor, nn
 
-from facekit.engine.networks import Networks, with_float32_features
-from facekit.engine.replay import ReplayPool
+from facekit.engine.networks import RunNetworks
+from facekit.engine.players import PlayerInTraining, schedule_factor
 from facekit.engine.seeds import generator as random_generator
-from facekit.engine.tensors import concatenate, detach
-from facekit.interfaces import (
-    Condition,
-    FaceBatch,
-    FacekitError,
-    Generated,
-    Judgement,
-    Player,
-    Style,
-)
+from facekit.engine.tensors import detach
+from facekit.interfaces import Condition, FaceBatch, FacekitError, Network, Player
+from facekit.recipe.settings import TrainSettings
+from facekit.sampling.noise import noise_for_batch
 
 T = TypeVar("T")
-PictureName = Literal["real", "fake", "swapped", "transferred"]
 
-_OTHER_RESULTS: tuple[PictureName, ...] = ("swapped", "transferred")
-"""The results beside the one for the batch's own condition."""
-
-Recording = Callable[[], AbstractContextManager[object]]
-"""Gives the context that results are made in: with a graph, or ``torch.no_grad``."""
+GRADIENT_NORM = "gradient_norm/"
+"""Begins the names of gradient norms among the diagnostics."""
 
 
-class GeneratorPass:
-    """What the generator's side makes of one batch, each thing at most once.
+@dataclass
+class _Entry:
+    """What ``once`` computed.
 
     Args:
-        networks: the networks.
-        batch: the real faces.
-        recording: gives the context that results are made in: with a graph, or ``torch.no_grad``.
-        swapped: how many faces of the batch are also painted in the look of another; None for all.
-        shift: how far away in the batch that other one is.
-        seed: parts of the seed of the order in which faces get each other's attributes.
+        value: the result, with its graph where one was recorded.
+        networks: the networks that it was computed with.
+        cut_from: those whose graph does not reach it, since what it was computed from had been cut from them.
+        cut: the result cut from its graph, once somebody has seen it.
     """
 
-    def __init__(
-        self,
-        networks: Networks,
-        batch: FaceBatch,
-        recording: Recording,
-        *,
-        swapped: int | None = None,
-        shift: int = 1,
-        seed: tuple[int | str, ...] = (0,),
-    ) -> None:
-        self.batch = batch
-        self._seed = seed
-        self._swapped_count = len(batch) if swapped is None else min(swapped, len(batch))
-        self._shift = shift
-        self.condition = batch.condition
-        self._networks = networks
-        self._recording = recording
+    value: Any
+    networks: frozenset[str]
+    cut_from: frozenset[str]
+    cut: Any = None
 
-    def again(self, recording: Recording) -> GeneratorPass:
-        """Return an empty pass over the same faces with the same exchanges, made in another context."""
-        return GeneratorPass(
-            self._networks, self.batch, recording, swapped=self._swapped_count, shift=self._shift, seed=self._seed
-        )
 
-    @cached_property
-    def style(self) -> Style:
-        """The styles of the references."""
-        if self.condition.reference_image is None or self.condition.reference_mask is None:
-            raise FacekitError("a loss asks for a style, and the batch has no reference photos")
-        with self._recording():
-            return self._networks.encode(self.condition.reference_image, self.condition.reference_mask)
+@dataclass
+class BatchMemory:
+    """A micro-batch, and what was computed of it once.
 
-    @cached_property
-    def fake(self) -> Generated:
-        """The generator's result for the batch."""
-        style = self.style if self._networks.has_style_encoder else None
-        with self._recording():
-            return self._networks.generate(self.condition, style)
+    Args:
+        batch: the faces.
+        condition: their condition.
+    """
 
-    @cached_property
-    def swapped_condition(self) -> Condition:
-        """Each geometry, or the first ones, in the look of another face of the batch."""
-        return self.condition.rolled_reference(self._shift).first(self._swapped_count)
+    batch: FaceBatch
+    condition: Condition = field(init=False)
+    entries: dict[Hashable, _Entry] = field(default_factory=dict)
 
-    @cached_property
-    def swapped(self) -> Generated:
-        """The generator's result for it; the references are not encoded again."""
-        style = self.style if self._networks.has_style_encoder else None
-        with self._recording():
-            looks = None if style is None else style.roll(self._shift).first(self._swapped_count)
-            return self._networks.generate(self.swapped_condition, looks)
+    def __post_init__(self) -> None:
+        self.condition = self.batch.condition
 
-    @cached_property
-    def transferred_condition(self) -> Condition:
-        """Each face with the attributes of the batch in another, random order."""
-        attributes = self.condition.attributes
-        if attributes is None:
-            raise FacekitError("a loss asks for results with other attributes, and the data has none")
-        order = torch.randperm(len(attributes), generator=random_generator(*self._seed, "attributes"))
-        return self.condition.with_attributes(attributes[order.to(attributes.device, non_blocking=True)])
-
-    @cached_property
-    def transferred(self) -> Generated:
-        """The generator's result for it, each in its own look."""
-        style = self.style if self._networks.has_style_encoder else None
-        with self._recording():
-            return self._networks.generate(self.transferred_condition, style)
+    def forget(self, networks: frozenset[str]) -> None:
+        """Forget what was computed with some networks, which have changed since."""
+        self.entries = {key: entry for key, entry in self.entries.items() if not entry.networks & networks}
 
 
 class TrainingStep:
@@ -133,10 +79,11 @@ class TrainingStep:
     Args:
         index: number of the step, from 0.
         player: whose turn it is.
-        networks: the networks.
-        made: what the generator's side makes of the batch; may already be filled by the turn before.
+        trained: the networks that it trains.
+        networks: all networks.
+        memory: the micro-batch, and what earlier turns on it computed.
         seed: parts of the seed of :attr:`random`.
-        pool: past results shown to the discriminator; None for none.
+        later: lets the networks of the players that take their turn on the same memory later take gradients.
     """
 
     def __init__(
@@ -144,19 +91,20 @@ class TrainingStep:
         *,
         index: int,
         player: Player,
-        networks: Networks,
-        made: GeneratorPass,
+        trained: frozenset[str],
+        networks: RunNetworks,
+        memory: BatchMemory,
         seed: tuple[int | str, ...],
-        pool: ReplayPool | None = None,
+        later: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self._index = index
-        self._player: Player = player
+        self._player = player
+        self._trained = trained
         self._networks = networks
-        self._made = made
+        self._memory = memory
         self._seed = seed
-        self._pool = pool if player == "discriminator" else None
-        self._judgements: dict[tuple[PictureName, bool], Judgement] = {}
-        self._asked: list[tuple[Generated, Condition]] = []
+        self._later = later
+        self._cut_from: list[set[str]] = []
 
     @property
     def index(self) -> int:
@@ -169,156 +117,221 @@ class TrainingStep:
         return self._player
 
     @property
+    def trained(self) -> frozenset[str]:
+        """The names of the networks that the player trains."""
+        return self._trained
+
+    @property
     def batch(self) -> FaceBatch:
         """The real faces of this micro-batch."""
-        return self._made.batch
+        return self._memory.batch
 
     @property
     def condition(self) -> Condition:
         """The condition of :attr:`batch`; the same object each time."""
-        return self._made.condition
+        return self._memory.condition
 
     @cached_property
     def random(self) -> torch.Generator:
-        """A CPU generator seeded by run, step, player, turn and micro-batch."""
+        """A CPU generator seeded by run, step, player, round and micro-batch."""
         return random_generator(*self._seed, "losses")
 
-    @cached_property
-    def real(self) -> Generated:
-        """The real photos; where the generator paints a pyramid, with the same sizes by area averages."""
-        image = self.batch.image
-        if not self._networks.gives_pyramid:
-            return Generated(image)
-        levels = self._made.fake.pyramid
-        return Generated(
-            image, tuple(F.adaptive_avg_pool2d(image, (level.shape[-2], level.shape[-1])) for level in levels)
-        )
+    @property
+    def networks(self) -> Mapping[str, Network]:
+        """The networks by name, in the precision of the run."""
+        return self._networks
 
-    @cached_property
-    def style(self) -> Style:
-        """The styles of the references of :attr:`condition`."""
-        return self._cut(self._made.style)
+    def full_precision(self) -> AbstractContextManager[None]:
+        """Return a context in which networks compute in float32 and uncompiled."""
+        return self._networks.full_precision()
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return what ``make`` returns, computed once; see :class:`facekit.interfaces.Step`."""
+        entry = self._memory.entries.get(key)
+        if entry is None or entry.cut_from & self._trained:
+            entry = self._memory.entries[key] = self._make(make)
+        else:
+            self._networks.note(entry.networks)
+        if not entry.networks or entry.networks & self._trained:
+            for outer in self._cut_from:
+                outer |= entry.cut_from
+            return cast("T", entry.value)
+        for outer in self._cut_from:
+            outer |= entry.networks
+        if entry.cut is None:
+            entry.cut = detach(entry.value)
+        return cast("T", entry.cut)
+
+    def _make(self, make: Callable[[], Any]) -> _Entry:
+        cut_from: set[str] = set()
+        self._cut_from.append(cut_from)
+        try:
+            # Within another one, the networks of later players take gradients already.
+            with self._networks.tracing() as called, nullcontext() if len(self._cut_from) > 1 else self._later():
+                value = make()
+        finally:
+            self._cut_from.pop()
+        return _Entry(value, frozenset(called), frozenset(cut_from))
+
+
+class Watch(Protocol):
+    """Told every number that a step computes."""
+
+    def __call__(self, name: str, value: Tensor, batch: FaceBatch, *, share: float) -> None:
+        """Take in a scalar: its name, its value, the faces it is of, and what it counts in a mean over the step."""
+        ...
+
+
+def _unwatched(name: str, value: Tensor, batch: FaceBatch, *, share: float) -> None:
+    """Watch nothing."""
+
+
+Around = Callable[[PlayerInTraining], AbstractContextManager[object]]
+"""Gives a context for a player's turn."""
+
+
+class StepRunner:
+    """Does training steps: the loop's, and the one of the shape check.
+
+    Args:
+        networks: the networks as losses call them.
+        players: the players in the order of their turns.
+        settings: how they are trained.
+        steps: steps of the run.
+        rank: which process this is.
+        watch: told losses and gradient norms.
+        average: averages the gradients of weights over all processes.
+        around: gives a context for each turn.
+        updates: update the weights; the shape check does not.
+        shares: let the turns of a round share what ``once`` computed; by default with one micro-batch.
+    """
+
+    def __init__(
+        self,
+        networks: RunNetworks,
+        players: Mapping[Player, PlayerInTraining],
+        settings: TrainSettings,
+        *,
+        steps: int,
+        rank: int = 0,
+        watch: Watch = _unwatched,
+        average: Callable[[Iterable[nn.Parameter]], None] | None = None,
+        around: Around = lambda player: nullcontext(),
+        updates: bool = True,
+        shares: bool | None = None,
+    ) -> None:
+        self.networks = networks
+        self.players = players
+        self.rounds = max(player.turns for player in players.values())
+        self._settings = settings
+        self._steps = steps
+        self._rank = rank
+        self._watch = watch
+        self._average = average
+        self._around = around
+        self._updates = updates
+        self._shares = settings.accumulate == 1 if shares is None else shares
 
     @property
-    def fake(self) -> Generated:
-        """The generator's result; in the discriminator's turn the pool may have put past results in places."""
-        return self._fake_and_condition[0]
+    def micro_batches(self) -> int:
+        """How many micro-batches a step takes."""
+        return self.rounds * self._settings.accumulate
 
-    @cached_property
-    def _fake_and_condition(self) -> tuple[Generated, Condition]:
-        fake = self._cut(self._made.fake)
-        if self._pool is None:
-            return fake, self.condition
-        return self._pool.exchange(fake, self.condition, random=random_generator(*self._seed, "replay"))
-
-    @property
-    def swapped_condition(self) -> Condition:
-        """:attr:`condition`, or its first samples (``train.swapped``), each in the look of another face."""
-        return self._made.swapped_condition
-
-    @cached_property
-    def swapped(self) -> Generated:
-        """The generator's result for :attr:`swapped_condition`."""
-        return self._cut(self._made.swapped)
-
-    @property
-    def transferred_condition(self) -> Condition:
-        """:attr:`condition` with the attributes of faces of the batch in a random order."""
-        return self._made.transferred_condition
-
-    @cached_property
-    def transferred(self) -> Generated:
-        """The generator's result for :attr:`transferred_condition`."""
-        return self._cut(self._made.transferred)
-
-    def encode(self, image: torch.Tensor, mask: torch.Tensor) -> Style:
-        """Return the style of other pictures (N, 3, H, W) with their masks (N, H, W)."""
-        with torch.set_grad_enabled(self._player == "generator" and torch.is_grad_enabled()):
-            return self._networks.encode(image, mask)
-
-    def generate(self, condition: Condition, style: Style | None = None) -> Generated:
-        """Return the generator's result for any condition."""
-        if condition is self.condition and style is None:
-            return self._cut(self._made.fake) if self._pool is not None else self.fake
-        if style is None and "swapped_condition" in self._made.__dict__ and condition is self.swapped_condition:
-            return self.swapped
-        if style is None and "transferred_condition" in self._made.__dict__ and condition is self.transferred_condition:
-            return self.transferred
-        with torch.set_grad_enabled(self._player == "generator" and torch.is_grad_enabled()):
-            result = self._networks.generate(condition, style)
-        self._asked.append((result, condition))
-        return result
-
-    def judge(
-        self, picture: Generated, condition: Condition | None = None, *, full_precision: bool = False
-    ) -> Judgement:
-        """Return the discriminator's judgement of pictures.
+    def run(self, index: int, faces: Iterator[FaceBatch], *, checking: bool = False) -> None:
+        """Do one step.
 
         Args:
-            picture: :attr:`real`, :attr:`fake`, :attr:`swapped`, :attr:`transferred` (judged once a turn), or any other
-                (judged each time).
-            condition: by default what the picture was made for; :attr:`condition` for pictures the step does not know.
-            full_precision: judge in fp32.
+            index: its number, from 0.
+            faces: gives its micro-batches.
+            checking: hold what components give against their ports, and see that gradients reach every network.
+
+        Raises:
+            FacekitError: a component fails or, when checking, breaks a promise.
         """
-        name = self._name_of(picture)
-        # With a pool, `judge(fake, condition)` means the fakes with what they were made for: a past result judged with
-        # the mask of another face would be recognised by that alone.
-        if name is not None and not (
-            condition is None
-            or condition is self._condition_of(name)
-            or (name == "fake" and condition is self.condition)
-        ):
-            name = None
-        if name is None:
-            asked = next((entry for made, entry in self._asked if made is picture), self.condition)
-            judged = self._networks.judge(picture, condition or asked, full=full_precision, plain=True)
-            return with_float32_features(judged)
-        if (name, full_precision) not in self._judgements:
-            self._judge(name, full=full_precision)
-        return self._judgements[name, full_precision]
+        self.networks.begin_step()
+        for number in range(self.rounds):
+            acting = [player for player in self.players.values() if player.turns >= self.rounds - number]
+            memories = [self._placed(next(faces), index, number, micro) for micro in range(self._settings.accumulate)]
+            for place, player in enumerate(acting):
+                later = acting[place + 1 :] if self._shares else []
+                with self._around(player), self.networks.checking() if checking else nullcontext():
+                    self._take_turn(player, memories, later, index=index, number=number, checking=checking)
+                if self._shares:
+                    memories[0].forget(player.trained)
+                else:
+                    memories = [BatchMemory(memory.batch) for memory in memories]
 
-    def _judge(self, name: PictureName, *, full: bool) -> None:
-        """Judge a picture, and with it those that share its pass."""
-        alone = self._networks.batch_dependent or full or (self._player == "generator" and name == "real")
-        together = [name] if alone else self._sharing_a_pass(name)
-        pictures = [self._picture(each) for each in together]
-        if len(pictures) > 1:
-            # In the basic type: a model family's own fields say how a result came about, not what is judged.
-            pictures = [Generated(picture.image, picture.pyramid) for picture in pictures]
-        with torch.no_grad() if self._player == "generator" and name == "real" else nullcontext():
-            judgement = self._networks.judge(
-                concatenate(pictures), concatenate([self._condition_of(each) for each in together]), full=full
-            )
-        for each in together[:-1]:
-            own, judgement = judgement.split(len(self._condition_of(each).mask))
-            self._judgements[each, full] = with_float32_features(own)
-        self._judgements[together[-1], full] = with_float32_features(judgement)
+    def _placed(self, batch: FaceBatch, index: int, number: int, micro: int) -> BatchMemory:
+        seed = (self._settings.seed, index, number, micro, self._rank)
+        noise = noise_for_batch(self.networks.model.noise, len(batch), *seed, "noise")
+        if noise:
+            batch = replace(batch, extra={**batch.extra, **noise})
+        return BatchMemory(self.networks.precision.place_batch(batch))
 
-    def _sharing_a_pass(self, name: PictureName) -> list[PictureName]:
-        """Return the pictures that are judged together with one, itself among them."""
-        # Results only that were made already: nobody may want the others.
-        sharing: list[PictureName] = ["real"] if self._player == "discriminator" else []
-        if "_fake_and_condition" in self.__dict__:
-            sharing.append("fake")
-        sharing += [each for each in _OTHER_RESULTS if each in self.__dict__]
-        return [each for each in sharing if (each, False) not in self._judgements]
+    def _take_turn(
+        self,
+        player: PlayerInTraining,
+        memories: Sequence[BatchMemory],
+        later: Sequence[PlayerInTraining],
+        *,
+        index: int,
+        number: int,
+        checking: bool,
+    ) -> None:
+        """Let one player take a turn: losses, backward, update. All other networks are frozen."""
+        settings, share = self._settings, 1 / player.turns
+        factor = schedule_factor(settings.schedule, step=index, steps=self._steps)
 
-    def _name_of(self, picture: Generated) -> PictureName | None:
-        for name in ("real", *_OTHER_RESULTS):
-            if self.__dict__.get(name) is picture:
-                return name
-        made = self.__dict__.get("_fake_and_condition")
-        return "fake" if made is not None and made[0] is picture else None
+        def awake_later() -> AbstractContextManager[object]:
+            stack = ExitStack()
+            for other in later:
+                stack.enter_context(other.awake(index))
+            return stack
 
-    def _picture(self, name: PictureName) -> Generated:
-        return cast("Generated", getattr(self, name))
+        with player.awake(index), player.arrivals() if checking else nullcontext() as arrived:
+            for micro, memory in enumerate(memories):
+                step = TrainingStep(
+                    index=index,
+                    player=player.name,
+                    trained=player.trained,
+                    networks=self.networks,
+                    memory=memory,
+                    seed=(settings.seed, index, player.name, number, micro, self._rank),
+                    later=awake_later,
+                )
+                total = torch.zeros((), device=self.networks.precision.device)
+                for loss in player.losses:
+                    value = loss(step)
+                    self._watch(f"{player.name}/{loss.label}", value, step.batch, share=share / len(memories))
+                    total = total + value
+                # Lazy penalties and frozen parts can leave a turn without a gradient.
+                if total.requires_grad:
+                    last = micro == len(memories) - 1 and self._updates
+                    with player.optimiser.updating_early(factor) if last else nullcontext():
+                        (total / len(memories)).backward()
+            if arrived is not None:
+                player.check_arrivals(arrived, index)
+            for other in later:
+                # A result that mixes networks of two players in one `once` leads into both.
+                other.clear_gradients()
+            if not self._updates:
+                player.clear_gradients()
+                return
+            if self._average is not None:
+                self._average(player.parameters.values())
+            norm = player.clip()
+            if norm is not None:
+                self._watch(f"{GRADIENT_NORM}{player.name}", norm, memories[-1].batch, share=share)
+            player.optimiser.update(factor)
 
-    def _condition_of(self, name: PictureName) -> Condition:
-        if name == "fake":
-            return self._fake_and_condition[1]
-        if name == "swapped":
-            return self.swapped_condition
-        return self.transferred_condition if name == "transferred" else self.condition
 
-    def _cut(self, made: T) -> T:
-        return detach(made) if self._player == "discriminator" else made
+def check_one_process(players: Mapping[Player, PlayerInTraining], *, processes: int) -> None:
+    """Raise FacekitError where several processes train and a loss keeps state of its own."""
+    for player in players.values():
+        for loss in player.losses:
+            if processes > 1 and loss.is_stateful:
+                raise FacekitError(
+                    f"the loss {player.name}/{loss.label} keeps state of its own, which works in one process only",
+                    where=f"losses.{player.name}",
+                    remedy="train in one process, or switch that state off (`replay_pool: 0`)",
+                )

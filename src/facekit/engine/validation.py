@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import torch
 
-from facekit.engine.model import FaceModel
+from facekit.engine.networks import FaceModel
 from facekit.interfaces import Evaluated, FacekitError, Measurement
 from facekit.recipe.settings import TrainSettings
 

@@ -45,7 +45,7 @@ class MeanColourPerRegion:
         sums = torch.einsum("nkhw,nchw->nkc", member, photo)
         overall = photo.mean((2, 3)).unsqueeze(1)
         means = torch.where(counts.unsqueeze(-1) > 0, sums / counts.clamp_min(1).unsqueeze(-1), overall)
-        return Generated(torch.einsum("nkhw,nkc->nchw", self._one_hot(condition.mask, photo.dtype), means))
+        return Generated(torch.einsum("nkhw,nkc->nchw", self._one_hot(condition.require_mask(), photo.dtype), means))
 
     def _one_hot(self, mask: Tensor, dtype: torch.dtype) -> Tensor:
         return F.one_hot(mask, self.classes).permute(0, 3, 1, 2).to(dtype)
@@ -61,31 +61,32 @@ class NearestTrainingPhoto:
         split: where photos are taken from.
 
     Raises:
-        FacekitError: the data has no such split, or it is empty.
+        FacekitError: the data has no masks, or no such split, or it is empty.
     """
 
     def __init__(self, packed: PackedFaces, *, split: str = "train") -> None:
         self.packed = packed
+        self._masks = packed.require_masks()
         self.rows = packed.rows(split)
         if not len(self.rows):
             raise FacekitError(f"the {split} split is empty: it has no nearest photo", where=str(packed.folder))
 
     def __call__(self, condition: Condition) -> Generated:
         """Return training photos (N, 3, H, W)."""
-        wanted = condition.mask.cpu().numpy().astype(np.uint8)
+        wanted = condition.require_mask().cpu().numpy().astype(np.uint8)
         nearest = np.full(len(wanted), -1, dtype=np.int64)
         fewest = np.full(len(wanted), np.iinfo(np.int64).max, dtype=np.int64)
         # In parts, since the masks of a large split do not fit into memory.
         step = max(1, _BYTES_AT_A_TIME // wanted[0].size)
         for start in range(0, len(self.rows), step):
             rows = self.rows[start : start + step]
-            masks = self.packed.masks[rows]
+            masks = self._masks[rows]
             for index, mask in enumerate(wanted):
                 disagreeing = np.count_nonzero(masks != mask, axis=(1, 2))
                 best = int(disagreeing.argmin())
                 if disagreeing[best] < fewest[index]:
                     fewest[index], nearest[index] = disagreeing[best], rows[best]
-        return Generated(to_unit_range(self.packed.images[nearest]).to(condition.mask.device))
+        return Generated(to_unit_range(self.packed.images[nearest]).to(condition.require_mask().device))
 
 
 BASELINES: dict[str, Callable[[PackedFaces], Painter | TargetPhotos]] = {
@@ -99,6 +100,7 @@ mistakes."""
 
 
 def _reference(condition: Condition) -> tuple[Tensor, Tensor]:
-    if condition.reference_image is None or condition.reference_mask is None:
-        raise FacekitError("this baseline paints in the look of a reference photo, and there is none")
-    return condition.reference_image, condition.reference_mask
+    reference = condition.reference
+    if reference is None or reference.mask is None:
+        raise FacekitError("this baseline generates in the style of a reference photo with its mask, and there is none")
+    return reference.image, reference.mask

@@ -25,8 +25,17 @@ from facekit.interfaces import (
     LabelMap,
     Metric,
     Observation,
+    Reference,
     RunFailure,
 )
+from facekit.sampling.inputs import MASK, REFERENCE, REFERENCE_MASK, SamplingInputs
+from facekit.sampling.noise import noise_for_keys
+
+EVERYTHING = SamplingInputs(frozenset({MASK, REFERENCE, REFERENCE_MASK}))
+"""What baselines are given."""
+
+NOISE_SEED = 0
+"""Seed of the noise of evaluated images: the same face has the same noise in every run."""
 
 Painter = Callable[[Condition], Generated]
 """Paints pictures (N, 3, S, S) for a condition: a model's ``generate``, or a baseline."""
@@ -61,7 +70,7 @@ def evaluate(
     name: str = "model",
     weights: str = "none",
     step: int = 0,
-    reads_mask: bool = True,
+    inputs: SamplingInputs = EVERYTHING,
     keep: int = 0,
     progress: Callable[[EvaluationProgress], None] | None = None,
 ) -> EvaluationResult:
@@ -84,7 +93,7 @@ def evaluate(
         name: what to call the painter.
         weights: which weights it has, for the record.
         step: updates behind them, for the record.
-        reads_mask: whether the painter reads the target mask; see :class:`facekit.interfaces.Observation`.
+        inputs: what the painter is given; by default all that a test face has.
         keep: faces of each list of pairs whose pictures are kept, spread over the split.
         progress: told after every batch.
 
@@ -108,7 +117,7 @@ def evaluate(
         for start in range(0, len(rows), batch):
             for pairs in tasks:
                 part = slice(start, start + batch)
-                observation, elapsed = _paint(painter, packed, pairs, part, device, reads_mask)
+                observation, elapsed = _paint(painter, packed, pairs, part, device, inputs)
                 seconds += elapsed
                 places = [index for index in range(len(observation.keys)) if start + index in shown[pairs.name]]
                 kept[pairs.name] += [painted_face(observation, index, packed.label_map) for index in places]
@@ -146,10 +155,14 @@ def _spread(count: int, wanted: int) -> set[int]:
 
 def painted_face(observation: Observation, index: int, label_map: LabelMap) -> PaintedFace:
     """Return one result of a batch with what it was painted from, as pixels; a place without a reference is black."""
-    mask = label_map.colourise(observation.condition.mask[index].cpu().numpy().astype(np.uint8))
-    reference = observation.condition.reference_image
+    wanted = observation.condition.mask
+    side = observation.target.shape[-1]
+    mask = np.zeros((side, side, 3), np.uint8)
+    if wanted is not None:
+        mask = label_map.colourise(wanted[index].cpu().numpy().astype(np.uint8))
+    reference = observation.condition.reference
     images = (
-        torch.full_like(observation.target, -1.0) if reference is None else reference,
+        torch.full_like(observation.target, -1.0) if reference is None else reference.image,
         observation.target,
         observation.generated.image,
     )
@@ -163,12 +176,14 @@ def _paint(
     pairs: TaskPairs,
     part: slice,
     device: torch.device | str,
-    reads_mask: bool,
+    inputs: SamplingInputs,
 ) -> tuple[Observation, float]:
     """Return what metrics see of one batch, and the seconds its painting took."""
     faces = fixed_batch(packed, pairs.targets[part]).to(device)
     references = faces if pairs.task == "reconstruction" else fixed_batch(packed, pairs.references[part]).to(device)
     condition, wanted = _condition(pairs, faces, references)
+    noise = noise_for_keys(inputs.noise, [f"{pairs.name}/{key}" for key in faces.keys], NOISE_SEED)
+    condition = replace(condition, extra={**condition.extra, **noise}).to(device)
     began = time.perf_counter()
     generated = Generated(faces.image) if isinstance(painter, TargetPhotos) else painter(condition)
     if generated.image.device.type == "cuda":
@@ -194,7 +209,7 @@ def _paint(
         attributes=faces.attributes if isinstance(painter, TargetPhotos) else condition.attributes,
         attribute=pairs.attribute,
         wanted=wanted,
-        reads_mask=reads_mask,
+        reads=inputs.needed | inputs.optional,
     )
     return observation, elapsed
 
@@ -210,8 +225,7 @@ def _condition(pairs: TaskPairs, faces: FaceBatch, references: FaceBatch) -> tup
         attributes[:, pairs.column] = wanted
     condition = Condition(
         mask=faces.mask,
-        reference_image=references.image,
-        reference_mask=references.mask,
+        reference=Reference(references.image, references.mask, references.attributes),
         attributes=attributes,
         source_image=references.image,
     )

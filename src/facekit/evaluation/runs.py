@@ -8,7 +8,8 @@ from typing import Literal
 
 from facekit.data import PackedFaces, ProgressCallback
 from facekit.engine.journal import Journal, Observer
-from facekit.engine.model import FaceModel, Weights, load_model
+from facekit.engine.model import Weights, load_model
+from facekit.engine.networks import FaceModel
 from facekit.engine.open_data import open_data, open_dataset
 from facekit.engine.precision import choose_device
 from facekit.engine.run_folder import RunFolder
@@ -16,12 +17,13 @@ from facekit.engine.validation import Evaluate, evaluated
 from facekit.evaluation.baselines import BASELINES
 from facekit.evaluation.photos import PhotoProgress, photo_source
 from facekit.evaluation.results import EvaluationResult
-from facekit.evaluation.runner import EvaluationProgress, evaluate
+from facekit.evaluation.runner import EVERYTHING, EvaluationProgress, evaluate
 from facekit.evaluation.store import BASELINE_PREFIX, PICTURES, Asked, write_evaluation
 from facekit.evaluation.tasks import TASK_SEED
-from facekit.interfaces import MASK, BuildContext, FaceDataset, FacekitError, Metric, PhotoSource, PortContext
+from facekit.interfaces import BuildContext, FaceDataset, FacekitError, Metric, PhotoSource
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
+from facekit.sampling import inputs_of
 
 
 def build_metrics(
@@ -63,12 +65,6 @@ def _build(recipe: ResolvedRecipe, data: PackedFaces | FaceDataset, photos: Phot
         photos=photos,
     )
     return [choice.build(context) for choice in recipe.metrics]
-
-
-def reads_mask(recipe: ResolvedRecipe, registry: Registry) -> bool:
-    """Return whether the generator of a recipe reads the target mask: whether its ports need one."""
-    ports = recipe.model.generator.ports(PortContext(recipe.data.size, registry.label_maps))
-    return any(port.name == MASK.name for port in ports.needs)
 
 
 def check_metrics(recipe: ResolvedRecipe, *, registry: Registry, needs_data: bool = True) -> None:
@@ -124,7 +120,7 @@ def validator(
             batch=batch,
             device=device,
             step=step,
-            reads_mask=reads_mask(recipe, registry),
+            inputs=inputs_of(recipe, registry.label_maps),
         )
 
     return measure
@@ -204,7 +200,7 @@ def evaluate_run(
             name=name,
             weights=loaded.weights if is_model else f"{BASELINE_PREFIX}{name}",
             step=loaded.step if is_model else 0,
-            reads_mask=not is_model or reads_mask(loaded.recipe, registry),
+            inputs=inputs_of(loaded.recipe, registry.label_maps) if is_model else EVERYTHING,
             keep=keep,
             progress=progress,
         )

@@ -1,6 +1,17 @@
 """The words everything in facekit speaks. Importing this package does not import torch."""
 
-from facekit.interfaces.containers import Condition, FaceBatch, Generated, Judgement, ScaleJudgement, Style
+from facekit.interfaces.containers import (
+    Condition,
+    FaceBatch,
+    Generated,
+    Judgement,
+    Reference,
+    ScaleJudgement,
+    Style,
+    StyleAxis,
+    concatenate,
+    map_tensors,
+)
 from facekit.interfaces.data import SPLITS, FaceDataset, FaceSample, Finding
 from facekit.interfaces.errors import FacekitError, RunFailure, did_you_mean, nearest
 from facekit.interfaces.events import (
@@ -13,18 +24,29 @@ from facekit.interfaces.events import (
     StepLogged,
     Warned,
 )
-from facekit.interfaces.labels import LabelClass, LabelMap
+from facekit.interfaces.labels import NO_LABELS, LabelClass, LabelMap
 from facekit.interfaces.metric import Measurement, Metric, Observation, Task, TransferMetric
 from facekit.interfaces.model import (
+    DISCRIMINATOR,
+    GENERATOR,
+    SAMPLER,
+    STYLE_ENCODER,
     Discriminator,
     Generator,
     Loss,
+    Network,
+    Networks,
     Player,
     Recomputable,
     Recompute,
+    Sampler,
+    Stateful,
     Step,
     StyleEncoder,
     UpdatedEarly,
+    discriminate,
+    encode,
+    sample,
 )
 from facekit.interfaces.options import BuildContext, DatasetContext, NoOptions, Options
 from facekit.interfaces.photos import EVALUATED, PhotoSource, RealPhotos
@@ -32,11 +54,14 @@ from facekit.interfaces.places import cache_folder
 from facekit.interfaces.ports import (
     ATTRIBUTES,
     GENERATED,
+    GENERATED_PYRAMID,
     IMAGE,
     JUDGEMENT,
     JUDGEMENT_CLASS_LOGITS,
     JUDGEMENT_FEATURES,
     MASK,
+    REFERENCE_IMAGE,
+    REFERENCE_MASK,
     STYLE,
     Port,
     PortContext,
@@ -50,8 +75,11 @@ INTERFACE_VERSION = 1
 
 __all__ = [
     "ATTRIBUTES",
+    "DISCRIMINATOR",
     "EVALUATED",
     "GENERATED",
+    "GENERATED_PYRAMID",
+    "GENERATOR",
     "IMAGE",
     "INTERFACE_VERSION",
     "JUDGEMENT",
@@ -59,8 +87,13 @@ __all__ = [
     "JUDGEMENT_FEATURES",
     "LANDMARKS",
     "MASK",
+    "NO_LABELS",
+    "REFERENCE_IMAGE",
+    "REFERENCE_MASK",
+    "SAMPLER",
     "SPLITS",
     "STYLE",
+    "STYLE_ENCODER",
     "BuildContext",
     "CheckpointSaved",
     "Condition",
@@ -82,6 +115,8 @@ __all__ = [
     "Loss",
     "Measurement",
     "Metric",
+    "Network",
+    "Networks",
     "NoOptions",
     "Observation",
     "Options",
@@ -94,24 +129,33 @@ __all__ = [
     "RealPhotos",
     "Recomputable",
     "Recompute",
+    "Reference",
     "RunEvent",
     "RunFailure",
     "RunFinished",
     "RunStarted",
+    "Sampler",
     "SamplesSaved",
     "ScaleJudgement",
     "Segmenter",
+    "Stateful",
     "Step",
     "StepLogged",
     "Style",
+    "StyleAxis",
     "StyleEncoder",
     "Task",
     "TransferMetric",
     "UpdatedEarly",
     "Warned",
     "cache_folder",
+    "concatenate",
     "did_you_mean",
+    "discriminate",
+    "encode",
+    "map_tensors",
     "nearest",
     "plain_data",
     "read_only",
+    "sample",
 ]

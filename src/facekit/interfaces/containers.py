@@ -2,158 +2,287 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+
+from facekit.interfaces.errors import FacekitError
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+T = TypeVar("T")
+
+StyleAxis = Literal["image", "regions", "layers"]
+"""What the vectors of a style stand for: one an image, one a region, or one a layer of the generator."""
+
+
+def map_tensors(container: T, function: Callable[[Tensor], Tensor]) -> T:
+    """Return a container with a function applied to every tensor in it: a tensor, tuple, mapping or dataclass.
+
+    Subclasses keep their type, and the fields that a model family adds are mapped too. Anything else stays as it is.
+    """
+    import torch
+
+    if isinstance(container, torch.Tensor):
+        return cast("T", function(container))
+    if isinstance(container, tuple):
+        entries = [map_tensors(entry, function) for entry in container]
+        return cast("T", type(container)(*entries) if hasattr(container, "_fields") else tuple(entries))
+    if isinstance(container, Mapping):
+        return cast("T", {name: map_tensors(entry, function) for name, entry in container.items()})
+    if is_dataclass(container) and not isinstance(container, type):
+        values = {each.name: getattr(container, each.name) for each in fields(container) if each.init}
+        return cast("T", replace(cast("Any", container), **{k: map_tensors(v, function) for k, v in values.items()}))
+    return container
+
+
+def concatenate(containers: Sequence[T]) -> T:
+    """Return containers of one type joined along the samples, the fields of a model family included.
+
+    Raises:
+        ValueError: a field is a tensor in some and None in others, or tuples or mappings differ in what they hold.
+    """
+    import torch
+
+    first = containers[0]
+    if len(containers) == 1:
+        return first
+    if isinstance(first, torch.Tensor):
+        return cast("T", torch.cat(cast("list[Tensor]", list(containers))))
+    if isinstance(first, tuple):
+        return cast("T", tuple(concatenate(entries) for entries in zip(*cast("Any", containers), strict=True)))
+    if isinstance(first, Mapping):
+        mappings = cast("Sequence[Mapping[str, Any]]", containers)
+        if any(each.keys() != first.keys() for each in mappings):
+            raise ValueError(f"cannot join {[sorted(each) for each in mappings]} along the samples")
+        return cast("T", {name: concatenate([each[name] for each in mappings]) for name in first})
+    if is_dataclass(first) and not isinstance(first, type):
+        joined = {
+            field.name: concatenate([getattr(container, field.name) for container in containers])
+            for field in fields(first)
+        }
+        return cast("T", replace(cast("Any", first), **joined))
+    if any(container != first for container in containers[1:]):
+        raise ValueError(f"cannot join {containers!r} along the samples")
+    return first
+
+
+class _Batched:
+    """What containers of N samples have in common: every tensor's first dimension is the sample."""
+
+    __slots__ = ()
+
+    def first(self: T, count: int) -> T:
+        """Return the first ``count`` samples."""
+        return map_tensors(self, lambda tensor: tensor[:count])
+
+    def roll(self: T, shift: int = 1) -> T:
+        """Return the samples in another order: sample i of the result is sample i - ``shift`` of this."""
+        return map_tensors(self, lambda tensor: tensor.roll(shift, 0))
+
+    def repeat(self: T, count: int) -> T:
+        """Return one sample ``count`` times (views, no copies). Containers of several samples must have ``count``."""
+        return map_tensors(self, lambda tensor: tensor.expand(count, *tensor.shape[1:]))
+
+    def detach(self: T) -> T:
+        """Return the same cut from the graph that made it."""
+        return map_tensors(self, lambda tensor: tensor.detach())
+
+    def to(self: T, device: torch.device | str) -> T:
+        """Return the same on a device; copies from pinned memory do not block."""
+        return map_tensors(self, lambda tensor: tensor.to(device, non_blocking=True))
+
+
+class _Masked(_Batched):
+    """What containers have in common that may have a mask."""
+
+    __slots__ = ()
+
+    mask: Tensor | None
+
+    def require_mask(self) -> Tensor:
+        """Return the class ids (N, H, W).
+
+        Raises:
+            FacekitError: there are none; a network that declares the port ``mask`` never meets this.
+        """
+        if self.mask is None:
+            raise FacekitError(
+                "a component reads a mask, and there is none",
+                remedy="let it declare that it needs one: the port `mask`, or `reference.mask`",
+            )
+        return self.mask
+
 
 @dataclass(frozen=True, slots=True)
-class Condition:
-    """What a generator may see: the wanted geometry and the wanted look.
+class Reference(_Masked):
+    """A photo whose style is wanted. It always travels with its own mask.
+
+    Args:
+        image: (N, 3, H, W) in [-1, 1].
+        mask: class ids (N, H, W) of this photo, int64; None where the data has no masks.
+        attributes: (N, A) of this photo, float in {0, 1}; None where the data has none.
+    """
+
+    image: Tensor
+    mask: Tensor | None = None
+    attributes: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Condition(_Masked):
+    """What a network may see of what is wanted. Which of it a recipe fills follows from the ports of its networks.
 
     Args:
         mask: class ids (N, H, W), int64: the geometry of the result.
-        reference_image: photo (N, 3, H, W) in [-1, 1] that gives the look; None where the model takes none.
-        reference_mask: class ids (N, H, W) of the reference photo, int64. A reference always travels with its own mask.
-        attributes: wanted attributes (N, A), float in {0, 1}; None where the data has none.
+        reference: the photo whose style is wanted.
+        attributes: wanted attributes (N, A), float in {0, 1}.
         source_image: photo (N, 3, H, W) in [-1, 1] that is to be changed (image-to-image models such as StarGAN).
+        extra: any other tensor by the name of its port: noise that the engine draws, a family's own inputs.
     """
 
-    mask: Tensor
-    reference_image: Tensor | None = None
-    reference_mask: Tensor | None = None
+    mask: Tensor | None = None
+    reference: Reference | None = None
     attributes: Tensor | None = None
     source_image: Tensor | None = None
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
 
-    def with_reference(self, image: Tensor, mask: Tensor) -> Condition:
-        """Return the same geometry in the look of another photo."""
-        return replace(self, reference_image=image, reference_mask=mask)
+    def __len__(self) -> int:
+        """How many samples there are. Raises ValueError where no tensor says so."""
+        image = None if self.reference is None else self.reference.image
+        for tensor in (self.mask, image, self.source_image, self.attributes, *self.extra.values()):
+            if tensor is not None:
+                return len(tensor)
+        raise ValueError("an empty condition has no number of samples")
+
+    def with_(self, **tensors: Any) -> Condition:
+        """Return the same with other values, by field (``mask=...``), or by a port's name, which go to ``extra``."""
+        own = {name: value for name, value in tensors.items() if name in _CONDITION_FIELDS}
+        other = {name: value for name, value in tensors.items() if name not in _CONDITION_FIELDS}
+        return replace(self, **own, extra={**self.extra, **other}) if other else replace(self, **own)
+
+    def with_reference(self, image: Tensor, mask: Tensor | None) -> Condition:
+        """Return the same in the style of another photo with its own mask."""
+        return replace(self, reference=Reference(image, mask))
 
     def rolled_reference(self, shift: int = 1) -> Condition:
-        """Return each geometry with the reference of another sample of the batch (rolled by ``shift``)."""
-        if self.reference_image is None or self.reference_mask is None:
+        """Return each sample with the reference of another sample of the batch (rolled by ``shift``)."""
+        if self.reference is None:
             raise ValueError("this condition has no reference to roll")
-        return self.with_reference(self.reference_image.roll(shift, 0), self.reference_mask.roll(shift, 0))
+        return replace(self, reference=self.reference.roll(shift))
 
-    def with_attributes(self, attributes: Tensor) -> Condition:
-        """Return the same with other wanted attributes (N, A)."""
-        return replace(self, attributes=attributes)
 
-    def first(self, count: int) -> Condition:
-        """Return the condition of the first ``count`` samples."""
-
-        def head(tensor: Tensor | None) -> Tensor | None:
-            return None if tensor is None else tensor[:count]
-
-        return Condition(
-            mask=self.mask[:count],
-            reference_image=head(self.reference_image),
-            reference_mask=head(self.reference_mask),
-            attributes=head(self.attributes),
-            source_image=head(self.source_image),
-        )
-
-    def to(self, device: torch.device | str) -> Condition:
-        """Return the condition on a device."""
-
-        def move(tensor: Tensor | None) -> Tensor | None:
-            return None if tensor is None else tensor.to(device, non_blocking=True)
-
-        return Condition(
-            mask=self.mask.to(device, non_blocking=True),
-            reference_image=move(self.reference_image),
-            reference_mask=move(self.reference_mask),
-            attributes=move(self.attributes),
-            source_image=move(self.source_image),
-        )
+_CONDITION_FIELDS = frozenset(each.name for each in fields(Condition))
 
 
 @dataclass(frozen=True, slots=True)
-class FaceBatch:
+class FaceBatch(_Masked):
     """A batch of real faces.
 
     Args:
         image: photos (N, 3, H, W), float in [-1, 1].
-        mask: class ids (N, H, W), int64.
-        reference_image: photos (N, 3, H, W) whose look is wanted; during training the photo itself or an
-            augmentation of it.
-        reference_mask: class ids (N, H, W) of the reference photos.
-        attributes: (N, A) float in {0, 1}, in the order of the dataset's ``attribute_names``; None where it has none.
         keys: the sample keys, N of them.
+        mask: class ids (N, H, W), int64; None where the data has no masks.
+        reference: photos whose style is wanted; during training the photo itself or an augmentation of it.
+        attributes: (N, A) float in {0, 1}, in the order of the dataset's ``attribute_names``; None where it has none.
+        extra: any other tensor of the samples by the name of its port; noise that the engine draws among them.
     """
 
     image: Tensor
-    mask: Tensor
-    reference_image: Tensor
-    reference_mask: Tensor
-    attributes: Tensor | None
     keys: tuple[str, ...]
+    mask: Tensor | None = None
+    reference: Reference | None = None
+    attributes: Tensor | None = None
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
+        """How many faces there are."""
         return len(self.keys)
 
     @property
     def condition(self) -> Condition:
-        """What a generator may see of this batch: own mask, reference, own attributes, and the photo as the source."""
+        """What networks may see of this batch: own mask, reference, own attributes, and the photo as the source."""
         return Condition(
             mask=self.mask,
-            reference_image=self.reference_image,
-            reference_mask=self.reference_mask,
+            reference=self.reference,
             attributes=self.attributes,
             source_image=self.image,
-        )
-
-    def to(self, device: torch.device | str) -> FaceBatch:
-        """Return the batch on a device; copies from pinned memory do not block."""
-        return FaceBatch(
-            image=self.image.to(device, non_blocking=True),
-            mask=self.mask.to(device, non_blocking=True),
-            reference_image=self.reference_image.to(device, non_blocking=True),
-            reference_mask=self.reference_mask.to(device, non_blocking=True),
-            attributes=None if self.attributes is None else self.attributes.to(device, non_blocking=True),
-            keys=self.keys,
+            extra=self.extra,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Style:
-    """The look of a photo, as a style encoder gives it.
+class Style(_Batched):
+    """The style of photos, as a style encoder gives it. A model family with more to say (a VAE's mean and variance)
+    subclasses it; its own fields are kept in everything that is done with styles.
 
     Args:
-        code: (N, D) for one vector a picture; (N, R, D) for one vector a region.
+        code: (N, D) for one vector an image, (N, R, D) for one a region, (N, L, D) for one a layer.
+        axis: what the vectors stand for: ``image``, ``regions`` or ``layers``.
+        present: (N, R) bool: the regions that the reference shows; None where all do or nobody knows.
     """
 
     code: Tensor
+    axis: StyleAxis = "image"
+    present: Tensor | None = None
 
-    def roll(self, shift: int = 1) -> Style:
-        """Return the styles given to other samples of the batch; the twin of :meth:`Condition.rolled_reference`."""
-        return Style(self.code.roll(shift, 0))
+    def take(self, other: Style, where: Sequence[int]) -> Style:
+        """Return this style with some vectors of another one.
 
-    def first(self, count: int) -> Style:
-        """Return the styles of the first ``count`` samples."""
-        return Style(self.code[:count])
+        Args:
+            other: styles of the same form, N of them or one for all.
+            where: class ids (``axis="regions"``) or layers (``axis="layers"``) whose vectors are those of ``other``.
+
+        Raises:
+            ValueError: the styles have one vector an image, or their forms differ.
+        """
+        self._check_like(other)
+        if self.axis == "image":
+            raise ValueError("a style of one vector an image has no parts to take; use `towards`")
+        chosen = list(where)
+        code = self.code.clone()
+        code[:, chosen] = other.code[:, chosen].to(code.dtype)
+        present = self.present
+        if present is not None and other.present is not None:
+            present = present.clone()
+            present[:, chosen] = other.present[:, chosen]
+        return replace(self, code=code, present=present)
+
+    def towards(self, other: Style, share: float) -> Style:
+        """Return the style ``share`` of the way from this one (0) to another (1); below 0 and above 1 it goes on.
+
+        Raises:
+            ValueError: the forms of the styles differ.
+        """
+        self._check_like(other)
+        return replace(self, code=self.code + (other.code.to(self.code.dtype) - self.code) * share)
+
+    def _check_like(self, other: Style) -> None:
+        if self.axis != other.axis or self.code.shape[1:] != other.code.shape[1:]:
+            raise ValueError(
+                f"a style of {tuple(self.code.shape[1:])} numbers by {self.axis} does not go with one of "
+                f"{tuple(other.code.shape[1:])} by {other.axis}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
-class Generated:
-    """A picture that is judged: a generator's result, or a real photo put into the same form.
+class Generated(_Batched):
+    """An image that a discriminator sees: a generator's, or a real photo put into the same form.
 
     Args:
         image: (N, 3, H, W) in [-1, 1].
-        pyramid: the same picture at coarser sizes, finest first, from generators that paint several scales (MSG-GAN).
+        pyramid: the same image at coarser sizes, finest first, from generators of several scales (MSG-GAN).
+        maps: named tensors (N, ...) that are judged beside the image: a generated mask, a depth.
 
-    A model family with more to say (a VAE's mean and variance, a rendered mesh) subclasses it.
+    A model family with more to say (latents, a rendered mesh) subclasses it; its own fields are kept as they are, in
+    the graph and the number format that they were computed in.
     """
 
     image: Tensor
     pyramid: tuple[Tensor, ...] = ()
-
-    def detach(self) -> Generated:
-        """Return the picture cut from the graph that made it."""
-        return replace(self, image=self.image.detach(), pyramid=tuple(level.detach() for level in self.pyramid))
+    maps: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +294,8 @@ class ScaleJudgement:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """What a discriminator says of a picture, scale by scale (finest first).
+class Judgement(_Batched):
+    """What a discriminator says of an image, scale by scale (finest first).
 
     Args:
         scales: one entry a scale.
@@ -178,23 +307,4 @@ class Judgement:
 
     def split(self, count: int) -> tuple[Judgement, Judgement]:
         """Return the judgement of the first ``count`` samples and that of the rest (after one joint pass)."""
-        return self._slice(slice(None, count)), self._slice(slice(count, None))
-
-    def detach(self) -> Judgement:
-        """Return the judgement cut from its graph."""
-        return Judgement(
-            scales=tuple(
-                ScaleJudgement(scale.logits.detach(), tuple(feature.detach() for feature in scale.features))
-                for scale in self.scales
-            ),
-            class_logits=None if self.class_logits is None else self.class_logits.detach(),
-        )
-
-    def _slice(self, part: slice) -> Judgement:
-        return Judgement(
-            scales=tuple(
-                ScaleJudgement(scale.logits[part], tuple(feature[part] for feature in scale.features))
-                for scale in self.scales
-            ),
-            class_logits=None if self.class_logits is None else self.class_logits[part],
-        )
+        return self.first(count), map_tensors(self, lambda tensor: tensor[count:])

@@ -7,15 +7,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from facekit.interfaces.containers import Condition, Generated
+from facekit.interfaces.errors import FacekitError
 from facekit.interfaces.read_only import read_only
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Task = Literal["reconstruction", "style_copy", "attribute_transfer"]
-"""Evaluation tasks. ``reconstruction``: each test face from its own mask and its own style. ``style_copy``: each
-test mask in the look of another test photo. ``attribute_transfer``: each test face keeps its look and gets the mask of
-a face that has an attribute it lacks, or lacks one it has."""
+Task = Literal["reconstruction", "style_copy", "attribute_transfer", "generation"]
+"""Evaluation tasks. ``reconstruction``: each test face from its own mask and its own style. ``style_copy``: each test
+mask in the style of another test photo. ``attribute_transfer``: each test face keeps its style and gets the mask of a
+face that has an attribute it lacks, or lacks one it has. ``generation``: as many images from noise as there are test
+faces; models that read more than noise get it from the test faces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +44,8 @@ class Observation:
             ``condition.attributes``, but for real photos, which show what they show.
         attribute: ``attribute_transfer``: the name of the attribute that changes; empty in other tasks.
         wanted: ``attribute_transfer``: its value after the change, (N,) float in {0, 1}.
-        reads_mask: whether the painter read the target mask. One that did not (an image-to-image model) kept the
-            geometry of its source, whose mask is ``condition.reference_mask``: its geometry is measured against that
-            one, under another name.
+        reads: what the model was given: some of ``mask``, ``reference``, ``reference_mask``, ``source`` and
+            ``attributes``; empty for one that starts from noise alone.
     """
 
     task: Task
@@ -56,7 +57,22 @@ class Observation:
     attributes: Tensor | None = None
     attribute: str = ""
     wanted: Tensor | None = None
-    reads_mask: bool = True
+    reads: frozenset[str] = frozenset({"mask", "reference", "reference_mask"})
+
+    def geometry(self) -> Tensor:
+        """Return the class ids (N, H, W) that the results are to have the geometry of.
+
+        That is the target mask. A model that does not read it kept the geometry of its source photo, whose mask is that
+        of the reference.
+
+        Raises:
+            FacekitError: there is no such mask.
+        """
+        if "mask" in self.reads:
+            return self.condition.require_mask()
+        if self.condition.reference is None:
+            raise FacekitError("a metric compares geometry, and these results were made without any")
+        return self.condition.reference.require_mask()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,44 +1,84 @@
 """The interfaces of networks, losses and the step they meet in. Importing this module does not import torch.
 
-Style encoders, generators and discriminators are ``torch.nn.Module`` objects whose ``forward`` has the signature
-given here.
+Style encoders, generators and discriminators are ``torch.nn.Module`` objects whose ``forward`` has the signature given
+here. Networks of the kind ``network`` have any signature: the losses and the sampler of their family call them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from collections.abc import Callable, Hashable, Mapping
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
-from facekit.interfaces.containers import Condition, FaceBatch, Generated, Judgement, Style
+from facekit.interfaces.containers import Condition, FaceBatch, Generated, Judgement, Reference, Style
+from facekit.interfaces.errors import FacekitError
+from facekit.interfaces.ports import Ports
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-Player = Literal["generator", "discriminator"]
+Player = str
+"""The name of a player. It trains the network of that name; the last player also those that nobody is named after."""
+
+STYLE_ENCODER, GENERATOR, DISCRIMINATOR, SAMPLER = "style_encoder", "generator", "discriminator", "sampler"
+"""The names of networks that :func:`encode`, :func:`sample` and :func:`discriminate` look for."""
 
 
 class StyleEncoder(Protocol):
-    """Reads the look of a photo."""
+    """Reads the style of a photo."""
 
-    def __call__(self, image: Tensor, mask: Tensor) -> Style:
+    def __call__(self, image: Tensor, mask: Tensor | None) -> Style:
         """Return the style of photos (N, 3, H, W) in [-1, 1] with their own masks of class ids (N, H, W)."""
         ...
 
 
 class Generator(Protocol):
-    """Paints a face."""
+    """Generates a face."""
 
     def __call__(self, condition: Condition, style: Style | None) -> Generated:
-        """Return pictures (N, 3, H, W) in [-1, 1]. ``style`` is None in recipes without a style encoder."""
+        """Return images (N, 3, H, W) in [-1, 1]. ``style`` is None in recipes without a style encoder."""
         ...
 
 
 class Discriminator(Protocol):
-    """Judges pictures against what they were asked to show."""
+    """Tells real from generated images."""
 
     def __call__(self, picture: Generated, condition: Condition) -> Judgement:
-        """Return the judgement of pictures, real or generated. Conditional discriminators read ``condition.mask``."""
+        """Return its output for images, real or generated. Conditional discriminators read ``condition.mask``."""
+        ...
+
+
+class Sampler(Protocol):
+    """Makes images with the networks of a recipe where the default, :func:`sample`, does not know how.
+
+    A sampler may be a ``torch.nn.Module`` or any callable. Its ports say what it needs of the condition.
+    """
+
+    def __call__(self, networks: Mapping[str, Callable[..., Any]], condition: Condition) -> Generated:
+        """Return images (N, 3, H, W) in [-1, 1]; ``networks`` are those of the recipe by name."""
+        ...
+
+
+class Network(Protocol):
+    """A network of a recipe as losses call it: in the precision of the run, with results in float32.
+
+    Methods of the network are called in the same way: ``step.networks["generator"].denoise(...)``.
+    """
+
+    ports: Ports
+    """What the component declares that it needs and gives."""
+    batch_dependent: bool
+    """Whether its result for a sample depends on the other samples of the batch."""
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """Return what the network returns."""
+        ...
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a method of the network, or another attribute."""
         ...
 
 
@@ -73,10 +113,9 @@ class UpdatedEarly(Protocol):
 
 
 class Step(Protocol):
-    """One training step as a loss sees it. Each thing is computed when first asked for, and at most once a turn.
+    """One turn of one player on one batch, as a loss sees it. Nothing here is about faces or about GANs.
 
-    In the discriminator's turn everything the generator made is cut from its graph. In the generator's turn the
-    discriminator is frozen, and its judgement of real photos carries no gradient.
+    The networks that the player trains take gradients; all others are frozen, and gradients pass through them.
     """
 
     @property
@@ -90,13 +129,18 @@ class Step(Protocol):
         ...
 
     @property
+    def trained(self) -> frozenset[str]:
+        """The names of the networks that the player trains."""
+        ...
+
+    @property
     def batch(self) -> FaceBatch:
         """The real faces of this step."""
         ...
 
     @property
     def condition(self) -> Condition:
-        """The condition of ``batch``."""
+        """The condition of ``batch``; the same object each time."""
         ...
 
     @property
@@ -105,60 +149,27 @@ class Step(Protocol):
         ...
 
     @property
-    def real(self) -> Generated:
-        """The real photos, in the form of a generator's result."""
-        ...
+    def networks(self) -> Mapping[str, Network]:
+        """Every network of the recipe by name; the sampler too, where there is one.
 
-    @property
-    def style(self) -> Style:
-        """The style of the references of ``condition``. Raises FacekitError in a recipe without a style encoder."""
-        ...
-
-    @property
-    def fake(self) -> Generated:
-        """The generator's result for ``condition``."""
-        ...
-
-    @property
-    def swapped_condition(self) -> Condition:
-        """``condition``, or its first samples (``train.swapped``), each in the look of another face."""
-        ...
-
-    @property
-    def swapped(self) -> Generated:
-        """The generator's result for ``swapped_condition``; no reference is encoded again."""
-        ...
-
-    @property
-    def transferred_condition(self) -> Condition:
-        """``condition`` with the attributes of faces of the batch in a random order: what each photo is to get.
-
-        Some faces may keep their own. Raises FacekitError where the data has no attributes.
+        Raises FacekitError for a name that the recipe does not have.
         """
         ...
 
-    @property
-    def transferred(self) -> Generated:
-        """The generator's result for ``transferred_condition``."""
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return what ``make`` returns, computed at most once for this batch and shared by all losses.
+
+        A result of networks that the player does not train is cut from their graph. The player that trains them and
+        takes its turn on the same batch later in the step gets the same result with its graph, without a second forward
+        pass. A result of networks that the player trains keeps its graph, and is made anew after their update. What is
+        computed outside ``once`` is never shared.
+        """
         ...
 
-    def encode(self, image: Tensor, mask: Tensor) -> Style:
-        """Return the style of other pictures (for instance of a result, for style cycle losses)."""
-        ...
+    def full_precision(self) -> AbstractContextManager[None]:
+        """Return a context in which networks compute in float32, whatever the precision of the run, and uncompiled.
 
-    def generate(self, condition: Condition, style: Style | None = None) -> Generated:
-        """Return the generator's result for any condition; ``style`` saves encoding the reference again."""
-        ...
-
-    def judge(
-        self, picture: Generated, condition: Condition | None = None, *, full_precision: bool = False
-    ) -> Judgement:
-        """Return the discriminator's judgement of pictures: those of this step, or any others.
-
-        ``condition`` defaults to the one the picture was made for. Photos and the results that were made before they
-        are asked about are judged in one joint pass.
-        ``full_precision`` judges in fp32 without autocast, whatever the precision of the run: for penalties, whose
-        gradients are differentiated again.
+        For penalties, whose gradients are differentiated again.
         """
         ...
 
@@ -169,3 +180,87 @@ class Loss(Protocol):
     def __call__(self, step: Step) -> Tensor:
         """Return the unweighted loss, a scalar float32 tensor. The recipe's weight is applied by the engine."""
         ...
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """A loss that keeps more from step to step than the buffers of a module: a pool of past results, say.
+
+    It goes into every checkpoint. Such losses work in runs of one process.
+    """
+
+    def state(self) -> dict[str, Tensor]:
+        """Return all that it keeps, as tensors by name."""
+        ...
+
+    def load_state(self, state: Mapping[str, Tensor], device: torch.device) -> None:
+        """Put back what :meth:`state` returned."""
+        ...
+
+
+Networks = Mapping[str, Callable[..., Any]]
+"""Networks by name: plain modules, or those of a step."""
+
+
+def encode(networks: Networks, reference: Reference | None) -> Style:
+    """Return the style of reference photos.
+
+    Raises:
+        FacekitError: there is no style encoder, or no reference.
+    """
+    if STYLE_ENCODER not in networks:
+        raise FacekitError(
+            "this recipe has no style encoder, but something asks for a style",
+            remedy="add model.style_encoder, or take out the loss that needs a style",
+        )
+    if reference is None:
+        raise FacekitError(
+            "this model generates in the style of a reference photo, and there is none",
+            remedy="give a reference photo and its own mask",
+        )
+    style: Style = networks[STYLE_ENCODER](reference.image, reference.mask)
+    return style
+
+
+def sample(networks: Networks, condition: Condition, style: Style | None = None) -> Generated:
+    """Return the images of a recipe for a condition: those of its sampler, or else of its generator.
+
+    Args:
+        networks: the networks of the recipe by name, and its sampler where it has one.
+        condition: what is wanted, N of them.
+        style: saves encoding the reference of ``condition`` again; only for recipes without a sampler of their own.
+
+    Raises:
+        FacekitError: there is neither sampler nor generator, or the reference is missing that a style is read from.
+    """
+    if SAMPLER in networks:
+        if style is not None:
+            raise FacekitError("this recipe has a sampler, which encodes references by itself; it takes no style")
+        made: Generated = networks[SAMPLER](networks, condition)
+        return made
+    if GENERATOR not in networks:
+        raise FacekitError(
+            f"nothing says how the networks of this recipe ({', '.join(networks)}) generate an image",
+            remedy="call one `generator`, or add a model.sampler",
+        )
+    if STYLE_ENCODER not in networks:
+        style = None
+    elif style is None:
+        style = encode(networks, condition.reference)
+    generated: Generated = networks[GENERATOR](condition, style)
+    return generated
+
+
+def discriminate(networks: Networks, image: Generated, condition: Condition) -> Judgement:
+    """Return the discriminator's output for images.
+
+    Raises:
+        FacekitError: there is no discriminator.
+    """
+    if DISCRIMINATOR not in networks:
+        raise FacekitError(
+            "this recipe has no discriminator, but something asks for its output",
+            remedy="add model.discriminator, or take out the losses that need it",
+        )
+    output: Judgement = networks[DISCRIMINATOR](image, condition)
+    return output

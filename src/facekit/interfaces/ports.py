@@ -11,7 +11,8 @@ from facekit.interfaces.labels import LabelMap
 Dimension = int | str
 """A number, or the name of a number that other ports settle (``"batch"``, ``"style"``, ``"classes"``)."""
 
-DType = Literal["float", "class_ids", "binary"]
+DType = Literal["float", "class_ids", "binary", "noise"]
+"""``noise``: standard normal numbers that the engine draws: repeatable, and independent of the batch they are in."""
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,13 @@ class Port:
 
     Args:
         name: the field's name for it. The core joins ports by name: ``image``, ``mask``, ``attributes`` (given by a
-            dataset),
-            ``style`` (a style encoder), ``generated``, ``generated.pyramid`` (a generator), ``judgement``,
-            ``judgement.features``, ``judgement.class_logits`` (a discriminator). Families may add names of their own.
+            dataset), ``reference.image``, ``reference.mask`` (of a dataset that gives image and mask), ``style`` (a
+            style encoder), ``generated``, ``generated.pyramid`` (a generator), ``judgement``, ``judgement.features``,
+            ``judgement.class_logits`` (a discriminator). Families may add names of their own: ``style.mean`` is the
+            field ``mean`` of their subclass of ``Style``.
         shape: dimensions; equal names stand for equal numbers across the whole recipe.
-        dtype: ``float``, ``class_ids`` (integers) or ``binary``.
+        dtype: ``float``, ``class_ids`` (integers), ``binary``, or ``noise``, which nothing in the recipe gives: the
+            engine draws it, and networks find it in ``condition.extra`` by the port's name.
         value_range: smallest and largest value, e.g. ``(-1.0, 1.0)``; None where any number may occur.
         classes: for ``class_ids``: how many classes there are.
         optional: a need that the component can do without.
@@ -81,11 +84,20 @@ MASK = Port("mask", ("batch", "size", "size"), dtype="class_ids", classes="class
 ATTRIBUTES = Port("attributes", ("batch", "attributes"), dtype="binary", value_range=(0.0, 1.0))
 """The attributes of the photo."""
 
+REFERENCE_IMAGE = Port("reference.image", ("batch", 3, "size", "size"), value_range=(-1.0, 1.0))
+"""The photo whose style is wanted, for networks that read it from the condition: ``condition.reference.image``."""
+
+REFERENCE_MASK = Port("reference.mask", ("batch", "size", "size"), dtype="class_ids", classes="classes")
+"""The class ids of that photo: ``condition.reference.mask``."""
+
 STYLE = Port("style", ("batch", "style"))
 """One style vector a picture."""
 
 GENERATED = Port("generated", ("batch", 3, "size", "size"), value_range=(-1.0, 1.0))
 """The generator's result."""
+
+GENERATED_PYRAMID = Port("generated.pyramid", ("batch",))
+"""The generator's result at coarser sizes, whose number and sides the port leaves open."""
 
 JUDGEMENT = Port("judgement", ("batch",))
 """The discriminator's logits at its scales."""

@@ -5,9 +5,18 @@ from facekit.recipe.lock import dump_document
 from facekit.recipe.origin import Origin, recipe_origins
 from facekit.recipe.problems import Problem, RecipeError
 from facekit.recipe.reading import dump_recipe, read_recipe, recipe_from_document
-from facekit.recipe.resolved import ComponentChoice, LossChoice, Mark, ModelChoice, Notice, ResolvedRecipe
+from facekit.recipe.resolved import (
+    ComponentChoice,
+    LossChoice,
+    Mark,
+    ModelChoice,
+    NetworkChoice,
+    Notice,
+    ResolvedRecipe,
+    networks_of,
+)
 from facekit.recipe.schema import recipe_schema
-from facekit.recipe.settings import DataSettings, Slot, TrainSettings
+from facekit.recipe.settings import DataSettings, TrainSettings
 from facekit.recipe.shipped import shipped_folder
 
 __all__ = [
@@ -16,18 +25,19 @@ __all__ = [
     "LossChoice",
     "Mark",
     "ModelChoice",
+    "NetworkChoice",
     "Notice",
     "Origin",
     "Problem",
     "RecipeError",
     "ResolvedRecipe",
     "ShippedRecipe",
-    "Slot",
     "TrainSettings",
     "copy_recipe",
     "dump_document",
     "dump_recipe",
     "find_recipe",
+    "networks_of",
     "read_recipe",
     "recipe_from_document",
     "recipe_origins",

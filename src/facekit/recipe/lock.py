@@ -8,9 +8,8 @@ from typing import Any
 import yaml
 
 from facekit.recipe.layers import RECIPE_FORMAT
-from facekit.recipe.resolved import ComponentChoice, LossChoice, ModelChoice
+from facekit.recipe.resolved import ComponentChoice, LossChoice, ModelChoice, NetworkChoice
 from facekit.recipe.scalars import read_scalar
-from facekit.recipe.schema_check import PLAYERS
 from facekit.recipe.settings import DataSettings, TrainSettings
 from facekit.registry import join_use
 
@@ -34,7 +33,7 @@ def document_of(
         "name": name,
         "description": description,
         "data": {**_component(dataset), **data.model_dump(mode="json")},
-        "model": {slot: _component(choice) for slot, choice in model.slots()},
+        "model": {name: _network(network) for name, network in model.networks.items()},
         "losses": {
             player: [
                 {
@@ -43,11 +42,16 @@ def document_of(
                 for loss in losses
                 if loss.player == player
             ]
-            for player in PLAYERS
+            for player in dict.fromkeys(loss.player for loss in losses)
         },
         "metrics": [_component(metric) for metric in metrics],
         "train": train.model_dump(mode="json"),
     }
+
+
+def _network(network: NetworkChoice) -> dict[str, Any]:
+    # Only what was set: most networks are trained from scratch.
+    return _component(network.choice, **network.settings.model_dump(mode="json", exclude_defaults=True))
 
 
 def dump_document(document: Mapping[str, Any]) -> str:

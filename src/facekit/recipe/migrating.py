@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -10,19 +10,25 @@ from typing import Any
 from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, plain
 from facekit.recipe.problems import Path, Problems
 from facekit.recipe.resolved import Mark
-from facekit.recipe.settings import DataSettings, LossSettings
+from facekit.recipe.schema_check import kind_of_network
+from facekit.recipe.settings import DataSettings, LossSettings, NetworkSettings
 from facekit.registry import Kind, OptionNote, Registry, UnknownComponent, join_use, migrate_options, name_of_use
 
-PLACES: tuple[tuple[Path, Kind, frozenset[str]], ...] = (
-    (("data",), "dataset", frozenset(DataSettings.model_fields)),
-    (("model", "style_encoder"), "style_encoder", frozenset()),
-    (("model", "generator"), "generator", frozenset()),
-    (("model", "discriminator"), "discriminator", frozenset()),
-    (("losses", "generator"), "loss", frozenset(LossSettings.model_fields)),
-    (("losses", "discriminator"), "loss", frozenset(LossSettings.model_fields)),
-    (("metrics",), "metric", frozenset()),
-)
-"""Where components stand, or lists of them, and the keys beside their ``use:`` that belong to the core."""
+Place = tuple[Path, Kind, frozenset[str]]
+"""Where a component stands, or a list of them, its kind, and the keys beside its ``use:`` that belong to the core."""
+
+
+def component_places(root: MapNode, registry: Registry | None) -> Iterator[Place]:
+    """Yield the places of a merged recipe where components stand; without a registry, of the likeliest kinds."""
+    yield ("data",), "dataset", frozenset(DataSettings.model_fields)
+    model, losses = root.get("model"), root.get("losses")
+    for name, entry in model.entries.items() if isinstance(model, MapNode) else ():
+        use = entry.node.get("use") if isinstance(entry.node, MapNode) else None
+        written = use.value if isinstance(use, ScalarNode) and isinstance(use.value, str) else ""
+        yield ("model", name), kind_of_network(name, written, registry), frozenset(NetworkSettings.model_fields)
+    for player in losses.entries if isinstance(losses, MapNode) else ():
+        yield ("losses", player), "loss", frozenset(LossSettings.model_fields)
+    yield ("metrics",), "metric", frozenset()
 
 
 def migrate_components(root: MapNode, *, registry: Registry, problems: Problems) -> MapNode:
@@ -38,7 +44,7 @@ def migrate_components(root: MapNode, *, registry: Registry, problems: Problems)
         registry: the components.
         problems: collects what cannot be migrated, and a notice for all that was.
     """
-    for path, kind, core in PLACES:
+    for path, kind, core in list(component_places(root, registry)):
         change = partial(_migrate, kind=kind, core=core, registry=registry, problems=problems)
         root = _changed_at(root, path, (), change)
     return root

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from facekit.recipe.library import name_recipes
-from facekit.recipe.migrating import PLACES
+from facekit.recipe.migrating import component_places
 from facekit.recipe.nodes import ListNode, MapNode, Node, ScalarNode
 from facekit.recipe.problems import Problems, RecipeError
 from facekit.recipe.reading import merge_layers
@@ -66,7 +66,7 @@ def _uses(
     except RecipeError as error:
         return (), error.problems[0].message
     found: dict[tuple[Kind, str], None] = {}
-    for place, kind, _ in PLACES:
+    for place, kind, _ in component_places(root, None):
         node: Node | None = root
         for key in place:
             node = node.get(str(key)) if isinstance(node, MapNode) else None

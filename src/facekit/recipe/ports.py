@@ -7,7 +7,7 @@ unification: two dimensions that meet become one, and one that becomes two numbe
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from facekit.interfaces import (
     ATTRIBUTES,
@@ -17,6 +17,9 @@ from facekit.interfaces import (
     JUDGEMENT_CLASS_LOGITS,
     JUDGEMENT_FEATURES,
     MASK,
+    REFERENCE_IMAGE,
+    REFERENCE_MASK,
+    SAMPLER,
     STYLE,
     FacekitError,
     Player,
@@ -38,6 +41,8 @@ _STANDARD = {
     for port in (
         IMAGE,
         MASK,
+        REFERENCE_IMAGE,
+        REFERENCE_MASK,
         ATTRIBUTES,
         STYLE,
         GENERATED,
@@ -51,6 +56,8 @@ _USUAL_GIVERS = {
     "image": "a dataset gives it",
     "mask": "a dataset with masks gives it",
     "attributes": "a dataset with attributes gives it",
+    "reference.image": "a dataset gives it",
+    "reference.mask": "a dataset with masks gives it",
     "style": "add a model.style_encoder",
     "generated": "a generator gives it",
     "generated.pyramid": "a generator that paints several scales gives it",
@@ -120,8 +127,9 @@ def resolve_dimensions(
             parts.append(_Part(title, choice, ports))
 
     add("the dataset", dataset)
-    for slot, choice in model.slots():
-        add(f"the {slot.replace('_', ' ')}", choice)
+    # The sampler first: what it gives is the recipe's, though a network that it calls gives the same.
+    for name, choice in sorted(model.components(), key=lambda entry: entry[0] != SAMPLER):
+        add(f"the {name.replace('_', ' ')}", choice)
     for loss in losses:
         add(f"the {loss.player}'s loss", loss.choice, loss.player)
     for metric in metrics:
@@ -161,6 +169,8 @@ class _Join:
         for port in part.ports.gives:
             if port.name in self._given:
                 other, _ = self._given[port.name]
+                if other.choice.component.spec.kind == SAMPLER:
+                    continue
                 self._problems.add(
                     f"{_named(part)} gives `{port.name}`, and so does {_named(other)} ({other.choice.mark.short})",
                     part.choice.mark,
@@ -168,6 +178,9 @@ class _Join:
                 )
                 continue
             self._given[port.name] = (part, port)
+            if part.choice.component.spec.kind == "dataset" and port.name in ("image", "mask"):
+                # The reference of a face is drawn from its own photo.
+                self._given[f"reference.{port.name}"] = (part, replace(port, name=f"reference.{port.name}"))
             standard = _STANDARD.get(port.name)
             if standard is not None and len(standard.shape) == len(port.shape):
                 # So that "style" and "classes" have a number even where every port writes it out.
@@ -180,6 +193,9 @@ class _Join:
     def take(self, part: _Part) -> None:
         """Join what a part needs to what gives it."""
         for need in part.ports.needs:
+            if need.dtype == "noise":
+                # The engine draws it, once for all that need noise of this name; the first of them says its shape.
+                self._given.setdefault(need.name, (part, need))
             given = self._given.get(need.name)
             if given is None:
                 if not need.optional:
@@ -356,4 +372,4 @@ def _range(port: Port) -> str:
 
 
 def _dtype(port: Port) -> str:
-    return {"float": "real numbers", "class_ids": "class ids", "binary": "zeros and ones"}[port.dtype]
+    return {"float": "real numbers", "class_ids": "class ids", "binary": "zeros and ones", "noise": "noise"}[port.dtype]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from facekit.interfaces import BuildContext, FacekitError, Options, Player, PortContext, Ports
-from facekit.recipe.settings import DataSettings, Slot, TrainSettings
+from facekit.interfaces import DISCRIMINATOR, GENERATOR, BuildContext, FacekitError, Options, Player, PortContext, Ports
+from facekit.recipe.settings import DataSettings, NetworkSettings, TrainSettings
 from facekit.registry import RegisteredComponent
 
 OVERRIDE = "--set "
@@ -115,20 +115,76 @@ class LossChoice:
 
 
 @dataclass(frozen=True)
+class NetworkChoice:
+    """A network of a model.
+
+    Args:
+        choice: the component.
+        settings: whether it is frozen, and where its weights come from.
+    """
+
+    choice: ComponentChoice
+    settings: NetworkSettings
+
+
+@dataclass(frozen=True)
 class ModelChoice:
-    """The components that fill the places of a model."""
+    """The networks of a model by the names that the recipe gives them, its sampler among them where it has one."""
 
-    generator: ComponentChoice
-    style_encoder: ComponentChoice | None = None
-    discriminator: ComponentChoice | None = None
+    networks: Mapping[str, NetworkChoice]
 
-    def slots(self) -> Iterator[tuple[Slot, ComponentChoice]]:
-        """Yield the filled places in the order style encoder, generator, discriminator."""
-        if self.style_encoder is not None:
-            yield "style_encoder", self.style_encoder
-        yield "generator", self.generator
-        if self.discriminator is not None:
-            yield "discriminator", self.discriminator
+    def get(self, name: str) -> ComponentChoice | None:
+        """Return the component of a name, None where there is none."""
+        found = self.networks.get(name)
+        return None if found is None else found.choice
+
+    def components(self) -> Iterator[tuple[str, ComponentChoice]]:
+        """Yield name and component of each network, in the order of :attr:`networks`."""
+        return ((name, network.choice) for name, network in self.networks.items())
+
+    @property
+    def frozen(self) -> frozenset[str]:
+        """The names of the networks that keep their weights."""
+        return frozenset(name for name, network in self.networks.items() if network.settings.frozen)
+
+    @property
+    def discriminators(self) -> frozenset[str]:
+        """The names of the networks of the kind ``discriminator``: no image is generated with them."""
+        return frozenset(name for name, choice in self.components() if choice.component.spec.kind == DISCRIMINATOR)
+
+
+def order_of_turns(players: Iterable[Player], model: ModelChoice) -> tuple[Player, ...]:
+    """Return players in the order in which they take their turns in a step.
+
+    Those named after a discriminator come first and ``generator`` comes last; others keep the order of the recipe.
+    """
+
+    def rank(player: Player) -> int:
+        return 0 if player in model.discriminators else 2 if player == GENERATOR else 1
+
+    return tuple(sorted(dict.fromkeys(players), key=rank))
+
+
+def networks_of(player: Player, players: Sequence[Player], model: ModelChoice) -> tuple[str, ...]:
+    """Return the names of the networks that a player trains.
+
+    That is the network of its own name; and for the last player also every network that nobody is named after and that
+    is neither frozen nor a discriminator.
+
+    Args:
+        player: one of ``players``.
+        players: all of them, in the order of their turns.
+        model: the networks.
+    """
+
+    def trains(name: str) -> bool:
+        if name in model.frozen:
+            return False
+        if name == player:
+            return True
+        return player == players[-1] and name not in players and name not in model.discriminators
+
+    return tuple(name for name in model.networks if trains(name))
 
 
 @dataclass(frozen=True)
@@ -141,7 +197,7 @@ class ResolvedRecipe:
         dataset: the dataset component.
         data: what the core does with the data.
         model: the components of the model.
-        losses: the losses of both players, in recipe order.
+        losses: the losses of all players, in recipe order.
         metrics: what is measured.
         train: how it is trained.
         document: the merged recipe as plain YAML data, every default written out: it is locked into the run folder and
@@ -165,3 +221,8 @@ class ResolvedRecipe:
     def losses_of(self, player: Player) -> tuple[LossChoice, ...]:
         """Return the losses of a player."""
         return tuple(loss for loss in self.losses if loss.player == player)
+
+    @property
+    def players(self) -> tuple[Player, ...]:
+        """The players that have losses, in the order of their turns; losses of weight 0 do not count."""
+        return order_of_turns((loss.player for loss in self.losses if loss.weight), self.model)

@@ -11,23 +11,27 @@ from pydantic import BaseModel
 from facekit.interfaces import NoOptions
 from facekit.recipe.fragment import core_settings, dump_value
 from facekit.recipe.layers import RECIPE_FORMAT
-from facekit.recipe.schema_check import PLAYERS, SLOTS
-from facekit.recipe.settings import TrainSettings
+from facekit.recipe.schema_check import NAMED_KINDS, USUAL_PLAYERS
+from facekit.recipe.settings import NETWORK_NAME, TrainSettings
 from facekit.registry import ComponentSpec, Kind, RegisteredComponent, Registry
 from facekit.registry.options_reference import describe_type
 from facekit.registry.options_schema import options_schema
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
+_OTHER_NAME = f"^(?!(?:{'|'.join((*NAMED_KINDS, *USUAL_PLAYERS))})$){NETWORK_NAME}$"
+"""Names of networks and players beside the usual ones."""
+
 _REQUIRED = ("facekit", "data", "model", "losses", "train")
 
-_SLOTS = {
-    "style_encoder": "What reads the look of a reference photo; leave it out for a generator that takes none.",
-    "generator": "What paints the picture.",
-    "discriminator": "What judges pictures; leave it out where no loss needs it.",
+_NETWORKS = {
+    "style_encoder": "Reads the style of a reference photo; leave it out for a generator that takes none.",
+    "generator": "Generates the image.",
+    "discriminator": "Tells real from generated images; leave it out where no loss needs it.",
+    "sampler": "Makes images with the networks of this recipe, where the generator alone does not.",
 }
 _PLAYERS = {
-    "generator": "What the generator and the style encoder minimise together.",
+    "generator": "What the generator and all networks that no other player trains minimise together.",
     "discriminator": "What the discriminator minimises.",
 }
 
@@ -55,14 +59,18 @@ class _Schema:
 
     def build(self) -> dict[str, Any]:
         """Return the whole schema."""
-        slots: dict[str, Any] = {}
-        for slot in SLOTS:
-            choice = {**self._choice(slot), "title": slot.replace("_", " "), "description": _SLOTS[slot]}
-            slots[slot] = choice if slot == "generator" else _nullable(choice)
+        networks: dict[str, Any] = {}
+        for kind in NAMED_KINDS:
+            choice = {**self._choice(kind), "title": kind.replace("_", " "), "description": _NETWORKS[kind]}
+            networks[kind] = _nullable(choice)
+        model = _object(networks, "The networks of the model, by name.")
+        any_network = {**self._choice("network"), "title": "network", "description": "A network of any name."}
+        model = {**model, "patternProperties": {_OTHER_NAME: _nullable(any_network)}}
         losses: dict[str, Any] = {}
-        for player in PLAYERS:
+        for player in USUAL_PLAYERS:
             items = {**self._list("loss", player), "title": f"losses of the {player}"}
             losses[player] = _nullable({**items, "description": _PLAYERS[player]})
+        other_players = {"patternProperties": {_OTHER_NAME: _nullable(self._list("loss"))}}
         metrics = {**self._list("metric"), "title": "metrics", "description": "What is measured on the test split."}
         train = self._settings(TrainSettings, "train")
         properties: dict[str, Any] = {
@@ -78,8 +86,8 @@ class _Schema:
                 "title": "data",
                 "description": "The dataset, and what is done with its photos.",
             },
-            "model": {**_object(slots, "The components of the model."), "title": "model"},
-            "losses": {**_object(losses, "What each player minimises."), "title": "losses"},
+            "model": {**model, "title": "model"},
+            "losses": {**_object(losses, "What each player minimises."), **other_players, "title": "losses"},
             "metrics": _nullable(metrics),
             "train": {**train, "title": "train", "description": "How the model is trained."},
         }
@@ -101,17 +109,17 @@ class _Schema:
         # What is marked is written by editors as part of what stands around it, and offered from elsewhere by itself.
         uses = {"type": "object", "properties": {"use": {"type": "string", "doNotSuggest": True}}, "required": ["use"]}
         model: dict[str, Any] = {"generator": {**uses, "doNotSuggest": True}}
-        for slot in SLOTS:
-            rules = self._required_options(slot)
+        for kind in NAMED_KINDS:
+            rules = self._required_options(kind)
             if rules:
-                model[slot] = _with_rules(model.get(slot, {}), rules)
-        generator = {"type": ["array", "null"], "items": uses, "doNotSuggest": True}
+                model[kind] = _with_rules(model.get(kind, {}), rules)
+        has = [{"required": ["generator"]}, {"required": ["sampler"]}]
         return {
             "required": list(_REQUIRED),
             "properties": {
                 "data": _with_rules(uses, self._required_options("dataset")),
-                "model": {"type": "object", "properties": model, "required": ["generator"]},
-                "losses": {"type": "object", "properties": {"generator": generator}, "required": ["generator"]},
+                "model": {"type": "object", "properties": model, "anyOf": has},
+                "losses": {"type": "object", "minProperties": 1},
             },
         }
 

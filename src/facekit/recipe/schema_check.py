@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar, get_args
+from typing import TypeVar
 
 from facekit.interfaces import NoOptions, Player, did_you_mean
 from facekit.recipe.layers import RECIPE_FORMAT, check_format
 from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, describe, is_null, mark_at
 from facekit.recipe.problems import Path, Problems, show_path
-from facekit.recipe.resolved import ComponentChoice, LossChoice, Mark, ModelChoice
-from facekit.recipe.settings import DataSettings, LossSettings, Slot, TrainSettings
+from facekit.recipe.resolved import (
+    ComponentChoice,
+    LossChoice,
+    Mark,
+    ModelChoice,
+    NetworkChoice,
+    networks_of,
+    order_of_turns,
+)
+from facekit.recipe.settings import NETWORK_NAME, DataSettings, LossSettings, NetworkSettings, TrainSettings
 from facekit.recipe.settings_check import check_settings, unknown_key_hint
-from facekit.registry import Kind, PluginRecord, Registry, UnknownComponent
+from facekit.registry import Kind, PluginRecord, Registry, UnknownComponent, name_of_use
 
 TOP_LEVEL = ("facekit", "extends", "name", "description", "data", "model", "losses", "metrics", "train")
 """The keys a recipe may have at its top."""
 
-SLOTS: tuple[Slot, ...] = get_args(Slot)
-PLAYERS: tuple[Player, ...] = get_args(Player)
+USUAL_PLAYERS: tuple[Player, ...] = ("generator", "discriminator")
+"""The players that losses say whether they are for; a recipe may have players of any name."""
 
-CoreSettings = TypeVar("CoreSettings", DataSettings, LossSettings, NoOptions)
+NETWORK_KINDS: tuple[Kind, ...] = ("style_encoder", "generator", "discriminator", "sampler", "network")
+"""The kinds of components that stand under ``model:``."""
+
+NAMED_KINDS = NETWORK_KINDS[:-1]
+"""Those that a network of their name usually has."""
+
+CoreSettings = TypeVar("CoreSettings", DataSettings, LossSettings, NetworkSettings, NoOptions)
 
 
 @dataclass(frozen=True)
@@ -98,57 +113,104 @@ class _SchemaCheck:
         if section is None:
             return None
         node, mark = section
-        self._known_keys(node, SLOTS, ("model",))
-        choices: dict[Slot, ComponentChoice | None] = {}
+        networks: dict[str, NetworkChoice] = {}
         sound = True
-        for slot in SLOTS:
-            entry = node.entries.get(slot)
-            if entry is None or (is_null(entry.node) and slot != "generator"):
+        for name, entry in node.entries.items():
+            path: Path = ("model", name)
+            if is_null(entry.node):
+                continue  # a recipe takes out what one that it extends has
+            if not re.fullmatch(NETWORK_NAME, name):
+                self._problems.add(
+                    f"a network cannot be called {name!r}",
+                    entry.key_mark,
+                    path,
+                    "use lower-case letters, digits and underscores, a letter first",
+                )
+                sound = False
                 continue
-            choices[slot], _ = self._component(slot, entry.node, ("model", slot), entry.key_mark, NoOptions)
-            sound = sound and choices[slot] is not None
-        if "generator" not in node.entries:
-            self._problems.add("needs `generator`", mark, ("model",))
-        generator = choices.get("generator")
-        if generator is None or not sound:
+            use = entry.node.get("use") if isinstance(entry.node, MapNode) else None
+            written = use.value if isinstance(use, ScalarNode) and isinstance(use.value, str) else ""
+            kind = kind_of_network(name, written, self._registry)
+            choice, settings = self._component(kind, entry.node, path, entry.key_mark, NetworkSettings)
+            if choice is None or settings is None:
+                sound = False
+            else:
+                networks[name] = NetworkChoice(choice, settings)
+        if not sound:
             return None
-        return ModelChoice(generator, choices.get("style_encoder"), choices.get("discriminator"))
+        if not networks:
+            self._problems.add("needs a network", mark, ("model",), "add model.generator")
+            return None
+        model = ModelChoice(_in_usual_order(networks))
+        self._check_model(model)
+        return model
+
+    def _check_model(self, model: ModelChoice) -> None:
+        """Check that networks of the usual names can be called as their names say."""
+        sampler = model.get("sampler")
+        for name, choice in model.components():
+            kind = choice.component.spec.kind
+            if kind == "sampler" and name != "sampler":
+                self._problems.add(
+                    f"{choice.component.spec.id!r} is a sampler", choice.mark, choice.path, "call it model.sampler"
+                )
+            if kind == "network" and name in NAMED_KINDS and (sampler is None or name == "sampler"):
+                self._problems.add(
+                    f"{choice.component.spec.id!r} is of the kind network, and is not called as a {name} is",
+                    choice.mark,
+                    choice.path,
+                    "add the model.sampler that calls it, or give it another name",
+                )
+        if sampler is None and model.get("generator") is None:
+            first = next(choice for _, choice in model.components())
+            self._problems.add(
+                "nothing says how an image is generated: there is neither `generator` nor `sampler`",
+                first.mark,
+                ("model",),
+                did_you_mean("generator", model.networks) or "add model.generator or model.sampler",
+            )
 
     def _losses(self, model: ModelChoice | None) -> tuple[LossChoice, ...]:
         section = self._section("losses")
         if section is None:
             return ()
         node, mark = section
-        self._known_keys(node, PLAYERS, ("losses",))
         found: list[LossChoice] = []
-        for player in PLAYERS:
-            items = self._list(node.entries.get(player), ("losses", player))
+        for player, entry in node.entries.items():
+            items = self._list(entry, ("losses", player))
             found.extend(self._losses_of(player, items))
-            if items or (player in node.entries and not _is_list_or_null(node.entries[player].node)):
-                continue
-            if player == "generator":
-                self._problems.add(
-                    "the generator has no loss, so it would learn nothing",
-                    node.entries[player].key_mark if player in node.entries else mark,
-                    ("losses", player),
-                )
-            elif model is not None and model.discriminator is not None:
-                self._problems.add(
-                    "the discriminator has no loss, so it would learn nothing",
-                    node.entries[player].key_mark if player in node.entries else mark,
-                    ("losses", player),
-                    "give it one, or leave model.discriminator out",
-                )
-        if model is not None and model.discriminator is None:
-            for loss in found:
-                if loss.player == "discriminator":
-                    self._problems.add(
-                        "this recipe has no discriminator for this loss to train",
-                        loss.choice.mark,
-                        loss.choice.path,
-                        "add model.discriminator, or remove the loss",
-                    )
+        players = order_of_turns((loss.player for loss in found), model) if model is not None else ()
+        empty = [player for player, entry in node.entries.items() if _is_empty(entry.node)]
+        if model is None:
+            return tuple(found)
+        for name in sorted(model.discriminators - model.frozen - set(players)):
+            self._problems.add(
+                f"the {name.replace('_', ' ')} has no loss, so it would learn nothing",
+                node.entries[name].key_mark if name in node.entries else mark,
+                ("losses", name),
+                f"give it one, or leave model.{name} out",
+            )
+        reported = {problem.path.split(".")[0] for problem in self._problems.found}
+        if not set(players) - model.discriminators and "losses" not in reported:
+            missing = next(iter(set(empty) - model.discriminators), "generator")
+            self._problems.add(
+                f"the {missing.replace('_', ' ')} has no loss, so it would learn nothing",
+                node.entries[missing].key_mark if missing in node.entries else mark,
+                ("losses", missing),
+            )
+        for player in players:
+            if not networks_of(player, players, model):
+                self._trains_nothing(player, players, model, next(loss for loss in found if loss.player == player))
         return tuple(found)
+
+    def _trains_nothing(self, player: Player, players: Sequence[Player], model: ModelChoice, loss: LossChoice) -> None:
+        if player in model.frozen:
+            message, hint = f"the {player} is frozen, so this loss has nothing to train", f"set {player}.frozen: false"
+        else:
+            message = f"this recipe has no {player.replace('_', ' ')} for this loss to train"
+            others = [name for name in model.networks if name not in model.frozen and name not in players]
+            hint = did_you_mean(player, others) or f"add model.{player}, or remove the loss"
+        self._problems.add(message, loss.choice.mark, loss.choice.path, hint)
 
     def _losses_of(self, player: Player, items: Sequence[Node]) -> list[LossChoice]:
         found: list[LossChoice] = []
@@ -156,7 +218,7 @@ class _SchemaCheck:
         for index, item in enumerate(items):
             path: Path = ("losses", player, index)
             choice, settings = self._component("loss", item, path, item.mark, LossSettings)
-            if choice is not None and player not in choice.component.spec.players:
+            if choice is not None and player in USUAL_PLAYERS and player not in choice.component.spec.players:
                 name = choice.component.spec.name
                 owners = " and the ".join(choice.component.spec.players)
                 self._problems.add(
@@ -219,16 +281,18 @@ class _SchemaCheck:
         """Check that what ``train`` says of parts of the model is about parts that the model has."""
         if model is None:
             return
-        slots = [slot for slot, _ in model.slots()]
+        slots = list(model.networks)
         named: list[tuple[Path, str]] = [(("optimiser", "lr_scale", slot), slot) for slot in train.optimiser.lr_scale]
         named += [(("initialise", index, "part"), entry.part) for index, entry in enumerate(train.initialise)]
         named += [(("freeze", index, "part"), entry.part) for index, entry in enumerate(train.freeze)]
         for path, part in named:
             slot = part.split(".")[0]
             if slot not in slots:
-                message = f"this recipe has no {slot!r}" if slot in SLOTS else f"{slot!r} is no part of a model"
                 self._problems.add(
-                    message, mark_at(node, path, node.mark), ("train", *path), f"parts: {', '.join(slots)}"
+                    f"this recipe has no network {slot!r}",
+                    mark_at(node, path, node.mark),
+                    ("train", *path),
+                    did_you_mean(slot, slots) or f"networks: {', '.join(slots)}",
                 )
 
     def _component(
@@ -330,5 +394,25 @@ class _SchemaCheck:
                 self._problems.add(f"unknown key {key!r}", entry.key_mark, (*path, key), unknown_key_hint(key, known))
 
 
-def _is_list_or_null(node: Node) -> bool:
-    return isinstance(node, ListNode) or is_null(node)
+def kind_of_network(name: str, use: str, registry: Registry | None) -> Kind:
+    """Return the kind of component that stands under ``model:`` by a name.
+
+    A network of a usual name has the kind of that name, or is of the kind ``network`` and called by a sampler. One of
+    any other name has the first kind that offers ``use``, ``network`` before the others. Without a registry it is the
+    likeliest.
+    """
+    usual = next((kind for kind in NAMED_KINDS if kind == name), None)
+    candidates: Sequence[Kind] = ("network", *NAMED_KINDS) if usual is None else (usual, "network")
+    component = name_of_use(use)
+    offered = [] if registry is None else [(kind, entry) for kind in candidates for entry in registry.of_kind(kind)]
+    return next((kind for kind, entry in offered if component in (entry.spec.id, entry.spec.name)), candidates[0])
+
+
+def _in_usual_order(networks: Mapping[str, NetworkChoice]) -> dict[str, NetworkChoice]:
+    """Return the networks of the usual names first, then the others as the recipe has them."""
+    usual = [str(kind) for kind in NAMED_KINDS if kind in networks]
+    return {name: networks[name] for name in (*usual, *(name for name in networks if name not in usual))}
+
+
+def _is_empty(node: Node) -> bool:
+    return is_null(node) or (isinstance(node, ListNode) and not node.items)

@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 
 from facekit.interfaces import Options
 
-Slot = Literal["style_encoder", "generator", "discriminator"]
-"""The places of a model that a component can fill."""
+NETWORK_NAME = r"[a-z][a-z0-9_]*"
+"""The form of the names that recipes give networks and players."""
 
 
 class ReferenceSettings(Options):
@@ -39,6 +39,24 @@ class DataSettings(Options):
     """Threads that prepare batches ahead; 0 prepares them in the training loop. The result is the same."""
 
 
+class NetworkSettings(Options):
+    """What the core does with a network; these keys stand beside the network's own options under ``model:``."""
+
+    frozen: bool = False
+    """Keep its weights as they are: it computes in evaluation mode, is neither optimised nor averaged, and is written
+    into the run folder once, not into every checkpoint."""
+    weights: str | None = None
+    """Weights that it starts from, or keeps when it is frozen: a run folder, or a safetensors file."""
+    source: str | None = None
+    """The part of these weights to take; by default the network of the same name of a run, all of a file."""
+
+    @model_validator(mode="after")
+    def _source_of_weights(self) -> NetworkSettings:
+        if self.source is not None and self.weights is None:
+            raise ValueError("source names a part of the weights, and there are no weights")
+        return self
+
+
 class LossSettings(Options):
     """What the core does with a loss; these keys stand beside the loss's own options."""
 
@@ -61,7 +79,7 @@ class OptimiserSettings(Options):
     """Added to the denominator."""
     weight_decay: float = Field(0.0, ge=0)
     """Decoupled for adamw, L2 for adam."""
-    lr_scale: dict[Slot, float] = Field(default_factory=dict)
+    lr_scale: dict[str, float] = Field(default_factory=dict)
     """Factor on the learning rate of a part of the model, e.g. ``{style_encoder: 5, discriminator: 2}`` (TTUR)."""
 
 
@@ -148,19 +166,14 @@ class TrainSettings(Options):
     activation_checkpointing: bool = False
     """Compute parts of the networks again in the backward pass rather than keep them: less memory, more time, the same
     result."""
-    swapped: int | None = Field(None, ge=1)
-    """Faces of a batch that are also painted in the look of another one, for the losses that ask; by default all. Which
-    other one changes from step to step."""
-    discriminator_turns: int = Field(1, ge=1)
-    """Discriminator updates to one generator update."""
+    turns: dict[str, int] = Field(default_factory=dict)
+    """Updates of a player a step, where it is not one: ``{discriminator: 5}``. Each of them sees faces of its own."""
     optimiser: OptimiserSettings = OptimiserSettings()
     """Adam by default."""
     schedule: ScheduleSettings = ScheduleSettings()
     """Linear decay over the second half by default."""
     ema: EmaSettings = EmaSettings()
     """On by default."""
-    replay_pool: int = Field(0, ge=0)
-    """Past fakes kept to be shown to the discriminator in place of half of the new ones; 0 keeps none."""
     gradient_clip: float | None = Field(None, gt=0)
     """Largest norm of a player's gradient; longer ones are scaled down."""
     initialise: tuple[InitialiseSettings, ...] = ()

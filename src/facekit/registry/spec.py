@@ -11,7 +11,18 @@ from typing import Any, Literal, get_args
 from facekit.interfaces import BuildContext, DatasetContext, Options, PortContext, Ports
 from facekit.registry.migration import Migration, mistake_in
 
-Kind = Literal["dataset", "style_encoder", "generator", "discriminator", "loss", "metric", "segmenter", "face_detector"]
+Kind = Literal[
+    "dataset",
+    "style_encoder",
+    "generator",
+    "discriminator",
+    "network",
+    "sampler",
+    "loss",
+    "metric",
+    "segmenter",
+    "face_detector",
+]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _ID = re.compile(r"[a-z0-9_]+/[a-z0-9_]+")
@@ -33,13 +44,16 @@ class ComponentSpec:
         paper: the paper the method comes from.
         licence: licence of the method's code as it is here.
         weights_licence: licence of pretrained weights that the component loads, if any.
-        players: for losses: whose loss it can be.
-        batch_dependent: for discriminators: one sample's judgement depends on the others in its batch (minibatch
+        players: for losses: whether it is for ``generator``, ``discriminator`` or both; players of other names may have
+            any loss.
+        batch_dependent: for networks: one sample's result depends on the others in its batch (minibatch
             standard deviation), so that real and fake must not share a pass.
         interface_version: the version of the interfaces it was written for, as a number: the one facekit had then, not
             the one it has today.
         version: the component's own version, raised when old options or weights need help to be read.
         migrations: one for each version after the first, in order: how to read what is older.
+        runtime: names of options that no weight depends on (sampling steps, guidance, truncation): they may be set when
+            a run is used, ``facekit generate RUN --set sampler.steps=50``.
         probe: ``"module:function"`` with the signature of ``factory``: builds a stand-in with the same ports for the
             shape check on fake tensors, for a component that cannot run on them. None where it can.
         example: options that make a good example of it; ``facekit components show`` prints a recipe fragment with them.
@@ -58,10 +72,11 @@ class ComponentSpec:
     paper: str | None = None
     licence: str = "Apache-2.0"
     weights_licence: str | None = None
-    players: tuple[Literal["generator", "discriminator"], ...] = ("generator",)
+    players: tuple[str, ...] = ("generator",)
     batch_dependent: bool = False
     version: int = 1
     migrations: tuple[Migration, ...] = ()
+    runtime: tuple[str, ...] = ()
     probe: str | None = None
     example: Mapping[str, Any] = field(default_factory=dict)
 
@@ -83,6 +98,9 @@ class ComponentSpec:
         if not (isinstance(self.options, type) and issubclass(self.options, Options)):
             raise ValueError(f"the options of {self.id!r} are {self.options!r}, not a class derived from Options")
         names = {name for key, info in self.options.model_fields.items() for name in (key, info.alias) if name}
+        unknown = sorted(set(self.runtime) - names)
+        if unknown:
+            raise ValueError(f"{self.id!r} may be set at run time in {unknown[0]!r}, which is none of its options")
         mistake = mistake_in(self.migrations, options=names)
         if mistake:
             raise ValueError(f"{self.id!r}: the {mistake}")

@@ -243,7 +243,8 @@ def _commands(record: RunRecord) -> str:
     if record.outcome().word != "finished":
         parts.append(command("Go on with it", resume_command(run, lock)))
     example, program = generate_command(run, lock), generate_in_python(run, lock)
-    if example is not None and program is not None:
+    if example is not None:
         parts.append(command("Generate a picture with it", example))
+    if program is not None:
         parts.append(command("The same in Python", program))
     return "".join(parts)

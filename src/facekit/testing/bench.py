@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facekit.engine.model import FaceModel
-from facekit.engine.networks import Networks
+from facekit.engine.networks import FaceModel, RunNetworks
 from facekit.engine.precision import Precision
-from facekit.engine.step import GeneratorPass, TrainingStep
+from facekit.engine.step import BatchMemory, TrainingStep
 from facekit.interfaces import (
+    DISCRIMINATOR,
+    GENERATED,
+    GENERATED_PYRAMID,
+    GENERATOR,
+    STYLE_ENCODER,
     Condition,
     FaceBatch,
     Generated,
@@ -21,6 +24,8 @@ from facekit.interfaces import (
     LabelMap,
     Player,
     Port,
+    Ports,
+    Reference,
     ScaleJudgement,
     Style,
 )
@@ -52,7 +57,7 @@ class BenchStyleEncoder(nn.Module):
             return Style(hidden.mean((2, 3)))
         planes = one_hot(mask, self.classes, hidden.dtype)
         sums = torch.einsum("nchw,nrhw->nrc", hidden, planes)
-        return Style(sums / planes.sum((2, 3)).clamp(min=1)[..., None])
+        return Style(sums / planes.sum((2, 3)).clamp(min=1)[..., None], axis="regions")
 
 
 class BenchGenerator(nn.Module):
@@ -77,7 +82,7 @@ class BenchGenerator(nn.Module):
 
     def forward(self, condition: Condition, style: Style | None) -> Generated:
         """Return pictures of a condition."""
-        hidden = self.lay(one_hot(condition.mask, self.classes, self.lay.weight.dtype))
+        hidden = self.lay(one_hot(condition.require_mask(), self.classes, self.lay.weight.dtype))
         if self.dress is not None and style is not None:
             code = style.code if style.code.dim() == 2 else style.code.mean(1)
             hidden = hidden + self.dress(code)[:, :, None, None]
@@ -110,7 +115,7 @@ class BenchDiscriminator(nn.Module):
 
     def forward(self, picture: Generated, condition: Condition) -> Judgement:
         """Return the judgement of pictures."""
-        pair = torch.cat([one_hot(condition.mask, self.classes, picture.image.dtype), picture.image], dim=1)
+        pair = torch.cat([one_hot(condition.require_mask(), self.classes, picture.image.dtype), picture.image], dim=1)
         scales = []
         hidden = pair
         for first, second, last in zip(self.first, self.second, self.last, strict=True):
@@ -136,22 +141,22 @@ def bench_model(needs: Collection[Port], *, classes: int, attributes: int) -> Fa
     last = style.shape[-1] if style is not None else 0
     length = last if isinstance(last, int) else UNSETTLED_DIMENSION
     judged = any(name.startswith("judgement") for name in named)
-    return FaceModel(
-        generator=BenchGenerator(
-            classes,
-            style=length if style is not None else 0,
-            pyramid="generated.pyramid" in named,
-            attributes=attributes if "attributes" in named else 0,
-        ),
-        style_encoder=BenchStyleEncoder(classes, by_region=by_region, length=length) if style is not None else None,
-        discriminator=BenchDiscriminator(
+    networks: dict[str, nn.Module] = {}
+    if style is not None:
+        networks[STYLE_ENCODER] = BenchStyleEncoder(classes, by_region=by_region, length=length)
+    networks[GENERATOR] = BenchGenerator(
+        classes,
+        style=length if style is not None else 0,
+        pyramid="generated.pyramid" in named,
+        attributes=attributes if "attributes" in named else 0,
+    )
+    if judged:
+        networks[DISCRIMINATOR] = BenchDiscriminator(
             classes,
             features="judgement.features" in named,
             attributes=attributes if "judgement.class_logits" in named else 0,
         )
-        if judged
-        else None,
-    )
+    return FaceModel(networks)
 
 
 def bench_batch(
@@ -166,18 +171,24 @@ def bench_batch(
     wanted = (torch.rand(batch, attributes, generator=random) < 0.5).float()
     return FaceBatch(
         image=image,
-        mask=mask,
-        reference_image=reference,
-        reference_mask=reference_mask,
-        attributes=wanted if any(port.name == "attributes" for port in needs) else None,
         keys=tuple(f"face{index}" for index in range(batch)),
+        mask=mask,
+        reference=Reference(reference, reference_mask),
+        attributes=wanted if any(port.name == "attributes" for port in needs) else None,
     )
 
 
 def bench_step(model: FaceModel, batch: FaceBatch, *, player: Player, precision: Precision, seed: int) -> TrainingStep:
     """Return a real step of the engine over tiny networks."""
-    gives_pyramid = bool(getattr(model.generator, "pyramid", False))
-    networks = Networks(model, precision, gives_pyramid=gives_pyramid)
-    recording = torch.no_grad if player == "discriminator" else nullcontext
-    made = GeneratorPass(networks, batch, recording)
-    return TrainingStep(index=0, player=player, networks=networks, made=made, seed=(seed, player))
+    generator = model.get_submodule(GENERATOR)
+    pyramid = (GENERATED_PYRAMID,) if getattr(generator, "pyramid", False) else ()
+    networks = RunNetworks(model, precision, ports={GENERATOR: Ports(gives=(GENERATED, *pyramid))})
+    trained = {DISCRIMINATOR} if player == DISCRIMINATOR else {name for name in networks if name != DISCRIMINATOR}
+    return TrainingStep(
+        index=0,
+        player=player,
+        trained=frozenset(trained),
+        networks=networks,
+        memory=BatchMemory(batch),
+        seed=(seed, player),
+    )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import fields
+from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -13,17 +14,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from facekit.engine.model import FaceModel
+from facekit.engine.networks import FaceModel
 from facekit.engine.precision import Precision
 from facekit.engine.step import TrainingStep
-from facekit.interfaces import BuildContext, FaceBatch, Player
+from facekit.interfaces import DISCRIMINATOR, BuildContext, FaceBatch, Player, map_tensors
 from facekit.registry import Kind
 from facekit.testing.bench import bench_batch, bench_model, bench_step
 from facekit.testing.contract import BrokenPromise, ComponentContract, build_failure, seeded
 
 _CPU = torch.device("cpu")
 _SMALL_LOSS = 0.05
-_PARTS: dict[str, tuple[str, ...]] = {"generator": ("generator", "style_encoder"), "discriminator": ("discriminator",)}
 
 
 class LossContract(ComponentContract):
@@ -85,7 +85,7 @@ class LossContract(ComponentContract):
                 raise BrokenPromise(
                     promise, f"gradients that are not finite in {broken[:3]}", "find the division or root"
                 )
-            foreign = [name for name in gradients if name.split(".")[0] not in _PARTS[player]]
+            foreign = [name for name in gradients if (name.split(".")[0] == DISCRIMINATOR) != (player == DISCRIMINATOR)]
             if foreign:
                 raise BrokenPromise(
                     promise, f"the {player}'s loss gives gradients to {foreign[:3]}", "do not switch requires_grad on"
@@ -177,8 +177,12 @@ class LossContract(ComponentContract):
             model = self._model(size, player)
             step = self._step(model, size, max(self.batches), player)
             watched = _tensors_of(step.batch)
-            watched["fake"] = step.fake.image
             before = {name: value.detach().clone() for name, value in watched.items()}
+
+            for name, network in model.named_children():
+                network.register_forward_hook(
+                    partial(_keep, f"what the {name.replace('_', ' ')} gave", watched, before)
+                )
             self._call(self._loss(size, player), step)
             if changed := [name for name, value in watched.items() if not torch.equal(value.detach(), before[name])]:
                 raise BrokenPromise(
@@ -191,7 +195,7 @@ class LossContract(ComponentContract):
 
     def players(self) -> tuple[Player, ...]:
         """Return whose loss it is tried as: the contract's ``player``, or all that the spec declares."""
-        return (cast("Player", self.player),) if self.player else self.spec.players
+        return (self.player,) if self.player else self.spec.players
 
     def model(self, size: int, player: Player) -> FaceModel:
         """Return the networks it is tried on; override it for a loss that needs ports of its family's own."""
@@ -221,9 +225,8 @@ class LossContract(ComponentContract):
 
     @staticmethod
     def _awake(model: FaceModel, player: Player) -> FaceModel:
-        for part in _PARTS[player]:
-            network = model.slot(part)
-            if network is not None:
+        for name, network in model.named_children():
+            if (name == DISCRIMINATOR) == (player == DISCRIMINATOR):
                 network.requires_grad_(True)
         return model
 
@@ -297,18 +300,31 @@ class LossContract(ComponentContract):
 
 def _row(batch: FaceBatch, row: int) -> FaceBatch:
     part = slice(row, row + 1)
-    return FaceBatch(
-        image=batch.image[part],
-        mask=batch.mask[part],
-        reference_image=batch.reference_image[part],
-        reference_mask=batch.reference_mask[part],
-        attributes=None if batch.attributes is None else batch.attributes[part],
-        keys=batch.keys[part],
-    )
+    return replace(map_tensors(replace(batch, keys=()), lambda tensor: tensor[part]), keys=batch.keys[part])
 
 
 def _tensors_of(batch: FaceBatch) -> dict[str, Tensor]:
-    found = {
-        name: getattr(batch, name) for name in ("image", "mask", "reference_image", "reference_mask", "attributes")
-    }
+    found = {"image": batch.image, "mask": batch.mask, "attributes": batch.attributes, **batch.extra}
+    if batch.reference is not None:
+        found |= {"reference.image": batch.reference.image, "reference.mask": batch.reference.mask}
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _keep(
+    name: str, watched: dict[str, Tensor], before: dict[str, Tensor], module: nn.Module, given: Any, result: Any
+) -> None:
+    """Keep what a network gave, and a copy of it."""
+    for number, tensor in enumerate(tensors_in(result)):
+        watched[f"{name} ({number})"], before[f"{name} ({number})"] = tensor, tensor.detach().clone()
+
+
+def tensors_in(container: Any) -> list[Tensor]:
+    """Return every tensor of a container."""
+    found: list[Tensor] = []
+
+    def take(tensor: Tensor) -> Tensor:
+        found.append(tensor)
+        return tensor
+
+    map_tensors(container, take)
+    return found

@@ -21,6 +21,7 @@ from facekit.interfaces import (
     Measurement,
     Observation,
     RealPhotos,
+    Reference,
     Task,
     TransferMetric,
 )
@@ -162,15 +163,17 @@ class MetricContract(ComponentContract):
         size = self.sizes[0]
         metric = self._metric(size)
         for observation in self._observations(size, metric, at_once=3):
-            watched = {
+            reference = observation.condition.reference
+            given: dict[str, Tensor | None] = {
                 "generated": observation.generated.image,
                 "target": observation.target,
                 "mask": observation.condition.mask,
-                "reference": observation.condition.reference_image,
+                "reference": None if reference is None else reference.image,
             }
-            before = {name: value.clone() for name, value in watched.items() if value is not None}
+            watched = {name: value for name, value in given.items() if value is not None}
+            before = {name: value.clone() for name, value in watched.items()}
             metric.update(observation)
-            changed = [name for name, value in before.items() if not torch.equal(value, watched[name])]  # type: ignore[arg-type]
+            changed = [name for name, value in before.items() if not torch.equal(value, watched[name])]
             if changed:
                 raise BrokenPromise(
                     "a metric changes nothing that others look at",
@@ -275,8 +278,7 @@ class MetricContract(ComponentContract):
                         task=task,
                         condition=Condition(
                             mask=masks[rows],
-                            reference_image=photos[look[rows]],
-                            reference_mask=masks[look[rows]],
+                            reference=Reference(photos[look[rows]], masks[look[rows]]),
                             attributes=shown[rows],
                             source_image=photos[look[rows]],
                         ),

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from facekit.interfaces import Condition, Generated, Port, Style, UpdatedEarly
+from facekit.interfaces import Condition, Generated, Port, Reference, Style, UpdatedEarly
 from facekit.testing.contract import BrokenPromise, ComponentContract, build_failure, matching, seeded
 from facekit.testing.specimens import blobs, check_given, make
 
@@ -47,8 +47,9 @@ class Inputs:
     @property
     def condition(self) -> Condition:
         """What a generator and a discriminator see of it."""
-        photo, mask = self.reference or (None, None)
-        return Condition(self.mask, photo, mask, self.attributes, photo)
+        reference = None if self.reference is None else Reference(*self.reference)
+        photo = None if reference is None else reference.image
+        return Condition(self.mask, reference, self.attributes, photo)
 
     def replaced(self, row: slice, other: Inputs) -> Inputs:
         """Return these inputs with the other's samples in some rows."""

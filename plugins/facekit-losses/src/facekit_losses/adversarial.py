@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from facekit.interfaces import BuildContext, Judgement, ScaleJudgement, Step
+from facekit.interfaces import DISCRIMINATOR, BuildContext, Judgement, ScaleJudgement, Step
+from facekit_gan import ReplayPool, condition_of, discriminate, fake, real, shuffled_attributes, shuffled_style
 
 from .numeric import at_least_float32
 from .options import AdversarialOptions, Objective, Results
@@ -114,35 +116,80 @@ def join(first: Judgement, second: Judgement) -> Judgement:
 
 @dataclass(frozen=True, kw_only=True)
 class AdversarialLoss:
-    """The adversarial loss of either player; ``step.player`` says whose turn it is.
+    """The adversarial loss of either player: the discriminator's in turns that train it, else the generator's.
 
     Args:
         objective: see :func:`generator_adversarial_loss`.
-        swapped: also judge the results in the look of another face. Own and swapped results then count alike in one
-            mean, so the loss keeps its size.
-        results: judge the results with the own attributes of each face, or with those of another one.
+        shuffled_style: also judge the fakes in the style of another face. Both kinds then count alike in one mean, so
+            the loss keeps its size.
+        faces: how many faces of the batch are made in the style of another; None for all.
+        results: judge the fakes with the own attributes of each face, or with those of another one.
     """
 
     objective: Objective = "lsgan"
-    swapped: bool = False
+    shuffled_style: bool = False
+    faces: int | None = None
     results: Results = "own"
 
     def __call__(self, step: Step) -> Tensor:
         """Return the loss of the player whose turn it is, a scalar."""
-        # Asked for first, so that a step can judge both in one pass.
-        swapped = step.swapped if self.swapped else None
-        fake = step.judge(step.transferred if self.results == "transferred" else step.fake)
-        if swapped is not None:
-            fake = join(fake, step.judge(swapped, step.swapped_condition))
-        if step.player == "generator":
-            real = step.judge(step.real).detach() if self.objective == "relativistic" else None
-            return generator_adversarial_loss(fake, real, objective=self.objective)
-        return discriminator_adversarial_loss(step.judge(step.real), fake, objective=self.objective)
+        # Made first, so that all are judged in one pass.
+        trains = DISCRIMINATOR in step.trained
+        photos = real(step) if trains or self.objective == "relativistic" else None
+        shuffled = shuffled_style(step, self.faces) if self.shuffled_style else None
+        made = self._discriminated(step)
+        if shuffled is not None:
+            made = join(made, discriminate(step, shuffled))
+        wanted = None if photos is None else discriminate(step, photos)
+        if not trains:
+            return generator_adversarial_loss(
+                made, None if wanted is None else wanted.detach(), objective=self.objective
+            )
+        assert wanted is not None
+        return discriminator_adversarial_loss(wanted, made, objective=self.objective)
+
+    def _discriminated(self, step: Step) -> Judgement:
+        return discriminate(step, shuffled_attributes(step) if self.results == "shuffled_attributes" else fake(step))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdversarialLossWithPool(AdversarialLoss):
+    """The same, in which the discriminator is shown past fakes in place of half of the new ones.
+
+    Args:
+        pool: the past fakes.
+    """
+
+    pool: ReplayPool
+
+    def _discriminated(self, step: Step) -> Judgement:
+        if DISCRIMINATOR not in step.trained:
+            return super()._discriminated(step)
+        made = shuffled_attributes(step) if self.results == "shuffled_attributes" else fake(step)
+        # A past fake beside the condition of another face would be recognised by that alone.
+        shown, condition = self.pool.exchange(made, condition_of(step, made), random=step.random)
+        return discriminate(step, shown, condition)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the pool as tensors by name."""
+        return self.pool.state()
+
+    def load_state(self, state: Mapping[str, Tensor], device: torch.device) -> None:
+        """Put back what :meth:`state` returned."""
+        self.pool.load_state(state, device)
 
 
 def build(options: AdversarialOptions, context: BuildContext) -> AdversarialLoss:
     """Build the loss from a recipe's options."""
-    return AdversarialLoss(objective=options.objective, swapped=options.swapped, results=options.results)
+    loss = AdversarialLoss(
+        objective=options.objective,
+        shuffled_style=options.shuffled_style,
+        faces=options.shuffled_faces,
+        results=options.results,
+    )
+    if not options.replay_pool or context.player == "generator":
+        return loss
+    return AdversarialLossWithPool(**vars(loss), pool=ReplayPool(options.replay_pool))
 
 
 def _by_scale(fake: Judgement, real: Judgement | None, objective: Objective) -> list[tuple[Tensor, Tensor | None]]:

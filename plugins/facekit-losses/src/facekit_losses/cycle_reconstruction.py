@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from torch import Tensor
 
 from facekit.interfaces import BuildContext, NoOptions, Step
+from facekit_gan import generate, real, shuffled_attributes
 
 from .numeric import mean_absolute_difference
 
@@ -30,12 +29,12 @@ def cycle_reconstruction_loss(back: Tensor, photo: Tensor) -> Tensor:
 
 
 class CycleReconstructionLoss:
-    """Gives ``step.transferred`` the photos' own attributes again, and compares with the photos."""
+    """Gives fakes with other attributes the photos' own again, and compares with the photos."""
 
     def __call__(self, step: Step) -> Tensor:
         """Return the loss, a scalar in [0, 2]."""
-        back = step.generate(replace(step.condition, source_image=step.transferred.image))
-        return cycle_reconstruction_loss(back.image, step.real.image)
+        back = generate(step, step.condition.with_(source_image=shuffled_attributes(step).image))
+        return cycle_reconstruction_loss(back.image, real(step).image)
 
 
 def build(options: NoOptions, context: BuildContext) -> CycleReconstructionLoss:

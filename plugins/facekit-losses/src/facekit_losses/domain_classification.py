@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional as F
 
-from facekit.interfaces import BuildContext, FacekitError, Judgement, Step
+from facekit.interfaces import DISCRIMINATOR, BuildContext, FacekitError, Judgement, Step
+from facekit_gan import condition_of, discriminate, fake, real, shuffled_attributes, shuffled_style
 
 from .numeric import at_least_float32
 from .options import AnyResults, DomainClassificationOptions
@@ -47,30 +48,32 @@ def domain_classification_loss(judgement: Judgement, attributes: Tensor | None) 
 
 @dataclass(frozen=True, kw_only=True)
 class DomainClassificationLoss:
-    """The classification of either player; ``step.player`` says whose turn it is.
+    """The classification of either player: the discriminator's in turns that train it, else the generator's.
 
     The discriminator learns from photos and their attributes. The generator's results are to show the attributes of
     their conditions.
 
     Args:
-        results: which results; see :class:`facekit_losses.options.DomainClassificationOptions`.
+        results: which fakes; see :class:`facekit_losses.options.DomainClassificationOptions`.
+        faces: how many faces of the batch are made in the style of another; None for all.
     """
 
-    results: AnyResults = "transferred"
+    results: AnyResults = "shuffled_attributes"
+    faces: int | None = None
 
     def __call__(self, step: Step) -> Tensor:
         """Return the loss of the player whose turn it is, a scalar."""
-        if step.player == "discriminator":
-            return domain_classification_loss(step.judge(step.real), step.batch.attributes)
+        if DISCRIMINATOR in step.trained:
+            return domain_classification_loss(discriminate(step, real(step)), step.batch.attributes)
         if self.results == "own":
-            result, condition = step.fake, step.condition
-        elif self.results == "swapped":
-            result, condition = step.swapped, step.swapped_condition
+            made = fake(step)
+        elif self.results == "shuffled_style":
+            made = shuffled_style(step, self.faces)
         else:
-            result, condition = step.transferred, step.transferred_condition
-        return domain_classification_loss(step.judge(result), condition.attributes)
+            made = shuffled_attributes(step)
+        return domain_classification_loss(discriminate(step, made), condition_of(step, made).attributes)
 
 
 def build(options: DomainClassificationOptions, context: BuildContext) -> DomainClassificationLoss:
     """Build the loss from a recipe's options."""
-    return DomainClassificationLoss(results=options.results)
+    return DomainClassificationLoss(results=options.results, faces=options.shuffled_faces)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from facekit.interfaces import BuildContext, Judgement, NoOptions, Step
+from facekit_gan import discriminate, fake, real
 
 from .numeric import mean_absolute_difference
 
@@ -44,11 +45,11 @@ def feature_matching_loss(fake: Judgement, real: Judgement) -> Tensor:
 
 
 class FeatureMatchingLoss:
-    """Feature matching between ``step.fake`` and ``step.real``."""
+    """Feature matching between fakes and real photos."""
 
     def __call__(self, step: Step) -> Tensor:
         """Return the loss, a scalar."""
-        return feature_matching_loss(step.judge(step.fake), step.judge(step.real))
+        return feature_matching_loss(discriminate(step, fake(step)), discriminate(step, real(step)))
 
 
 def build(options: NoOptions, context: BuildContext) -> FeatureMatchingLoss:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from facekit.interfaces import BuildContext, Generated, Judgement, Step
+from facekit.interfaces import BuildContext, Generated, Judgement, Step, discriminate
+from facekit_gan import fake, real, shuffled_attributes
 
 from .input_gradients import squared_gradient_norms
 from .options import GradientPenaltyOptions, PatchReduction, Results
@@ -65,11 +66,11 @@ def gradient_penalty(
 
 @dataclass(frozen=True, kw_only=True)
 class GradientPenalty:
-    """The gradient penalty at random points between ``step.real`` and the results, always in fp32.
+    """The gradient penalty at random points between real photos and fakes, always in fp32.
 
     Args:
         patches: see :func:`facekit_losses.input_gradients.squared_gradient_norms`.
-        results: ``step.fake``, or ``step.transferred``.
+        results: the fakes with their own attributes, or with those of another face.
     """
 
     patches: PatchReduction = "sum"
@@ -77,13 +78,13 @@ class GradientPenalty:
 
     def __call__(self, step: Step) -> Tensor:
         """Return the penalty, a scalar."""
-        share = torch.rand(step.real.image.shape[0], generator=step.random)
-        result = step.transferred if self.results == "transferred" else step.fake
-        picture = interpolate(step.real, result, share)
-        condition = step.condition
-        with torch.autocast(picture.image.device.type, enabled=False):
+        photos = real(step)
+        share = torch.rand(photos.image.shape[0], generator=step.random)
+        made = shuffled_attributes(step) if self.results == "shuffled_attributes" else fake(step)
+        picture, condition = interpolate(photos, made, share), step.condition
+        with step.full_precision():
             return gradient_penalty(
-                lambda leaf: step.judge(leaf, condition, full_precision=True), picture, patches=self.patches
+                lambda leaf: discriminate(step.networks, leaf, condition), picture, patches=self.patches
             )
 
 

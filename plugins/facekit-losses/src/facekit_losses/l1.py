@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from facekit.interfaces import BuildContext, NoOptions, Step
+from facekit_gan import fake, real
 
 from .numeric import mean_absolute_difference
 
@@ -19,11 +20,11 @@ def l1_loss(result: Tensor, photo: Tensor) -> Tensor:
 
 
 class L1Loss:
-    """The pixel difference between ``step.fake`` and ``step.real`` (Isola et al., CVPR 2017)."""
+    """The pixel difference between fakes and real photos (Isola et al., CVPR 2017)."""
 
     def __call__(self, step: Step) -> Tensor:
         """Return the loss, a scalar in [0, 2]."""
-        return l1_loss(step.fake.image, step.real.image)
+        return l1_loss(fake(step).image, real(step).image)
 
 
 def build(options: NoOptions, context: BuildContext) -> L1Loss:

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from facekit.interfaces import BuildContext, Step
+from facekit_gan import fake, real
 
 from .numeric import at_least_float32, mean_absolute_difference
 from .options import LowResolutionColourOptions
@@ -41,13 +42,13 @@ def low_resolution_colour_loss(result: Tensor, photo: Tensor, *, grid: int = 8) 
 
 @dataclass(frozen=True, kw_only=True)
 class LowResolutionColourLoss:
-    """The coarse colour difference between ``step.fake`` and ``step.real``; ``grid`` cells a side."""
+    """The coarse colour difference between fakes and real photos; ``grid`` cells a side."""
 
     grid: int = 8
 
     def __call__(self, step: Step) -> Tensor:
         """Return the loss, a scalar in [0, 2]."""
-        return low_resolution_colour_loss(step.fake.image, step.real.image, grid=self.grid)
+        return low_resolution_colour_loss(fake(step).image, real(step).image, grid=self.grid)
 
 
 def build(options: LowResolutionColourOptions, context: BuildContext) -> LowResolutionColourLoss:

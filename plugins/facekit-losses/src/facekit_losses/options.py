@@ -13,10 +13,10 @@ Backbone = Literal["efficientnet_lite0", "vgg19"]
 Distance = Literal["l1", "relative_l1", "unit_squared"]
 Precision = Literal["auto", "bf16", "fp32"]
 PatchReduction = Literal["sum", "mean"]
-Results = Literal["own", "transferred"]
-"""Results with the attributes of their own photo, or with those of another face of the batch."""
-AnyResults = Literal["own", "swapped", "transferred"]
-"""The same, or masks in the look of another face of the batch."""
+Results = Literal["own", "shuffled_attributes"]
+"""Fakes with the attributes of their own photo, or with those of another face of the batch."""
+AnyResults = Literal["own", "shuffled_style", "shuffled_attributes"]
+"""The same, or masks in the style of another face of the batch."""
 
 BACKBONE_LAYERS: dict[str, tuple[str, ...]] = {
     "efficientnet_lite0": ("stem", *(f"block{index}" for index in range(16))),
@@ -49,18 +49,25 @@ class AdversarialOptions(Options):
     objective: Objective = "lsgan"
     """``lsgan`` (least squares), ``bce`` (the original cross-entropy, non-saturating), ``hinge``, ``wasserstein``
     (needs a gradient penalty) or ``relativistic`` (relativistic average hinge). Use the same one for both players."""
-    swapped: bool = False
-    """Also judge results in the look of another face of the batch, as many as there are results in the own look."""
+    shuffled_style: bool = False
+    """Also judge fakes in the style of another face of the batch."""
+    shuffled_faces: int | None = Field(None, ge=1)
+    """Faces of the batch that are made in the style of another one; by default all. Which other one changes from step
+    to step."""
     results: Results = "own"
-    """``own``: what the generator makes of a face's own mask, look and attributes. ``transferred``: what it makes of a
-    face with the attributes of another one of the batch (StarGAN)."""
+    """``own``: what the generator makes of a face's own mask, style and attributes. ``shuffled_attributes``: what it
+    makes of a face with the attributes of another one of the batch (StarGAN)."""
+    replay_pool: int = Field(0, ge=0)
+    """Past fakes kept to be shown to the discriminator in place of half of the new ones; 0 keeps none."""
 
     @model_validator(mode="after")
     def _one_exchange(self) -> AdversarialOptions:
-        if self.swapped and self.results == "transferred":
+        if self.shuffled_style and self.results == "shuffled_attributes":
             raise ValueError(
-                "swapped adds to results with the own attributes; it does not go with results: transferred"
+                "shuffled_style adds to fakes with the own attributes; it does not go with results: shuffled_attributes"
             )
+        if self.shuffled_faces is not None and not self.shuffled_style:
+            raise ValueError("shuffled_faces says of how many faces, and shuffled_style is off")
         return self
 
 
@@ -130,10 +137,12 @@ class LowResolutionColourOptions(Options):
 class RegionColourOptions(Options):
     """Options of ``region_colour``."""
 
-    swapped: float = Field(1.0, ge=0)
-    """Share of the term that compares results in the look of another face with that face."""
+    shuffled_style: float = Field(1.0, ge=0)
+    """Share of the term that compares fakes in the style of another face with that face."""
+    shuffled_faces: int | None = Field(None, ge=1)
+    """Faces of the batch that are made in the style of another one; by default all."""
     own: float = Field(0.0, ge=0)
-    """Share of the term that compares results in their own look with the photo."""
+    """Share of the term that compares fakes in their own style with the photo."""
     deviation: float = Field(0.0, ge=0)
     """Share of the regions' standard deviations beside their means: texture and contrast of hair, say."""
     smallest_share: float = Field(1 / 512, gt=0, lt=1)
@@ -146,8 +155,8 @@ class RegionColourOptions(Options):
 
     @model_validator(mode="after")
     def _something_to_compare(self) -> RegionColourOptions:
-        if self.swapped == 0 and self.own == 0:
-            raise ValueError("swapped and own are both 0: there is nothing to compare")
+        if self.shuffled_style == 0 and self.own == 0:
+            raise ValueError("shuffled_style and own are both 0: there is nothing to compare")
         for name, weight in self.regions.items():
             if weight < 0:
                 raise ValueError(f"the weight of region {name!r} is negative")
@@ -167,11 +176,13 @@ class GradientPenaltyOptions(Options):
 class DomainClassificationOptions(Options):
     """Options of ``domain_classification``."""
 
-    results: AnyResults = "transferred"
-    """The results that are to show the attributes of their conditions; the discriminator learns from photos whatever
-    this says. ``transferred``: photos with the attributes of another face of the batch (StarGAN). For models that paint
-    masks, ``own``: each mask in its own look, or ``swapped``: in the look of another face; both should show the
-    attributes of the face whose mask it is."""
+    results: AnyResults = "shuffled_attributes"
+    """The fakes that are to show the attributes of their conditions; the discriminator learns from photos whatever this
+    says. ``shuffled_attributes``: photos with the attributes of another face of the batch (StarGAN). For models that
+    read masks, ``own``: each mask in its own style, or ``shuffled_style``: in the style of another face; both should
+    show the attributes of the face whose mask it is."""
+    shuffled_faces: int | None = Field(None, ge=1)
+    """Faces of the batch that are made in the style of another one; by default all."""
 
 
 class R1PenaltyOptions(Options):

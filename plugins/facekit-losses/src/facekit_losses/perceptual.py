@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facekit.interfaces import BuildContext, Step
+from facekit_gan import fake, real
 
 from .backbones import VGG19, EfficientNetLite0
 from .numeric import at_least_float32
@@ -67,7 +68,7 @@ def perceptual_loss(
 
 
 class PerceptualLoss(nn.Module):
-    """The perceptual difference between ``step.fake`` and ``step.real`` (Johnson et al., ECCV 2016).
+    """The perceptual difference between fakes and real photos (Johnson et al., ECCV 2016).
 
     It has no parameters and an empty state dict: the backbone's weights are frozen, and checkpoints do not hold them.
 
@@ -114,7 +115,7 @@ class PerceptualLoss(nn.Module):
 
     def forward(self, step: Step) -> Tensor:
         """Return the loss of a step, a scalar."""
-        return self.compare(step.fake.image, step.real.image)
+        return self.compare(fake(step).image, real(step).image)
 
 
 def build(options: PerceptualOptions, context: BuildContext) -> PerceptualLoss:

@@ -39,9 +39,9 @@ SMALLEST_BACKBONE_INPUT = 32
 
 
 def _adversarial_ports(options: AdversarialOptions, context: PortContext) -> Ports:
-    if options.swapped:
+    if options.shuffled_style:
         return Ports(needs=(IMAGE, GENERATED, JUDGEMENT, STYLE), smallest_batch=2)
-    if options.results == "transferred":
+    if options.results == "shuffled_attributes":
         return Ports(needs=(IMAGE, ATTRIBUTES, GENERATED, JUDGEMENT), smallest_batch=2)
     return Ports(needs=(IMAGE, GENERATED, JUDGEMENT))
 
@@ -72,7 +72,7 @@ def _region_colour_ports(options: RegionColourOptions, context: PortContext) -> 
                 where=f"regions.{name}",
                 remedy=did_you_mean(name, known) or f"classes: {', '.join(known)}",
             )
-    if options.swapped:
+    if options.shuffled_style:
         return Ports(needs=(IMAGE, MASK, GENERATED, STYLE), smallest_batch=2)
     return Ports(needs=(IMAGE, MASK, GENERATED))
 
@@ -85,13 +85,13 @@ def _domain_classification_ports(options: DomainClassificationOptions, context: 
     judged = (IMAGE, ATTRIBUTES, JUDGEMENT_CLASS_LOGITS)
     if context.player == "discriminator":
         return Ports(needs=judged)
-    if options.results == "swapped":
+    if options.results == "shuffled_style":
         return Ports(needs=(*judged, GENERATED, STYLE), smallest_batch=2)
-    return Ports(needs=(*judged, GENERATED), smallest_batch=2 if options.results == "transferred" else 1)
+    return Ports(needs=(*judged, GENERATED), smallest_batch=2 if options.results == "shuffled_attributes" else 1)
 
 
 def _gradient_penalty_ports(options: GradientPenaltyOptions, context: PortContext) -> Ports:
-    if options.results == "transferred":
+    if options.results == "shuffled_attributes":
         return Ports(needs=(IMAGE, ATTRIBUTES, GENERATED, JUDGEMENT), smallest_batch=2)
     return Ports(needs=(IMAGE, GENERATED, JUDGEMENT))
 
@@ -180,7 +180,7 @@ def facekit_components() -> list[ComponentSpec]:
             options=RegionColourOptions,
             factory="facekit_losses.region_colour:build",
             ports=_region_colour_ports,
-            example={"swapped": 1, "own": 1, "area": 0.5, "regions": {"hair": 4, "skin": 2}},
+            example={"shuffled_style": 1, "own": 1, "area": 0.5, "regions": {"hair": 4, "skin": 2}},
         ),
         ComponentSpec(
             interface_version=1,
@@ -200,7 +200,7 @@ def facekit_components() -> list[ComponentSpec]:
             options=DomainClassificationOptions,
             factory="facekit_losses.domain_classification:build",
             ports=_domain_classification_ports,
-            example={"results": "swapped"},
+            example={"results": "shuffled_style"},
             paper=_STARGAN,
             players=("generator", "discriminator"),
         ),

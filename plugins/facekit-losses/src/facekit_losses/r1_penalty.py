@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from facekit.interfaces import BuildContext, Generated, Judgement, Step
+from facekit.interfaces import BuildContext, Generated, Judgement, Step, discriminate
+from facekit_gan import real
 
 from .input_gradients import squared_gradient_norms
 from .options import PatchReduction, R1PenaltyOptions
@@ -35,7 +36,7 @@ def r1_penalty(
 
 @dataclass(frozen=True, kw_only=True)
 class R1Penalty:
-    """The R1 penalty at ``step.real``, always in fp32.
+    """The R1 penalty at real photos, always in fp32.
 
     Args:
         patches: see :func:`r1_penalty`.
@@ -49,11 +50,11 @@ class R1Penalty:
     def __call__(self, step: Step) -> Tensor:
         """Return the penalty, a scalar; zero at the steps in between."""
         if step.index % self.interval:
-            return step.real.image.new_zeros((), dtype=torch.float32)
+            return step.batch.image.new_zeros((), dtype=torch.float32)
         condition = step.condition
-        with torch.autocast(step.real.image.device.type, enabled=False):
+        with step.full_precision():
             penalty = r1_penalty(
-                lambda leaf: step.judge(leaf, condition, full_precision=True), step.real, patches=self.patches
+                lambda leaf: discriminate(step.networks, leaf, condition), real(step), patches=self.patches
             )
         return penalty * self.interval
 

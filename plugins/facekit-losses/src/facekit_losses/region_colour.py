@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from facekit.interfaces import BuildContext, FacekitError, Step, did_you_mean
+from facekit_gan import condition_of, fake, shuffled_style
 
 from .numeric import at_least_float32
 from .options import RegionColourOptions
@@ -95,12 +96,15 @@ def region_colour_loss(
 
 
 class RegionColourLoss(nn.Module):
-    """Region colours of swapped and, by choice, of own results. It has no parameters and an empty state dict.
+    """Region colours of fakes in the style of another face and, by choice, in their own.
+
+    It has no parameters and an empty state dict.
 
     Args:
         weights: one weight a class, (classes,).
-        swapped: share of ``step.swapped`` against the reference photos it was to look like.
-        own: share of ``step.fake`` against the real photos.
+        shuffled: share of fakes in the style of another face, against the reference photos of that style.
+        faces: how many faces of the batch are made so; None for all.
+        own: share of fakes in their own style, against the real photos.
         deviation: see :func:`region_colour_loss`.
         smallest_share: see :func:`region_colour_loss`.
         area: see :func:`region_colour_loss`.
@@ -112,7 +116,8 @@ class RegionColourLoss(nn.Module):
         self,
         *,
         weights: Tensor,
-        swapped: float = 1.0,
+        shuffled: float = 1.0,
+        faces: int | None = None,
         own: float = 0.0,
         deviation: float = 0.0,
         smallest_share: float = 1 / 512,
@@ -121,7 +126,8 @@ class RegionColourLoss(nn.Module):
         super().__init__()
         # A buffer, since a copy to the device in every step would wait for all that the device has yet to do.
         self.register_buffer("weights", weights, persistent=False)
-        self.swapped = swapped
+        self.shuffled = shuffled
+        self.faces = faces
         self.own = own
         self.deviation = deviation
         self.smallest_share = smallest_share
@@ -130,17 +136,16 @@ class RegionColourLoss(nn.Module):
     def forward(self, step: Step) -> Tensor:
         """Return the loss, a scalar."""
         terms: list[Tensor] = []
-        if self.swapped:
-            wanted = step.swapped_condition
-            if wanted.reference_image is None or wanted.reference_mask is None:
-                raise FacekitError("region_colour compares results with reference photos, and this recipe has none")
-            terms.append(
-                self.swapped
-                * self._compare(step.swapped.image, wanted.mask, wanted.reference_image, wanted.reference_mask)
-            )
+        if self.shuffled:
+            made = shuffled_style(step, self.faces)
+            wanted = condition_of(step, made)
+            reference = wanted.reference
+            if reference is None or reference.mask is None:
+                raise FacekitError("region_colour compares fakes with reference photos and their masks; there are none")
+            terms.append(self.shuffled * self._compare(made.image, _mask(wanted.mask), reference.image, reference.mask))
         if self.own:
-            mask = step.condition.mask
-            terms.append(self.own * self._compare(step.fake.image, mask, step.real.image, step.batch.mask))
+            mask = _mask(step.batch.mask)
+            terms.append(self.own * self._compare(fake(step).image, mask, step.batch.image, mask))
         return torch.stack(terms).sum()
 
     def _compare(self, result: Tensor, result_mask: Tensor, photo: Tensor, photo_mask: Tensor) -> Tensor:
@@ -154,6 +159,12 @@ class RegionColourLoss(nn.Module):
             smallest_share=self.smallest_share,
             area=self.area,
         )
+
+
+def _mask(mask: Tensor | None) -> Tensor:
+    if mask is None:
+        raise FacekitError("region_colour compares regions, and the data has no masks")
+    return mask
 
 
 def class_weights(regions: Mapping[str, float], names: tuple[str, ...]) -> Tensor:
@@ -182,7 +193,8 @@ def build(options: RegionColourOptions, context: BuildContext) -> RegionColourLo
     """
     return RegionColourLoss(
         weights=class_weights(options.regions, context.label_map.names),
-        swapped=options.swapped,
+        shuffled=options.shuffled_style,
+        faces=options.shuffled_faces,
         own=options.own,
         deviation=options.deviation,
         smallest_share=options.smallest_share,

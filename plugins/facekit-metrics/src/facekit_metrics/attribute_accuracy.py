@@ -82,8 +82,8 @@ class AttributeAccuracy:
         if observation.attributes is None or observation.condition.attributes is None:
             raise FacekitError("attribute_accuracy compares results with attributes, and the data has none")
         self._learned_from.refuse(observation.target, observation.keys)
-        if observation.condition.reference_image is not None:
-            self._learned_from.refuse(observation.condition.reference_image, observation.reference_keys)
+        if observation.condition.reference is not None:
+            self._learned_from.refuse(observation.condition.reference.image, observation.reference_keys)
         answers = self._changed[observation.attribute] if observation.attribute else self._own
         said = self._classifier(observation.generated.image)[:, self._logits].cpu() > 0
         truth = observation.attributes[:, self._columns].cpu() > 0

@@ -86,12 +86,12 @@ class PsnrOutsideEdit(OneTask):
         Raises:
             FacekitError: the results were made without reference photos.
         """
-        condition = observation.condition
-        if condition.reference_image is None or condition.reference_mask is None:
+        reference = observation.condition.reference
+        if reference is None:
             raise FacekitError(f"{NAME} compares results with the photos they edit, and these have none")
-        reach = round(self.reach * condition.mask.shape[-1])
-        kept = ~edited_region(condition.mask, condition.reference_mask, reach=reach)
-        values = psnr_where(observation.generated.image, condition.reference_image, kept)
+        mask = observation.condition.require_mask()
+        kept = ~edited_region(mask, reference.require_mask(), reach=round(self.reach * mask.shape[-1]))
+        values = psnr_where(observation.generated.image, reference.image, kept)
         self._seen += len(values)
         self._values += [value for value in values.tolist() if not math.isnan(value)]
 

@@ -58,15 +58,13 @@ class SegmentationAccuracy:
         """
         condition = observation.condition
         self._learned_from.refuse(observation.target, observation.keys)
-        if condition.reference_image is not None:
-            self._learned_from.refuse(condition.reference_image, observation.reference_keys)
-        of_source = not observation.reads_mask
+        if condition.reference is not None:
+            self._learned_from.refuse(condition.reference.image, observation.reference_keys)
+        of_source = "mask" not in observation.reads
         if self._of_source not in (None, of_source):
             raise FacekitError("segmentation_accuracy was given results with and without masks", where="metrics")
         self._of_source = of_source
-        mask = condition.reference_mask if of_source else condition.mask
-        if mask is None:
-            raise FacekitError("segmentation_accuracy needs the mask of the source photo, and there is none")
+        mask = observation.geometry()
         said = self._segmenter(observation.generated.image).argmax(1)
         shares = self._shares.setdefault((observation.task, observation.attribute), [])
         shares += (said == mask).double().mean((1, 2)).tolist()

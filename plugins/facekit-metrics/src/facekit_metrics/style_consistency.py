@@ -106,13 +106,11 @@ class StyleConsistency(OneTask):
         Raises:
             FacekitError: the results were made without reference photos.
         """
-        condition = observation.condition
-        if condition.reference_image is None or condition.reference_mask is None:
+        reference = observation.condition.reference
+        if reference is None:
             raise FacekitError("style_consistency compares results with reference photos, and these have none")
-        # What was painted without the target mask has the geometry of its source.
-        masks = condition.mask if observation.reads_mask else condition.reference_mask
-        results = zip(observation.generated.image, masks, strict=True)
-        references = zip(condition.reference_image, condition.reference_mask, strict=True)
+        results = zip(observation.generated.image, observation.geometry(), strict=True)
+        references = zip(reference.image, reference.require_mask(), strict=True)
         for (result, mask), (photo, photo_mask) in zip(results, references, strict=True):
             self._seen += 1
             for region, class_id in self.regions.items():

@@ -90,12 +90,13 @@ class StyleFollowing:
         Raises:
             FacekitError: the results were made without reference photos.
         """
-        condition = observation.condition
-        if condition.reference_image is None or condition.reference_mask is None:
+        reference = observation.condition.reference
+        if reference is None:
             raise FacekitError("style_following compares results with reference photos, and these have none")
-        results = self._means(observation.generated.image, condition.mask)
-        photos = self._means(observation.target, condition.mask)
-        references = self._means(condition.reference_image, condition.reference_mask)
+        mask = observation.condition.require_mask()
+        results = self._means(observation.generated.image, mask)
+        photos = self._means(observation.target, mask)
+        references = self._means(reference.image, reference.require_mask())
         for index, (key, reference_key) in enumerate(zip(observation.keys, observation.reference_keys, strict=True)):
             self._photos[key] = photos[index]
             self._references[reference_key] = references[index]

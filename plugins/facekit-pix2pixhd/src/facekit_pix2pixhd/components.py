@@ -53,9 +53,9 @@ class Pix2PixHdGlobalGenerator(GlobalGenerator):
             ValueError: height or width do not fit.
         """
         read = (
-            join_features(condition.mask, style, classes=self.classes, weight=self.stem.weight)
+            join_features(condition.require_mask(), style, classes=self.classes, weight=self.stem.weight)
             if self.joins_features
-            else condition.mask
+            else condition.require_mask()
         )
         return Generated(super().forward(read).float())
 
@@ -91,9 +91,9 @@ class Pix2PixHdLocalEnhancer(LocalEnhancer):
         """
         weight = self.stem.weight
         planes = (
-            join_features(condition.mask, style, classes=self.classes, weight=weight)
+            join_features(condition.require_mask(), style, classes=self.classes, weight=weight)
             if self.joins_features
-            else one_hot(condition.mask, classes=self.classes, weight=weight)
+            else one_hot(condition.require_mask(), classes=self.classes, weight=weight)
         )
         return Generated(super().forward(planes).float())
 
@@ -130,7 +130,7 @@ class MultiScalePatchDiscriminator(MultiScaleDiscriminator):
         """
         # Any parameter of a convolution does: with spectral norm, reading `weight` would run a power iteration.
         weight = next(parameter for parameter in self.parameters() if parameter.dim() == 4)
-        planes = one_hot(condition.mask, classes=self.classes, weight=weight)
+        planes = one_hot(condition.require_mask(), classes=self.classes, weight=weight)
         pair = join(planes, picture.image)
         judged = super().forward(pair)
         return Judgement(

@@ -100,7 +100,7 @@ class SftPix2PixHdGenerator(AdaInGenerator):
                 "the generator 'sft_pix2pixhd' paints in a style, but was given none",
                 remedy="give the recipe a style encoder: `model.style_encoder: {use: sft_style}`",
             )
-        return Generated(super().forward(condition.mask, style.code).float())
+        return Generated(super().forward(condition.require_mask(), style.code).float())
 
 
 def build_style_encoder(options: StyleEncoderOptions, context: BuildContext) -> SftStyleEncoder:

@@ -1,4 +1,4 @@
-"""The replay pool: past results that are shown to the discriminator again (Shrivastava et al., CVPR 2017)."""
+"""The replay pool: past fakes that the discriminator is shown again (Shrivastava et al., CVPR 2017)."""
 
 from __future__ import annotations
 
@@ -8,20 +8,19 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from facekit.engine.tensors import map_tensors
-from facekit.interfaces import Condition, Generated
+from facekit.interfaces import Condition, Generated, Reference
 
 Entry = dict[str, Tensor]
 
 
 class ReplayPool:
-    """Keeps up to ``capacity`` past results, each with the condition it was made for.
+    """Keeps up to ``capacity`` past fakes, each with the condition it was made for.
 
-    Until the pool is full, results go in and are shown as they are. Then each new result is, with even chances, shown
-    as it is, or put into the pool in exchange for a past one that is shown in its place.
+    Until the pool is full, fakes go in and are shown as they are. Then each new one is, with even chances, shown as it
+    is, or put into the pool in exchange for a past one that is shown in its place.
 
     Args:
-        capacity: how many results are kept.
+        capacity: how many fakes are kept.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -35,10 +34,10 @@ class ReplayPool:
     def exchange(
         self, fake: Generated, condition: Condition, *, random: torch.Generator
     ) -> tuple[Generated, Condition]:
-        """Return results, some of them past ones, and the conditions they were made for.
+        """Return fakes, some of them past ones, and the conditions they were made for.
 
         Args:
-            fake: new results (N, 3, H, W), cut from their graph.
+            fake: new fakes (N, 3, H, W), cut from their graph.
             condition: their conditions.
             random: CPU generator that decides.
         """
@@ -74,34 +73,53 @@ class ReplayPool:
         self._entries = [rows[index] for index in sorted(rows)]
 
 
-_CONDITION_FIELDS = ("mask", "reference_image", "reference_mask", "attributes", "source_image")
+def _tensors(condition: Condition) -> dict[str, Tensor]:
+    """Return the tensors of a condition by name."""
+    found: dict[str, Tensor | None] = {
+        "mask": condition.mask,
+        "attributes": condition.attributes,
+        "source_image": condition.source_image,
+        **{f"extra.{name}": tensor for name, tensor in condition.extra.items()},
+    }
+    if condition.reference is not None:
+        found |= {
+            "reference.image": condition.reference.image,
+            "reference.mask": condition.reference.mask,
+            "reference.attributes": condition.reference.attributes,
+        }
+    return {name: tensor for name, tensor in found.items() if tensor is not None}
 
 
 def _row(fake: Generated, condition: Condition, index: int) -> Entry:
     row = {"image": fake.image[index]}
-    row.update({f"pyramid.{level}": picture[index] for level, picture in enumerate(fake.pyramid)})
-    for name in _CONDITION_FIELDS:
-        tensor: Tensor | None = getattr(condition, name)
-        if tensor is not None:
-            # Class ids fit 8 bits; the masks would otherwise be the largest part of the pool.
-            row[f"condition.{name}"] = tensor[index] if tensor.is_floating_point() else tensor[index].to(torch.uint8)
+    row |= {f"pyramid.{level}": image[index] for level, image in enumerate(fake.pyramid)}
+    row |= {f"maps.{name}": tensor[index] for name, tensor in fake.maps.items()}
+    for name, tensor in _tensors(condition).items():
+        # Class ids fit 8 bits; the masks would otherwise be the largest part of the pool.
+        row[f"condition.{name}"] = tensor[index] if tensor.is_floating_point() else tensor[index].to(torch.uint8)
     return row
 
 
 def _joined(fake: Generated, condition: Condition, rows: list[Entry]) -> tuple[Generated, Condition]:
     def column(name: str, like: Tensor) -> Tensor:
         joined = torch.stack([row[name].to(like.dtype) for row in rows])
-        # Strides of the new results: the layout of a batch is not to depend on which rows are past ones.
+        # Strides of the new fakes: the layout of a batch is not to depend on which rows are past ones.
         return torch.empty_like(like).copy_(joined)
 
-    picture = replace(
+    image = replace(
         fake,
         image=column("image", fake.image),
         pyramid=tuple(column(f"pyramid.{level}", image) for level, image in enumerate(fake.pyramid)),
+        maps={name: column(f"maps.{name}", tensor) for name, tensor in fake.maps.items()},
     )
-    past = {
-        name: column(f"condition.{name}", tensor)
-        for name in _CONDITION_FIELDS
-        if (tensor := getattr(condition, name)) is not None
-    }
-    return map_tensors(picture, Tensor.detach), Condition(**past)
+    past = {name: column(f"condition.{name}", tensor) for name, tensor in _tensors(condition).items()}
+    reference = None
+    if condition.reference is not None:
+        reference = Reference(past["reference.image"], past.get("reference.mask"), past.get("reference.attributes"))
+    return image.detach(), Condition(
+        mask=past.get("mask"),
+        reference=reference,
+        attributes=past.get("attributes"),
+        source_image=past.get("source_image"),
+        extra={name: past[f"extra.{name}"] for name in condition.extra},
+    )
