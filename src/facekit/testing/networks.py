@@ -67,7 +67,7 @@ class DiscriminatorContract(NetworkContract):
 
     def given(self, network: Any, inputs: Inputs) -> Given:
         """Judge the pictures."""
-        judgement = network(Generated(inputs.image), inputs.condition)
+        judgement = network(Generated(inputs.image, inputs.pyramid), inputs.condition)
         expect(judgement, Judgement, "a discriminator")
         if not judgement.scales:
             raise BrokenPromise(
