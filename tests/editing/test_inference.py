@@ -246,7 +246,7 @@ class TestStudio:
         with pytest.raises(FacekitError, match="there is no mask to edit; it starts from noise alone") as caught:
             StudioRun("noise", opened(tmp_path, NOISE, of_noise()))
         assert not isinstance(caught.value, RequestError)
-        assert "facekit generate RUN --count 16 --seed 0" in str(caught.value)
+        assert "`facekit generate` generates with it" in str(caught.value)
 
 
 def test_the_examples_of_the_documentation_run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from facekit.cli.main import cli
-from facekit.cli.training import inputs_of
 from facekit.editing import FacePipeline, generate_folder, load, read_provenance
-from facekit.engine import train
+from facekit.engine import commands, train
 from facekit.interfaces import Condition, FacekitError
 from facekit.recipe import read_recipe
 from facekit.registry import load_registry
@@ -31,6 +31,7 @@ losses: {generator: [{use: l1}]}
 train: {steps: 1, batch: 2, precision: fp32, device: cpu, samples: 1}
 """
 FROM_NOISE = "{generator: {use: noise/from_noise}}"
+CHANGING = "{generator: {use: stargan, filters: 8, blocks: 1}}"
 FROM_MASK = "{generator: {use: noise/from_mask_and_noise}}"
 MAPPED = "{generator: {use: noise/from_noise}, mapping: {use: noise/mapping}, sampler: {use: noise/mapped}}"
 
@@ -38,7 +39,10 @@ MAPPED = "{generator: {use: noise/from_noise}, mapping: {use: noise/mapping}, sa
 def make_run(folder: Path, model: str) -> Path:
     registry = load_registry(PLUGIN)
     source = folder / "recipe.yaml"
-    source.write_text(RECIPE.replace("MODEL", model).replace("CACHE", str(folder / "cache")))
+    text = RECIPE.replace("MODEL", model).replace("CACHE", str(folder / "cache"))
+    if model == CHANGING:
+        text = text.replace("test: 2", "test: 2, attributes: [Smiling]").replace("use: l1", "use: cycle_reconstruction")
+    source.write_text(text)
     train(read_recipe(source, registry=registry), out=folder / "run", registry=registry)
     return folder / "run"
 
@@ -171,18 +175,43 @@ def test_the_studio_leaves_it_out(noise_run: Path, plain_run: Path) -> None:
 
 
 class TestCommand:
-    def test_what_is_printed_works(self, noise_run: Path, mask_run: Path, tmp_path: Path, mask: Image.Image) -> None:
-        """After training, ``facekit run`` prints these options."""
+    @pytest.mark.parametrize("kind", ["noise", "mask", "mask and reference", "source and attributes"])
+    def test_what_is_printed_works(
+        self,
+        kind: str,
+        request: pytest.FixtureRequest,
+        tmp_path: Path,
+        mask: Image.Image,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """The command and the program that ``facekit run`` and the report print, with files of those names."""
+        fixture = {"noise": "noise_run", "mask": "mask_run", "mask and reference": "styled_run"}.get(kind)
+        run = make_run(tmp_path, CHANGING) if fixture is None else request.getfixturevalue(fixture)
         registry = load_registry(PLUGIN)
-        options = inputs_of(read_recipe(noise_run / "recipe.yaml", registry=registry))
-        assert options == "--count 16 --seed 0"
-        code, output = told("generate", noise_run, *options.split(), "-o", tmp_path / "out", "--device", "cpu")
-        assert code == 0, output
-        assert "16 pictures written" in output
-        assert len(list((tmp_path / "out").glob("0-00??.png"))) == 16
-        mask.save(tmp_path / "M.png")
-        options = inputs_of(read_recipe(mask_run / "recipe.yaml", registry=registry)).replace("M", f"{tmp_path}/M.png")
-        code, output = told("generate", mask_run, *options.split(), "-o", tmp_path / "m.png", "--json")
+        inputs = commands.inputs_of(read_recipe(run / "recipe.yaml", registry=registry), registry=registry)
+        names = json.loads((run / "lock.json").read_text())["attribute_names"]
+        lock = {"inputs": inputs, "attribute_names": names, "plugin_files": [str(PLUGIN)]}
+        monkeypatch.chdir(tmp_path)
+        for name in ("mask.png", "photo_mask.png"):
+            mask.save(name)
+        mask.convert("RGB").save("photo.jpg")
+        command, program = commands.generate_command(run, lock), commands.generate_in_python(run, lock)
+        assert command is not None
+        assert program is not None
+        result = CliRunner().invoke(cli, shlex.split(command)[1:], prog_name="facekit")
+        assert result.exit_code == 0, result.output
+        assert len(list(tmp_path.glob("result*/0-00??.png"))) == (16 if kind == "noise" else 0)
+        made: dict[str, Any] = {}
+        exec(program, made)
+        images = made["result"] if kind == "noise" else [made["result"]]
+        saved = [tmp_path / "results" / "0-0000.png"] if kind == "noise" else [tmp_path / "result.png"]
+        if kind != "mask":  # whose file gives the noise another name
+            assert Image.open(saved[0]).tobytes() == images[0].tobytes()
+
+    def test_json(self, mask_run: Path, tmp_path: Path, mask: Image.Image) -> None:
+        mask.save(tmp_path / "mask.png")
+        arguments = ("--mask", tmp_path / "mask.png", "-o", tmp_path / "m.png", "--json")
+        code, output = told("generate", mask_run, *arguments)
         assert code == 0, output
         document = json.loads(output[output.index("{") :])
         assert [item["outcome"] for item in document["items"]] == ["written"]

@@ -79,13 +79,13 @@ def check_edits_masks(pipeline: FacePipeline) -> None:
         raise FacekitError(
             f"this run reads no mask, so there is no mask to edit; {needs_of(inputs)}",
             where=str(pipeline.run),
-            remedy=f"`facekit generate RUN {inputs.options()} -o OUT` generates with it",
+            remedy="`facekit generate` generates with it from what it needs",
         )
     if inputs.needed - {MASK, REFERENCE, REFERENCE_MASK}:
         raise FacekitError(
             f"photos are edited by a mask and a reference, and this run needs more: {needs_of(inputs)}",
             where=str(pipeline.run),
-            remedy=f"`facekit generate RUN {inputs.options()} -o OUT` generates with it",
+            remedy="`facekit generate` generates with it from what it needs",
         )
 
 
