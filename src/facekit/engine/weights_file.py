@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
-
 from facekit.engine import checkpoints
-from facekit.engine.initialise import initialise_part
+from facekit.engine.initialise import read_initial, read_safetensors
 from facekit.engine.model import LoadedModel
 from facekit.engine.networks import FaceModel, build_model
 from facekit.engine.open_data import labels_of
@@ -38,7 +34,7 @@ def load_weights(file: Path, recipe: ResolvedRecipe, *, registry: Registry, netw
         FacekitError: the file is no safetensors file, its weights do not fit, the recipe has no such network, or a
             network that generates has no weights.
     """
-    state = _read(file)
+    state = read_safetensors(file)
     if network is not None:
         _check_network(network, recipe)
         state = {f"{network}.{key.removeprefix(f'{network}.')}": tensor for key, tensor in state.items()}
@@ -90,7 +86,7 @@ def _start_others(
                 remedy=f"name them in the recipe, as `weights:` of model.{name}, or give a file of the whole model",
             )
         setting = InitialiseSettings(part=name, weights=settings.weights, source=settings.source)
-        notes.append(initialise_part(model, setting, registry=registry, where=f"model.{name}.weights"))
+        notes.append(read_initial(setting, f"model.{name}", registry).load(model))
     return notes
 
 
@@ -103,16 +99,3 @@ def _check_network(name: str, recipe: ResolvedRecipe) -> None:
         )
     if name in recipe.model.discriminators:
         raise FacekitError(f"no image is generated with {name}, a discriminator", where="network")
-
-
-def _read(file: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(file)
-    except FileNotFoundError:
-        raise FacekitError("there is no such run folder or file", where=str(file)) from None
-    except (SafetensorError, OSError) as error:
-        raise FacekitError(
-            f"this is not a safetensors file ({error})",
-            where=str(file),
-            remedy="`facekit import` turns checkpoints of other programs into safetensors",
-        ) from error
