@@ -44,6 +44,7 @@ from facekit.interfaces.ports import (
 )
 from facekit.interfaces.read_only import ReadOnlyDict, plain_data, read_only
 from facekit.interfaces.seeing import LANDMARKS, DetectedFace, FaceDetector, Segmenter
+from facekit.interfaces.training import MakeOptimiser, Schedule, TrainingContext
 
 INTERFACE_VERSION = 1
 """The version of the interfaces in this package; a component states the one it was written for."""
@@ -80,6 +81,7 @@ __all__ = [
     "LabelClass",
     "LabelMap",
     "Loss",
+    "MakeOptimiser",
     "Measurement",
     "Metric",
     "NoOptions",
@@ -100,12 +102,14 @@ __all__ = [
     "RunStarted",
     "SamplesSaved",
     "ScaleJudgement",
+    "Schedule",
     "Segmenter",
     "Step",
     "StepLogged",
     "Style",
     "StyleEncoder",
     "Task",
+    "TrainingContext",
     "TransferMetric",
     "UpdatedEarly",
     "Warned",

@@ -11,7 +11,7 @@ from facekit.recipe.layers import RECIPE_FORMAT
 from facekit.recipe.resolved import ComponentChoice, LossChoice, ModelChoice
 from facekit.recipe.scalars import read_scalar
 from facekit.recipe.schema_check import PLAYERS
-from facekit.recipe.settings import DataSettings, TrainSettings
+from facekit.recipe.settings import DataSettings, TrainSettings, WeightRamp
 from facekit.registry import join_use
 
 
@@ -38,7 +38,7 @@ def document_of(
         "losses": {
             player: [
                 {
-                    **_component(loss.choice, weight=loss.weight, label=loss.label),
+                    **_component(loss.choice, weight=_weight(loss.weight), every=loss.every, label=loss.label),
                 }
                 for loss in losses
                 if loss.player == player
@@ -48,6 +48,10 @@ def document_of(
         "metrics": [_component(metric) for metric in metrics],
         "train": train.model_dump(mode="json"),
     }
+
+
+def _weight(weight: float | WeightRamp) -> Any:
+    return weight.model_dump(mode="json", by_alias=True) if isinstance(weight, WeightRamp) else weight
 
 
 def dump_document(document: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, plain
 from facekit.recipe.problems import Path, Problems
 from facekit.recipe.resolved import Mark
-from facekit.recipe.settings import DataSettings, LossSettings
+from facekit.recipe.settings import DataSettings, LossSettings, OptimiserCore, ScheduleCore
 from facekit.registry import Kind, OptionNote, Registry, UnknownComponent, join_use, migrate_options, name_of_use
 
 PLACES: tuple[tuple[Path, Kind, frozenset[str]], ...] = (
@@ -21,6 +21,8 @@ PLACES: tuple[tuple[Path, Kind, frozenset[str]], ...] = (
     (("losses", "generator"), "loss", frozenset(LossSettings.model_fields)),
     (("losses", "discriminator"), "loss", frozenset(LossSettings.model_fields)),
     (("metrics",), "metric", frozenset()),
+    (("train", "optimiser"), "optimiser", frozenset(OptimiserCore.model_fields)),
+    (("train", "schedule"), "schedule", frozenset(ScheduleCore.model_fields)),
 )
 """Where components stand, or lists of them, and the keys beside their ``use:`` that belong to the core."""
 

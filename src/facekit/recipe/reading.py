@@ -124,11 +124,12 @@ def dump_recipe(recipe: ResolvedRecipe) -> str:
 def _resolve(root: MapNode, *, registry: Registry, name: str, problems: Problems) -> ResolvedRecipe:
     checked = check_schema(root, registry=registry, name=name, problems=problems)
     problems.raise_if_any()
-    dataset, data, model, train = checked.dataset, checked.data, checked.model, checked.train
+    dataset, data, model, train, updates = checked.dataset, checked.data, checked.model, checked.train, checked.updates
     assert dataset is not None  # a section that is None has left a problem
     assert data is not None
     assert model is not None
     assert train is not None
+    assert updates is not None
     dimensions = resolve_dimensions(
         registry=registry,
         dataset=dataset,
@@ -152,6 +153,7 @@ def _resolve(root: MapNode, *, registry: Registry, name: str, problems: Problems
         losses=checked.losses,
         metrics=checked.metrics,
         train=train,
+        updates=updates,
         document=document_of(
             checked.name, checked.description, dataset, data, model, checked.losses, checked.metrics, train
         ),

@@ -10,9 +10,10 @@ from facekit.interfaces import NoOptions, Player, did_you_mean
 from facekit.recipe.layers import RECIPE_FORMAT, check_format
 from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, describe, is_null, mark_at
 from facekit.recipe.problems import Path, Problems, show_path
-from facekit.recipe.resolved import ComponentChoice, LossChoice, Mark, ModelChoice
-from facekit.recipe.settings import DataSettings, LossSettings, Slot, TrainSettings
+from facekit.recipe.resolved import ComponentChoice, LossChoice, Mark, ModelChoice, UpdateChoices
+from facekit.recipe.settings import DataSettings, LossSettings, OptimiserCore, ScheduleCore, Slot, TrainSettings
 from facekit.recipe.settings_check import check_settings, unknown_key_hint
+from facekit.recipe.update_check import check_updates, players_in
 from facekit.registry import Kind, Registry, UnknownComponent
 
 TOP_LEVEL = ("facekit", "extends", "name", "description", "data", "model", "losses", "metrics", "train")
@@ -21,7 +22,7 @@ TOP_LEVEL = ("facekit", "extends", "name", "description", "data", "model", "loss
 SLOTS: tuple[Slot, ...] = get_args(Slot)
 PLAYERS: tuple[Player, ...] = get_args(Player)
 
-CoreSettings = TypeVar("CoreSettings", DataSettings, LossSettings, NoOptions)
+CoreSettings = TypeVar("CoreSettings", DataSettings, LossSettings, OptimiserCore, ScheduleCore, NoOptions)
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class CheckedRecipe:
     losses: tuple[LossChoice, ...]
     metrics: tuple[ComponentChoice, ...]
     train: TrainSettings | None
+    updates: UpdateChoices | None
 
 
 def check_schema(root: MapNode, *, registry: Registry, name: str, problems: Problems) -> CheckedRecipe:
@@ -70,7 +72,7 @@ class _SchemaCheck:
         model = self._model()
         losses = self._losses(model)
         metrics = self._metrics()
-        train = self._train(model)
+        train, updates = self._train(model)
         return CheckedRecipe(
             name=self._text("name") or name,
             description=self._text("description") or "",
@@ -80,6 +82,7 @@ class _SchemaCheck:
             losses=losses,
             metrics=metrics,
             train=train,
+            updates=updates,
         )
 
     def _data(self) -> tuple[ComponentChoice | None, DataSettings | None]:
@@ -175,7 +178,7 @@ class _SchemaCheck:
                 )
                 continue
             labels[label] = mark
-            found.append(LossChoice(player, label, settings.weight, choice))
+            found.append(LossChoice(player, label, settings.weight, choice, settings.every))
         return found
 
     def _metrics(self) -> tuple[ComponentChoice, ...]:
@@ -186,10 +189,10 @@ class _SchemaCheck:
                 found.append(choice)
         return tuple(found)
 
-    def _train(self, model: ModelChoice | None) -> TrainSettings | None:
+    def _train(self, model: ModelChoice | None) -> tuple[TrainSettings | None, UpdateChoices | None]:
         section = self._section("train")
         if section is None:
-            return None
+            return None, None
         node, mark = section
         entries = dict(node.entries)
         if not is_null(node.get("steps")) and not is_null(node.get("epochs")):
@@ -199,8 +202,18 @@ class _SchemaCheck:
                     "train.steps already says how long to train", entries["epochs"].key_mark, ("train", "epochs")
                 )
             del entries["epochs"]
+        chosen = {key: entries.pop(key) for key in ("optimiser", "schedule") if key in entries}
         train = check_settings(TrainSettings, entries, path=("train",), mark=mark, problems=self._problems)
+        updates, settings = check_updates(
+            chosen,
+            mark,
+            component=self._component,
+            players=players_in(self._root.get("losses")),
+            networks=None if model is None else [name for name, _ in model.slots()],
+            problems=self._problems,
+        )
         if train is not None:
+            train = train.model_copy(update=settings)
             self._check_parts(train, node, model)
             if train.keep.best is not None and train.evaluate_every is None:
                 self._problems.add(
@@ -209,22 +222,25 @@ class _SchemaCheck:
                     ("train", "keep", "best"),
                     "set train.evaluate_every",
                 )
-        return train
+        return train, updates
 
     def _check_parts(self, train: TrainSettings, node: MapNode, model: ModelChoice | None) -> None:
         """Check that what ``train`` says of parts of the model is about parts that the model has."""
         if model is None:
             return
         slots = [slot for slot, _ in model.slots()]
-        named: list[tuple[Path, str]] = [(("optimiser", "lr_scale", slot), slot) for slot in train.optimiser.lr_scale]
-        named += [(("initialise", index, "part"), entry.part) for index, entry in enumerate(train.initialise)]
+        named: list[tuple[Path, str]] = [
+            (("initialise", index, "part"), entry.part) for index, entry in enumerate(train.initialise)
+        ]
         named += [(("freeze", index, "part"), entry.part) for index, entry in enumerate(train.freeze)]
         for path, part in named:
             slot = part.split(".")[0]
             if slot not in slots:
-                message = f"this recipe has no {slot!r}" if slot in SLOTS else f"{slot!r} is no part of a model"
                 self._problems.add(
-                    message, mark_at(node, path, node.mark), ("train", *path), f"parts: {', '.join(slots)}"
+                    f"this recipe has no network {slot!r}",
+                    mark_at(node, path, node.mark),
+                    ("train", *path),
+                    did_you_mean(slot, slots) or f"networks: {', '.join(slots)}",
                 )
 
     def _component(
