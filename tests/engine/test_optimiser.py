@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from contextlib import nullcontext
+from typing import Any
 
 import pytest
 import torch
@@ -13,12 +14,27 @@ from torch import nn
 from facekit.engine.model import FaceModel
 from facekit.engine.optimiser import LARGE
 from facekit.engine.players import PlayerInTraining, WeightedLoss
-from facekit.interfaces import Step
-from facekit.recipe.settings import OptimiserSettings
+from facekit.interfaces import NoOptions, Step
+from facekit.recipe.resolved import ComponentChoice, Mark, OptimiserChoice, ScheduleChoice, UpdateChoices
+from facekit.registry import PluginSet, Registry
+
+
+def _updates(settings: dict[str, Any]) -> UpdateChoices:
+    registry = Registry(PluginSet({"FACEKIT_NO_PLUGINS": "1"}))
+    options = {"use": "adam", "lr": 2e-4, **settings}
+    component, lr = registry.find("optimiser", options.pop("use")), options.pop("lr")
+    constant = registry.find("schedule", "constant")
+    nowhere = Mark("", 0, 0, "")
+    return UpdateChoices(
+        OptimiserChoice(
+            ComponentChoice(component, component.spec.options(**options), "train.optimiser", nowhere), lr
+        ),
+        ScheduleChoice(ComponentChoice(constant, NoOptions(), "train.schedule", nowhere), 0),
+    )
 
 
 def _player(
-    model: FaceModel, *, early: bool = False, clip: float | None = None, **settings: object
+    model: FaceModel, *, early: bool = False, clip: float | None = None, **settings: Any
 ) -> PlayerInTraining:
     def loss(step: Step) -> torch.Tensor:
         raise AssertionError
@@ -27,7 +43,8 @@ def _player(
         name="generator",
         model=model,
         losses=[WeightedLoss("none", 1.0, loss)],
-        optimiser=OptimiserSettings.model_validate(settings),
+        updates=_updates(settings),
+        lr_scale={},
         frozen=(),
         steps=10,
         gradient_clip=clip,

@@ -8,12 +8,8 @@ import torch
 from torch import Tensor
 
 from facekit.engine.model import FaceModel
+from facekit.engine.schedule import decay_at
 from facekit.recipe.settings import EmaSettings
-
-
-def decay_at(settings: EmaSettings, step: int) -> float:
-    """Return the decay of the update that follows a step (counted from 0)."""
-    return min(settings.decay, (1 + step) / (10 + step)) if settings.warmup else settings.decay
 
 
 class Ema:
@@ -23,11 +19,13 @@ class Ema:
 
     Args:
         model: the model in training.
-        settings: decay and warm-up; the decay must be above 0.
+        settings: how fast they follow; the average must be on.
+        images: images a step, over all processes and micro-batches.
     """
 
-    def __init__(self, model: FaceModel, settings: EmaSettings) -> None:
+    def __init__(self, model: FaceModel, settings: EmaSettings, *, images: int) -> None:
         self.settings = settings
+        self.images = images
         encoder = model.slot("style_encoder")
         self.model = FaceModel(
             generator=copy.deepcopy(model.generator),
@@ -42,6 +40,6 @@ class Ema:
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Follow the model after the update of a step (counted from 0)."""
-        torch._foreach_lerp_(self._averages, self._weights, 1 - decay_at(self.settings, step))
+        torch._foreach_lerp_(self._averages, self._weights, 1 - decay_at(self.settings, step, images=self.images))
         for average, buffer in self._buffers:
             average.copy_(buffer)

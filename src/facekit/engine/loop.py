@@ -24,7 +24,7 @@ from facekit.engine.memory import give_freed_memory_back, keep_freed_memory
 from facekit.engine.model import build_model, changes_attributes, count_parameters
 from facekit.engine.networks import make_networks
 from facekit.engine.open_data import open_data
-from facekit.engine.players import PlayerInTraining, build_losses, build_players, has_losses, schedule_factor
+from facekit.engine.players import PlayerInTraining, build_losses, build_players, has_losses
 from facekit.engine.precision import choose_precision
 from facekit.engine.recompute import recompute_activations
 from facekit.engine.reference_watch import CHANGES_WITH_REFERENCE, ReferenceWatch, measures_at
@@ -203,7 +203,11 @@ class Training:
         )
         keeping = recompute_activations(model) if settings.activation_checkpointing else []
         losses = build_losses(
-            recipe, precision=self.precision, label_map=packed.label_map, attribute_names=packed.attribute_names
+            recipe,
+            precision=self.precision,
+            label_map=packed.label_map,
+            attribute_names=packed.attribute_names,
+            steps=self.steps,
         )
         self.players = build_players(
             recipe,
@@ -213,7 +217,8 @@ class Training:
             # A GPU updates all weights by a few kernels at once, and several processes first average their gradients.
             early=self.precision.device.type == "cpu" and team.size == 1,
         )
-        ema = Ema(model, settings.ema) if settings.ema.decay else None
+        images = settings.batch * settings.accumulate * team.size
+        ema = Ema(model, settings.ema, images=images) if settings.ema.on else None
         self.painter = ema.model if ema is not None else model
         self.painter_weights = "ema" if ema is not None else "live"
         self.guard = LossGuard(run, self.precision.device, dict(model.named_parameters()))
@@ -352,7 +357,7 @@ class Training:
         self, player: PlayerInTraining, made: Sequence[GeneratorPass], *, index: int, turn: int, share: float
     ) -> None:
         """Let one player take a turn: losses, backward, update. The other player is frozen."""
-        factor = schedule_factor(self.settings.schedule, step=index, steps=self.steps)
+        factor = player.factor(index)
         with player.awake(index):
             for micro, each in enumerate(made):
                 step = TrainingStep(
@@ -399,14 +404,15 @@ class Training:
         self.guard.settle()
         means = self.team.mean(self.guard.means(), self.precision.device)
         norms = {name: value for name, value in means.items() if name.startswith(GRADIENT_NORM)}
-        factor = schedule_factor(self.settings.schedule, step=self.state.done - 1, steps=self.steps)
         self.journal.logged(
             StepLogged(
                 run=self.run.path,
                 step=self.state.done,
                 losses={name: value for name, value in means.items() if name not in norms},
                 learning_rates={
-                    k: v for player in self.players.values() for k, v in player.learning_rates(factor).items()
+                    k: v
+                    for player in self.players.values()
+                    for k, v in player.learning_rates(self.state.done - 1).items()
                 },
                 seconds_per_step=self.seconds / max(1, self.timed),
                 diagnostics={**diagnostics, **norms},

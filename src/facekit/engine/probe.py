@@ -219,7 +219,7 @@ def _run_one_step(
             parameters=kept,
             gradients=max(player.optimiser.gradients_at_once for player in players.values()) * _FLOAT_BYTES,
             optimiser=trained * _MOMENTS * _FLOAT_BYTES,
-            average=averaged * _FLOAT_BYTES if recipe.train.ema.decay else 0,
+            average=averaged * _FLOAT_BYTES if recipe.train.ema.on else 0,
             activations=max(activations),
             borrowed=reordered + round(_BORROWED_ACTIVATIONS * max(activations)),
             process=held,

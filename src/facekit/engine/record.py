@@ -19,6 +19,7 @@ from facekit.interfaces import FacekitError, RunStarted
 from facekit.recipe import dump_recipe, read_recipe
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
+from facekit.registry.built_in import is_built_in
 from facekit.registry.requirements import library_versions
 
 _SAME_RESULT = (
@@ -93,7 +94,9 @@ def plugin_versions(recipe: ResolvedRecipe) -> dict[str, str]:
     choices = [recipe.dataset, *(choice for _, choice in recipe.model.slots())]
     choices += [loss.choice for loss in recipe.losses]
     choices += recipe.metrics
-    return dict(sorted({(c.component.origin.distribution, c.component.origin.version) for c in choices}))
+    choices += recipe.updates.components()
+    origins = {c.component.origin for c in choices if not is_built_in(c.component.spec.kind, c.component.spec.id)}
+    return dict(sorted((origin.distribution, origin.version) for origin in origins))
 
 
 def device_name(device: torch.device) -> str:

@@ -34,8 +34,8 @@ class MakeOptimiser(Protocol):
         goes for numbers in its groups that it changes. What it keeps anywhere else is lost.
 
         Args:
-            groups: as ``torch.optim`` takes them: ``params``, a list of weights, and ``lr``, their learning rate. Before
-                every update facekit sets ``lr`` to what the schedule makes of it.
+            groups: as ``torch.optim`` takes them: ``params``, a list of weights, and ``lr``, their learning rate.
+                Before every update facekit sets ``lr`` to what the schedule makes of it.
         """
         ...
 

@@ -37,8 +37,8 @@ def merge(base: Node | None, over: Node, *, problems: Problems, path: Path = ())
     Maps merge and lists replace. A changed ``use:`` drops the options beside it, since they belong to another
     component; the keys beside it that belong to the core stay. Another version of one component drops nothing: each
     option keeps the version it was written for. Of ``train.steps`` and ``train.epochs`` the upper layer's wins, and
-    of ``half_life`` and ``decay`` of ``train.ema``. A null takes away a factor in ``train.optimiser.lr_scale``, and what
-    a player has of its own in ``train.optimiser.of`` and ``train.schedule.of``.
+    of ``half_life`` and ``decay`` of ``train.ema``. A null takes away a factor in ``train.optimiser.lr_scale``, and
+    what a player has of its own in ``train.optimiser.of`` and ``train.schedule.of``.
 
     Args:
         base: the lower layer; None where it has nothing here.

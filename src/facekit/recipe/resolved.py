@@ -158,8 +158,8 @@ class UpdateChoices:
 
     def components(self) -> Iterator[ComponentChoice]:
         """Yield every component among them."""
-        for choice in (self.optimiser, self.schedule, *self.optimisers.values(), *self.schedules.values()):
-            yield choice.choice
+        yield from (each.choice for each in (self.optimiser, *self.optimisers.values()))
+        yield from (each.choice for each in (self.schedule, *self.schedules.values()))
 
 
 @dataclass(frozen=True)

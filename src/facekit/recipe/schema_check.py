@@ -202,7 +202,7 @@ class _SchemaCheck:
                     "train.steps already says how long to train", entries["epochs"].key_mark, ("train", "epochs")
                 )
             del entries["epochs"]
-        chosen = {key: entries.pop(key) for key in ("optimiser", "schedule") if key in entries}
+        chosen = {str(key): entries.pop(key) for key in ("optimiser", "schedule") if key in entries}
         train = check_settings(TrainSettings, entries, path=("train",), mark=mark, problems=self._problems)
         updates, settings = check_updates(
             chosen,

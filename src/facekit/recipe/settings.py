@@ -78,8 +78,8 @@ class OptimiserCore(Options):
     """Other options for a player, by its name, its ``lr`` among them: ``{discriminator: {lr: 4.0e-4}}``. What is left
     out is as for all."""
     lr_scale: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
-    """Factor on the learning rate of a network, or of a part of one, e.g. ``{style_encoder: 5, generator.mapping: 0.01}``
-    (TTUR). Of several that fit a weight the longest counts."""
+    """Factor on the learning rate of a network, or of a part of one, e.g. ``{style_encoder: 5}`` (TTUR) or
+    ``{generator.mapping: 0.01}``. Where several fit a weight, the longest name counts."""
 
 
 class _Chosen(Options):
@@ -122,7 +122,8 @@ class EmaSettings(Options):
     """The half-life is at most this share of the images seen, so that short runs are not stuck at their first weights;
     null does not limit it. 0.05 where ``half_life`` is given and it is not."""
     decay: float | None = Field(None, ge=0, lt=1)
-    """Share of the average that is kept each step; 0 switches the average off. 0.999 where no ``half_life`` is given."""
+    """Share of the average that is kept each step; 0 switches the average off. 0.999 where there is no
+    ``half_life``."""
     warmup: bool | None = None
     """Use ``min(decay, (1 + step) / (10 + step))``, so that short runs are not stuck at their first weights. On where
     ``decay`` counts."""

@@ -1,4 +1,4 @@
-"""How weights are updated: ``train.optimiser`` and ``train.schedule``, which are components with settings per player."""
+"""Checks how weights are updated: ``train.optimiser`` and ``train.schedule``, components with settings per player."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The components that are part of facekit itself: its optimisers and schedules, and those of torch. Imports no torch."""
+"""The components that need no plugin: facekit's own optimisers and schedules, and torch's. Imports no torch."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ SPECS: tuple[ComponentSpec, ...] = (
         StepOptions,
         f"{_SCHEDULES}:step",
         every=10000,
-    ),  # fmt: skip
+    ),
     _spec(
         "schedule",
         "polynomial",
