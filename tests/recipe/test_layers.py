@@ -54,7 +54,7 @@ def test_the_same_use_keeps_the_options(child) -> None:  # type: ignore[no-untyp
 
 def test_a_changed_optimiser_keeps_its_rate(child) -> None:  # type: ignore[no-untyped-def]
     recipe = child("extends: good.yaml\n", "train.optimiser.use=adamw", "train.optimiser.lr=1e-3")
-    assert (recipe.train.optimiser.use, recipe.train.optimiser.lr) == ("adamw", 1e-3)
+    assert (recipe.train.optimiser.use, recipe.train.optimiser.lr) == ("facekit/adamw@1", 1e-3)
     assert child("extends: good.yaml\n", "train.optimiser.use=adamw").train.optimiser.lr == 2e-4
 
 

@@ -12,7 +12,7 @@ from facekit.interfaces import NoOptions
 from facekit.recipe.fragment import core_settings, dump_value
 from facekit.recipe.layers import RECIPE_FORMAT
 from facekit.recipe.schema_check import PLAYERS, SLOTS
-from facekit.recipe.settings import TrainSettings
+from facekit.recipe.settings import OptimiserSettings, ScheduleSettings, TrainSettings
 from facekit.registry import ComponentSpec, Kind, RegisteredComponent, Registry
 from facekit.registry.built_in import find_built_in
 from facekit.registry.options_reference import describe_type
@@ -101,6 +101,8 @@ class _Schema:
     def _train(self) -> dict[str, Any]:
         """Return the schema of ``train:``; its optimiser and its schedule are components."""
         train = self._settings(TrainSettings, "train")
+        for settings in (OptimiserSettings, ScheduleSettings):
+            del self._definitions[f"train.{settings.__name__}"]
         kinds: tuple[Literal["optimiser", "schedule"], ...] = ("optimiser", "schedule")
         for kind in kinds:
             choice = self._choice(kind)

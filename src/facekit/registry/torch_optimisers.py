@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Optional
 
-from pydantic import create_model
+from pydantic import Field, create_model
 
 from facekit.interfaces import INTERFACE_VERSION, Options
 from facekit.registry.discovery import PluginOrigin
@@ -153,13 +153,14 @@ def _fields(definition: ast.ClassDef, constants: Mapping[str, Any]) -> Iterator[
         if name in _CORE or name in _SWITCHES or name.startswith("_"):
             continue
         kind = _type(argument.annotation)
+        about = f"As torch.optim.{definition.name} takes it."
         if default is None:
-            yield name, (kind, ...)
+            yield name, (kind, Field(description=about))
             continue
         value = _value(name, default, constants)
         if value:  # a default that is computed can be had by leaving the argument out only
             exact = float(value[name]) if kind is float and isinstance(value[name], int) else value[name]
-            yield name, (kind, exact)
+            yield name, (kind, Field(exact, description=about))
 
 
 def _value(name: str, node: ast.expr, constants: Mapping[str, Any]) -> dict[str, Any]:
