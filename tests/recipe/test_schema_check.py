@@ -97,7 +97,7 @@ def broken(good_recipe: Path, catalogue: Registry) -> Broken:
         (
             "weight: 10}",
             "weight: ten}",
-            "losses.generator[1].weight: expected a number or a map of settings, found the text 'ten'",
+            "losses.generator[1].weight: expected a number, found the text 'ten'",
         ),
         ("weight: 10}", "wight: 10}", "losses.generator[1].wight: unknown key 'wight'; did you mean 'weight'?"),
         ("  discriminator: {use: multi", "  # discriminator: {use: multi", "no discriminator for this loss to train"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from facekit.interfaces import Options
 
@@ -57,10 +57,20 @@ class WeightRamp(Options):
         return bool(self.start or self.to)
 
 
+def _number_or_ramp(given: object) -> str:
+    return "ramp" if isinstance(given, dict | WeightRamp) else "number"
+
+
+Weight = Annotated[
+    Annotated[float, Field(ge=0), Tag("number")] | Annotated[WeightRamp, Tag("ramp")], Discriminator(_number_or_ramp)
+]
+"""The weight of a loss; what is wrong with one is said of what was meant."""
+
+
 class LossSettings(Options):
     """What the core does with a loss; these keys stand beside the loss's own options."""
 
-    weight: Annotated[float, Field(ge=0)] | WeightRamp = 1.0
+    weight: Weight = 1.0
     """Factor on the loss's value: a number, or ``{from: 1, to: 0, until: 0.5}`` for one that changes over the run."""
     every: int = Field(1, ge=1)
     """Compute it at every n-th step only, counted n times there (lazy regularisation): over the run it weighs as much
