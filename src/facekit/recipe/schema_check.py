@@ -289,7 +289,7 @@ class _SchemaCheck:
             path=path,
             mark=mark if mark.file == use.key_mark.file else use.key_mark,
             problems=self._problems,
-            also_known=core_keys,
+            also_known=core.model_fields,
         )
         if options is None:
             return None, settings

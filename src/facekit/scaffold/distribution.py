@@ -88,7 +88,7 @@ def _files(name: PluginName, parts: Sequence[Part]) -> dict[str, str]:
 def _dependencies(parts: Sequence[Part]) -> list[str]:
     major, minor = __version__.split(".")[:2]
     found = [f"facekit-toolkit>={major}.{minor},<{major}.{int(minor) + 1}"]
-    if any(part.kind not in ("dataset", "metric") for part in parts):
+    if any(part.kind not in ("dataset", "metric", "schedule") for part in parts):
         found.append("torch>=2.6")
     if any(part.kind == "dataset" for part in parts):
         found.append("numpy>=1.26")
@@ -102,6 +102,7 @@ def _listed(names: Sequence[str]) -> str:
 def _plugin(name: PluginName, parts: Sequence[Part], summary: str) -> str:
     label_maps = any(part.kind == "dataset" for part in parts)
     interfaces = [entry for part in parts for entry in part.interfaces]
+    specs = "\n\n\n".join(_spec(name, part, f"{name.module}.{part.kind}").strip() for part in parts)
     imports = ["from pathlib import Path"]
     if label_maps:
         imports.insert(0, "from dataclasses import replace")
@@ -109,15 +110,13 @@ def _plugin(name: PluginName, parts: Sequence[Part], summary: str) -> str:
         _HEADER.format(summary="What this plugin offers to facekit. Importing this module must not import torch."),
         "\n".join(imports),
         "\n\n",
-        import_line("facekit.interfaces", interfaces),
-        "\n",
+        import_line("facekit.interfaces", interfaces) + "\n" if interfaces else "",
         import_line("facekit.registry", ["ComponentSpec", "PluginInfo", "hookimpl"]),
         "\n\n",
         import_line(".options", [part.options for part in parts]),
         # As formatters want it: two blank lines before a function, one before a value.
-        "\n\n" if label_maps else "\n\n\n",
+        "\n\n\n" if specs.startswith("def ") else "\n\n",
     ]
-    specs = "\n\n\n".join(_spec(name, part, f"{name.module}.{part.kind}").strip() for part in parts)
     hooks = f'''
 
 @hookimpl

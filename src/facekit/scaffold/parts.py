@@ -38,6 +38,12 @@ class Part:
         """The name of its factory."""
         return f"build_{self.kind}"
 
+    @property
+    def context(self) -> str:
+        """What its factory takes beside the options."""
+        contexts = {"dataset": "DatasetContext", "optimiser": "TrainingContext", "schedule": "TrainingContext"}
+        return contexts.get(self.kind, "BuildContext")
+
 
 PARTS: dict[Kind, Part] = {
     part.kind: part
@@ -95,6 +101,24 @@ PARTS: dict[Kind, Part] = {
             "MetricContract",
             ("GENERATED", "IMAGE", "PortContext", "Ports"),
             "mean absolute difference of pixels",
+        ),
+        Part(
+            "optimiser",
+            "lion",
+            "LION",
+            "LionOptions",
+            "OptimiserContract",
+            (),
+            "an optimiser that follows signs",
+        ),
+        Part(
+            "schedule",
+            "restarts",
+            "RESTARTS",
+            "RestartsOptions",
+            "ScheduleContract",
+            (),
+            "learning rates that fall several times in a run",
         ),
     )
 }

@@ -9,6 +9,7 @@ from facekit.testing.loss import LossContract
 from facekit.testing.metric import MetricContract
 from facekit.testing.network import Inputs, NetworkContract
 from facekit.testing.networks import DiscriminatorContract, GeneratorContract, StyleEncoderContract
+from facekit.testing.updates import OptimiserContract, ScheduleContract
 
 __all__ = [
     "BENCH_ATTRIBUTES",
@@ -22,5 +23,7 @@ __all__ = [
     "LossContract",
     "MetricContract",
     "NetworkContract",
+    "OptimiserContract",
+    "ScheduleContract",
     "StyleEncoderContract",
 ]
