@@ -303,8 +303,7 @@ def test_plugins_ls_and_doctor_of_sound_plugins(call: Call) -> None:
     rows = json.loads(call("plugins", "ls", "--json").output)
     assert {row["state"] for row in rows} == {"loaded"}
     listed = json.loads(call("components", "ls", "--json").output)
-    of_plugins = [one for one in listed if one["id"].partition("/")[0] not in ("facekit", "torch")]
-    of_plugins += [one for one in listed if one["kind"] == "dataset" and one not in of_plugins]
+    of_plugins = [one for one in listed if one["distribution"] not in ("facekit-toolkit", "torch")]
     assert sum(row["components"] for row in rows) == len(of_plugins)
     doctor = call("plugins", "doctor")
     assert doctor.exit_code == 0
