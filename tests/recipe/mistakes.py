@@ -363,7 +363,9 @@ class _Maker:
         if node.value in ("true", "false"):
             return ["maybe", "17", "[]", "on"]
         if re.fullmatch(r"[-+0-9.e]+", node.value):
-            return ["wrong", f'"{node.value}"', "true", "[1]", "{a: 1}", "1_000"]
+            # A map may stand for a weight: one that changes over the run.
+            a_map = "[[1]]" if path[-1] == "weight" else "{a: 1}"
+            return ["wrong", f'"{node.value}"', "true", "[1]", a_map, "1_000"]
         return ["17", "[[x]]", "true"]
 
     def _movable_lines(self) -> Iterator[tuple[str, int, int]]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from facekit.interfaces import FacekitError, PortContext
-from facekit.registry import KINDS, PluginSet, Registry
+from facekit.registry import PluginSet, Registry
 from facekit_datasets import plugin
 from facekit_datasets.label_maps import CELEBAMASK_HQ, CELEBAMASK_HQ_MERGED, PARTS
 
@@ -22,7 +22,7 @@ def registry():
 def test_it_offers_four_datasets_and_two_label_maps(registry):
     assert not registry.plugins.failures
     assert registry.names("dataset") == ["celeba_attributes", "celebamask_hq", "image_mask_folder", "synthetic_faces"]
-    assert all(not registry.of_kind(kind) for kind in KINDS if kind != "dataset")
+    assert {kind for kind, _ in registry.components} == {"dataset"}
     assert registry.label_maps == {"celebamask_hq": CELEBAMASK_HQ, "celebamask_hq_merged": CELEBAMASK_HQ_MERGED}
 
 

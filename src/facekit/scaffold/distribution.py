@@ -8,7 +8,7 @@ from pathlib import Path
 from facekit.interfaces import FacekitError
 from facekit.registry import Kind
 from facekit.scaffold.names import PluginName
-from facekit.scaffold.parts import Part, chosen_parts, fill, import_line, raw
+from facekit.scaffold.parts import LONGEST_LINE, Part, chosen_parts, fill, import_line, raw
 from facekit.scaffold.recipe import distributions_of, write_recipe
 from facekit.version import __version__
 
@@ -49,7 +49,10 @@ def _files(name: PluginName, parts: Sequence[Part]) -> dict[str, str]:
     modules = {f"{source}/{part.kind}.py": _component(name, part) for part in parts}
     first = f"{name.namespace}/{parts[0].name}"
     titles = ", ".join(part.kind.replace("_", " ") for part in parts)
-    summary = f"A {titles} for facekit." if len(parts) == 1 else f"Components for facekit: {titles}."
+    article = "An" if titles.startswith("o") else "A"
+    summary = f"{article} {titles} for facekit." if len(parts) == 1 else f"Components for facekit: {titles}."
+    if len(f'    return PluginInfo(summary="{summary}")') > LONGEST_LINE:
+        summary = f"Components of {len(parts)} kinds for facekit."
     table = "| component | kind | what it is |\n|---|---|---|\n" + "\n".join(
         f"| `{name.namespace}/{part.name}` | {part.kind} | {part.title} |" for part in parts
     )

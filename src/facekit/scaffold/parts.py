@@ -124,6 +124,9 @@ PARTS: dict[Kind, Part] = {
 }
 """By kind, in the order in which a recipe names them."""
 
+LONGEST_LINE = 120
+"""Characters of a line of new code, as its own settings for formatters have it."""
+
 DEFAULT_KINDS: tuple[Kind, ...] = ("generator",)
 """What a new plugin offers when nobody says."""
 
@@ -157,6 +160,6 @@ def import_line(module: str, names: Sequence[str]) -> str:
 
     sorted_names = sorted(set(names), key=order)
     line = f"from {module} import {', '.join(sorted_names)}"
-    if len(line) <= 120:
+    if len(line) <= LONGEST_LINE:
         return line
     return f"from {module} import (\n" + "".join(f"    {name},\n" for name in sorted_names) + ")"
