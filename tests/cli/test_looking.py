@@ -223,6 +223,18 @@ def test_components_ls_of_a_plugin_that_is_none(call: Call) -> None:
     assert "did you mean 'facekit-metrics'" in result.stderr
 
 
+def test_components_that_need_no_plugin_are_listed_and_shown(call: Call) -> None:
+    rows = json.loads(call("components", "ls", "schedule", "--json").output)
+    assert {row["id"] for row in rows} >= {"facekit/linear_decay", "facekit/cosine", "facekit/step"}
+    assert {row["plugin"] for row in rows} == {"facekit"}
+    torchs = json.loads(call("components", "ls", "optimiser", "--plugin", "torch", "--json").output)
+    assert {"torch/sgd", "torch/rmsprop"} <= {row["id"] for row in torchs}
+    shown = call("components", "show", "sgd", COLUMNS="100").output
+    assert "  momentum      number; default 0.0\n" in shown
+    assert "Beside its own, every optimiser has `lr`, `of` and `lr_scale`." in shown
+    assert "train:\n  optimiser: {use: sgd}\n" in shown
+
+
 def test_the_command_knows_every_kind() -> None:
     assert KINDS == ALL_KINDS
 
