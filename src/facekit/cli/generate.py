@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @click.option("--label-map", help="That of the masks, where it is a finer one than the run's: they are merged.")
 @click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True, help="Images at once.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="NETWORK.OPTION=VALUE", help="A runtime option: sampler.steps=50."
+)
 @click.option("--overwrite", is_flag=True, help="Replace results that are there.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @plugin_file_option
@@ -50,6 +53,7 @@ def generate(
     device: str,
     label_map: str | None,
     batch: int,
+    settings: tuple[str, ...],
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -62,7 +66,8 @@ def generate(
     generated; the others are.
 
     Attributes that are not named stay as the run reads them off the source photo. For runs that start from noise,
-    --count gives that many images of each input, SEED-0000.png and so on, which --seed draws anew.
+    --count gives that many images of each input, SEED-0000.png and so on, which --seed draws anew. Options that no
+    weight depends on, such as the steps of a sampler, may be --set.
 
     \b
     Example:
@@ -75,7 +80,15 @@ def generate(
 
     wanted = parse_attributes(attributes)
     state: State = context.obj
-    pipeline = load(run, weights=weights, device=device, step=step, registry=state.registry(), label_map=label_map)
+    pipeline = load(
+        run,
+        weights=weights,
+        device=device,
+        step=step,
+        registry=state.registry(),
+        label_map=label_map,
+        settings=settings,
+    )
     for migrated in pipeline.notes:
         note(migrated)
     note(f"generating with the {pipeline.weights} weights of step {pipeline.step:,} on {pipeline.device}")

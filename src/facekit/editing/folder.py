@@ -215,7 +215,7 @@ class _Reader:
             told[provenance.WISHES] = {name: wanted[name] for name in pipeline.attribute_names if name in wanted}
         if pipeline.inputs.noise:
             told |= {provenance.SEED: self._seed, provenance.SAMPLE: job.number, provenance.SAMPLE_KEY: job.key}
-        made_of = {**told, provenance.WEIGHTS_SHA256: pipeline.weights_sha256}
+        made_of = {**told, **pipeline.made_of}
         made_with = "with other weights or from other pictures, attributes or noise"
         if not self._overwrite and provenance.is_there(job.output, made_of, made_with=made_with):
             return FolderItem(job.output, "skipped")

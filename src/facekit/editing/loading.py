@@ -33,6 +33,7 @@ def load(
     registry: Registry | None = None,
     label_map: str | None = None,
     plugin_files: Sequence[str | Path] = (),
+    settings: Sequence[str] = (),
 ) -> FacePipeline:
     """Load a trained model: ``load("runs/first")``, or ``load("weights.safetensors", recipe="recipe.yaml")``.
 
@@ -54,6 +55,7 @@ def load(
             the run's: ``celebamask_hq`` for a run on ``celebamask_hq_merged``. They are merged as they are read.
         plugin_files: plugins that are one Python file each, beside the installed ones; not with a ``registry``, which
             has its own.
+        settings: runtime options of a run's networks in place of those that it was made with: ``["sampler.steps=50"]``.
 
     Raises:
         FacekitError: the folder is no run, holds no sound checkpoint, needs a plugin that is not installed; the file's
@@ -67,9 +69,13 @@ def load(
     registry = load_registry(*(Path(file).resolve() for file in plugin_files)) if registry is None else registry
     if recipe is None:
         _check_is_run(path, network)
-        loaded = load_model(path, registry=registry, weights=weights, step=step, with_discriminator=None)
+        loaded = load_model(
+            path, registry=registry, weights=weights, step=step, with_discriminator=None, settings=settings
+        )
     else:
         _check_is_file(path, step)
+        if settings:
+            raise FacekitError("a recipe has its own options", where=str(recipe), remedy="set them in the recipe")
         resolved = recipe if isinstance(recipe, ResolvedRecipe) else read_recipe(Path(recipe), registry=registry)
         loaded = load_weights(path, resolved, registry=registry, network=network)
     for warning in loaded.warnings:

@@ -27,7 +27,7 @@ from facekit.editing.pictures import (
     to_bytes,
     to_pictures,
 )
-from facekit.engine.model import LoadedModel
+from facekit.engine.model import LoadedModel, runtime_options
 from facekit.engine.precision import Precision
 from facekit.interfaces import Condition, FacekitError, LabelMap, Reference, Style
 from facekit.sampling.inputs import ATTRIBUTES, MASK, REFERENCE, REFERENCE_MASK, SOURCE, inputs_of
@@ -327,9 +327,15 @@ class FacePipeline:
             provenance.RECIPE: self.recipe.name,
             provenance.STEP: self.step,
             provenance.WEIGHTS: self.weights,
-            provenance.WEIGHTS_SHA256: self.weights_sha256,
+            **self.made_of,
             **inputs,
         }
+
+    @property
+    def made_of(self) -> dict[str, Any]:
+        """What results depend on beside their inputs: the weights, and the runtime options where there are any."""
+        runtime = runtime_options(self.recipe)
+        return {provenance.WEIGHTS_SHA256: self.weights_sha256, **({provenance.RUNTIME: runtime} if runtime else {})}
 
     @cached_property
     def weights_sha256(self) -> str:
