@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -91,11 +92,9 @@ def test_a_mistake_is_named(
     file = tmp_path / "wrong.yaml"
     file.write_text(RECIPE.format(cache=folder / "cache", generator=generator, loss=loss), encoding="utf-8")
     recipe = read_recipe(file, registry=registry)
+    check = partial(probe_shapes, recipe) if how == "validate" else partial(train, recipe, out=tmp_path / "run")
     with pytest.raises(FacekitError) as caught:
-        if how == "validate":
-            probe_shapes(recipe, registry=registry)
-        else:
-            train(recipe, out=tmp_path / "run", registry=registry)
+        check(registry=registry)
     text = str(caught.value)
     hint = hint.format(raises=_line('raise ValueError("my bug")'), typo=_line(".imgae"))
     assert caught.value.exit_code == 2
