@@ -14,6 +14,9 @@ from facekit.version import __version__
 
 _HEADER = '"""{summary}"""\n\nfrom __future__ import annotations\n\n'
 
+_MOST_TITLES = 4
+"""How many kinds a summary names."""
+
 
 def write_distribution(name: PluginName, kinds: Sequence[Kind], folder: Path) -> list[Path]:
     """Write a whole distribution.
@@ -50,6 +53,8 @@ def _files(name: PluginName, parts: Sequence[Part]) -> dict[str, str]:
     first = f"{name.namespace}/{parts[0].name}"
     titles = ", ".join(part.kind.replace("_", " ") for part in parts)
     summary = f"A {titles} for facekit." if len(parts) == 1 else f"Components for facekit: {titles}."
+    if len(parts) > _MOST_TITLES:
+        summary = f"Components of {len(parts)} kinds for facekit."
     table = "| component | kind | what it is |\n|---|---|---|\n" + "\n".join(
         f"| `{name.namespace}/{part.name}` | {part.kind} | {part.title} |" for part in parts
     )
@@ -88,7 +93,9 @@ def _files(name: PluginName, parts: Sequence[Part]) -> dict[str, str]:
 def _dependencies(parts: Sequence[Part]) -> list[str]:
     major, minor = __version__.split(".")[:2]
     found = [f"facekit-toolkit>={major}.{minor},<{major}.{int(minor) + 1}"]
-    if any(part.kind not in ("dataset", "metric") for part in parts):
+    if any(part.kind == "loss" for part in parts):
+        found.append(f"facekit-gan>={major}.{minor},<{major}.{int(minor) + 1}")
+    if any(part.kind not in ("dataset", "metric", "sampler") for part in parts):
         found.append("torch>=2.6")
     if any(part.kind == "dataset" for part in parts):
         found.append("numpy>=1.26")
@@ -172,7 +179,12 @@ def _component(name: PluginName, part: Part) -> str:
 
 def _contract(name: PluginName, parts: Sequence[Part]) -> str:
     header = _HEADER.format(summary="What every component promises; see facekit.testing.")
-    testing = import_line("facekit.testing", [part.contract for part in parts])
+    standard, others = (sorted(line for part in parts for line in part.contract_imports[which]) for which in (0, 1))
+    # As formatters want it: what is imported as a whole stands first.
+    others.sort(key=lambda line: line.startswith("from "))
+    testing = "".join(f"{line}\n" for line in standard) + ("\n" if standard else "")
+    testing += "".join(f"{line}\n" for line in others)
+    testing += import_line("facekit.testing", [part.contract for part in parts])
     plugin = import_line(f"{name.module}.plugin", [part.spec for part in parts])
     classes = "\n\n".join(raw(part.kind, "contract.py") for part in parts)
     return f"{header}{testing}\n\n{plugin}\n\n\n{classes}"

@@ -91,6 +91,8 @@ def _factory(part: Part) -> str:
     taken = {*part.interfaces, "BuildContext", "DatasetContext", "Options"}
     imports = []
     for line in raw(part.kind, "imports.py").strip().splitlines():
+        if line == "from typing import Any":
+            continue  # at the top of the file as well
         module, _, names = line.partition(" import ")
         if module == "from facekit.interfaces":
             kept = [entry for entry in names.split(", ") if entry not in taken]
