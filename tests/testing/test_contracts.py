@@ -64,6 +64,10 @@ METRIC_FAULTS = {
 DATASET_FAULTS = {
     "ports": "test_ports_match",
     "ids": "test_ports_match",
+    "no_labels": "test_ports_match",
+    "no_mask_port": "test_ports_match",
+    "no_masks": "test_ports_match",
+    "masks_without_labels": "test_ports_match",
     "keys": "test_keys_and_splits",
     "splits": "test_keys_and_splits",
     "determinism": "test_is_deterministic",
@@ -242,6 +246,24 @@ def files_contract(spec: Any, fault: str = "") -> type[ComponentContract]:
 
 def test_a_sound_dataset_keeps_all_promises(subjects: Any, tmp_path: Path) -> None:
     assert broken(files_contract(subjects.DATASET), tmp_path) == set()
+
+
+def test_a_sound_dataset_without_masks_keeps_all_promises(subjects: Any, tmp_path: Path) -> None:
+    assert broken(files_contract(subjects.DATASET, "sound_without_masks"), tmp_path) == set()
+
+
+@pytest.mark.parametrize(
+    ("fault", "seen"),
+    [
+        ("no_labels", "the ports give masks, and the label map 'none' has 0 classes"),
+        ("no_mask_port", "the ports do not give masks, and the label map 'two' has 2 classes"),
+        ("no_masks", "it has no mask, and the ports give one"),
+        ("masks_without_labels", "it has a mask, and the ports give none"),
+    ],
+)
+def test_masks_ports_and_label_map_go_together(fault: str, seen: str, subjects: Any, tmp_path: Path) -> None:
+    with pytest.raises(BrokenPromise, match=seen):
+        files_contract(subjects.DATASET, fault)().test_ports_match(tmp_path)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("fault", DATASET_FAULTS)

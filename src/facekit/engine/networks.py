@@ -42,6 +42,9 @@ from facekit.sampling.inputs import noise_shapes
 
 T = TypeVar("T")
 
+NO_PORTS = Ports()
+"""What a network declares of which nothing is known (contract tests)."""
+
 
 class FaceModel(nn.Module):
     """The networks of a recipe by name. The names of the submodules are those of the recipe, so that the keys of the
@@ -213,7 +216,7 @@ class NetworkCall:
         compiled: Callable[..., Any],
         calls: _Calls,
         *,
-        ports: Ports = Ports(),
+        ports: Ports = NO_PORTS,
         batch_dependent: bool = False,
         kind: str = "network",
         culprit: Culprit | None = None,
@@ -290,7 +293,7 @@ class RunNetworks(Mapping[str, Network]):
             compiled = _compiled(network, compile=compile, cuda_graphs=cuda_graphs) if name != SAMPLER else network
             choice = None if recipe is None else recipe.model.get(name)
             if choice is None or recipe is None:
-                declared = (ports or {}).get(name, Ports())
+                declared = (ports or {}).get(name, NO_PORTS)
                 self._networks[name] = NetworkCall(name, network, compiled, self._calls, ports=declared, kind=name)
             else:
                 context = PortContext(recipe.data.size, label_maps or {})

@@ -32,12 +32,14 @@ from facekit.engine.recompute import recompute_activations
 from facekit.engine.saved_bytes import RecomputedParts, counting_saved, tensor_bytes
 from facekit.engine.step import StepRunner
 from facekit.interfaces import (
+    NO_LABELS,
     FaceBatch,
     FacekitError,
     LabelClass,
     LabelMap,
     Player,
     Reference,
+    map_tensors,
     sample,
 )
 from facekit.recipe.resolved import ResolvedRecipe
@@ -246,10 +248,12 @@ def _quiet(logger: logging.Logger) -> Iterator[None]:
 def _batch_of_shapes(recipe: ResolvedRecipe, label_map: LabelMap, attribute_names: tuple[str, ...]) -> FaceBatch:
     count, size = recipe.train.batch, recipe.data.size
     image = torch.zeros(count, 3, size, size)
-    mask = torch.zeros(count, size, size, dtype=torch.int64)
+    mask = torch.zeros(count, size, size, dtype=torch.int64) if label_map.classes else None
     attributes = torch.zeros(count, len(attribute_names)) if attribute_names else None
     drawn = is_drawn(recipe.data.reference)
-    reference = Reference(torch.zeros_like(image), torch.zeros_like(mask)) if drawn else Reference(image, mask)
+    reference = Reference(image, mask)
+    if drawn:
+        reference = map_tensors(reference, torch.zeros_like)
     keys = tuple(f"probe{index}" for index in range(count))
     return FaceBatch(image, keys, mask, reference, attributes)
 
@@ -260,10 +264,12 @@ def _data_of(recipe: ResolvedRecipe, registry: Registry) -> tuple[LabelMap, tupl
         return dataset.label_map, tuple(dataset.attribute_names)
     except FacekitError:
         # The pictures are elsewhere; the recipe's ports know how many classes and attributes they have.
-        classes = recipe.dimensions.get("classes", 1)
+        names = tuple(f"attribute_{index}" for index in range(recipe.dimensions.get("attributes", 0)))
+        classes = recipe.dimensions.get("classes", 0)
+        if not classes:
+            return NO_LABELS, names
         fitting = [label_map for label_map in registry.label_maps.values() if len(label_map) == classes]
         made_up = LabelMap(
             "unknown", tuple(LabelClass(f"class_{index}", (index, index, index)) for index in range(classes))
         )
-        names = tuple(f"attribute_{index}" for index in range(recipe.dimensions.get("attributes", 0)))
         return (fitting[0] if fitting else made_up), names

@@ -133,9 +133,10 @@ class StudioRun:
             return
         if packed is None or packed.label_map != self.pipeline.label_map or "train" not in packed.splits:
             return
+        masks = packed.require_masks()  # a run with a studio has painted masks of this label map
         counts = np.zeros(256, np.int64)
         for rows in np.array_split(packed.rows("train"), max(1, len(packed) // 256)):
-            counts += np.bincount(packed.masks[rows].ravel(), minlength=256)
+            counts += np.bincount(masks[rows].ravel(), minlength=256)
         self.seen = tuple(name for name, count in zip(packed.label_map.names, counts, strict=False) if count)
 
     def lint(self, mask: Ids, label_map: LabelMap) -> list[MaskFinding]:

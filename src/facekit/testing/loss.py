@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -179,16 +179,10 @@ class LossContract(ComponentContract):
             watched = _tensors_of(step.batch)
             before = {name: value.detach().clone() for name, value in watched.items()}
 
-            def kept(name: str) -> Callable[..., None]:
-                def keep(module: nn.Module, given: Any, result: Any) -> None:
-                    for number, tensor in enumerate(tensors_in(result)):
-                        watched[f"{name} ({number})"] = tensor
-                        before[f"{name} ({number})"] = tensor.detach().clone()
-
-                return keep
-
             for name, network in model.named_children():
-                network.register_forward_hook(kept(f"what the {name.replace('_', ' ')} gave"))
+                network.register_forward_hook(
+                    partial(_keep, f"what the {name.replace('_', ' ')} gave", watched, before)
+                )
             self._call(self._loss(size, player), step)
             if changed := [name for name, value in watched.items() if not torch.equal(value.detach(), before[name])]:
                 raise BrokenPromise(
@@ -314,6 +308,14 @@ def _tensors_of(batch: FaceBatch) -> dict[str, Tensor]:
     if batch.reference is not None:
         found |= {"reference.image": batch.reference.image, "reference.mask": batch.reference.mask}
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _keep(
+    name: str, watched: dict[str, Tensor], before: dict[str, Tensor], module: nn.Module, given: Any, result: Any
+) -> None:
+    """Keep what a network gave, and a copy of it."""
+    for number, tensor in enumerate(tensors_in(result)):
+        watched[f"{name} ({number})"], before[f"{name} ({number})"] = tensor, tensor.detach().clone()
 
 
 def tensors_in(container: Any) -> list[Tensor]:

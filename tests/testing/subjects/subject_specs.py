@@ -54,6 +54,8 @@ def _picture_ports(options: SubjectOptions, context: PortContext) -> Ports:
 
 
 def _dataset_ports(options: FilesOptions, context: PortContext) -> Ports:
+    if options.fault in ("no_mask_port", "masks_without_labels", "sound_without_masks"):
+        return Ports(gives=(IMAGE,))
     return Ports(gives=(IMAGE, MASK, ATTRIBUTES) if options.fault == "ports" else (IMAGE, MASK))
 
 
