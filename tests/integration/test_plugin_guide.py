@@ -81,7 +81,7 @@ def test_the_code_runs(page: str, number: int) -> None:
 def test_the_ports_of_the_guide() -> None:
     module: dict[str, Any] = {}
     exec(blocks("ports", "python")[0], module)
-    ports = module["painter_ports"](module["PainterOptions"](style_length=9), PortContext(size=64))
+    ports = module["generator_ports"](module["GeneratorOptions"](style_length=9), PortContext(size=64))
     assert ports.needs[1].shape == ("batch", 9)
 
 
@@ -206,7 +206,8 @@ def test_every_public_name_is_somewhere_in_the_guide(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("Condition", "Generated", "Judgement", "ScaleJudgement", "FaceBatch", "Step", "Observation", "Measurement"),
+        *("Condition", "Reference", "FaceBatch", "Style", "Generated", "Judgement", "ScaleJudgement", "Step"),
+        *("Observation", "Measurement"),
         *(
             "FaceDataset",
             "FaceSample",

@@ -167,11 +167,11 @@ train: {{steps: 1{batch}}}
 """
 SFT = "sft_pix2pixhd, filters: 4, blocks: 1"
 MISTAKES = [
-    {"encoder": "  style_encoder: {use: look, length: 8}\n"},
+    {"encoder": "  style_encoder: {use: pooled_style, length: 8}\n"},
     {"encoder": "  style_encoder: {use: region_features}\n"},
     {"generator": "pix2pixhd_global, filters: 4, blocks: 1", "loss": "feature_matching"},
     {"generator": "pix2pixhd_global, filters: 4, blocks: 1", "size": "50"},
-    {"encoder": "  style_encoder: {use: sft_style}\n", "loss": "region_colour, swapped: 1.0", "batch": ", batch: 1"},
+    {"encoder": "  style_encoder: {use: sft_style}\n", "loss": "region_colour, shuffled_style: 1.0", "batch": ", batch: 1"},
     {"generator": "pix2pixhd_global, filters: 4, blocks: 1", "loss": "tiles, tile: 24"},
 ]
 """What the recipes say whose mistakes the page on ports shows, in its order."""
@@ -205,7 +205,7 @@ def test_the_mistakes_of_the_ports_page_are_told_like_that(number: int, folder: 
     changes = {"size": "64", "generator": SFT, "encoder": "", "loss": "l1", "batch": "", **MISTAKES[number]}
     (folder / "my.yaml").write_text(RECIPE.format(**changes), encoding="utf-8")
     tiles = folder / "tiles_of_the_guide.py"
-    tiles.write_text(blocks("ports", "python")[1] + TILES, encoding="utf-8")
+    tiles.write_text(blocks("ports", "python")[2] + TILES, encoding="utf-8")
     plugins = ("--plugin-file", KINDS / "my_style_encoder.py", "--plugin-file", tiles)
     try:
         finished = inside("validate", "my.yaml", "--ports-only", *plugins)
@@ -271,13 +271,13 @@ def test_the_command_of_the_commands_page(folder: Path, facekit: Facekit) -> Non
 
 
 def test_the_broken_promise_of_the_testing_page_is_told_like_that(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is what a generator that paints the mask says that declares to need a style instead."""
+    """It is what a generator that reads the mask is told that declares a style instead."""
     monkeypatch.syspath_prepend(str(KINDS))
-    from my_generator import PAINTER
+    from my_generator import ENCODER_DECODER
 
-    undeclared = replace(PAINTER, ports=lambda options, context: Ports(needs=(STYLE,), gives=(GENERATED,)))
+    undeclared = replace(ENCODER_DECODER, ports=lambda options, context: Ports(needs=(STYLE,), gives=(GENERATED,)))
     members = {"spec": undeclared, "options": {"channels": 4, "blocks": 0}, "__module__": __name__}
-    subject: Any = type("TestPainter", (GeneratorContract,), members)()
+    subject: Any = type("TestEncoderDecoder", (GeneratorContract,), members)()
     try:
         with pytest.raises(BrokenPromise) as caught:
             subject.test_ports_match(0, 0)
