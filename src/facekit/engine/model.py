@@ -15,8 +15,8 @@ from facekit.engine.checkpoint_reader import CheckpointReader
 from facekit.engine.frozen import load_frozen
 from facekit.engine.networks import FaceModel, build_model
 from facekit.engine.run_folder import RunFolder
+from facekit.engine.run_recipe import read_run_recipe
 from facekit.interfaces import FacekitError, LabelMap, did_you_mean
-from facekit.recipe import read_recipe
 from facekit.recipe.resolved import ComponentChoice, ResolvedRecipe
 from facekit.registry import Registry
 from facekit.sampling.inputs import ATTRIBUTES, inputs_of
@@ -80,10 +80,10 @@ def load_model(
     folder = RunFolder(run)
     if not folder.holds_a_run:
         raise FacekitError("this is not a run folder: it has no recipe.yaml", where=str(run))
-    recipe = read_recipe(folder.recipe, registry=registry)
+    recipe = read_run_recipe(folder.recipe, registry=registry)
     if settings:
         overrides = [_runtime_override(recipe, setting) for setting in settings]
-        recipe = read_recipe(folder.recipe, registry=registry, overrides=overrides)
+        recipe = read_run_recipe(folder.recipe, registry=registry, overrides=overrides)
     lock = folder.read_lock()
     label_map, attribute_names = label_map_from(lock["label_map"]), tuple(lock["attribute_names"])
     found = checkpoints.find(folder.checkpoints, step=step)

@@ -5,6 +5,7 @@ from facekit.registry.discovery import ENTRY_POINT_GROUP, PluginOrigin
 from facekit.registry.hooks import hookimpl, hookspec
 from facekit.registry.migrating import MigratedOptions, OptionNote, changes_weights, migrate_options, migrate_weights
 from facekit.registry.migration import Migration
+from facekit.registry.plugin_record import ComponentRecord, PluginRecord
 from facekit.registry.plugins import LoadedPlugin, PluginFailure, PluginSet
 from facekit.registry.registry import (
     Clash,
@@ -18,7 +19,6 @@ from facekit.registry.registry import (
 from facekit.registry.spec import KINDS, CommandSpec, ComponentSpec, Kind, PluginInfo
 from facekit.registry.uses import join_use, name_of_use, split_use
 from facekit.registry.versions import INTERFACE_CHANGES, InterfaceChange, how_to_upgrade
-from facekit.registry.whereabouts import PluginRecord
 
 __all__ = [
     "ENTRY_POINT_GROUP",
@@ -26,6 +26,7 @@ __all__ = [
     "KINDS",
     "Clash",
     "CommandSpec",
+    "ComponentRecord",
     "ComponentSpec",
     "FunctionComponent",
     "InterfaceChange",

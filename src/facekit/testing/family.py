@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 import pytest
@@ -14,7 +14,9 @@ from facekit.engine.port_check import outputs_by_port
 from facekit.interfaces import GENERATED, Condition, Generated, Port, Reference, map_tensors
 from facekit.registry import Kind
 from facekit.testing.contract import BrokenPromise, ComponentContract, build_failure, seeded
-from facekit.testing.network import Given, Inputs, NetworkContract
+from facekit.testing.network import NetworkContract
+from facekit.testing.network_inputs import Inputs
+from facekit.testing.outputs import Given
 from facekit.testing.specimens import check_given, make
 
 
@@ -79,7 +81,7 @@ class FamilyNetworkContract(NetworkContract):
             return tensor * strength if port.dtype == "float" and port.value_range is None else tensor
 
         tensors = {port.name: drawn(port) for port in self.ports(size).needs if port.name != without}
-        return PortInputs(other.image, other.mask, other.style, other.attributes, other.reference, tensors)
+        return PortInputs(**{each.name: getattr(other, each.name) for each in fields(other)}, tensors=tensors)
 
     def given(self, network: Any, inputs: Inputs) -> Given:
         """Call the network with what its ports need."""
