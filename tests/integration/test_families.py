@@ -1,4 +1,4 @@
-"""Six model families that the core knows nothing of: each trains, goes on bit for bit, is measured, reported and used."""
+"""Six families that the core knows nothing of: each trains, goes on bit for bit, is measured, reported and used."""
 
 from __future__ import annotations
 
