@@ -18,7 +18,7 @@ from facekit.engine.distributed import Team
 from facekit.engine.ema import Ema, averaged_networks
 from facekit.engine.frozen import FROZEN, load_frozen, write_frozen
 from facekit.engine.guard import LossGuard, out_of_memory
-from facekit.engine.initialise import initialise_model
+from facekit.engine.initialise import initial_weights
 from facekit.engine.interruption import Interruption
 from facekit.engine.journal import Journal, Observer, rewind
 from facekit.engine.memory import give_freed_memory_back, keep_freed_memory
@@ -184,7 +184,7 @@ class Training:
         if resume and model.frozen:
             load_frozen(run, model, run.read_lock())
         elif found is None:
-            notes = initialise_model(model, recipe, registry=registry)
+            notes = [weights.load(model) for weights in initial_weights(recipe, registry=registry)]
         self.precision.place(model).train()
         team.share([*model.parameters(), *model.buffers()])
         self.networks = RunNetworks(

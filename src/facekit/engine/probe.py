@@ -7,7 +7,7 @@ and no memory. :func:`estimate_memory` asks it for the memory alone. Real steps 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,6 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from facekit.data import is_drawn
 from facekit.engine.ema import averaged_networks
+from facekit.engine.initialise import InitialWeights, initial_weights
 from facekit.engine.memory import process_memory
 from facekit.engine.networks import FaceModel, RunNetworks, build_model, count_parameters
 from facekit.engine.open_data import open_dataset
@@ -111,7 +112,8 @@ def probe_shapes(recipe: ResolvedRecipe, *, registry: Registry) -> ShapeProbe:
     """Build a recipe's model and run one step of it, forward and backward, on fake tensors.
 
     The data need not be there: where the dataset cannot be opened, label map and attributes are made up from the
-    dimensions of the recipe. Losses are built for real, so their weight files must be there.
+    dimensions of the recipe. Losses are built for real, and weights that networks start from are read, so their files
+    must be there.
 
     Raises:
         FacekitError: a component cannot be built, or its forward or backward pass fails; the message names the recipe's
@@ -144,7 +146,8 @@ def _prepare(recipe: ResolvedRecipe, registry: Registry) -> Callable[..., ShapeP
     device = torch.device("cpu")
     precision = Precision(device, choose_number_format(recipe.train.precision, device))
     losses = build_losses(recipe, precision=precision, label_map=label_map, attribute_names=attribute_names)
-    return partial(_run_one_step, recipe, registry, precision, label_map, attribute_names, losses, held, early)
+    weights = initial_weights(recipe, registry=registry)
+    return partial(_run_one_step, recipe, registry, precision, label_map, attribute_names, losses, weights, held, early)
 
 
 def _on_fake_tensors(run: Callable[..., ShapeProbe]) -> ShapeProbe | None:
@@ -163,6 +166,7 @@ def _run_one_step(
     label_map: LabelMap,
     attribute_names: tuple[str, ...],
     losses: LossesOf,
+    weights: Sequence[InitialWeights],
     held: int,
     early: bool,
     *,
@@ -172,6 +176,8 @@ def _run_one_step(
     once = recipe.train.model_copy(update={"accumulate": 1, "turns": {}})
     model = build_model(recipe, label_map=label_map, attribute_names=attribute_names)
     model.train()
+    for each in weights:
+        each.check(model)
     networks = RunNetworks(model, precision, recipe=recipe, label_maps=registry.label_maps)
     players = build_players(replace(recipe, train=once), model=model, losses=losses, steps=1, early=early)
     batch = _batch_of_shapes(recipe, label_map, attribute_names)
