@@ -277,6 +277,24 @@ def test_a_plugin_offers_decorated_functions_and_specs(plugin: ModuleType) -> No
     assert str(described.source).startswith(f"{SUBJECTS}:")
 
 
+def test_a_plugin_that_does_not_offer_its_functions_is_told_how(tmp_path: Path) -> None:
+    source = SUBJECTS.read_text("utf-8")
+    file = tmp_path / "offers_nothing.py"
+    file.write_text(source[: source.index("facekit_components =")], encoding="utf-8")
+    with pytest.raises(FacekitError, match="are decorated and not offered") as caught:
+        PluginSet({"FACEKIT_NO_PLUGINS": "1"}).load_file(file)
+    assert "write facekit_components = components(absolute_error, change, charbonnier)" in str(caught.value)
+
+
+def test_a_mistake_in_a_decorated_function_is_told_with_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "misspelt_need.py"
+    file.write_text(SUBJECTS.read_text("utf-8").replace('needs=("image", ', 'needs=("imgae", '), encoding="utf-8")
+    with pytest.raises(FacekitError, match="charbonnier needs 'imgae'") as caught:
+        PluginSet({"FACEKIT_NO_PLUGINS": "1"}).load_file(file)
+    assert f"{file}:" in str(caught.value)
+    assert "did you mean 'image'?" in str(caught.value)
+
+
 def test_something_else_is_no_component() -> None:
     with pytest.raises(FacekitError, match="which is no component"):
         components(_silent)  # type: ignore[arg-type]
