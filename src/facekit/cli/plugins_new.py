@@ -11,7 +11,18 @@ import click
 if TYPE_CHECKING:
     from facekit.registry import Kind
 
-KINDS = ("dataset", "style_encoder", "network", "generator", "discriminator", "sampler", "loss", "metric")
+KINDS = (
+    "dataset",
+    "style_encoder",
+    "network",
+    "generator",
+    "discriminator",
+    "sampler",
+    "loss",
+    "metric",
+    "optimiser",
+    "schedule",
+)
 
 
 @click.command(name="new", short_help="Write a new plugin.")

@@ -182,7 +182,7 @@ def _run_one_step(
     players = build_players(replace(recipe, train=once), model=model, losses=losses, steps=1, early=early)
     batch = _batch_of_shapes(recipe, label_map, attribute_names)
     costs = _Costs(model, checkpointing=recipe.train.activation_checkpointing)
-    runner = StepRunner(networks, players, once, steps=1, around=costs.of_turn, updates=False, shares=False)
+    runner = StepRunner(networks, players, once, around=costs.of_turn, updates=False, shares=False)
     condition = replace(batch.condition, extra=noise_for_batch(model.noise, len(batch), 0))
     with networks.checking(), torch.no_grad(), _flop_counter() as counter:
         sample(networks, condition)
@@ -209,7 +209,7 @@ def _run_one_step(
             parameters=kept,
             gradients=max(player.optimiser.gradients_at_once for player in players.values()) * _FLOAT_BYTES,
             optimiser=trained * _MOMENTS * _FLOAT_BYTES,
-            average=averaged * _FLOAT_BYTES if recipe.train.ema.decay else 0,
+            average=averaged * _FLOAT_BYTES if recipe.train.ema.on else 0,
             activations=activations,
             borrowed=reordered + round(_BORROWED_ACTIVATIONS * activations),
             process=held,

@@ -69,6 +69,7 @@ from facekit.interfaces.ports import (
 )
 from facekit.interfaces.read_only import ReadOnlyDict, plain_data, read_only
 from facekit.interfaces.seeing import LANDMARKS, DetectedFace, FaceDetector, Segmenter
+from facekit.interfaces.training import MakeOptimiser, Schedule, TrainingContext
 
 INTERFACE_VERSION = 1
 """The version of the interfaces in this package; a component states the one it was written for."""
@@ -113,6 +114,7 @@ __all__ = [
     "LabelClass",
     "LabelMap",
     "Loss",
+    "MakeOptimiser",
     "Measurement",
     "Metric",
     "Network",
@@ -137,6 +139,7 @@ __all__ = [
     "Sampler",
     "SamplesSaved",
     "ScaleJudgement",
+    "Schedule",
     "Segmenter",
     "Stateful",
     "Step",
@@ -145,6 +148,7 @@ __all__ = [
     "StyleAxis",
     "StyleEncoder",
     "Task",
+    "TrainingContext",
     "TransferMetric",
     "UpdatedEarly",
     "Warned",
