@@ -8,7 +8,7 @@ from pathlib import Path
 from facekit.interfaces import FacekitError
 from facekit.registry import Kind
 from facekit.scaffold.names import PluginName
-from facekit.scaffold.parts import LONGEST_LINE, Part, chosen_parts, fill, import_line, raw
+from facekit.scaffold.parts import LONGEST_LINE, Part, chosen_parts, fill, import_line, raw, return_line
 from facekit.scaffold.recipe import distributions_of, write_recipe
 from facekit.version import __version__
 
@@ -133,7 +133,7 @@ def facekit_plugin_info() -> PluginInfo:
 @hookimpl
 def facekit_components() -> list[ComponentSpec]:
     """Offer the components."""
-    return [{", ".join(part.spec for part in parts)}]
+{return_line([part.spec for part in parts])}
 '''
     if label_maps:
         hooks += '''

@@ -191,3 +191,11 @@ def import_line(module: str, names: Sequence[str]) -> str:
     if len(line) <= LONGEST_LINE:
         return line
     return f"from {module} import (\n" + "".join(f"    {name},\n" for name in sorted_names) + ")"
+
+
+def return_line(names: Sequence[str]) -> str:
+    """Return the statement that returns a list of names in a function, as a formatter writes it."""
+    line = f"    return [{', '.join(names)}]"
+    if len(line) <= LONGEST_LINE:
+        return line
+    return "    return [\n" + "".join(f"        {name},\n" for name in names) + "    ]"
