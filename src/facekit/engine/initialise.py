@@ -78,17 +78,24 @@ def initial_weights(recipe: ResolvedRecipe, *, registry: Registry) -> list[Initi
         if each.settings.weights is not None
     ]
     asked += [(setting, f"train.initialise[{index}]") for index, setting in enumerate(recipe.train.initialise)]
-    return [_read(setting, where, registry) for setting, where in asked]
+    return [read_initial(setting, where, registry) for setting, where in asked]
 
 
-def _read(setting: InitialiseSettings, where: str, registry: Registry) -> InitialWeights:
+def read_initial(setting: InitialiseSettings, where: str, registry: Registry) -> InitialWeights:
+    """Read the weights of one setting. Raises as :func:`initial_weights`.
+
+    Args:
+        setting: the part, and where its weights come from.
+        where: the setting's place, for messages.
+        registry: the plugins.
+    """
     path = Path(setting.weights).expanduser()
     source = setting.source
     if path.is_dir():
         source = setting.part if source is None else source
         state, origin = _read_run(RunFolder(path), source.split(".")[0], registry)
     else:
-        state, origin = _read_file(path, where), str(path)
+        state, origin = read_safetensors(path, remedy=f"{where} names the weights"), str(path)
     if source is not None:
         state = {key.removeprefix(f"{source}."): value for key, value in state.items() if key.startswith(f"{source}.")}
         if not state:
@@ -119,13 +126,12 @@ def _offers(registry: Registry, kind: Kind, id: str) -> bool:
     return any(entry.spec.id == id for entry in registry.of_kind(kind))
 
 
-def _read_file(path: Path, where: str) -> dict[str, Tensor]:
+def read_safetensors(path: Path, *, remedy: str | None = None) -> dict[str, Tensor]:
+    """Return the tensors of a file. Raises FacekitError, with a remedy, where there is none or one of another kind."""
     try:
         return load_file(path)
     except FileNotFoundError:
-        raise FacekitError(
-            "there is no such run folder or file", where=str(path), remedy=f"{where} names the weights"
-        ) from None
+        raise FacekitError("there is no such run folder or file", where=str(path), remedy=remedy) from None
     except (SafetensorError, OSError) as error:
         raise FacekitError(
             f"this is not a safetensors file ({error})",

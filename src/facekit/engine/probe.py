@@ -26,17 +26,14 @@ from facekit.engine.ema import averaged_networks
 from facekit.engine.initialise import InitialWeights, initial_weights
 from facekit.engine.memory import process_memory
 from facekit.engine.networks import FaceModel, RunNetworks, build_model, count_parameters
-from facekit.engine.open_data import open_dataset
+from facekit.engine.open_data import labels_of
 from facekit.engine.players import LossesOf, PlayerInTraining, build_losses, build_players
 from facekit.engine.precision import Precision, choose_number_format
 from facekit.engine.recompute import recompute_activations
 from facekit.engine.saved_bytes import RecomputedParts, counting_saved, tensor_bytes
 from facekit.engine.step import StepRunner
 from facekit.interfaces import (
-    NO_LABELS,
     FaceBatch,
-    FacekitError,
-    LabelClass,
     LabelMap,
     Player,
     Reference,
@@ -138,7 +135,7 @@ def estimate_memory(recipe: ResolvedRecipe, *, registry: Registry) -> MemoryEsti
 
 def _prepare(recipe: ResolvedRecipe, registry: Registry) -> Callable[..., ShapeProbe]:
     """Return what runs one step, with or without numbers."""
-    label_map, attribute_names = _data_of(recipe, registry)
+    label_map, attribute_names = labels_of(recipe, registry)
     # On the CPU whatever the run's device: fake tensors compute nothing, and a recipe can be checked elsewhere.
     on_cuda = recipe.train.device == "cuda" or (recipe.train.device == "auto" and torch.cuda.is_available())
     held = 0 if on_cuda else process_memory()
@@ -281,20 +278,3 @@ def _batch_of_shapes(recipe: ResolvedRecipe, label_map: LabelMap, attribute_name
         reference = map_tensors(reference, torch.zeros_like)
     keys = tuple(f"probe{index}" for index in range(count))
     return FaceBatch(image, keys, mask, reference, attributes)
-
-
-def _data_of(recipe: ResolvedRecipe, registry: Registry) -> tuple[LabelMap, tuple[str, ...]]:
-    try:
-        dataset = open_dataset(recipe, registry)
-        return dataset.label_map, tuple(dataset.attribute_names)
-    except FacekitError:
-        # The pictures are elsewhere; the recipe's ports know how many classes and attributes they have.
-        names = tuple(f"attribute_{index}" for index in range(recipe.dimensions.get("attributes", 0)))
-        classes = recipe.dimensions.get("classes", 0)
-        if not classes:
-            return NO_LABELS, names
-        fitting = [label_map for label_map in registry.label_maps.values() if len(label_map) == classes]
-        made_up = LabelMap(
-            "unknown", tuple(LabelClass(f"class_{index}", (index, index, index)) for index in range(classes))
-        )
-        return (fitting[0] if fitting else made_up), names
