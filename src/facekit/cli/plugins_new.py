@@ -11,7 +11,18 @@ import click
 if TYPE_CHECKING:
     from facekit.registry import Kind
 
-KINDS = ("dataset", "style_encoder", "generator", "discriminator", "loss", "metric", "optimiser", "schedule")
+KINDS = (
+    "dataset",
+    "style_encoder",
+    "network",
+    "generator",
+    "discriminator",
+    "sampler",
+    "loss",
+    "metric",
+    "optimiser",
+    "schedule",
+)
 
 
 @click.command(name="new", short_help="Write a new plugin.")
@@ -21,7 +32,7 @@ KINDS = ("dataset", "style_encoder", "generator", "discriminator", "loss", "metr
     "kinds",
     type=click.Choice(KINDS),
     multiple=True,
-    help="A kind of component to offer; may be repeated. By default a generator.",
+    help="A kind of component to offer; may be repeated. By default a generator. Network and sampler come together.",
 )
 @click.option("--file", "as_file", is_flag=True, help="Write one file for --plugin-file instead of a distribution.")
 @click.option(

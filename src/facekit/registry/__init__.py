@@ -1,5 +1,6 @@
 """Component specs, hooks and plugin loading. Importing this package does not import torch."""
 
+from facekit.registry.decorators import FunctionComponent, components, loss, metric
 from facekit.registry.discovery import ENTRY_POINT_GROUP, PluginOrigin
 from facekit.registry.hooks import hookimpl, hookspec
 from facekit.registry.migrating import MigratedOptions, OptionNote, changes_weights, migrate_options, migrate_weights
@@ -27,6 +28,7 @@ __all__ = [
     "CommandSpec",
     "ComponentRecord",
     "ComponentSpec",
+    "FunctionComponent",
     "InterfaceChange",
     "Kind",
     "LoadedPlugin",
@@ -43,12 +45,15 @@ __all__ = [
     "Registry",
     "UnknownComponent",
     "changes_weights",
+    "components",
     "forget_registries",
     "hookimpl",
     "hookspec",
     "how_to_upgrade",
     "join_use",
     "load_registry",
+    "loss",
+    "metric",
     "migrate_options",
     "migrate_weights",
     "name_of_use",

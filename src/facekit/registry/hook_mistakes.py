@@ -12,6 +12,7 @@ import pluggy
 
 from facekit.interfaces import nearest
 from facekit.registry import hooks
+from facekit.registry.decorators import FunctionComponent
 
 HOOKS = tuple(name for name, value in vars(hooks).items() if hasattr(value, "facekit_spec"))
 """The names of all hooks."""
@@ -36,6 +37,10 @@ def unmarked_hooks(plugin: object, manager: pluggy.PluginManager) -> str | None:
         return f"{names} without @hookimpl, so {them} not called: write @hookimpl (of facekit.registry) above"
     if marked:
         return None
+    decorated = [name for name in dir(plugin) if isinstance(getattr(plugin, name, None), FunctionComponent)]
+    if decorated:
+        names, are = " and ".join(decorated), "is" if len(decorated) == 1 else "are"
+        return f"{names} {are} decorated and not offered: write facekit_components = components({', '.join(decorated)})"
     near = [
         f"{name} is no hook; {_meant(name)}"
         for name in dir(plugin)

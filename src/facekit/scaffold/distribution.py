@@ -8,7 +8,7 @@ from pathlib import Path
 from facekit.interfaces import FacekitError
 from facekit.registry import Kind
 from facekit.scaffold.names import PluginName
-from facekit.scaffold.parts import LONGEST_LINE, Part, chosen_parts, fill, import_line, raw
+from facekit.scaffold.parts import LONGEST_LINE, Part, chosen_parts, fill, import_line, raw, return_line
 from facekit.scaffold.recipe import distributions_of, write_recipe
 from facekit.version import __version__
 
@@ -91,7 +91,9 @@ def _files(name: PluginName, parts: Sequence[Part]) -> dict[str, str]:
 def _dependencies(parts: Sequence[Part]) -> list[str]:
     major, minor = __version__.split(".")[:2]
     found = [f"facekit-toolkit>={major}.{minor},<{major}.{int(minor) + 1}"]
-    if any(part.kind not in ("dataset", "metric", "schedule") for part in parts):
+    if any(part.kind == "loss" for part in parts):
+        found.append(f"facekit-gan>={major}.{minor},<{major}.{int(minor) + 1}")
+    if any(part.kind not in ("dataset", "metric", "sampler", "schedule") for part in parts):
         found.append("torch>=2.6")
     if any(part.kind == "dataset" for part in parts):
         found.append("numpy>=1.26")
@@ -131,7 +133,7 @@ def facekit_plugin_info() -> PluginInfo:
 @hookimpl
 def facekit_components() -> list[ComponentSpec]:
     """Offer the components."""
-    return [{", ".join(part.spec for part in parts)}]
+{return_line([part.spec for part in parts])}
 '''
     if label_maps:
         hooks += '''
@@ -174,7 +176,12 @@ def _component(name: PluginName, part: Part) -> str:
 
 def _contract(name: PluginName, parts: Sequence[Part]) -> str:
     header = _HEADER.format(summary="What every component promises; see facekit.testing.")
-    testing = import_line("facekit.testing", [part.contract for part in parts])
+    standard, others = (sorted(line for part in parts for line in part.contract_imports[which]) for which in (0, 1))
+    # As formatters want it: what is imported as a whole stands first.
+    others.sort(key=lambda line: line.startswith("from "))
+    testing = "".join(f"{line}\n" for line in standard) + ("\n" if standard else "")
+    testing += "".join(f"{line}\n" for line in others)
+    testing += import_line("facekit.testing", [part.contract for part in parts])
     plugin = import_line(f"{name.module}.plugin", [part.spec for part in parts])
     classes = "\n\n".join(raw(part.kind, "contract.py") for part in parts)
     return f"{header}{testing}\n\n{plugin}\n\n\n{classes}"

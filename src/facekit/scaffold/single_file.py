@@ -10,7 +10,7 @@ from pathlib import Path
 from facekit.interfaces import FacekitError
 from facekit.registry import Kind
 from facekit.scaffold.names import PluginName
-from facekit.scaffold.parts import Part, chosen_parts, fill, import_line, raw
+from facekit.scaffold.parts import Part, chosen_parts, fill, import_line, raw, return_line
 from facekit.scaffold.recipe import write_recipe
 
 
@@ -69,7 +69,7 @@ def _source(name: PluginName, parts: Sequence[Part], command: str) -> str:
     hooks = [
         "@hookimpl\ndef facekit_components() -> list[ComponentSpec]:\n"
         '    """Offer the components."""\n'
-        f"    return [{', '.join(part.spec for part in parts)}]"
+        f"{return_line([part.spec for part in parts])}"
     ]
     if label_maps:
         hooks.append(
@@ -92,6 +92,8 @@ def _factory(part: Part) -> str:
     used = set(re.findall(r"\w+", inside + statements))
     imports = []
     for line in raw(part.kind, "imports.py").strip().splitlines():
+        if line == "from typing import Any":
+            continue  # at the top of the file as well
         module, _, names = line.partition(" import ")
         if module == "from typing":  # at the top of the file too
             continue

@@ -5,6 +5,7 @@ It needs pytest (``pip install facekit-toolkit[testing]``). Importing it imports
 
 from facekit.testing.contract import BENCH_ATTRIBUTES, BENCH_LABEL_MAP, BrokenPromise, ComponentContract
 from facekit.testing.dataset import DatasetContract
+from facekit.testing.family import FamilyNetworkContract, SamplerContract
 from facekit.testing.loss import LossContract
 from facekit.testing.metric import MetricContract
 from facekit.testing.network import NetworkContract
@@ -19,12 +20,14 @@ __all__ = [
     "ComponentContract",
     "DatasetContract",
     "DiscriminatorContract",
+    "FamilyNetworkContract",
     "GeneratorContract",
     "Inputs",
     "LossContract",
     "MetricContract",
     "NetworkContract",
     "OptimiserContract",
+    "SamplerContract",
     "ScheduleContract",
     "StyleEncoderContract",
 ]
