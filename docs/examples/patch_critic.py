@@ -50,7 +50,7 @@ def facekit_components():
             interface_version=1,
             kind="discriminator",
             id="example/patch_critic",
-            summary="Judges patches of a picture, by two layers.",
+            summary="Tells patches of real and generated images apart, by two layers.",
             options=PatchCriticOptions,
             factory="patch_critic:build",
             ports=lambda options, context: Ports(needs=(MASK, GENERATED), gives=(JUDGEMENT, JUDGEMENT_FEATURES)),
@@ -75,9 +75,10 @@ def build(options, context):
             self.norm = nn.InstanceNorm2d(options.channels) if options.norm == "instance" else nn.Identity()
             self.second = nn.Conv2d(options.channels, 1, 4, 2, 1)
 
-        def forward(self, picture, condition):
-            planes = F.one_hot(condition.mask, len(context.label_map)).permute(0, 3, 1, 2).to(picture.image.dtype)
-            features = F.leaky_relu(self.norm(self.first(torch.cat([planes, picture.image], 1))), options.slope)
+        def forward(self, image, condition):
+            planes = F.one_hot(condition.require_mask(), len(context.label_map)).permute(0, 3, 1, 2)
+            pair = torch.cat([planes.to(image.image.dtype), image.image], 1)
+            features = F.leaky_relu(self.norm(self.first(pair)), options.slope)
             return Judgement((ScaleJudgement(self.second(features), (features,)),))
 
     return PatchCritic()

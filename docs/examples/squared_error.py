@@ -1,40 +1,21 @@
 """A whole plugin in one file: a loss. Use it with ``facekit run RECIPE --plugin-file squared_error.py``."""
 
-from facekit.interfaces import GENERATED, IMAGE, Options, Ports
-from facekit.registry import ComponentSpec, hookimpl
+from facekit.registry import components, loss
 
 
-class SquaredErrorOptions(Options):
-    """What a recipe can set; unknown keys are mistakes."""
+@loss("example/squared_error", needs=("image", "generated"))
+def squared_error(step, *, border: int = 0):
+    """Mean squared difference between the pixels of fake and real image.
 
-    border: int = 0
-    """Pixels at the border that are left out."""
+    Args:
+        border: pixels at the border that are left out.
+    """
+    from facekit_gan import fake  # it imports torch, which nobody needs who only lists components
 
-
-@hookimpl
-def facekit_components():
-    """Say what the plugin offers. Called without torch being imported."""
-    return [
-        ComponentSpec(
-            interface_version=1,
-            kind="loss",
-            id="example/squared_error",
-            summary="Mean squared difference between the pixels of result and photo.",
-            options=SquaredErrorOptions,
-            factory="squared_error:build",
-            ports=lambda options, context: Ports(needs=(IMAGE, GENERATED)),
-        )
-    ]
+    difference = fake(step).image - step.batch.image
+    if border:
+        difference = difference[..., border:-border, border:-border]
+    return difference.square().mean()
 
 
-def build(options, context):
-    """Build the loss; only now is torch needed."""
-
-    def squared_error(step):
-        difference = step.fake.image - step.real.image
-        border = options.border
-        if border:
-            difference = difference[..., border:-border, border:-border]
-        return difference.square().mean()
-
-    return squared_error
+facekit_components = components(squared_error)

@@ -1,4 +1,4 @@
-"""A loss that says everything of itself: what ``facekit components show`` and editors tell people comes from here."""
+"""A loss that describes everything: ``facekit components show`` and editors print what stands here."""
 
 from typing import Literal
 
@@ -30,8 +30,8 @@ class TotalVariationOptions(Options):
 
 @hookimpl
 def facekit_plugin_info():
-    """Say what the plugin is, and where people find more."""
-    return PluginInfo(summary="Smoothness of pictures.", homepage="https://example.org/total-variation")
+    """Describe the plugin, and where people find more."""
+    return PluginInfo(summary="Smoothness of images.", homepage="https://example.org/total-variation")
 
 
 @hookimpl
@@ -42,7 +42,7 @@ def facekit_components():
             interface_version=1,
             kind="loss",
             id="example/total_variation",
-            summary="Mean difference between neighbouring pixels of the result, which noise makes large.",
+            summary="Mean difference between neighbouring pixels of a generated image, which noise makes large.",
             options=TotalVariationOptions,
             factory="total_variation:build",
             ports=lambda options, context: Ports(needs=(GENERATED,), smallest_size=options.distance + 1),
@@ -55,10 +55,11 @@ def facekit_components():
 
 
 def build(options, context):
-    """Build the loss."""
+    """Build the loss; only now is torch needed, which facekit_gan imports."""
+    from facekit_gan import fake
 
     def total_variation(step):
-        image, distance = step.fake.image, options.distance
+        image, distance = fake(step).image, options.distance
         across = image[..., :, distance:] - image[..., :, :-distance]
         down = image[..., distance:, :] - image[..., :-distance, :]
         if options.norm == "squared":

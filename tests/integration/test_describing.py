@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pydantic
 import pytest
@@ -95,11 +95,16 @@ def test_the_loss_of_the_page_is_what_its_summary_says() -> None:
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
 
-    class Fake:
-        image = torch.tensor([[[[0.0, 1.0, 0.0], [0.0, 1.0, 0.0], [0.0, 1.0, 0.0]]]])
+    from facekit.interfaces import Condition, Generated
+
+    image = torch.tensor([[[[0.0, 1.0, 0.0], [0.0, 1.0, 0.0], [0.0, 1.0, 0.0]]]])
 
     class Step:
-        fake = Fake()
+        networks: ClassVar[dict[str, Any]] = {"generator": lambda condition, style: Generated(image)}
+        condition = Condition()
+
+        def once(self, key: object, make: Callable[[], Any]) -> Any:
+            return make()
 
     def value(**options: Any) -> float:
         return float(module.build(module.TotalVariationOptions(**options), None)(Step()))

@@ -34,6 +34,11 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
+def _new_command() -> str:
+    """Return the command of the page that makes a distribution."""
+    return next(block for block in blocks("first-plugin", "sh") if "plugins new facekit-sharp" in block)
+
+
 def arguments(line: str) -> list[str]:
     """Return what follows ``facekit`` in a line of a page."""
     program, *rest = shlex.split(line, comments=True)
@@ -56,19 +61,18 @@ def forget() -> Iterator[None]:
     yield
     forget_registries()
     for name in set(sys.modules) - known:
-        if name.partition(".")[0] in ("facekit_sharp", "my_ideas", "sharpen", "edges", "coarse", "five"):
+        if name.partition(".")[0] in ("facekit_sharp", "mine", "my_ideas", "sharpen", "edges", "coarse", "five"):
             del sys.modules[name]
 
 
 @pytest.fixture
 def sharp(folder: Path, inside: Facekit, monkeypatch: pytest.MonkeyPatch, forget: None) -> Path:
     """The distribution of the page, changed as the page says, and installed as ``pip install -e`` does it."""
-    make, *_ = blocks("first-plugin", "sh")
-    made = inside(*arguments(make))
+    made = inside(*arguments(_new_command()))
     assert made.code == 0, made.err
     assert made.out == blocks("first-plugin", "text")[0]
     project = folder / "facekit-sharp"
-    options, loss, contract = blocks("first-plugin", "python")
+    _, _, options, loss, contract = blocks("first-plugin", "python")
     for name, text in (
         ("src/facekit_sharp/options.py", options),
         ("src/facekit_sharp/loss.py", loss),
@@ -88,13 +92,40 @@ def sharp(folder: Path, inside: Facekit, monkeypatch: pytest.MonkeyPatch, forget
     return project
 
 
+def test_the_functions_of_the_first_page_are_components(folder: Path, inside: Facekit, forget: None) -> None:
+    functions, contracts, *_ = blocks("first-plugin", "python")
+    (folder / "mine.py").write_text(functions, encoding="utf-8")
+    (folder / "test_mine.py").write_text(contracts, encoding="utf-8")
+    show, run = next(block for block in blocks("first-plugin", "sh") if "mine.py" in block).splitlines()
+    shown = inside(*arguments(show))
+    assert shown.code == 0, shown.err
+    assert re.search(r"epsilon +number; default 0\.001\n +Below this difference the loss is round", shown.out)
+    assert re.search(r"paper +Charbonnier et al\., ICIP 1994", shown.out)
+    validated = inside(*(argument.replace("run", "validate") for argument in arguments(run)), "--ports-only")
+    assert validated.code == 0, validated.err
+    tried = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert tried.returncode == 0, tried.stdout
+    assert len(functions[: functions.index("@metric")].split("def charbonnier")[1].splitlines()) <= 14
+
+
 def test_the_first_plugin_keeps_its_promises_as_changed(sharp: Path) -> None:
     tests = next(block for block in blocks("first-plugin", "sh") if block.startswith("pytest"))
     assert tests.splitlines()[0] == "pytest facekit-sharp"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "facekit-sharp"],
         cwd=sharp.parent,
-        env={**os.environ, "PYTHONPATH": str(sharp / "src"), "OMP_NUM_THREADS": "1"},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(sharp / "src"), os.environ.get("PYTHONPATH", "")]),
+            "OMP_NUM_THREADS": "1",
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -167,11 +198,15 @@ train: {{steps: 1{batch}}}
 """
 SFT = "sft_pix2pixhd, filters: 4, blocks: 1"
 MISTAKES = [
-    {"encoder": "  style_encoder: {use: look, length: 8}\n"},
+    {"encoder": "  style_encoder: {use: pooled_style, length: 8}\n"},
     {"encoder": "  style_encoder: {use: region_features}\n"},
     {"generator": "pix2pixhd_global, filters: 4, blocks: 1", "loss": "feature_matching"},
     {"generator": "pix2pixhd_global, filters: 4, blocks: 1", "size": "50"},
-    {"encoder": "  style_encoder: {use: sft_style}\n", "loss": "region_colour, swapped: 1.0", "batch": ", batch: 1"},
+    {
+        "encoder": "  style_encoder: {use: sft_style}\n",
+        "loss": "region_colour, shuffled_style: 1.0",
+        "batch": ", batch: 1",
+    },
     {"generator": "pix2pixhd_global, filters: 4, blocks: 1", "loss": "tiles, tile: 24"},
 ]
 """What the recipes say whose mistakes the page on ports shows, in its order."""
@@ -205,7 +240,7 @@ def test_the_mistakes_of_the_ports_page_are_told_like_that(number: int, folder: 
     changes = {"size": "64", "generator": SFT, "encoder": "", "loss": "l1", "batch": "", **MISTAKES[number]}
     (folder / "my.yaml").write_text(RECIPE.format(**changes), encoding="utf-8")
     tiles = folder / "tiles_of_the_guide.py"
-    tiles.write_text(blocks("ports", "python")[1] + TILES, encoding="utf-8")
+    tiles.write_text(blocks("ports", "python")[2] + TILES, encoding="utf-8")
     plugins = ("--plugin-file", KINDS / "my_style_encoder.py", "--plugin-file", tiles)
     try:
         finished = inside("validate", "my.yaml", "--ports-only", *plugins)
@@ -271,13 +306,13 @@ def test_the_command_of_the_commands_page(folder: Path, facekit: Facekit) -> Non
 
 
 def test_the_broken_promise_of_the_testing_page_is_told_like_that(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is what a generator that paints the mask says that declares to need a style instead."""
+    """It is what a generator that reads the mask is told that declares a style instead."""
     monkeypatch.syspath_prepend(str(KINDS))
-    from my_generator import PAINTER
+    from my_generator import ENCODER_DECODER
 
-    undeclared = replace(PAINTER, ports=lambda options, context: Ports(needs=(STYLE,), gives=(GENERATED,)))
+    undeclared = replace(ENCODER_DECODER, ports=lambda options, context: Ports(needs=(STYLE,), gives=(GENERATED,)))
     members = {"spec": undeclared, "options": {"channels": 4, "blocks": 0}, "__module__": __name__}
-    subject: Any = type("TestPainter", (GeneratorContract,), members)()
+    subject: Any = type("TestEncoderDecoder", (GeneratorContract,), members)()
     try:
         with pytest.raises(BrokenPromise) as caught:
             subject.test_ports_match(0, 0)
@@ -304,7 +339,7 @@ def test_the_groups_that_are_open_are_those_of_the_commands_page() -> None:
 
 
 def test_what_the_publishing_page_shows_is_in_a_new_project(folder: Path, inside: Facekit) -> None:
-    assert inside(*arguments(blocks("first-plugin", "sh")[0])).code == 0
+    assert inside(*arguments(_new_command())).code == 0
     declared = (folder / "facekit-sharp" / "pyproject.toml").read_text("utf-8")
     shown = blocks("publishing", "toml")
     assert len(shown) == 3
@@ -379,3 +414,32 @@ def test_a_merged_label_map_that_loses_a_class_is_told_like_that(inside: Facekit
     with pytest.raises(ValueError, match="hat") as caught:
         names["check_merged_form"](replace(names["COARSE"], merges=without))
     assert blocks("label-maps", "text") == [f"ValueError: {caught.value}\n"]
+
+
+def test_the_optimiser_and_the_schedule_of_the_guide_train(folder: Path, inside: Facekit, forget: None) -> None:
+    page = (GUIDE / "interfaces.md").read_text("utf-8")
+    sections = re.findall(r"^In a recipe: `(train: \{.+\})`\.$", page, re.MULTILINE)
+    assert len(sections) == 2
+    made = inside("plugins", "new", "my-ideas", "--file")
+    assert made.code == 0, made.err
+    overrides = []
+    for section in sections:
+        match = re.fullmatch(r"train: \{(\w+): (\{.+\})\}", section)
+        assert match is not None
+        overrides += ["--set", f"train.{match[1]}={match[2]}"]
+    plugins = [part for name in ("optimiser", "schedule") for part in ("--plugin-file", str(KINDS / f"my_{name}.py"))]
+    plugins += ["--plugin-file", "my_ideas.py"]
+    try:
+        finished = inside(
+            "run", "my_ideas.yaml", *plugins, *overrides, "--set", "train.steps=6", "--set", "train.log_every=1",
+            "--set", "train.checkpoint_every=3", "--out", "run",
+        )  # fmt: skip
+        assert finished.code == 0, finished.err
+    finally:
+        for name in ("my_optimiser", "my_schedule"):
+            sys.modules.pop(name, None)
+    lines = [json.loads(line) for line in (folder / "run" / "metrics.jsonl").read_text("utf-8").splitlines()]
+    rates = [line["learning_rates"]["generator"] for line in lines if line["event"] == "train"]
+    assert rates == pytest.approx([1e-4, 0.5e-4] * 3)  # three periods of two steps
+    lock = json.loads((folder / "run" / "lock.json").read_text("utf-8"))
+    assert {Path(name).name for name in lock["plugins"]} >= {"my_optimiser.py", "my_schedule.py", "my_ideas.py"}

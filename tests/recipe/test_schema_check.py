@@ -98,7 +98,11 @@ def broken(good_recipe: Path, catalogue: Registry) -> Broken:
         ),
         ("use: feature_matching", "use: gradient_penalty", "the loss 'gradient_penalty' is for the discriminator, not"),
         ("use: gradient_penalty", "use: l1", "the loss 'l1' is for the generator, not for the discriminator; move it"),
-        ("weight: 10}", "weight: ten}", "losses.generator[1].weight: expected a number, found the text 'ten'"),
+        (
+            "weight: 10}",
+            "weight: ten}",
+            "losses.generator[1].weight: expected a number, found the text 'ten'",
+        ),
         ("weight: 10}", "wight: 10}", "losses.generator[1].wight: unknown key 'wight'; did you mean 'weight'?"),
         ("  discriminator: {use: multi", "  # discriminator: {use: multi", "no discriminator for this loss to train"),
         ("seed: 7", "keep: {best: psnr}", "39:16: train.keep.best: the best checkpoint is known only if metrics are"),
@@ -115,9 +119,13 @@ def broken(good_recipe: Path, catalogue: Registry) -> Broken:
         (
             "seed: 7",
             "turns: {discriminater: 5}",
-            "39:11: train.turns.discriminater: this recipe has no player 'discriminater'; did you mean 'discrim",
+            "39:11: train.turns.discriminater: no player is called 'discriminater', or it has no losses; did you ",
         ),
-        ("seed: 7", "turns: {encoder: 5}", "this recipe has no player 'encoder'; players: generator, discriminator"),
+        (
+            "seed: 7",
+            "turns: {encoder: 5}",
+            "no player is called 'encoder', or it has no losses; players: gener",
+        ),
         ("seed: 7", "turns: {generator: 0}", "39:22: train.turns.generator: must be at least 1, found 0"),
         (
             "  style_encoder: {use: sft",

@@ -30,6 +30,8 @@ def of_kinds(*kinds: str) -> list[str]:
 
 
 def environment(**more: str) -> dict[str, str]:
+    if "PYTHONPATH" in more and os.environ.get("PYTHONPATH"):  # these tests may run on sources that are not installed
+        more["PYTHONPATH"] += os.pathsep + os.environ["PYTHONPATH"]
     return {**os.environ, "OMP_NUM_THREADS": "1", **more}
 
 
@@ -107,6 +109,27 @@ def test_without_a_kind_it_is_a_generator(tmp_path: Path) -> None:
     source = tmp_path / "facekit-plain" / "src" / "facekit_plain"
     assert (source / "generator.py").is_file()
     assert not (source / "loss.py").exists()
+
+
+@pytest.mark.parametrize("kind", ["network", "sampler"])
+def test_a_network_and_its_sampler_come_together(kind: str, tmp_path: Path) -> None:
+    new("facekit-noisy", "--kind", kind, "--kind", "style_encoder", "--into", str(tmp_path))
+    project = tmp_path / "facekit-noisy"
+    source = project / "src" / "facekit_noisy"
+    assert (source / "network.py").is_file()
+    assert (source / "sampler.py").is_file()
+    recipe = (project / "recipes" / "noisy.yaml").read_text("utf-8")
+    model = recipe.split("\nmodel:\n")[1].split("\nlosses:")[0]
+    assert "  mapping: {use: noisy/mapping" in model
+    assert "\n  style_encoder:" not in model, "mapping and style encoder would both give `style`"
+
+
+def test_a_loss_needs_the_library_it_is_written_with(tmp_path: Path) -> None:
+    new("facekit-lossy", "--kind", "loss", "--into", str(tmp_path))
+    new("facekit-plain", "--into", str(tmp_path))
+    needed = '"facekit-gan>=0.1,<0.2"'
+    assert needed in (tmp_path / "facekit-lossy" / "pyproject.toml").read_text("utf-8")
+    assert needed not in (tmp_path / "facekit-plain" / "pyproject.toml").read_text("utf-8")
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def build_dataset(options: ShapesOptions, context: DatasetContext) -> Any:
             }
 
         def fingerprint(self) -> str:
-            """Return a hash of all that the pictures follow from."""
+            """Return a hash of all that the images follow from."""
             return hashlib.sha256(f"{self.version} {self.options.model_dump_json()}".encode()).hexdigest()
 
         def read(self, index: int, *, size: int | None = None) -> FaceSample:

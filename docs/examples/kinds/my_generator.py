@@ -14,7 +14,7 @@ from facekit.registry import ComponentSpec, hookimpl
 from pydantic import Field
 
 
-class PainterOptions(Options):
+class EncoderDecoderOptions(Options):
     """Options of the generator."""
 
     channels: int = Field(32, ge=1)
@@ -22,28 +22,28 @@ class PainterOptions(Options):
     blocks: int = Field(2, ge=0)
     """Residual blocks at a quarter of the size."""
     style: bool = False
-    """Take a style vector as well, from any style encoder that gives one a picture."""
+    """Take a style vector as well, from anything that gives one an image."""
 
 
-def painter_ports(options: PainterOptions, context: PortContext) -> Ports:
-    """Needs a mask (and a style), gives the picture."""
+def encoder_decoder_ports(options: EncoderDecoderOptions, context: PortContext) -> Ports:
+    """Needs a mask (and a style), gives the image."""
     needs = (MASK, STYLE) if options.style else (MASK,)
     return Ports(needs=needs, gives=(GENERATED,), smallest_size=8, size_multiple=4)
 
 
-PAINTER = ComponentSpec(
+ENCODER_DECODER = ComponentSpec(
     interface_version=1,
     kind="generator",
-    id="my_generator/painter",
-    summary="Paints a mask with a small encoder and decoder.",
-    options=PainterOptions,
+    id="my_generator/encoder_decoder",
+    summary="Generates an image of a mask with a small encoder and decoder.",
+    options=EncoderDecoderOptions,
     factory="my_generator:build_generator",
-    ports=painter_ports,
+    ports=encoder_decoder_ports,
     example={"channels": 32, "blocks": 2},
 )
 
 
-def build_generator(options: PainterOptions, context: BuildContext) -> Any:
+def build_generator(options: EncoderDecoderOptions, context: BuildContext) -> Any:
     """Build the generator from a recipe's options."""
     import torch
     from facekit.interfaces import Condition, FacekitError, Generated, Style
@@ -63,8 +63,8 @@ def build_generator(options: PainterOptions, context: BuildContext) -> Any:
             """Return the hidden maps (N, C, H, W), changed."""
             return hidden + self.second(F.relu(self.norm(self.first(hidden))))
 
-    class Painter(nn.Module):
-        """Mask, and a style where it takes one, to picture.
+    class EncoderDecoder(nn.Module):
+        """Mask, and a style where it takes one, to image.
 
         Args:
             classes: how many classes the masks have.
@@ -72,46 +72,47 @@ def build_generator(options: PainterOptions, context: BuildContext) -> Any:
             options: the recipe's options.
         """
 
-        def __init__(self, classes: int, style: int, options: PainterOptions) -> None:
+        def __init__(self, classes: int, style: int, options: EncoderDecoderOptions) -> None:
             super().__init__()
             width = options.channels
             self.classes = classes
-            self.read = nn.Conv2d(classes, width, 3, padding=1)
+            self.first = nn.Conv2d(classes, width, 3, padding=1)
             self.down = nn.ModuleList(nn.Conv2d(width * 2**i, width * 2 ** (i + 1), 3, 2, 1) for i in range(2))
-            self.dress = nn.Linear(style, 4 * width) if style else None
+            self.style = nn.Linear(style, 4 * width) if style else None
             self.middle = nn.Sequential(*(Residual(4 * width) for _ in range(options.blocks)))
             self.up = nn.ModuleList(nn.Conv2d(width * 2 ** (i + 1), width * 2**i, 3, padding=1) for i in (1, 0))
-            self.paint = nn.Conv2d(width, 3, 3, padding=1)
-            # He's initialisation lets mask and style through to the picture from the start.
+            self.last = nn.Conv2d(width, 3, 3, padding=1)
+            # He's initialisation lets mask and style through to the image from the start.
             for layer in self.modules():
                 if isinstance(layer, nn.Conv2d | nn.Linear):
                     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
 
         def forward(self, condition: Condition, style: Style | None) -> Generated:
-            """Return pictures (N, 3, H, W) in [-1, 1] of masks (N, H, W).
+            """Return images (N, 3, H, W) in [-1, 1] of masks (N, H, W).
 
             Raises:
                 FacekitError: it takes a style, and none is given.
             """
-            ids = torch.arange(self.classes, device=condition.mask.device)
-            planes = (condition.mask[:, None] == ids[:, None, None]).to(self.read.weight.dtype)
-            hidden = F.relu(self.read(planes))
+            mask = condition.require_mask()
+            ids = torch.arange(self.classes, device=mask.device)
+            planes = (mask[:, None] == ids[:, None, None]).to(self.first.weight.dtype)
+            hidden = F.relu(self.first(planes))
             for layer in self.down:
                 hidden = F.relu(layer(hidden))
-            if self.dress is not None:
+            if self.style is not None:
                 if style is None:
-                    raise FacekitError("this painter takes a style", remedy="give one, or build it with style: false")
-                hidden = hidden + self.dress(style.code)[:, :, None, None]
+                    raise FacekitError("this generator takes a style", remedy="give one, or build it with style: false")
+                hidden = hidden + self.style(style.code)[:, :, None, None]
             hidden = self.middle(hidden)
             for layer in self.up:
                 hidden = F.relu(layer(F.interpolate(hidden, scale_factor=2.0, mode="nearest")))
-            return Generated(self.paint(hidden).tanh())
+            return Generated(self.last(hidden).tanh())
 
     style = context.dimension("style") if options.style else 0
-    return Painter(len(context.label_map), style, options)
+    return EncoderDecoder(len(context.label_map), style, options)
 
 
 @hookimpl
 def facekit_components() -> list[ComponentSpec]:
     """Offer the components."""
-    return [PAINTER]
+    return [ENCODER_DECODER]

@@ -18,11 +18,11 @@ class CharbonnierOptions(Options):
     """Options of the loss."""
 
     epsilon: float = Field(1e-3, gt=0)
-    """Below this difference the loss is round, above it is straight; pictures are in [-1, 1]."""
+    """Below this difference the loss is round, above it is straight; images are in [-1, 1]."""
 
 
 def charbonnier_ports(options: CharbonnierOptions, context: PortContext) -> Ports:
-    """Compares the result with the photo."""
+    """Compares the fake with the real image."""
     return Ports(needs=(IMAGE, GENERATED))
 
 
@@ -30,7 +30,7 @@ CHARBONNIER = ComponentSpec(
     interface_version=1,
     kind="loss",
     id="my_loss/charbonnier",
-    summary="Smooth absolute difference between the pixels of result and photo.",
+    summary="Smooth absolute difference between the pixels of fake and real image.",
     options=CharbonnierOptions,
     factory="my_loss:build_loss",
     ports=charbonnier_ports,
@@ -43,6 +43,7 @@ CHARBONNIER = ComponentSpec(
 def build_loss(options: CharbonnierOptions, context: BuildContext) -> Any:
     """Build the loss from a recipe's options."""
     from facekit.interfaces import Step
+    from facekit_gan import fake
     from torch import Tensor
 
     class Charbonnier:
@@ -53,7 +54,7 @@ def build_loss(options: CharbonnierOptions, context: BuildContext) -> Any:
 
         def __call__(self, step: Step) -> Tensor:
             """Return the loss, a scalar; the recipe's weight is applied by facekit."""
-            difference = step.fake.image.float() - step.batch.image.float()
+            difference = fake(step).image.float() - step.batch.image.float()
             return ((difference.square() + self.epsilon**2).sqrt() - self.epsilon).mean()
 
     return Charbonnier(options)

@@ -17,11 +17,11 @@ class AbsoluteErrorOptions(Options):
     """Options of the metric."""
 
     levels: bool = True
-    """Count in levels of 8 bits (0 to 255) instead of the pictures' own range [-1, 1]."""
+    """Count in levels of 8 bits (0 to 255) instead of the images' own range [-1, 1]."""
 
 
 def absolute_error_ports(options: AbsoluteErrorOptions, context: PortContext) -> Ports:
-    """Compares the result with the photo."""
+    """Compares the generated with the real image."""
     return Ports(needs=(IMAGE, GENERATED))
 
 
@@ -52,7 +52,7 @@ def build_metric(options: AbsoluteErrorOptions, context: BuildContext) -> Any:
 
         @property
         def tasks(self) -> tuple[Task, ...]:
-            """Faces from their own mask in their own look."""
+            """Faces from their own mask in their own style."""
             return ("reconstruction",)
 
         def update(self, observation: Observation) -> None:
@@ -63,7 +63,7 @@ def build_metric(options: AbsoluteErrorOptions, context: BuildContext) -> Any:
         def compute(self) -> tuple[Measurement, ...]:
             """Return the mean. Raises FacekitError when nothing was observed."""
             if not self.values:
-                raise FacekitError("absolute_error was asked for a value before it saw a face")
+                raise FacekitError("absolute_error was asked for a value before it saw an image")
             unit = "levels" if self.scale != 1 else ""
             return (
                 Measurement(

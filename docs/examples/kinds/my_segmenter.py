@@ -21,7 +21,7 @@ class BrightnessOptions(Options):
     """Options of the segmenter."""
 
     level: float = Field(0.0, ge=-1, le=1)
-    """From this brightness on a pixel is light; pictures are in [-1, 1]."""
+    """From this brightness on a pixel is light; images are in [-1, 1]."""
 
 
 BRIGHTNESS = ComponentSpec(

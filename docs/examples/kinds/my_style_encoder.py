@@ -14,7 +14,7 @@ from facekit.registry import ComponentSpec, hookimpl
 from pydantic import Field
 
 
-class LookOptions(Options):
+class PooledStyleOptions(Options):
     """Options of the style encoder."""
 
     channels: int = Field(16, ge=1)
@@ -23,31 +23,31 @@ class LookOptions(Options):
     """Numbers in a style vector; by default as many as the generator takes."""
 
 
-def look_ports(options: LookOptions, context: PortContext) -> Ports:
+def pooled_style_ports(options: PooledStyleOptions, context: PortContext) -> Ports:
     """Needs a photo, gives a style vector."""
     style = STYLE if options.length is None else Port("style", ("batch", options.length))
     return Ports(needs=(IMAGE,), gives=(style,), smallest_size=8, size_multiple=4)
 
 
-LOOK = ComponentSpec(
+POOLED_STYLE = ComponentSpec(
     interface_version=1,
     kind="style_encoder",
-    id="my_style_encoder/look",
+    id="my_style_encoder/pooled_style",
     summary="Reads one style vector from a photo.",
-    options=LookOptions,
+    options=PooledStyleOptions,
     factory="my_style_encoder:build_style_encoder",
-    ports=look_ports,
+    ports=pooled_style_ports,
     example={"channels": 16},
 )
 
 
-def build_style_encoder(options: LookOptions, context: BuildContext) -> Any:
+def build_style_encoder(options: PooledStyleOptions, context: BuildContext) -> Any:
     """Build the style encoder from a recipe's options."""
     from facekit.interfaces import Style
     from torch import Tensor, nn
     from torch.nn import functional as F
 
-    class Look(nn.Module):
+    class PooledStyle(nn.Module):
         """Photo to style vector.
 
         Args:
@@ -55,27 +55,27 @@ def build_style_encoder(options: LookOptions, context: BuildContext) -> Any:
             options: the recipe's options.
         """
 
-        def __init__(self, length: int, options: LookOptions) -> None:
+        def __init__(self, length: int, options: PooledStyleOptions) -> None:
             super().__init__()
             width = options.channels
-            self.read = nn.Conv2d(3, width, 3, padding=1)
+            self.first = nn.Conv2d(3, width, 3, padding=1)
             self.down = nn.ModuleList(nn.Conv2d(width * 2**i, width * 2 ** (i + 1), 3, 2, 1) for i in range(2))
             self.code = nn.Linear(4 * width, length)
             # He's initialisation keeps the differences between photos alive, so that styles differ from the start.
-            for layer in (self.read, *self.down, self.code):
+            for layer in (self.first, *self.down, self.code):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
 
-        def forward(self, image: Tensor, mask: Tensor) -> Style:
-            """Return the styles (N, length) of photos (N, 3, H, W) in [-1, 1]; their masks are not looked at."""
-            hidden = F.relu(self.read(image))
+        def forward(self, image: Tensor, mask: Tensor | None) -> Style:
+            """Return the styles (N, length) of photos (N, 3, H, W) in [-1, 1]; their masks are not read."""
+            hidden = F.relu(self.first(image))
             for layer in self.down:
                 hidden = F.relu(layer(hidden))
             return Style(self.code(hidden.mean((2, 3))))
 
-    return Look(context.dimension("style") if options.length is None else options.length, options)
+    return PooledStyle(context.dimension("style") if options.length is None else options.length, options)
 
 
 @hookimpl
 def facekit_components() -> list[ComponentSpec]:
     """Offer the components."""
-    return [LOOK]
+    return [POOLED_STYLE]

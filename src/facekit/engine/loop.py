@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, nullcontext
@@ -13,17 +12,19 @@ import torch
 from facekit.data import FaceLoader, PackedFaces, ProgressCallback, steps_for_epochs
 from facekit.engine import checkpoints, distributed, record, seeds
 from facekit.engine.checkpoint_reader import components_of
+from facekit.engine.commands import resume_command
+from facekit.engine.convolution_guard import right_gradients
 from facekit.engine.distributed import Team
 from facekit.engine.ema import Ema, averaged_networks
 from facekit.engine.frozen import FROZEN, load_frozen, write_frozen
 from facekit.engine.guard import LossGuard, out_of_memory
-from facekit.engine.initialise import initialise_model
+from facekit.engine.initialise import initial_weights
 from facekit.engine.interruption import Interruption
 from facekit.engine.journal import Journal, Observer, rewind
 from facekit.engine.memory import give_freed_memory_back, keep_freed_memory
 from facekit.engine.networks import RunNetworks, build_model, count_parameters
 from facekit.engine.open_data import open_data
-from facekit.engine.players import build_losses, build_players, schedule_factor
+from facekit.engine.players import build_losses, build_players
 from facekit.engine.precision import choose_precision
 from facekit.engine.recompute import recompute_activations
 from facekit.engine.reference_watch import CHANGES_WITH_REFERENCE, ReferenceWatch, measures_at
@@ -101,7 +102,8 @@ def train(
             watched=watched,
             team=team,
         )
-        with reproducible(training.precision.device, recipe.train.deterministic):
+        device = training.precision.device
+        with reproducible(device, recipe.train.deterministic), right_gradients(device):
             outcome = training.run_steps()
     return RunResult(
         outcome=outcome,
@@ -182,7 +184,8 @@ class Training:
         if found is None:
             # What a run keeps frozen may be gone from where it came from.
             kept = model.frozen if resume else frozenset()
-            notes = initialise_model(model, recipe, registry=registry, without=kept)
+            initial = initial_weights(recipe, registry=registry, without=kept)
+            notes = [weights.load(model) for weights in initial]
         if resume and model.frozen:
             load_frozen(run, model, run.read_lock())
         self.precision.place(model).train()
@@ -197,7 +200,11 @@ class Training:
         )
         keeping = recompute_activations(model) if settings.activation_checkpointing else []
         losses = build_losses(
-            recipe, precision=self.precision, label_map=packed.label_map, attribute_names=packed.attribute_names
+            recipe,
+            precision=self.precision,
+            label_map=packed.label_map,
+            attribute_names=packed.attribute_names,
+            steps=self.steps,
         )
         self.players = build_players(
             recipe,
@@ -208,7 +215,8 @@ class Training:
             early=self.precision.device.type == "cpu" and team.size == 1,
         )
         check_one_process(self.players, processes=team.size)
-        ema = Ema(model, settings.ema, averaged_networks(recipe)) if settings.ema.decay else None
+        images = settings.batch * settings.accumulate * team.size
+        ema = Ema(model, settings.ema, averaged_networks(recipe), images=images) if settings.ema.on else None
         self.painter = ema.model if ema is not None else model
         self.painter_weights = "ema" if ema is not None else "live"
         self.guard = LossGuard(run, self.precision.device, dict(model.named_parameters()))
@@ -225,7 +233,6 @@ class Training:
             self.networks,
             self.players,
             settings,
-            steps=self.steps,
             rank=team.rank,
             watch=self.guard.watch,
             average=team.average_gradients if team.size > 1 else None,
@@ -242,14 +249,17 @@ class Training:
             parameters=parameters,
             steps=self.steps,
             processes=team.size,
+            registry=registry,
         )
+        self.resume_command = resume_command(run.path, now)
         warnings = [
             f"train.activation_checkpointing: the {name.replace('_', ' ')} keeps all its activations; it does not "
             "say what may be computed again"
             for name in keeping
         ]
         if resume:
-            warnings += record.compare_records(run.read_lock(), now)
+            before = run.read_lock()
+            warnings += record.compare_records(before, now)
             if found is not None:
                 warnings += found.damaged
                 warnings += self.state.restore(found, self.precision.device)
@@ -258,6 +268,7 @@ class Training:
                 checkpoints.remove_unfinished(run.checkpoints)
                 checkpoints.set_aside_newer(run.checkpoints, step=self.state.done)
                 rewind(run, self.state.done)
+                record.go_on(run, before, now)
         elif team.leads:
             record.start(run, recipe, {**now, "initialised": notes, FROZEN: write_frozen(run, model)})
         self.journal = Journal(run, registry=registry if watched else None, observer=observer, silent=not team.leads)
@@ -292,11 +303,11 @@ class Training:
                         self._save()
                     if stops:
                         return self._end(
-                            "interrupted", f"stopped at step {done} of {self.steps}; go on with: {self._how}"
+                            "interrupted", f"stopped at step {done} of {self.steps}; go on with: {self.resume_command}"
                         )
                 return self._end("finished", "")
         except KeyboardInterrupt:
-            self._end("interrupted", f"stopped at once; go on from the last checkpoint with: {self._how}")
+            self._end("interrupted", f"stopped at once; go on from the last checkpoint with: {self.resume_command}")
             raise
         except torch.OutOfMemoryError as error:
             failure = out_of_memory(self.run, error)
@@ -341,14 +352,15 @@ class Training:
         self.guard.settle()
         means = self.team.mean(self.guard.means(), self.precision.device)
         norms = {name: value for name, value in means.items() if name.startswith(GRADIENT_NORM)}
-        factor = schedule_factor(self.settings.schedule, step=self.state.done - 1, steps=self.steps)
         self.journal.logged(
             StepLogged(
                 run=self.run.path,
                 step=self.state.done,
                 losses={name: value for name, value in means.items() if name not in norms},
                 learning_rates={
-                    k: v for player in self.players.values() for k, v in player.learning_rates(factor).items()
+                    k: v
+                    for player in self.players.values()
+                    for k, v in player.learning_rates(self.state.done - 1).items()
                 },
                 seconds_per_step=self.seconds / max(1, self.timed),
                 diagnostics={**diagnostics, **norms},
@@ -380,7 +392,3 @@ class Training:
         name = "" if error is None else type(error).__name__
         self.journal.ended(RunFinished(self.run.path, self.state.done, outcome, message, name))
         return outcome
-
-    @property
-    def _how(self) -> str:
-        return f"facekit resume {shlex.quote(str(self.run.path))}"

@@ -7,7 +7,7 @@ and no memory. :func:`estimate_memory` asks it for the memory alone. Real steps 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,9 +23,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from facekit.data import is_drawn
 from facekit.engine.ema import averaged_networks
+from facekit.engine.initialise import InitialWeights, initial_weights
 from facekit.engine.memory import process_memory
 from facekit.engine.networks import FaceModel, RunNetworks, build_model, count_parameters
-from facekit.engine.open_data import open_dataset
+from facekit.engine.open_data import labels_of
 from facekit.engine.players import LossesOf, PlayerInTraining, build_losses, build_players
 from facekit.engine.precision import Precision, choose_number_format
 from facekit.engine.recompute import recompute_activations
@@ -33,11 +34,10 @@ from facekit.engine.saved_bytes import RecomputedParts, counting_saved, tensor_b
 from facekit.engine.step import StepRunner
 from facekit.interfaces import (
     FaceBatch,
-    FacekitError,
-    LabelClass,
     LabelMap,
     Player,
     Reference,
+    map_tensors,
     sample,
 )
 from facekit.recipe.resolved import ResolvedRecipe
@@ -109,7 +109,8 @@ def probe_shapes(recipe: ResolvedRecipe, *, registry: Registry) -> ShapeProbe:
     """Build a recipe's model and run one step of it, forward and backward, on fake tensors.
 
     The data need not be there: where the dataset cannot be opened, label map and attributes are made up from the
-    dimensions of the recipe. Losses are built for real, so their weight files must be there.
+    dimensions of the recipe. Losses are built for real, and weights that networks start from are read, so their files
+    must be there.
 
     Raises:
         FacekitError: a component cannot be built, or its forward or backward pass fails; the message names the recipe's
@@ -134,7 +135,7 @@ def estimate_memory(recipe: ResolvedRecipe, *, registry: Registry) -> MemoryEsti
 
 def _prepare(recipe: ResolvedRecipe, registry: Registry) -> Callable[..., ShapeProbe]:
     """Return what runs one step, with or without numbers."""
-    label_map, attribute_names = _data_of(recipe, registry)
+    label_map, attribute_names = labels_of(recipe, registry)
     # On the CPU whatever the run's device: fake tensors compute nothing, and a recipe can be checked elsewhere.
     on_cuda = recipe.train.device == "cuda" or (recipe.train.device == "auto" and torch.cuda.is_available())
     held = 0 if on_cuda else process_memory()
@@ -142,7 +143,8 @@ def _prepare(recipe: ResolvedRecipe, registry: Registry) -> Callable[..., ShapeP
     device = torch.device("cpu")
     precision = Precision(device, choose_number_format(recipe.train.precision, device))
     losses = build_losses(recipe, precision=precision, label_map=label_map, attribute_names=attribute_names)
-    return partial(_run_one_step, recipe, registry, precision, label_map, attribute_names, losses, held, early)
+    weights = initial_weights(recipe, registry=registry)
+    return partial(_run_one_step, recipe, registry, precision, label_map, attribute_names, losses, weights, held, early)
 
 
 def _on_fake_tensors(run: Callable[..., ShapeProbe]) -> ShapeProbe | None:
@@ -161,6 +163,7 @@ def _run_one_step(
     label_map: LabelMap,
     attribute_names: tuple[str, ...],
     losses: LossesOf,
+    weights: Sequence[InitialWeights],
     held: int,
     early: bool,
     *,
@@ -170,13 +173,15 @@ def _run_one_step(
     once = recipe.train.model_copy(update={"accumulate": 1, "turns": {}})
     model = build_model(recipe, label_map=label_map, attribute_names=attribute_names)
     model.train()
+    for each in weights:
+        each.check(model)
     networks = RunNetworks(model, precision, recipe=recipe, label_maps=registry.label_maps)
     players = build_players(replace(recipe, train=once), model=model, losses=losses, steps=1, early=early)
     batch = _batch_of_shapes(recipe, label_map, attribute_names)
     costs = _Costs(model, checkpointing=recipe.train.activation_checkpointing)
-    runner = StepRunner(networks, players, once, steps=1, around=costs.of_turn, updates=False, shares=False)
+    runner = StepRunner(networks, players, once, around=costs.of_turn, updates=False, shares=False)
     condition = replace(batch.condition, extra=noise_for_batch(model.noise, len(batch), 0))
-    with networks.checking(), torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with networks.checking(), torch.no_grad(), _flop_counter() as counter:
         sample(networks, condition)
     runner.run(0, iter([batch]), checking=True)
     sampling = counter.get_total_flops()
@@ -201,13 +206,32 @@ def _run_one_step(
             parameters=kept,
             gradients=max(player.optimiser.gradients_at_once for player in players.values()) * _FLOAT_BYTES,
             optimiser=trained * _MOMENTS * _FLOAT_BYTES,
-            average=averaged * _FLOAT_BYTES if recipe.train.ema.decay else 0,
+            average=averaged * _FLOAT_BYTES if recipe.train.ema.on else 0,
             activations=activations,
             borrowed=reordered + round(_BORROWED_ACTIVATIONS * activations),
             process=held,
         ),
         on_fake_tensors=on_fake_tensors,
     )
+
+
+class _NoModules:
+    """Stands for the flop counter's tracker of modules, whose hooks fail where a component differentiates a leaf."""
+
+    parents = frozenset({"Global"})
+
+    def __enter__(self) -> None:
+        """Track nothing."""
+
+    def __exit__(self, *error: object) -> None:
+        """Track nothing."""
+
+
+def _flop_counter() -> FlopCounterMode:
+    """Return a counter of all operations together."""
+    counter = FlopCounterMode(display=False)
+    counter.mod_tracker = _NoModules()  # type: ignore[assignment]
+    return counter
 
 
 class _Costs:
@@ -223,7 +247,7 @@ class _Costs:
     def of_turn(self, player: PlayerInTraining) -> Iterator[None]:
         """Count the turn of a player within the context."""
         model = self._model
-        with FlopCounterMode(display=False) as counter, counting_saved(*model.parameters()) as saved:
+        with _flop_counter() as counter, counting_saved(*model.parameters()) as saved:
             repeated = RecomputedParts(model, saved)
             if self._checkpointing:
                 recompute_activations(model, repeated)
@@ -246,24 +270,11 @@ def _quiet(logger: logging.Logger) -> Iterator[None]:
 def _batch_of_shapes(recipe: ResolvedRecipe, label_map: LabelMap, attribute_names: tuple[str, ...]) -> FaceBatch:
     count, size = recipe.train.batch, recipe.data.size
     image = torch.zeros(count, 3, size, size)
-    mask = torch.zeros(count, size, size, dtype=torch.int64)
+    mask = torch.zeros(count, size, size, dtype=torch.int64) if label_map.classes else None
     attributes = torch.zeros(count, len(attribute_names)) if attribute_names else None
     drawn = is_drawn(recipe.data.reference)
-    reference = Reference(torch.zeros_like(image), torch.zeros_like(mask)) if drawn else Reference(image, mask)
+    reference = Reference(image, mask)
+    if drawn:
+        reference = map_tensors(reference, torch.zeros_like)
     keys = tuple(f"probe{index}" for index in range(count))
     return FaceBatch(image, keys, mask, reference, attributes)
-
-
-def _data_of(recipe: ResolvedRecipe, registry: Registry) -> tuple[LabelMap, tuple[str, ...]]:
-    try:
-        dataset = open_dataset(recipe, registry)
-        return dataset.label_map, tuple(dataset.attribute_names)
-    except FacekitError:
-        # The pictures are elsewhere; the recipe's ports know how many classes and attributes they have.
-        classes = recipe.dimensions.get("classes", 1)
-        fitting = [label_map for label_map in registry.label_maps.values() if len(label_map) == classes]
-        made_up = LabelMap(
-            "unknown", tuple(LabelClass(f"class_{index}", (index, index, index)) for index in range(classes))
-        )
-        names = tuple(f"attribute_{index}" for index in range(recipe.dimensions.get("attributes", 0)))
-        return (fitting[0] if fitting else made_up), names

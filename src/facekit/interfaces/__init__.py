@@ -24,7 +24,7 @@ from facekit.interfaces.events import (
     StepLogged,
     Warned,
 )
-from facekit.interfaces.labels import LabelClass, LabelMap
+from facekit.interfaces.labels import NO_LABELS, LabelClass, LabelMap
 from facekit.interfaces.metric import Measurement, Metric, Observation, Task, TransferMetric
 from facekit.interfaces.model import (
     DISCRIMINATOR,
@@ -69,6 +69,7 @@ from facekit.interfaces.ports import (
 )
 from facekit.interfaces.read_only import ReadOnlyDict, plain_data, read_only
 from facekit.interfaces.seeing import LANDMARKS, DetectedFace, FaceDetector, Segmenter
+from facekit.interfaces.training import MakeOptimiser, Schedule, TrainingContext
 
 INTERFACE_VERSION = 1
 """The version of the interfaces in this package; a component states the one it was written for."""
@@ -87,6 +88,7 @@ __all__ = [
     "JUDGEMENT_FEATURES",
     "LANDMARKS",
     "MASK",
+    "NO_LABELS",
     "REFERENCE_IMAGE",
     "REFERENCE_MASK",
     "SAMPLER",
@@ -112,6 +114,7 @@ __all__ = [
     "LabelClass",
     "LabelMap",
     "Loss",
+    "MakeOptimiser",
     "Measurement",
     "Metric",
     "Network",
@@ -136,6 +139,7 @@ __all__ = [
     "Sampler",
     "SamplesSaved",
     "ScaleJudgement",
+    "Schedule",
     "Segmenter",
     "Stateful",
     "Step",
@@ -144,6 +148,7 @@ __all__ = [
     "StyleAxis",
     "StyleEncoder",
     "Task",
+    "TrainingContext",
     "TransferMetric",
     "UpdatedEarly",
     "Warned",

@@ -10,7 +10,7 @@ from typing import TypeVar
 from facekit.interfaces import NoOptions, Player, did_you_mean
 from facekit.recipe.layers import RECIPE_FORMAT, check_format
 from facekit.recipe.network_check import check_calls, check_players, names_are_meant
-from facekit.recipe.network_kinds import NAMED_KINDS, NETWORK_KINDS, USUAL_PLAYERS, kind_of_network
+from facekit.recipe.network_kinds import NAMED_KINDS, USUAL_PLAYERS, kind_of_network
 from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, describe, is_null, mark_at
 from facekit.recipe.problems import Path, Problems, show_path
 from facekit.recipe.resolved import (
@@ -19,25 +19,27 @@ from facekit.recipe.resolved import (
     Mark,
     ModelChoice,
     NetworkChoice,
+    UpdateChoices,
 )
-from facekit.recipe.settings import NETWORK_NAME, DataSettings, LossSettings, NetworkSettings, TrainSettings
+from facekit.recipe.settings import (
+    NETWORK_NAME,
+    DataSettings,
+    LossSettings,
+    NetworkSettings,
+    OptimiserCore,
+    ScheduleCore,
+    TrainSettings,
+)
 from facekit.recipe.settings_check import check_settings, unknown_key_hint
-from facekit.registry import Kind, Registry, UnknownComponent
-
-__all__ = [
-    "NAMED_KINDS",
-    "NETWORK_KINDS",
-    "TOP_LEVEL",
-    "USUAL_PLAYERS",
-    "CheckedRecipe",
-    "check_schema",
-    "kind_of_network",
-]
+from facekit.recipe.update_check import check_updates, players_in
+from facekit.registry import Kind, PluginRecord, Registry, UnknownComponent
 
 TOP_LEVEL = ("facekit", "extends", "name", "description", "data", "model", "losses", "metrics", "train")
 """The keys a recipe may have at its top."""
 
-CoreSettings = TypeVar("CoreSettings", DataSettings, LossSettings, NetworkSettings, NoOptions)
+CoreSettings = TypeVar(
+    "CoreSettings", DataSettings, LossSettings, NetworkSettings, OptimiserCore, ScheduleCore, NoOptions
+)
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,12 @@ class CheckedRecipe:
     losses: tuple[LossChoice, ...]
     metrics: tuple[ComponentChoice, ...]
     train: TrainSettings | None
+    updates: UpdateChoices | None
 
 
-def check_schema(root: MapNode, *, registry: Registry, name: str, problems: Problems) -> CheckedRecipe:
+def check_schema(
+    root: MapNode, *, registry: Registry, name: str, problems: Problems, record: PluginRecord | None = None
+) -> CheckedRecipe:
     """Check the merged recipe.
 
     Args:
@@ -62,15 +67,17 @@ def check_schema(root: MapNode, *, registry: Registry, name: str, problems: Prob
         registry: the components.
         name: the recipe's name where it states none.
         problems: collects the mistakes.
+        record: of a run's recipe, the plugins that the run was made with.
     """
-    return _SchemaCheck(root, registry, problems).check(name)
+    return _SchemaCheck(root, registry, problems, record).check(name)
 
 
 class _SchemaCheck:
-    def __init__(self, root: MapNode, registry: Registry, problems: Problems) -> None:
+    def __init__(self, root: MapNode, registry: Registry, problems: Problems, record: PluginRecord | None) -> None:
         self._root = root
         self._registry = registry
         self._problems = problems
+        self._record = record
 
     def check(self, name: str) -> CheckedRecipe:
         self._known_keys(self._root, TOP_LEVEL, ())
@@ -86,7 +93,7 @@ class _SchemaCheck:
         model = self._model()
         losses = self._losses(model)
         metrics = self._metrics()
-        train = self._train(model)
+        train, updates = self._train(model)
         return CheckedRecipe(
             name=self._text("name") or name,
             description=self._text("description") or "",
@@ -96,6 +103,7 @@ class _SchemaCheck:
             losses=losses,
             metrics=metrics,
             train=train,
+            updates=updates,
         )
 
     def _data(self) -> tuple[ComponentChoice | None, DataSettings | None]:
@@ -193,7 +201,7 @@ class _SchemaCheck:
                 )
                 continue
             labels[label] = mark
-            found.append(LossChoice(player, label, settings.weight, choice))
+            found.append(LossChoice(player, label, settings.weight, choice, settings.every))
         return found
 
     def _metrics(self) -> tuple[ComponentChoice, ...]:
@@ -204,10 +212,10 @@ class _SchemaCheck:
                 found.append(choice)
         return tuple(found)
 
-    def _train(self, model: ModelChoice | None) -> TrainSettings | None:
+    def _train(self, model: ModelChoice | None) -> tuple[TrainSettings | None, UpdateChoices | None]:
         section = self._section("train")
         if section is None:
-            return None
+            return None, None
         node, mark = section
         entries = dict(node.entries)
         if not is_null(node.get("steps")) and not is_null(node.get("epochs")):
@@ -217,8 +225,18 @@ class _SchemaCheck:
                     "train.steps already says how long to train", entries["epochs"].key_mark, ("train", "epochs")
                 )
             del entries["epochs"]
+        chosen = {str(key): entries.pop(key) for key in ("optimiser", "schedule") if key in entries}
         train = check_settings(TrainSettings, entries, path=("train",), mark=mark, problems=self._problems)
+        updates, settings = check_updates(
+            chosen,
+            mark,
+            component=self._component,
+            players=players_in(self._root.get("losses")),
+            networks=None if model is None else list(model.networks),
+            problems=self._problems,
+        )
         if train is not None:
+            train = train.model_copy(update=settings)
             self._check_parts(train, node, model)
             if train.keep.best is not None and train.evaluate_every is None:
                 self._problems.add(
@@ -227,35 +245,36 @@ class _SchemaCheck:
                     ("train", "keep", "best"),
                     "set train.evaluate_every",
                 )
-        return train
+        return train, updates
 
     def _check_parts(self, train: TrainSettings, node: MapNode, model: ModelChoice | None) -> None:
         """Check that what ``train`` says of parts of the model is about parts that the model has."""
         if model is None:
             return
-        losses = self._root.get("losses")
-        players = list(losses.entries) if isinstance(losses, MapNode) else []
         slots = list(model.networks)
-        named: list[tuple[Path, str, str, list[str]]] = [
-            *((("optimiser", "lr_scale", name), name, "network", slots) for name in train.optimiser.lr_scale),
-            *((("turns", name), name, "player", players) for name in train.turns),
+        named: list[tuple[Path, str]] = [
+            (("initialise", index, "part"), entry.part) for index, entry in enumerate(train.initialise)
         ]
-        for key, entries in (("initialise", train.initialise), ("freeze", train.freeze)):
-            parts = [entry.part.split(".")[0] for entry in entries]
-            named += [((key, index, "part"), part, "network", slots) for index, part in enumerate(parts)]
-        for path, name, what, known in named:
-            if name in known:
-                continue
-            holder: Node | None = node
-            for part in path[:-1]:
-                holder = holder.get(str(part)) if isinstance(holder, MapNode) else None
-            written = holder.entries[name].key_mark if isinstance(holder, MapNode) and name in holder.entries else None
-            self._problems.add(
-                f"this recipe has no {what} {name!r}",
-                written or mark_at(node, path, node.mark),
-                ("train", *path),
-                did_you_mean(name, known) or f"{what}s: {', '.join(known)}",
-            )
+        named += [(("freeze", index, "part"), entry.part) for index, entry in enumerate(train.freeze)]
+        for path, part in named:
+            slot = part.split(".")[0]
+            if slot not in slots:
+                self._problems.add(
+                    f"this recipe has no network {slot!r}",
+                    mark_at(node, path, node.mark),
+                    ("train", *path),
+                    did_you_mean(slot, slots) or f"networks: {', '.join(slots)}",
+                )
+        players = players_in(self._root.get("losses"))
+        turns = node.get("turns")
+        for player in train.turns:
+            if player not in players:
+                self._problems.add(
+                    f"no player is called {player!r}, or it has no losses",
+                    turns.entries[player].key_mark if isinstance(turns, MapNode) else node.mark,
+                    ("train", "turns", player),
+                    did_you_mean(player, players) or f"players: {', '.join(players) or 'none'}",
+                )
 
     def _component(
         self, kind: Kind, node: Node, path: Path, mark: Mark, core: type[CoreSettings]
@@ -283,7 +302,7 @@ class _SchemaCheck:
             )
         else:
             try:
-                registered, _ = self._registry.find_use(kind, use.node.value)
+                registered, _ = self._registry.find_use(kind, use.node.value, record=self._record)
             except UnknownComponent as error:
                 self._problems.add(error.message, use.node.mark, (*path, "use"), error.remedy)
         if registered is None or use is None:
@@ -303,7 +322,7 @@ class _SchemaCheck:
             path=path,
             mark=mark if mark.file == use.key_mark.file else use.key_mark,
             problems=self._problems,
-            also_known=core_keys,
+            also_known=core.model_fields,
         )
         if options is None:
             return None, settings

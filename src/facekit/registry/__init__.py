@@ -1,9 +1,11 @@
 """Component specs, hooks and plugin loading. Importing this package does not import torch."""
 
+from facekit.registry.decorators import FunctionComponent, components, loss, metric
 from facekit.registry.discovery import ENTRY_POINT_GROUP, PluginOrigin
 from facekit.registry.hooks import hookimpl, hookspec
 from facekit.registry.migrating import MigratedOptions, OptionNote, changes_weights, migrate_options, migrate_weights
 from facekit.registry.migration import Migration
+from facekit.registry.plugin_record import ComponentRecord, PluginRecord
 from facekit.registry.plugins import LoadedPlugin, PluginFailure, PluginSet
 from facekit.registry.registry import (
     Clash,
@@ -17,7 +19,6 @@ from facekit.registry.registry import (
 from facekit.registry.spec import KINDS, CommandSpec, ComponentSpec, Kind, PluginInfo
 from facekit.registry.uses import join_use, name_of_use, split_use
 from facekit.registry.versions import INTERFACE_CHANGES, InterfaceChange, how_to_upgrade
-from facekit.registry.whereabouts import PluginRecord
 
 __all__ = [
     "ENTRY_POINT_GROUP",
@@ -25,7 +26,9 @@ __all__ = [
     "KINDS",
     "Clash",
     "CommandSpec",
+    "ComponentRecord",
     "ComponentSpec",
+    "FunctionComponent",
     "InterfaceChange",
     "Kind",
     "LoadedPlugin",
@@ -42,12 +45,15 @@ __all__ = [
     "Registry",
     "UnknownComponent",
     "changes_weights",
+    "components",
     "forget_registries",
     "hookimpl",
     "hookspec",
     "how_to_upgrade",
     "join_use",
     "load_registry",
+    "loss",
+    "metric",
     "migrate_options",
     "migrate_weights",
     "name_of_use",

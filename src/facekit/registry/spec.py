@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal, get_args
 
-from facekit.interfaces import BuildContext, DatasetContext, Options, PortContext, Ports
+from facekit.interfaces import BuildContext, DatasetContext, Options, PortContext, Ports, TrainingContext
 from facekit.registry.migration import Migration, mistake_in
 
 Kind = Literal[
@@ -20,6 +20,8 @@ Kind = Literal[
     "sampler",
     "loss",
     "metric",
+    "optimiser",
+    "schedule",
     "segmenter",
     "face_detector",
 ]
@@ -39,7 +41,8 @@ class ComponentSpec:
         summary: one sentence.
         options: the options class; a frozen pydantic model that forbids unknown keys.
         factory: ``"module:function"``, imported when the component is built. The function takes ``(options,
-            context)``: the validated options and a :class:`BuildContext` (a :class:`DatasetContext` for datasets).
+            context)``: the validated options and a :class:`BuildContext` (a :class:`DatasetContext` for datasets, a
+            :class:`TrainingContext` for optimisers and schedules).
         ports: computes from ``(options, context)`` what the component needs and gives. Imports no torch.
         paper: the paper the method comes from.
         licence: licence of the method's code as it is here.
@@ -52,6 +55,8 @@ class ComponentSpec:
             the one it has today.
         version: the component's own version, raised when old options or weights need help to be read.
         migrations: one for each version after the first, in order: how to read what is older.
+        runtime: names of options that no weight depends on (sampling steps, guidance, truncation): they may be set when
+            a run is used, ``facekit generate RUN --set sampler.steps=50``.
         probe: ``"module:function"`` with the signature of ``factory``: builds a stand-in with the same ports for the
             shape check on fake tensors, for a component that cannot run on them. None where it can.
         example: options that make a good example of it; ``facekit components show`` prints a recipe fragment with them.
@@ -74,6 +79,7 @@ class ComponentSpec:
     batch_dependent: bool = False
     version: int = 1
     migrations: tuple[Migration, ...] = ()
+    runtime: tuple[str, ...] = ()
     probe: str | None = None
     example: Mapping[str, Any] = field(default_factory=dict)
 
@@ -95,6 +101,9 @@ class ComponentSpec:
         if not (isinstance(self.options, type) and issubclass(self.options, Options)):
             raise ValueError(f"the options of {self.id!r} are {self.options!r}, not a class derived from Options")
         names = {name for key, info in self.options.model_fields.items() for name in (key, info.alias) if name}
+        unknown = sorted(set(self.runtime) - names)
+        if unknown:
+            raise ValueError(f"{self.id!r} may be set at run time in {unknown[0]!r}, which is none of its options")
         mistake = mistake_in(self.migrations, options=names)
         if mistake:
             raise ValueError(f"{self.id!r}: the {mistake}")
@@ -106,7 +115,7 @@ class ComponentSpec:
         """The part of the id after the namespace."""
         return self.id.split("/", 1)[1]
 
-    def build(self, options: Options, context: BuildContext | DatasetContext) -> Any:
+    def build(self, options: Options, context: BuildContext | DatasetContext | TrainingContext) -> Any:
         """Import the factory and build the component. Whatever the factory raises comes through."""
         module, function = self.factory.split(":")
         return getattr(import_module(module), function)(options, context)

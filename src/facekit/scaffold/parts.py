@@ -23,6 +23,7 @@ class Part:
         contract: the contract class its test subclasses.
         interfaces: what the spec needs of ``facekit.interfaces``.
         title: what it is, for tables.
+        contract_imports: what its contract test imports beside facekit.testing: of the standard library, and of others.
     """
 
     kind: Kind
@@ -32,11 +33,18 @@ class Part:
     contract: str
     interfaces: tuple[str, ...]
     title: str
+    contract_imports: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
     @property
     def build(self) -> str:
         """The name of its factory."""
         return f"build_{self.kind}"
+
+    @property
+    def context(self) -> str:
+        """What its factory takes beside the options."""
+        contexts = {"dataset": "DatasetContext", "optimiser": "TrainingContext", "schedule": "TrainingContext"}
+        return contexts.get(self.kind, "BuildContext")
 
 
 PARTS: dict[Kind, Part] = {
@@ -53,30 +61,52 @@ PARTS: dict[Kind, Part] = {
         ),
         Part(
             "style_encoder",
-            "look",
-            "LOOK",
-            "LookOptions",
+            "pooled_style",
+            "POOLED_STYLE",
+            "PooledStyleOptions",
             "StyleEncoderContract",
             ("IMAGE", "STYLE", "Port", "PortContext", "Ports"),
             "one style vector a photo",
         ),
         Part(
+            "network",
+            "mapping",
+            "MAPPING",
+            "MappingOptions",
+            "FamilyNetworkContract",
+            ("STYLE", "Port", "PortContext", "Ports"),
+            "noise to style vectors",
+        ),
+        Part(
             "generator",
-            "painter",
-            "PAINTER",
-            "PainterOptions",
+            "encoder_decoder",
+            "ENCODER_DECODER",
+            "EncoderDecoderOptions",
             "GeneratorContract",
             ("GENERATED", "MASK", "STYLE", "PortContext", "Ports"),
-            "a small encoder and decoder that paints a mask",
+            "a small encoder and decoder that generates an image of a mask",
         ),
         Part(
             "discriminator",
-            "critic",
-            "CRITIC",
-            "CriticOptions",
+            "patches",
+            "PATCHES",
+            "PatchesOptions",
             "DiscriminatorContract",
             ("IMAGE", "JUDGEMENT", "JUDGEMENT_FEATURES", "MASK", "PortContext", "Ports"),
             "logits and features for patches",
+        ),
+        Part(
+            "sampler",
+            "from_noise",
+            "FROM_NOISE",
+            "FromNoiseOptions",
+            "SamplerContract",
+            ("MASK", "Port", "PortContext", "Ports"),
+            "images of masks in styles drawn from noise",
+            (
+                ("from collections.abc import Callable", "from typing import Any"),
+                ("import torch", "from facekit.interfaces import Condition, Generated, Style"),
+            ),
         ),
         Part(
             "loss",
@@ -96,17 +126,42 @@ PARTS: dict[Kind, Part] = {
             ("GENERATED", "IMAGE", "PortContext", "Ports"),
             "mean absolute difference of pixels",
         ),
+        Part(
+            "optimiser",
+            "lion",
+            "LION",
+            "LionOptions",
+            "OptimiserContract",
+            (),
+            "an optimiser that follows signs",
+        ),
+        Part(
+            "schedule",
+            "restarts",
+            "RESTARTS",
+            "RestartsOptions",
+            "ScheduleContract",
+            (),
+            "learning rates that fall several times in a run",
+        ),
     )
 }
 """By kind, in the order in which a recipe names them."""
 
+LONGEST_LINE = 120
+"""Characters of a line of new code, as its own settings for formatters have it."""
+
 DEFAULT_KINDS: tuple[Kind, ...] = ("generator",)
 """What a new plugin offers when nobody says."""
 
+TOGETHER: frozenset[Kind] = frozenset({"network", "sampler"})
+"""Kinds that come together: a network of a family's own is called by a sampler, and that one calls networks."""
+
 
 def chosen_parts(kinds: Sequence[Kind]) -> list[Part]:
-    """Return the parts of the kinds, each once, in the order of recipes."""
-    return [part for kind, part in PARTS.items() if kind in kinds]
+    """Return the parts of the kinds and of those that come with them, each once, in the order of recipes."""
+    wanted = {*kinds, *(TOGETHER if TOGETHER & set(kinds) else ())}
+    return [part for kind, part in PARTS.items() if kind in wanted]
 
 
 def fill(folder: str, file: str, **values: str) -> str:
@@ -120,9 +175,9 @@ def raw(folder: str, file: str) -> str:
     return resources.files("facekit.scaffold").joinpath("templates", folder, f"{file}.txt").read_text("utf-8")
 
 
-def needs_style(parts: Sequence[Part]) -> bool:
-    """Whether the recipe has a style encoder of the plugin's."""
-    return any(part.kind == "style_encoder" for part in parts)
+def has_kind(parts: Sequence[Part], kind: Kind) -> bool:
+    """Whether the plugin has a component of a kind."""
+    return any(part.kind == kind for part in parts)
 
 
 def import_line(module: str, names: Sequence[str]) -> str:
@@ -133,6 +188,14 @@ def import_line(module: str, names: Sequence[str]) -> str:
 
     sorted_names = sorted(set(names), key=order)
     line = f"from {module} import {', '.join(sorted_names)}"
-    if len(line) <= 120:
+    if len(line) <= LONGEST_LINE:
         return line
     return f"from {module} import (\n" + "".join(f"    {name},\n" for name in sorted_names) + ")"
+
+
+def return_line(names: Sequence[str]) -> str:
+    """Return the statement that returns a list of names in a function, as a formatter writes it."""
+    line = f"    return [{', '.join(names)}]"
+    if len(line) <= LONGEST_LINE:
+        return line
+    return "    return [\n" + "".join(f"        {name},\n" for name in names) + "    ]"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from facekit.scaffold.names import PluginName
-from facekit.scaffold.parts import Part, needs_style
+from facekit.scaffold.parts import Part, has_kind
 
 SHIPPED = {
     "dataset": "facekit-datasets",
@@ -29,7 +29,10 @@ def write_recipe(name: PluginName, parts: Sequence[Part], *, command: str) -> st
         command: the command that runs it, for the comment at its top.
     """
     own = {part.kind: f"{name.namespace}/{part.name}" for part in parts}
-    style = needs_style(parts)
+    from_noise = "sampler" in own
+    # A recipe has one source of styles.
+    encoder = "style_encoder" in own and not from_noise
+    style = encoder or from_noise
     faces = "train: 32, validation: 4, test: 4"
     dataset = own.get("dataset", "synthetic_faces")
     lines = [
@@ -44,8 +47,14 @@ def write_recipe(name: PluginName, parts: Sequence[Part], *, command: str) -> st
         "",
         "model:",
     ]
-    if style:
-        length = f", length: {STYLE_LENGTH}" if "generator" in own else ""
+    length = f", length: {STYLE_LENGTH}" if "generator" in own else ""
+    if from_noise:
+        lines.append(f"  mapping: {{use: {own['network']}{length}}}")
+        lines.append(f"  sampler: {{use: {own['sampler']}}}")
+        if "style_encoder" in own:
+            lines.append("  # In place of these two, for styles of reference photos:")
+            lines.append(f"  # style_encoder: {{use: {own['style_encoder']}, channels: 8{length}}}")
+    elif encoder:
         lines.append(f"  style_encoder: {{use: {own['style_encoder']}, channels: 8{length}}}")
     if "generator" in own:
         lines.append(f"  generator: {{use: {own['generator']}, channels: 8{', style: true' if style else ''}}}")
@@ -78,7 +87,10 @@ def write_recipe(name: PluginName, parts: Sequence[Part], *, command: str) -> st
         "train:",
         "  steps: 20",
         "  batch: 4",
-        "  optimiser: {use: adam, lr: 4.0e-4, betas: [0.5, 0.999]}",
+        f"  optimiser: {{use: {own['optimiser']}, lr: 4.0e-4}}"
+        if "optimiser" in own
+        else "  optimiser: {use: adam, lr: 4.0e-4, betas: [0.5, 0.999]}",
+        *([f"  schedule: {{use: {own['schedule']}}}"] if "schedule" in own else []),
         "  log_every: 5",
         "  sample_every: 10",
         "  checkpoint_every: 10",
@@ -93,5 +105,6 @@ def distributions_of(parts: Sequence[Part]) -> list[str]:
     needed = {SHIPPED["loss"], SHIPPED["metric"]}
     needed |= {SHIPPED[kind] for kind in ("dataset", "discriminator") if kind not in own}
     if "generator" not in own:
-        needed.add(SHIPPED["style_encoder"] if needs_style(parts) else SHIPPED["generator"])
+        style = has_kind(parts, "style_encoder") or has_kind(parts, "sampler")
+        needed.add(SHIPPED["style_encoder"] if style else SHIPPED["generator"])
     return sorted(needed)

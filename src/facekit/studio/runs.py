@@ -26,9 +26,12 @@ from facekit.editing.photo import photo_pixels
 from facekit.editing.pictures import read_masks
 from facekit.editing.script import EditScript, write_script
 from facekit.editing.script.masks import Ids
+from facekit.engine.commands import plugin_file_arguments
 from facekit.engine.open_data import open_dataset
-from facekit.interfaces import FacekitError, LabelMap, Style
+from facekit.engine.run_folder import RunFolder
+from facekit.interfaces import FacekitError, LabelMap, Reference, Style
 from facekit.registry import Registry
+from facekit.sampling.inputs import REFERENCE, REFERENCE_MASK
 from facekit.studio.answers import RequestError
 from facekit.studio.faces import Face
 from facekit.studio.script_files import EditorFiles, SessionFiles, mask_at_size
@@ -88,7 +91,8 @@ class StudioRun:
         self.seen: tuple[str, ...] | None = None
         """The classes that its training masks show; None until :meth:`look_at_training_masks` found out."""
         self._editor = PhotoEditor(pipeline)
-        self._styles: OrderedDict[tuple[str, int], Style] = OrderedDict()
+        self._styles: OrderedDict[tuple[str, int], Style | Reference] = OrderedDict()
+        self._reads_reference = pipeline.inputs.reads(REFERENCE)
 
     def described(self) -> dict[str, Any]:
         """Return what the page is told of it."""
@@ -101,8 +105,7 @@ class StudioRun:
             "label_map": pipeline.label_map.name,
             "weights": pipeline.weights,
             "step": pipeline.step,
-            "takes_reference": pipeline.takes_reference,
-            "takes_reference_mask": pipeline.takes_reference_mask,
+            "inputs": sorted(pipeline.inputs.needed),
         }
 
     def takes(self, label_map: LabelMap) -> bool:
@@ -133,9 +136,10 @@ class StudioRun:
             return
         if packed is None or packed.label_map != self.pipeline.label_map or "train" not in packed.splits:
             return
+        masks = packed.require_masks()  # a run with a studio has painted masks of this label map
         counts = np.zeros(256, np.int64)
         for rows in np.array_split(packed.rows("train"), max(1, len(packed) // 256)):
-            counts += np.bincount(packed.masks[rows].ravel(), minlength=256)
+            counts += np.bincount(masks[rows].ravel(), minlength=256)
         self.seen = tuple(name for name, count in zip(packed.label_map.names, counts, strict=False) if count)
 
     def lint(self, mask: Ids, label_map: LabelMap) -> list[MaskFinding]:
@@ -163,7 +167,7 @@ class StudioRun:
         Args:
             mask: class ids.
             label_map: what they mean.
-            look: whose look; None for that of ``into``, and for runs that take no reference.
+            look: whose look; None for that of ``into``, and for runs that read no reference.
             into: the face whose square the picture is put back into; None for the picture alone. Where a look is given,
                 all of the square is painted, as by an edit with a look.
 
@@ -173,7 +177,7 @@ class StudioRun:
         start = perf_counter()
         self.check_takes(label_map)
         whose = WantedLook(into) if look is None and into is not None else look
-        if self.pipeline.takes_reference and whose is None:
+        if self._reads_reference and whose is None:
             raise RequestError("this run paints in the look of a face, and none is given", where="look")
         batch = read_masks(
             torch.from_numpy(mask.astype(np.int64)),
@@ -183,7 +187,7 @@ class StudioRun:
             given=label_map,
         )
         ids = batch.tensor[0].numpy().astype(np.uint8)
-        style = self._style(whose) if self.pipeline.takes_reference and whose is not None else None
+        style = self._style(whose) if self._reads_reference and whose is not None else None
         painted = self._editor.paint(ids, style)
         if into is not None:
             painted = self._put_back(painted, ids, into, everywhere=style is not None and look is not None)
@@ -229,7 +233,8 @@ class StudioRun:
             contents[file] = files.contents(file)
         words = ["facekit", "edit", "RUN", face.original_file]
         words += ["--mask", face.mask_file] if face.aligned else []
-        command = shlex.join([*words, "--script", "script.yaml", "-o", "again.png"])
+        plugins = plugin_file_arguments(RunFolder(self.pipeline.run))
+        command = shlex.join([*words, "--script", "script.yaml", "-o", "again.png", *plugins])
         read_me = _READ_ME.format(
             command=command, run=self.pipeline.run.resolve().name, weights=self.pipeline.weights_sha256
         )
@@ -247,21 +252,19 @@ class StudioRun:
         image = face.placement.cut(pixels, self.pipeline.size)
         return OpenFace(pixels, face.placement, image, mask, face.mask_source, face.notes)
 
-    def _style(self, look: WantedLook) -> Style:
+    def _style(self, look: WantedLook) -> Style | Reference:
         style = self._style_of(look.face)
         for face, amount in look.blends:
-            style = Style(torch.lerp(style.code, self._style_of(face).code, amount))
+            style = self._editor.blend(style, self._style_of(face), amount)
         return style
 
-    def _style_of(self, face: Face) -> Style:
+    def _style_of(self, face: Face) -> Style | Reference:
         key = (face.identity, face.version)
         style = self._styles.get(key)
         if style is None:
             self.check_takes(face.label_map)
-            if face.mask is None and not self.pipeline.takes_reference_mask:
-                mask = np.zeros((self.pipeline.size,) * 2, np.uint8)  # the run does not look at it
-            else:
-                mask = self._mask_of(face)
+            needs_mask = REFERENCE_MASK in self.pipeline.inputs.needed
+            mask = None if face.mask is None and not needs_mask else self._mask_of(face)
             side = self.pipeline.size
             image = Placement.whole(face.square.shape[1], face.square.shape[0]).cut(face.square, side)
             style = self._editor.encode(image, mask)

@@ -5,10 +5,13 @@ It needs pytest (``pip install facekit-toolkit[testing]``). Importing it imports
 
 from facekit.testing.contract import BENCH_ATTRIBUTES, BENCH_LABEL_MAP, BrokenPromise, ComponentContract
 from facekit.testing.dataset import DatasetContract
+from facekit.testing.family import FamilyNetworkContract, SamplerContract
 from facekit.testing.loss import LossContract
 from facekit.testing.metric import MetricContract
-from facekit.testing.network import Inputs, NetworkContract
+from facekit.testing.network import NetworkContract
+from facekit.testing.network_inputs import Inputs
 from facekit.testing.networks import DiscriminatorContract, GeneratorContract, StyleEncoderContract
+from facekit.testing.updates import OptimiserContract, ScheduleContract
 
 __all__ = [
     "BENCH_ATTRIBUTES",
@@ -17,10 +20,14 @@ __all__ = [
     "ComponentContract",
     "DatasetContract",
     "DiscriminatorContract",
+    "FamilyNetworkContract",
     "GeneratorContract",
     "Inputs",
     "LossContract",
     "MetricContract",
     "NetworkContract",
+    "OptimiserContract",
+    "SamplerContract",
+    "ScheduleContract",
     "StyleEncoderContract",
 ]
