@@ -176,7 +176,7 @@ def test_a_network_may_start_from_weights_and_train_on(
 
 
 def test_what_is_not_there_is_said(tmp_path: Path, registry: Registry, read: ReadRecipe, first: Path) -> None:
-    with pytest.raises(FacekitError, match=r"no such run folder or file\n.*model\.style_encoder\.weights names"):
+    with pytest.raises(FacekitError, match=r"no such run folder or file\n.*model\.style_encoder names the weights"):
         train(recipe_of(read, tmp_path / "nowhere.safetensors"), out=tmp_path / "a", registry=registry)
     with pytest.raises(FacekitError, match="no weight begins with 'encoder'"):
         train(recipe_of(read, first, "model.style_encoder.source=encoder"), out=tmp_path / "b", registry=registry)
@@ -200,7 +200,7 @@ def test_frozen_networks_stay_in_evaluation_mode_and_are_shared_with_the_average
     assert modes == {"generator": [True] * 3, "regressor": [False] * 3, "discriminator": [True] * 3}
     assert not any(weight.requires_grad for weight in model.get_submodule("regressor").parameters())
     assert all(weight.requires_grad for weight in model.get_submodule("generator").parameters())
-    ema = Ema(model, EmaSettings(decay=0.9), ["generator"])
+    ema = Ema(model, EmaSettings(decay=0.9), ["generator"], images=4)
     assert [name for name, _ in ema.model.named_children()] == ["generator", "regressor"]
     assert ema.model.get_submodule("regressor") is model.get_submodule("regressor")
     assert ema.model.get_submodule("generator") is not model.get_submodule("generator")

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from facekit.engine.failures import Culprit
 from facekit.engine.networks import FaceModel
 from facekit.engine.optimiser import LARGE
 from facekit.engine.players import PlayerInTraining, WeightedLoss
@@ -39,7 +40,7 @@ def _player(model: FaceModel, *, early: bool = False, clip: float | None = None,
         name="generator",
         model=model,
         trained=["style_encoder", "generator"],
-        losses=[WeightedLoss("none", 1.0, loss)],
+        losses=[WeightedLoss("none", 1.0, loss, Culprit("the loss"))],
         lr_scale=settings.pop("lr_scale", {}),
         updates=_updates(settings),
         frozen=(),

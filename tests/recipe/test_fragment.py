@@ -13,9 +13,10 @@ from facekit.interfaces import NoOptions
 from facekit.recipe import DataSettings, read_recipe
 from facekit.recipe.fragment import core_settings, dump_fragment, dump_value, recipe_fragment
 from facekit.recipe.merging import merge
+from facekit.recipe.network_kinds import NETWORK_KINDS
 from facekit.recipe.nodes import plain
 from facekit.recipe.problems import Problems
-from facekit.recipe.schema_check import NETWORK_KINDS, check_schema
+from facekit.recipe.schema_check import check_schema
 from facekit.recipe.settings import NetworkSettings
 from facekit.recipe.yaml_source import file_marks, parse_yaml
 from facekit.registry import ComponentSpec, PluginSet, RegisteredComponent, Registry, hookimpl, load_registry

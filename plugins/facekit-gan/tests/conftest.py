@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from facekit.engine.failures import Culprit
 from facekit.engine.networks import FaceModel, RunNetworks
 from facekit.engine.players import PlayerInTraining, WeightedLoss
 from facekit.engine.precision import Precision
@@ -22,6 +23,7 @@ from facekit.interfaces import (
     FaceBatch,
     Generated,
     Judgement,
+    NoOptions,
     Player,
     Ports,
     Reference,
@@ -29,7 +31,9 @@ from facekit.interfaces import (
     Step,
     Style,
 )
-from facekit.recipe.settings import OptimiserSettings, TrainSettings
+from facekit.recipe.resolved import ComponentChoice, Mark, OptimiserChoice, ScheduleChoice, UpdateChoices
+from facekit.recipe.settings import TrainSettings
+from facekit.registry import PluginSet, Registry
 
 CLASSES, NUMBERS = 3, 5
 LossFunction = Callable[[Step], Tensor]
@@ -118,6 +122,17 @@ def faces(count: int = 4, *, seed: int = 0, attributes: bool = True, reference: 
     )
 
 
+def updates(**options: Any) -> UpdateChoices:
+    """How players are updated: by Adam, at a constant rate."""
+    registry = Registry(PluginSet({"FACEKIT_NO_PLUGINS": "1"}))
+    adam, constant = registry.find("optimiser", "adam"), registry.find("schedule", "constant")
+    nowhere, rate = Mark("", 0, 0, ""), options.pop("lr")
+    return UpdateChoices(
+        OptimiserChoice(ComponentChoice(adam, adam.spec.options(**options), "train.optimiser", nowhere), rate),
+        ScheduleChoice(ComponentChoice(constant, NoOptions(), "train.schedule", nowhere), 0),
+    )
+
+
 class Bench:
     """Networks and their players; the discriminator's turn comes first.
 
@@ -156,8 +171,12 @@ class Bench:
                 name=name,
                 model=self.model,
                 trained=self.trained[name],
-                losses=[WeightedLoss(f"loss{place}", 1.0, loss) for place, loss in enumerate(losses.get(name, ()))],
-                optimiser=OptimiserSettings(lr=1e-3),
+                losses=[
+                    WeightedLoss(f"loss{place}", 1.0, loss, Culprit("the loss"))
+                    for place, loss in enumerate(losses.get(name, ()))
+                ],
+                updates=updates(lr=1e-3),
+                lr_scale={},
                 frozen=(),
                 steps=10,
                 gradient_clip=None,
@@ -200,7 +219,7 @@ class Bench:
                 yield faces(seed=seed)
                 seed += 1
 
-        runner = StepRunner(self.networks, self.players(losses), TrainSettings(steps=10), steps=10)
+        runner = StepRunner(self.networks, self.players(losses), TrainSettings(steps=10))
         source = batches()
         for index in range(steps):
             runner.run(index, source)
