@@ -32,7 +32,9 @@ def test_recipe_reads_and_its_lock_reads_back(path: Path) -> None:
     if path.name.startswith("_"):
         pytest.skip("a part that other recipes extend")
     # The examples of the documentation use its plugin files as well.
-    examples = sorted((REPOSITORY / "docs" / "examples").glob("*.py")) if "docs" in path.parts else ()
+    examples = sorted((REPOSITORY / "docs" / "examples").glob("*.py")) if "docs" in path.parts else []
+    if path.parent.name == "families":
+        examples += sorted(path.parent.glob("*.py"))
     registry = load_registry(*examples)
     recipe = read_recipe(path, registry=registry)
     assert recipe.description, "`facekit recipes ls` prints it"

@@ -215,7 +215,9 @@ def test_no_plugins_at_all(good_recipe: Path) -> None:
     with pytest.raises(RecipeError) as caught:
         read_recipe(good_recipe, registry=Registry(PluginSet({})))
     assert "no generator is called 'adain_global'" in str(caught.value)
-    assert "is the plugin installed?" in str(caught.value)
+    assert "facekit-sft-pix2pixhd offers it: `pip install facekit-sft-pix2pixhd`" in str(caught.value)
+    with pytest.raises(RecipeError, match="no network is called 'unheard_of'; known: none: is the plugin installed"):
+        read_recipe(good_recipe, registry=Registry(PluginSet({})), overrides=["model.other.use=unheard_of"])
 
 
 def test_every_message_is_one_line_with_an_excerpt(good_recipe: Path, catalogue: Registry) -> None:

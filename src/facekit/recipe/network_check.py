@@ -37,8 +37,14 @@ def names_are_meant(
     return not misspelt
 
 
-def check_calls(model: ModelChoice, problems: Problems) -> None:
-    """Check that networks of the usual names can be called as their names say, and that images can be generated."""
+def check_calls(model: ModelChoice, node: MapNode, problems: Problems) -> None:
+    """Check that networks of the usual names can be called as their names say, and that images can be generated.
+
+    Args:
+        model: the networks.
+        node: the recipe's ``model:``.
+        problems: collects the mistakes.
+    """
     sampler = model.get(SAMPLER)
     for name, choice in model.components():
         kind = choice.component.spec.kind
@@ -57,7 +63,8 @@ def check_calls(model: ModelChoice, problems: Problems) -> None:
         first = next(choice for _, choice in model.components())
         problems.add(
             "nothing says how an image is generated: there is neither `generator` nor `sampler`",
-            first.mark,
+            # Where a recipe takes the generator out of one that it extends, that is the place.
+            node.entries[GENERATOR].node.mark if GENERATOR in node.entries else first.mark,
             ("model",),
             did_you_mean(GENERATOR, model.networks) or "add model.generator or model.sampler",
         )

@@ -154,7 +154,7 @@ class _SchemaCheck:
             self._problems.add("needs a network", mark, ("model",), "add model.generator")
             return None
         model = ModelChoice(_in_usual_order(networks))
-        check_calls(model, self._problems)
+        check_calls(model, node, self._problems)
         return model
 
     def _losses(self, model: ModelChoice | None) -> tuple[LossChoice, ...]:
