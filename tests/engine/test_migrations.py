@@ -195,8 +195,8 @@ def test_loading_says_what_was_migrated(whole: Path, first: Registry, second: Re
     assert load(whole, registry=second).notes == (f"{said}2: {layers}",)
     assert load(whole, registry=third).notes == (f"{said}3: {layers}; Scale and shift have a layer each",)
     loaded = load_model(whole, registry=second, with_discriminator=True)
-    assert loaded.recipe.model.generator.options.model_dump() == {"channels": 5, "slope": 0.0}
-    assert loaded.model.slot("discriminator") is not None
+    assert loaded.recipe.model.get("generator").options.model_dump() == {"channels": 5, "slope": 0.0}
+    assert loaded.model.get("discriminator") is not None
     assert len(loaded.recipe.notices) == 3
 
 

@@ -202,7 +202,6 @@ def test_styles_take_vectors_of_others() -> None:
     one, other = (
         Gaussian(_of(rows, 4, 2), "regions", torch.ones(2, 4, dtype=torch.bool), note="one")
         for rows in ([0, 1], [5, 6])
-        for rows in ([0, 1], [5, 6])
     )
     absent = Style(other.code, "regions", torch.zeros(2, 4, dtype=torch.bool))
     taken = one.take(absent, [1, 3])
