@@ -30,7 +30,7 @@ train: {{steps: 3, batch: 2, precision: fp32, device: cpu, samples: 2, checkpoin
 LOSSES = """\
 losses:
   generator: [{use: adversarial}, {use: feature_matching, weight: 10}]
-  discriminator: [{use: adversarial}, {use: r1_penalty, interval: 1}]
+  discriminator: [{use: adversarial}, {use: r1_penalty, every: 1}]
 """
 
 PATCHES = "  discriminator: {use: multiscale_patch, filters: 4}\n"

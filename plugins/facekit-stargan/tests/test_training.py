@@ -79,7 +79,7 @@ def test_the_paper_has_the_published_values() -> None:
     recipe = read_recipe(PAPER, registry=load_registry())
     assert (recipe.train.steps, recipe.train.turns, recipe.train.batch) == (40_000, {"discriminator": 5}, 16)
     assert (recipe.train.optimiser.lr, tuple(recipe.train.optimiser.betas)) == (1e-4, (0.5, 0.999))
-    assert (recipe.train.schedule.use, recipe.train.schedule.decay_from) == ("linear_decay", 0.5)
+    assert (recipe.train.schedule.use, recipe.train.schedule.decay_from) == ("facekit/linear_decay@1", 0.5)
     weights = {(loss.player, loss.label): loss.weight for loss in recipe.losses}
     assert weights == {
         ("generator", "adversarial"): 1,

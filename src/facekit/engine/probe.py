@@ -169,7 +169,6 @@ def _run_one_step(
     *,
     on_fake_tensors: bool,
 ) -> ShapeProbe:
-    # Each turn computes all that it needs, once: what the turns of the loop share is taken off below.
     once = recipe.train.model_copy(update={"accumulate": 1, "turns": {}})
     model = build_model(recipe, label_map=label_map, attribute_names=attribute_names)
     model.train()
@@ -184,6 +183,12 @@ def _run_one_step(
     with networks.checking(), torch.no_grad(), _flop_counter() as counter:
         sample(networks, condition)
     runner.run(0, iter([batch]), checking=True)
+    together = costs
+    if recipe.train.accumulate == 1 and len(players) > 1:
+        # With one micro-batch an earlier turn keeps the graph that a later one takes over from it.
+        together = _Costs(model, checkpointing=recipe.train.activation_checkpointing)
+        sharing = StepRunner(networks, players, once, around=together.of_turn, updates=False, shares=True)
+        sharing.run(0, iter([batch]))
     sampling = counter.get_total_flops()
     trained = sum(parameter.numel() for player in players.values() for parameter in player.parameters.values())
     kept = sum(tensor_bytes(tensor) for tensor in model.state_dict().values())
@@ -193,14 +198,12 @@ def _run_one_step(
     if precision.name == "bf16":
         reordered //= 2
     averaged = sum(tensor.numel() for tensor in model.only(averaged_networks(recipe)).state_dict().values())
-    # With one micro-batch the last turns share the forward pass of what generates.
-    shares = recipe.train.accumulate == 1 and len(players) > 1
     turns = {name: recipe.train.turns.get(name, 1) for name in players}
-    step_flops = recipe.train.accumulate * sum(turns[name] * flops for name, flops in costs.flops.items())
-    activations = max(costs.activations)
+    step_flops = recipe.train.accumulate * sum(turns[name] * flops for name, flops in together.flops.items())
+    activations = max(*costs.activations, *together.activations)
     return ShapeProbe(
         parameters=count_parameters(model),
-        step_flops=step_flops - (sampling if shares else 0),
+        step_flops=step_flops,
         picture_flops=sampling // recipe.train.batch,
         memory=MemoryEstimate(
             parameters=kept,

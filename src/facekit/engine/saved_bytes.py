@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from facekit.engine.networks import FaceModel
+from facekit.interfaces import map_tensors
 
 
 class SavedBytes:
@@ -57,11 +58,25 @@ class RecomputedParts:
         """Call a part."""
         if not torch.is_grad_enabled():
             return function(*arguments)
-        given = [self._kept.see(value) for value in arguments if isinstance(value, Tensor)]
+        given = [value for value in arguments if isinstance(value, Tensor)]
         with counting_saved(*self._model.parameters(), *given) as saved:
             result = function(*arguments)
-        self.largest = max(self.largest, saved.bytes)
+        if _leads_to_a_weight(result):  # else nothing is computed again, and nothing kept for it
+            for value in given:
+                self._kept.see(value)
+            self.largest = max(self.largest, saved.bytes)
         return result
+
+
+def _leads_to_a_weight(result: Any) -> bool:
+    found: list[bool] = []
+
+    def look(tensor: Tensor) -> Tensor:
+        found.append(tensor.requires_grad)
+        return tensor
+
+    map_tensors(result, look)
+    return any(found)
 
 
 def tensor_bytes(tensor: Tensor) -> int:
