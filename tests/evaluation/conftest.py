@@ -72,10 +72,10 @@ class Network(torch.nn.Module):
         self.modes: list[bool] = []
 
     def forward(self, condition: Condition) -> Generated:
-        assert condition.reference_image is not None
+        assert condition.reference is not None
         self.modes.append(torch.is_grad_enabled())
         planes = torch.nn.functional.one_hot(condition.mask, 4).permute(0, 3, 1, 2).float()
-        return Generated(self.layers(torch.cat((planes, condition.reference_image), 1)) * 3)
+        return Generated(self.layers(torch.cat((planes, condition.reference.image), 1)) * 3)
 
 
 @pytest.fixture

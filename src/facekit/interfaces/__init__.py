@@ -25,7 +25,7 @@ from facekit.interfaces.events import (
     Warned,
 )
 from facekit.interfaces.labels import LabelClass, LabelMap
-from facekit.interfaces.metric import Measurement, Metric, Observation, Task, TransferMetric
+from facekit.interfaces.metric import TASKS, Measurement, Metric, Observation, Task, TransferMetric
 from facekit.interfaces.model import (
     DISCRIMINATOR,
     GENERATOR,
@@ -93,6 +93,7 @@ __all__ = [
     "SPLITS",
     "STYLE",
     "STYLE_ENCODER",
+    "TASKS",
     "BuildContext",
     "CheckpointSaved",
     "Condition",
