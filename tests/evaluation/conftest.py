@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from facekit.data import PackedFaces, prepare
-from facekit.interfaces import BuildContext, Condition, FaceSample, Finding, Generated, LabelClass, LabelMap, NoOptions
+from facekit.interfaces import BuildContext, Condition, FaceSample, Finding, Generated, LabelClass, LabelMap
 from facekit.registry import PluginSet, Registry
 
 LABELS = LabelMap(name="stripes", classes=tuple(LabelClass(name, (0, 0, 0)) for name in ("back", "skin", "hair")))
@@ -91,7 +91,8 @@ def pack(tmp_path: Path) -> Callable[..., PackedFaces]:
 @pytest.fixture
 def error_metric(registry: Registry) -> type[Any]:
     """The class of the metric ``test/error``."""
-    metric = registry.find("metric", "error").spec.build(NoOptions(), BuildContext(LABELS, (), SIZE))
+    spec = registry.find("metric", "error").spec
+    metric = spec.build(spec.options(), BuildContext(LABELS, (), SIZE))
     return type(metric)
 
 
@@ -107,6 +108,7 @@ def registry() -> Registry:
     plugins = PluginSet({})
     plugins.load_file(tests / "engine" / "plugin" / "tiny_plugin.py")
     plugins.load_file(tests / "evaluation" / "plugin" / "error_metric_plugin.py")
+    plugins.load_file(tests / "evaluation" / "plugin" / "noise_plugin.py")
     return Registry(plugins)
 
 

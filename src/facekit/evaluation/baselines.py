@@ -131,10 +131,10 @@ what training photos would get."""
 
 def left_out(names: Sequence[str], packed: PackedFaces) -> str:
     """Return a sentence on baselines that are left out."""
-    without = "" if packed.label_map.classes else ", or by masks, which the data does not have"
+    masks = "" if packed.label_map.classes else ", and the data has no masks"
     return (
-        f"left out: {', '.join(names)}. Such baselines make a result from a test face{without}; no metric here measures "
-        "a task for which they have one"
+        f"left out: {', '.join(names)}. They make results from references and masks of test faces, which the measured "
+        f"tasks do not have{masks}"
     )
 
 

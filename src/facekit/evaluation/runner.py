@@ -49,10 +49,10 @@ Painter = Callable[[Condition], Generated]
 class TargetPhotos:
     """Stands for a painter whose results are real photos.
 
-    They are those of the target faces. What metrics say of it is what is wrong with the metrics: a judge's own mistakes,
-    above all. In ``generation``, where no result belongs to a face, they are training photos, drawn once each as far as
-    there are so many: what a model gets that has learned its training photos by heart, as near to the photos of the
-    split as any model may hope for, and a copy in every one.
+    They are those of the target faces. What metrics say of it is what is wrong with the metrics: a judge's own
+    mistakes, above all. In ``generation``, where no result belongs to a face, they are training photos, each drawn once
+    as far as there are so many. That is a model that has learned its training photos by heart: as near to the photos of
+    the split as any may hope to come, and a copy in every result.
     """
 
 

@@ -79,10 +79,9 @@ def faces_of(packed: PackedFaces, split: str, *, limit: int | None = None) -> ND
 def task_pairs(rows: NDArray[np.int64], task: Task, *, seed: int = TASK_SEED) -> TaskPairs:
     """Return the pairs of a task over some faces.
 
-    ``reconstruction``: each face from its own mask in its own look. ``generation``: one sample a face, given what is that
-    face's own where the model reads more than noise. ``style_copy``: each mask in the look of another
-    face, each face once the target and once the reference, in one random cycle that the seed decides. For
-    ``attribute_transfer`` see :func:`transfer_pairs`.
+    ``reconstruction``: each face from its own mask in its own look. ``generation``: one sample a face, which gives what
+    the model reads beside noise. ``style_copy``: each mask in the look of another face, each face once the target and
+    once the reference, in one random cycle that the seed decides. For ``attribute_transfer`` see :func:`transfer_pairs`.
 
     Args:
         rows: the faces, N different ones.

@@ -1,4 +1,4 @@
-"""The lists of pairs that were measured: whose mask was painted in whose look."""
+"""The lists of pairs that were measured: whose mask was generated in whose look."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from facekit.figures.html import spoken, text
 
-_OWN_LOOK = "reconstruction"
+_OF_ONE_FACE = {
+    "reconstruction": "each face from its own mask in its own look",
+    "generation": "one sample of noise for each face of the split",
+}
+"""The tasks whose targets and references are the same faces."""
 
 
 def pair_lists(lists: Mapping[str, Sequence[tuple[str, str]]], *, seed: str) -> str:
@@ -28,9 +32,8 @@ def pair_lists(lists: Mapping[str, Sequence[tuple[str, str]]], *, seed: str) -> 
 
 
 def _folded(name: str, pairs: Sequence[tuple[str, str]]) -> str:
-    own = name == _OWN_LOOK
-    what = "each face from its own mask in its own look" if own else "pairs of mask and look"
-    headings = ("Face",) if own else ("Mask of", "Look of")
+    what = _OF_ONE_FACE.get(name, "pairs of mask and look")
+    headings = ("Face",) if name in _OF_ONE_FACE else ("Mask of", "Look of")
     rows = "".join(
         "<tr>" + "".join(f"<td class=mono>{text(key)}</td>" for key in pair[: len(headings)]) + "</tr>"
         for pair in pairs

@@ -8,6 +8,9 @@ from facekit.engine.run_reading import RunRecord
 from facekit.figures.html import text
 from facekit.figures.page import data_uri
 
+INPUTS = "inputs"
+"""The entry of ``lock.json`` that lists what the model reads."""
+
 MOST_FRAMES = 24
 WIDEST = 1200
 """Grids wider than this many pixels are shrunk; the files in ``samples/`` keep their size."""
@@ -44,12 +47,30 @@ def samples_html(record: RunRecord) -> str:
 
 def _caption(record: RunRecord) -> str:
     total = len(record.samples)
-    left_out = f" {MOST_FRAMES} of {total} grids are shown;" if total > MOST_FRAMES else ""
-    return text(
-        "The same faces of the validation split each time: the mask, the reference whose look is wanted, the result, "
-        "and the photo the mask belongs to; for models that read a reference, then another face's photo and the mask "
-        "in its look. For models that change attributes: the photo, the result with its own attributes, and with each "
-        f"attribute turned to its opposite.{left_out} The files are in samples/."
+    left_out = f" {MOST_FRAMES} of {total} grids are shown." if total > MOST_FRAMES else ""
+    return text(f"{_rows(record)} The heading of each column says what it shows.{left_out} The files are in samples/.")
+
+
+def _rows(record: RunRecord) -> str:
+    """Return what the rows of a grid are, by what the run's lock says that the model reads."""
+    reads = record.lock.get(INPUTS)
+    if not isinstance(reads, list):
+        return "Each row belongs to one face of the validation split, the same faces each time."
+    if not reads:
+        return "Each row is the same noise each time, and shows other noise beside it: nothing else is given."
+    words = {"mask": "mask", "reference": "reference whose look is wanted", "source": "photo that is changed"}
+    given = [words[name] for name in words if name in reads]
+    if not given:
+        return "Each row belongs to one face of the validation split, the same faces each time."
+    of = " and ".join([", ".join(given[:-1]), given[-1]] if len(given) > 1 else given)
+    also = {
+        "reference": "in the look of another face",
+        "source": "with each attribute turned to its opposite",
+    }
+    further = [also[name] for name in also if name in reads and (name != "source" or "attributes" in reads)]
+    return (
+        f"Each row belongs to one face of the validation split, the same faces each time: its {of}, and the result"
+        + (f"; then the result {' and '.join(further)}." if further else ".")
     )
 
 

@@ -60,7 +60,7 @@ class Diversity:
 class SampleDiversity:
     """The mean perceptual distance between samples of other noise: each and the next one by the key of its noise.
 
-    The last is compared with the first, so there are as many values as samples. Samples are kept as pixels until the end.
+    The last is compared with the first, so there are as many values as samples. Their pixels are kept until the end.
 
     Args:
         backbone: the network; its features at the layers of ``perceptual_distance`` are compared.
