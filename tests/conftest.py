@@ -264,12 +264,24 @@ def build(options, context):
 """
 
 
+HOOK = """\
+from facekit.registry import hookimpl
+
+@hookimpl
+def facekit_recipes():
+    return []
+"""
+
+
 class Installer:
     """Puts distributions on the path as an installer would: a dist-info folder, and modules.
 
     Args:
         site: the folder on the path.
     """
+
+    hook = HOOK
+    """The text of a module that is a sound plugin and offers nothing."""
 
     def __init__(self, site: Path) -> None:
         self.site = site

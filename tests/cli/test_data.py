@@ -93,3 +93,106 @@ def test_preview_of_a_split_that_is_not_there(call: Call) -> None:
     result = call("data", "preview", "synthetic_faces", *FEW[:-2], "-o", "sheet.png", "--split", "tset")
     assert result.exit_code == 2
     assert "'tset'" in result.stderr
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Ten photos without masks."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(10):
+        coarse = np.random.default_rng(number).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+        Image.fromarray(coarse).resize((40, 40), Image.Resampling.BICUBIC).save(folder / f"{number}.png")
+    rows = "".join(f"{number},{number % 2},{number % 3 % 2}\n" for number in range(10))
+    (folder / "attributes.csv").write_text(f"key,Smiling,Young\n{rows}")
+    return folder
+
+
+class TestPhotosWithoutMasks:
+    SOURCE = ("image_folder", *("--set", "root=photos", "--set", "size=32", "--set", "attribute_file=attributes.csv"))
+
+    def test_check_prints_nothing_about_masks(self, call: Call, photos: Path) -> None:
+        result = call("data", "check", *self.SOURCE, "--workers", "0")
+        assert result.exit_code == 0, result.output
+        assert result.stdout.splitlines() == [
+            "ATTRIBUTE  PICTURES",
+            "Smiling           5",
+            "Young             3",
+            "",
+            "photos: 10 of 40 x 40",
+            "10 faces (8 train, 1 validation, 1 test): 0 errors, 0 warnings",
+        ]
+        found = json.loads(call("data", "check", *self.SOURCE, "--workers", "0", "--json").stdout)
+        assert (found["classes"], found["mask_sizes"]) == ([], [])
+
+    def test_check_names_what_is_wrong(self, call: Call, photos: Path) -> None:
+        (photos / "3.png").write_bytes((photos / "3.png").read_bytes()[:100])
+        Image.fromarray(np.zeros((40, 40), np.uint16)).save(photos / "5.png")
+        Image.new("P", (40, 40)).save(photos / "6.png")
+        result = call("data", "check", *self.SOURCE, "--workers", "0")
+        assert result.exit_code == 2
+        assert "photos/3.png: error: " in result.stdout
+        assert "photos/5.png: error: the photo's mode I;16 is not supported" in result.stdout
+        assert "6.png" not in result.stdout
+        assert "2 errors" in result.stdout
+        assert "Traceback" not in result.output
+        packed = call("data", "prepare", *self.SOURCE, "--workers", "0")
+        assert packed.exit_code == 2
+        assert "3.png" in packed.stderr or "5.png" in packed.stderr
+
+    def test_prepare_preview_and_synthesise(self, call: Call, photos: Path, tmp_path: Path) -> None:
+        prepared = call("data", "prepare", *self.SOURCE, "--workers", "0", "--json")
+        assert prepared.exit_code == 0, prepared.stderr
+        assert json.loads(prepared.stdout)["classes"] == 0
+        shown = call("data", "preview", *self.SOURCE, "-o", "sheet.png", "--count", "2", "--side", "64")
+        assert shown.exit_code == 0, shown.stderr
+        with Image.open(tmp_path / "sheet.png") as sheet:
+            assert sheet.width == 2 * (64 + 10) + 10
+        written = call("data", "synthesise", *self.SOURCE, "-o", "plain", "--json", "--workers", "0")
+        assert json.loads(written.stdout)["data"]["use"] == "image_folder"
+        refused = call("data", "synthesise", *self.SOURCE, "-o", "colours", "--colour", "--workers", "0")
+        assert refused.exit_code == 2
+        assert "no masks to write in colours" in refused.stderr
+
+    def test_a_recipe_that_needs_masks_is_refused(self, call: Call, photos: Path) -> None:
+        result = call("validate", "sft_pix2pixhd", "--set", "data.use=image_folder", "--set", "data.root=photos")
+        assert result.exit_code == 2
+        assert "needs `mask`" in result.stderr
+        assert "a dataset with masks gives it" in result.stderr
+
+    @staticmethod
+    def train() -> list[str]:
+        """The command that trains on the photos a model that changes attributes and reads no masks."""
+        options = {
+            "data.use": "image_folder",
+            "data.root": "photos",
+            "data.attribute_file": "attributes.csv",
+            "data.attributes": '["Smiling", "Young"]',
+            "data.size": "32",
+            "model.generator.filters": "4",
+            "model.generator.blocks": "1",
+            "model.discriminator.filters": "4",
+            "model.discriminator.layers": "3",
+            "train.batch": "2",
+            "train.steps": "2",
+            "train.discriminator_turns": "1",
+        }
+        sets = [part for name, value in options.items() for part in ("--set", f"{name}={value}")]
+        return ["run", "stargan", "--out", "runs/one", *sets]
+
+    def test_a_model_trains_on_them(self, call: Call, photos: Path, tmp_path: Path) -> None:
+        result = call(*self.train())
+        assert result.exit_code == 0, result.output
+        run = tmp_path / "runs" / "one"
+        lock = json.loads((run / "lock.json").read_text())
+        assert (lock["label_map"]["name"], lock["label_map"]["classes"]) == ("none", [])
+        assert lock["attribute_names"] == ["Smiling", "Young"]
+        with Image.open(run / "samples" / "step-00000002.png") as grid:
+            assert grid.height > 32
+
+    def test_regions_of_references_cannot_be_hidden(self, call: Call, photos: Path, tmp_path: Path) -> None:
+        result = call(*self.train(), "--set", "data.reference.hide_regions=0.2")
+        assert result.exit_code == 2
+        assert "data.reference.hide_regions: regions of the reference are hidden by its mask" in result.stderr
+        assert "set it to 0, or take a dataset with masks" in result.stderr
+        assert not (tmp_path / "cache").exists()  # it fails before anything is packed

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from facekit.cli.training import inputs_of
+from facekit.engine.commands import generate_command, generate_in_python, inputs_of
 from facekit.recipe import read_recipe
 from facekit.registry import load_registry
 
@@ -16,10 +16,26 @@ RECIPES = Path(__file__).parents[2] / "recipes"
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("sft_pix2pixhd", "--mask M --reference R --reference-mask RM"),
-        ("pix2pixhd_global", "--mask M"),
-        ("stargan", "--source PHOTO --attribute NAME=1"),
+        ("sft_pix2pixhd", "--mask mask.png --reference photo.jpg --reference-mask photo_mask.png"),
+        ("pix2pixhd_global", "--mask mask.png"),
+        ("stargan", "--source photo.jpg --attribute 'Black Hair=1'"),
     ],
 )
 def test_what_to_generate_with(name: str, options: str) -> None:
-    assert inputs_of(read_recipe(RECIPES / f"{name}.yaml", registry=load_registry())) == options
+    registry = load_registry()
+    inputs = inputs_of(read_recipe(RECIPES / f"{name}.yaml", registry=registry), registry=registry)
+    lock = {"inputs": inputs, "attribute_names": ["Black Hair", "Smiling"], "plugin_files": ["/home/me/my plugin.py"]}
+    command = generate_command(Path("runs/my run"), lock)
+    assert command == f"facekit generate 'runs/my run' {options} -o result.png --plugin-file '/home/me/my plugin.py'"
+    assert generate_command(Path("run"), {}) is None
+
+
+def test_all_attributes_are_named_where_none_is_read_off_the_photo() -> None:
+    lock = {"inputs": ["source", "attributes"], "attribute_names": ["Smiling", "Young"]}
+    command = generate_command(Path("run"), lock)
+    assert command == (
+        "facekit generate run --source photo.jpg --attribute Smiling=1 --attribute Young=1 -o result.png"
+    )
+    program = generate_in_python(Path("run"), lock)
+    assert program is not None
+    assert program.endswith("""transfer(Image.open("photo.jpg"), {'Smiling': True, 'Young': True})""")

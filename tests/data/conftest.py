@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from facekit.data import PackedFaces, prepare
-from facekit.interfaces import FacekitError, FaceSample, Finding, LabelClass, LabelMap
+from facekit.interfaces import NO_LABELS, FacekitError, FaceSample, Finding, LabelClass, LabelMap
 
 LABELS = LabelMap(
     name="test_parts",
@@ -39,6 +40,7 @@ class ArrayDataset:
         attribute_names: tuple[str, ...] = (),
         keys: Sequence[str] | None = None,
         findings: Mapping[int, list[Finding]] | None = None,
+        label_map: LabelMap = LABELS,
     ) -> None:
         self.samples = list(samples)
         self._splits = dict(splits)
@@ -46,7 +48,7 @@ class ArrayDataset:
         self.keys = list(keys) if keys is not None else [f"face-{index}" for index in range(len(samples))]
         self.findings = dict(findings or {})
         self.reads: list[int] = []
-        self.label_map = LABELS
+        self.label_map = label_map
 
     def splits(self) -> dict[str, Sequence[int]]:
         return dict(self._splits)
@@ -54,7 +56,7 @@ class ArrayDataset:
     def fingerprint(self) -> str:
         digest = hashlib.sha256()
         for sample in self.samples:
-            digest.update(sample.image.tobytes() + sample.mask.tobytes())
+            digest.update(sample.image.tobytes() + (b"" if sample.mask is None else sample.mask.tobytes()))
         return digest.hexdigest()
 
     def read(self, index: int, *, size: int | None = None) -> FaceSample:
@@ -122,6 +124,18 @@ def make_dataset() -> Callable[..., ArrayDataset]:
         first_test = count * 3 // 4
         splits = {"train": range(first_test), "test": range(first_test, count)}
         return ArrayDataset(samples, splits, attribute_names=("Smiling", "Young"))
+
+    return make
+
+
+@pytest.fixture
+def make_photos(make_dataset: Callable[..., ArrayDataset]) -> Callable[..., ArrayDataset]:
+    """Return a maker of the same photos and attributes without their masks."""
+
+    def make(count: int = 12, size: int = 40, *, seed: int = 0) -> ArrayDataset:
+        faces = make_dataset(count, size, seed=seed)
+        samples = [replace(sample, mask=None) for sample in faces.samples]
+        return ArrayDataset(samples, faces.splits(), attribute_names=faces.attribute_names, label_map=NO_LABELS)
 
     return make
 

@@ -184,7 +184,7 @@ def test_an_unreadable_picture_stops_with_its_name(make_dataset, tmp_path):
     [
         (
             lambda s: replace(s, mask=np.full_like(s.mask, 200)),
-            "face-2: the mask holds id 200; the label map ends at 4",
+            "face-2: the mask holds id 200; the label map 'test_parts' ends at 4",
         ),
         (lambda s: replace(s, mask=s.mask[:20]), r"face-2: photo \(40x40\) and mask \(40x20\) differ in aspect"),
         (lambda s: replace(s, attributes=None), "face-2: the sample does not have the 2 attributes"),

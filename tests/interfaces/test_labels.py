@@ -12,6 +12,7 @@ import pytest
 
 from facekit.data.store import label_map_document, label_map_from
 from facekit.interfaces import (
+    NO_LABELS,
     BuildContext,
     FacekitError,
     LabelClass,
@@ -35,6 +36,21 @@ def test_names_and_ids() -> None:
     assert FACE.ids_of(["right_eye", "skin"]) == (2, 0)
     with pytest.raises(KeyError, match="has no class 'nose'; it has skin, left_eye, right_eye"):
         FACE.id_of("nose")
+
+
+def test_a_label_map_without_classes() -> None:
+    assert not NO_LABELS
+    assert len(NO_LABELS) == 0
+    assert NO_LABELS.names == ()
+    assert (NO_LABELS.mirror_table() == np.arange(256)).all()
+    assert (NO_LABELS.colour_table() == (255, 0, 255)).all()
+    assert label_map_from(json.loads(json.dumps(label_map_document(NO_LABELS)))) == NO_LABELS
+    with pytest.raises(KeyError, match="'none' has no class 'skin'; it has none"):
+        NO_LABELS.id_of("skin")
+    with pytest.raises(ValueError, match="mirrors 'left'"):
+        replace(NO_LABELS, mirrored=(("left", "right"),))
+    with pytest.raises(ValueError, match="is no merged form of 'none'"):
+        FACE.merge_table(NO_LABELS)
 
 
 def test_mirroring_swaps_sides_and_twice_is_nothing() -> None:

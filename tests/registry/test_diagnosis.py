@@ -155,16 +155,57 @@ def test_distributions_that_cannot_be_read(
 
 
 def test_requirements_that_are_not_met(install: Install, diagnosed: Diagnose) -> None:
-    install("face-one", "", metadata="Requires-Dist: face-gone>=2\n")
+    install("face-one", install.hook, metadata="Requires-Dist: face-gone>=2\n")
     (problem,) = _one(diagnosed("face-one")).problems
     assert problem.what == "it needs face-gone>=2, which is not installed"
     assert problem.remedy == "`pip install --upgrade face-one` gets what it needs"
 
 
+@pytest.mark.parametrize(
+    ("hook", "told"),
+    [
+        ("def facekit_components", "facekit_components without @hookimpl, so it is not called"),
+        ("@hookimpl\ndef facekit_component", "unknown hook 'facekit_component'; did you mean 'facekit_components'?"),
+    ],
+)
+def test_components_of_a_hook_that_nobody_calls_are_lost(
+    install: Install, diagnosed: Diagnose, hook: str, told: str
+) -> None:
+    source = install.source("face-one", "one/freckles").replace("@hookimpl\ndef facekit_components", hook)
+    install("face-one", source)
+    recipe = _recipe("mine", ("loss", "freckles"))
+    found = _one(diagnosed("face-one", recipes=[recipe]))
+    assert found.state == "broken"
+    assert found.problems[0].stage == "registering its hooks"
+    assert found.problems[0].what.startswith(told)
+    assert (found.lost, found.offers_from) == ((("loss", "one/freckles"),), "its source")
+    assert [one.recipe.name for one in found.affected] == ["mine"]
+
+
+def test_an_entry_point_in_another_group(install: Install, diagnosed: Diagnose) -> None:
+    info: Path = install.component("face-one", "one/freckles")
+    (info / "entry_points.txt").write_text("[facekit_plugins]\none = face_one\n", encoding="utf-8")
+    diagnosis = diagnosed("face-one", recipes=[_recipe("mine", ("loss", "freckles"))])
+    found = _one(diagnosis)
+    assert not diagnosis.sound
+    assert found.state == "broken"
+    (problem,) = found.problems
+    assert problem.what == (
+        "the entry point 'one' stands in the group 'facekit_plugins', and facekit looks into 'facekit.plugins' only"
+    )
+    assert problem.remedy.startswith('write [project.entry-points."facekit.plugins"] in its pyproject.toml')
+    assert found.lost == (("loss", "one/freckles"),)
+    assert [one.recipe.name for one in found.affected] == ["mine"]
+    assert diagnosis.without == "-face-one"
+    off = diagnosed("face-one", environment={"FACEKIT_PLUGINS": diagnosis.without})
+    assert off.sound
+    assert _one(off).state == "switched off"
+
+
 def test_what_a_plugin_costs(install: Install, diagnosed: Diagnose) -> None:
-    install("face-one", "import time\ntime.sleep(1.2)\n")
-    install("face-two", "print('hello')\n")
-    install("face-three", "import sys\nprint('hello', file=sys.stderr)\n")
+    install("face-one", f"{install.hook}import time\ntime.sleep(1.2)\n")
+    install("face-two", f"{install.hook}print('hello')\n")
+    install("face-three", f"{install.hook}import sys\nprint('hello', file=sys.stderr)\n")
     slow, loud, complaining = sorted(
         diagnosed("face-one", "face-two", "face-three").plugins, key=lambda one: one.origin.name != "face-one"
     )
@@ -178,7 +219,7 @@ def test_what_a_plugin_costs(install: Install, diagnosed: Diagnose) -> None:
 @pytest.mark.parametrize(
     ("source", "when"),
     [
-        ("import torch\n", "when it is imported"),
+        ("import torch\ndef facekit_recipes():\n    return []\n", "when it is imported"),
         ("def facekit_recipes():\n    import torch\n    return []\n", "in facekit_recipes"),
     ],
 )

@@ -158,7 +158,7 @@ def test_never_coming_back(install: Install, examined: Examine, wait: str) -> No
 
 
 def test_a_thread_that_does_not_let_the_process_end(install: Install, examined: Examine) -> None:
-    install("face-one", "import threading\nthreading.Thread(target=threading.Event().wait).start()\n")
+    install("face-one", f"{install.hook}import threading\nthreading.Thread(target=threading.Event().wait).start()\n")
     found = examined("face-one", time_limit=1.5)
     assert found.finished
     (failure,) = found.failures
@@ -187,7 +187,8 @@ def test_what_a_plugin_started_is_ended_with_it(install: Install, examined: Exam
 
 
 def test_printing(install: Install, examined: Examine) -> None:
-    install("face-one", "import os, sys\nprint('hello')\nos.write(1, b'from below\\n')\nprint('oh', file=sys.stderr)\n")
+    source = "import os, sys\nprint('hello')\nos.write(1, b'from below\\n')\nprint('oh', file=sys.stderr)\n"
+    install("face-one", f"{install.hook}{source}")
     found = examined("face-one")
     assert not found.failures
     assert found.printed.splitlines() == ["hello", "from below"]
@@ -248,9 +249,9 @@ def test_the_switches_do_not_reach_the_examination(
     assert [one.error for one in examined("face-one").failures] == ["ZeroDivisionError: division by zero"]
 
 
-def test_files(tmp_path: Path) -> None:
+def test_files(tmp_path: Path, install: Install) -> None:
     sound, broken = tmp_path / "sound_file.py", tmp_path / "broken_file.py"
-    sound.write_text("", encoding="utf-8")
+    sound.write_text(install.hook, encoding="utf-8")
     broken.write_text("1 / 0", encoding="utf-8")
     first, second = examine([PluginOrigin.of_file(sound), PluginOrigin.of_file(broken)])
     assert first.finished

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,7 @@ from facekit.registry import (
     PluginInfo,
     PluginSet,
     Registry,
+    UnknownComponent,
     forget_registries,
     hookimpl,
     load_registry,
@@ -28,7 +31,7 @@ def facekit_components():
     return [ComponentSpec(interface_version=1, kind="loss", id="{id}", summary="s", options=NoOptions, factory="a:b")]
 """
 
-Install = Callable[..., Path]
+Install = Any
 
 
 def _only(*names: str, **more: str) -> dict[str, str]:
@@ -64,11 +67,6 @@ def test_an_installed_plugin_is_loaded(install: Install) -> None:
             "registering its hooks",
             "PluginValidationError",
         ),
-        (
-            "from facekit.registry import hookimpl\n@hookimpl\ndef facekit_compnents():\n    return []\n",
-            "registering its hooks",
-            "PluginValidationError",
-        ),
     ],
 )
 def test_a_plugin_that_cannot_be_loaded_stops_only_itself(
@@ -83,11 +81,104 @@ def test_a_plugin_that_cannot_be_loaded_stops_only_itself(
     assert "Traceback" in failure.traceback
     registry = Registry(plugins)
     assert registry.names("loss") == ["l1"]
-    # What it would offer cannot be told where its source has the hook and no component, else it offers none.
-    may_offer = "facekit_components" in source
-    hint = r"a plugin that is not loaded may offer it \(face-broken 1.2\)" if may_offer else "known: none"
-    with pytest.raises(FacekitError, match=hint):
+    with pytest.raises(FacekitError, match=r"a plugin that is not loaded may offer it \(face-broken 1.2\)"):
         registry.find("metric", "of_nobody_at_all")
+
+
+UNMARKED = "def facekit_components():\n    return []\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "error"),
+    [
+        (
+            "from facekit.registry import hookimpl\n@hookimpl\ndef facekit_component():\n    return []\n",
+            "unknown hook 'facekit_component'; did you mean 'facekit_components'",
+        ),
+        (
+            f"{UNMARKED}def facekit_recipes(): ...\n",
+            "facekit_components and facekit_recipes without @hookimpl, so they are not called",
+        ),
+        (UNMARKED, "facekit_components without @hookimpl, so it is not called"),
+        (
+            "def facekit_component(): ...\n",
+            "it has none of facekit's hooks, so it offers nothing: facekit_component is no hook; did you mean "
+            "'facekit_components'",
+        ),
+        (
+            "SPECS = []\nfacekit_components = SPECS\n",
+            "it has none of facekit's hooks, so it offers nothing: a plugin is a module with functions under @hookimpl",
+        ),
+    ],
+)
+def test_hooks_that_nobody_calls(install: Install, tmp_path: Path, source: str, error: str) -> None:
+    install("face-one", source)
+    plugins = _load("face-one")
+    (failure,) = plugins.failures
+    assert failure.stage == "registering its hooks"
+    assert failure.error.startswith(error)
+    with pytest.raises(FacekitError, match=r"may offer it \(face-one 1.2\): see `facekit plugins doctor`"):
+        Registry(plugins).find("metric", "of_nobody_at_all")
+    # A file that was asked for by name is needed.
+    file = tmp_path / "hookless file.py"
+    file.write_text(source, encoding="utf-8")
+    with pytest.raises(FacekitError, match=re.escape(error)) as caught:
+        PluginSet({}).load_file(file)
+    assert caught.value.remedy == f"`facekit plugins doctor --plugin-file '{file}'` says more"
+
+
+def test_the_other_hooks_of_a_plugin_with_an_unmarked_one_work(install: Install) -> None:
+    install("face-one", GOOD.format(id="one/l1") + "def facekit_recipes():\n    return []\n")
+    plugins = _load("face-one")
+    (failure,) = plugins.failures
+    assert failure.error.startswith("facekit_recipes without @hookimpl")
+    assert Registry(plugins).names("loss") == ["l1"]
+
+
+@pytest.mark.parametrize("group", ["facekit_plugins", "facekit.plugin", "Facekit-Plugins", "facekit"])
+def test_an_entry_point_in_a_group_that_looks_like_ours(install: Install, group: str) -> None:
+    info: Path = install("face-one", GOOD.format(id="one/l1"))
+    (info / "entry_points.txt").write_text(f"[{group}]\none = face_one\n", encoding="utf-8")
+    plugins = _load("face-one")
+    (failure,) = plugins.failures
+    assert failure.error == (
+        f"the entry point 'one' stands in the group {group!r}, and facekit looks into 'facekit.plugins' only"
+    )
+    with pytest.raises(FacekitError, match=r"face-one 1.2 offers it, and failed to load: see `facekit plugins doctor`"):
+        Registry(plugins).find("loss", "one/l1")
+    assert not _load("-face-one").failures
+
+
+@pytest.mark.parametrize("group", ["facekit_tools.plugins", "console_scripts", "facekit.plugins.of_mine"])
+def test_groups_of_others_are_their_own(install: Install, group: str) -> None:
+    info: Path = install("face-one", GOOD.format(id="one/l1"))
+    text = f"[facekit.plugins]\none = face_one\n[{group}]\ntwo = face_one:other\n[facekit_plugins]\none = face_one\n"
+    (info / "entry_points.txt").write_text(text, encoding="utf-8")
+    plugins = _load("face-one")
+    assert not plugins.failures  # what stands in the right group too is found
+    assert len(plugins.loaded) == 1
+
+
+def test_two_plugin_files_with_one_id(install: Install, tmp_path: Path) -> None:
+    plugins = PluginSet({})
+    files = [tmp_path / f"twin file {number}.py" for number in (1, 2)]
+    for file in files:
+        file.write_text(GOOD.format(id="one/l1"), encoding="utf-8")
+        plugins.load_file(file)
+    with pytest.raises(UnknownComponent) as caught:
+        Registry(plugins).find("loss", "l1")
+    assert all(str(file) in caught.value.message for file in files)
+    assert caught.value.remedy == "give one of the plugin files only, or rename it in one of them"
+
+    install("face-one", GOOD.format(id="one/l1"))
+    mixed = _load("face-one")
+    mixed.load_file(files[0])
+    with pytest.raises(UnknownComponent) as caught:
+        Registry(mixed).find("loss", "l1")
+    assert caught.value.remedy == (
+        f"run without `--plugin-file '{files[0]}'`; or uninstall face-one, or leave it out: "
+        "`FACEKIT_PLUGINS=-face-one facekit ...`"
+    )
 
 
 def test_an_entry_point_that_names_nothing(install: Install) -> None:

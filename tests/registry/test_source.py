@@ -6,11 +6,14 @@ import sys
 from collections.abc import Callable
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from facekit.registry import load_registry
 from facekit.registry.source import SourceLocation, SourceNotFound, find_source
+
+Install = Any
 
 TRAP = "raise RuntimeError('this module was run')\n"
 """Any file that begins with it proves that it was only read."""
@@ -115,9 +118,9 @@ def test_a_compiled_module(package: Package) -> None:
     assert find_source("trapped_package.fast:build") == SourceLocation(compiled, None)
 
 
-def test_a_plugin_file_and_a_module_that_is_loaded(tmp_path: Path) -> None:
+def test_a_plugin_file_and_a_module_that_is_loaded(tmp_path: Path, install: Install) -> None:
     file = tmp_path / "loaded_plugin_file.py"
-    file.write_text("def build(options, context):\n    pass\n", encoding="utf-8")
+    file.write_text(f"def build(options, context):\n    pass\n{install.hook}", encoding="utf-8")
     load_registry(file)
     assert find_source("loaded_plugin_file:build") == SourceLocation(file, 1)
     assert find_source("facekit.registry.source:find_source").file.name == "source.py"

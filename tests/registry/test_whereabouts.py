@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from facekit.registry import PluginRecord, PluginSet, Registry, UnknownComponent
+from facekit.registry import ComponentRecord, PluginRecord, PluginSet, Registry, UnknownComponent
 
 Install = Any
 
@@ -83,7 +85,7 @@ def test_a_known_distribution_that_is_broken(without_ours: None, install: Instal
 
 
 def test_an_older_version_without_it(without_ours: None, install: Install) -> None:
-    install("Facekit_Losses", "", module="losses_copy", version="0.0.1")
+    install("Facekit_Losses", install.hook, module="losses_copy", version="0.0.1")
     assert _hint("loss", "feature_matching") == (
         "Facekit_Losses offers it, but not in version 0.0.1, which is here: `pip install --upgrade Facekit_Losses`"
     )
@@ -120,7 +122,12 @@ def test_a_stranger_whose_source_does_not_tell(install: Install) -> None:
 
 RECORD = PluginRecord(
     versions={"face-gone": "2.1", "face-one": "1.0", "/home/me/mine.py": ""},
-    components={"loss gone/freckles": "face-gone", "loss one/old": "face-one", "loss mine/l9": "/home/me/mine.py"},
+    components=(
+        ComponentRecord("loss", "gone/freckles", 1, "face-gone", "2.1"),
+        ComponentRecord("loss", "one/old", 1, "face-one", "1.0"),
+        ComponentRecord("loss", "mine/l9", 1, "/home/me/mine.py", is_file=True),
+    ),
+    files=("/home/me/mine.py",),
 )
 
 
@@ -132,7 +139,11 @@ RECORD = PluginRecord(
             "this run had it from face-gone 2.1, which is not installed: `pip install 'face-gone==2.1'`",
         ),
         ("one/old", "this run had it from face-one 1.0, and 1.2 is installed: `pip install 'face-one==1.0'`"),
-        ("l9", "this run had it from /home/me/mine.py: give it with `--plugin-file /home/me/mine.py`"),
+        (
+            "l9",
+            "this run had it from /home/me/mine.py, which is not there any more: give it from where it is now, with "
+            "`--plugin-file`",
+        ),
     ],
 )
 def test_what_the_record_of_a_run_says(install: Install, name: str, told: str) -> None:
@@ -156,10 +167,36 @@ def test_the_record_of_an_early_run_names_what_is_gone(install: Install) -> None
 
 
 def test_records_are_read_from_what_is_there() -> None:
-    document = {"plugins": {"face-one": "1.2"}, "components": {"loss one/l1": "face-one"}, "other": 1}
-    record = PluginRecord.read(document)
-    assert record.distribution_of("loss", "l1") == record.distribution_of("loss", "one/l1") == "face-one"
-    assert record.distribution_of("metric", "l1") is None
+    known = ComponentRecord("loss", "one/l1", 3, "face-one", "1.2")
+    in_file = ComponentRecord("metric", "my/l2", 1, "/home/me/mine.py", is_file=True)
+    document = {
+        "plugins": {"face-one": "1.2"},
+        "components": {"losses.generator[0]": known.document(), "metrics[0]": in_file.document(), "metrics[1]": 3},
+        "plugin_files": ["/home/me/mine.py", 7],
+        "other": 1,
+    }
+    record = PluginRecord.read(json.loads(json.dumps(document)))
+    assert record.components == (known, in_file)
+    assert record.files == ("/home/me/mine.py",)
+    assert record.component("loss", "l1") == record.component("loss", "one/l1") == known
+    assert record.component("metric", "l1") is None
     assert record.as_made("face-one") == "`pip install 'face-one==1.2'`"
     assert record.as_made("face-two") is None
-    assert PluginRecord.read({"plugins": [1], "components": None}) == PluginRecord()
+    for odd in (
+        {"plugins": [1], "components": None, "plugin_files": "x"},
+        [],
+        None,
+        {"components": {"a": {"kind": 1}}},
+    ):
+        assert PluginRecord.read(odd) == PluginRecord()
+
+
+def test_a_plugin_file_that_is_there_is_named_as_it_is_given(tmp_path: Path) -> None:
+    file = tmp_path / "my file.py"
+    file.write_text("", encoding="utf-8")
+    record = PluginRecord(
+        components=(ComponentRecord("loss", "mine/l9", 1, str(file), is_file=True),), files=(str(file),)
+    )
+    assert _hint("loss", "l9", only="facekit-losses", record=record) == (
+        f"this run had it from {file}: give it with `--plugin-file '{file}'`"
+    )

@@ -92,6 +92,7 @@ def write_run(
         "parameters": {"style_encoder": 1_590_000, "generator": 22_031_107, "discriminator": 5_571_000},
         "started": "2026-03-01T12:00:00+00:00",
         "dimensions": {"classes": 19, "style": 8192},
+        "inputs": ["mask", "reference", "reference_mask"],
     }
     (folder / "lock.json").write_text(json.dumps(document if lock is None else lock), encoding="utf-8")
     events: list[Mapping[str, Any]] = [{"event": "started", "step": 0, "steps": steps}]

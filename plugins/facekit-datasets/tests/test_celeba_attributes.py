@@ -12,7 +12,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from facekit.data import check_dataset, prepare
-from facekit.interfaces import DatasetContext, FaceDataset, FacekitError
+from facekit.interfaces import NO_LABELS, DatasetContext, FaceDataset, FacekitError
 from facekit_datasets.celeba_attributes import CelebAAttributesOptions, create
 
 PEOPLE, PHOTOS_EACH = 40, 3
@@ -103,10 +103,13 @@ def test_exception(root: Path, opened: Callable[..., FaceDataset]) -> None:
         opened()
 
 
-def test_it_cannot_be_packed_and_says_what_it_is_for(opened: Callable[..., FaceDataset], tmp_path: Path) -> None:
-    with pytest.raises(FacekitError, match="photos and attributes and no masks") as caught:
-        prepare(opened(), size=16, cache=tmp_path / "cache", workers=1)
-    assert "facekit judge train attributes" in str(caught.value.remedy)
+def test_it_is_packed_without_masks(opened: Callable[..., FaceDataset], tmp_path: Path) -> None:
+    dataset = opened(attributes=["Smiling", "Young"])
+    packed = prepare(dataset, size=16, cache=tmp_path / "cache", workers=1)
+    assert packed.masks is None
+    assert packed.label_map == NO_LABELS
+    assert packed.attributes is not None
+    assert np.array_equal(packed.attributes, [dataset.read(index).attributes for index in range(len(packed))])
 
 
 def test_it_is_checked_like_any_other(root: Path, opened: Callable[..., FaceDataset]) -> None:

@@ -46,6 +46,27 @@ class TestImageMaskFolder(DatasetContract):
         return 2
 
 
+class TestImageFolder(DatasetContract):
+    spec = SPECS["image_folder"]
+
+    def make_options(self, folder: Path) -> dict[str, Any]:
+        (folder / "more").mkdir(parents=True, exist_ok=True)
+        random = np.random.default_rng(0)
+        for number in range(6):
+            photo = random.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+            file = folder / ("more" if number % 2 else "") / f"{number}.png"
+            if not file.exists():
+                Image.fromarray(photo).save(file)
+        return {"root": str(folder)}
+
+    def change_data(self, folder: Path) -> None:
+        Image.new("RGB", (44, 44), (9, 9, 9)).save(folder / "more" / "1.png")
+
+    def damage(self, folder: Path) -> int:
+        (folder / "2.png").write_bytes(b"no picture at all")
+        return 1  # 0, 2, 4, more/1, more/3, more/5
+
+
 class TestCelebAMaskHQ(DatasetContract):
     spec = SPECS["celebamask_hq"]
     label_maps = tuple(facekit_label_maps())

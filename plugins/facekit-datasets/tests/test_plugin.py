@@ -19,9 +19,15 @@ def registry():
     return Registry(plugins)
 
 
-def test_it_offers_four_datasets_and_two_label_maps(registry):
+def test_it_offers_five_datasets_and_two_label_maps(registry):
     assert not registry.plugins.failures
-    assert registry.names("dataset") == ["celeba_attributes", "celebamask_hq", "image_mask_folder", "synthetic_faces"]
+    assert registry.names("dataset") == [
+        "celeba_attributes",
+        "celebamask_hq",
+        "image_folder",
+        "image_mask_folder",
+        "synthetic_faces",
+    ]
     assert all(not registry.of_kind(kind) for kind in KINDS if kind != "dataset")
     assert registry.label_maps == {"celebamask_hq": CELEBAMASK_HQ, "celebamask_hq_merged": CELEBAMASK_HQ_MERGED}
 
@@ -50,6 +56,14 @@ def test_photos_without_masks_give_none(registry):
         "image": ("batch", 3, "size", "size"),
         "attributes": ("batch", 1),
     }
+    spec = registry.find("dataset", "image_folder").spec
+
+    def gives(**options):
+        return {port.name: port.shape for port in spec.ports(spec.options(root="x", **options), PortContext(64)).gives}
+
+    assert set(gives()) == {"image"}
+    assert gives(attribute_file="a.csv")["attributes"] == ("batch", "attributes")
+    assert gives(attribute_file="a.csv", attributes=["A", "B"])["attributes"] == ("batch", 2)
 
 
 def test_attributes_are_counted_where_the_options_tell(registry):

@@ -11,10 +11,11 @@ from facekit.ablation.folder import AblationFolder, State, read_failure, trained
 from facekit.ablation.grid import Row
 from facekit.ablation.results import Done, System, load
 from facekit.ablation.settings import MeasuringSettings
+from facekit.engine.commands import how_to_resume
 from facekit.engine.run_folder import RunFolder
+from facekit.engine.run_recipe import read_run_recipe
 from facekit.evaluation.store import read_evaluation
 from facekit.interfaces import FacekitError
-from facekit.recipe import read_recipe
 from facekit.recipe.resolved import Mark, ResolvedRecipe
 from facekit.registry import Registry
 
@@ -84,9 +85,11 @@ def read_runs(paths: Sequence[Path], *, registry: Registry) -> list[ComparedRun]
         step = trained_steps(path)
         if not step:
             raise FacekitError(
-                "this run has no checkpoint yet", where=str(path), remedy="`facekit resume` goes on with it"
+                "this run has no checkpoint yet",
+                where=str(path),
+                remedy=f"`{how_to_resume(folder)}` goes on with it",
             )
-        recipe = read_recipe(folder.recipe, registry=registry)
+        recipe = read_run_recipe(folder.recipe, registry=registry)
         key = recipe_key(recipe, folder.read_lock()["data_fingerprint"], seed=False)
         runs.append(ComparedRun(path, recipe, step, key))
     return runs

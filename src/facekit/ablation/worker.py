@@ -16,9 +16,9 @@ from pydantic import Field
 from facekit.ablation.folder import write_failure
 from facekit.engine.run_folder import RunFolder
 from facekit.engine.run_reading import read_run
+from facekit.engine.run_recipe import read_run_recipe
 from facekit.evaluation.store import PICTURES, Asked, write_evaluation
 from facekit.interfaces import FacekitError, Options
-from facekit.recipe import read_recipe
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
 
@@ -76,7 +76,7 @@ def do(job: Job, *, registry: Registry, command: str, report: Callable[[Path], o
     job.failure.unlink(missing_ok=True)
     stop_when_alone()
     try:
-        recipe = read_recipe(job.recipe, registry=registry)
+        recipe = read_run_recipe(job.recipe, registry=registry)
         if job.baseline is not None:
             _measure_baseline(job, recipe, registry)
             return 0
@@ -118,7 +118,7 @@ def _train(job: Job, recipe: ResolvedRecipe, registry: Registry, command: str) -
         if read_run(run.path).outcome().word == "finished":
             return True
         # The recipe that the run was started with: what the sweep may have changed since decides nothing.
-        recipe = read_recipe(run.recipe, registry=registry)
+        recipe = read_run_recipe(run.recipe, registry=registry)
     check_metrics(recipe, registry=registry)
     measure = validator(recipe, registry=registry) if recipe.train.evaluate_every else None
     result = train(recipe, out=job.folder, registry=registry, resume=resume, command=command, evaluate=measure)

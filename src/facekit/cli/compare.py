@@ -97,6 +97,7 @@ def compare(
         names = [(system.name, [(run.seed, run.error) for run in system.runs]) for system in systems]
         digest = digest_of([names, reference], files)
         command = ["facekit", "compare", *map(str, runs), "--split", split, "--weights", weights, "--out", str(out)]
+        command += state.plugin_arguments()
         summary = read_summary(out, digest) or write_results(
             out,
             systems,

@@ -136,6 +136,7 @@ def _find(registry: Registry, name: str, kind: str | None) -> list[RegisteredCom
     """
     from facekit.interfaces import FacekitError, did_you_mean
     from facekit.registry import KINDS as ALL_KINDS
+    from facekit.registry.whereabouts import where_else
 
     wanted = [one for one in ALL_KINDS if kind in (None, one)]
     found = [
@@ -151,7 +152,11 @@ def _find(registry: Registry, name: str, kind: str | None) -> list[RegisteredCom
         if kind is not None or any(other == one and name in (id_, id_.split("/")[1]) for other, id_ in withheld):
             registry.find(one, name)  # says what is wrong with it
     near = did_you_mean(name, sorted({entry.spec.name for entry in registry.components.values()}))
-    raise FacekitError(f"no component is called {name!r}", remedy=near or "`facekit components ls` lists what there is")
+    remedies = [near, where_else(name, plugins=registry.plugins)]
+    raise FacekitError(
+        f"no component is called {name!r}",
+        remedy="; or ".join(filter(None, remedies)) or "`facekit components ls` lists what there is",
+    )
 
 
 def _check_plugin(registry: Registry, name: str) -> None:

@@ -96,11 +96,12 @@ def check(context: click.Context, source: str, overrides: tuple[str, ...], worke
     """Read every picture and mask and name each file that is wrong; exits with 2 when any is.
 
     Finds unreadable, truncated and oversized pictures, wrong sizes, class ids outside the label map, missing parts and
-    masks, and prints how often each class occurs.
+    masks, and prints how often each class occurs. Photos without masks are checked as photos.
 
     \b
     Example:
       facekit data check celebamask_hq --set root=data/CelebAMask-HQ
+      facekit data check image_folder --set root=photos --set size=128
     """
     from facekit.data import check_dataset
 
@@ -135,7 +136,7 @@ def preview(
     side: int,
     seed: int,
 ) -> None:
-    """Write a contact sheet of photos with their masks laid over them, and the classes named.
+    """Write a contact sheet of photos, with their masks laid over them and the classes named.
 
     \b
     Example:
@@ -172,7 +173,7 @@ def synthesise(
 ) -> None:
     """Write a dataset as plain folders of photos and masks; by default faces that are drawn.
 
-    What is written can be trained on with the dataset image_mask_folder.
+    What is written can be trained on with the dataset image_mask_folder, photos without masks with image_folder.
 
     \b
     Example:
@@ -243,20 +244,23 @@ def _print_check(found: CheckReport) -> None:
             click.echo(f"  {entry.remedy}")
     if found.findings:
         click.echo()
-    print_table(
-        ("CLASS", "PIXELS", "PICTURES"),
-        [(entry.name, f"{entry.pixels:.2%}", f"{entry.images:,}") for entry in found.classes],
-        right=("PIXELS", "PICTURES"),
-    )
-    if found.attributes:
+    if found.classes:
+        print_table(
+            ("CLASS", "PIXELS", "PICTURES"),
+            [(entry.name, f"{entry.pixels:.2%}", f"{entry.images:,}") for entry in found.classes],
+            right=("PIXELS", "PICTURES"),
+        )
         click.echo()
+    if found.attributes:
         print_table(
             ("ATTRIBUTE", "PICTURES"),
             [(entry.name, f"{entry.images:,}") for entry in found.attributes],
             right=("PICTURES",),
         )
-    click.echo()
+        click.echo()
     for what, sizes in (("photos", found.photo_sizes), ("masks", found.mask_sizes)):
+        if what == "masks" and not found.classes:
+            continue
         shown = ", ".join(f"{count:,} of {width} x {height}" for (width, height), count in list(sizes.items())[:5])
         click.echo(f"{what}: {shown}" + (f" and {len(sizes) - 5} other sizes" if len(sizes) > 5 else ""))
     counts = ", ".join(f"{count:,} {split}" for split, count in found.splits.items())

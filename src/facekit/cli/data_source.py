@@ -34,8 +34,8 @@ def open_source(argument: str, *, registry: Registry, overrides: Sequence[str]) 
         RecipeError: the recipe or the overrides have mistakes.
         FacekitError: there is nothing of that name, or the dataset cannot be opened.
     """
+    from facekit.engine.run_recipe import read_run_recipe
     from facekit.interfaces import DatasetContext, FacekitError
-    from facekit.recipe import read_recipe
     from facekit.recipe.library import find_recipe
     from facekit.registry import name_of_use
 
@@ -51,7 +51,7 @@ def open_source(argument: str, *, registry: Registry, overrides: Sequence[str]) 
                 f"{argument!r} is no recipe file, no shipped recipe and no dataset",
                 remedy=f"datasets: {known}; `facekit recipes ls` lists recipes",
             ) from error
-        recipe = read_recipe(path, registry=registry, overrides=overrides)
+        recipe = read_run_recipe(path, registry=registry, overrides=overrides)
         choice, settings = recipe.dataset, recipe.data
     dataset = choice.component.spec.build(choice.options, DatasetContext(registry.label_maps))
     return DataSource(choice.component.spec.name, dataset, settings)

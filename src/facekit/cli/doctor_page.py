@@ -165,7 +165,9 @@ def _clash(clash: NameClash, diagnosis: Diagnosis, width: int) -> Iterator[str]:
         yield from _field("recipes", named, width)
     of = {plugin.origin: plugin for plugin in diagnosis.plugins}
     for origin in clash.sides:
-        if of[origin].switch_off and (origin in clash.losers or len(clash.losers) < len(clash.sides)):
+        if origin.file is not None:
+            yield from _field("without", f"{origin.name}: leave out --plugin-file {origin.file}", width)
+        elif of[origin].switch_off and (origin in clash.losers or len(clash.losers) < len(clash.sides)):
             yield from _field("without", f"{origin.name}: export FACEKIT_PLUGINS={of[origin].switch_off}", width)
 
 

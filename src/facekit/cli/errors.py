@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -19,13 +21,16 @@ BROKEN_PIPE = 141
 """The exit code when the reader of our output went away, as shells have it."""
 
 
-def exit_code_of(error: BaseException, *, debug: bool, foreign: str | None = None) -> int:
+def exit_code_of(
+    error: BaseException, *, debug: bool, foreign: str | None = None, plugin_files: Sequence[Path] = ()
+) -> int:
     """Print an error for a person on stderr and return the exit code that belongs to it.
 
     Args:
         error: whatever ended the program. SystemExit is passed on as it is.
         debug: print the traceback of every error, not only of defects.
         foreign: the plugin's command that was called, in words; None for one of facekit's own.
+        plugin_files: the one-file plugins that were given.
     """
     if isinstance(error, SystemExit):
         raise error
@@ -55,9 +60,12 @@ def exit_code_of(error: BaseException, *, debug: bool, foreign: str | None = Non
             err=True,
         )
         return 1
+    from facekit.registry.discovery import PluginOrigin, doctor_command
+
+    doctor = doctor_command([PluginOrigin.of_file(file) for file in plugin_files])
     click.echo(
         f"\nThis is a defect in facekit {__version__} or in a plugin, not a mistake of yours. Please report it with "
-        "the lines above and what `facekit plugins doctor` prints.",
+        f"the lines above and what `{doctor}` prints.",
         err=True,
     )
     return 1

@@ -89,7 +89,7 @@ class Program(LazyGroup):
             # Imported only now: it knows FacekitError, which lives beside pydantic models.
             from facekit.cli.errors import exit_code_of
 
-            sys.exit(exit_code_of(error, debug=state.debug, foreign=state.foreign))
+            sys.exit(exit_code_of(error, debug=state.debug, foreign=state.foreign, plugin_files=state.plugin_files))
         sys.exit(result if isinstance(result, int) else 0)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -93,15 +93,9 @@ class PluginGroup(click.Group):
         return members
 
 
-def _leaving_out(sides: Sequence[PluginOrigin]) -> str:
-    installed = [side.distribution for side in sides if side.file is None]
-    if not installed:
-        return "give one of the plugin files only"
-    return f"uninstall one, or leave it out: `FACEKIT_PLUGINS=-{installed[0]} facekit ...`"
-
-
 def _load(context: click.Context, offer: Offer, clash: NameClash | None) -> click.Command:
     from facekit.interfaces import FacekitError
+    from facekit.registry.discovery import how_to_leave_one_out
     from facekit.registry.plugins import describe_error
 
     origin, spec = offer
@@ -109,7 +103,7 @@ def _load(context: click.Context, offer: Offer, clash: NameClash | None) -> clic
         sides = " and ".join(dict.fromkeys(str(side) for side in clash.sides))
         raise FacekitError(
             f"the command {clash.name!r} is claimed by {sides}: {clash.outcome}",
-            remedy=_leaving_out(clash.sides),
+            remedy=how_to_leave_one_out(clash.sides),
         )
     state_of(context).foreign = f"the command {spec.name!r} of the plugin {origin.name!r} ({origin})"
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -48,14 +49,15 @@ def new_plugin(name: str, kinds: tuple[str, ...], as_file: bool, into: Path) -> 
         files = write_single_file(names, chosen, into)
         plugin, recipe = files
         following = [
-            f"facekit components ls --plugin-file {plugin}",
-            f"facekit run {recipe} --plugin-file {plugin}",
+            shlex.join(["facekit", "components", "ls", "--plugin-file", str(plugin)]),
+            shlex.join(["facekit", "run", str(recipe), "--plugin-file", str(plugin)]),
         ]
     else:
         folder = into / names.distribution
         files = write_distribution(names, chosen, folder)
         recipe = folder / "recipes" / f"{names.namespace}.yaml"
-        following = [f"pip install -e {folder}", f"pytest {folder}", f"facekit run {recipe}"]
+        where = shlex.quote(str(folder))
+        following = [f"pip install -e {where}", f"pytest {where}", f"facekit run {shlex.quote(str(recipe))}"]
     for file in files:
         click.echo(f"wrote {file}")
     click.echo("\nNext:")

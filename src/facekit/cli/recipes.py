@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,7 +116,8 @@ def cp(state: State, recipe: str, target: Path, force: bool) -> None:
     from facekit.recipe.library import copy_recipe
 
     written = copy_recipe(recipe, target, registry=state.registry(), force=force)
-    note(f"wrote {written}; change it, then `facekit run {written}`")
+    command = shlex.join(["facekit", "run", str(written), *state.plugin_arguments()])
+    note(f"wrote {written}; change it, then `{command}`")
 
 
 @recipes.command()

@@ -26,8 +26,8 @@ def resume(context: click.Context, run: Path, as_json: bool) -> None:
       facekit resume runs/first
     """
     from facekit.engine.run_folder import RunFolder
+    from facekit.engine.run_recipe import read_run_recipe
     from facekit.interfaces import FacekitError
-    from facekit.recipe import read_recipe
 
     state: State = context.obj
     registry = state.registry()
@@ -38,7 +38,7 @@ def resume(context: click.Context, run: Path, as_json: bool) -> None:
             where=str(run),
             remedy="give the folder that `facekit run` printed",
         )
-    recipe = read_recipe(folder.recipe, registry=registry)
+    recipe = read_run_recipe(folder.recipe, registry=registry)
 
     from facekit.cli.training import leads, train_and_measure
 

@@ -30,13 +30,13 @@ def run(context: click.Context, recipe: str, overrides: tuple[str, ...], out: Pa
       facekit run recipes/sft_pix2pixhd.yaml --set data.use=celebamask_hq --set data.root=data/CelebAMask-HQ \\
         --set train.epochs=28
     """
-    from facekit.recipe import read_recipe
+    from facekit.engine.run_recipe import read_run_recipe
     from facekit.recipe.library import find_recipe
 
     state: State = context.obj
     registry = state.registry()
     path = find_recipe(recipe, registry=registry)
-    resolved = read_recipe(path, registry=registry, overrides=overrides)
+    resolved = read_run_recipe(path, registry=registry, overrides=overrides)
 
     # Imported after the recipe is read, so that a mistake in it is told at once: torch takes seconds to import.
     from facekit.cli.training import leads, next_run_folder, process_count, train_and_measure

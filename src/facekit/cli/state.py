@@ -37,15 +37,15 @@ class State:
     def registry(self, *, warn: bool = True) -> Registry:
         """Load the plugins and return what they offer; says on stderr, once, when some could not be loaded."""
         from facekit.registry import load_registry
+        from facekit.registry.discovery import doctor_command
 
         registry = load_registry(*self.plugin_files)
-        failed = sorted({failure.origin.name for failure in registry.plugins.failures})
+        failed = list(dict.fromkeys(failure.origin for failure in registry.plugins.failures))
         if warn and failed and not self._warned:
             self._warned = True
-            click.echo(
-                f"warning: plugins that could not be loaded: {', '.join(failed)}; see `facekit plugins doctor`",
-                err=True,
-            )
+            names = ", ".join(sorted({origin.name for origin in failed}))
+            see = doctor_command(failed)
+            click.echo(f"warning: plugins that could not be loaded: {names}; see `{see}`", err=True)
         return registry
 
     def plugin_arguments(self) -> list[str]:

@@ -44,7 +44,8 @@ def train_and_measure(
     Raises:
         FacekitError: as :func:`facekit.engine.train` and the metrics do.
     """
-    from facekit.engine import train
+    from facekit.engine import RunFolder, train
+    from facekit.engine.commands import generate_command, resume_command
     from facekit.evaluation import check_metrics, validator
     from facekit.report import write_report
 
@@ -75,11 +76,12 @@ def train_and_measure(
                 with suppress(Exception):
                     write_report(out)
             raise
+    lock = RunFolder(out).read_lock()
     if result.outcome != "finished":
         report = write_report(out)
         note(f"stopped at step {result.step:,} of {result.steps:,}, after a checkpoint")
         note(f"report:  {report}")
-        note(f"resume:  facekit resume {shlex.quote(str(out))}")
+        note(f"resume:  {resume_command(out, lock)}")
         if as_json:
             print_json(_document(result, report, ()))
         return INTERRUPTED
@@ -93,11 +95,12 @@ def train_and_measure(
     if evaluations:
         print_measurements(evaluations)
         click.echo()
-    run = shlex.quote(str(out))
     click.echo(f"trained {result.step:,} steps in {spoken_time(result.seconds)}")
     click.echo(f"run:      {out}")
     click.echo(f"report:   {report}")
-    click.echo(f"generate: facekit generate {run} {inputs_of(recipe)} -o OUT")
+    example = generate_command(out, lock)
+    if example is not None:
+        click.echo(f"generate: {example}")
     return 0
 
 
@@ -122,13 +125,6 @@ def _tell_memory(recipe: ResolvedRecipe, registry: Registry) -> None:
             f"warning: only {spoken_bytes(free)} are free, and the system may end the run; lower train.batch (with "
             "train.accumulate the update stays the same), or set train.activation_checkpointing"
         )
-
-
-def inputs_of(recipe: ResolvedRecipe) -> str:
-    """Return the options that ``facekit generate`` needs with a run of a recipe."""
-    from facekit.sampling import inputs_of as sampling_inputs
-
-    return sampling_inputs(recipe).options()
 
 
 def _document(result: RunResult, report: Path, evaluations: Sequence[EvaluationResult]) -> dict[str, Any]:

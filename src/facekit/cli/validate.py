@@ -52,14 +52,14 @@ def validate(
       facekit validate sft_pix2pixhd
       facekit validate my.yaml --set data.size=256 --steps 2
     """
+    from facekit.engine.run_recipe import read_run_recipe
     from facekit.interfaces import FacekitError
-    from facekit.recipe import read_recipe
     from facekit.recipe.library import find_recipe
 
     if ports_only and steps:
         raise FacekitError("--ports-only stops before the steps", where="--steps", remedy="give one of the two")
     registry = state.registry()
-    resolved = read_recipe(find_recipe(recipe, registry=registry), registry=registry, overrides=overrides)
+    resolved = read_run_recipe(find_recipe(recipe, registry=registry), registry=registry, overrides=overrides)
     print_notices(resolved.notices)
     if not as_json:
         dimensions = ", ".join(f"{name} {size:,}" for name, size in resolved.dimensions.items())

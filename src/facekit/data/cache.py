@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from facekit.data import store
-from facekit.data.geometry import resize_mask, resize_photo, same_aspect
+from facekit.data.checks import mask_problems
+from facekit.data.geometry import resize_mask, resize_photo
 from facekit.data.locking import exclusive_lock
 from facekit.data.parallel import over_samples
 from facekit.data.progress import Progress, ProgressCallback, ignore_progress
@@ -47,8 +48,9 @@ def prepare(
 ) -> PackedFaces:
     """Return a dataset's pictures packed at a fixed size; build the cache where there is none yet.
 
-    Every sample that belongs to a split is packed. Pictures that are not square are cropped to the square in their
-    middle; photos are resized antialiased, masks by nearest pixel (:mod:`facekit.data.geometry`).
+    Every sample that belongs to a split is packed: its photo, and mask and attributes where the dataset has them.
+    Pictures that are not square are cropped to the square in their middle; photos are resized antialiased, masks by
+    nearest pixel (:mod:`facekit.data.geometry`).
 
     The cache is a folder ``NAME-SIZE-KEY`` whose key is a hash of the dataset's own fingerprint, its splits, label map
     and attributes, the size, and the version of the transform: changed data or options make another cache. A build that
@@ -68,7 +70,7 @@ def prepare(
 
     Raises:
         FacekitError: a picture cannot be read, a mask holds an id outside the label map or has another aspect than its
-            photo (the file is named), or no sample belongs to a split.
+            photo, some samples have masks and others have none (the sample is named), or no sample belongs to a split.
         RunFailure: the disk is full or the folder cannot be written. What was packed so far is kept.
     """
     report = progress or ignore_progress
@@ -162,33 +164,28 @@ def _open_sound(folder: Path, report: ProgressCallback) -> PackedFaces | None:
 @dataclass(frozen=True, slots=True)
 class _Packed:
     image: NDArray[np.uint8]
-    mask: NDArray[np.uint8]
+    mask: NDArray[np.uint8] | None
     attributes: NDArray[np.int8] | None
 
 
-def _pack(dataset: FaceDataset, index: int, plan: tuple[int, int, int]) -> _Packed:
-    """Read one sample and bring it to size. ``plan``: side, number of classes, number of attributes."""
-    size, classes, attribute_count = plan
+def _pack(dataset: FaceDataset, index: int, plan: tuple[int, int]) -> _Packed:
+    """Read one sample and bring it to size. ``plan``: side, number of attributes."""
+    size, attribute_count = plan
     key = dataset.keys[index]
     remedy = "`facekit data check` lists everything that is wrong"
     try:
         sample = dataset.read(index, size=size)
     except OSError as error:  # a dataset should say it better, but this must not look like a failed write
         raise FacekitError(f"the sample cannot be read: {error}", where=key, remedy=remedy) from error
-    ids = sample.needed_mask()
-    if not same_aspect(sample.image.shape, ids.shape):
-        photo, mask = (f"{shape[1]}x{shape[0]}" for shape in (sample.image.shape, ids.shape))
-        raise FacekitError(f"photo ({photo}) and mask ({mask}) differ in aspect", where=key, remedy=remedy)
-    if (largest := int(ids.max())) >= classes:
-        raise FacekitError(
-            f"the mask holds id {largest}; the label map ends at {classes - 1}", where=key, remedy=remedy
-        )
+    if problems := mask_problems(sample, dataset.label_map):
+        raise FacekitError(problems[0], where=key, remedy=remedy)
     attributes = None
     if attribute_count:
         if sample.attributes is None or sample.attributes.shape != (attribute_count,):
             raise FacekitError(f"the sample does not have the {attribute_count} attributes of its dataset", where=key)
         attributes = sample.attributes.astype(np.int8)
-    return _Packed(resize_photo(sample.image, size), resize_mask(ids, size), attributes)
+    mask = None if sample.mask is None else resize_mask(sample.mask, size)
+    return _Packed(resize_photo(sample.image, size), mask, attributes)
 
 
 class _Writer:
@@ -200,7 +197,9 @@ class _Writer:
 
     def __init__(self, folder: Path, plan: _Plan) -> None:
         count, pixels = len(plan.indices), plan.size * plan.size
-        self._row_bytes = {store.IMAGES: 3 * pixels, store.MASKS: pixels}
+        self._row_bytes = {store.IMAGES: 3 * pixels}
+        if plan.classes:
+            self._row_bytes[store.MASKS] = pixels
         if plan.attributes:
             self._row_bytes[store.ATTRIBUTES] = len(plan.attributes)
         self._files: dict[str, BinaryIO] = {}
@@ -263,7 +262,7 @@ def _build(
         resumed = done = count - len(missing)
         report(Progress("pictures", done, count, resumed))
         row_of = {int(index): row for row, index in enumerate(plan.indices)}
-        settings = (plan.size, plan.classes, len(plan.attributes))
+        settings = (plan.size, len(plan.attributes))
         for index, packed in over_samples(_pack, dataset, missing.tolist(), settings, workers=workers):
             writer.write(row_of[index], packed)
             done += 1
@@ -288,7 +287,8 @@ def _resume_or_start(partial: Path, plan: _Plan) -> None:
 
 
 def _require_space(partial: Path, plan: _Plan) -> None:
-    needed = len(plan.indices) * (4 * plan.size * plan.size + len(plan.attributes))
+    channels = 4 if plan.classes else 3
+    needed = len(plan.indices) * (channels * plan.size * plan.size + len(plan.attributes))
     there = sum(_allocated(file) for file in partial.iterdir())
     free = shutil.disk_usage(partial).free
     if needed - there > free:
@@ -311,9 +311,8 @@ def _finish(dataset: FaceDataset, plan: _Plan, partial: Path, report: ProgressCa
     offsets = np.concatenate([[0], np.cumsum([len(text) for text in texts])]).astype("<i8")
     (partial / store.KEY_OFFSETS).write_bytes(offsets.tobytes())
     (partial / store.SPLIT_ROWS).write_bytes(np.concatenate(list(plan.splits.values())).astype("<i8").tobytes())
-    names = [store.IMAGES, store.MASKS, store.KEYS, store.KEY_OFFSETS, store.SPLIT_ROWS]
-    if plan.attributes:
-        names.append(store.ATTRIBUTES)
+    masks, attributes = [store.MASKS] * bool(plan.classes), [store.ATTRIBUTES] * bool(plan.attributes)
+    names = [store.IMAGES, *masks, store.KEYS, store.KEY_OFFSETS, store.SPLIT_ROWS, *attributes]
     total = sum((partial / name).stat().st_size for name in names)
     files: dict[str, Any] = {}
     done = 0

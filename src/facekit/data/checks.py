@@ -12,7 +12,7 @@ import numpy as np
 from facekit.data.geometry import same_aspect
 from facekit.data.parallel import over_samples
 from facekit.data.progress import Progress, ProgressCallback, ignore_progress
-from facekit.interfaces import SPLITS, FaceDataset, FacekitError, Finding
+from facekit.interfaces import SPLITS, FaceDataset, FacekitError, FaceSample, Finding, LabelMap
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,10 +50,10 @@ class CheckReport:
         samples: number of pictures looked at.
         readable: number of them without an error; the figures below are about these.
         splits: number of pictures in each split.
-        classes: each class of the label map, in id order.
+        classes: each class of the label map, in id order; empty for photos without masks.
         attributes: each attribute, in the dataset's order.
         photo_sizes: how many photos have a size (width, height), most frequent first.
-        mask_sizes: the same for masks.
+        mask_sizes: the same for masks; empty for photos without masks.
     """
 
     findings: tuple[Finding, ...]
@@ -76,6 +76,29 @@ class CheckReport:
         return tuple(finding for finding in self.findings if finding.level == "warning")
 
 
+def mask_problems(sample: FaceSample, label_map: LabelMap) -> list[str]:
+    """Return what is wrong with a sample's mask, or with the lack of one; empty where nothing is.
+
+    Args:
+        sample: the sample.
+        label_map: that of its dataset; without classes where the dataset has no masks.
+    """
+    mask, classes = sample.mask, len(label_map)
+    if mask is None:
+        return [f"the sample has no mask; the label map {label_map.name!r} has {classes} classes"] if classes else []
+    if not classes:
+        return [f"the sample has a mask; the label map {label_map.name!r} has no classes"]
+    if not mask.size:
+        return ["the mask has no pixels"]
+    problems = []
+    if (largest := int(mask.max())) >= classes:
+        problems.append(f"the mask holds id {largest}; the label map {label_map.name!r} ends at {classes - 1}")
+    if not same_aspect(sample.image.shape, mask.shape):
+        photo_size, mask_size = (_spell(shape[1::-1]) for shape in (sample.image.shape, mask.shape))
+        problems.append(f"photo ({photo_size}) and mask ({mask_size}) differ in aspect")
+    return problems
+
+
 def check_dataset(
     dataset: FaceDataset,
     *,
@@ -87,7 +110,8 @@ def check_dataset(
 
     Found: what the dataset's own checks find (unreadable, truncated and oversized pictures, parts or masks that are
     missing, odd sizes, files that belong to nothing), masks with ids outside the label map, photos and masks of
-    different aspect, samples in two splits, keys that occur twice, classes that never occur.
+    different aspect, samples without a mask where others have one, samples in two splits, keys that occur twice,
+    classes that never occur. Of photos without masks, what concerns masks is left out.
 
     Args:
         dataset: the pictures.
@@ -125,8 +149,8 @@ def check_dataset(
 @dataclass(frozen=True, slots=True)
 class _Seen:
     photo_size: tuple[int, int]
-    mask_size: tuple[int, int]
-    class_pixels: NDArray[np.int64]  # (classes,)
+    mask_size: tuple[int, int] | None  # None for photos without masks, like the next
+    class_pixels: NDArray[np.int64] | None  # (classes,)
     attributes: NDArray[np.bool_] | None
 
 
@@ -145,18 +169,8 @@ def _look(dataset: FaceDataset, index: int, size: int | None) -> _Look:
         sample = dataset.read(index)
     except FacekitError as error:
         return _Look([*findings, Finding("error", error.where or where, error.message, error.remedy)], None)
-    last = len(dataset.label_map) - 1
-    # Photos without masks count as those that show no class.
-    ids = np.empty((0, 0), np.uint8) if sample.mask is None else sample.mask
-    counts = np.bincount(ids.ravel(), minlength=256).astype(np.int64)
-    largest = int(ids.max(initial=0))
-    if largest > last:
-        message = f"the mask holds id {largest}; the label map {dataset.label_map.name!r} ends at {last}"
-        findings.append(Finding("error", where, message))
-    photo_size, mask_size = (shape[1::-1] for shape in (sample.image.shape, ids.shape))
-    if sample.mask is not None and not same_aspect(sample.image.shape, ids.shape):
-        message = f"photo ({_spell(photo_size)}) and mask ({_spell(mask_size)}) differ in aspect"
-        findings.append(Finding("error", where, message))
+    findings.extend(Finding("error", where, problem) for problem in mask_problems(sample, dataset.label_map))
+    photo_size = (sample.image.shape[1], sample.image.shape[0])
     wanted = len(dataset.attribute_names)
     if wanted and (sample.attributes is None or sample.attributes.shape != (wanted,)):
         findings.append(Finding("error", where, f"the sample does not have the {wanted} attributes of its dataset"))
@@ -165,15 +179,11 @@ def _look(dataset: FaceDataset, index: int, size: int | None) -> _Look:
         findings.append(Finding("warning", where, message))
     if any(finding.level == "error" for finding in findings):
         return _Look(findings, None)
-    return _Look(
-        findings,
-        _Seen(
-            (photo_size[0], photo_size[1]),
-            (mask_size[0], mask_size[1]),
-            counts[: last + 1],
-            sample.attributes if wanted else None,
-        ),
-    )
+    mask_size = class_pixels = None
+    if sample.mask is not None:
+        mask_size = (sample.mask.shape[1], sample.mask.shape[0])
+        class_pixels = np.bincount(sample.mask.ravel(), minlength=len(dataset.label_map))
+    return _Look(findings, _Seen(photo_size, mask_size, class_pixels, sample.attributes if wanted else None))
 
 
 class _Tally:
@@ -191,11 +201,11 @@ class _Tally:
         if look.seen is None:
             return
         self.readable += 1
-        counts = look.seen.class_pixels
-        if counts.any():  # not a photo without a mask
+        if look.seen.mask_size is not None and look.seen.class_pixels is not None:
+            counts = look.seen.class_pixels
             self.pixel_shares += counts / counts.sum()
+            self.class_images += counts > 0
             self.mask_sizes[look.seen.mask_size] += 1
-        self.class_images += counts > 0
         if look.seen.attributes is not None:
             self.attributes += look.seen.attributes
         self.photo_sizes[look.seen.photo_size] += 1
@@ -208,9 +218,8 @@ class _Tally:
     def never_seen(self, dataset: FaceDataset) -> Iterator[Finding]:
         if not self.readable:
             return
-        without_masks = not any(self.class_images)
         for name, images in zip(dataset.label_map.names, self.class_images, strict=True):
-            if not images and not without_masks:
+            if not images:
                 yield Finding("warning", f"class {name}", "the class occurs in no mask; a model cannot learn it")
         for name, images in zip(dataset.attribute_names, self.attributes, strict=True):
             if images in (0, self.readable):

@@ -1,4 +1,7 @@
-"""``export_folder``: any dataset written out as plain folders of pictures that ``image_mask_folder`` reads."""
+"""``export_folder``: any dataset written out as plain folders of pictures.
+
+``image_mask_folder`` reads them, or ``image_folder`` where there are no masks.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,23 @@ import errno
 import hashlib
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from PIL import Image
 
-from facekit.data.geometry import middle_square, resize_mask, resize_photo
+from facekit.data.geometry import resize_mask, resize_photo
 from facekit.data.parallel import over_samples
 from facekit.data.progress import Progress, ProgressCallback, ignore_progress
 from facekit.data.store import write_json
 from facekit.interfaces import FaceDataset, FacekitError, FaceSample, LabelMap, RunFailure
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 PHOTOS, MASKS, COLOURS, SPLIT_LISTS = "photos", "masks", "colours", "splits"
 ATTRIBUTE_FILE, CLASS_FILE, RECORD = "attributes.csv", "classes.csv", "export.json"
@@ -38,7 +44,8 @@ class Export:
         folder: where.
         samples: how many pictures there are.
         written: how many of them this call wrote; the rest was there.
-        dataset_options: the options with which ``image_mask_folder`` reads the folder, for a recipe's ``data:``.
+        dataset_options: a recipe's ``data:`` that reads the folder: ``image_mask_folder``, or ``image_folder`` where
+            there are no masks, with its options.
     """
 
     folder: Path
@@ -61,8 +68,8 @@ def export_folder(
 
     ``photos/KEY.png``, ``masks/KEY.png`` (indexed: the pixel values are class ids, the palette shows them in the label
     map's colours), ``splits/SPLIT.txt``, ``attributes.csv`` where there are attributes, and ``classes.csv`` with the
-    name and colour of each id. Call it again after an interruption and it goes on: files are written beside and
-    renamed, so each is whole or not there.
+    name and colour of each id. Of photos without masks, neither masks nor ``classes.csv``. Call it again after an
+    interruption and it goes on: files are written beside and renamed, so each is whole or not there.
 
     Args:
         dataset: the pictures.
@@ -74,11 +81,13 @@ def export_folder(
         progress: told how far it is.
 
     Raises:
-        FacekitError: the folder holds something else (another dataset, other options, files of no export), or a sample
-            cannot be read.
+        FacekitError: the folder holds something else (another dataset, other options, files of no export), a sample
+            cannot be read, or masks are wanted in colours and there are none.
         RunFailure: the disk is full or the folder cannot be written.
     """
     report = progress or ignore_progress
+    if colour and not dataset.label_map.classes:
+        raise FacekitError("there are no masks to write in colours: the dataset has photos without masks")
     splits = {split: sorted(int(index) for index in indices) for split, indices in dataset.splits().items()}
     members = sorted({index for indices in splits.values() for index in indices})
     for index in members:
@@ -105,15 +114,19 @@ def export_folder(
         report(Progress("pictures", done, len(members), resumed))
     if dataset.attribute_names:
         _write_attributes(dataset, folder, members, rows)
-    options: dict[str, object] = {
-        "use": "image_mask_folder",
-        "root": str(folder),
-        "label_map": dataset.label_map.name,
-        "split_files": {split: f"{SPLIT_LISTS}/{split}.txt" for split in splits},
-    }
+    return Export(folder, len(members), len(missing), _dataset_options(dataset, folder, splits))
+
+
+def _dataset_options(dataset: FaceDataset, folder: Path, splits: Iterable[str]) -> dict[str, object]:
+    options: dict[str, object]
+    if dataset.label_map.classes:
+        options = {"use": "image_mask_folder", "root": str(folder), "label_map": dataset.label_map.name}
+    else:
+        options = {"use": "image_folder", "root": str(folder), "photos": PHOTOS}
+    options["split_files"] = {split: f"{SPLIT_LISTS}/{split}.txt" for split in splits}
     if dataset.attribute_names:
         options["attribute_file"] = ATTRIBUTE_FILE
-    return Export(folder, len(members), len(missing), options)
+    return options
 
 
 @dataclass(frozen=True)
@@ -128,30 +141,38 @@ class _Job:
         """Return the files of a sample; the photo last, so that where it is, the others are."""
         photo = self.folder / PHOTOS / f"{key}.{'jpg' if self.photo_format == 'jpeg' else 'png'}"
         colours = [self.folder / COLOURS / f"{key}.png"] if self.colour else []
-        return [self.folder / MASKS / f"{key}.png", *colours, photo]
+        masks = [self.folder / MASKS / f"{key}.png"] if self.label_map.classes else []
+        return [*masks, *colours, photo]
 
 
 def _write_sample(dataset: FaceDataset, index: int, job: _Job) -> list[int] | None:
     """Write one sample's pictures; return its attributes."""
     sample = dataset.read(index, size=job.size)
-    image, mask = sample.image, sample.needed_mask()
-    if job.size is not None:
-        image, mask = resize_photo(image, job.size), resize_mask(mask, job.size)
-    elif image.shape[:2] != mask.shape:
-        # Plain folders are easier to use when photo and mask fit pixel by pixel.
-        side = min(image.shape[:2])
-        image = resize_photo(image, side)
-        mask = resize_mask(mask, side, middle_square(mask.shape[1], mask.shape[0]))
-    indexed = Image.frombytes("P", mask.shape[::-1], mask.tobytes())
-    indexed.putpalette(job.label_map.colour_table().tobytes())
+    image = sample.image
+    pictures: list[Image.Image] = []
     *lossless, photo_file = job.files(dataset.keys[index])
-    pictures = [indexed, Image.fromarray(job.label_map.colourise(mask))][: len(lossless)]
+    if job.label_map.classes:
+        mask = sample.require_mask()
+        # Plain folders are easier to use when photo and mask fit pixel by pixel.
+        side = min(image.shape[:2]) if job.size is None and image.shape[:2] != mask.shape else job.size
+        if side is not None:
+            image, mask = resize_photo(image, side), resize_mask(mask, side)
+        pictures = _mask_pictures(mask, job.label_map)[: len(lossless)]
+    elif job.size is not None:
+        image = resize_photo(image, job.size)
     with _disk_errors(job.folder):
         for file, picture in zip(lossless, pictures, strict=True):
             _save(picture, file, "PNG")
         photo = Image.fromarray(np.ascontiguousarray(image))
         _save(photo, photo_file, "JPEG" if job.photo_format == "jpeg" else "PNG")
     return _attribute_row(sample)
+
+
+def _mask_pictures(mask: NDArray[np.uint8], label_map: LabelMap) -> list[Image.Image]:
+    """Return a mask (h, w) as an indexed picture, and in colours."""
+    indexed = Image.frombytes("P", (mask.shape[1], mask.shape[0]), mask.tobytes())
+    indexed.putpalette(label_map.colour_table().tobytes())
+    return [indexed, Image.fromarray(label_map.colourise(mask))]
 
 
 def _attribute_row(sample: FaceSample) -> list[int] | None:
@@ -208,6 +229,8 @@ def _write_tables(dataset: FaceDataset, folder: Path, splits: dict[str, list[int
     for split, indices in splits.items():
         lines = "".join(f"{dataset.keys[index]}\n" for index in indices)
         _write_whole(folder / SPLIT_LISTS / f"{split}.txt", lines.encode())
+    if not dataset.label_map.classes:
+        return
     entries = enumerate(dataset.label_map.classes)
     _write_csv(
         folder / CLASS_FILE,

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from facekit.data.geometry import Box, mirror_mask, mirror_photo, resize_mask, r
 from facekit.data.hiding import chosen_regions, hide_regions
 from facekit.data.sampling import augmentation_numbers, stream
 from facekit.data.store import PackedFaces
-from facekit.interfaces import FaceBatch, FacekitError, Reference
+from facekit.interfaces import FaceBatch, FacekitError, LabelMap, Reference
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,6 +60,23 @@ def is_drawn(reference: ReferenceAugmentation) -> bool:
     return reference.crop < 1 or reference.mirror or reference.hide_regions > 0
 
 
+def check_reference(reference: ReferenceAugmentation, label_map: LabelMap) -> None:
+    """Raise FacekitError where references cannot be drawn from photos of a label map: regions need masks."""
+    if reference.hide_regions and not label_map.classes:
+        raise FacekitError(
+            "regions of the reference are hidden by its mask, and the dataset has photos without masks",
+            where="data.reference.hide_regions",
+            remedy="set it to 0, or take a dataset with masks",
+        )
+
+
+class _Pictures(NamedTuple):
+    """Photos (H, W, 3) or (N, H, W, 3) uint8 with their masks (H, W) or (N, H, W); None for photos without masks."""
+
+    photo: NDArray[np.uint8]
+    mask: NDArray[np.uint8] | None
+
+
 class FaceLoader:
     """Batches of faces for training.
 
@@ -75,7 +92,8 @@ class FaceLoader:
         rows: which of them, e.g. ``packed.rows("train")``.
         batch: faces in a (micro-)batch.
         seed: seed of the order and of the augmentation.
-        mirror: mirror photos at random, half of them; left and right classes change places, attributes stay.
+        mirror: mirror photos at random, half of them; left and right classes of their masks change places, attributes
+            stay.
         reference: how the reference is drawn from the (possibly mirrored) photo.
         workers: threads behind :meth:`prefetch`; 0 makes each batch when it is asked for.
         accumulate: micro-batches in a step.
@@ -85,7 +103,7 @@ class FaceLoader:
             CUDA, when None.
 
     Raises:
-        FacekitError: there are no rows.
+        FacekitError: there are no rows, or regions of references are to be hidden in photos without masks.
         ValueError: an argument is out of its range.
     """
 
@@ -119,6 +137,7 @@ class FaceLoader:
             raise ValueError(f"reference.crop is {reference.crop}; it is a share, above 0 and at most 1")
         if not 0 <= reference.hide_regions < 1:
             raise ValueError(f"reference.hide_regions is {reference.hide_regions}; it is a chance, below 1")
+        check_reference(reference, packed.label_map)
         self.batch_size = batch
         self.seed = seed
         self.mirror = mirror
@@ -131,7 +150,7 @@ class FaceLoader:
         self._mirror_table = packed.label_map.mirror_table()
 
     def batch(self, step: int, micro: int = 0) -> FaceBatch:
-        """Return a batch: CPU tensors, images float32 in [-1, 1], masks int64.
+        """Return a batch: CPU tensors, images float32 in [-1, 1], masks int64 or None for photos without masks.
 
         Args:
             step: number of the update, from 0.
@@ -141,20 +160,17 @@ class FaceLoader:
             raise ValueError(f"there is no step {step}, micro-batch {micro}")
         start = ((step * self.accumulate + micro) * self.world_size + self.rank) * self.batch_size
         rows = self.rows[stream(self.seed, len(self.rows), start, self.batch_size)]
-        shape = (self.batch_size, self.packed.size, self.packed.size)
-        images, masks = np.empty((*shape, 3), np.uint8), np.empty(shape, np.uint8)
-        own_reference = is_drawn(self.reference)
-        reference_images = np.empty_like(images) if own_reference else images
-        reference_masks = np.empty_like(masks) if own_reference else masks
+        faces = self._empty()
+        references = self._empty() if is_drawn(self.reference) else faces
         for i, row in enumerate(rows):
             chances = augmentation_numbers(self.seed, start + i, 5 + len(self.packed.label_map))
-            image, mask = self.packed.images[row], self.packed.masks[row]
+            face = _one(self.packed.images, self.packed.masks, row)
             if self.mirror and chances[0] < 0.5:
-                image, mask = mirror_photo(image), mirror_mask(mask, self._mirror_table)
-            images[i], masks[i] = image, mask
-            if own_reference:
-                reference_images[i], reference_masks[i] = self._draw_reference(images[i], masks[i], chances[1:])
-        return _to_batch(self.packed, rows, images, masks, reference_images, reference_masks, pin=self._pin)
+                face = self._mirrored(face)
+            _put(faces, i, face)
+            if references is not faces:
+                _put(references, i, self._draw_reference(_one(*faces, i), chances[1:]))
+        return _to_batch(self.packed, rows, faces, references, pin=self._pin)
 
     def prefetch(self, first_step: int, last_step: int) -> Iterator[FaceBatch]:
         """Yield the batches of the steps ``first_step`` to ``last_step - 1``, made ahead by ``workers`` threads.
@@ -180,20 +196,29 @@ class FaceLoader:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _draw_reference(
-        self, image: NDArray[np.uint8], mask: NDArray[np.uint8], chances: NDArray[np.float64]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    def _empty(self) -> _Pictures:
+        """Return room for a batch."""
+        shape = (self.batch_size, self.packed.size, self.packed.size)
+        masks = None if self.packed.masks is None else np.empty(shape, np.uint8)
+        return _Pictures(np.empty((*shape, 3), np.uint8), masks)
+
+    def _mirrored(self, face: _Pictures) -> _Pictures:
+        mask = None if face.mask is None else mirror_mask(face.mask, self._mirror_table)
+        return _Pictures(mirror_photo(face.photo), mask)
+
+    def _draw_reference(self, face: _Pictures, chances: NDArray[np.float64]) -> _Pictures:
         size = self.packed.size
         if self.reference.crop < 1:
             side = size * (self.reference.crop + (1 - self.reference.crop) * float(chances[0]))
             box = Box(float(chances[1]) * (size - side), float(chances[2]) * (size - side), side)
-            image = resize_photo(image, size, box, resample=Image.Resampling.BICUBIC)
-            mask = resize_mask(mask, size, box)
+            photo = resize_photo(face.photo, size, box, resample=Image.Resampling.BICUBIC)
+            face = _Pictures(photo, None if face.mask is None else resize_mask(face.mask, size, box))
         if self.reference.mirror and chances[3] < 0.5:
-            image, mask = mirror_photo(image), mirror_mask(mask, self._mirror_table)
-        if self.reference.hide_regions:
-            image, mask = hide_regions(image, mask, chosen_regions(mask, chances[4:], self.reference.hide_regions))
-        return image, mask
+            face = self._mirrored(face)
+        if self.reference.hide_regions and face.mask is not None:
+            regions = chosen_regions(face.mask, chances[4:], self.reference.hide_regions)
+            face = _Pictures(*hide_regions(face.photo, face.mask, regions))
+        return face
 
 
 def fixed_batch(packed: PackedFaces, rows: Rows) -> FaceBatch:
@@ -202,8 +227,8 @@ def fixed_batch(packed: PackedFaces, rows: Rows) -> FaceBatch:
     For faces in the look of others, see :func:`swapped_pairs` and :meth:`Condition.with_reference`.
     """
     chosen = np.asarray(rows, dtype=np.int64)
-    images, masks = packed.images[chosen], packed.masks[chosen]
-    return _to_batch(packed, chosen, images, masks, images, masks, pin=False)
+    faces = _Pictures(packed.images[chosen], None if packed.masks is None else packed.masks[chosen])
+    return _to_batch(packed, chosen, faces, faces, pin=False)
 
 
 def to_unit_range(images: NDArray[np.uint8]) -> Tensor:
@@ -213,25 +238,35 @@ def to_unit_range(images: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(planes)
 
 
+def _one(photos: NDArray[np.uint8], masks: NDArray[np.uint8] | None, place: int) -> _Pictures:
+    """Return one face of several."""
+    return _Pictures(photos[place], None if masks is None else masks[place])
+
+
+def _put(faces: _Pictures, place: int, face: _Pictures) -> None:
+    """Write one face among several."""
+    faces.photo[place] = face.photo
+    if faces.mask is not None and face.mask is not None:
+        faces.mask[place] = face.mask
+
+
 def _to_batch(
     packed: PackedFaces,
     rows: NDArray[np.int64],
-    images: NDArray[np.uint8],
-    masks: NDArray[np.uint8],
-    reference_images: NDArray[np.uint8],
-    reference_masks: NDArray[np.uint8],
+    faces: _Pictures,
+    references: _Pictures,
     *,
     pin: bool,
 ) -> FaceBatch:
     def place(tensor: Tensor) -> Tensor:
         return tensor.pin_memory() if pin else tensor
 
-    image, mask = place(to_unit_range(images)), place(torch.from_numpy(masks.astype(np.int64)))
-    if reference_images is images:
-        reference_image, reference_mask = image, mask
-    else:
-        reference_image = place(to_unit_range(reference_images))
-        reference_mask = place(torch.from_numpy(reference_masks.astype(np.int64)))
+    def tensors(pictures: _Pictures) -> tuple[Tensor, Tensor | None]:
+        mask = None if pictures.mask is None else place(torch.from_numpy(pictures.mask.astype(np.int64)))
+        return place(to_unit_range(pictures.photo)), mask
+
+    image, mask = tensors(faces)
+    reference_image, reference_mask = (image, mask) if references is faces else tensors(references)
     attributes = None
     if packed.attributes is not None:
         attributes = place(torch.from_numpy(packed.attributes[rows].astype(np.float32)))

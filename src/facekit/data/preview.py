@@ -1,4 +1,4 @@
-"""``write_preview``: a contact sheet of photos with their masks laid over them, and the classes named."""
+"""``write_preview``: a contact sheet of photos, with their masks laid over them and the classes named."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ def write_preview(
     seed: int = 0,
 ) -> Path:
     """Write a contact sheet as a PNG: each photo beside itself under its mask, keys below, the classes in a legend.
+
+    Photos without masks stand alone, and there is no legend.
 
     Args:
         dataset: the pictures.
@@ -82,7 +84,8 @@ def _draw_sheet(dataset: FaceDataset, chosen: list[int], size: int, columns: int
     text = max(11, size // 13)
     font, title_font = ImageFont.load_default(text), ImageFont.load_default(round(text * 1.3))
     line = round(text * 1.5)
-    cell_width, cell_height = 2 * size + _GAP, size + line + _GAP
+    pair = 2 * size if label_map.classes else size
+    cell_width, cell_height = pair + _GAP, size + line + _GAP
     width = columns * cell_width + _GAP
     rows = -(-len(chosen) // columns)
     top = round(text * 1.3) + 2 * _GAP
@@ -90,18 +93,23 @@ def _draw_sheet(dataset: FaceDataset, chosen: list[int], size: int, columns: int
     sheet = Image.new("RGB", (width, top + rows * cell_height), _PAPER)
     draw = ImageDraw.Draw(sheet)
     shown = f"{len(chosen)} pictures of {'all splits' if split is None else f'the {split} split'}"
-    draw.text((_GAP, _GAP), f"{type(dataset).__name__}: {shown}, photo and mask", _INK, title_font)
+    title = f"{type(dataset).__name__}: {shown}" + (", photo and mask" if label_map.classes else "")
+    draw.text((_GAP, _GAP), title, _INK, title_font)
     for place, index in enumerate(chosen):
         sample = dataset.read(index, size=size)
-        image, mask = resize_photo(sample.image, size), resize_mask(sample.needed_mask(), size)
-        present.update(np.unique(mask).tolist())
+        image = resize_photo(sample.image, size)
         left, above = _GAP + place % columns * cell_width, top + place // columns * cell_height
         sheet.paste(Image.fromarray(np.ascontiguousarray(image)), (left, above))
-        sheet.paste(Image.fromarray(overlay(image, mask, label_map)), (left + size, above))
+        if label_map.classes:
+            mask = resize_mask(sample.require_mask(), size)
+            present.update(np.unique(mask).tolist())
+            sheet.paste(Image.fromarray(overlay(image, mask, label_map)), (left + size, above))
         caption = [dataset.keys[index]]
         if sample.attributes is not None:
             caption += [name for name, held in zip(dataset.attribute_names, sample.attributes, strict=True) if held]
-        draw.text((left, above + size + 2), _fit(caption, 2 * size, font), _FAINT, font)
+        draw.text((left, above + size + 2), _fit(caption, pair, font), _FAINT, font)
+    if not label_map.classes:
+        return sheet
     legend = _draw_legend(label_map, present, width, font, line)
     whole = Image.new("RGB", (width, sheet.height + legend.height), _PAPER)
     whole.paste(sheet, (0, 0))

@@ -2,7 +2,9 @@
 
 The files of the folder, all little-endian and without headers:
 
-- ``images.bin`` uint8 (n, S, S, 3), ``masks.bin`` uint8 (n, S, S), ``attributes.bin`` int8 (n, A) of 0 and 1
+- ``images.bin`` uint8 (n, S, S, 3)
+- ``masks.bin`` uint8 (n, S, S), where the label map has classes
+- ``attributes.bin`` int8 (n, A) of 0 and 1, where there are attributes
 - ``keys.bin`` (all keys in UTF-8, end to end) and ``key_offsets.bin`` int64 (n + 1)
 - ``splits.bin`` int64: the rows of each split, one split after the other
 - ``index.json``: what the files hold, and the SHA-256 of each
@@ -78,11 +80,11 @@ class PackedFaces:
         folder: where they lie.
         size: picture side S.
         images: photos (n, S, S, 3) uint8 RGB.
-        masks: class ids (n, S, S) uint8.
+        masks: class ids (n, S, S) uint8; None where the dataset has photos without masks.
         attributes: (n, A) int8 of 0 and 1; None where the dataset has none.
         keys: the sample keys, n of them.
         splits: rows of each split, int64 in rising order.
-        label_map: what the ids mean.
+        label_map: what the ids mean; without classes exactly where ``masks`` is None.
         attribute_names: the A attributes.
         fingerprint: SHA-256 of all of the above (the pixels included, the folder and the dates not): equal
             fingerprints mean equal training data.
@@ -91,7 +93,7 @@ class PackedFaces:
     folder: Path
     size: int
     images: NDArray[np.uint8]
-    masks: NDArray[np.uint8]
+    masks: NDArray[np.uint8] | None
     attributes: NDArray[np.int8] | None
     keys: KeyTable
     splits: Mapping[str, NDArray[np.int64]]
@@ -101,6 +103,16 @@ class PackedFaces:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def require_masks(self) -> NDArray[np.uint8]:
+        """Return the masks (n, S, S). Raises FacekitError when these are photos without masks."""
+        if self.masks is None:
+            raise FacekitError(
+                "this needs masks, and these are photos without masks",
+                where=str(self.folder),
+                remedy="take a dataset with masks",
+            )
+        return self.masks
 
     def rows(self, split: str) -> NDArray[np.int64]:
         """Return the rows of a split. Raises FacekitError naming the splits there are."""
@@ -128,6 +140,7 @@ class PackedFaces:
         _verify(folder, index["files"], always=verify, progress=progress or (lambda done, total: None))
         count, size = index["count"], index["size"]
         attribute_names = tuple(index["attribute_names"])
+        label_map = label_map_from(index["label_map"])
         rows = np.fromfile(folder / SPLIT_ROWS, dtype="<i8")
         splits: dict[str, NDArray[np.int64]] = {}
         start = 0
@@ -138,14 +151,14 @@ class PackedFaces:
             folder=folder,
             size=size,
             images=_map(folder / IMAGES, np.uint8, (count, size, size, 3)),
-            masks=_map(folder / MASKS, np.uint8, (count, size, size)),
+            masks=_map(folder / MASKS, np.uint8, (count, size, size)) if label_map.classes else None,
             attributes=_map(folder / ATTRIBUTES, np.int8, (count, len(attribute_names))) if attribute_names else None,
             keys=KeyTable(
                 _map(folder / KEYS, np.uint8, ((folder / KEYS).stat().st_size,)),
                 _map(folder / KEY_OFFSETS, np.int64, (count + 1,)),
             ),
             splits=splits,
-            label_map=label_map_from(index["label_map"]),
+            label_map=label_map,
             attribute_names=attribute_names,
             fingerprint=index["fingerprint"],
         )

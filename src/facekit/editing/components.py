@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from facekit.interfaces import BuildContext, FacekitError, LabelMap
+from facekit.interfaces import NO_LABELS, BuildContext, FacekitError
 from facekit.registry import Registry, UnknownComponent
 
 _INSTALL = {
@@ -23,5 +23,5 @@ def build_by_name(registry: Registry, kind: Literal["segmenter", "face_detector"
         spec = registry.find(kind, name).spec
     except UnknownComponent as error:
         raise FacekitError(error.message, remedy=_INSTALL[kind]) from error
-    context = BuildContext(label_map=LabelMap("none", ()), attribute_names=(), size=0)
+    context = BuildContext(label_map=NO_LABELS, attribute_names=(), size=0)
     return spec.build(spec.options(), context)

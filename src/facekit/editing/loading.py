@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +27,7 @@ def load(
     step: int | None = None,
     registry: Registry | None = None,
     label_map: str | None = None,
+    plugin_files: Sequence[str | Path] = (),
 ) -> FacePipeline:
     """Load a trained run for painting. The data it was trained on is not needed.
 
@@ -41,13 +43,18 @@ def load(
         registry: the plugins; by default the installed ones.
         label_map: the label map of the masks that :meth:`FacePipeline.generate` is given, where it is a finer one than
             the run's: ``celebamask_hq`` for a run on ``celebamask_hq_merged``. They are merged as they are read.
+        plugin_files: plugins that are one Python file each, beside the installed ones; not with a ``registry``, which
+            has its own.
 
     Raises:
         FacekitError: the folder is no run, holds no sound checkpoint, needs a plugin that is not installed, the device
             does not exist, or the run's label map is no merged form of the one that is named.
+        TypeError: both ``registry`` and ``plugin_files`` are given.
     """
     path = Path(run)
-    registry = load_registry() if registry is None else registry
+    if registry is not None and plugin_files:
+        raise TypeError("give registry or plugin_files, not both")
+    registry = load_registry(*(Path(file).resolve() for file in plugin_files)) if registry is None else registry
     loaded = load_model(path, registry=registry, weights=weights, step=step, with_discriminator=None)
     for warning in loaded.warnings:
         logger.warning("%s", warning)

@@ -33,9 +33,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from facekit.engine.commands import how_to_resume
 from facekit.engine.run_folder import (
     FULL_DISK,
     MANIFEST,
+    RunFolder,
     disk_full,
     full_disk_stops,
     step_name,
@@ -154,7 +156,9 @@ def find(checkpoints: Path, *, step: int | None = None) -> Checkpoint:
         have = ", ".join(str(each) for each in steps_on_disk(checkpoints)) or "none"
         raise FacekitError(f"there is no checkpoint of step {step}; there are: {have}", where=str(checkpoints))
     raise FacekitError(
-        "this run has no checkpoint yet", where=str(checkpoints), remedy="go on with it: `facekit resume`"
+        "this run has no checkpoint yet",
+        where=str(checkpoints),
+        remedy=f"go on with it: `{how_to_resume(RunFolder(checkpoints.parent))}`",
     )
 
 

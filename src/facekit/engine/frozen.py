@@ -1,4 +1,4 @@
-"""Frozen networks: their weights are written into the run folder once, and checked by their hash when they come back."""
+"""Frozen networks: their weights are written into the run folder once, and checked by hash when they come back."""
 
 from __future__ import annotations
 

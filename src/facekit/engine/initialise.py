@@ -14,8 +14,8 @@ from facekit.engine.checkpoint_reader import COMPONENTS, CheckpointReader, compo
 from facekit.engine.networks import FaceModel
 from facekit.engine.players import part_of
 from facekit.engine.run_folder import RunFolder
+from facekit.engine.run_recipe import read_run_recipe
 from facekit.interfaces import FacekitError
-from facekit.recipe import read_recipe
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.recipe.schema_check import NETWORK_KINDS
 from facekit.recipe.settings import InitialiseSettings
@@ -93,7 +93,7 @@ def _read_run(run: RunFolder, slot: str, registry: Registry) -> tuple[Mapping[st
         kinds = [kind for kind in NETWORK_KINDS if _offers(registry, kind, name)]
         # Where its plugin is gone, whether the weights fit is for their names and shapes to tell.
         if kinds and version != registry.find(kinds[0], name).spec.version:
-            component = components_of(read_recipe(run.recipe, registry=registry))[slot]
+            component = components_of(read_run_recipe(run.recipe, registry=registry))[slot]
             reader = CheckpointReader(found, {slot: component})
             return {**reader.live(), **reader.ema()}, f"{origin} of version {version} of {name}, migrated)"
     return {**found.live(), **found.ema()}, f"{origin})"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, nullcontext
@@ -13,6 +12,8 @@ import torch
 from facekit.data import FaceLoader, PackedFaces, ProgressCallback, steps_for_epochs
 from facekit.engine import checkpoints, distributed, record, seeds
 from facekit.engine.checkpoint_reader import components_of
+from facekit.engine.commands import resume_command
+from facekit.engine.convolution_guard import right_gradients
 from facekit.engine.distributed import Team
 from facekit.engine.ema import Ema, averaged_networks
 from facekit.engine.frozen import FROZEN, load_frozen, write_frozen
@@ -101,7 +102,8 @@ def train(
             watched=watched,
             team=team,
         )
-        with reproducible(training.precision.device, recipe.train.deterministic):
+        device = training.precision.device
+        with reproducible(device, recipe.train.deterministic), right_gradients(device):
             outcome = training.run_steps()
     return RunResult(
         outcome=outcome,
@@ -240,14 +242,17 @@ class Training:
             parameters=parameters,
             steps=self.steps,
             processes=team.size,
+            registry=registry,
         )
+        self.resume_command = resume_command(run.path, now)
         warnings = [
             f"train.activation_checkpointing: the {name.replace('_', ' ')} keeps all its activations; it does not "
             "say what may be computed again"
             for name in keeping
         ]
         if resume:
-            warnings += record.compare_records(run.read_lock(), now)
+            before = run.read_lock()
+            warnings += record.compare_records(before, now)
             if found is not None:
                 warnings += found.damaged
                 warnings += self.state.restore(found, self.precision.device)
@@ -256,6 +261,7 @@ class Training:
                 checkpoints.remove_unfinished(run.checkpoints)
                 checkpoints.set_aside_newer(run.checkpoints, step=self.state.done)
                 rewind(run, self.state.done)
+                record.go_on(run, before, now)
         elif team.leads:
             record.start(run, recipe, {**now, "initialised": notes, FROZEN: write_frozen(run, model)})
         self.journal = Journal(run, registry=registry if watched else None, observer=observer, silent=not team.leads)
@@ -290,11 +296,11 @@ class Training:
                         self._save()
                     if stops:
                         return self._end(
-                            "interrupted", f"stopped at step {done} of {self.steps}; go on with: {self._how}"
+                            "interrupted", f"stopped at step {done} of {self.steps}; go on with: {self.resume_command}"
                         )
                 return self._end("finished", "")
         except KeyboardInterrupt:
-            self._end("interrupted", f"stopped at once; go on from the last checkpoint with: {self._how}")
+            self._end("interrupted", f"stopped at once; go on from the last checkpoint with: {self.resume_command}")
             raise
         except torch.OutOfMemoryError as error:
             failure = out_of_memory(self.run, error)
@@ -383,7 +389,3 @@ class Training:
         name = "" if error is None else type(error).__name__
         self.journal.ended(RunFinished(self.run.path, self.state.done, outcome, message, name))
         return outcome
-
-    @property
-    def _how(self) -> str:
-        return f"facekit resume {shlex.quote(str(self.run.path))}"

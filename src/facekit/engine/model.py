@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,8 +15,8 @@ from facekit.engine.checkpoint_reader import CheckpointReader
 from facekit.engine.frozen import load_frozen
 from facekit.engine.networks import FaceModel, build_model
 from facekit.engine.run_folder import RunFolder
-from facekit.interfaces import FacekitError, LabelMap
-from facekit.recipe import read_recipe
+from facekit.engine.run_recipe import read_run_recipe
+from facekit.interfaces import FacekitError, LabelMap, did_you_mean
 from facekit.recipe.resolved import ComponentChoice, ResolvedRecipe
 from facekit.registry import Registry
 from facekit.sampling.inputs import ATTRIBUTES, inputs_of
@@ -38,6 +38,7 @@ class LoadedModel:
         checkpoint: the folder they come from.
         warnings: damaged checkpoints that were passed over.
         notes: which weights older versions of the components wrote, so that they were migrated.
+        settings: the runtime options that were set, ``sampler.steps=50``; the recipe has them.
     """
 
     model: FaceModel
@@ -49,6 +50,7 @@ class LoadedModel:
     checkpoint: Path
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
 
 
 def load_model(
@@ -58,6 +60,7 @@ def load_model(
     weights: Weights = "ema",
     step: int | None = None,
     with_discriminator: bool | None = False,
+    settings: Sequence[str] = (),
 ) -> LoadedModel:
     """Load a trained model from its run folder; the data it was trained on is not needed.
 
@@ -68,15 +71,19 @@ def load_model(
         step: a certain checkpoint; by default the newest sound one.
         with_discriminator: load discriminators too; they have live weights only. None loads them where the sampler asks
             for attributes, since one may tell those that a photo has.
+        settings: runtime options of networks in place of those that the run was made with: ``sampler.steps=50``.
 
     Raises:
         FacekitError: the folder is no run, has no sound checkpoint, a plugin is missing, or newer than the installed
-            versions of the components wrote it.
+            versions of the components wrote it; or a setting is no runtime option.
     """
     folder = RunFolder(run)
     if not folder.holds_a_run:
         raise FacekitError("this is not a run folder: it has no recipe.yaml", where=str(run))
-    recipe = read_recipe(folder.recipe, registry=registry)
+    recipe = read_run_recipe(folder.recipe, registry=registry)
+    if settings:
+        overrides = [_runtime_override(recipe, setting) for setting in settings]
+        recipe = read_run_recipe(folder.recipe, registry=registry, overrides=overrides)
     lock = folder.read_lock()
     label_map, attribute_names = label_map_from(lock["label_map"]), tuple(lock["attribute_names"])
     found = checkpoints.find(folder.checkpoints, step=step)
@@ -103,4 +110,28 @@ def load_model(
         checkpoint=found.folder,
         warnings=found.damaged,
         notes=tuple(reader.notes),
+        settings=tuple(settings),
     )
+
+
+def _runtime_override(recipe: ResolvedRecipe, setting: str) -> str:
+    """Return the override of a recipe for a setting such as ``sampler.steps=50``.
+
+    Raises:
+        FacekitError: it is of another form, or names no runtime option of a network of the recipe.
+    """
+    path, equals, _ = setting.partition("=")
+    name, dot, option = path.strip().partition(".")
+    offered = {
+        f"{network}.{each}": None
+        for network, choice in recipe.model.components()
+        for each in choice.component.spec.runtime
+    }
+    if not equals or not dot or f"{name}.{option}" not in offered:
+        known = f"this run's are {', '.join(offered)}" if offered else "this run has none"
+        raise FacekitError(
+            f"{path.strip()!r} is no option that may be set when a run is used",
+            where=f"--set {setting}",
+            remedy=did_you_mean(path.strip(), offered) or f"write NETWORK.OPTION=VALUE; {known}",
+        )
+    return f"model.{setting.strip()}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
@@ -15,7 +15,7 @@ from facekit.engine.failures import Culprit, failures_in
 from facekit.engine.port_check import check_outputs
 from facekit.engine.precision import Precision
 from facekit.engine.seeds import derive_seed
-from facekit.engine.tensors import map_tensors, to_float32
+from facekit.engine.tensors import logits_in_float32, to_float32
 from facekit.interfaces import (
     DISCRIMINATOR,
     SAMPLER,
@@ -30,7 +30,6 @@ from facekit.interfaces import (
     PortContext,
     Ports,
     Reference,
-    ScaleJudgement,
     Style,
     did_you_mean,
     discriminate,
@@ -41,6 +40,9 @@ from facekit.recipe.resolved import ComponentChoice, ResolvedRecipe
 from facekit.sampling.inputs import noise_shapes
 
 T = TypeVar("T")
+
+NO_PORTS = Ports()
+"""What a network declares of which nothing is known (contract tests)."""
 
 
 class FaceModel(nn.Module):
@@ -213,7 +215,7 @@ class NetworkCall:
         compiled: Callable[..., Any],
         calls: _Calls,
         *,
-        ports: Ports = Ports(),
+        ports: Ports = NO_PORTS,
         batch_dependent: bool = False,
         kind: str = "network",
         culprit: Culprit | None = None,
@@ -250,14 +252,14 @@ class NetworkCall:
             # A run may keep a result for longer than a step, and graphs write over what they gave.
             copies = calls.copies and function is self._compiled
             if isinstance(result, Judgement):
-                return _with_logits_in_float32(result, copy=copies)
+                return logits_in_float32(result, copy=copies)
             return to_float32(result, copy=copies)
 
 
 class RunNetworks(Mapping[str, Network]):
     """The networks of a model as a step calls them: in the precision of the run, with results in float32.
 
-    Feature maps of a discriminator stay as they were computed; see :func:`with_float32_features`.
+    Feature maps of a discriminator stay as they were computed; see :func:`facekit.engine.tensors.logits_in_float32`.
 
     Args:
         model: the networks.
@@ -290,7 +292,7 @@ class RunNetworks(Mapping[str, Network]):
             compiled = _compiled(network, compile=compile, cuda_graphs=cuda_graphs) if name != SAMPLER else network
             choice = None if recipe is None else recipe.model.get(name)
             if choice is None or recipe is None:
-                declared = (ports or {}).get(name, Ports())
+                declared = (ports or {}).get(name, NO_PORTS)
                 self._networks[name] = NetworkCall(name, network, compiled, self._calls, ports=declared, kind=name)
             else:
                 context = PortContext(recipe.data.size, label_maps or {})
@@ -396,38 +398,3 @@ def _compiled(network: Callable[..., Any], *, compile: bool, cuda_graphs: bool) 
     if not compile:
         return torch.compile(network, dynamic=False, backend="cudagraphs")
     return torch.compile(network, dynamic=False, mode="reduce-overhead" if cuda_graphs else None)
-
-
-class _Float32Features(ScaleJudgement):
-    """A scale's judgement whose feature maps are cast when they are looked at."""
-
-    @property
-    def features(self) -> tuple[torch.Tensor, ...]:
-        """The feature maps in float32."""
-        return to_float32(super().features)
-
-    @features.setter
-    def features(self, maps: tuple[torch.Tensor, ...]) -> None:
-        vars(ScaleJudgement)["features"].__set__(self, maps)
-
-
-def _with_logits_in_float32(output: Judgement, *, copy: bool) -> Judgement:
-    """Return a discriminator's output as losses see it: in float32, feature maps once somebody looks at them.
-
-    The maps are by far the larger part of it, and most turns look at none of them; float32 copies of all would take a
-    tenth of a step's memory.
-    """
-    scales = tuple(
-        _Float32Features(
-            to_float32(scale.logits, copy=copy),
-            map_tensors(_raw_features(scale), torch.Tensor.clone) if copy else _raw_features(scale),
-        )
-        for scale in output.scales
-    )
-    return replace(output, scales=scales, class_logits=to_float32(output.class_logits, copy=copy))
-
-
-def _raw_features(scale: ScaleJudgement) -> tuple[torch.Tensor, ...]:
-    """Return the feature maps as they were computed."""
-    maps: tuple[torch.Tensor, ...] = vars(ScaleJudgement)["features"].__get__(scale)
-    return maps

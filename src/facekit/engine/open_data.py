@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from facekit.data import PackedFaces, ProgressCallback, prepare
+from facekit.data import PackedFaces, ProgressCallback, check_reference, prepare
 from facekit.interfaces import DatasetContext, FaceDataset
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
@@ -19,11 +19,13 @@ def open_data(recipe: ResolvedRecipe, registry: Registry, progress: ProgressCall
     """Return the packed faces of a recipe at its size; they are packed first where that was not done yet.
 
     Raises:
-        FacekitError: the dataset cannot be read.
+        FacekitError: the dataset cannot be read, or the recipe's references cannot be drawn from its photos.
         RunFailure: the disk is full.
     """
+    dataset = open_dataset(recipe, registry)
+    check_reference(recipe.data.reference, dataset.label_map)  # packing may take an hour
     return prepare(
-        open_dataset(recipe, registry),
+        dataset,
         size=recipe.data.size,
         cache=recipe.data.cache,
         name=recipe.dataset.component.spec.name,

@@ -36,7 +36,7 @@ class WeightedLoss:
     label: str
     weight: float
     loss: Loss
-    culprit: Culprit = Culprit("the loss")
+    culprit: Culprit
 
     @property
     def is_stateful(self) -> bool:

@@ -32,12 +32,14 @@ from facekit.engine.recompute import recompute_activations
 from facekit.engine.saved_bytes import RecomputedParts, counting_saved, tensor_bytes
 from facekit.engine.step import StepRunner
 from facekit.interfaces import (
+    NO_LABELS,
     FaceBatch,
     FacekitError,
     LabelClass,
     LabelMap,
     Player,
     Reference,
+    map_tensors,
     sample,
 )
 from facekit.recipe.resolved import ResolvedRecipe
@@ -176,7 +178,7 @@ def _run_one_step(
     costs = _Costs(model, checkpointing=recipe.train.activation_checkpointing)
     runner = StepRunner(networks, players, once, steps=1, around=costs.of_turn, updates=False, shares=False)
     condition = replace(batch.condition, extra=noise_for_batch(model.noise, len(batch), 0))
-    with networks.checking(), torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with networks.checking(), torch.no_grad(), _flop_counter() as counter:
         sample(networks, condition)
     runner.run(0, iter([batch]), checking=True)
     sampling = counter.get_total_flops()
@@ -210,6 +212,25 @@ def _run_one_step(
     )
 
 
+class _NoModules:
+    """Stands for the flop counter's tracker of modules, whose hooks fail where a component differentiates a leaf."""
+
+    parents = frozenset({"Global"})
+
+    def __enter__(self) -> None:
+        """Track nothing."""
+
+    def __exit__(self, *error: object) -> None:
+        """Track nothing."""
+
+
+def _flop_counter() -> FlopCounterMode:
+    """Return a counter of all operations together."""
+    counter = FlopCounterMode(display=False)
+    counter.mod_tracker = _NoModules()  # type: ignore[assignment]
+    return counter
+
+
 class _Costs:
     """Counts what each player's turn computes and keeps, one micro-batch of it."""
 
@@ -223,7 +244,7 @@ class _Costs:
     def of_turn(self, player: PlayerInTraining) -> Iterator[None]:
         """Count the turn of a player within the context."""
         model = self._model
-        with FlopCounterMode(display=False) as counter, counting_saved(*model.parameters()) as saved:
+        with _flop_counter() as counter, counting_saved(*model.parameters()) as saved:
             repeated = RecomputedParts(model, saved)
             if self._checkpointing:
                 recompute_activations(model, repeated)
@@ -246,10 +267,12 @@ def _quiet(logger: logging.Logger) -> Iterator[None]:
 def _batch_of_shapes(recipe: ResolvedRecipe, label_map: LabelMap, attribute_names: tuple[str, ...]) -> FaceBatch:
     count, size = recipe.train.batch, recipe.data.size
     image = torch.zeros(count, 3, size, size)
-    mask = torch.zeros(count, size, size, dtype=torch.int64)
+    mask = torch.zeros(count, size, size, dtype=torch.int64) if label_map.classes else None
     attributes = torch.zeros(count, len(attribute_names)) if attribute_names else None
     drawn = is_drawn(recipe.data.reference)
-    reference = Reference(torch.zeros_like(image), torch.zeros_like(mask)) if drawn else Reference(image, mask)
+    reference = Reference(image, mask)
+    if drawn:
+        reference = map_tensors(reference, torch.zeros_like)
     keys = tuple(f"probe{index}" for index in range(count))
     return FaceBatch(image, keys, mask, reference, attributes)
 
@@ -260,10 +283,12 @@ def _data_of(recipe: ResolvedRecipe, registry: Registry) -> tuple[LabelMap, tupl
         return dataset.label_map, tuple(dataset.attribute_names)
     except FacekitError:
         # The pictures are elsewhere; the recipe's ports know how many classes and attributes they have.
-        classes = recipe.dimensions.get("classes", 1)
+        names = tuple(f"attribute_{index}" for index in range(recipe.dimensions.get("attributes", 0)))
+        classes = recipe.dimensions.get("classes", 0)
+        if not classes:
+            return NO_LABELS, names
         fitting = [label_map for label_map in registry.label_maps.values() if len(label_map) == classes]
         made_up = LabelMap(
             "unknown", tuple(LabelClass(f"class_{index}", (index, index, index)) for index in range(classes))
         )
-        names = tuple(f"attribute_{index}" for index in range(recipe.dimensions.get("attributes", 0)))
         return (fitting[0] if fitting else made_up), names

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import platform
+import shlex
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,12 +15,14 @@ import yaml
 from facekit import __version__
 from facekit.data.store import PackedFaces, label_map_document
 from facekit.engine import checkpoints
+from facekit.engine.commands import INPUTS, PLUGIN_FILES, how_to_resume, inputs_of
 from facekit.engine.precision import Precision
 from facekit.engine.run_folder import RunFolder, full_disk_stops, write_file, write_json
+from facekit.engine.run_recipe import read_run_recipe
 from facekit.interfaces import FacekitError, RunStarted
-from facekit.recipe import dump_recipe, read_recipe
-from facekit.recipe.resolved import ResolvedRecipe
-from facekit.registry import Registry
+from facekit.recipe import dump_recipe
+from facekit.recipe.resolved import ComponentChoice, ResolvedRecipe
+from facekit.registry import ComponentRecord, Registry
 from facekit.registry.requirements import library_versions
 
 _SAME_RESULT = (
@@ -48,12 +52,15 @@ def make_record(
     parameters: Mapping[str, int],
     steps: int,
     processes: int,
+    registry: Registry,
 ) -> dict[str, Any]:
     """Return what a run is made with, as JSON data."""
     plugins = plugin_versions(recipe)
     return {
         "facekit": __version__,
         "plugins": plugins,
+        "components": component_records(recipe),
+        PLUGIN_FILES: [str(one.origin.file) for one in registry.plugins.loaded if one.origin.file is not None],
         "libraries": library_versions(plugins),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -67,6 +74,7 @@ def make_record(
         "attribute_names": list(packed.attribute_names),
         "seed": recipe.train.seed,
         "steps": steps,
+        INPUTS: inputs_of(recipe, registry=registry),
         "command": command,
         "parameters": dict(parameters),
         "dimensions": dict(recipe.dimensions),
@@ -90,10 +98,21 @@ def start_event(
 
 def plugin_versions(recipe: ResolvedRecipe) -> dict[str, str]:
     """Return the versions of the plugins that the recipe uses, by distribution."""
+    origins = [choice.component.origin for choice in _choices(recipe)]
+    return dict(sorted({(origin.distribution, origin.version) for origin in origins}))
+
+
+def component_records(recipe: ResolvedRecipe) -> dict[str, dict[str, Any]]:
+    """Return each component that the recipe uses, by its place there, with where it came from."""
+    return {
+        choice.path: ComponentRecord.of(choice.component.spec, choice.component.origin).document()
+        for choice in _choices(recipe)
+    }
+
+
+def _choices(recipe: ResolvedRecipe) -> list[ComponentChoice]:
     choices = [recipe.dataset, *(choice for _, choice in recipe.model.components())]
-    choices += [loss.choice for loss in recipe.losses]
-    choices += recipe.metrics
-    return dict(sorted({(c.component.origin.distribution, c.component.origin.version) for c in choices}))
+    return [*choices, *(loss.choice for loss in recipe.losses), *recipe.metrics]
 
 
 def device_name(device: torch.device) -> str:
@@ -113,13 +132,19 @@ def compare_records(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[s
             where="data",
             remedy="put the data back, or start a new run on the new data",
         )
+    warnings = [
+        f"this run was made with the plugin file {file}, and goes on without it: give it with "
+        f"`--plugin-file {shlex.quote(file)}`"
+        for file in _not_given(before, now)
+    ]
     changed = [
         f"{name} was {before.get(name)}, is {now[name]}" for name in _SAME_RESULT if before.get(name) != now[name]
     ]
     if not changed:
-        return []
+        return warnings
     return [
-        "the run goes on in another environment, so its numbers may differ in the last digits: " + "; ".join(changed)
+        *warnings,
+        "the run goes on in another environment, so its numbers may differ in the last digits: " + "; ".join(changed),
     ]
 
 
@@ -136,12 +161,12 @@ def check_folder(run: RunFolder, recipe: ResolvedRecipe, *, registry: Registry, 
             raise FacekitError(
                 "this folder holds a run already",
                 where=str(run.path),
-                remedy="go on with it: `facekit resume`, or give another folder with --out",
+                remedy=f"go on with it: `{how_to_resume(run)}`, or give another folder with --out",
             )
         return
     if not run.holds_a_run:
         raise FacekitError("there is no run to go on with: no recipe.yaml", where=str(run.path))
-    locked = dump_recipe(read_recipe(run.recipe, registry=registry))
+    locked = dump_recipe(read_run_recipe(run.recipe, registry=registry))
     difference = _difference(yaml.safe_load(locked), yaml.safe_load(dump_recipe(recipe)))
     if difference is not None:
         raise FacekitError(
@@ -149,6 +174,20 @@ def check_folder(run: RunFolder, recipe: ResolvedRecipe, *, registry: Registry, 
             where=str(run.recipe),
             remedy="a run goes on with its own recipe; start a new run to change it",
         )
+
+
+def go_on(run: RunFolder, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Write where the plugin files of a run are now, when it goes on, so that the commands printed for it name them."""
+    files = [*_not_given(before, now), *now[PLUGIN_FILES]]
+    if set(files) != set(before.get(PLUGIN_FILES, ())):
+        with full_disk_stops(run.path):
+            write_json(run.lock, {**before, PLUGIN_FILES: files})
+
+
+def _not_given(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return the plugin files that a run was made with and that are not there now, from another place either."""
+    here = {Path(file).name for file in now[PLUGIN_FILES]}
+    return [file for file in before.get(PLUGIN_FILES, ()) if Path(file).name not in here]
 
 
 def start(run: RunFolder, recipe: ResolvedRecipe, document: Mapping[str, Any]) -> None:

@@ -197,5 +197,5 @@ def disk_full(where: Path) -> RunFailure:
     return RunFailure(
         "the disk is full: the run stops here; the checkpoints written before are intact",
         where=str(where),
-        remedy="make room, then go on with `facekit resume`",
+        remedy="make room, then go on with `facekit resume RUN`",
     )

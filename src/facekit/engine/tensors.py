@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor
 
-from facekit.interfaces import Generated, map_tensors
+from facekit.interfaces import Generated, Judgement, ScaleJudgement, map_tensors
 
 T = TypeVar("T")
 
@@ -40,3 +40,38 @@ def to_float32(container: T, *, copy: bool = False) -> T:
         own = {each.name: map_tensors(getattr(container, each.name), convert) for each in fields(cast("Any", core))}
         return cast("T", replace(cast("Any", container), **own))
     return map_tensors(container, convert)
+
+
+class _Float32Features(ScaleJudgement):
+    """A scale's judgement whose feature maps are cast when they are looked at."""
+
+    @property
+    def features(self) -> tuple[Tensor, ...]:
+        """The feature maps in float32."""
+        return to_float32(super().features)
+
+    @features.setter
+    def features(self, maps: tuple[Tensor, ...]) -> None:
+        vars(ScaleJudgement)["features"].__set__(self, maps)
+
+
+def logits_in_float32(output: Judgement, *, copy: bool) -> Judgement:
+    """Return a discriminator's output as losses see it: in float32, feature maps once somebody looks at them.
+
+    The maps are by far the larger part of it, and most turns look at none of them; float32 copies of all would take a
+    tenth of a step's memory.
+    """
+    scales = tuple(
+        _Float32Features(
+            to_float32(scale.logits, copy=copy),
+            map_tensors(_raw_features(scale), Tensor.clone) if copy else _raw_features(scale),
+        )
+        for scale in output.scales
+    )
+    return replace(output, scales=scales, class_logits=to_float32(output.class_logits, copy=copy))
+
+
+def _raw_features(scale: ScaleJudgement) -> tuple[Tensor, ...]:
+    """Return the feature maps as they were computed."""
+    maps: tuple[Tensor, ...] = vars(ScaleJudgement)["features"].__get__(scale)
+    return maps

@@ -64,11 +64,12 @@ class NearestTrainingPhoto:
         split: where photos are taken from.
 
     Raises:
-        FacekitError: the data has no such split, or it is empty.
+        FacekitError: the data has no masks, or no such split, or it is empty.
     """
 
     def __init__(self, packed: PackedFaces, *, split: str = "train") -> None:
         self.packed = packed
+        self._masks = packed.require_masks()
         self.rows = packed.rows(split)
         if not len(self.rows):
             raise FacekitError(f"the {split} split is empty: it has no nearest photo", where=str(packed.folder))
@@ -82,7 +83,7 @@ class NearestTrainingPhoto:
         step = max(1, _BYTES_AT_A_TIME // wanted[0].size)
         for start in range(0, len(self.rows), step):
             rows = self.rows[start : start + step]
-            masks = self.packed.masks[rows]
+            masks = self._masks[rows]
             for index, mask in enumerate(wanted):
                 disagreeing = np.count_nonzero(masks != mask, axis=(1, 2))
                 best = int(disagreeing.argmin())

@@ -55,11 +55,12 @@ def measurement_id(fields: Mapping[str, str], measurement: Measurement) -> str:
 
 
 def faces_fingerprint(packed: PackedFaces, rows: NDArray[np.int64]) -> str:
-    """Return the SHA-256, in hex, of some faces: their keys, photos and masks in order, and the label map's classes."""
+    """Return the SHA-256, in hex, of some faces: keys, photos and masks in order, and the label map's classes."""
     digest = hashlib.sha256()
     digest.update(json.dumps([packed.size, list(packed.label_map.names)]).encode())
     for row in rows:
         digest.update(packed.keys[int(row)].encode() + b"\0")
         digest.update(packed.images[row].tobytes())
-        digest.update(packed.masks[row].tobytes())
+        if packed.masks is not None:
+            digest.update(packed.masks[row].tobytes())
     return digest.hexdigest()

@@ -24,7 +24,7 @@ from facekit.interfaces.events import (
     StepLogged,
     Warned,
 )
-from facekit.interfaces.labels import LabelClass, LabelMap
+from facekit.interfaces.labels import NO_LABELS, LabelClass, LabelMap
 from facekit.interfaces.metric import TASKS, Measurement, Metric, Observation, Task, TransferMetric
 from facekit.interfaces.model import (
     DISCRIMINATOR,
@@ -87,6 +87,7 @@ __all__ = [
     "JUDGEMENT_FEATURES",
     "LANDMARKS",
     "MASK",
+    "NO_LABELS",
     "REFERENCE_IMAGE",
     "REFERENCE_MASK",
     "SAMPLER",

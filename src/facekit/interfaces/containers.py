@@ -158,7 +158,7 @@ class Condition(_Masked):
         raise ValueError("an empty condition has no number of samples")
 
     def with_(self, **tensors: Any) -> Condition:
-        """Return the same with other values, by field (``mask=...``) or by the name of a port, which go to ``extra``."""
+        """Return the same with other values, by field (``mask=...``), or by a port's name, which go to ``extra``."""
         own = {name: value for name, value in tensors.items() if name in _CONDITION_FIELDS}
         other = {name: value for name, value in tensors.items() if name not in _CONDITION_FIELDS}
         return replace(self, **own, extra={**self.extra, **other}) if other else replace(self, **own)

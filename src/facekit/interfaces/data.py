@@ -23,8 +23,8 @@ class FaceSample:
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        mask: (h, w) uint8 class ids; may differ from the photo in size, never in aspect. None in a dataset of photos
-            without masks, whose ports do not give ``mask``: such photos teach attribute classifiers.
+        mask: (h, w) uint8 class ids; may differ from the photo in size, never in aspect. None in a dataset without
+            masks. A dataset gives masks for all its samples or for none.
         attributes: (A,) bool in the order of ``attribute_names``; None where the dataset has none.
     """
 
@@ -32,12 +32,11 @@ class FaceSample:
     mask: NDArray[np.uint8] | None
     attributes: NDArray[np.bool_] | None
 
-    def needed_mask(self) -> NDArray[np.uint8]:
+    def require_mask(self) -> NDArray[np.uint8]:
         """Return the mask. Raises FacekitError when the dataset has photos without masks."""
         if self.mask is None:
             raise FacekitError(
-                "this dataset has photos and attributes and no masks",
-                remedy="it serves `facekit judge train attributes`; for anything else take a dataset with masks",
+                "this needs masks, and the dataset has photos without masks", remedy="take a dataset with masks"
             )
         return self.mask
 
@@ -54,14 +53,16 @@ class Finding:
 
 @runtime_checkable
 class FaceDataset(Protocol):
-    """Faces with masks, read one at a time by index.
+    """Faces, with masks or without, read one at a time by index.
 
-    Datasets are opened from their options and hold no pictures in memory.
+    Datasets are opened from their options and hold no pictures in memory. A dataset without masks says so three times:
+    its ports do not give ``mask``, its label map is :data:`~facekit.interfaces.NO_LABELS`, and ``mask`` is None in all
+    its samples.
     """
 
     @property
     def label_map(self) -> LabelMap:
-        """What the ids of the masks mean."""
+        """What the ids of the masks mean; :data:`~facekit.interfaces.NO_LABELS` where there are no masks."""
         ...
 
     @property

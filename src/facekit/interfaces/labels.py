@@ -26,7 +26,7 @@ class LabelMap:
 
     Args:
         name: the name recipes use, e.g. ``celebamask_hq``.
-        classes: one entry an id.
+        classes: one entry an id. Data without masks has a label map without classes: :data:`NO_LABELS`.
         mirrored: pairs of class names that change places when a picture is mirrored (left eye, right eye).
         description: where the classes come from.
         of: the finer label map that this one is a merged form of; empty for one that stands for itself.
@@ -80,7 +80,8 @@ class LabelMap:
         try:
             return self.names.index(name)
         except ValueError:
-            raise KeyError(f"label map {self.name!r} has no class {name!r}; it has {', '.join(self.names)}") from None
+            there = ", ".join(self.names) or "none"
+            raise KeyError(f"label map {self.name!r} has no class {name!r}; it has {there}") from None
 
     def merged_ids(self, finer: LabelMap) -> tuple[int, ...]:
         """Return the id that each class of a finer label map has here, in the order of the finer ids.
@@ -145,7 +146,8 @@ class LabelMap:
         import numpy as np
 
         table = np.full((256, 3), (255, 0, 255), dtype=np.uint8)
-        table[: len(self.classes)] = [entry.colour for entry in self.classes]
+        for identity, entry in enumerate(self.classes):
+            table[identity] = entry.colour
         return table
 
     def colourise(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -162,3 +164,7 @@ class LabelMap:
         for left, right in self.mirrored:
             ids[self.id_of(left)], ids[self.id_of(right)] = self.id_of(right), self.id_of(left)
         return ids
+
+
+NO_LABELS = LabelMap(name="none", classes=(), description="photos without masks")
+"""The label map of data without masks; it has no classes, so it is false where a truth value is asked for."""

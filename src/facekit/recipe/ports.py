@@ -19,6 +19,7 @@ from facekit.interfaces import (
     MASK,
     REFERENCE_IMAGE,
     REFERENCE_MASK,
+    SAMPLER,
     STYLE,
     FacekitError,
     Player,
@@ -126,7 +127,8 @@ def resolve_dimensions(
             parts.append(_Part(title, choice, ports))
 
     add("the dataset", dataset)
-    for name, choice in model.components():
+    # The sampler first: what it gives is the recipe's, though a network that it calls gives the same.
+    for name, choice in sorted(model.components(), key=lambda entry: entry[0] != SAMPLER):
         add(f"the {name.replace('_', ' ')}", choice)
     for loss in losses:
         add(f"the {loss.player}'s loss", loss.choice, loss.player)
@@ -167,6 +169,8 @@ class _Join:
         for port in part.ports.gives:
             if port.name in self._given:
                 other, _ = self._given[port.name]
+                if other.choice.component.spec.kind == SAMPLER:
+                    continue
                 self._problems.add(
                     f"{_named(part)} gives `{port.name}`, and so does {_named(other)} ({other.choice.mark.short})",
                     part.choice.mark,

@@ -19,7 +19,7 @@ from facekit.recipe.problems import Problems
 from facekit.recipe.resolved import Mark, ResolvedRecipe
 from facekit.recipe.schema_check import check_schema
 from facekit.recipe.shipped import RecipesOfPlugins
-from facekit.registry import Registry
+from facekit.registry import PluginRecord, Registry
 
 
 def read_recipe(
@@ -28,6 +28,7 @@ def read_recipe(
     registry: Registry,
     overrides: Sequence[str] = (),
     layers: Sequence[MapNode] = (),
+    record: PluginRecord | None = None,
 ) -> ResolvedRecipe:
     """Read a recipe file: the recipes it extends, the file, the overrides; then the schema and the ports.
 
@@ -37,12 +38,14 @@ def read_recipe(
         overrides: ``path=value``, e.g. ``train.batch=4`` or ``losses.generator[1].weight=5``.
         layers: laid over the file one after the other, below the overrides; see
             :func:`facekit.recipe.overrides.layer_of_paths`.
+        record: of a run's locked recipe, the plugins that the run was made with, to say where a component that is not
+            here is to be had; see :func:`facekit.engine.run_recipe.read_run_recipe`.
 
     Raises:
         RecipeError: with every mistake that was found, each with its file, line and column. A file that cannot be
             parsed hides mistakes in the schema, and those hide what does not fit between components.
     """
-    recipe, _ = read_marked(path, registry=registry, overrides=overrides, layers=layers)
+    recipe, _ = read_marked(path, registry=registry, overrides=overrides, layers=layers, record=record)
     return recipe
 
 
@@ -52,6 +55,7 @@ def read_marked(
     registry: Registry,
     overrides: Sequence[str] = (),
     layers: Sequence[MapNode] = (),
+    record: PluginRecord | None = None,
 ) -> tuple[ResolvedRecipe, MapNode]:
     """Like :func:`read_recipe`; also return the merged tree, in which each value knows where it was written.
 
@@ -60,7 +64,7 @@ def read_marked(
     problems = Problems()
     root = merge_layers(path, of_plugins=registry.recipe_paths, overrides=overrides, layers=layers, problems=problems)
     root = migrate_components(root, registry=registry, problems=problems)
-    return _resolve(root, registry=registry, name=Path(path).stem, problems=problems), root
+    return _resolve(root, registry=registry, name=Path(path).stem, problems=problems, record=record), root
 
 
 def merge_layers(
@@ -121,8 +125,10 @@ def dump_recipe(recipe: ResolvedRecipe) -> str:
     return dump_document(recipe.document)
 
 
-def _resolve(root: MapNode, *, registry: Registry, name: str, problems: Problems) -> ResolvedRecipe:
-    checked = check_schema(root, registry=registry, name=name, problems=problems)
+def _resolve(
+    root: MapNode, *, registry: Registry, name: str, problems: Problems, record: PluginRecord | None = None
+) -> ResolvedRecipe:
+    checked = check_schema(root, registry=registry, name=name, problems=problems, record=record)
     problems.raise_if_any()
     dataset, data, model, train = checked.dataset, checked.data, checked.model, checked.train
     assert dataset is not None  # a section that is None has left a problem

@@ -124,7 +124,7 @@ class NetworkChoice:
     """
 
     choice: ComponentChoice
-    settings: NetworkSettings = NetworkSettings()
+    settings: NetworkSettings
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from facekit.recipe.resolved import (
 )
 from facekit.recipe.settings import NETWORK_NAME, DataSettings, LossSettings, NetworkSettings, TrainSettings
 from facekit.recipe.settings_check import check_settings, unknown_key_hint
-from facekit.registry import Kind, Registry, UnknownComponent, name_of_use
+from facekit.registry import Kind, PluginRecord, Registry, UnknownComponent, name_of_use
 
 TOP_LEVEL = ("facekit", "extends", "name", "description", "data", "model", "losses", "metrics", "train")
 """The keys a recipe may have at its top."""
@@ -53,7 +53,9 @@ class CheckedRecipe:
     train: TrainSettings | None
 
 
-def check_schema(root: MapNode, *, registry: Registry, name: str, problems: Problems) -> CheckedRecipe:
+def check_schema(
+    root: MapNode, *, registry: Registry, name: str, problems: Problems, record: PluginRecord | None = None
+) -> CheckedRecipe:
     """Check the merged recipe.
 
     Args:
@@ -61,15 +63,17 @@ def check_schema(root: MapNode, *, registry: Registry, name: str, problems: Prob
         registry: the components.
         name: the recipe's name where it states none.
         problems: collects the mistakes.
+        record: of a run's recipe, the plugins that the run was made with.
     """
-    return _SchemaCheck(root, registry, problems).check(name)
+    return _SchemaCheck(root, registry, problems, record).check(name)
 
 
 class _SchemaCheck:
-    def __init__(self, root: MapNode, registry: Registry, problems: Problems) -> None:
+    def __init__(self, root: MapNode, registry: Registry, problems: Problems, record: PluginRecord | None) -> None:
         self._root = root
         self._registry = registry
         self._problems = problems
+        self._record = record
 
     def check(self, name: str) -> CheckedRecipe:
         self._known_keys(self._root, TOP_LEVEL, ())
@@ -317,7 +321,7 @@ class _SchemaCheck:
             )
         else:
             try:
-                registered, _ = self._registry.find_use(kind, use.node.value)
+                registered, _ = self._registry.find_use(kind, use.node.value, record=self._record)
             except UnknownComponent as error:
                 self._problems.add(error.message, use.node.mark, (*path, "use"), error.remedy)
         if registered is None or use is None:

@@ -4,6 +4,7 @@ from facekit.registry.discovery import ENTRY_POINT_GROUP, PluginOrigin
 from facekit.registry.hooks import hookimpl, hookspec
 from facekit.registry.migrating import MigratedOptions, OptionNote, changes_weights, migrate_options, migrate_weights
 from facekit.registry.migration import Migration
+from facekit.registry.plugin_record import ComponentRecord, PluginRecord
 from facekit.registry.plugins import LoadedPlugin, PluginFailure, PluginSet
 from facekit.registry.registry import (
     Clash,
@@ -17,7 +18,6 @@ from facekit.registry.registry import (
 from facekit.registry.spec import KINDS, CommandSpec, ComponentSpec, Kind, PluginInfo
 from facekit.registry.uses import join_use, name_of_use, split_use
 from facekit.registry.versions import INTERFACE_CHANGES, InterfaceChange, how_to_upgrade
-from facekit.registry.whereabouts import PluginRecord
 
 __all__ = [
     "ENTRY_POINT_GROUP",
@@ -25,6 +25,7 @@ __all__ = [
     "KINDS",
     "Clash",
     "CommandSpec",
+    "ComponentRecord",
     "ComponentSpec",
     "InterfaceChange",
     "Kind",

@@ -272,6 +272,12 @@ def _cases(installed: Installed, examinations: Sequence[Examination], switches: 
             remedy = f"its files are damaged, which other programs may fail of as well: {again} puts them right"
             case.problems.append(Problem(READING_ENTRY_POINTS, describe_error(broken.error), remedy=remedy))
         yield case
+    for misplaced in installed.misplaced:
+        case = _Case(misplaced.origin, misplaced.folder)
+        if switches.load(misplaced.origin):
+            case.problems.append(Problem(READING_ENTRY_POINTS, misplaced.message, remedy=misplaced.remedy))
+            case.source = read_offers(misplaced.origin.target)
+        yield case
     for plugin in installed.plugins:
         case = _Case(plugin.origin, folder_of(plugin.distribution), of.get(plugin.origin))
         if case.examination is not None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Mapping
+import shlex
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -19,6 +20,10 @@ SWITCHES = ("FACEKIT_NO_PLUGINS", "FACEKIT_PLUGINS", "FACEKIT_STRICT_PLUGINS")
 READING_ENTRY_POINTS = "reading its entry points"
 """What a plugin failed in whose distribution cannot be read."""
 
+_ALIKE = ("facekit", "facekitplugin", "facekitplugins", "facekittoolkit", "facekittoolkitplugins")
+"""Letters of groups that are meant to be facekit's."""
+
+_GROUP = re.compile(r"^\s*\[\s*(.+?)\s*\]", re.MULTILINE)
 _FIELD = re.compile(r"^(Name|Version):[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 
 
@@ -68,6 +73,34 @@ class UnreadableDistribution:
 
 
 @dataclass(frozen=True)
+class MisplacedEntryPoint:
+    """An entry point of a group that looks like facekit's, and is not: facekit does not look there.
+
+    Args:
+        origin: the plugin, were it found.
+        folder: where its distribution is.
+        group: the group that it stands in.
+    """
+
+    origin: PluginOrigin
+    folder: str
+    group: str
+
+    @property
+    def message(self) -> str:
+        """What is wrong."""
+        return (
+            f"the entry point {self.origin.name!r} stands in the group {self.group!r}, and facekit looks into "
+            f"{ENTRY_POINT_GROUP!r} only"
+        )
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it."""
+        return f'write [project.entry-points."{ENTRY_POINT_GROUP}"] in its pyproject.toml, and install it again'
+
+
+@dataclass(frozen=True)
 class HiddenDistribution:
     """A distribution with plugins that is not used, because another one of its name comes first on the path."""
 
@@ -86,15 +119,18 @@ class Installed:
         plugins: by distribution and name.
         unreadable: distributions that have plugins, or may have, and cannot be read.
         hidden: distributions that others of the same name stand before.
+        misplaced: entry points of groups that look like facekit's.
     """
 
     plugins: list[InstalledPlugin] = field(default_factory=list)
     unreadable: list[UnreadableDistribution] = field(default_factory=list)
     hidden: list[HiddenDistribution] = field(default_factory=list)
+    misplaced: list[MisplacedEntryPoint] = field(default_factory=list)
 
     def names(self) -> set[str]:
         """Return what ``FACEKIT_PLUGINS`` can name: entry points and distributions."""
-        origins = [plugin.origin for plugin in self.plugins] + [broken.origin for broken in self.unreadable]
+        origins = [plugin.origin for plugin in self.plugins]
+        origins += [broken.origin for broken in self.unreadable] + [entry.origin for entry in self.misplaced]
         return {name for origin in origins for name in (origin.name, origin.distribution)}
 
 
@@ -119,13 +155,20 @@ def find_installed() -> Installed:
                     found.hidden.append(HiddenDistribution(name, version, folder, *first))
                 continue
             used[normal_name(name)] = version, folder
-            entry_points = list(distribution.entry_points.select(group=ENTRY_POINT_GROUP))
+            declared = list(distribution.entry_points)
+            entry_points = [one for one in declared if one.group == ENTRY_POINT_GROUP]
         except Exception as error:  # bytes that are no text, a file that is no list of entry points
             found.unreadable.append(UnreadableDistribution(PluginOrigin(name, name, version, ""), folder, error))
             continue
         for entry_point in entry_points:
             origin = PluginOrigin(entry_point.name, name, version, entry_point.value)
             found.plugins.append(InstalledPlugin(origin, entry_point, distribution))
+        targets = {entry_point.value for entry_point in entry_points}
+        for entry_point in declared:
+            # A second entry in another group, of a plugin that is found as well, may be meant for something else.
+            if _looks_like_ours(entry_point.group) and entry_point.value not in targets:
+                origin = PluginOrigin(entry_point.name, name, version, entry_point.value)
+                found.misplaced.append(MisplacedEntryPoint(origin, folder, entry_point.group))
     found.plugins.sort(key=lambda plugin: (plugin.origin.distribution, plugin.origin.name))
     return found
 
@@ -186,6 +229,24 @@ class Switches:
                 )
 
 
+def doctor_command(origins: Iterable[PluginOrigin] = ()) -> str:
+    """Return the command that examines plugins: the installed ones, and those among these that are one file."""
+    files = dict.fromkeys(str(origin.file) for origin in origins if origin.file is not None)
+    return shlex.join(["facekit", "plugins", "doctor", *(word for file in files for word in ("--plugin-file", file))])
+
+
+def how_to_leave_one_out(sides: Sequence[PluginOrigin]) -> str:
+    """Return what to do about plugins that cannot be had together: one of them is to be left out."""
+    installed = list(dict.fromkeys(side.distribution for side in sides if side.file is None))
+    files = list(dict.fromkeys(str(side.file) for side in sides if side.file is not None))
+    if not installed:
+        return "give one of the plugin files only, or rename it in one of them"
+    by_switch = f"leave it out: `FACEKIT_PLUGINS=-{installed[0]} facekit ...`"
+    if not files:
+        return f"uninstall one, or {by_switch}"
+    return f"run without `--plugin-file {shlex.quote(files[0])}`; or uninstall {installed[0]}, or {by_switch}"
+
+
 def normal_name(name: str) -> str:
     """Return the name of a distribution as package indexes compare names."""
     return re.sub(r"[-_.]+", "-", name).lower()
@@ -201,12 +262,18 @@ def folder_of(distribution: metadata.Distribution) -> str:
 
 def _declares_plugins(distribution: metadata.Distribution) -> bool:
     try:
-        return ENTRY_POINT_GROUP in (distribution.read_text("entry_points.txt") or "")
+        text = distribution.read_text("entry_points.txt") or ""
+        return ENTRY_POINT_GROUP in text or any(_looks_like_ours(group) for group in _GROUP.findall(text))
     except UnicodeDecodeError:  # whose it is can be told all the same, and most are not facekit's concern
         path = getattr(distribution, "_path", None)
         if path is None or ENTRY_POINT_GROUP.encode() in path.joinpath("entry_points.txt").read_bytes():
             raise
         return False
+
+
+def _looks_like_ours(group: str) -> bool:
+    """Tell whether a group is meant to be facekit's, by another spelling: ``facekit_plugins``, ``facekit.plugin``."""
+    return group != ENTRY_POINT_GROUP and re.sub(r"[^a-z]", "", group.lower()) in _ALIKE
 
 
 def _name_and_version(distribution: metadata.Distribution) -> tuple[str, str]:

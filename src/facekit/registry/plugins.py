@@ -19,7 +19,8 @@ import pluggy
 
 from facekit.interfaces import FacekitError, LabelMap
 from facekit.registry import hooks
-from facekit.registry.discovery import READING_ENTRY_POINTS, PluginOrigin, Switches, find_installed
+from facekit.registry.discovery import READING_ENTRY_POINTS, PluginOrigin, Switches, doctor_command, find_installed
+from facekit.registry.hook_mistakes import unknown_hooks, unmarked_hooks
 from facekit.registry.spec import CommandSpec, ComponentSpec, PluginInfo
 
 _LISTS: dict[str, type] = {
@@ -100,6 +101,9 @@ class PluginSet:
         for broken in installed.unreadable:
             if self.switches.load(broken.origin):
                 self.quarantine(broken.origin, READING_ENTRY_POINTS, broken.error)
+        for misplaced in installed.misplaced:
+            if self.switches.load(misplaced.origin):
+                self.quarantine(misplaced.origin, READING_ENTRY_POINTS, misplaced.message)
         for plugin in installed.plugins:
             if self.switches.load(plugin.origin):
                 self.load(plugin.origin, plugin.entry_point.load)
@@ -122,14 +126,14 @@ class PluginSet:
             self.quarantine(origin, IMPORTING, error)
             return
         name = f"{origin.distribution}:{origin.name}"
-        problem = self._taken(plugin, name)
-        if problem is not None:
-            self.quarantine(origin, REGISTERING, problem)
-            return
+        problem, forgotten = self._taken(plugin, name), None
         try:
             with self._stdout_kept(origin):
-                self._manager.register(plugin, name=name)
-                self._manager.check_pending()
+                problem = problem or unknown_hooks(plugin, self._manager)
+                if problem is None:
+                    forgotten = unmarked_hooks(plugin, self._manager)
+                    self._manager.register(plugin, name=name)
+                    self._manager.check_pending()
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # pluggy raises several kinds; a plugin object's attributes may raise anything
@@ -137,7 +141,12 @@ class PluginSet:
                 self._manager.unregister(plugin)
             self.quarantine(origin, REGISTERING, error)
             return
+        if problem is not None:
+            self.quarantine(origin, REGISTERING, problem)
+            return
         self.loaded.append(LoadedPlugin(origin, plugin))
+        if forgotten is not None:  # its other hooks work
+            self.quarantine(origin, REGISTERING, forgotten)
 
     def load_file(self, path: Path) -> None:
         """Load a plugin that is one file; a second time, nothing happens.
@@ -153,12 +162,16 @@ class PluginSet:
             raise FacekitError(
                 f"there is another module called {path.stem!r} already", where=str(path), remedy="rename the file"
             )
-        origin = PluginOrigin.of_file(path)
+        origin = PluginOrigin.of_file(path.absolute())
         before = len(self.failures)
         self.load(origin, lambda: _import_file(path))
         if len(self.failures) > before:
             failure = self.failures[-1]
-            raise FacekitError(f"the plugin file failed while {failure.stage}: {failure.error}", where=str(path))
+            raise FacekitError(
+                f"the plugin file failed while {failure.stage}: {failure.error}",
+                where=str(path),
+                remedy=f"`{doctor_command([origin])}` says more",
+            )
         self._files[path.stem] = path.resolve()
 
     def register(self, plugin: object, *, name: str) -> LoadedPlugin:
@@ -228,7 +241,7 @@ class PluginSet:
         if self.strict:
             raise FacekitError(
                 f"plugin {origin.name!r} of {origin} failed while {stage}: {text}",
-                remedy="FACEKIT_STRICT_PLUGINS is set; `facekit plugins doctor` shows the traceback",
+                remedy=f"FACEKIT_STRICT_PLUGINS is set; `{doctor_command([origin])}` shows the traceback",
             )
 
     def _taken(self, plugin: object, name: str) -> str | None:

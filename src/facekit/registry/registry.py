@@ -9,13 +9,14 @@ from functools import cache
 from pathlib import Path
 
 from facekit.interfaces import FacekitError, LabelMap
-from facekit.registry.discovery import SWITCHES, PluginOrigin
+from facekit.registry.discovery import SWITCHES, PluginOrigin, how_to_leave_one_out
+from facekit.registry.plugin_record import PluginRecord
 from facekit.registry.plugins import PluginSet
 from facekit.registry.spec import CommandSpec, ComponentSpec, Kind
 from facekit.registry.uses import split_use
 from facekit.registry.versions import INTERFACE_CHANGES, InterfaceChange, adapt_spec, how_to_upgrade
 from facekit.registry.watching import Watchers
-from facekit.registry.whereabouts import PluginRecord, how_to_get
+from facekit.registry.whereabouts import how_to_get
 
 READING_COMPONENTS = "reading its components"
 """What a plugin failed in that declares components nobody can use."""
@@ -125,7 +126,7 @@ class Registry:
                     kind,
                     name,
                     f"{kind} {clash.id!r} is claimed by {sides}",
-                    "uninstall one, or name the plugins to load in FACEKIT_PLUGINS",
+                    how_to_leave_one_out(clash.origins),
                 )
         if "/" in name:
             found = self.components.get((kind, name))

@@ -52,6 +52,8 @@ class ComponentSpec:
             the one it has today.
         version: the component's own version, raised when old options or weights need help to be read.
         migrations: one for each version after the first, in order: how to read what is older.
+        runtime: names of options that no weight depends on (sampling steps, guidance, truncation): they may be set when
+            a run is used, ``facekit generate RUN --set sampler.steps=50``.
         probe: ``"module:function"`` with the signature of ``factory``: builds a stand-in with the same ports for the
             shape check on fake tensors, for a component that cannot run on them. None where it can.
         example: options that make a good example of it; ``facekit components show`` prints a recipe fragment with them.
@@ -74,6 +76,7 @@ class ComponentSpec:
     batch_dependent: bool = False
     version: int = 1
     migrations: tuple[Migration, ...] = ()
+    runtime: tuple[str, ...] = ()
     probe: str | None = None
     example: Mapping[str, Any] = field(default_factory=dict)
 
@@ -95,6 +98,9 @@ class ComponentSpec:
         if not (isinstance(self.options, type) and issubclass(self.options, Options)):
             raise ValueError(f"the options of {self.id!r} are {self.options!r}, not a class derived from Options")
         names = {name for key, info in self.options.model_fields.items() for name in (key, info.alias) if name}
+        unknown = sorted(set(self.runtime) - names)
+        if unknown:
+            raise ValueError(f"{self.id!r} may be set at run time in {unknown[0]!r}, which is none of its options")
         mistake = mistake_in(self.migrations, options=names)
         if mistake:
             raise ValueError(f"{self.id!r}: the {mistake}")

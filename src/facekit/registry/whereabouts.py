@@ -2,54 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 from facekit.interfaces import did_you_mean, nearest
-from facekit.registry.discovery import PluginOrigin, normal_name
+from facekit.registry.discovery import PluginOrigin, doctor_command, normal_name
 from facekit.registry.known import known_distributions
 from facekit.registry.offers import Offers, read_offers
+from facekit.registry.plugin_record import PluginRecord
 from facekit.registry.plugins import PluginSet
-from facekit.registry.spec import Kind
-
-_DOCTOR = "see `facekit plugins doctor`"
-
-
-@dataclass(frozen=True)
-class PluginRecord:
-    """The plugins that a run was made with.
-
-    Args:
-        versions: of each distribution; empty for a plugin that is one file, whose path stands for its name.
-        components: which distribution each component came from, by kind and id: ``{"loss mine/l2": "facekit-mine"}``.
-            Runs of early versions do not say it.
-    """
-
-    versions: Mapping[str, str] = field(default_factory=dict)
-    components: Mapping[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def read(cls, document: Mapping[str, Any]) -> PluginRecord:
-        """Read it from the record of a run; what is not of the right form is left out."""
-        versions, components = (
-            {str(key): str(value) for key, value in part.items()} if isinstance(part, Mapping) else {}
-            for part in (document.get("plugins"), document.get("components"))
-        )
-        return cls(versions, components)
-
-    def distribution_of(self, kind: Kind, name: str) -> str | None:
-        """Return the distribution that a component came from; None where that is not known."""
-        for key, distribution in self.components.items():
-            one, _, id_ = key.partition(" ")
-            if one == kind and name in (id_, id_.partition("/")[2]):
-                return distribution
-        return None
-
-    def as_made(self, distribution: str) -> str | None:
-        """Return how to install the version that the run was made with; None for what it does not name."""
-        version = self.versions.get(distribution)
-        return f"`pip install '{distribution}=={version}'`" if version else None
+from facekit.registry.spec import KINDS, Kind
 
 
 def how_to_get(
@@ -79,17 +42,32 @@ def how_to_get(
     if near_names:
         told = [f"{one!r}{_bracketed(elsewhere.get(one), plugins)}" for one in near_names]
         return f"did you mean {' or '.join(told)}?"
-    unclear = sorted({str(origin) for origin, offers in _not_loaded(plugins) if not offers.complete})
+    unclear = [origin for origin, offers in _not_loaded(plugins) if not offers.complete]
+    unclear += [failure.origin for failure in plugins.failures]
     if unclear:
-        return f"a plugin that is not loaded may offer it ({', '.join(unclear)}): {_DOCTOR}"
+        return f"a plugin that is not loaded may offer it ({_named(unclear)}): {_see_doctor(unclear)}"
     return None
+
+
+def where_else(name: str, *, plugins: PluginSet) -> str | None:
+    """Return how to get a component of whatever kind; None where nothing is known.
+
+    Args:
+        name: its id, or the name alone.
+        plugins: the plugins that were looked for.
+    """
+    sentences = list(dict.fromkeys(one for kind in KINDS for one in _sources(kind, name, plugins, None)))
+    failed = [failure.origin for failure in plugins.failures]
+    if not sentences and failed:
+        sentences = [f"a plugin that is not loaded may offer it ({_named(failed)}): {_see_doctor(failed)}"]
+    return "; ".join(sentences) or None
 
 
 def _sources(kind: Kind, name: str, plugins: PluginSet, record: PluginRecord | None) -> Iterator[str]:
     """Yield a sentence for each place that it is known to come from."""
-    recorded = record.distribution_of(kind, name) if record is not None else None
+    recorded = record.component(kind, name) if record is not None else None
     if record is not None and recorded is not None:
-        yield f"this run had it from {_as_recorded(recorded, record, plugins)}"
+        yield f"this run had it from {_as_recorded(recorded.distribution, record, plugins)}"
         return
     found = False
     for known in known_distributions():
@@ -109,17 +87,25 @@ def _sources(kind: Kind, name: str, plugins: PluginSet, record: PluginRecord | N
 
 def _as_recorded(distribution: str, record: PluginRecord, plugins: PluginSet) -> str:
     """Return what a run had of a distribution, and how to have it again."""
-    version = record.versions.get(distribution, "")
-    if distribution.endswith(".py") and not version:
-        return f"{distribution}: give it with `--plugin-file {distribution}`"
+    here = [origin for origin in _origins(plugins) if normal_name(origin.distribution) == normal_name(distribution)]
+    if record.is_file(distribution):
+        return _file_as_recorded(Path(distribution), given=bool(here))
+    version = record.version_of(distribution)
     what = f"{distribution} {version}".strip()
     again = record.as_made(distribution) or f"`pip install {distribution}`"
-    here = [origin for origin in _origins(plugins) if normal_name(origin.distribution) == normal_name(distribution)]
     if not here:
         return f"{what}, which is not installed: {again}"
     if here[0].version != version:
         return f"{what}, and {here[0].version} is installed: {again}"
     return f"{what}, which {_why_not(here[0], plugins) or 'does not have it'}"
+
+
+def _file_as_recorded(file: Path, *, given: bool) -> str:
+    if given:
+        return f"{file}, which does not have it any more"
+    if file.is_absolute() and not file.is_file():
+        return f"{file}, which is not there any more: give it from where it is now, with `--plugin-file`"
+    return f"{file}: give it with `--plugin-file {shlex.quote(str(file))}`"
 
 
 def _state_of(distribution: str, plugins: PluginSet) -> str | None:
@@ -139,7 +125,7 @@ def _why_not(origin: PluginOrigin, plugins: PluginSet) -> str | None:
     if origin in plugins.skipped:
         return f"is switched off by {plugins.switches.by()}"
     if any(failure.origin == origin for failure in plugins.failures):
-        return f"failed to load: {_DOCTOR}"
+        return f"failed to load: {_see_doctor([origin])}"
     return None
 
 
@@ -158,6 +144,14 @@ def _not_loaded(plugins: PluginSet) -> Iterator[tuple[PluginOrigin, Offers]]:
     failed = [failure.origin for failure in plugins.failures]
     for origin in dict.fromkeys([*plugins.skipped, *failed]):
         yield origin, read_offers(origin.target, file=origin.file)
+
+
+def _see_doctor(origins: Iterable[PluginOrigin]) -> str:
+    return f"see `{doctor_command(origins)}`"
+
+
+def _named(origins: Iterable[PluginOrigin]) -> str:
+    return ", ".join(sorted({str(origin) for origin in origins}))
 
 
 def _origins(plugins: PluginSet) -> list[PluginOrigin]:

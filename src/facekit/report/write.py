@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from facekit.engine.commands import (
+    INPUTS,
+    PLUGIN_FILES,
+    generate_command,
+    generate_in_python,
+    resume_command,
+    run_again_command,
+)
 from facekit.engine.run_folder import REPORT
 from facekit.engine.run_reading import RunRecord, read_run
 from facekit.evaluation.store import BASELINE_PREFIX
 from facekit.figures.charts import line_chart
 from facekit.figures.html import command, duration, facts, numbers_table, section, text, yaml
 from facekit.figures.page import page, write_page
-from facekit.registry import name_of_use
+from facekit.registry import ComponentRecord, name_of_use
 from facekit.report.pairs import measured_pairs
 from facekit.report.results import course, results_tables, table_html, tiles
 from facekit.report.samples import samples_html
@@ -102,16 +109,17 @@ def _badges(record: RunRecord) -> list[str]:
 
 def _messages(record: RunRecord) -> str:
     outcome = record.outcome()
+    goes_on = f"<code>{text(resume_command(record.folder, record.lock))}</code> goes on with it."
     parts = []
     if outcome.word == "failed":
         parts.append(f'<div class="message failed"><b>The run failed.</b> {text(outcome.message)}</div>')
     elif outcome.word == "unfinished":
         parts.append(
             '<div class="message">The run did not end by itself: it is still going on, or it was stopped. '
-            "<code>facekit resume</code> goes on with it.</div>"
+            f"{goes_on}</div>"
         )
     elif outcome.word == "interrupted":
-        parts.append('<div class="message">The run was interrupted. <code>facekit resume</code> goes on with it.</div>')
+        parts.append(f'<div class="message">The run was interrupted. {goes_on}</div>')
     parts += [
         f'<div class="message"><b>Step {text(event.get("step", "?"))}:</b> {text(event.get("message", ""))}</div>'
         for event in record.of("warning")
@@ -199,14 +207,26 @@ def _recipe(record: RunRecord) -> str:
 def _environment(record: RunRecord) -> str:
     lock = record.lock
     plugins, libraries = lock.get("plugins"), lock.get("libraries")
-    known = ("plugins", "libraries", "parameters", "dimensions", "command")
+    known = ("plugins", "components", PLUGIN_FILES, INPUTS, "libraries", "parameters", "dimensions", "command")
     rest = {name.replace("_", " "): _plain(value) for name, value in lock.items() if name not in known}
     columns = (
         facts("Where it ran", rest),
         facts("Plugins", plugins) if isinstance(plugins, Mapping) else "",
+        facts("Components", _components(lock)),
         facts("What plugins need", libraries) if isinstance(libraries, Mapping) and libraries else "",
     )
     return f'<div class="columns">{"".join(columns)}</div>' if any(columns) else ""
+
+
+def _components(lock: Mapping[str, Any]) -> dict[str, object]:
+    """Return where each component came from, by its place in the recipe."""
+    found = lock.get("components")
+    read = {str(place): ComponentRecord.read(one) for place, one in found.items()} if isinstance(found, Mapping) else {}
+    return {
+        place: f"{one.id}, of {one.distribution} {one.distribution_version}".strip()
+        for place, one in read.items()
+        if one is not None
+    }
 
 
 def _plain(value: Any) -> object:
@@ -216,25 +236,15 @@ def _plain(value: Any) -> object:
 
 
 def _commands(record: RunRecord) -> str:
-    run = shlex.quote(str(record.folder))
-    recipe = shlex.quote(str(record.folder / "recipe.yaml"))
-    asked = record.lock.get("command")
+    run, lock = record.folder, record.lock
+    asked = lock.get("command")
     parts = [command("As it was started", str(asked))] if asked else []
-    parts.append(command("The same run again, from its locked recipe", f"facekit run {recipe} --out {run}-again"))
+    parts.append(command("The same run again, from its locked recipe", run_again_command(run, lock)))
     if record.outcome().word != "finished":
-        parts.append(command("Go on with it", f"facekit resume {run}"))
-    parts.append(
-        command(
-            "Paint a mask in the look of a photo",
-            f"facekit generate {run} --mask mask.png --reference photo.jpg \\\n"
-            "  --reference-mask photo_mask.png -o result.png",
-        )
-    )
-    parts.append(
-        command(
-            "The same in Python",
-            f"import facekit\n\npipeline = facekit.load({str(record.folder)!r})\n"
-            "result = pipeline.generate(mask, reference, reference_mask)",
-        )
-    )
+        parts.append(command("Go on with it", resume_command(run, lock)))
+    example, program = generate_command(run, lock), generate_in_python(run, lock)
+    if example is not None:
+        parts.append(command("Generate a picture with it", example))
+    if program is not None:
+        parts.append(command("The same in Python", program))
     return "".join(parts)

@@ -53,18 +53,6 @@ class SamplingInputs:
         """Whether images are made from noise alone."""
         return bool(self.noise) and not self.needed
 
-    def options(self) -> str:
-        """Return what ``facekit generate RUN`` is given for an image of the recipe, as it is typed."""
-        words = {
-            SOURCE: "--source PHOTO",
-            MASK: "--mask M",
-            REFERENCE: "--reference R",
-            REFERENCE_MASK: "--reference-mask RM",
-            ATTRIBUTES: "--attribute NAME=1",
-        }
-        given = [text for name, text in words.items() if name in self.needed]
-        return " ".join([*given, *(["--count 16 --seed 0"] if self.from_nothing else [])])
-
     @property
     def own(self) -> tuple[str, ...]:
         """The needs of the family's own, which neither files nor options can give."""

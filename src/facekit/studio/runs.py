@@ -26,7 +26,9 @@ from facekit.editing.photo import photo_pixels
 from facekit.editing.pictures import read_masks
 from facekit.editing.script import EditScript, write_script
 from facekit.editing.script.masks import Ids
+from facekit.engine.commands import plugin_file_arguments
 from facekit.engine.open_data import open_dataset
+from facekit.engine.run_folder import RunFolder
 from facekit.interfaces import FacekitError, LabelMap, Style
 from facekit.registry import Registry
 from facekit.studio.answers import RequestError
@@ -133,9 +135,10 @@ class StudioRun:
             return
         if packed is None or packed.label_map != self.pipeline.label_map or "train" not in packed.splits:
             return
+        masks = packed.require_masks()  # a run with a studio has painted masks of this label map
         counts = np.zeros(256, np.int64)
         for rows in np.array_split(packed.rows("train"), max(1, len(packed) // 256)):
-            counts += np.bincount(packed.masks[rows].ravel(), minlength=256)
+            counts += np.bincount(masks[rows].ravel(), minlength=256)
         self.seen = tuple(name for name, count in zip(packed.label_map.names, counts, strict=False) if count)
 
     def lint(self, mask: Ids, label_map: LabelMap) -> list[MaskFinding]:
@@ -229,7 +232,8 @@ class StudioRun:
             contents[file] = files.contents(file)
         words = ["facekit", "edit", "RUN", face.original_file]
         words += ["--mask", face.mask_file] if face.aligned else []
-        command = shlex.join([*words, "--script", "script.yaml", "-o", "again.png"])
+        plugins = plugin_file_arguments(RunFolder(self.pipeline.run))
+        command = shlex.join([*words, "--script", "script.yaml", "-o", "again.png", *plugins])
         read_me = _READ_ME.format(
             command=command, run=self.pipeline.run.resolve().name, weights=self.pipeline.weights_sha256
         )

@@ -103,7 +103,7 @@ def _some(
             placement=Placement.whole(side, side),
             aligned=True,
             square=np.ascontiguousarray(resize_photo(sample.image, side)),
-            mask=np.ascontiguousarray(table[resize_mask(sample.needed_mask(), side)]),
+            mask=np.ascontiguousarray(table[resize_mask(sample.require_mask(), side)]),
             mask_source=f"the {split} split" if source == "data" else "drawn with the face",
         )
 

@@ -7,7 +7,8 @@ from facekit.testing.contract import BENCH_ATTRIBUTES, BENCH_LABEL_MAP, BrokenPr
 from facekit.testing.dataset import DatasetContract
 from facekit.testing.loss import LossContract
 from facekit.testing.metric import MetricContract
-from facekit.testing.network import Inputs, NetworkContract
+from facekit.testing.network import NetworkContract
+from facekit.testing.network_inputs import Inputs
 from facekit.testing.networks import DiscriminatorContract, GeneratorContract, StyleEncoderContract
 
 __all__ = [

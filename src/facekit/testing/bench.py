@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -28,9 +28,11 @@ from facekit.interfaces import (
     Reference,
     ScaleJudgement,
     Style,
+    StyleAxis,
 )
 from facekit.testing.contract import UNSETTLED_DIMENSION
-from facekit.testing.specimens import blobs
+from facekit.testing.own_fields import OwnFields, own_ports, with_own_fields
+from facekit.testing.specimens import Settled, blobs
 
 _WIDTH = 6
 
@@ -42,22 +44,33 @@ class BenchStyleEncoder(nn.Module):
         classes: how many classes.
         by_region: give a style for each region instead of one a picture.
         length: numbers in a style.
+        own: the ports of a family's own fields, by field.
+        settled: the numbers behind named dimensions of those ports.
     """
 
-    def __init__(self, classes: int, *, by_region: bool, length: int) -> None:
+    def __init__(
+        self, classes: int, *, by_region: bool, length: int, own: Mapping[str, Port], settled: Settled
+    ) -> None:
         super().__init__()
         self.classes = classes
         self.by_region = by_region
         self.read = nn.Conv2d(3, length, 3, padding=1)
+        self.own = OwnFields(own, features=length, outputs=length, settled=settled) if own else None
 
     def forward(self, image: Tensor, mask: Tensor) -> Style:
-        """Return the style of photos."""
+        """Return the style of photos; where there are own fields, its code depends on them."""
         hidden = F.softplus(self.read(image))
-        if not self.by_region:
-            return Style(hidden.mean((2, 3)))
-        planes = one_hot(mask, self.classes, hidden.dtype)
-        sums = torch.einsum("nchw,nrhw->nrc", hidden, planes)
-        return Style(sums / planes.sum((2, 3)).clamp(min=1)[..., None], axis="regions")
+        pooled = hidden.mean((2, 3))
+        axis: StyleAxis = "regions" if self.by_region else "image"
+        code = pooled
+        if self.by_region:
+            planes = one_hot(mask, self.classes, hidden.dtype)
+            sums = torch.einsum("nchw,nrhw->nrc", hidden, planes)
+            code = sums / planes.sum((2, 3)).clamp(min=1)[..., None]
+        if self.own is None:
+            return Style(code, axis=axis)
+        fields, more = self.own(pooled)
+        return with_own_fields(Style(code + (more[:, None] if self.by_region else more), axis=axis), fields)
 
 
 class BenchGenerator(nn.Module):
@@ -68,9 +81,20 @@ class BenchGenerator(nn.Module):
         style: numbers in a style; 0 for none.
         pyramid: paint two coarser sizes as well.
         attributes: how many attributes to give to the photo that is to be changed; 0 to read neither.
+        own: the ports of a family's own fields, by field.
+        settled: the numbers behind named dimensions of those ports.
     """
 
-    def __init__(self, classes: int, *, style: int, pyramid: bool, attributes: int) -> None:
+    def __init__(
+        self,
+        classes: int,
+        *,
+        style: int,
+        pyramid: bool,
+        attributes: int,
+        own: Mapping[str, Port],
+        settled: Settled,
+    ) -> None:
         super().__init__()
         self.classes = classes
         self.pyramid = pyramid
@@ -78,10 +102,11 @@ class BenchGenerator(nn.Module):
         self.dress = nn.Linear(style, _WIDTH) if style else None
         self.look = nn.Conv2d(3, _WIDTH, 3, padding=1) if attributes else None
         self.change = nn.Linear(attributes, _WIDTH) if attributes else None
+        self.own = OwnFields(own, features=_WIDTH, outputs=_WIDTH, settled=settled) if own else None
         self.paint = nn.Conv2d(_WIDTH, 3, 3, padding=1)
 
     def forward(self, condition: Condition, style: Style | None) -> Generated:
-        """Return pictures of a condition."""
+        """Return pictures of a condition; where there are own fields, the picture depends on them."""
         hidden = self.lay(one_hot(condition.require_mask(), self.classes, self.lay.weight.dtype))
         if self.dress is not None and style is not None:
             code = style.code if style.code.dim() == 2 else style.code.mean(1)
@@ -90,9 +115,13 @@ class BenchGenerator(nn.Module):
             assert condition.source_image is not None
             assert condition.attributes is not None
             hidden = hidden + self.look(condition.source_image) + self.change(condition.attributes)[:, :, None, None]
+        fields: dict[str, Tensor] = {}
+        if self.own is not None:
+            fields, more = self.own(hidden.mean((2, 3)))
+            hidden = hidden + more[:, :, None, None]
         image = self.paint(F.softplus(hidden)).tanh()
         levels = tuple(F.avg_pool2d(image, factor) for factor in (2, 4)) if self.pyramid else ()
-        return Generated(image, levels)
+        return with_own_fields(Generated(image, levels), fields)
 
 
 class BenchDiscriminator(nn.Module):
@@ -133,22 +162,43 @@ def one_hot(mask: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
     return (mask[:, None] == torch.arange(classes, device=mask.device)[:, None, None]).to(dtype)
 
 
-def bench_model(needs: Collection[Port], *, classes: int, attributes: int) -> FaceModel:
-    """Return tiny networks that offer what ports need, and nothing else: a loss that asks for more finds nothing."""
+def bench_model(needs: Collection[Port], *, classes: int, attributes: int, settled: Settled | None = None) -> FaceModel:
+    """Return tiny networks that offer what ports need, and nothing else: a loss that asks for more finds nothing.
+
+    Args:
+        needs: the ports of a loss. ``style.NAME`` and ``generated.NAME`` are fields of a family's own: the style
+            encoder and the generator give them in the shape of the port.
+        classes: how many classes.
+        attributes: how many attributes.
+        settled: the numbers behind named dimensions; any other has the number ``UNSETTLED_DIMENSION``.
+    """
     named = {port.name: port for port in needs}
     style = named.get("style")
     by_region = style is not None and len(style.shape) == 3
-    last = style.shape[-1] if style is not None else 0
+    last = style.shape[-1] if style is not None else UNSETTLED_DIMENSION
     length = last if isinstance(last, int) else UNSETTLED_DIMENSION
     judged = any(name.startswith("judgement") for name in named)
+    own = {prefix: own_ports(needs, prefix) for prefix in ("style", "generated")}
+    numbers = {
+        dimension: UNSETTLED_DIMENSION
+        for ports in own.values()
+        for port in ports.values()
+        for dimension in (*port.shape, port.classes)
+        if isinstance(dimension, str)
+    } | dict(settled or {})
+    encodes = style is not None or bool(own["style"])
     networks: dict[str, nn.Module] = {}
-    if style is not None:
-        networks[STYLE_ENCODER] = BenchStyleEncoder(classes, by_region=by_region, length=length)
+    if encodes:
+        networks[STYLE_ENCODER] = BenchStyleEncoder(
+            classes, by_region=by_region, length=length, own=own["style"], settled=numbers
+        )
     networks[GENERATOR] = BenchGenerator(
         classes,
-        style=length if style is not None else 0,
+        style=length if encodes else 0,
         pyramid="generated.pyramid" in named,
         attributes=attributes if "attributes" in named else 0,
+        own=own["generated"],
+        settled=numbers,
     )
     if judged:
         networks[DISCRIMINATOR] = BenchDiscriminator(

@@ -49,6 +49,8 @@ class DatasetContract(ComponentContract):
             def damage(self, folder):
                 (folder / "photos" / "2.png").write_bytes(b"no picture")
                 return 2
+
+    A dataset without masks leaves ``label_maps`` out: its label map is :data:`~facekit.interfaces.NO_LABELS`.
     """
 
     kind: ClassVar[Kind] = "dataset"
@@ -127,6 +129,14 @@ class DatasetContract(ComponentContract):
             )
         if "image" not in given:
             raise BrokenPromise(promise, "the ports do not give 'image'", "give facekit.interfaces.IMAGE")
+        if ("mask" in given) != bool(dataset.label_map.classes):
+            raise BrokenPromise(
+                promise,
+                f"the ports {'give' if 'mask' in given else 'do not give'} masks, and the label map "
+                f"{dataset.label_map.name!r} has {len(dataset.label_map)} classes",
+                "give facekit.interfaces.MASK when the samples have masks; the label map of a dataset without masks is "
+                "facekit.interfaces.NO_LABELS",
+            )
         classes = given["mask"].classes if "mask" in given else None
         if isinstance(classes, int) and classes != len(dataset.label_map):
             raise BrokenPromise(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from facekit.engine.convolution_guard import right_gradients
 from facekit.engine.networks import FaceModel
 from facekit.engine.precision import Precision
 from facekit.engine.step import TrainingStep
@@ -21,6 +22,7 @@ from facekit.interfaces import DISCRIMINATOR, BuildContext, FaceBatch, Player, m
 from facekit.registry import Kind
 from facekit.testing.bench import bench_batch, bench_model, bench_step
 from facekit.testing.contract import BrokenPromise, ComponentContract, build_failure, seeded
+from facekit.testing.gradients import check_gradients_agree, gradients_of
 
 _CPU = torch.device("cpu")
 _SMALL_LOSS = 0.05
@@ -35,7 +37,8 @@ class LossContract(ComponentContract):
             spec = MY_LOSS
             options = {"power": 2}
 
-    A loss that needs ports of its family's own overrides :meth:`model`.
+    Ports of a family's own, such as ``style.mean`` and ``generated.latents``, are fields of what style encoder and
+    generator give. A loss that asks networks for more overrides :meth:`model`.
     """
 
     kind: ClassVar[Kind] = "loss"
@@ -46,6 +49,8 @@ class LossContract(ComponentContract):
     """Difference between the loss of bf16 networks and that of fp32 ones, as a share of that (of 0.05 at least)."""
     channels_last_tolerance: ClassVar[float] = 1e-3
     """The same for channels-last against the usual order."""
+    channels_last_gradient_tolerance: ClassVar[float] = 1e-2
+    """How far a gradient of the player may be off in channels-last order, as a share of its size."""
 
     @pytest.mark.parametrize("batch_index", range(2), ids=["small_batch", "large_batch"])
     @pytest.mark.parametrize("size_index", range(2), ids=["small", "large"])
@@ -150,9 +155,20 @@ class LossContract(ComponentContract):
         self._agrees(Precision(_CPU, "bf16"), self.bf16_tolerance, "with networks in bf16", "raise `bf16_tolerance`")
 
     def test_channels_last_agrees(self) -> None:
-        """With pictures in channels-last order the loss agrees within ``channels_last_tolerance``."""
+        """With networks and images in channels-last order, the loss and the player's gradients agree.
+
+        The loss may differ by ``channels_last_tolerance``, a gradient by ``channels_last_gradient_tolerance`` of its
+        root mean square, or of a hundredth of that of the largest gradient where its own is smaller. It runs under the
+        guard that training has (:func:`facekit.engine.convolution_guard.right_gradients`).
+        """
         precision = Precision(_CPU, "fp32", channels_last=True)
-        self._agrees(precision, self.channels_last_tolerance, "in channels-last order", "never read the memory order")
+        with right_gradients(_CPU):
+            self._agrees(
+                precision, self.channels_last_tolerance, "in channels-last order", "never read the memory order"
+            )
+            for player in self.players():
+                usual, other = self._gradients(player, Precision(_CPU, "fp32")), self._gradients(player, precision)
+                check_gradients_agree(usual, other, self.channels_last_gradient_tolerance, whose=f" of the {player}")
 
     def test_fake_tensors(self) -> None:
         """The loss runs forward and backward on fake tensors."""
@@ -174,21 +190,15 @@ class LossContract(ComponentContract):
         """The loss changes nothing that other losses of the step read."""
         for player in self.players():
             size = self.sizes[0]
-            model = self._model(size, player)
+            model = self._awake(self._model(size, player), player)
             step = self._step(model, size, max(self.batches), player)
             watched = _tensors_of(step.batch)
             before = {name: value.detach().clone() for name, value in watched.items()}
 
-            def kept(name: str) -> Callable[..., None]:
-                def keep(module: nn.Module, given: Any, result: Any) -> None:
-                    for number, tensor in enumerate(tensors_in(result)):
-                        watched[f"{name} ({number})"] = tensor
-                        before[f"{name} ({number})"] = tensor.detach().clone()
-
-                return keep
-
             for name, network in model.named_children():
-                network.register_forward_hook(kept(f"what the {name.replace('_', ' ')} gave"))
+                network.register_forward_hook(
+                    partial(_keep, f"what the {name.replace('_', ' ')} gave", watched, before)
+                )
             self._call(self._loss(size, player), step)
             if changed := [name for name, value in watched.items() if not torch.equal(value.detach(), before[name])]:
                 raise BrokenPromise(
@@ -204,9 +214,12 @@ class LossContract(ComponentContract):
         return (self.player,) if self.player else self.spec.players
 
     def model(self, size: int, player: Player) -> FaceModel:
-        """Return the networks it is tried on; override it for a loss that needs ports of its family's own."""
+        """Return the networks it is tried on; override it for a loss that asks networks for more than its ports."""
         return bench_model(
-            self._ports(size, player).needs, classes=len(self.label_map), attributes=len(self.attribute_names)
+            self._ports(size, player).needs,
+            classes=len(self.label_map),
+            attributes=len(self.attribute_names),
+            settled=self.settled(size, max(self.batches)),
         )
 
     # Helpers
@@ -284,6 +297,15 @@ class LossContract(ComponentContract):
             value = self._call(loss, step)
         return value.detach() if isinstance(value, Tensor) else value
 
+    def _gradients(self, player: Player, precision: Precision) -> dict[str, Tensor]:
+        """Return the gradients of the player's parameters, by name."""
+        size = self.sizes[0]
+        model = precision.place(self._awake(self._model(size, player), player))
+        step = self._step(model, size, max(self.batches), player, precision=precision)
+        with seeded(self.seed):
+            value = self._call(self._loss(size, player), step)
+        return gradients_of(value, dict(model.named_parameters()))
+
     @staticmethod
     def _call(loss: Any, step: TrainingStep) -> Tensor:
         try:
@@ -314,6 +336,14 @@ def _tensors_of(batch: FaceBatch) -> dict[str, Tensor]:
     if batch.reference is not None:
         found |= {"reference.image": batch.reference.image, "reference.mask": batch.reference.mask}
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _keep(
+    name: str, watched: dict[str, Tensor], before: dict[str, Tensor], module: nn.Module, given: Any, result: Any
+) -> None:
+    """Keep what a network gave, and a copy of it."""
+    for number, tensor in enumerate(tensors_in(result)):
+        watched[f"{name} ({number})"], before[f"{name} ({number})"] = tensor, tensor.detach().clone()
 
 
 def tensors_in(container: Any) -> list[Tensor]:

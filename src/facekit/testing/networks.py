@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from facekit.engine.networks import NO_PORTS
+from facekit.engine.port_check import outputs_by_port
 from facekit.interfaces import Generated, Judgement, Style
 from facekit.registry import Kind
 from facekit.testing.contract import BrokenPromise
-from facekit.testing.network import Given, Inputs, NetworkContract, expect, generated_tensors
+from facekit.testing.network import NetworkContract
+from facekit.testing.network_inputs import Inputs
+from facekit.testing.outputs import Given, expect
 
 
 class StyleEncoderContract(NetworkContract):
@@ -27,7 +31,7 @@ class StyleEncoderContract(NetworkContract):
         """Encode the photos."""
         style = network(inputs.image, inputs.mask)
         expect(style, Style, "a style encoder")
-        return {"style": (style.code,)}
+        return outputs_by_port(style, NO_PORTS)
 
 
 class GeneratorContract(NetworkContract):
@@ -44,7 +48,9 @@ class GeneratorContract(NetworkContract):
 
     def given(self, network: Any, inputs: Inputs) -> Given:
         """Paint the condition."""
-        return generated_tensors(network(inputs.condition, inputs.style))
+        image = network(inputs.condition, inputs.style)
+        expect(image, Generated, "a generator")
+        return outputs_by_port(image, NO_PORTS)
 
 
 class DiscriminatorContract(NetworkContract):
@@ -61,16 +67,10 @@ class DiscriminatorContract(NetworkContract):
 
     def given(self, network: Any, inputs: Inputs) -> Given:
         """Judge the pictures."""
-        judgement = network(Generated(inputs.image), inputs.condition)
+        judgement = network(Generated(inputs.image, inputs.pyramid), inputs.condition)
         expect(judgement, Judgement, "a discriminator")
         if not judgement.scales:
             raise BrokenPromise(
                 "a discriminator judges at one scale at least", "there is none", "return a ScaleJudgement"
             )
-        found: dict[str, Any] = {"judgement": tuple(scale.logits for scale in judgement.scales)}
-        features = tuple(feature for scale in judgement.scales for feature in scale.features)
-        if features:
-            found["judgement.features"] = features
-        if judgement.class_logits is not None:
-            found["judgement.class_logits"] = (judgement.class_logits,)
-        return found
+        return outputs_by_port(judgement, NO_PORTS)

@@ -31,11 +31,23 @@ def make(port: Port, settled: Settled, random: torch.Generator) -> Tensor:
 
 
 def blobs(shape: Sequence[int], classes: int, random: torch.Generator) -> Tensor:
-    """Return class ids int64 that hang together as those of a mask do: blocks of a quarter of the side."""
+    """Return class ids int64 that hang together as those of a mask do: blocks of a quarter of the side.
+
+    Every class has a block somewhere in the batch. Where a quarter of the side leaves too few blocks for that, they are
+    smaller: down to a pixel each, after which classes are missing.
+    """
     *front, height, width = shape
-    coarse = torch.randint(0, classes, (*front, 4, 4), generator=random)
-    rows = torch.arange(height) * 4 // height
-    columns = torch.arange(width) * 4 // width
+    masks = torch.Size(front).numel()
+    side = 4
+    while masks * side**2 < classes and side < min(height, width):
+        side = min(2 * side, height, width)
+    count = masks * side**2
+    ids = torch.randint(0, classes, (count,), generator=random)
+    shown = torch.randperm(classes, generator=random)[:count]
+    ids[torch.randperm(count, generator=random)[: len(shown)]] = shown
+    coarse = ids.reshape(*front, side, side)
+    rows = torch.arange(height) * side // height
+    columns = torch.arange(width) * side // width
     return coarse[..., rows[:, None], columns[None, :]]
 
 

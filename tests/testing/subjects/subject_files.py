@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from subject_specs import FilesOptions
 
-from facekit.interfaces import FacekitError, FaceSample, Finding, LabelMap
+from facekit.interfaces import NO_LABELS, FacekitError, FaceSample, Finding, LabelMap
 
 
 class Files:
@@ -19,6 +19,8 @@ class Files:
         self.fault = options.fault
         self.root = Path(options.root)
         self.label_map = LabelMap("two", (LabelClass("back", (0, 0, 0)), LabelClass("front", (255, 255, 255))))
+        if self.fault in ("no_labels", "masks_without_labels", "sound_without_masks"):
+            self.label_map = NO_LABELS
         self.attribute_names: tuple[str, ...] = ()
         self.files = sorted(self.root.glob("*.npy"))
         self.reads = 0
@@ -51,7 +53,8 @@ class Files:
         mask = np.full(image.shape[:2], 9 if self.fault == "ids" else 1, np.uint8)
         if self.fault == "hint" and size is not None:
             image, mask = image[: size // 2, : size // 2], mask[: size // 2, : size // 2]
-        return FaceSample(image, mask, None)
+        without = self.fault in ("no_masks", "sound_without_masks")
+        return FaceSample(image, None if without else mask, None)
 
     def check(self, index: int) -> list[Finding]:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -22,6 +23,8 @@ from facekit.interfaces import (
     ScaleJudgement,
     Step,
     Style,
+    encode,
+    sample,
 )
 
 
@@ -36,6 +39,19 @@ class Stashed(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return gradient * ctx.scale, None
+
+
+class WrongGradientInChannelsLast(torch.autograd.Function):
+    """Passes features on, and reads the memory order in the backward pass alone."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor) -> Tensor:
+        ctx.factor = 2.0 if hidden.stride(1) == 1 else 1.0
+        return hidden.clone()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient * ctx.factor
 
 
 class Spoiled(nn.Module):
@@ -67,9 +83,124 @@ class Spoiled(nn.Module):
             hidden = 9 * hidden
         if self.fault == "channels_last" and hidden.stride(1) == 1:
             hidden = 9 * hidden
+        if self.fault == "channels_last_gradient":
+            hidden = WrongGradientInChannelsLast.apply(hidden)
         if self.fault == "fake" and float(hidden.detach().abs().sum()) < 0:
             hidden = -hidden
         return hidden
+
+
+class Modulated(nn.Module):
+    """A 1x1 convolution with weights of each sample's own, the batch folded into the channels, as in StyleGAN2."""
+
+    def __init__(self, inputs: int, outputs: int, style: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, 1, 1))
+        self.scale = nn.Linear(style, inputs)
+
+    def forward(self, hidden: Tensor, code: Tensor) -> Tensor:
+        count, channels, height, width = hidden.shape
+        weight = (self.weight[None] * (1 + self.scale(code))[:, None, :, None, None]).reshape(-1, channels, 1, 1)
+        return F.conv2d(hidden.reshape(1, -1, height, width), weight, groups=count).reshape(count, -1, height, width)
+
+
+class ModulatedGenerator(nn.Module):
+    def __init__(self, options: SubjectOptions, context: BuildContext) -> None:
+        super().__init__()
+        style = context.dimension("style")
+        self.lay = nn.Conv2d(len(context.label_map), options.width, 3, padding=1)
+        self.first = Modulated(options.width, options.width, style)
+        self.last = Modulated(options.width, 3, style)
+
+    def forward(self, condition: Condition, style: Style | None) -> Generated:
+        assert style is not None
+        hidden = F.softplus(self.lay(one_hot(condition.mask, self.lay.in_channels)))
+        return Generated(self.last(F.softplus(self.first(hidden, style.code)), style.code).tanh())
+
+
+class ByClass(nn.Module):
+    """A layer for each class, which acts where the mask, at an eighth of the side, shows the class."""
+
+    def __init__(self, options: SubjectOptions, context: BuildContext) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(context.dimension("style"), 3) for _ in context.label_map.classes)
+
+    def forward(self, condition: Condition, style: Style | None) -> Generated:
+        assert style is not None
+        size = condition.mask.shape[-1]
+        small = condition.mask[:, :: size // 4, :: size // 4]
+        image = torch.zeros(len(small), 3, 4, 4)
+        for index, layer in enumerate(self.layers):
+            image = image + layer(style.code)[:, :, None, None] * (small == index)[:, None]
+        return Generated(F.interpolate(image, (size, size)).tanh())
+
+
+@dataclass(frozen=True)
+class VaeStyle(Style):
+    """The style of a variational encoder: where it was drawn from, too."""
+
+    mean: Tensor
+    variance: Tensor
+
+
+@dataclass(frozen=True)
+class WithLatents(Generated):
+    """A picture with the latents that it was made from."""
+
+    latents: Tensor = field(kw_only=True)
+
+
+class VaeEncoder(nn.Module):
+    def __init__(self, options: SubjectOptions, context: BuildContext) -> None:
+        super().__init__()
+        self.fault = options.fault
+        self.read = nn.Conv2d(3, options.width, 3, padding=1)
+        self.mean, self.variance = (nn.Linear(options.width, context.dimension("style")) for _ in range(2))
+
+    def forward(self, image: Tensor, mask: Tensor) -> Style:
+        hidden = F.softplus(self.read(image)).mean((2, 3))
+        mean, variance = self.mean(hidden), self.variance(hidden).sigmoid()
+        noise = torch.randn(mean.shape) if self.training else torch.zeros(mean.shape)
+        code = mean + variance.sqrt() * noise
+        if self.fault == "no_fields":
+            return Style(code + variance)
+        return VaeStyle(code, mean[:, 1:] if self.fault == "shape" else mean, variance)
+
+
+class VaeGenerator(nn.Module):
+    def __init__(self, options: SubjectOptions, context: BuildContext) -> None:
+        super().__init__()
+        self.map = nn.Linear(2 * context.dimension("style"), 5)
+        self.paint = nn.Linear(5, 3 * 16)
+        self.grow = nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, condition: Condition, style: Style | None) -> Generated:
+        assert isinstance(style, Style)
+        latents = self.map(torch.cat([style.mean, style.variance.log()], 1))  # type: ignore[attr-defined]
+        size = condition.mask.shape[-1]
+        coarse = self.paint(F.softplus(latents)).reshape(-1, 3, 4, 4)
+        return WithLatents(self.grow(F.interpolate(coarse, (size, size))).tanh(), latents=latents)
+
+
+def divergence(options: SubjectOptions, context: BuildContext) -> Any:
+    def loss(step: Step) -> Tensor:
+        style: Any = encode(step.networks, step.condition.reference)
+        mean, variance = style.mean, style.variance
+        assert mean.shape[1:] == (context.dimension("style"),)
+        return 0.5 * (mean.square() + variance - variance.log() - 1).sum(1).mean()
+
+    return loss
+
+
+def path_length(options: SubjectOptions, context: BuildContext) -> Any:
+    def loss(step: Step) -> Tensor:
+        fake: Any = sample(step.networks, step.condition)
+        noise = torch.randn(fake.image.shape[1:], generator=step.random)
+        (gradient,) = torch.autograd.grad((fake.image * noise).sum(), fake.latents, create_graph=True)
+        assert gradient.shape[1:] == (7, 5)
+        return gradient.square().sum((1, 2)).mean()
+
+    return loss
 
 
 def one_hot(mask: Tensor, classes: int) -> Tensor:
@@ -132,7 +263,7 @@ class Discriminator(nn.Module):
         hidden = self.spoil(self.read(torch.cat([picture.image, one_hot(condition.mask, self.classes)], 1)))
         logits = self.judge(F.softplus(hidden))
         features = () if self.fault == "shape" else (hidden,)
-        if self.fault == "undeclared" and condition.reference_image is not None:
+        if self.fault == "undeclared" and condition.reference is not None:
             logits = logits + condition.attributes.sum() if condition.attributes is not None else logits
         return Judgement((ScaleJudgement(logits, features),))
 
@@ -147,6 +278,22 @@ def generator(options: SubjectOptions, context: BuildContext) -> nn.Module:
 
 def discriminator(options: SubjectOptions, context: BuildContext) -> nn.Module:
     return Discriminator(options, context)
+
+
+def modulated(options: SubjectOptions, context: BuildContext) -> nn.Module:
+    return ModulatedGenerator(options, context)
+
+
+def by_class(options: SubjectOptions, context: BuildContext) -> nn.Module:
+    return ByClass(options, context)
+
+
+def vae_encoder(options: SubjectOptions, context: BuildContext) -> nn.Module:
+    return VaeEncoder(options, context)
+
+
+def vae_generator(options: SubjectOptions, context: BuildContext) -> nn.Module:
+    return VaeGenerator(options, context)
 
 
 def looks_at_numbers(options: SubjectOptions, context: BuildContext) -> nn.Module:
@@ -166,14 +313,14 @@ class Loss(nn.Module):
             self.scale = nn.Parameter(torch.ones(()))
 
     def forward(self, step: Step) -> Tensor:
-        fake, real = step.fake.image, step.batch.image
+        fake, real = sample(step.networks, step.condition).image, step.batch.image
         if self.fault == "gradient":
             fake = fake.detach().requires_grad_()
         difference = (fake - real).abs()
         value = difference.sum() if self.fault == "independence" else difference.mean()
         value = value * (1 + self.secret)
         if self.fault == "undeclared":
-            value = value + step.style.code.mean()
+            value = value + encode(step.networks, step.condition.reference).code.mean()
         if self.fault == "vector":
             return difference.mean((1, 2, 3))
         if self.fault == "double":
@@ -184,6 +331,8 @@ class Loss(nn.Module):
             value = value + 30 * torch.sin(4096 * fake.detach()).mean()
         if self.fault == "channels_last" and real.stride(1) == 1:
             value = 2 * value
+        if self.fault == "channels_last_gradient" and real.stride(1) == 1:
+            value = 2 * value - value.detach()
         if self.fault == "fake" and float(value.detach()) < 0:
             value = -value
         if self.fault == "in_place":

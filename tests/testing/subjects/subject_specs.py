@@ -15,6 +15,7 @@ from facekit.interfaces import (
     MASK,
     STYLE,
     Options,
+    Port,
     PortContext,
     Ports,
 )
@@ -54,7 +55,30 @@ def _picture_ports(options: SubjectOptions, context: PortContext) -> Ports:
 
 
 def _dataset_ports(options: FilesOptions, context: PortContext) -> Ports:
+    if options.fault in ("no_mask_port", "masks_without_labels", "sound_without_masks"):
+        return Ports(gives=(IMAGE,))
     return Ports(gives=(IMAGE, MASK, ATTRIBUTES) if options.fault == "ports" else (IMAGE, MASK))
+
+
+MEAN = Port("style.mean", ("batch", "style"))
+VARIANCE = Port("style.variance", ("batch", "style"), value_range=(0.0, 1.0))
+LATENTS = Port("generated.latents", ("batch", 5))
+
+
+def _vae_encoder_ports(options: SubjectOptions, context: PortContext) -> Ports:
+    return Ports(needs=(IMAGE,), gives=(STYLE, MEAN, VARIANCE))
+
+
+def _vae_generator_ports(options: SubjectOptions, context: PortContext) -> Ports:
+    return Ports(needs=(MEAN, VARIANCE), gives=(GENERATED, LATENTS))
+
+
+def _divergence_ports(options: SubjectOptions, context: PortContext) -> Ports:
+    return Ports(needs=(MEAN, VARIANCE))
+
+
+def _path_length_ports(options: SubjectOptions, context: PortContext) -> Ports:
+    return Ports(needs=(GENERATED, Port("generated.latents", ("batch", 7, "latent"))))
 
 
 def _spec(kind: Any, ports: Any, options: type[Options] = SubjectOptions, **more: Any) -> ComponentSpec:
@@ -83,6 +107,12 @@ WITH_PROBE = _spec(
     "generator", _generator_ports, factory="subject_parts:looks_at_numbers", probe="subject_parts:generator"
 )
 WRONG_PROBE = _spec("generator", _generator_ports, probe="subject_parts:half_the_size")
+MODULATED = _spec("generator", _generator_ports, factory="subject_parts:modulated")
+BY_CLASS = _spec("generator", _generator_ports, factory="subject_parts:by_class")
+VAE_ENCODER = _spec("style_encoder", _vae_encoder_ports, factory="subject_parts:vae_encoder")
+VAE_GENERATOR = _spec("generator", _vae_generator_ports, factory="subject_parts:vae_generator")
+DIVERGENCE = _spec("loss", _divergence_ports, factory="subject_parts:divergence")
+PATH_LENGTH = _spec("loss", _path_length_ports, factory="subject_parts:path_length")
 BATCH_DEPENDENT = _spec("discriminator", _discriminator_ports, batch_dependent=True)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from facekit.interfaces import LabelMap
 from facekit.registry import ComponentSpec, PluginInfo, hookimpl
-from facekit_datasets import celeba_attributes, celebamask_hq, image_mask_folder, synthetic_faces
+from facekit_datasets import celeba_attributes, celebamask_hq, image_folder, image_mask_folder, synthetic_faces
 from facekit_datasets.label_maps import CELEBAMASK_HQ, CELEBAMASK_HQ_MERGED
 
 
@@ -12,7 +12,7 @@ from facekit_datasets.label_maps import CELEBAMASK_HQ, CELEBAMASK_HQ_MERGED
 def facekit_plugin_info() -> PluginInfo:
     """Say what the plugin is."""
     return PluginInfo(
-        summary="Face datasets: CelebAMask-HQ, CelebA, folders of photos with masks, procedurally drawn faces",
+        summary="Face datasets: CelebAMask-HQ, CelebA, folders of photos with or without masks, drawn faces",
     )
 
 
@@ -58,6 +58,16 @@ def facekit_components() -> list[ComponentSpec]:
                 "masks": "masks",
                 "fractions": {"train": 0.9, "test": 0.1},
             },
+        ),
+        ComponentSpec(
+            interface_version=1,
+            kind="dataset",
+            id="facekit/image_folder",
+            summary="Any folder of photos, without masks",
+            options=image_folder.ImageFolderOptions,
+            factory="facekit_datasets.image_folder:create",
+            ports=image_folder.ports,
+            example={"root": "data/my-photos", "fractions": {"train": 0.9, "test": 0.1}},
         ),
         ComponentSpec(
             interface_version=1,

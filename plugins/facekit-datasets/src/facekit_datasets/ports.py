@@ -11,10 +11,14 @@ def dataset_ports(*, classes: int | None, attributes: int | None) -> Ports:
     """Return the ports of a dataset.
 
     Args:
-        classes: how many classes its masks have; None where only the files can tell.
+        classes: how many classes its masks have; 0 for photos without masks, None where only the files can tell.
         attributes: how many attributes it has; 0 for none, None where only the files can tell.
     """
-    gives: list[Port] = [IMAGE, MASK if classes is None else replace(MASK, classes=classes)]
+    gives: list[Port] = [IMAGE]
+    if classes is None:
+        gives.append(MASK)
+    elif classes:
+        gives.append(replace(MASK, classes=classes))
     if attributes is None:
         gives.append(ATTRIBUTES)
     elif attributes:

@@ -11,6 +11,7 @@ from .convolution import (
     Upsampling,
     doubling_convolution,
 )
+from .equalised import EqualisedConvolution, EqualisedTransposedConvolution, pixel_norm
 from .functions import convolve, double
 from .mask_convolution import MaskConvolution
 from .norm import INSTANCE_NORM_EPSILON, instance_norm
@@ -20,6 +21,8 @@ from .reflection import reflect
 __all__ = [
     "INSTANCE_NORM_EPSILON",
     "DoublingConvolution",
+    "EqualisedConvolution",
+    "EqualisedTransposedConvolution",
     "HalvingConvolution",
     "MaskConvolution",
     "ReflectedConvolution",
@@ -30,5 +33,6 @@ __all__ = [
     "doubling_convolution",
     "instance_norm",
     "one_hot",
+    "pixel_norm",
     "reflect",
 ]

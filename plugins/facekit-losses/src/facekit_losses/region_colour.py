@@ -96,7 +96,9 @@ def region_colour_loss(
 
 
 class RegionColourLoss(nn.Module):
-    """Region colours of fakes in the style of another face and, by choice, in their own. It has no parameters and an empty state dict.
+    """Region colours of fakes in the style of another face and, by choice, in their own.
+
+    It has no parameters and an empty state dict.
 
     Args:
         weights: one weight a class, (classes,).

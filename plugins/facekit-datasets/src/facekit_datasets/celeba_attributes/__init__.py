@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from facekit.interfaces import ATTRIBUTES, IMAGE, DatasetContext, Options, PortContext, Ports
+from facekit.interfaces import DatasetContext, Options, PortContext, Ports
+from facekit_datasets.ports import dataset_ports
 from facekit_datasets.splitting import refuse_repeats
 
 if TYPE_CHECKING:
@@ -43,12 +44,7 @@ class CelebAAttributesOptions(Options):
 
 def ports(options: CelebAAttributesOptions, context: PortContext) -> Ports:
     """Return what the dataset gives: photos and attributes, and no masks."""
-    if options.attributes is None:
-        return Ports(gives=(IMAGE, ATTRIBUTES))
-    from dataclasses import replace
-
-    shape = ("batch", len(options.attributes))
-    return Ports(gives=(IMAGE, replace(ATTRIBUTES, shape=shape)) if options.attributes else (IMAGE,))
+    return dataset_ports(classes=0, attributes=None if options.attributes is None else len(options.attributes))
 
 
 def create(options: CelebAAttributesOptions, context: DatasetContext) -> CelebAAttributes:

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facekit.interfaces import FacekitError, FaceSample, Finding, LabelMap
+from facekit.interfaces import NO_LABELS, FacekitError, FaceSample, Finding, LabelMap
 from facekit_datasets.celeba_attributes import CelebAAttributesOptions
 from facekit_datasets.checking import add_file, check_photo
-from facekit_datasets.label_maps import CELEBAMASK_HQ
 from facekit_datasets.pictures import read_photo
 from facekit_datasets.splitting import select_attributes
 
@@ -59,8 +58,8 @@ class CelebAAttributes:
 
     @property
     def label_map(self) -> LabelMap:
-        """CelebAMask-HQ's, although there are no masks."""
-        return CELEBAMASK_HQ
+        """The one without classes: there are no masks."""
+        return NO_LABELS
 
     @property
     def attribute_names(self) -> tuple[str, ...]:

@@ -124,7 +124,7 @@ def read_faces(dataset: FaceDataset, rows: Sequence[int], size: int, progress: P
     for position, row in enumerate(rows):
         sample = dataset.read(row, size=size)
         photos[position] = _square(Image.fromarray(sample.image), size, Image.Resampling.LANCZOS)
-        masks[position] = _square(Image.fromarray(sample.needed_mask()), size, Image.Resampling.NEAREST)
+        masks[position] = _square(Image.fromarray(sample.require_mask()), size, Image.Resampling.NEAREST)
         if progress is not None:
             progress(position + 1, len(rows))
     return Faces(torch.from_numpy(photos).permute(0, 3, 1, 2), torch.from_numpy(masks))
