@@ -22,7 +22,10 @@ SIZE = 16
 
 @dataclass
 class Stripes:
-    """Faces of three stripes, each of one colour with a little noise."""
+    """Faces of three stripes, each of one colour with a little noise.
+
+    There are no masks where the label map has no classes.
+    """
 
     count: int = 14
     seed: int = 0
@@ -51,7 +54,8 @@ class Stripes:
             # The first is rare, the others are those of a coin.
             attributes = random.random(len(self.attribute_names)) < 0.5
             attributes[0] = index % 5 == 2
-        return FaceSample(image.clip(0, 255).astype(np.uint8), mask, attributes)
+        shown = mask if self.label_map.classes else None
+        return FaceSample(image.clip(0, 255).astype(np.uint8), shown, attributes)
 
     def check(self, index: int) -> list[Finding]:
         return []

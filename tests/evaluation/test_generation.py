@@ -15,6 +15,7 @@ from facekit.data import PackedFaces, fixed_batch
 from facekit.engine import FaceModel, load_model, train
 from facekit.engine.open_data import open_data
 from facekit.evaluation import (
+    BASELINES,
     CopyReference,
     TargetPhotos,
     build_metrics,
@@ -29,7 +30,7 @@ from facekit.evaluation import (
 )
 from facekit.evaluation.fit import check_data, possible_tasks, what_is_read
 from facekit.evaluation.store import Asked
-from facekit.interfaces import TASKS, Condition, FaceBatch, FacekitError, Generated, Warned
+from facekit.interfaces import NO_LABELS, TASKS, Condition, FacekitError, Generated, Warned
 from facekit.recipe import ResolvedRecipe, read_recipe
 from facekit.registry import Registry
 from facekit.sampling import SamplingInputs, noise_for_keys
@@ -126,21 +127,25 @@ class TestTask:
         assert torch.equal(seen.condition.reference.image, everyone.image)
         assert seen.reads == {"mask"}
 
-    def test_photos_without_masks(
-        self, packed: PackedFaces, error_metric: Any, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        def without(packed: PackedFaces, rows: Any) -> FaceBatch:
-            batch = fixed_batch(packed, rows)
-            assert batch.reference is not None
-            return replace(batch, mask=None, reference=replace(batch.reference, mask=None))
-
-        monkeypatch.setattr(runner, "fixed_batch", without)
+    def test_photos_without_masks(self, pack: Callable[..., PackedFaces], error_metric: Any) -> None:
+        packed = pack(label_map=NO_LABELS)
         metrics = [error_metric("generation", "generated"), error_metric(name="own")]
         result = evaluate(CopyReference(), packed, metrics, keep=1)
         assert result.measurement("own").value == 0
         assert metrics[0].seen[0].condition.mask is None
+        assert metrics[0].seen[0].condition.reference.mask is None
         (picture,) = result.pictures["reconstruction"]
         assert picture.parts == ("reference", "photo", "result")
+
+    def test_baselines_by_masks_have_nothing_to_say_of_them(
+        self, pack: Callable[..., PackedFaces], error_metric: Any
+    ) -> None:
+        metrics = [error_metric()]
+        fitting = {name: each.measured_by(metrics, pack(), split="test") for name, each in BASELINES.items()}
+        assert all(found == metrics for found in fitting.values())
+        without = pack(label_map=NO_LABELS)
+        fitting = {name: each.measured_by(metrics, without, split="test") for name, each in BASELINES.items()}
+        assert [name for name, found in fitting.items() if found] == ["copy_reference", "real_photos"]
 
 
 class TestFamiliesOwnResults:

@@ -81,7 +81,8 @@ def task_pairs(rows: NDArray[np.int64], task: Task, *, seed: int = TASK_SEED) ->
 
     ``reconstruction``: each face from its own mask in its own look. ``generation``: one sample a face, which gives what
     the model reads beside noise. ``style_copy``: each mask in the look of another face, each face once the target and
-    once the reference, in one random cycle that the seed decides. For ``attribute_transfer`` see :func:`transfer_pairs`.
+    once the reference, in one random cycle that the seed decides. For ``attribute_transfer`` see
+    :func:`transfer_pairs`.
 
     Args:
         rows: the faces, N different ones.

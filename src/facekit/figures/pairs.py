@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from facekit.figures.html import spoken, text
 
+_FROM_NOISE = "generation"
+
 _OF_ONE_FACE = {
     "reconstruction": "each face from its own mask in its own look",
-    "generation": "one sample of noise for each face of the split",
+    _FROM_NOISE: "one sample of noise for each face of the split",
 }
 """The tasks whose targets and references are the same faces."""
 
@@ -24,9 +26,15 @@ def pair_lists(lists: Mapping[str, Sequence[tuple[str, str]]], *, seed: str) -> 
     parts = [_folded(name, pairs) for name, pairs in lists.items() if pairs]
     if not parts:
         return ""
+    names = [name for name, pairs in lists.items() if pairs]
+    said = []
+    if names != [_FROM_NOISE]:
+        said.append(f"Drawn with seed {text(seed)}: the same faces give the same pairs in every run.")
+    if _FROM_NOISE in names:
+        said.append("The noise of a sample follows from the name of its face: it is the same in every run.")
     return (
-        "<details><summary>Which pairs were measured</summary>"
-        f"<p class=note>Drawn with seed {text(seed)}: the same faces give the same pairs in every run.</p>"
+        f"<details><summary>Which {'samples' if names == [_FROM_NOISE] else 'pairs'} were measured</summary>"
+        f"<p class=note>{' '.join(said)}</p>"
         f"{''.join(parts)}</details>"
     )
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from facekit.engine.commands import INPUTS
 from facekit.engine.run_reading import RunRecord
 from facekit.figures.html import text
 from facekit.figures.page import data_uri
 
-INPUTS = "inputs"
-"""The entry of ``lock.json`` that lists what the model reads."""
+NOISE = "noise"
+"""The only input of a run that makes images from noise alone."""
+
+_WORDS = {"mask": "mask", "reference": "reference", "source": "photo that is changed"}
+"""What a result is made from, for people."""
 
 MOST_FRAMES = 24
 WIDEST = 1200
@@ -54,24 +58,20 @@ def _caption(record: RunRecord) -> str:
 def _rows(record: RunRecord) -> str:
     """Return what the rows of a grid are, by what the run's lock says that the model reads."""
     reads = record.lock.get(INPUTS)
-    if not isinstance(reads, list):
-        return "Each row belongs to one face of the validation split, the same faces each time."
-    if not reads:
-        return "Each row is the same noise each time, and shows other noise beside it: nothing else is given."
-    words = {"mask": "mask", "reference": "reference whose look is wanted", "source": "photo that is changed"}
-    given = [words[name] for name in words if name in reads]
+    if reads == [NOISE]:
+        return "Each row starts from the same noise each time, and shows results of other noise beside it."
+    row = "Each row belongs to one face of the validation split, the same faces each time"
+    given = [name for name in _WORDS if isinstance(reads, list) and name in reads]
     if not given:
-        return "Each row belongs to one face of the validation split, the same faces each time."
-    of = " and ".join([", ".join(given[:-1]), given[-1]] if len(given) > 1 else given)
-    also = {
-        "reference": "in the look of another face",
-        "source": "with each attribute turned to its opposite",
-    }
-    further = [also[name] for name in also if name in reads and (name != "source" or "attributes" in reads)]
-    return (
-        f"Each row belongs to one face of the validation split, the same faces each time: its {of}, and the result"
-        + (f"; then the result {' and '.join(further)}." if further else ".")
-    )
+        return f"{row}."
+    words = [_WORDS[name] for name in given]
+    read = " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+    further = ""
+    if "reference" in given:
+        further = ", then in the look of another face"
+    elif {"attribute", "attributes"} & set(reads or ()):
+        further = ", then with each attribute turned to its opposite"
+    return f"{row}. The result is made from the {read}{further}."
 
 
 def _choose(samples: list[tuple[int, Path]]) -> list[tuple[int, Path]]:
