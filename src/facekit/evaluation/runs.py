@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from facekit.data import PackedFaces, ProgressCallback
 from facekit.engine.journal import Journal, Observer
@@ -19,7 +19,7 @@ from facekit.evaluation.baselines import BASELINES, left_out
 from facekit.evaluation.fit import check_data, check_tasks, possible_tasks
 from facekit.evaluation.photos import PhotoProgress, photo_source
 from facekit.evaluation.results import EvaluationResult
-from facekit.evaluation.runner import EvaluationProgress, evaluate
+from facekit.evaluation.runner import EVERYTHING, EvaluationProgress, evaluate
 from facekit.evaluation.store import BASELINE_PREFIX, PICTURES, Asked, write_evaluation
 from facekit.evaluation.tasks import TASK_SEED
 from facekit.interfaces import BuildContext, FaceDataset, FacekitError, Metric, PhotoSource
@@ -224,17 +224,28 @@ def evaluate_run(
 
     def measure(name: str) -> EvaluationResult | None:
         """Return a result; None for a baseline that no metric can be shown."""
+        is_model = name == MODEL
         metrics = build_metrics(measured, packed, inputs=inputs, split=split, limit=limit, progress=tell)
-        common: Any = {"split": split, "seed": seed, "batch": batch, "limit": limit, "keep": keep, "progress": progress}
-        if name == MODEL:
-            model = precision.place(loaded.model)
-            about = {"name": name, "weights": loaded.weights, "step": loaded.step, "inputs": inputs}
-            return evaluate(model.generate, packed, metrics, precision=precision, **about, **common)
-        fitting = BASELINES[name].measured_by(metrics, packed, split=split)
-        if not fitting:
-            return None
-        about = {"name": name, "weights": f"{BASELINE_PREFIX}{name}", "precision": Precision(precision.device)}
-        return evaluate(BASELINES[name].make(packed), packed, fitting, **about, **common)
+        if not is_model:
+            metrics = BASELINES[name].measured_by(metrics, packed, split=split)
+            if not metrics:
+                return None
+        return evaluate(
+            precision.place(loaded.model).generate if is_model else BASELINES[name].make(packed),
+            packed,
+            metrics,
+            split=split,
+            seed=seed,
+            batch=batch,
+            limit=limit,
+            precision=precision if is_model else Precision(precision.device),
+            name=name,
+            weights=loaded.weights if is_model else f"{BASELINE_PREFIX}{name}",
+            step=loaded.step if is_model else 0,
+            inputs=inputs if is_model else EVERYTHING,
+            keep=keep,
+            progress=progress,
+        )
 
     results: list[EvaluationResult] = []
     missing: list[str] = []

@@ -148,10 +148,9 @@ def course(record: RunRecord) -> str:
 
 def _training_photos(table: Table) -> bool:
     """Return whether training photos stand for generated ones in a column."""
-    measured = [
-        entry for column in table.columns if column.heading == REAL_PHOTOS for entry in column.measurements.values()
-    ]
-    return any(_is_map(own := entry.get("protocol")) and own.get("task") == "generation" for entry in measured)
+    columns = (column.measurements.values() for column in table.columns if column.heading == REAL_PHOTOS)
+    protocols = [entry.get("protocol") for entries in columns for entry in entries]
+    return any(isinstance(own, Mapping) and own.get("task") == "generation" for own in protocols)
 
 
 def _heading(event: Mapping[str, Any]) -> str:
