@@ -22,6 +22,7 @@ from facekit.interfaces import (
     Generated,
     Measurement,
     Observation,
+    Reference,
     Task,
 )
 from facekit.registry import load_registry
