@@ -14,6 +14,7 @@ import torch
 from facekit.data import PackedFaces, fixed_batch
 from facekit.engine import FaceModel, load_model, train
 from facekit.engine.open_data import open_data
+from facekit.engine.precision import Precision
 from facekit.evaluation import (
     BASELINES,
     CopyReference,
@@ -334,14 +335,16 @@ class TestRuns:
 class TestPrecision:
     @pytest.fixture
     def calls(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, bool]]:
-        """Whether each call of a model computed in bf16, and whether its photos had their channels last."""
+        """Whether each call of a model computed in bf16, and whether photos and weights had their channels last."""
         found: list[tuple[bool, bool]] = []
         plain = FaceModel.generate
 
         def generate(self: FaceModel, condition: Condition, *rest: Any) -> Generated:
             assert condition.source_image is not None
-            last = condition.source_image.is_contiguous(memory_format=torch.channels_last)
-            found.append((torch.is_autocast_enabled("cpu"), last))
+            weight: Any = self.get_parameter("generator.last.weight")
+            last = {each.is_contiguous(memory_format=torch.channels_last) for each in (condition.source_image, weight)}
+            assert len(last) == 1
+            found.append((torch.is_autocast_enabled("cpu"), last.pop()))
             return plain(self, condition, *rest)
 
         monkeypatch.setattr(FaceModel, "generate", generate)
@@ -362,14 +365,13 @@ class TestPrecision:
         calls.clear()
         (result,) = evaluate_run(tmp_path / "run", registry=registry, split="validation", device="cpu", record=False)
         loaded = load_model(tmp_path / "run", registry=registry)
-        measured = validator(recipe, registry=registry)(loaded.model, loaded.step)
+        placed = Precision(torch.device("cpu"), channels_last=channels_last).place(loaded.model)
+        measured = validator(recipe, registry=registry)(placed, loaded.step)
         assert set(calls) == {(precision == "bf16", channels_last)}
         assert measured.measurements == result.measurements
         assert "precision" not in result.fields
 
     def test_metrics_see_float32_in_the_usual_layout(self, packed: PackedFaces, error_metric: Any) -> None:
-        from facekit.engine.precision import Precision
-
         def paint(condition: Condition) -> Generated:
             assert condition.reference is not None
             image = condition.reference.image

@@ -44,6 +44,7 @@ class FromNoise(nn.Module):
         self.reads_mask = reads_mask
         self.head = nn.Linear(5, 3 * 4 * 4)
         nn.init.normal_(self.head.weight, std=0.5)
+        self.last = nn.Conv2d(3, 3, 3, padding=1)
 
     def forward(self, condition: Condition, style: Style | None) -> Generated:
         noise = condition.extra["noise"]
@@ -51,7 +52,7 @@ class FromNoise(nn.Module):
         image = nn.functional.interpolate(coarse, size=(self.size, self.size), mode="bilinear")
         if self.reads_mask:
             image = image + 0.3 * condition.require_mask().unsqueeze(1)
-        image = torch.tanh(image)
+        image = torch.tanh(self.last(image))
         return WithLatents(image, (nn.functional.avg_pool2d(image, 2),), latents=noise)
 
 
