@@ -27,7 +27,7 @@ from facekit.editing import FacePipeline
 from facekit.editing.pictures import Batch
 from facekit.engine.open_data import open_data
 from facekit.evaluation.tasks import transfer_pairs
-from facekit.interfaces import FaceBatch, Style
+from facekit.interfaces import FaceBatch, Style, concatenate, map_tensors
 from facekit.registry import load_registry
 from facekit_metrics.judges import store
 from facekit_metrics.judges.classifier import TrainedClassifier, load_classifier
@@ -47,8 +47,15 @@ def mean_style(pipeline: FacePipeline, packed: PackedFaces) -> Style:
     """Return the mean of the styles of training photos."""
     rows = packed.rows("train")[:STYLES_OF_THE_MEAN]
     parts = [fixed_batch(packed, rows[start : start + AT_ONCE]) for start in range(0, len(rows), AT_ONCE)]
-    codes = [pipeline.style_of(*pictures(pipeline, part)).code for part in parts]
-    return Style(torch.cat(codes).mean(0, keepdim=True))
+    styles = concatenate([style_of(pipeline, part) for part in parts])
+    return map_tensors(styles, lambda tensor: tensor.float().mean(0, keepdim=True))
+
+
+def style_of(pipeline: FacePipeline, faces: FaceBatch) -> Style:
+    """Return the styles of faces; the run has a style encoder."""
+    style = pipeline.style_of(*pictures(pipeline, faces))
+    assert isinstance(style, Style)
+    return style
 
 
 def measure(
@@ -73,12 +80,12 @@ def measure(
             _, shapes = pictures(pipeline, masks)
             results = {"real photos of the masks": masks.image}
             if mean is None:
-                results["painted"] = pipeline.paint_in_style(shapes, None)
+                results["painted"] = pipeline.generate_in_style(shapes, None)
             else:
-                own, given = (pipeline.style_of(*pictures(pipeline, faces)) for faces in (masks, looks))
-                results["the face's look"] = pipeline.paint_in_style(shapes, given)
-                results["the look of the mask's own photo"] = pipeline.paint_in_style(shapes, own)
-                results["the mean look"] = pipeline.paint_in_style(shapes, mean)
+                own, given = (style_of(pipeline, faces) for faces in (masks, looks))
+                results["the face's look"] = pipeline.generate_in_style(shapes, given)
+                results["the look of the mask's own photo"] = pipeline.generate_in_style(shapes, own)
+                results["the mean look"] = pipeline.generate_in_style(shapes, mean)
             assert masks.attributes is not None
             wanted = masks.attributes[:, column] > 0
             for name, images in results.items():
@@ -109,7 +116,7 @@ def main() -> None:
     attributes = chosen.attribute or ["Smiling"]
     classifier = load_classifier(store.find(store.ATTRIBUTES, chosen.classifier, attributes=attributes))
     segmenter = load_segmenter(store.find(store.SEGMENTER, chosen.segmenter, label_map=pipeline.label_map.name))
-    mean = mean_style(pipeline, packed) if pipeline.takes_reference else None
+    mean = mean_style(pipeline, packed) if pipeline.networks.gives_styles else None
     for attribute in attributes:
         result = measure(
             pipeline,

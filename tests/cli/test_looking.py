@@ -223,6 +223,18 @@ def test_components_ls_of_a_plugin_that_is_none(call: Call) -> None:
     assert "did you mean 'facekit-metrics'" in result.stderr
 
 
+def test_components_that_need_no_plugin_are_listed_and_shown(call: Call) -> None:
+    rows = json.loads(call("components", "ls", "schedule", "--json").output)
+    assert {row["id"] for row in rows} >= {"facekit/linear_decay", "facekit/cosine", "facekit/step"}
+    assert {row["plugin"] for row in rows} == {"facekit"}
+    torchs = json.loads(call("components", "ls", "optimiser", "--plugin", "torch", "--json").output)
+    assert {"torch/sgd", "torch/rmsprop"} <= {row["id"] for row in torchs}
+    shown = call("components", "show", "sgd", COLUMNS="100").output
+    assert "  momentum      number; default 0.0\n" in shown
+    assert "Beside its own, every optimiser has `lr`, `of` and `lr_scale`." in shown
+    assert "train:\n  optimiser: {use: sgd}\n" in shown
+
+
 def test_the_command_knows_every_kind() -> None:
     assert KINDS == ALL_KINDS
 
@@ -302,7 +314,9 @@ def test_components_show_of_an_unknown_name(call: Call) -> None:
 def test_plugins_ls_and_doctor_of_sound_plugins(call: Call) -> None:
     rows = json.loads(call("plugins", "ls", "--json").output)
     assert {row["state"] for row in rows} == {"loaded"}
-    assert sum(row["components"] for row in rows) == len(json.loads(call("components", "ls", "--json").output))
+    listed = json.loads(call("components", "ls", "--json").output)
+    of_plugins = [one for one in listed if one["distribution"] not in ("facekit-toolkit", "torch")]
+    assert sum(row["components"] for row in rows) == len(of_plugins)
     doctor = call("plugins", "doctor")
     assert doctor.exit_code == 0
     assert "no problems found" in doctor.output

@@ -38,4 +38,12 @@ def test_all_attributes_are_named_where_none_is_read_off_the_photo() -> None:
     )
     program = generate_in_python(Path("run"), lock)
     assert program is not None
-    assert program.endswith("""transfer(Image.open("photo.jpg"), {'Smiling': True, 'Young': True})""")
+    wanted = "{'Smiling': True, 'Young': True}"
+    assert program.endswith(f'pipeline.generate(source=Image.open("photo.jpg"), attributes={wanted})')
+
+
+def test_runs_from_noise_are_sampled() -> None:
+    command = generate_command(Path("run"), {"inputs": ["noise"]})
+    assert command == "facekit generate run --count 16 --seed 0 -o results"
+    program = generate_in_python(Path("run"), {"inputs": ["noise"]})
+    assert program == "import facekit\n\npipeline = facekit.load('run')\nresult = pipeline.sample(16, seed=0)"

@@ -15,7 +15,7 @@ from PIL import Image
 from facekit.data.store import label_map_document
 from facekit.editing import FacePipeline, load
 from facekit.engine import checkpoints
-from facekit.engine.model import build_model
+from facekit.engine.networks import build_model
 from facekit.engine.run_folder import RunFolder
 from facekit.recipe import dump_recipe, read_recipe
 from facekit.registry import load_registry

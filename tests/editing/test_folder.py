@@ -121,8 +121,8 @@ def test_called_again_it_goes_on_where_it_stopped(pipeline: FacePipeline, files:
     before = {stem: (files / f"out/{stem}.png").stat().st_mtime_ns for stem in "abc"}
     (files / "out/b.png").unlink()
     result = generate_folder(pipeline, **folders(files))
-    assert [item.outcome for item in result.items] == ["skipped", "skipped", "written"]
-    assert [item.output.stem for item in result.items] == ["a", "c", "b"]
+    assert [item.outcome for item in result.items] == ["skipped", "written", "skipped"]
+    assert [item.output.stem for item in result.items] == ["a", "b", "c"]
     assert (files / "out/a.png").stat().st_mtime_ns == before["a"]
     again = generate_folder(pipeline, **folders(files, overwrite=True))
     assert {item.outcome for item in again.items} == {"written"}
@@ -190,9 +190,16 @@ def test_files_without_a_partner_are_named(pipeline: FacePipeline, files: Path) 
     [
         ({"mask": "nowhere"}, "no such mask"),
         ({"reference": "nowhere.jpg"}, "no such reference"),
-        ({"reference": None, "reference_mask": None}, "paints in the look of a reference"),
+        (
+            {"reference": None, "reference_mask": None},
+            "needs a reference photo and the reference's own mask, which are",
+        ),
         ({"reference_mask": None}, "travels with its own mask"),
-        ({"reference": None}, "reference mask without a reference|reference photo, and there is none"),
+        ({"reference": None}, "needs a reference photo, which is not given"),
+        ({"mask": None}, "needs a mask, which is not given"),
+        ({"source": "photos"}, "reads no source photo; it needs a mask"),
+        ({"count": 3}, "starts from no noise"),
+        ({"seed": 3}, "starts from no noise"),
         ({"reference_mask": "photo_masks/a.png"}, "two files or two folders"),
         ({"output": "result.png"}, "several results"),
         ({"output": "result.jpg"}, "saved as PNG"),
@@ -202,14 +209,14 @@ def test_files_without_a_partner_are_named(pipeline: FacePipeline, files: Path) 
     ],
 )
 def test_mistakes_are_refused_before_anything_is_painted(
-    pipeline: FacePipeline, files: Path, changes: dict[str, str | None], message: str
+    pipeline: FacePipeline, files: Path, changes: dict[str, Any], message: str
 ) -> None:
     (files / "empty").mkdir()
     (files / "twice").mkdir()
     for name in ("a.png", "a.bmp"):
         Image.new("L", (64, 64)).save(files / "twice" / name)
     (files / "photos/damaged.jpg").write_text("not a picture")
-    paths = {key: value if value is None else files / value for key, value in changes.items()}
+    paths = {key: files / value if isinstance(value, str) else value for key, value in changes.items()}
     with pytest.raises(FacekitError, match=message):
         generate_folder(pipeline, **folders(files, **paths))
     assert not (files / "out").exists()

@@ -124,7 +124,7 @@ def test_a_run_without_references_takes_no_look(plain_run: Path, files: Path) ->
     editor = PhotoEditor(load(plain_run, device="cpu", precision="fp32"))
     opened = editor.open(files / "photos" / "a.jpg", files / "masks" / "a.png")
     script = parse_script("facekit_edit: 1\noperations: [{do: reference, photo: photos/b.jpg, mask: masks/b.png}]\n")
-    with pytest.raises(FacekitError, match="takes no reference"):
+    with pytest.raises(FacekitError, match="reads no reference"):
         editor.edit(opened, script, folder=files)
     assert editor.edit(opened, parse_script(GROW)).touched.any()
 

@@ -16,7 +16,7 @@ from torch import Tensor
 import facekit
 from facekit.editing import FacePipeline, load
 from facekit.engine.model import load_model
-from facekit.interfaces import Condition, FacekitError
+from facekit.interfaces import Condition, FacekitError, Reference
 from facekit.registry import load_registry
 
 MakeFace = Callable[..., Any]
@@ -40,7 +40,7 @@ def pixels(image: Image.Image) -> np.ndarray:
 def test_the_result_is_what_the_model_paints(styled_run: Path, pipeline: FacePipeline, face: MakeFace) -> None:
     target, look = face(1), face(2)
     model = load_model(styled_run, registry=load_registry()).model
-    condition = Condition(ids(target.mask)[None], to_tensor(look.photo)[None], ids(look.mask)[None])
+    condition = Condition(ids(target.mask)[None], Reference(to_tensor(look.photo)[None], ids(look.mask)[None]))
     with torch.no_grad():
         expected = model.generate(condition).image[0]
     result = pipeline.generate(ids(target.mask), to_tensor(look.photo), ids(look.mask))
@@ -244,27 +244,33 @@ def test_a_photo_is_turned_as_its_camera_says(pipeline: FacePipeline, face: Make
 def test_a_reference_travels_with_its_own_mask(pipeline: FacePipeline, face: MakeFace) -> None:
     with pytest.raises(FacekitError, match="travels with its own mask"):
         pipeline.generate(face(1).mask, face(2).photo)
-    with pytest.raises(FacekitError, match="reference photo, and there is none"):
+    with pytest.raises(FacekitError, match="needs a reference photo and the reference's own mask, which are not given"):
         pipeline.generate(face(1).mask)
+    with pytest.raises(FacekitError, match="needs a mask, which is not given") as caught:
+        pipeline.generate(reference=face(2).photo, reference_mask=face(2).mask)
+    assert "mask (--mask)" in str(caught.value)
 
 
 def test_a_run_that_reads_no_reference_mask_needs_none(maskless_run: Path, face: MakeFace) -> None:
     pipeline = load(maskless_run, device="cpu", precision="fp32")
-    assert pipeline.takes_reference
-    assert not pipeline.takes_reference_mask
+    assert pipeline.inputs.needed == {"mask", "reference"}
     look = face(2)
-    without = pipeline.generate(face(1).mask, look.photo)
-    assert np.array_equal(pixels(without), pixels(pipeline.generate(face(1).mask, look.photo, look.mask)))
+    first = pipeline.generate(face(1).mask, look.photo)
+    assert np.abs(pixels(first) - pixels(pipeline.generate(face(1).mask, face(3).photo))).mean() > 0.5
+    with pytest.raises(FacekitError, match="reads no reference mask; it needs a mask and a reference photo"):
+        pipeline.generate(face(1).mask, look.photo, look.mask)
 
 
 def test_a_run_without_a_style_encoder_takes_the_mask_alone(plain_run: Path, face: MakeFace) -> None:
     pipeline = load(plain_run, device="cpu", precision="fp32")
-    assert not pipeline.takes_reference
-    alone = pipeline.generate(face(1).mask)
-    assert np.array_equal(pixels(alone), pixels(pipeline.generate(face(1).mask, face(2).photo)))
+    assert pipeline.inputs.needed == {"mask"}
     assert pipeline.generate(ids(face(1).mask)).dtype == torch.float32
-    with pytest.raises(FacekitError, match="reference_mask without a reference"):
-        pipeline.generate(face(1).mask, None, face(2).mask)
+    with pytest.raises(FacekitError, match="reads no reference photo; it needs a mask"):
+        pipeline.generate(face(1).mask, face(2).photo)
+    with pytest.raises(FacekitError, match="reads no source photo and no wanted attributes; it needs a mask"):
+        pipeline.generate(face(1).mask, source=face(2).photo, attributes={"Smiling": True})
+    with pytest.raises(FacekitError, match="starts from no noise"):
+        pipeline.sample(3, mask=face(1).mask)
 
 
 def mistakes() -> list[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from contextlib import nullcontext
+from typing import Any
 
 import pytest
 import torch
@@ -13,13 +14,24 @@ from torch import nn
 from facekit.engine.model import FaceModel
 from facekit.engine.optimiser import LARGE
 from facekit.engine.players import PlayerInTraining, WeightedLoss
-from facekit.interfaces import Step
-from facekit.recipe.settings import OptimiserSettings
+from facekit.interfaces import NoOptions, Step
+from facekit.recipe.resolved import ComponentChoice, Mark, OptimiserChoice, ScheduleChoice, UpdateChoices
+from facekit.registry import PluginSet, Registry
 
 
-def _player(
-    model: FaceModel, *, early: bool = False, clip: float | None = None, **settings: object
-) -> PlayerInTraining:
+def _updates(settings: dict[str, Any]) -> UpdateChoices:
+    registry = Registry(PluginSet({"FACEKIT_NO_PLUGINS": "1"}))
+    options = {"use": "adam", "lr": 2e-4, **settings}
+    component, lr = registry.find("optimiser", options.pop("use")), options.pop("lr")
+    constant = registry.find("schedule", "constant")
+    nowhere = Mark("", 0, 0, "")
+    return UpdateChoices(
+        OptimiserChoice(ComponentChoice(component, component.spec.options(**options), "train.optimiser", nowhere), lr),
+        ScheduleChoice(ComponentChoice(constant, NoOptions(), "train.schedule", nowhere), 0),
+    )
+
+
+def _player(model: FaceModel, *, early: bool = False, clip: float | None = None, **settings: Any) -> PlayerInTraining:
     def loss(step: Step) -> torch.Tensor:
         raise AssertionError
 
@@ -27,7 +39,8 @@ def _player(
         name="generator",
         model=model,
         losses=[WeightedLoss("none", 1.0, loss)],
-        optimiser=OptimiserSettings.model_validate(settings),
+        lr_scale=settings.pop("lr_scale", {}),
+        updates=_updates(settings),
         frozen=(),
         steps=10,
         gradient_clip=clip,
@@ -156,9 +169,9 @@ def test_training_imports_no_compiler() -> None:
 import sys
 from torch import nn
 from facekit.engine.optimiser import Optimiser
-from facekit.recipe.settings import OptimiserSettings
+from facekit.registry.built_in import AdamOptions
 network = nn.Linear(2, 2)
-optimiser = Optimiser(OptimiserSettings(), dict(network.named_parameters()), {"weight": 1.0, "bias": 1.0})
+optimiser = Optimiser(AdamOptions(), dict(network.named_parameters()), {"weight": 1.0, "bias": 1.0})
 network(network.weight).sum().backward()
 optimiser.update(1.0)
 assert network.weight.grad is None
@@ -169,8 +182,8 @@ print("torch._dynamo" in sys.modules)
 
 def test_learning_rates_by_place() -> None:
     model = FaceModel(generator=nn.Linear(1, 1), style_encoder=nn.Linear(1, 1), discriminator=nn.Linear(1, 1))
-    player = _player(model, lr=1e-3, lr_scale={"style_encoder": 5})
-    assert player.learning_rates(0.5) == pytest.approx({"style_encoder": 2.5e-3, "generator": 5e-4})
+    player = _player(model, lr=1e-3, lr_scale={"style_encoder": 5, "generator.bias": 0.5})
+    assert player.learning_rates(0) == pytest.approx({"style_encoder": 5e-3, "generator": 1e-3, "generator.bias": 5e-4})
     assert set(player.parameters) == {
         "style_encoder.weight",
         "style_encoder.bias",

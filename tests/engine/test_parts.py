@@ -17,35 +17,26 @@ from torch import nn
 
 from facekit.engine import checkpoints, probe_shapes, probe_steps, seeds
 from facekit.engine.checkpoints import LIVE, MANIFEST, STATE
-from facekit.engine.ema import Ema, decay_at
+from facekit.engine.ema import Ema
 from facekit.engine.interruption import Interruption
 from facekit.engine.journal import append_line, read_lines, rewind
 from facekit.engine.model import FaceModel
-from facekit.engine.players import schedule_factor
 from facekit.engine.run_folder import RunFolder
+from facekit.engine.schedule import decay_at
 from facekit.engine.tensors import concatenate, map_tensors
 from facekit.interfaces import Condition, FacekitError, Generated, RunFailure
 from facekit.recipe import ResolvedRecipe
-from facekit.recipe.settings import EmaSettings, ScheduleSettings
+from facekit.recipe.settings import EmaSettings
 from facekit.registry import Registry
 
 ReadRecipe = Callable[..., ResolvedRecipe]
-
-
-def test_schedules() -> None:
-    linear = ScheduleSettings(decay_from=0.5, warmup_steps=2)
-    factors = [schedule_factor(linear, step=step, steps=10) for step in range(10)]
-    assert factors == pytest.approx([0.5, 1, 1, 1, 1, 1, 0.8, 0.6, 0.4, 0.2])
-    constant = ScheduleSettings(use="constant")
-    assert {schedule_factor(constant, step=step, steps=10) for step in range(10)} == {1.0}
-    assert schedule_factor(ScheduleSettings(decay_from=1), step=9, steps=10) == 1.0
 
 
 def test_the_average_follows_by_its_formula() -> None:
     convolution, norm = nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2)
     model = FaceModel(generator=nn.Sequential(convolution, norm), discriminator=nn.Linear(2, 2))
     settings = EmaSettings(decay=0.9)
-    ema = Ema(model, settings)
+    ema = Ema(model, settings, images=4)
     assert set(ema.model.state_dict()) == {key for key in model.state_dict() if not key.startswith("discriminator")}
     expected = convolution.weight.detach().clone()
     for step in range(20):
@@ -54,13 +45,13 @@ def test_the_average_follows_by_its_formula() -> None:
         assert norm.running_mean is not None
         norm.running_mean.add_(1.0)
         decay = min(0.9, (1 + step) / (10 + step))
-        assert decay_at(settings, step) == decay
+        assert decay_at(settings, step, images=4) == decay
         expected = decay * expected + (1 - decay) * convolution.weight.detach()
         ema.update(step)
     state = ema.model.state_dict()
     torch.testing.assert_close(state["generator.0.weight"], expected)
     assert torch.equal(state["generator.1.running_mean"], model.state_dict()["generator.1.running_mean"])
-    assert decay_at(EmaSettings(decay=0.9, warmup=False), 0) == 0.9
+    assert decay_at(EmaSettings(decay=0.9, warmup=False), 0, images=4) == 0.9
 
 
 def test_seeds_are_functions_of_their_parts() -> None:

@@ -187,7 +187,7 @@ def test_generate_one_picture_and_folders(
     reference = ("--reference", photos[0], "--reference-mask", masks[0])
     one = facekit("generate", run, "--mask", masks[1], *reference, "-o", "one.png")
     assert one.code == 0, one.err
-    assert "painting with the ema weights of step 6" in one.err
+    assert "generating with the ema weights of step 6" in one.err
     with Image.open(workplace / "one.png") as picture:
         assert picture.size == (32, 32)
         assert picture.mode == "RGB"

@@ -156,7 +156,7 @@ def _dependencies(project: Path) -> set[str]:
     return set(re.findall(r'"([\w-]+)', listed))
 
 
-@pytest.mark.parametrize("name", ["first_recipe", "second_recipe"])
+@pytest.mark.parametrize("name", ["first_recipe", "second_recipe", "updates_recipe"])
 def test_the_examples_train(name: str, inside: Callable[..., Any]) -> None:
     plugin = ("--plugin-file", EXAMPLES / "squared_error.py")
     small = ("--set", "data.train=4", "--set", "data.validation=2", "--set", "data.size=32")

@@ -379,3 +379,32 @@ def test_a_merged_label_map_that_loses_a_class_is_told_like_that(inside: Facekit
     with pytest.raises(ValueError, match="hat") as caught:
         names["check_merged_form"](replace(names["COARSE"], merges=without))
     assert blocks("label-maps", "text") == [f"ValueError: {caught.value}\n"]
+
+
+def test_the_optimiser_and_the_schedule_of_the_guide_train(folder: Path, inside: Facekit, forget: None) -> None:
+    page = (GUIDE / "interfaces.md").read_text("utf-8")
+    sections = re.findall(r"^In a recipe: `(train: \{.+\})`\.$", page, re.MULTILINE)
+    assert len(sections) == 2
+    made = inside("plugins", "new", "my-ideas", "--file")
+    assert made.code == 0, made.err
+    overrides = []
+    for section in sections:
+        match = re.fullmatch(r"train: \{(\w+): (\{.+\})\}", section)
+        assert match is not None
+        overrides += ["--set", f"train.{match[1]}={match[2]}"]
+    plugins = [part for name in ("optimiser", "schedule") for part in ("--plugin-file", str(KINDS / f"my_{name}.py"))]
+    plugins += ["--plugin-file", "my_ideas.py"]
+    try:
+        finished = inside(
+            "run", "my_ideas.yaml", *plugins, *overrides, "--set", "train.steps=6", "--set", "train.log_every=1",
+            "--set", "train.checkpoint_every=3", "--out", "run",
+        )  # fmt: skip
+        assert finished.code == 0, finished.err
+    finally:
+        for name in ("my_optimiser", "my_schedule"):
+            sys.modules.pop(name, None)
+    lines = [json.loads(line) for line in (folder / "run" / "metrics.jsonl").read_text("utf-8").splitlines()]
+    rates = [line["learning_rates"]["generator"] for line in lines if line["event"] == "train"]
+    assert rates == pytest.approx([1e-4, 0.5e-4] * 3)  # three periods of two steps
+    lock = json.loads((folder / "run" / "lock.json").read_text("utf-8"))
+    assert {Path(name).name for name in lock["plugins"]} >= {"my_optimiser.py", "my_schedule.py", "my_ideas.py"}

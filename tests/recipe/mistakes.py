@@ -351,10 +351,10 @@ class _Maker:
     def _uses(self) -> Iterator[tuple[TreePath, yaml.ScalarNode, Kind]]:
         kinds: dict[str, Kind] = {"data": "dataset", "losses": "loss", "metrics": "metric"}
         for key in self.keys:
-            if key.path[-1] == "use" and key.path[0] != "train":
+            if key.path[-1] == "use":
                 assert isinstance(key.value, yaml.ScalarNode)
                 section, slot = str(key.path[0]), str(key.path[1])
-                kind: Kind = slot if section == "model" else kinds[section]  # type: ignore[assignment]
+                kind: Kind = slot if section in ("model", "train") else kinds[section]  # type: ignore[assignment]
                 yield key.path, key.value, kind
 
     def _wrong_values(self, path: TreePath, node: yaml.ScalarNode) -> list[str]:
@@ -363,7 +363,9 @@ class _Maker:
         if node.value in ("true", "false"):
             return ["maybe", "17", "[]", "on"]
         if re.fullmatch(r"[-+0-9.e]+", node.value):
-            return ["wrong", f'"{node.value}"', "true", "[1]", "{a: 1}", "1_000"]
+            # A map may stand for a weight: one that changes over the run.
+            a_map = "[[1]]" if path[-1] == "weight" else "{a: 1}"
+            return ["wrong", f'"{node.value}"', "true", "[1]", a_map, "1_000"]
         return ["17", "[[x]]", "true"]
 
     def _movable_lines(self) -> Iterator[tuple[str, int, int]]:

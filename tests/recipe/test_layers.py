@@ -32,7 +32,7 @@ def test_maps_merge_and_lists_replace(child) -> None:  # type: ignore[no-untyped
     recipe = child("extends: good.yaml\ntrain: {batch: 2}\nmetrics:\n  - use: psnr\n")
     assert (recipe.train.batch, recipe.train.seed, recipe.train.optimiser.lr) == (2, 7, 2e-4)
     assert [metric.component.spec.name for metric in recipe.metrics] == ["psnr"]
-    assert recipe.train.optimiser.betas == (0.5, 0.999)
+    assert recipe.updates.optimiser.choice.options.betas == (0.5, 0.999)
 
 
 def test_name_and_description_are_not_inherited(child) -> None:  # type: ignore[no-untyped-def]
@@ -54,7 +54,7 @@ def test_the_same_use_keeps_the_options(child) -> None:  # type: ignore[no-untyp
 
 def test_a_changed_optimiser_keeps_its_rate(child) -> None:  # type: ignore[no-untyped-def]
     recipe = child("extends: good.yaml\n", "train.optimiser.use=adamw", "train.optimiser.lr=1e-3")
-    assert (recipe.train.optimiser.use, recipe.train.optimiser.lr) == ("adamw", 1e-3)
+    assert (recipe.train.optimiser.use, recipe.train.optimiser.lr) == ("facekit/adamw@1", 1e-3)
     assert child("extends: good.yaml\n", "train.optimiser.use=adamw").train.optimiser.lr == 2e-4
 
 

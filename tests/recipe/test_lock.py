@@ -50,7 +50,8 @@ def test_every_default_is_written_out(good_recipe: Path, catalogue: Registry) ->
     document = yaml.safe_load(dump_recipe(read_recipe(good_recipe, registry=catalogue)))
     assert document["data"]["workers"] == 1
     assert document["data"]["limit"] is None
-    assert document["train"]["schedule"] == {"use": "linear_decay", "decay_from": 0.5, "warmup_steps": 0}
+    schedule = {"use": "facekit/linear_decay@1", "decay_from": 0.5, "warmup_steps": 0, "of": {}}
+    assert document["train"]["schedule"] == schedule
     assert document["losses"]["generator"][0]["label"] == "adversarial"
     assert document["model"]["generator"]["use"] == "fake/adain_global@1"
     assert list(document) == ["facekit", "name", "description", "data", "model", "losses", "metrics", "train"]

@@ -91,7 +91,8 @@ def test_good_recipes(mistakes: Mistakes, good_recipe: Path, catalogue: Registry
         ("{use: feature_matching, weight: 10}", "feature_matching", "losses.generator[1]"),
         ("weight: 10.0", "weight: -1", "losses.discriminator[1].weight"),
         ("betas: [0.5, 0.999]", "betas: [0.5]", "train.optimiser.betas"),
-        ("lr_scale: {style_encoder: 5}", "lr_scale: {encoder: 5}", "train.optimiser.lr_scale"),
+        ("lr_scale: {style_encoder: 5}", "lr_scale: {style_encoder: five}", "train.optimiser.lr_scale.style_encoder"),
+        ("use: adam\n", "use: adm\n", "train.optimiser.use"),
         ("decay: 0.998", "decay: 1", "train.ema.decay"),
         ("train:\n", "trian:\n", "$"),
         ("  epochs: 28", "  epoch: 28", "train"),
@@ -160,7 +161,7 @@ def test_the_recipes_that_plugins_ship(installed: dict[str, Any]) -> None:
         ("regions: {hair: 4", "regions: {hair: four", "losses.generator[3].regions.hair"),
         ("objective: lsgan", "objective: lsgn", "losses.generator[0].objective"),
         ("steps: 1200", "steps: 0", "train.steps"),
-        ("lr_scale: {style_encoder: 5", "lr_scale: {encoder: 5", "train.optimiser.lr_scale"),
+        ("lr_scale: {style_encoder: 5", "lr_scale: {style_encoder: -5", "train.optimiser.lr_scale.style_encoder"),
     ],
 )
 def test_mistakes_planted_in_the_main_recipe(installed: dict[str, Any], old: str, new: str, place: str) -> None:

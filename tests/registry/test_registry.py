@@ -50,6 +50,28 @@ def test_one_id_in_several_kinds() -> None:
     assert not registry.clashes
 
 
+def test_what_needs_no_plugin_is_always_there_and_nobodys() -> None:
+    registry = _registry(
+        one=[_spec(kind="schedule", id="x/cosine"), _spec(kind="optimiser", id="facekit/adam"), _spec(id="x/l1")],
+        two=[_spec(kind="optimiser", id="torch/sgd"), _spec(kind="optimiser", id="y/sgd")],
+    )
+    assert registry.find("schedule", "cosine").spec.id == "facekit/cosine"
+    assert registry.find("schedule", "x/cosine").spec.id == "x/cosine"
+    assert registry.find("optimiser", "facekit/adam").origin.distribution == "facekit-toolkit"
+    assert registry.find("optimiser", "SGD").origin.distribution == "torch"
+    assert registry.find("optimiser", "y/sgd").spec.id == "y/sgd"
+    assert {failure.error for failure in registry.plugins.failures if "belongs to" in failure.error} == {
+        f"optimiser 'facekit/adam' belongs to {registry.find('optimiser', 'adam').origin}",
+        f"optimiser 'torch/sgd' belongs to {registry.find('optimiser', 'sgd').origin}",
+    }
+    ids = [entry.spec.id for entry in registry.of_kind("optimiser")]
+    assert ids[:2] == ["facekit/adam", "facekit/adamw"]
+    assert ids[-1] == "y/sgd"
+    assert "torch/rmsprop" in ids
+    assert set(registry.components) == {("schedule", "x/cosine"), ("loss", "x/l1"), ("optimiser", "y/sgd")}
+    assert "torch.optim.LBFGS computes the losses several times" in _said(registry, "optimiser", "LBFGS")
+
+
 def test_hints() -> None:
     registry = _registry(one=[_spec(id="x/feature_matching"), _spec(kind="metric", id="x/psnr")])
     assert _said(registry, "loss", "feature_machting") == (

@@ -94,9 +94,8 @@ def test_state(api: httpx.Client, run: Path) -> None:
     assert first["id"] == "tiny-run"
     assert first["folder"] == str(run)
     assert (first["size"], first["label_map"], first["step"]) == (SIZE, LABELS, 3)
-    assert first["takes_reference"]
-    assert first["takes_reference_mask"]
-    assert (second["id"], second["label_map"], second["takes_reference"]) == ("merged", "celebamask_hq_merged", False)
+    assert first["inputs"] == ["mask", "reference", "reference_mask"]
+    assert (second["id"], second["label_map"], second["inputs"]) == ("merged", "celebamask_hq_merged", ["mask"])
     label_map = load_registry().label_maps[LABELS]
     told = state["label_maps"][LABELS]
     assert [entry["name"] for entry in told["classes"]] == list(label_map.names)

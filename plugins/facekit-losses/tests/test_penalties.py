@@ -154,14 +154,3 @@ class TestSteps:
         assert first.item() == second.item()
         other = make_step("discriminator", random=torch.Generator().manual_seed(9))
         assert GradientPenalty()(other).item() != first.item()
-
-    def test_lazy_r1_comes_every_nth_step_n_times_as_strong(self, make_step) -> None:  # type: ignore[no-untyped-def]
-        always = R1Penalty()(make_step("discriminator", index=8))
-        lazy = R1Penalty(interval=4)
-        torch.testing.assert_close(lazy(make_step("discriminator", index=8)), always * 4)
-        for index in (1, 2, 3, 5):
-            step = make_step("discriminator", index=index)
-            value = lazy(step)
-            assert value.item() == 0
-            assert value.shape == ()
-            assert not step.discriminator.calls

@@ -3,7 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from facekit.registry import KINDS, PluginSet, Registry
+from facekit.registry import PluginSet, Registry
 from facekit_tensorboard import plugin
 
 
@@ -12,7 +12,7 @@ def test_it_offers_a_command_and_watches() -> None:
     plugins.register(plugin, name="facekit-tensorboard")
     registry = Registry(plugins)
     assert [spec.name for _, spec in registry.commands()] == ["tensorboard"]
-    assert not any(registry.of_kind(kind) for kind in KINDS)
+    assert not registry.components
     assert not plugins.failures
 
 

@@ -22,6 +22,8 @@ KINDS = (
     "sampler",
     "loss",
     "metric",
+    "optimiser",
+    "schedule",
     "segmenter",
     "face_detector",
 )
@@ -30,7 +32,7 @@ PLAYERS = ("generator", "discriminator")
 
 @click.group(short_help="List and show what recipes can use.")
 def components() -> None:
-    """List and show what recipes can use (datasets, networks, losses and metrics), and what looks at photos.
+    """List and show what recipes can use (datasets, networks, losses, metrics, ...), and what looks at photos.
 
     \b
     Example:
@@ -52,7 +54,8 @@ def list_components(
 ) -> None:
     """List the components that recipes can use, or those of one KIND.
 
-    KIND is dataset, style_encoder, generator, discriminator, network, sampler, loss, metric, segmenter or
+    KIND is dataset, style_encoder, generator, discriminator, network, sampler, loss, metric, optimiser, schedule,
+    segmenter or
     face_detector.
 
     \b
@@ -67,7 +70,7 @@ def list_components(
         _check_plugin(registry, plugin)
     chosen = [
         entry
-        for entry in _in_order(registry.components.values())
+        for entry in _in_order(registry.everything())
         if (kind is None or entry.spec.kind == kind)
         and (plugin is None or plugin in (entry.origin.name, entry.origin.distribution))
         and (player is None or (entry.spec.kind == "loss" and player in entry.spec.players))
@@ -141,7 +144,7 @@ def _find(registry: Registry, name: str, kind: str | None) -> list[RegisteredCom
     wanted = [one for one in ALL_KINDS if kind in (None, one)]
     found = [
         entry
-        for entry in registry.components.values()
+        for entry in registry.everything()
         if name in (entry.spec.id, entry.spec.name) and entry.spec.kind in wanted
     ]
     if found:
@@ -151,7 +154,7 @@ def _find(registry: Registry, name: str, kind: str | None) -> list[RegisteredCom
     for one in wanted:
         if kind is not None or any(other == one and name in (id_, id_.split("/")[1]) for other, id_ in withheld):
             registry.find(one, name)  # says what is wrong with it
-    near = did_you_mean(name, sorted({entry.spec.name for entry in registry.components.values()}))
+    near = did_you_mean(name, sorted({entry.spec.name for entry in registry.everything()}))
     remedies = [near, where_else(name, plugins=registry.plugins)]
     raise FacekitError(
         f"no component is called {name!r}",
@@ -162,7 +165,8 @@ def _find(registry: Registry, name: str, kind: str | None) -> list[RegisteredCom
 def _check_plugin(registry: Registry, name: str) -> None:
     from facekit.interfaces import FacekitError, did_you_mean
 
-    known = {known for loaded in registry.plugins.loaded for known in (loaded.origin.name, loaded.origin.distribution)}
+    origins = [loaded.origin for loaded in registry.plugins.loaded] + [entry.origin for entry in registry.everything()]
+    known = {known for origin in origins for known in (origin.name, origin.distribution)}
     if name not in known:
         raise FacekitError(
             f"no loaded plugin or distribution is called {name!r}",

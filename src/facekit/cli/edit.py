@@ -59,12 +59,13 @@ def edit(
       facekit edit runs/first photos/ --mask masks/ --script surprised.yaml -o edited/
     """
     from facekit.editing import PhotoEditor, edit_folder, load
+    from facekit.editing.photo import check_edits_masks
     from facekit.editing.script import read_script
 
     state: State = context.obj
     registry = state.registry()
     pipeline = load(run, weights=weights, device=device, registry=registry)
-    pipeline.check_paints_masks()
+    check_edits_masks(pipeline)
     script = read_script(script_file, label_map=pipeline.label_map)
     reads = mask is None or any(getattr(look, "mask", None) is None for look in script.looks)
     editor = PhotoEditor(

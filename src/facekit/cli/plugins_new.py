@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from facekit.registry import Kind
 
-KINDS = ("dataset", "style_encoder", "generator", "discriminator", "loss", "metric")
+KINDS = ("dataset", "style_encoder", "generator", "discriminator", "loss", "metric", "optimiser", "schedule")
 
 
 @click.command(name="new", short_help="Write a new plugin.")

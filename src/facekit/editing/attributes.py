@@ -1,106 +1,105 @@
-"""Changing the attributes of photos with a run that does so."""
+"""The attributes that images are to have: as people write them, and as the networks read them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
+from facekit.editing.inference import InferenceNetworks
 from facekit.editing.pictures import Batch
-from facekit.engine.networks import FaceModel
-from facekit.engine.precision import Precision
-from facekit.interfaces import Condition, FacekitError, Generated, did_you_mean
+from facekit.interfaces import DISCRIMINATOR, Condition, FacekitError, Generated, did_you_mean
+
+_WORDS = {"1": True, "on": True, "true": True, "yes": True, "0": False, "off": False, "false": False, "no": False}
 
 
-class AttributeTransfer:
-    """Gives photos other attributes.
+def parse_attributes(texts: Sequence[str]) -> dict[str, bool]:
+    """Return wanted attributes from texts such as ``Smiling=1`` and ``Male=off``.
+
+    Raises:
+        FacekitError: a text is of another form, or two want the opposite.
+    """
+    found: dict[str, bool] = {}
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not name or not equals or value.lower() not in _WORDS:
+            raise FacekitError(
+                f"{text!r} does not say what is wanted",
+                where="--attribute",
+                remedy="write NAME=1 to give an attribute, NAME=0 to take it away (on and off will do)",
+            )
+        wanted = _WORDS[value.lower()]
+        if found.setdefault(name, wanted) != wanted:
+            raise FacekitError(f"{name} is wanted both on and off", where="--attribute")
+    return found
+
+
+def check_names(names: Iterable[str], known: Sequence[str], *, where: str) -> None:
+    """Raise FacekitError where one of some attributes is not one that the run knows."""
+    for name in names:
+        if name not in known:
+            raise FacekitError(
+                f"this run does not know the attribute {name!r}",
+                where=where,
+                remedy=did_you_mean(name, known) or f"it knows {', '.join(known)}",
+            )
+
+
+def target_attributes(
+    wanted: Mapping[str, bool] | Tensor,
+    known: Sequence[str],
+    *,
+    photos: Batch | None,
+    networks: InferenceNetworks,
+    batch: int,
+    where: str,
+) -> Tensor:
+    """Return all attributes (N, A) in {0, 1} that images are to have.
 
     Args:
-        model: the networks; the discriminator, where there is one that classifies, tells which attributes a photo has.
-        precision: how they compute.
-        names: the attributes that the run changes, in order.
-        run: the run folder, for messages.
+        wanted: those that are given by name; or all of them, (A,) or (N, A).
+        known: the attributes of the run, in order.
+        photos: the source photos; attributes that are not named stay as the discriminator reads them off these.
+        networks: the networks.
+        batch: most photos to look at at once.
+        where: the run, for messages.
+
+    Raises:
+        FacekitError: an attribute is not one of the run's, or one is not given and cannot be read off a photo.
     """
-
-    def __init__(self, model: FaceModel, precision: Precision, *, names: tuple[str, ...], run: Path) -> None:
-        self.names = names
-        self._model = model
-        self._precision = precision
-        self._run = run
-
-    def check(self, names: Iterable[str]) -> None:
-        """Raise FacekitError where one of some attributes is not one that the run changes."""
-        for name in names:
-            if name not in self.names:
-                raise FacekitError(
-                    f"this run does not change {name!r}",
-                    where=str(self._run),
-                    remedy=did_you_mean(name, self.names) or f"it changes {', '.join(self.names)}",
-                )
-
-    def wanted(self, photos: Batch, attributes: Mapping[str, bool], *, batch: int) -> Tensor:
-        """Return all attributes (N, A) in {0, 1} that photos are to have: those given, and their own for the others.
-
-        Args:
-            photos: the photos.
-            attributes: the wanted ones by name.
-            batch: most pictures to look at at once.
-
-        Raises:
-            FacekitError: an attribute is not one of the run's, or one is not given and cannot be read off a photo.
-        """
-        self.check(attributes)
-        missing = [name for name in self.names if name not in attributes]
-        wanted = self._read(photos, batch=batch) if missing else torch.zeros(len(photos), len(self.names))
-        if wanted is None:
+    if isinstance(wanted, Tensor):
+        rows = wanted.detach().cpu().float()
+        rows = rows[None] if rows.dim() == 1 else rows
+        if rows.dim() != 2 or rows.shape[1] != len(known) or not len(rows):
             raise FacekitError(
-                "this run cannot tell which attributes a photo has, so all must be given; missing: "
-                f"{', '.join(missing)}",
-                where=str(self._run),
-                remedy=f"add {' '.join(f'--attribute {name}=0' for name in missing)}, or =1",
+                f"attributes of the shape {tuple(wanted.shape)} do not fit the run's {len(known)}",
+                where=where,
+                remedy=f"give (A,) or (N, A) in the order {', '.join(known)}",
             )
-        for name, value in attributes.items():
-            wanted[:, self.names.index(name)] = float(value)
-        return wanted
-
-    @torch.no_grad()
-    def change(self, photos: Batch, wanted: Tensor, *, batch: int) -> Tensor:
-        """Give photos other attributes (N, A) in {0, 1}.
-
-        Returns:
-            (N, 3, size, size), float32 in [-1, 1], on the CPU.
-        """
-        results = []
-        for part, attributes in zip(photos.tensor.split(batch), wanted.split(batch), strict=True):
-            condition = self._condition(part, attributes)
-            with self._precision.autocast():
-                results.append(self._model.generate(condition).image.float().cpu())
-        return torch.cat(results)
-
-    @torch.no_grad()
-    def _read(self, photos: Batch, *, batch: int) -> Tensor | None:
-        """Return the attributes (N, A) in {0, 1} that the discriminator sees; None where it classifies none."""
-        if self._model.get("discriminator") is None:
-            return None
-        found = []
-        for part in photos.tensor.split(batch):
-            condition = self._condition(part, None)
-            assert condition.source_image is not None
-            with self._precision.autocast():
-                logits = self._model.judge(Generated(condition.source_image), condition).class_logits
-            if logits is None:
-                return None
-            found.append((logits > 0).float().cpu())
-        return torch.cat(found)
-
-    def _condition(self, photos: Tensor, attributes: Tensor | None) -> Condition:
-        device = self._precision.device
-        # Every condition has a mask; these models do not look at it.
-        mask = torch.zeros((len(photos), *photos.shape[-2:]), dtype=torch.int64, device=device)
-        return Condition(
-            mask,
-            attributes=None if attributes is None else attributes.to(device),
-            source_image=photos.to(device).contiguous(memory_format=torch.channels_last),
+        return rows
+    check_names(wanted, known, where=where)
+    missing = [name for name in known if name not in wanted]
+    read = _read(photos, networks, batch=batch) if missing else torch.zeros(1, len(known))
+    if read is None:
+        raise FacekitError(
+            f"this run cannot tell which attributes a photo has, so all must be given; missing: {', '.join(missing)}",
+            where=where,
+            remedy=f"add {' '.join(f'--attribute {name}=0' for name in missing)}, or =1",
         )
+    for name, value in wanted.items():
+        read[:, known.index(name)] = float(value)
+    return read
+
+
+def _read(photos: Batch | None, networks: InferenceNetworks, *, batch: int) -> Tensor | None:
+    """Return the attributes (N, A) in {0, 1} that the discriminator sees; None where nothing tells any."""
+    if photos is None or DISCRIMINATOR not in networks:
+        return None
+    found = []
+    for part in photos.tensor.split(batch):
+        logits = networks.discriminate(Generated(part), Condition(source_image=part)).class_logits
+        if logits is None:
+            return None
+        found.append((logits > 0).float().cpu())
+    return torch.cat(found)

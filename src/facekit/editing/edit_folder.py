@@ -81,7 +81,7 @@ def _edit(
     inputs = content_of([photo, *([] if mask is None else [mask])])
     made_of = {
         provenance.INPUTS_SHA256: inputs,
-        provenance.WEIGHTS_SHA256: editor.pipeline.weights_sha256,
+        **editor.pipeline.made_of,
         provenance.SCRIPT_SHA256: told[provenance.SCRIPT_SHA256],
     }
     made_with = "with other weights, photos or another script"

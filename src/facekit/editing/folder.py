@@ -1,16 +1,14 @@
-"""Painting files and whole folders: pairs by name, goes on where it stopped, passes over what is damaged."""
+"""Generating files and whole folders: pairs by name, goes on where it stopped, passes over what is damaged."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
-import torch
-
 from facekit.editing import provenance
+from facekit.editing.attributes import check_names
 from facekit.editing.files import (
     FolderItem,
     FolderResult,
@@ -20,53 +18,79 @@ from facekit.editing.files import (
     open_picture,
     pictures_of,
 )
-from facekit.editing.pictures import Batch, read_photos, to_pictures
+from facekit.editing.given import Given, check_given, joined
+from facekit.editing.pictures import to_pictures
 from facekit.editing.pipeline import DEFAULT_BATCH, FacePipeline
 from facekit.interfaces import FacekitError
+from facekit.sampling.inputs import ATTRIBUTES, MASK, REFERENCE, REFERENCE_MASK, SOURCE
+
+_NAMING = (MASK, SOURCE, REFERENCE)
+"""What results are named after: the first of these that is a folder, or else the first that is given."""
+
+_KEYS = {MASK: provenance.MASK, REFERENCE: provenance.REFERENCE, SOURCE: provenance.PHOTO}
+"""Where a result's record names its files."""
 
 
 @dataclass(frozen=True)
 class _Job:
-    mask: Path
-    reference: Path | None
-    reference_mask: Path | None
+    """One image to be: its files by input, its number among those of the same files, and where it goes."""
+
+    files: Mapping[str, Path]
+    name: str
+    number: int
     output: Path
+
+    @property
+    def key(self) -> str:
+        """What its noise depends on, beside the seed."""
+        return f"{self.name}/{self.number}" if self.name else str(self.number)
 
 
 @dataclass(frozen=True)
 class _Prepared:
     job: _Job
-    inputs: str
-    mask: Batch
-    reference: Batch | None
-    reference_mask: Batch | None
+    given: Given
+    record: Mapping[str, object]
+    message: str
 
 
 def generate_folder(
     pipeline: FacePipeline,
     *,
-    mask: str | Path,
+    mask: str | Path | None = None,
     reference: str | Path | None = None,
     reference_mask: str | Path | None = None,
+    source: str | Path | None = None,
+    attributes: Mapping[str, bool] | None = None,
+    count: int | None = None,
+    seed: int | None = None,
     output: str | Path,
     overwrite: bool = False,
     batch: int = DEFAULT_BATCH,
     progress: Progress | None = None,
 ) -> FolderResult:
-    """Paint a mask file, or every mask of a folder, and save the results as PNG.
+    """Generate from files, or from every file of folders, and save the results as PNG.
 
-    Two folders are paired by the names of their files without suffix. One file goes with every file of a folder.
-    Every result carries what made it; a result that the same weights made from the same files is skipped, so that
-    calling it again goes on where it stopped.
+    Folders are paired by the names of their files without suffix. One file goes with every file of a folder. Every
+    result carries what made it; a result that the same weights made from the same inputs is skipped, so that calling it
+    again goes on where it stopped.
+
+    Results are named after the mask, source or reference. With ``count`` they are named ``NAME-SEED-0000.png``, or
+    ``SEED-0000.png`` where nothing but noise is read. The noise of an image depends on the seed, and on its
+    ``sample_key`` in the record: ``NAME/NUMBER``, or the number alone.
 
     Args:
         pipeline: the loaded run.
         mask: a mask, or a folder of masks.
-        reference: a photo, or a folder of photos; left out for runs that take no reference.
+        reference: a photo, or a folder of photos.
         reference_mask: the mask of the reference photo, or a folder with the masks of the reference folder.
+        source: the photo to change, or a folder of photos.
+        attributes: the wanted attributes by name; others stay as the run reads them off the source photo.
+        count: how many images to generate from each input, for runs that start from noise; by default one.
+        seed: of the noise; by default 0.
         output: a folder; or, for a single result, a file that ends in ``.png``.
-        overwrite: paint again what is there, and replace other files of those names.
-        batch: most pictures to paint at once.
+        overwrite: generate again what is there, and replace other files of those names.
+        batch: most images to generate at once.
         progress: called after each result with it, its number from 1, and how many there are.
 
     Returns:
@@ -74,27 +98,31 @@ def generate_folder(
 
     Raises:
         FacekitError: a file or folder does not exist, a file that was named is wrong, a folder holds no pictures, or
-            the run needs a reference or its mask and there is none.
+            the run needs something else than what is given.
         RunFailure: a result cannot be written (a full disk).
     """
-    pipeline.check_paints_masks()
+    given = {MASK: mask, REFERENCE: reference, REFERENCE_MASK: reference_mask, SOURCE: source}
+    paths = {name: Path(path) for name, path in given.items() if path is not None}
+    check_given(pipeline.inputs, {*paths, *([ATTRIBUTES] if attributes else [])}, where=str(pipeline.run))
+    check_names(attributes or {}, pipeline.attribute_names, where=str(pipeline.run))
+    if count is not None or seed is not None:
+        pipeline.check_starts_from_noise()
+    jobs = _plan(paths, Path(output), count=count, seed=seed or 0)
+    of_a_folder = any(path.is_dir() for path in paths.values())
+    reader = _Reader(pipeline, attributes or None, seed=seed or 0, overwrite=overwrite)
     result = FolderResult()
-    paths = Path(mask), _path(reference), _path(reference_mask)
-    jobs = _plan(pipeline, *paths, Path(output))
-    total = len(jobs)
-    of_a_folder = any(path is not None and path.is_dir() for path in paths)
 
     def note(item: FolderItem) -> None:
         result.items.append(item)
         if progress is not None:
-            progress(item, len(result.items), total)
+            progress(item, len(result.items), len(jobs))
 
     pending: list[_Prepared] = []
     for job in jobs:
         try:
-            prepared = job if isinstance(job, FolderItem) else _prepare(pipeline, job, overwrite=overwrite)
+            prepared = job if isinstance(job, FolderItem) else reader.prepare(job)
         except FacekitError as error:
-            if not of_a_folder:
+            if not of_a_folder or error.exit_code != 2:
                 raise
             note(FolderItem(job.output, "failed", str(error)))
             continue
@@ -103,139 +131,139 @@ def generate_folder(
             continue
         pending.append(prepared)
         if len(pending) == batch:
-            _paint(pipeline, pending, note)
+            _generate(pipeline, pending, note, seed=seed or 0)
             pending.clear()
     if pending:
-        _paint(pipeline, pending, note)
+        _generate(pipeline, pending, note, seed=seed or 0)
+    order = {job.output: number for number, job in enumerate(jobs)}
+    result.items.sort(key=lambda item: order[item.output])
     return result
 
 
-def _path(value: str | Path | None) -> Path | None:
-    return None if value is None else Path(value)
-
-
-def _plan(
-    pipeline: FacePipeline, mask: Path, reference: Path | None, reference_mask: Path | None, output: Path
-) -> list[_Job | FolderItem]:
-    """Return what is to be painted; results whose partner is missing are failed already."""
-    for role, path in (("mask", mask), ("reference", reference), ("reference mask", reference_mask)):
-        if path is not None and not path.exists():
-            raise FacekitError(f"there is no such {role}", where=str(path))
-        if path is not None and not path.is_dir():
+def _plan(paths: Mapping[str, Path], output: Path, *, count: int | None, seed: int) -> list[_Job | FolderItem]:
+    """Return what is to be generated; results whose partner is missing are failed already."""
+    for role, path in paths.items():
+        if not path.exists():
+            raise FacekitError(f"there is no such {role.replace('_', ' ')}", where=str(path))
+        if not path.is_dir():
             open_picture(path)  # a damaged file that was named spoils every result; say so once
-    _check_reference_paths(pipeline, reference, reference_mask)
-    masks = pictures_of(mask)
-    references = None if reference is None else pictures_of(reference)
-    reference_masks = None if reference_mask is None else pictures_of(reference_mask)
-
-    # Results are named after what there are several of.
-    by_reference = not mask.is_dir() and reference is not None and reference.is_dir()
-    names = list(references or {}) if by_reference else list(masks)
+    masks = paths.get(REFERENCE_MASK)
+    if masks is not None and paths[REFERENCE].is_dir() != masks.is_dir():
+        raise FacekitError(
+            "a folder of references has a folder of masks, and one reference one mask",
+            where=str(masks),
+            remedy="give two files or two folders",
+        )
+    files = {role: pictures_of(path) for role, path in paths.items()}
+    naming = [role for role in _NAMING if role in paths]
+    named = next((role for role in naming if paths[role].is_dir()), naming[0] if naming else None)
+    names = [""] if named is None else list(files[named])
+    numbers = range(1 if count is None else count)
     is_file = is_result_file(output)
-    if is_file and (mask.is_dir() or by_reference):
+    if is_file and ((named is not None and paths[named].is_dir()) or len(numbers) > 1):
         raise FacekitError("there are several results", where=str(output), remedy="give a folder to put them in")
     if output.is_file() and not is_file:
         raise FacekitError("this is a file, not a folder", where=str(output))
-
     jobs: list[_Job | FolderItem] = []
     for name in names:
-        target = output if is_file else output / f"{name}.png"
-        photo, photo_problem = _partner(references, reference, name, role="reference")
-        photo_mask, mask_problem = _partner(
-            reference_masks, reference_mask, name if photo is None else photo.stem, role="reference mask"
-        )
-        problem = photo_problem or mask_problem
-        if problem is not None:
-            jobs.append(FolderItem(target, "failed", problem))
-        else:
-            jobs.append(_Job(masks[name] if mask.is_dir() else mask, photo, photo_mask, target))
+        partners, problem = _partners(paths, files, name)
+        for number in numbers:
+            numbered = [f"{seed}-{number:04d}"] if count is not None or not name else []
+            target = output if is_file else output / f"{'-'.join([*([name] if name else []), *numbered])}.png"
+            jobs.append(FolderItem(target, "failed", problem) if problem else _Job(partners, name, number, target))
     return jobs
 
 
-def _check_reference_paths(pipeline: FacePipeline, reference: Path | None, reference_mask: Path | None) -> None:
-    if reference is None and pipeline.takes_reference:
-        raise FacekitError(
-            "this run paints in the look of a reference photo, and there is none",
-            where=str(pipeline.run),
-            remedy="give --reference, and its own mask as --reference-mask",
-        )
-    if reference is None and reference_mask is not None:
-        raise FacekitError("there is a reference mask without a reference", where=str(reference_mask))
-    if reference is not None and reference_mask is None and pipeline.takes_reference_mask:
-        raise FacekitError(
-            "this run reads the look of a photo region by region, so a reference travels with its own mask",
-            where=str(reference),
-            remedy="give --reference-mask: the class ids of the reference photo (not the mask to paint)",
-        )
-    if reference is not None and reference_mask is not None and reference.is_dir() != reference_mask.is_dir():
-        raise FacekitError(
-            "a folder of references has a folder of masks, and one reference one mask",
-            where=str(reference_mask),
-            remedy="give two files or two folders",
-        )
+def _partners(
+    paths: Mapping[str, Path], files: Mapping[str, Mapping[str, Path]], name: str
+) -> tuple[dict[str, Path], str]:
+    """Return the files of a result by input, and what is wrong with them, or nothing."""
+    found: dict[str, Path] = {}
+    for role, path in paths.items():
+        if not path.is_dir():
+            found[role] = path
+            continue
+        wanted = found[REFERENCE].stem if role == REFERENCE_MASK else name
+        if wanted not in files[role]:
+            return found, f"{path}: there is no {role.replace('_', ' ')} called {wanted!r}"
+        found[role] = files[role][wanted]
+    return found, ""
 
 
-def _partner(
-    files: dict[str, Path] | None, given: Path | None, name: str, *, role: str
-) -> tuple[Path | None, str | None]:
-    if files is None or given is None:
-        return None, None
-    if not given.is_dir():
-        return given, None
-    if name not in files:
-        return None, f"{given}: there is no {role} called {name!r}"
-    return files[name], None
+class _Reader:
+    """Reads what results are made of; images of the same files read them once."""
+
+    def __init__(
+        self, pipeline: FacePipeline, attributes: Mapping[str, bool] | None, *, seed: int, overwrite: bool
+    ) -> None:
+        self._pipeline = pipeline
+        self._attributes = attributes
+        self._seed = seed
+        self._overwrite = overwrite
+        self._content: tuple[Mapping[str, Path], str] | None = None
+        self._given: tuple[Mapping[str, Path], Given] | None = None
+
+    def prepare(self, job: _Job) -> _Prepared | FolderItem:
+        """Read what a result is made of, or find that it is there.
+
+        Raises:
+            FacekitError: a file cannot be read or does not fit, or another file stands where the result goes.
+        """
+        pipeline, wanted = self._pipeline, self._attributes
+        told: dict[str, object] = {provenance.INPUTS_SHA256: self._content_of(job.files)}
+        if wanted is not None:
+            told[provenance.WISHES] = {name: wanted[name] for name in pipeline.attribute_names if name in wanted}
+        if pipeline.inputs.noise:
+            told |= {provenance.SEED: self._seed, provenance.SAMPLE: job.number, provenance.SAMPLE_KEY: job.key}
+        made_of = {**told, **pipeline.made_of}
+        made_with = "with other weights or from other pictures, attributes or noise"
+        if not self._overwrite and provenance.is_there(job.output, made_of, made_with=made_with):
+            return FolderItem(job.output, "skipped")
+        given = self._read(job.files)
+        told |= {key: job.files[role].name for role, key in _KEYS.items() if role in job.files}
+        message = ""
+        if wanted is not None and given.attributes is not None:
+            shown = {name: bool(on) for name, on in zip(pipeline.attribute_names, given.attributes[0], strict=True)}
+            told[provenance.ATTRIBUTES] = shown
+            read = [f"{name}={value:d}" for name, value in shown.items() if name not in wanted]
+            message = f"read off the photo: {', '.join(read)}" if read else ""
+        return _Prepared(job, given, told, message)
+
+    def _content_of(self, files: Mapping[str, Path]) -> str:
+        if self._content is None or self._content[0] != files:
+            content = content_of(list(files.values()))
+            pipeline = self._pipeline
+            if pipeline.inputs.optional:  # the same files may be given for other roles
+                content = hashlib.sha256(f"{content} {' '.join(files)}".encode()).hexdigest()
+            if pipeline.mask_label_map != pipeline.label_map:  # the same file means another mask
+                content = hashlib.sha256(f"{content} {pipeline.mask_label_map.name}".encode()).hexdigest()
+            self._content = files, content
+        return self._content[1]
+
+    def _read(self, files: Mapping[str, Path]) -> Given:
+        if self._given is None or self._given[0] != files:
+            opened = {role: open_picture(file) for role, file in files.items()}
+            given = self._pipeline.read(
+                opened.get(MASK),
+                opened.get(REFERENCE),
+                opened.get(REFERENCE_MASK),
+                source=opened.get(SOURCE),
+                attributes=self._attributes,
+            )
+            self._given = files, given
+        return self._given[1]
 
 
-def _prepare(pipeline: FacePipeline, job: _Job, *, overwrite: bool) -> _Prepared | FolderItem:
-    """Read what a result is made of, or find that it is there.
-
-    Raises:
-        FacekitError: a file cannot be read or does not fit, or another file stands where the result goes.
-    """
-    inputs = content_of([path for path in (job.mask, job.reference, job.reference_mask) if path is not None])
-    if pipeline.mask_label_map != pipeline.label_map:  # the same file means another mask
-        inputs = hashlib.sha256(f"{inputs} {pipeline.mask_label_map.name}".encode()).hexdigest()
-    made_of = {provenance.INPUTS_SHA256: inputs, provenance.WEIGHTS_SHA256: pipeline.weights_sha256}
-    made_with = "with other weights or from other pictures"
-    if not overwrite and provenance.is_there(job.output, made_of, made_with=made_with):
-        return FolderItem(job.output, "skipped")
-    masks = pipeline.read_masks(open_picture(job.mask), role="mask")
-    photos = None
-    if job.reference is not None:
-        photos = read_photos(open_picture(job.reference), size=pipeline.size, role="reference")
-    photo_masks = None
-    if job.reference_mask is not None:
-        photo_masks = pipeline.read_masks(open_picture(job.reference_mask), role="reference_mask")
-    pipeline.check_reference(photos, photo_masks)
-    return _Prepared(job, inputs, masks, photos, photo_masks)
-
-
-def _paint(pipeline: FacePipeline, prepared: Sequence[_Prepared], note: Callable[[FolderItem], None]) -> None:
-    """Paint and save a batch. Results that share one reference are painted with one reading of it."""
-    shared = len({(each.job.reference, each.job.reference_mask) for each in prepared}) == 1
-    used = list(prepared[:1] if shared else prepared)
-    images = pipeline.paint(
-        _joined([each.mask for each in prepared]),
-        _joined([each.reference for each in used if each.reference is not None]) if used[0].reference else None,
-        _joined([each.reference_mask for each in used if each.reference_mask is not None])
-        if used[0].reference_mask
-        else None,
-        batch=len(prepared),
-    )
+def _generate(
+    pipeline: FacePipeline, prepared: Sequence[_Prepared], note: Callable[[FolderItem], None], *, seed: int
+) -> None:
+    """Generate and save a batch. Files that all its results share are given once, so that a style is read once."""
+    jobs = [each.job for each in prepared]
+    shared = {role for role in jobs[0].files if len({job.files[role] for job in jobs}) == 1}
+    if not {REFERENCE, REFERENCE_MASK} & jobs[0].files.keys() <= shared:
+        shared -= {REFERENCE, REFERENCE_MASK}
+    given = joined([each.given for each in prepared], shared)
+    images = pipeline.generate_from(given, keys=[job.key for job in jobs], seed=seed, batch=len(jobs))
     for each, picture in zip(prepared, to_pictures(images), strict=True):
-        job = each.job
-        record = pipeline.record(**{provenance.INPUTS_SHA256: each.inputs, provenance.MASK: job.mask.name})
-        if job.reference is not None:
-            record[provenance.REFERENCE] = job.reference.name
-        provenance.save_png(picture, job.output, record)
-        note(FolderItem(job.output, "written"))
-
-
-def _joined(batches: Sequence[Batch]) -> Batch:
-    return Batch(
-        torch.cat([batch.tensor for batch in batches]),
-        tuple(chain.from_iterable(batch.sizes for batch in batches)),
-        tuple(chain.from_iterable(batch.names for batch in batches)),
-        single=False,
-    )
+        provenance.save_png(picture, each.job.output, pipeline.record(**each.record))
+        note(FolderItem(each.job.output, "written", each.message))

@@ -1,4 +1,4 @@
-"""Editing photos: find the face, read it, edit its mask, paint, and put it back."""
+"""Editing photos: find the face, read it, edit its mask, generate, and put it back."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from PIL import Image
 from facekit.editing.alignment import Placement
 from facekit.editing.compositing import FEATHER, paste_back
 from facekit.editing.files import open_picture, upright
+from facekit.editing.given import needs_of
 from facekit.editing.pictures import Batch, read_masks, read_photos, to_pictures
 from facekit.editing.pipeline import FacePipeline
 from facekit.editing.script import BlendReference, EditContext, EditScript, Reference, apply_script
 from facekit.editing.script.masks import Ids
 from facekit.interfaces import FaceDetector, FacekitError, LabelMap, Segmenter, Style
+from facekit.interfaces import Reference as PhotoReference
+from facekit.sampling.inputs import MASK, REFERENCE, REFERENCE_MASK
 
 READ_SIDE = 256
 """Pixels of the face's side that a segmenter is shown, where the run's own side is smaller."""
@@ -65,6 +68,27 @@ class EditedFace:
     notes: tuple[str, ...]
 
 
+def check_edits_masks(pipeline: FacePipeline) -> None:
+    """Check that photos can be edited with a run: by a mask, and at most a reference with its own mask.
+
+    Raises:
+        FacekitError: the run reads no mask, or needs something else.
+    """
+    inputs = pipeline.inputs
+    if not inputs.reads(MASK):
+        raise FacekitError(
+            f"this run reads no mask, so there is no mask to edit; {needs_of(inputs)}",
+            where=str(pipeline.run),
+            remedy="`facekit generate` generates with it from what it needs",
+        )
+    if inputs.needed - {MASK, REFERENCE, REFERENCE_MASK}:
+        raise FacekitError(
+            f"photos are edited by a mask and a reference, and this run needs more: {needs_of(inputs)}",
+            where=str(pipeline.run),
+            remedy="`facekit generate` generates with it from what it needs",
+        )
+
+
 class ScriptFiles(Protocol):
     """Where the photos and masks come from that a script names."""
 
@@ -87,7 +111,7 @@ class PhotoEditor:
         feather: how far an edit blends into the photo, in sides of the face's square.
 
     Raises:
-        FacekitError: the segmenter knows other classes than the run, or the run paints no masks.
+        FacekitError: the segmenter knows other classes than the run, or the run does not generate from masks.
     """
 
     def __init__(
@@ -98,7 +122,7 @@ class PhotoEditor:
         detector: FaceDetector | None = None,
         feather: float = FEATHER,
     ) -> None:
-        pipeline.check_paints_masks()
+        check_edits_masks(pipeline)
         self.pipeline = pipeline
         self._segmenter = segmenter
         self._detector = detector
@@ -167,15 +191,15 @@ class PhotoEditor:
             files: where they come from instead, for scripts that must not read the disk.
 
         Raises:
-            FacekitError: an operation or a file is wrong, or the run takes no reference that the script gives.
+            FacekitError: an operation or a file is wrong, or the run does not read a reference that the script gives.
         """
         files = _FolderFiles(self, folder) if files is None else files
         context = EditContext(self.pipeline.label_map, read_mask=files.mask)
         mask = apply_script(script, face.mask, context)
-        style = self.style_of(face, script.looks, files) if self.pipeline.takes_reference else None
+        style = self.style_of(face, script.looks, files) if self.pipeline.inputs.reads(REFERENCE) else None
         if script.looks and style is None:
             raise FacekitError(
-                "the script gives another look, and this run takes no reference", where=str(self.pipeline.run)
+                "the script gives another style, and this run reads no reference", where=str(self.pipeline.run)
             )
         painted = self.paint(mask, style)
         # Another look changes every pixel of the square; without one, only the mask tells what the edit is about.
@@ -185,35 +209,51 @@ class PhotoEditor:
 
     def style_of(
         self, face: OpenFace, looks: Sequence[Reference | BlendReference], files: ScriptFiles | Path = Path()
-    ) -> Style:
-        """Return the look to paint in: the face's own, changed by the script's references in their order.
+    ) -> Style | PhotoReference:
+        """Return the style to generate in: the face's own, changed by the script's references in their order.
 
         Args:
             face: the face.
             looks: the references.
             files: where their photos come from: a folder, or something that has them.
+
+        Raises:
+            FacekitError: a reference is blended, and the run has no styles to blend.
         """
         files = _FolderFiles(self, files) if isinstance(files, Path) else files
         style = self.encode(face.image, face.mask)
         for look in looks:
             other = files.face(look.photo, look.mask)
             theirs = self.encode(other.image, other.mask)
-            if isinstance(look, BlendReference):
-                style = Style(torch.lerp(style.code, theirs.code, look.amount))
-            else:
-                style = theirs
+            style = self.blend(style, theirs, look.amount) if isinstance(look, BlendReference) else theirs
         return style
 
-    def paint(self, mask: Ids, style: Style | None) -> NDArray[np.uint8]:
+    def blend(self, style: Style | PhotoReference, other: Style | PhotoReference, share: float) -> Style:
+        """Return the style a share of the way to another one.
+
+        Raises:
+            FacekitError: the run generates from references themselves, so that there are no styles to blend.
+        """
+        if not isinstance(style, Style) or not isinstance(other, Style):
+            raise FacekitError(
+                "this run reads references without a style encoder of its own, so styles cannot be blended",
+                where=str(self.pipeline.run),
+                remedy="give one reference, and no blend",
+            )
+        return style.towards(other, share)
+
+    def paint(self, mask: Ids, style: Style | PhotoReference | None) -> NDArray[np.uint8]:
         """Return the picture (S, S, 3) uint8 of a mask (S, S) in a style."""
         ids = torch.from_numpy(mask.astype(np.int64))
         masks = read_masks(ids, size=self.pipeline.size, label_map=self.pipeline.label_map, role="mask")
-        return np.asarray(to_pictures(self.pipeline.paint_in_style(masks, style))[0])
+        return np.asarray(to_pictures(self.pipeline.generate_in_style(masks, style))[0])
 
-    def encode(self, image: NDArray[np.uint8], mask: Ids) -> Style:
-        """Return the style of a square photo (S, S, 3) uint8 with its own mask (S, S)."""
+    def encode(self, image: NDArray[np.uint8], mask: Ids | None) -> Style | PhotoReference:
+        """Return the style of a square photo (S, S, 3) uint8 with its own mask (S, S), None where it has none."""
         size, label_map = self.pipeline.size, self.pipeline.label_map
         photos: Batch = read_photos(Image.fromarray(image), size=size, role="reference")
+        if mask is None:
+            return self.pipeline.style_of(photos, None)
         masks = read_masks(
             torch.from_numpy(mask.astype(np.int64)), size=size, label_map=label_map, role="reference_mask"
         )

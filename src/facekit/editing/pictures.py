@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import cast
 
 import numpy as np
@@ -27,7 +28,7 @@ PhotoInput = Image.Image | Tensor | Sequence[Image.Image]
 """One photo or several: pictures, or a tensor (3, H, W) or (N, 3, H, W), float in [-1, 1] or uint8."""
 
 PhotoOutput = Image.Image | list[Image.Image] | Tensor
-"""As many results as were asked for, in the form the reference had."""
+"""As many results as were asked for, in the form that the photos had."""
 
 _MASK_MODES = ("P", "L", "1", "I;16", "I")
 _ROUNDING = 1e-3
@@ -52,6 +53,16 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @classmethod
+    def joined(cls, batches: Sequence[Batch]) -> Batch:
+        """Return the pictures of several batches as one."""
+        return cls(
+            torch.cat([batch.tensor for batch in batches]),
+            tuple(chain.from_iterable(batch.sizes for batch in batches)),
+            tuple(chain.from_iterable(batch.names for batch in batches)),
+            single=False,
+        )
 
 
 def read_masks(value: MaskInput, *, size: int, label_map: LabelMap, role: str, given: LabelMap | None = None) -> Batch:

@@ -1,10 +1,11 @@
-"""A trained run as one object that paints."""
+"""A trained model as one object that generates."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from facekit.data.geometry import same_aspect
 from facekit.editing import provenance
-from facekit.editing.attributes import AttributeTransfer
+from facekit.editing.attributes import target_attributes
+from facekit.editing.given import Given, check_given
+from facekit.editing.inference import InferenceNetworks
 from facekit.editing.pictures import (
     Batch,
     MaskInput,
@@ -25,165 +27,207 @@ from facekit.editing.pictures import (
     to_bytes,
     to_pictures,
 )
-from facekit.engine.model import LoadedModel, changes_attributes
+from facekit.engine.model import LoadedModel, runtime_options
 from facekit.engine.precision import Precision
-from facekit.interfaces import Condition, FacekitError, LabelMap, PortContext, Style
+from facekit.interfaces import Condition, FacekitError, LabelMap, Reference, Style
+from facekit.sampling.inputs import ATTRIBUTES, MASK, REFERENCE, REFERENCE_MASK, SOURCE, inputs_of
+from facekit.sampling.noise import noise_for_keys
 
 logger = logging.getLogger("facekit.editing")
 
 DEFAULT_BATCH = 8
-"""Pictures painted at once; more only cost memory."""
+"""Images generated at once; more only cost memory."""
 
 
 class FacePipeline:
-    """Paints masks in the look of reference photos with the weights of a run. Make one with :func:`facekit.load`.
+    """Generates images with the weights of a run. Make one with :func:`facekit.load`.
 
-    It remembers the style of the last reference, so that painting another mask in the same look costs the generator
-    only. One object is not meant for several threads at once.
+    What it is given follows from the ports of the run's networks: :attr:`inputs` says which of mask, reference,
+    reference mask, source photo and attributes it reads, and whether it starts from noise.
+
+    It remembers the style of the last reference, so that another mask in the same style costs the generator only. One
+    object is not meant for several threads at once.
 
     Args:
         loaded: the model and what belongs to it.
-        run: the run folder it comes from.
+        run: the run folder, or the file of weights, that it comes from.
         precision: device and number format.
+        label_maps: every label map of the plugins, by name.
         mask_label_map: what the class ids of the masks mean that it is given, where that is a finer label map.
 
     Attributes:
-        run: the run folder.
+        run: the run folder, or the file of weights.
         recipe: its recipe.
         notes: which weights older versions of the components wrote, so that they were migrated.
+        inputs: what an image is made from.
+        networks: the networks, for calls with plain tensors.
         label_map: what the class ids of masks mean to the model.
         mask_label_map: what they mean in the masks that it is given.
-        size: side of the pictures in pixels.
-        weights: which weights paint: ``ema`` or ``live``.
-        step: the step they were saved at.
+        attribute_names: the attributes of the data it was trained on, in order.
+        size: side of the images in pixels.
+        weights: which weights generate: ``ema``, ``live``, or ``file``.
+        step: the step they were saved at; 0 for a file.
         device: where it computes.
-        attributes: changes attributes, for runs that do so in place of painting masks; else None. Its ``names`` are
-            those that it changes.
-        takes_reference: the model reads the look from a reference photo.
-        takes_reference_mask: it reads the reference's own mask as well.
     """
 
     def __init__(
-        self, loaded: LoadedModel, *, run: Path, precision: Precision, mask_label_map: LabelMap | None = None
+        self,
+        loaded: LoadedModel,
+        *,
+        run: Path,
+        precision: Precision,
+        label_maps: Mapping[str, LabelMap] | None = None,
+        mask_label_map: LabelMap | None = None,
     ) -> None:
         self.run = run
         self.recipe = loaded.recipe
         self.notes = loaded.notes
         self.label_map = loaded.label_map
         self.mask_label_map = loaded.label_map if mask_label_map is None else mask_label_map
+        self.attribute_names = loaded.attribute_names
         self.size = loaded.recipe.data.size
         self.weights = loaded.weights
         self.step = loaded.step
         self.device = precision.device
         self.precision = precision.name
-        self._precision = precision
+        self.inputs = inputs_of(loaded.recipe, label_maps)
         self._model = precision.place(loaded.model).eval().requires_grad_(False)
-        encoder = loaded.recipe.model.style_encoder
-        self.takes_reference = encoder is not None
-        self.takes_reference_mask = False
-        if encoder is not None:
-            ports = encoder.ports(PortContext(size=self.size))
-            self.takes_reference_mask = any(port.name == "mask" and not port.optional for port in ports.needs)
-        self.attributes = (
-            AttributeTransfer(self._model, precision, names=loaded.attribute_names, run=run)
-            if changes_attributes(loaded.recipe)
-            else None
+        self.networks = InferenceNetworks(
+            self._model, precision, recipe=loaded.recipe, label_map=loaded.label_map, label_maps=label_maps
         )
         self._remembered: tuple[Tensor, Tensor | None, Style] | None = None
         logger.info("%s: %s weights of step %d on %s in %s", run, self.weights, self.step, self.device, self.precision)
 
     def generate(
         self,
-        mask: MaskInput,
+        mask: MaskInput | None = None,
         reference: PhotoInput | None = None,
         reference_mask: MaskInput | None = None,
         *,
+        source: PhotoInput | None = None,
+        attributes: Mapping[str, bool] | Tensor | None = None,
+        seed: int = 0,
+        keys: Sequence[str] | None = None,
         batch: int = DEFAULT_BATCH,
     ) -> PhotoOutput:
-        """Paint faces.
+        """Generate an image from what :attr:`inputs` names, or several.
 
-        One mask with several references, or several masks with one reference, are painted in all combinations of the
-        one with the others; equally many are paired in order.
+        What is given once goes with every image: one mask with several references, or several masks with one reference.
+        Equally many are paired in order.
 
         Args:
             mask: the wanted geometry: an indexed or greyscale picture of class ids, or integers (H, W); or several: a
                 list of pictures, or integers (N, H, W).
-            reference: the photo with the wanted look: a picture, or a tensor (3, H, W), float in [-1, 1] or uint8; or
-                several. Runs without a style encoder take none; given one, they do not look at it.
-            reference_mask: the class ids of the reference photo, in the forms of ``mask``. The look is read region by
-                region, so this is the mask of the reference itself, never the one that is painted.
-            batch: most pictures to paint at once.
+            reference: the photo with the wanted style: a picture, or a tensor (3, H, W), float in [-1, 1] or uint8; or
+                several.
+            reference_mask: the class ids of the reference photo, in the forms of ``mask``: those of the reference
+                itself, never those of the result.
+            source: the photo to change, or several, in the forms of ``reference``.
+            attributes: the wanted attributes by name, or all as a tensor (A,) or (N, A) in {0, 1}. Those that are not
+                named stay as the run's discriminator reads them off the source photo.
+            seed: of the noise, for runs that start from noise. Equal seeds give equal images, whatever the batch.
+            keys: what to call the images, whose noise depends on the seed and on this name; by default their numbers
+                ``0``, ``1``, ...
+            batch: most images to generate at once.
 
         Returns:
-            pictures of the run's size in the form of ``reference`` (of ``mask`` where there is none): a PIL image for
-            PIL images, a tensor of the same dtype on the same device for tensors ([-1, 1] for floats); one for one,
-            several (a list, or N before the rest) for several. Masks that are tensors give float32 tensors.
+            images of the run's size in the form of ``reference``, else of ``source``, else of ``mask``: a PIL image for
+            PIL images (and where nothing is given), a tensor of the same dtype on the same device for tensors ([-1, 1]
+            for floats); one for one, several (a list, or N before the rest) for several. Masks that are tensors give
+            float32 tensors.
 
         Raises:
-            FacekitError: naming the picture that is wrong: ids outside the label map, a mask that does not fit its
-                photo, a missing reference or reference mask, numbers of pictures that do not fit each other.
+            FacekitError: something is missing or not read; or naming the picture that is wrong: ids outside the label
+                map, a mask that does not fit its photo, numbers of pictures that do not fit each other.
             TypeError: an argument is neither a PIL image, a list of them, nor a tensor.
         """
-        self.check_paints_masks()
-        masks = self.read_masks(mask, role="mask")
-        photos = None if reference is None else read_photos(reference, size=self.size, role="reference")
-        photo_masks = None if reference_mask is None else self.read_masks(reference_mask, role="reference_mask")
-        self.check_reference(photos, photo_masks)
-        images = self.paint(masks, photos, photo_masks, batch=batch)
-        single = masks.single and (photos is None or photos.single)
-        return _in_the_form_of(mask, reference, images, single=single)
+        given = self.read(mask, reference, reference_mask, source=source, attributes=attributes, batch=batch)
+        images = self.generate_from(given, keys=keys, seed=seed, batch=batch)
+        return _in_the_form_of((reference, source, mask), images, single=given.single and len(images) == 1)
 
-    def transfer(
-        self, source: PhotoInput, attributes: Mapping[str, bool], *, batch: int = DEFAULT_BATCH
+    def sample(
+        self,
+        count: int,
+        *,
+        mask: MaskInput | None = None,
+        reference: PhotoInput | None = None,
+        reference_mask: MaskInput | None = None,
+        source: PhotoInput | None = None,
+        attributes: Mapping[str, bool] | Tensor | None = None,
+        seed: int = 0,
+        tensors: bool = False,
+        batch: int = DEFAULT_BATCH,
     ) -> PhotoOutput:
-        """Give photos other attributes, with a run that does so (StarGAN).
+        """Generate images from noise: sample i is the same for every ``count`` and ``batch``.
 
         Args:
-            source: the photo to change, or several: a picture, or a tensor (3, H, W), float in [-1, 1] or uint8.
-            attributes: the wanted ones by name, some of ``attributes.names``. The others stay as the run's
-                discriminator reads them off the photo; where it classifies none, all must be given.
-            batch: most pictures to change at once.
+            count: how many.
+            mask: for runs that read more than noise: one for all images, or one each; see :meth:`generate`, as for
+                ``reference``, ``reference_mask``, ``source`` and ``attributes``.
+            reference: see above.
+            reference_mask: see above.
+            source: see above.
+            attributes: see above.
+            seed: of the noise.
+            tensors: return a tensor (count, 3, S, S), float32 in [-1, 1] on the CPU, whatever is given.
+            batch: most images to generate at once.
 
         Returns:
-            pictures of the run's size in the form of ``source``, as :meth:`generate` does.
+            a list of PIL images, or a tensor where ``tensors`` or a tensor is given.
 
         Raises:
-            FacekitError: the run paints masks, an attribute is not one of its own, or one is missing.
-            TypeError: an argument is neither a PIL image, a list of them, nor a tensor.
+            FacekitError: the run starts from no noise, so that all images would be equal; or as :meth:`generate`.
         """
-        transfer = self.check_changes_attributes()
-        photos = read_photos(source, size=self.size, role="source")
-        images = transfer.change(photos, transfer.wanted(photos, attributes, batch=batch), batch=batch)
-        return _in_the_form_of(source, source, images, single=photos.single)
+        if count < 1:
+            raise ValueError(f"count must be at least 1, not {count}")
+        self.check_starts_from_noise()
+        given = self.read(mask, reference, reference_mask, source=source, attributes=attributes, batch=batch)
+        keys = [str(number) for number in range(count)]
+        images = self.generate_from(given, keys=keys, seed=seed, batch=batch)
+        return images if tensors else _in_the_form_of((reference, source, mask), images, single=False)
 
-    def check_paints_masks(self) -> None:
-        """Check that the run paints masks.
-
-        Raises:
-            FacekitError: it changes the attributes of photos.
-        """
-        if self.attributes is not None:
+    def check_starts_from_noise(self) -> None:
+        """Raise FacekitError where the run starts from no noise."""
+        if not self.inputs.noise:
             raise FacekitError(
-                "this run changes the attributes of a photo, and paints no masks",
+                "this run starts from no noise, so that all samples of one input would be equal",
                 where=str(self.run),
-                remedy="`facekit generate RUN --source PHOTO --attribute NAME=1` changes them, in Python "
-                f"transfer(photo, {{name: True}}); it knows {', '.join(self.attributes.names)}",
+                remedy="leave out count and seed (--count, --seed)",
             )
 
-    def check_changes_attributes(self) -> AttributeTransfer:
-        """Return what changes attributes.
+    def read(
+        self,
+        mask: MaskInput | None = None,
+        reference: PhotoInput | None = None,
+        reference_mask: MaskInput | None = None,
+        *,
+        source: PhotoInput | None = None,
+        attributes: Mapping[str, bool] | Tensor | None = None,
+        batch: int = DEFAULT_BATCH,
+    ) -> Given:
+        """Return what :meth:`generate` is given as the networks take it, checked.
 
         Raises:
-            FacekitError: the run paints masks.
+            FacekitError: see :meth:`generate`.
         """
-        if self.attributes is None:
-            raise FacekitError(
-                "this run paints masks, and does not change the attributes of a photo",
+        arguments = {MASK: mask, REFERENCE: reference, REFERENCE_MASK: reference_mask, SOURCE: source}
+        there = {name for name, value in {**arguments, ATTRIBUTES: attributes}.items() if value is not None}
+        check_given(self.inputs, there, where=str(self.run))
+        masks = None if mask is None else self.read_masks(mask, role=MASK)
+        photos = None if reference is None else read_photos(reference, size=self.size, role=REFERENCE)
+        photo_masks = None if reference_mask is None else self.read_masks(reference_mask, role=REFERENCE_MASK)
+        sources = None if source is None else read_photos(source, size=self.size, role=SOURCE)
+        rows = None
+        if attributes is not None:
+            rows = target_attributes(
+                attributes,
+                self.attribute_names,
+                photos=sources,
+                networks=self.networks,
+                batch=batch,
                 where=str(self.run),
-                remedy="give a mask to paint"
-                + (", a reference and the reference's own mask" if self.takes_reference else ""),
             )
-        return self.attributes
+        return Given(masks, photos, photo_masks, sources, rows)
 
     def read_masks(self, mask: MaskInput, *, role: str) -> Batch:
         """Return masks as the model takes them: at its size, in its label map.
@@ -197,112 +241,79 @@ class FacePipeline:
         """
         return read_masks(mask, size=self.size, label_map=self.label_map, role=role, given=self.mask_label_map)
 
-    def check_reference(self, photos: Batch | None, photo_masks: Batch | None) -> None:
-        """Check that there is the reference the model needs, and that the masks are those of the photos.
-
-        Raises:
-            FacekitError: something is missing or does not fit.
-        """
-        if photos is None:
-            if self.takes_reference:
-                raise FacekitError(
-                    "this run paints in the look of a reference photo, and there is none",
-                    where=str(self.run),
-                    remedy="give reference, and its own mask as reference_mask",
-                )
-            if photo_masks is not None:
-                raise FacekitError("there is a reference_mask without a reference")
-            return
-        if photo_masks is None:
-            if self.takes_reference_mask:
-                raise FacekitError(
-                    "this run reads the look of a photo region by region, so a reference travels with its own mask",
-                    where=photos.names[0],
-                    remedy="give reference_mask: the class ids of the reference photo (not the mask to paint, whose "
-                    "regions lie elsewhere)",
-                )
-            return
-        if len(photos) != len(photo_masks):
-            raise FacekitError(f"{len(photos)} references have {len(photo_masks)} masks; each has its own")
-        for photo_size, mask_size, name in zip(photos.sizes, photo_masks.sizes, photo_masks.names, strict=True):
-            if not same_aspect(photo_size, mask_size):
-                raise FacekitError(
-                    f"the mask is {mask_size[1]}x{mask_size[0]} and its photo {photo_size[1]}x{photo_size[0]}: "
-                    "one is not the mask of the other",
-                    where=name,
-                    remedy="a reference mask may differ from its photo in size, not in aspect",
-                )
-
-    @torch.no_grad()
-    def paint(
-        self, masks: Batch, photos: Batch | None, photo_masks: Batch | None, *, batch: int = DEFAULT_BATCH
+    def generate_from(
+        self, given: Given, *, keys: Sequence[str] | None = None, seed: int = 0, batch: int = DEFAULT_BATCH
     ) -> Tensor:
-        """Paint prepared pictures; see :meth:`generate` for how they are paired.
+        """Generate images from what was read.
+
+        Args:
+            given: from :meth:`read`; what there is one of goes with every image.
+            keys: what to call the images, for their noise; by default ``0``, ``1``, ...
+            seed: of the noise.
+            batch: most images to generate at once.
 
         Returns:
             (N, 3, size, size), float32 in [-1, 1], on the CPU.
 
         Raises:
-            FacekitError: the numbers of masks and references do not fit each other.
+            FacekitError: what is given are several, and not as many as the keys.
         """
         if batch < 1:
             raise ValueError(f"batch must be at least 1, not {batch}")
-        count = len(masks)
-        if photos is not None and len(photos) != count:
-            if 1 not in (count, len(photos)):
-                raise FacekitError(
-                    f"{count} masks cannot be paired with {len(photos)} references",
-                    remedy="give as many, or one of the two",
-                )
-            count = max(count, len(photos))
-        results = []
-        for start in range(0, count, batch):
-            part = slice(start, min(start + batch, count))
-            photo = None if photos is None else _part(photos.tensor, part)
-            photo_mask = None if photo_masks is None else _part(photo_masks.tensor, part)
-            condition = Condition(
-                mask=_part(masks.tensor, part).to(self.device),
-                reference_image=None if photo is None else self._place_photo(photo),
-                reference_mask=None if photo_mask is None else photo_mask.to(self.device),
+        keys = [str(number) for number in range(len(given))] if keys is None else keys
+        if len(given) not in (1, len(keys)):
+            raise FacekitError(
+                f"{len(keys)} images cannot be made from {len(given)} inputs", remedy="give one for all, or one each"
             )
-            style = None if photo is None or not self.takes_reference else self._style_of(photo, photo_mask, condition)
-            condition = _repeat_mask(condition, part.stop - part.start)
-            condition, style = _repeat_reference(condition, style, part.stop - part.start)
-            with self._precision.autocast():
-                generated = self._model.generate(condition, style)
-            results.append(generated.image.float().cpu())
+        results = []
+        for start in range(0, len(keys), batch):
+            named = keys[start : start + batch]
+            condition, style = given.condition(slice(start, start + batch)), None
+            if condition.reference is not None and self.networks.gives_styles:
+                style = self._style(condition.reference).repeat(len(named))
+                condition = replace(condition, reference=None)
+            results.append(self._generate(condition, style, named, seed))
         return torch.cat(results)
 
-    @torch.no_grad()
-    def style_of(self, photos: Batch, photo_masks: Batch | None) -> Style:
-        """Return the style of reference photos, one each; it can be given to :meth:`paint_in_style` again and again.
+    def style_of(self, photos: Batch, photo_masks: Batch | None) -> Style | Reference:
+        """Return the style of reference photos, one each; it can be given to :meth:`generate_in_style` again and again.
+
+        Returns:
+            a style; or the reference itself for models that read it in another way than by a style encoder alone, so
+            that there is nothing to mix.
 
         Raises:
-            FacekitError: the run takes no reference, or a mask is missing or does not fit its photo.
+            FacekitError: the run reads no reference, or a mask is missing or does not fit its photo.
         """
-        if not self.takes_reference:
-            raise FacekitError("this run takes no reference, so it has no styles", where=str(self.run))
-        self.check_reference(photos, photo_masks)
-        masks = torch.zeros((len(photos), self.size, self.size), dtype=torch.int64)
-        with self._precision.autocast():
-            style: Style = self._model.encode(
-                self._place_photo(photos.tensor),
-                (masks if photo_masks is None else photo_masks.tensor).to(self.device),
-            )
-        return Style(style.code.float())
+        if not self.inputs.reads(REFERENCE):
+            raise FacekitError("this run reads no reference, so it has no styles", where=str(self.run))
+        if not self.inputs.reads(REFERENCE_MASK):
+            photo_masks = None
+        given = Given(reference=photos, reference_mask=photo_masks)
+        there = {*self.inputs.needed - {REFERENCE_MASK}, REFERENCE, *([] if photo_masks is None else [REFERENCE_MASK])}
+        check_given(self.inputs, there, where=photos.names[0])
+        reference = given.condition(slice(None)).reference
+        assert reference is not None
+        if not self.networks.gives_styles:
+            return reference
+        return self.networks.encode(reference.image, reference.mask)
 
-    @torch.no_grad()
-    def paint_in_style(self, masks: Batch, style: Style | None) -> Tensor:
-        """Paint masks in a style: one for all, or one each; None for runs that take no reference.
+    def generate_in_style(self, masks: Batch, style: Style | Reference | None, *, seed: int = 0) -> Tensor:
+        """Generate images of masks in a style: one for all, or one each; None for runs that read no reference.
 
         Returns:
             (N, 3, size, size), float32 in [-1, 1], on the CPU.
         """
-        if style is not None and len(style.code) != len(masks):
-            style = Style(style.code.expand(len(masks), *style.code.shape[1:]))
-        with self._precision.autocast():
-            generated = self._model.generate(Condition(mask=masks.tensor.to(self.device)), style)
-        return generated.image.float().cpu()
+        keys = [str(number) for number in range(len(masks))]
+        condition = Condition(mask=masks.tensor)
+        if isinstance(style, Reference):
+            return self._generate(replace(condition, reference=style.repeat(len(masks))), None, keys, seed)
+        return self._generate(condition, None if style is None else style.repeat(len(masks)), keys, seed)
+
+    def _generate(self, condition: Condition, style: Style | None, keys: Sequence[str], seed: int) -> Tensor:
+        """Generate one batch; what the condition has one sample of goes with every key."""
+        condition = condition.repeat(len(keys)).with_(**noise_for_keys(self.inputs.noise, keys, seed))
+        return self.networks.sample(condition, style).image.float().cpu()
 
     def record(self, **inputs: Any) -> dict[str, Any]:
         """Return what :func:`facekit.editing.save_png` writes into a result: that it is synthetic, and what made it.
@@ -316,13 +327,19 @@ class FacePipeline:
             provenance.RECIPE: self.recipe.name,
             provenance.STEP: self.step,
             provenance.WEIGHTS: self.weights,
-            provenance.WEIGHTS_SHA256: self.weights_sha256,
+            **self.made_of,
             **inputs,
         }
 
+    @property
+    def made_of(self) -> dict[str, Any]:
+        """What results depend on beside their inputs: the weights, and the runtime options where there are any."""
+        runtime = runtime_options(self.recipe)
+        return {provenance.WEIGHTS_SHA256: self.weights_sha256, **({provenance.RUNTIME: runtime} if runtime else {})}
+
     @cached_property
     def weights_sha256(self) -> str:
-        """SHA-256 over the names and values of all weights that paint."""
+        """SHA-256 over the names and values of all weights that generate."""
         digest = hashlib.sha256()
         for name, tensor in sorted(self._model.state_dict().items()):
             values = tensor.detach().cpu().contiguous()
@@ -330,63 +347,35 @@ class FacePipeline:
             digest.update(values.flatten().view(torch.uint8).numpy())
         return digest.hexdigest()
 
-    def _place_photo(self, photos: Tensor) -> Tensor:
-        return photos.to(self.device).contiguous(memory_format=torch.channels_last)
-
-    def _style_of(self, photos: Tensor, masks: Tensor | None, condition: Condition) -> Style:
-        """Return the style of references; ``condition`` has the same pictures where the model is."""
+    def _style(self, reference: Reference) -> Style:
+        """Return the style of references on the CPU, remembered for as long as they are the same."""
         if self._remembered is not None:
             last_photos, last_masks, style = self._remembered
             # Compared where they came from: on a GPU the answer would have to be waited for.
-            if _equal(photos, last_photos) and _equal(masks, last_masks):
+            if _equal(reference.image, last_photos) and _equal(reference.mask, last_masks):
                 return style
-        placed, placed_masks = condition.reference_image, condition.reference_mask
-        assert placed is not None
-        if placed_masks is None:  # the encoder does not look at it
-            placed_masks = torch.zeros((len(photos), *photos.shape[-2:]), dtype=torch.int64, device=placed.device)
-        with self._precision.autocast():
-            style = self._model.encode(placed, placed_masks)
+        style = self.networks.encode(reference.image, reference.mask)
         # Copies, since the caller may write into what was given.
-        self._remembered = (photos.clone(), None if masks is None else masks.clone(), style)
+        mask = None if reference.mask is None else reference.mask.clone()
+        self._remembered = (reference.image.clone(), mask, style)
         return style
-
-
-def _part(tensor: Tensor, part: slice) -> Tensor:
-    """Return a part of a batch; a batch of one belongs to every part."""
-    return tensor if len(tensor) == 1 else tensor[part]
-
-
-def _repeat_mask(condition: Condition, count: int) -> Condition:
-    mask = condition.mask
-    return condition if len(mask) == count else Condition(mask.expand(count, -1, -1), *_reference(condition))
-
-
-def _repeat_reference(condition: Condition, style: Style | None, count: int) -> tuple[Condition, Style | None]:
-    """Repeat one reference and its style for every mask, after it was encoded once."""
-    photos, masks = _reference(condition)
-    if photos is not None and len(photos) != count:
-        photos = photos.expand(count, -1, -1, -1)
-        masks = None if masks is None else masks.expand(count, -1, -1)
-        condition = Condition(condition.mask, photos, masks)
-    if style is not None and len(style.code) != count:
-        style = Style(style.code.expand(count, *style.code.shape[1:]))
-    return condition, style
-
-
-def _reference(condition: Condition) -> tuple[Tensor | None, Tensor | None]:
-    return condition.reference_image, condition.reference_mask
 
 
 def _equal(one: Tensor | None, other: Tensor | None) -> bool:
     return one is other if one is None or other is None else torch.equal(one, other)
 
 
-def _in_the_form_of(mask: MaskInput, reference: PhotoInput | None, images: Tensor, *, single: bool) -> PhotoOutput:
-    given = mask if reference is None else reference
+def _in_the_form_of(
+    inputs: tuple[PhotoInput | None, PhotoInput | None, MaskInput | None], images: Tensor, *, single: bool
+) -> PhotoOutput:
+    """Return images in the form of the first input that is given: reference, source, mask."""
+    *photos, mask = inputs
+    photo = next((each for each in photos if each is not None), None)
+    given = mask if photo is None else photo
     if not isinstance(given, Tensor):
         pictures = to_pictures(images)
         return pictures[0] if single else pictures
-    if reference is not None:
+    if photo is not None:
         images = to_bytes(images) if given.dtype == torch.uint8 else images.to(given.dtype)
     images = images.to(given.device)
     return images[0] if single else images

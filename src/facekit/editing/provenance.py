@@ -31,6 +31,7 @@ SYNTHETIC, RUN, RECIPE, STEP, WEIGHTS, WEIGHTS_SHA256, INPUTS_SHA256, MASK, REFE
 )
 PHOTO, SCRIPT, SCRIPT_SHA256, CHANGED, SQUARE = ("photo", "script", "script_sha256", "changed_share", "square")
 WISHES, ATTRIBUTES = ("wanted_attributes", "attributes")
+SEED, SAMPLE, SAMPLE_KEY, RUNTIME = ("seed", "sample", "sample_key", "runtime")
 """Keys of the record."""
 
 

@@ -99,19 +99,17 @@ def generate_command(run: Path, lock: Mapping[str, Any]) -> str | None:
 
 
 def generate_in_python(run: Path, lock: Mapping[str, Any]) -> str | None:
-    """Return the same as :func:`generate_command`, as a program; None where that gives None, and for noise alone."""
+    """Return the same as :func:`generate_command`, as a program; None where that gives None."""
     inputs, files = _list(lock, INPUTS), _list(lock, PLUGIN_FILES)
-    if not inputs or _NOISE in inputs:
+    if not inputs:
         return None
-    pictures = ", ".join(f'Image.open("{_STAND_INS[name][1]}")' for name in inputs if name in _STAND_INS)
-    call = f"generate({pictures})"
+    arguments = [f'{name}=Image.open("{_STAND_INS[name][1]}")' for name in _STAND_INS if name in inputs]
     if wanted := dict.fromkeys(_attributes(lock), True):
-        call = f"transfer({pictures}, {wanted!r})"
+        arguments.append(f"{ATTRIBUTES}={wanted!r}")
+    call = "sample(16, seed=0)" if _NOISE in inputs else f"generate({', '.join(arguments)})"
+    imports = "import facekit\n" if _NOISE in inputs else "import facekit\nfrom PIL import Image\n"
     plugins = f", plugin_files={files!r}" if files else ""
-    return (
-        "import facekit\nfrom PIL import Image\n\n"
-        f"pipeline = facekit.load({str(run)!r}{plugins})\nresult = pipeline.{call}"
-    )
+    return f"{imports}\npipeline = facekit.load({str(run)!r}{plugins})\nresult = pipeline.{call}"
 
 
 def _command(name: str, *words: str | Path, lock: Any) -> str:

@@ -9,13 +9,9 @@ import torch
 from torch import Tensor
 
 from facekit.engine.networks import FaceModel
+from facekit.engine.schedule import decay_at
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.recipe.settings import EmaSettings
-
-
-def decay_at(settings: EmaSettings, step: int) -> float:
-    """Return the decay of the update that follows a step (counted from 0)."""
-    return min(settings.decay, (1 + step) / (10 + step)) if settings.warmup else settings.decay
 
 
 def averaged_networks(recipe: ResolvedRecipe) -> tuple[str, ...]:
@@ -31,12 +27,14 @@ class Ema:
 
     Args:
         model: the model in training.
-        settings: decay and warm-up; the decay must be above 0.
+        settings: how fast they follow; the average must be on.
         networks: the names of the networks that are averaged.
+        images: images a step, over all processes and micro-batches.
     """
 
-    def __init__(self, model: FaceModel, settings: EmaSettings, networks: Sequence[str]) -> None:
+    def __init__(self, model: FaceModel, settings: EmaSettings, networks: Sequence[str], *, images: int) -> None:
         self.settings = settings
+        self.images = images
         source = model.only(networks)
         frozen = {id(network): network for name, network in model.named_children() if name in model.frozen}
         self.model: FaceModel = copy.deepcopy(model.only((*networks, *model.frozen)), frozen)
@@ -49,6 +47,6 @@ class Ema:
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Follow the model after the update of a step (counted from 0)."""
-        torch._foreach_lerp_(self._averages, self._weights, 1 - decay_at(self.settings, step))
+        torch._foreach_lerp_(self._averages, self._weights, 1 - decay_at(self.settings, step, images=self.images))
         for average, buffer in self._buffers:
             average.copy_(buffer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -22,62 +23,84 @@ from facekit.recipe.settings import InitialiseSettings
 from facekit.registry import Kind, Registry, split_use
 
 
-def initialise_model(model: FaceModel, recipe: ResolvedRecipe, *, registry: Registry) -> list[str]:
-    """Give networks the weights that a recipe says they start from, or keep.
-
-    Returns:
-        one sentence a part, for the record of the run.
-
-    Raises:
-        FacekitError: as :func:`initialise_part`.
-    """
-    notes = []
-    for name, network in recipe.model.networks.items():
-        if network.settings.weights is not None:
-            setting = InitialiseSettings(part=name, weights=network.settings.weights, source=network.settings.source)
-            notes.append(initialise_part(model, setting, registry=registry, where=f"model.{name}.weights"))
-    return notes + [initialise_part(model, part, registry=registry) for part in recipe.train.initialise]
-
-
-def initialise_part(
-    model: FaceModel, setting: InitialiseSettings, *, registry: Registry, where: str = "train.initialise"
-) -> str:
-    """Copy weights into a part of the model.
-
-    A run gives its averaged weights where it has them, else the live ones; what an older version of its component wrote
-    is migrated. Files state no version: their weights are taken as they are. Every weight of the part must be there;
-    weights that the part has no place for are left (the last layer of a network that becomes a part of a larger one).
+@dataclass(frozen=True)
+class InitialWeights:
+    """Weights that a part of a model starts from, read.
 
     Args:
-        model: the model.
-        setting: the part, and where its weights come from.
-        registry: the plugins.
+        part: the part.
         where: the setting, for messages.
+        origin: what they come from.
+        state: the weights, by the names that they have in the part.
+    """
 
-    Returns:
-        one sentence on what was taken, for the record of the run.
+    part: str
+    where: str
+    origin: str
+    state: Mapping[str, Tensor]
+
+    def check(self, model: FaceModel) -> None:
+        """Check that the weights are those of the part: every one of it is there, in its shape.
+
+        Weights that the part has no place for are left (the last layer of a network that becomes a part of a larger
+        one).
+
+        Raises:
+            FacekitError: the model has no such part, or a weight is missing or of another shape.
+        """
+        own = part_of(model, self.part, where=self.where).state_dict()
+        checkpoints.check_fit(own, {key: self.state[key] for key in self.state if key in own}, where=self.origin)
+
+    def load(self, model: FaceModel) -> str:
+        """Copy the weights into the part; return one sentence on what was taken. Raises as :meth:`check`."""
+        self.check(model)
+        part = part_of(model, self.part, where=self.where)
+        own = part.state_dict()
+        part.load_state_dict({key: value for key, value in self.state.items() if key in own})
+        left = sorted(self.state.keys() - own.keys())
+        unused = f"; {len(left)} weights have no place there ({', '.join(left[:3])}{', ...' if len(left) > 3 else ''})"
+        return f"{self.part} starts from {self.origin}{unused if left else ''}"
+
+
+def initial_weights(recipe: ResolvedRecipe, *, registry: Registry) -> list[InitialWeights]:
+    """Read the weights that parts of a recipe's model start from, or keep.
+
+    A run gives its averaged weights where it has them, else the live ones; what an older version of its component wrote
+    is migrated. Files state no version: their weights are taken as they are.
 
     Raises:
-        FacekitError: the part or the file does not exist, a weight is missing or of another shape, or a newer version
-            of the component wrote them.
+        FacekitError: a run or a file does not exist or cannot be read, has nothing of what is named, or a newer version
+            of the component wrote it.
     """
-    part = part_of(model, setting.part, where=where)
+    asked = [
+        (InitialiseSettings(part=name, weights=each.settings.weights, source=each.settings.source), f"model.{name}")
+        for name, each in recipe.model.networks.items()
+        if each.settings.weights is not None
+    ]
+    asked += [(setting, f"train.initialise[{index}]") for index, setting in enumerate(recipe.train.initialise)]
+    return [read_initial(setting, where, registry) for setting, where in asked]
+
+
+def read_initial(setting: InitialiseSettings, where: str, registry: Registry) -> InitialWeights:
+    """Read the weights of one setting. Raises as :func:`initial_weights`.
+
+    Args:
+        setting: the part, and where its weights come from.
+        where: the setting's place, for messages.
+        registry: the plugins.
+    """
     path = Path(setting.weights).expanduser()
     source = setting.source
     if path.is_dir():
         source = setting.part if source is None else source
         state, origin = _read_run(RunFolder(path), source.split(".")[0], registry)
     else:
-        state, origin = _read_file(path, where), str(path)
+        state, origin = read_safetensors(path, remedy=f"{where} names the weights"), str(path)
     if source is not None:
         state = {key.removeprefix(f"{source}."): value for key, value in state.items() if key.startswith(f"{source}.")}
         if not state:
             raise FacekitError(f"no weight begins with {source!r}", where=origin, remedy=f"see `source` of {where}")
-    own = part.state_dict()
-    checkpoints.load_state(part, {key: value for key, value in state.items() if key in own}, where=origin)
-    left = sorted(state.keys() - own.keys())
-    unused = f"; {len(left)} weights have no place there ({', '.join(left[:3])}{', ...' if len(left) > 3 else ''})"
-    return f"{setting.part} starts from {origin}{unused if left else ''}"
+    return InitialWeights(setting.part, where, origin, state)
 
 
 def _read_run(run: RunFolder, slot: str, registry: Registry) -> tuple[Mapping[str, Tensor], str]:
@@ -103,13 +126,12 @@ def _offers(registry: Registry, kind: Kind, id: str) -> bool:
     return any(entry.spec.id == id for entry in registry.of_kind(kind))
 
 
-def _read_file(path: Path, where: str) -> dict[str, Tensor]:
+def read_safetensors(path: Path, *, remedy: str | None = None) -> dict[str, Tensor]:
+    """Return the tensors of a file. Raises FacekitError, with a remedy, where there is none or one of another kind."""
     try:
         return load_file(path)
     except FileNotFoundError:
-        raise FacekitError(
-            "there is no such run folder or file", where=str(path), remedy=f"{where} names the weights"
-        ) from None
+        raise FacekitError("there is no such run folder or file", where=str(path), remedy=remedy) from None
     except (SafetensorError, OSError) as error:
         raise FacekitError(
             f"this is not a safetensors file ({error})",

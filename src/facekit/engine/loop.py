@@ -18,13 +18,13 @@ from facekit.engine.distributed import Team
 from facekit.engine.ema import Ema, averaged_networks
 from facekit.engine.frozen import FROZEN, load_frozen, write_frozen
 from facekit.engine.guard import LossGuard, out_of_memory
-from facekit.engine.initialise import initialise_model
+from facekit.engine.initialise import initial_weights
 from facekit.engine.interruption import Interruption
 from facekit.engine.journal import Journal, Observer, rewind
 from facekit.engine.memory import give_freed_memory_back, keep_freed_memory
 from facekit.engine.networks import RunNetworks, build_model, count_parameters
 from facekit.engine.open_data import open_data
-from facekit.engine.players import build_losses, build_players, schedule_factor
+from facekit.engine.players import build_losses, build_players
 from facekit.engine.precision import choose_precision
 from facekit.engine.recompute import recompute_activations
 from facekit.engine.reference_watch import CHANGES_WITH_REFERENCE, ReferenceWatch, measures_at
@@ -184,7 +184,7 @@ class Training:
         if resume and model.frozen:
             load_frozen(run, model, run.read_lock())
         elif found is None:
-            notes = initialise_model(model, recipe, registry=registry)
+            notes = [weights.load(model) for weights in initial_weights(recipe, registry=registry)]
         self.precision.place(model).train()
         team.share([*model.parameters(), *model.buffers()])
         self.networks = RunNetworks(
@@ -197,7 +197,11 @@ class Training:
         )
         keeping = recompute_activations(model) if settings.activation_checkpointing else []
         losses = build_losses(
-            recipe, precision=self.precision, label_map=packed.label_map, attribute_names=packed.attribute_names
+            recipe,
+            precision=self.precision,
+            label_map=packed.label_map,
+            attribute_names=packed.attribute_names,
+            steps=self.steps,
         )
         self.players = build_players(
             recipe,
@@ -208,7 +212,8 @@ class Training:
             early=self.precision.device.type == "cpu" and team.size == 1,
         )
         check_one_process(self.players, processes=team.size)
-        ema = Ema(model, settings.ema, averaged_networks(recipe)) if settings.ema.decay else None
+        images = settings.batch * settings.accumulate * team.size
+        ema = Ema(model, settings.ema, averaged_networks(recipe), images=images) if settings.ema.on else None
         self.painter = ema.model if ema is not None else model
         self.painter_weights = "ema" if ema is not None else "live"
         self.guard = LossGuard(run, self.precision.device, dict(model.named_parameters()))
@@ -225,7 +230,6 @@ class Training:
             self.networks,
             self.players,
             settings,
-            steps=self.steps,
             rank=team.rank,
             watch=self.guard.watch,
             average=team.average_gradients if team.size > 1 else None,
@@ -345,14 +349,15 @@ class Training:
         self.guard.settle()
         means = self.team.mean(self.guard.means(), self.precision.device)
         norms = {name: value for name, value in means.items() if name.startswith(GRADIENT_NORM)}
-        factor = schedule_factor(self.settings.schedule, step=self.state.done - 1, steps=self.steps)
         self.journal.logged(
             StepLogged(
                 run=self.run.path,
                 step=self.state.done,
                 losses={name: value for name, value in means.items() if name not in norms},
                 learning_rates={
-                    k: v for player in self.players.values() for k, v in player.learning_rates(factor).items()
+                    k: v
+                    for player in self.players.values()
+                    for k, v in player.learning_rates(self.state.done - 1).items()
                 },
                 seconds_per_step=self.seconds / max(1, self.timed),
                 diagnostics={**diagnostics, **norms},

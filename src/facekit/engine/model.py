@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -33,12 +33,12 @@ class LoadedModel:
         recipe: the recipe of the run.
         label_map: what the class ids of masks mean.
         attribute_names: the attributes of the data it was trained on.
-        step: the step of the checkpoint.
-        weights: which weights these are: ``ema``, or ``live`` when they were asked for or the run keeps no average.
-        checkpoint: the folder they come from.
+        step: the step of the checkpoint; 0 for weights of a file.
+        weights: which weights these are: ``ema``, or ``live`` when they were asked for or the run keeps no average;
+            ``file`` for those of a file without a run.
+        checkpoint: the folder or file they come from.
         warnings: damaged checkpoints that were passed over.
         notes: which weights older versions of the components wrote, so that they were migrated.
-        settings: the runtime options that were set, ``sampler.steps=50``; the recipe has them.
     """
 
     model: FaceModel
@@ -46,11 +46,15 @@ class LoadedModel:
     label_map: LabelMap
     attribute_names: tuple[str, ...]
     step: int
-    weights: Weights
+    weights: Literal["ema", "live", "file"]
     checkpoint: Path
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    settings: tuple[str, ...] = ()
+
+    @property
+    def runtime(self) -> dict[str, Any]:
+        """The values of all runtime options, ``{"sampler.steps": 50}``: what results depend on beside the weights."""
+        return runtime_options(self.recipe)
 
 
 def load_model(
@@ -110,8 +114,16 @@ def load_model(
         checkpoint=found.folder,
         warnings=found.damaged,
         notes=tuple(reader.notes),
-        settings=tuple(settings),
     )
+
+
+def runtime_options(recipe: ResolvedRecipe) -> dict[str, Any]:
+    """Return the values of the options of networks that may be set when a run is used, by ``NETWORK.OPTION``."""
+    return {
+        f"{name}.{option}": choice.options.model_dump(mode="json")[option]
+        for name, choice in recipe.model.components()
+        for option in choice.component.spec.runtime
+    }
 
 
 def _runtime_override(recipe: ResolvedRecipe, setting: str) -> str:
@@ -122,11 +134,7 @@ def _runtime_override(recipe: ResolvedRecipe, setting: str) -> str:
     """
     path, equals, _ = setting.partition("=")
     name, dot, option = path.strip().partition(".")
-    offered = {
-        f"{network}.{each}": None
-        for network, choice in recipe.model.components()
-        for each in choice.component.spec.runtime
-    }
+    offered = runtime_options(recipe)
     if not equals or not dot or f"{name}.{option}" not in offered:
         known = f"this run's are {', '.join(offered)}" if offered else "this run has none"
         raise FacekitError(

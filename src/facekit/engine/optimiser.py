@@ -6,13 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.optim.adam import adam
 from torch.optim.adamw import adamw
 
-from facekit.recipe.settings import OptimiserSettings
+from facekit.interfaces import TrainingContext
+from facekit.registry.built_in import AdamOptions, AdamWOptions
 
 LARGE = 1 << 20
 """From so many numbers on a weight is updated by a call of its own; below, the call would cost more than it saves."""
@@ -58,7 +60,7 @@ class Optimiser:
     of every run.
 
     Args:
-        settings: which of the two, and its numbers.
+        options: which of the two, and its numbers.
         parameters: the weights by name.
         rates: the learning rate of each.
         early: names of those that may be updated while the backward pass goes on.
@@ -66,14 +68,14 @@ class Optimiser:
 
     def __init__(
         self,
-        settings: OptimiserSettings,
+        options: AdamOptions,
         parameters: Mapping[str, nn.Parameter],
         rates: Mapping[str, float],
         *,
         early: Iterable[str] = (),
     ) -> None:
-        self._settings = settings
-        self._function = {"adam": adam, "adamw": adamw}[settings.use]
+        self._options = options
+        self._function = adamw if isinstance(options, AdamWOptions) else adam
         self._factor: float | None = None
         self._weights = {
             key: _Weight(parameter, in_storage_order(parameter.detach()), rates[key])
@@ -155,7 +157,7 @@ class Optimiser:
             if weight.moments is None:
                 weight.moments = _new_moments(weight.view)
             moments.append(weight.moments)
-        beta1, beta2 = self._settings.betas
+        beta1, beta2 = self._options.betas
         self._function(
             [weight.view for weight in weights],
             gradients,
@@ -168,10 +170,15 @@ class Optimiser:
             beta1=beta1,
             beta2=beta2,
             lr=rate,
-            weight_decay=self._settings.weight_decay,
-            eps=self._settings.eps,
+            weight_decay=self._options.weight_decay,
+            eps=self._options.eps,
             maximize=False,
         )
+
+
+def build_adam(options: AdamOptions, context: TrainingContext) -> partial[Optimiser]:
+    """Build what makes the optimiser from weights, their learning rates, and which of them may be updated early."""
+    return partial(Optimiser, options)
 
 
 def _new_moments(view: Tensor) -> _Moments:

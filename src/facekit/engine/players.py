@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from facekit.engine import checkpoints, failures
 from facekit.engine.failures import Culprit, failures_in
 from facekit.engine.networks import FaceModel
-from facekit.engine.optimiser import Optimiser
 from facekit.engine.precision import Precision
+from facekit.engine.schedule import RateFactor, weight_at
+from facekit.engine.torch_optimiser import make_optimiser, scaled_rate
 from facekit.interfaces import (
     BuildContext,
     FacekitError,
@@ -25,30 +26,48 @@ from facekit.interfaces import (
     UpdatedEarly,
     did_you_mean,
 )
-from facekit.recipe.resolved import ResolvedRecipe, networks_of
-from facekit.recipe.settings import FreezeSettings, OptimiserSettings, ScheduleSettings
+from facekit.recipe.resolved import ResolvedRecipe, UpdateChoices, networks_of
+from facekit.recipe.settings import FreezeSettings, WeightRamp
 
 
 @dataclass(frozen=True)
 class WeightedLoss:
-    """A loss of a player: its name in logs, its weight, what computes it, and whom to name when it fails."""
+    """A loss of a player.
+
+    Args:
+        label: its name in logs.
+        weight: factor on its value.
+        loss: what computes it.
+        culprit: whom to name when it fails.
+        every: it is computed at every n-th step, counted n times there.
+        steps: steps of the run, over which the weight may change; None computes it with its largest weight.
+    """
 
     label: str
-    weight: float
+    weight: float | WeightRamp
     loss: Loss
     culprit: Culprit
+    every: int = 1
+    steps: int | None = None
 
     @property
     def is_stateful(self) -> bool:
         """Whether it keeps more from step to step than the buffers of a module."""
         return isinstance(self.loss, Stateful)
 
+    def weight_now(self, index: int) -> float:
+        """Return the factor on its value at a step, from 0: 0 where it is left out or weighs nothing."""
+        return 0.0 if index % self.every else weight_at(self.weight, step=index, steps=self.steps)
+
     def __call__(self, step: Step) -> Tensor:
-        """Return the weighted loss, a scalar in float32.
+        """Return the weighted loss, a scalar in float32: 0 at steps where it is left out or weighs nothing.
 
         Raises:
             FacekitError: it fails, or gives anything but one number; the message names it, its place and its plugin.
         """
+        weight = self.weight_now(step.index)
+        if not weight:
+            return torch.zeros((), device=step.batch.image.device)
         with failures_in(self.culprit, "fails"):
             value = self.loss(step)
         if not isinstance(value, Tensor):
@@ -60,7 +79,7 @@ class WeightedLoss:
                 f"{self.culprit.title} gave a tensor of shape {tuple(value.shape)}, not one number",
                 remedy="take the mean over samples",
             )
-        return value.float().reshape(()) * self.weight
+        return value.float().reshape(()) * (weight * self.every)
 
 
 class PlayerInTraining:
@@ -72,7 +91,8 @@ class PlayerInTraining:
         trained: the names of the networks that it trains.
         turns: how often it is updated in a step.
         losses: its losses, at least one.
-        optimiser: how its weights are updated.
+        updates: the optimisers and schedules of the recipe.
+        lr_scale: factors on the learning rates of networks and parts of networks.
         frozen: parts of the model that are not trained at first.
         steps: steps of the run.
         gradient_clip: largest norm of its gradient.
@@ -86,7 +106,8 @@ class PlayerInTraining:
         model: FaceModel,
         trained: Sequence[str],
         losses: Sequence[WeightedLoss],
-        optimiser: OptimiserSettings,
+        updates: UpdateChoices,
+        lr_scale: Mapping[str, float],
         frozen: Sequence[FreezeSettings],
         steps: int,
         gradient_clip: float | None,
@@ -99,6 +120,9 @@ class PlayerInTraining:
         self.losses = tuple(losses)
         self.gradient_clip = gradient_clip
         self.parameters: dict[str, nn.Parameter] = {}
+        self.factor = RateFactor(updates.schedule_of(name), player=name, steps=steps)
+        """The factor on its learning rates at a step."""
+        optimiser = updates.optimiser_of(name)
         self._trained_from: dict[str, float] = {}
         self._rates: dict[str, float] = {}
         rates: dict[str, float] = {}
@@ -112,8 +136,9 @@ class PlayerInTraining:
             if not own:
                 continue
             self.parameters.update(own)
-            self._rates[slot] = optimiser.lr * optimiser.lr_scale.get(slot, 1.0)
-            rates.update(dict.fromkeys(own, self._rates[slot]))
+            for part in (slot, *(key for key in lr_scale if key.startswith(f"{slot}."))):
+                self._rates[part] = scaled_rate(part, optimiser.lr, lr_scale)
+            rates.update({key: scaled_rate(key, optimiser.lr, lr_scale) for key in own})
             # A gradient is clipped by its whole length, which is known when all of it is there.
             if early and gradient_clip is None and isinstance(network, UpdatedEarly) and network.updated_early:
                 updated_early += own
@@ -127,7 +152,14 @@ class PlayerInTraining:
                     # A part that several settings name is trained when the last of them lets it go.
                     start = float("inf") if setting.until >= 1 else setting.until * steps
                     self._trained_from[key] = max(start, self._trained_from.get(key, 0.0))
-        self.optimiser = Optimiser(optimiser, self.parameters, rates, early=updated_early)
+        self.optimiser = make_optimiser(
+            optimiser.choice,
+            player=name,
+            steps=steps,
+            parameters=self.parameters,
+            rates=rates,
+            early=updated_early,
+        )
 
     def is_trained(self, key: str, step: int) -> bool:
         """Return whether a weight is trained at a step."""
@@ -199,26 +231,10 @@ class PlayerInTraining:
             return None
         return torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.gradient_clip, foreach=True)
 
-    def learning_rates(self, factor: float) -> dict[str, float]:
-        """Return the learning rate of each network."""
-        return {slot: rate * factor for slot, rate in self._rates.items()}
-
-
-def schedule_factor(settings: ScheduleSettings, *, step: int, steps: int) -> float:
-    """Return the factor on the learning rates at a step, a pure function.
-
-    Args:
-        settings: the schedule.
-        step: the step, from 0.
-        steps: steps of the run. ``linear_decay`` would reach 0 at step ``steps``, one after the last.
-    """
-    factor = 1.0
-    if step < settings.warmup_steps:
-        factor = (step + 1) / settings.warmup_steps
-    start = settings.decay_from * steps
-    if settings.use == "linear_decay" and step > start:
-        factor *= (steps - step) / (steps - start)
-    return factor
+    def learning_rates(self, step: int) -> dict[str, float]:
+        """Return the learning rate of each network at a step, and of each part that has one of its own."""
+        factor = self.factor(step)
+        return {part: rate * factor for part, rate in self._rates.items()}
 
 
 LossesOf = Mapping[Player, Sequence[WeightedLoss]]
@@ -226,9 +242,21 @@ LossesOf = Mapping[Player, Sequence[WeightedLoss]]
 
 
 def build_losses(
-    recipe: ResolvedRecipe, *, precision: Precision, label_map: LabelMap, attribute_names: tuple[str, ...]
+    recipe: ResolvedRecipe,
+    *,
+    precision: Precision,
+    label_map: LabelMap,
+    attribute_names: tuple[str, ...],
+    steps: int | None = None,
 ) -> dict[Player, list[WeightedLoss]]:
     """Build the losses of a recipe, in the order of the turns; without those of weight 0.
+
+    Args:
+        recipe: the recipe.
+        precision: where losses that are modules are placed.
+        label_map: the label map of the data.
+        attribute_names: the attributes of the data, in order.
+        steps: steps of the run; None for weights that are the largest of the run.
 
     Raises:
         FacekitError: there is no loss but for discriminators, or a loss cannot be built.
@@ -253,7 +281,8 @@ def build_losses(
                 # Losses are not trained: gradients of their own weights (a perceptual network's) would be for nothing.
                 loss = precision.place(loss).requires_grad_(False)
             culprit = Culprit(f"the loss {player}/{choice.label}", choice.choice, choice.choice.path)
-            losses.setdefault(player, []).append(WeightedLoss(choice.label, choice.weight, loss, culprit))
+            weighted = WeightedLoss(choice.label, choice.weight, loss, culprit, choice.every, steps)
+            losses.setdefault(player, []).append(weighted)
     return losses
 
 
@@ -270,8 +299,11 @@ def build_players(
         early: whether large weights may be updated while the backward pass goes on, in networks that allow it.
 
     Raises:
-        FacekitError: a part that is to be frozen does not exist.
+        FacekitError: a part that is to be frozen, or to have a learning rate of its own, does not exist; or an
+            optimiser or a schedule cannot be built.
     """
+    for part in recipe.train.optimiser.lr_scale:
+        part_of(model, part, where=f"train.optimiser.lr_scale.{part}")
     for setting in recipe.train.freeze:
         part_of(model, setting.part, where="train.freeze")
     model.requires_grad_(False)
@@ -282,7 +314,8 @@ def build_players(
             trained=networks_of(name, tuple(losses), recipe.model),
             turns=recipe.train.turns.get(name, 1),
             losses=own,
-            optimiser=recipe.train.optimiser,
+            updates=recipe.updates,
+            lr_scale=recipe.train.optimiser.lr_scale,
             frozen=recipe.train.freeze,
             steps=steps,
             gradient_clip=recipe.train.gradient_clip,

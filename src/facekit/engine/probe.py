@@ -7,7 +7,7 @@ and no memory. :func:`estimate_memory` asks it for the memory alone. Real steps 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,19 +23,17 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from facekit.data import is_drawn
 from facekit.engine.ema import averaged_networks
+from facekit.engine.initialise import InitialWeights, initial_weights
 from facekit.engine.memory import process_memory
 from facekit.engine.networks import FaceModel, RunNetworks, build_model, count_parameters
-from facekit.engine.open_data import open_dataset
+from facekit.engine.open_data import labels_of
 from facekit.engine.players import LossesOf, PlayerInTraining, build_losses, build_players
 from facekit.engine.precision import Precision, choose_number_format
 from facekit.engine.recompute import recompute_activations
 from facekit.engine.saved_bytes import RecomputedParts, counting_saved, tensor_bytes
 from facekit.engine.step import StepRunner
 from facekit.interfaces import (
-    NO_LABELS,
     FaceBatch,
-    FacekitError,
-    LabelClass,
     LabelMap,
     Player,
     Reference,
@@ -111,7 +109,8 @@ def probe_shapes(recipe: ResolvedRecipe, *, registry: Registry) -> ShapeProbe:
     """Build a recipe's model and run one step of it, forward and backward, on fake tensors.
 
     The data need not be there: where the dataset cannot be opened, label map and attributes are made up from the
-    dimensions of the recipe. Losses are built for real, so their weight files must be there.
+    dimensions of the recipe. Losses are built for real, and weights that networks start from are read, so their files
+    must be there.
 
     Raises:
         FacekitError: a component cannot be built, or its forward or backward pass fails; the message names the recipe's
@@ -136,7 +135,7 @@ def estimate_memory(recipe: ResolvedRecipe, *, registry: Registry) -> MemoryEsti
 
 def _prepare(recipe: ResolvedRecipe, registry: Registry) -> Callable[..., ShapeProbe]:
     """Return what runs one step, with or without numbers."""
-    label_map, attribute_names = _data_of(recipe, registry)
+    label_map, attribute_names = labels_of(recipe, registry)
     # On the CPU whatever the run's device: fake tensors compute nothing, and a recipe can be checked elsewhere.
     on_cuda = recipe.train.device == "cuda" or (recipe.train.device == "auto" and torch.cuda.is_available())
     held = 0 if on_cuda else process_memory()
@@ -144,7 +143,8 @@ def _prepare(recipe: ResolvedRecipe, registry: Registry) -> Callable[..., ShapeP
     device = torch.device("cpu")
     precision = Precision(device, choose_number_format(recipe.train.precision, device))
     losses = build_losses(recipe, precision=precision, label_map=label_map, attribute_names=attribute_names)
-    return partial(_run_one_step, recipe, registry, precision, label_map, attribute_names, losses, held, early)
+    weights = initial_weights(recipe, registry=registry)
+    return partial(_run_one_step, recipe, registry, precision, label_map, attribute_names, losses, weights, held, early)
 
 
 def _on_fake_tensors(run: Callable[..., ShapeProbe]) -> ShapeProbe | None:
@@ -163,6 +163,7 @@ def _run_one_step(
     label_map: LabelMap,
     attribute_names: tuple[str, ...],
     losses: LossesOf,
+    weights: Sequence[InitialWeights],
     held: int,
     early: bool,
     *,
@@ -172,11 +173,13 @@ def _run_one_step(
     once = recipe.train.model_copy(update={"accumulate": 1, "turns": {}})
     model = build_model(recipe, label_map=label_map, attribute_names=attribute_names)
     model.train()
+    for each in weights:
+        each.check(model)
     networks = RunNetworks(model, precision, recipe=recipe, label_maps=registry.label_maps)
     players = build_players(replace(recipe, train=once), model=model, losses=losses, steps=1, early=early)
     batch = _batch_of_shapes(recipe, label_map, attribute_names)
     costs = _Costs(model, checkpointing=recipe.train.activation_checkpointing)
-    runner = StepRunner(networks, players, once, steps=1, around=costs.of_turn, updates=False, shares=False)
+    runner = StepRunner(networks, players, once, around=costs.of_turn, updates=False, shares=False)
     condition = replace(batch.condition, extra=noise_for_batch(model.noise, len(batch), 0))
     with networks.checking(), torch.no_grad(), _flop_counter() as counter:
         sample(networks, condition)
@@ -203,7 +206,7 @@ def _run_one_step(
             parameters=kept,
             gradients=max(player.optimiser.gradients_at_once for player in players.values()) * _FLOAT_BYTES,
             optimiser=trained * _MOMENTS * _FLOAT_BYTES,
-            average=averaged * _FLOAT_BYTES if recipe.train.ema.decay else 0,
+            average=averaged * _FLOAT_BYTES if recipe.train.ema.on else 0,
             activations=activations,
             borrowed=reordered + round(_BORROWED_ACTIVATIONS * activations),
             process=held,
@@ -275,20 +278,3 @@ def _batch_of_shapes(recipe: ResolvedRecipe, label_map: LabelMap, attribute_name
         reference = map_tensors(reference, torch.zeros_like)
     keys = tuple(f"probe{index}" for index in range(count))
     return FaceBatch(image, keys, mask, reference, attributes)
-
-
-def _data_of(recipe: ResolvedRecipe, registry: Registry) -> tuple[LabelMap, tuple[str, ...]]:
-    try:
-        dataset = open_dataset(recipe, registry)
-        return dataset.label_map, tuple(dataset.attribute_names)
-    except FacekitError:
-        # The pictures are elsewhere; the recipe's ports know how many classes and attributes they have.
-        names = tuple(f"attribute_{index}" for index in range(recipe.dimensions.get("attributes", 0)))
-        classes = recipe.dimensions.get("classes", 0)
-        if not classes:
-            return NO_LABELS, names
-        fitting = [label_map for label_map in registry.label_maps.values() if len(label_map) == classes]
-        made_up = LabelMap(
-            "unknown", tuple(LabelClass(f"class_{index}", (index, index, index)) for index in range(classes))
-        )
-        return (fitting[0] if fitting else made_up), names

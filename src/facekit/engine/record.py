@@ -23,6 +23,7 @@ from facekit.interfaces import FacekitError, RunStarted
 from facekit.recipe import dump_recipe
 from facekit.recipe.resolved import ComponentChoice, ResolvedRecipe
 from facekit.registry import ComponentRecord, Registry
+from facekit.registry.built_in import is_built_in
 from facekit.registry.requirements import library_versions
 
 _SAME_RESULT = (
@@ -111,8 +112,10 @@ def component_records(recipe: ResolvedRecipe) -> dict[str, dict[str, Any]]:
 
 
 def _choices(recipe: ResolvedRecipe) -> list[ComponentChoice]:
+    """Return the components of a recipe that plugins bring."""
     choices = [recipe.dataset, *(choice for _, choice in recipe.model.components())]
-    return [*choices, *(loss.choice for loss in recipe.losses), *recipe.metrics]
+    choices += [*(loss.choice for loss in recipe.losses), *recipe.metrics, *recipe.updates.components()]
+    return [each for each in choices if not is_built_in(each.component.spec.kind, each.component.spec.id)]
 
 
 def device_name(device: torch.device) -> str:

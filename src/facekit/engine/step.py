@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from facekit.engine.networks import RunNetworks
-from facekit.engine.players import PlayerInTraining, schedule_factor
+from facekit.engine.players import PlayerInTraining
 from facekit.engine.seeds import generator as random_generator
 from facekit.engine.tensors import detach
 from facekit.interfaces import Condition, FaceBatch, FacekitError, Network, Player
@@ -197,7 +197,6 @@ class StepRunner:
         networks: the networks as losses call them.
         players: the players in the order of their turns.
         settings: how they are trained.
-        steps: steps of the run.
         rank: which process this is.
         watch: told losses and gradient norms.
         average: averages the gradients of weights over all processes.
@@ -212,7 +211,6 @@ class StepRunner:
         players: Mapping[Player, PlayerInTraining],
         settings: TrainSettings,
         *,
-        steps: int,
         rank: int = 0,
         watch: Watch = _unwatched,
         average: Callable[[Iterable[nn.Parameter]], None] | None = None,
@@ -224,7 +222,6 @@ class StepRunner:
         self.players = players
         self.rounds = max(player.turns for player in players.values())
         self._settings = settings
-        self._steps = steps
         self._rank = rank
         self._watch = watch
         self._average = average
@@ -280,7 +277,9 @@ class StepRunner:
     ) -> None:
         """Let one player take a turn: losses, backward, update. All other networks are frozen."""
         settings, share = self._settings, 1 / player.turns
-        factor = schedule_factor(settings.schedule, step=index, steps=self._steps)
+        factor = player.factor(index)
+        # Lazy losses leave steps out, in which some networks may stay without a gradient.
+        checking = checking and all(loss.weight_now(index) for loss in player.losses)
 
         def awake_later() -> AbstractContextManager[object]:
             stack = ExitStack()
@@ -304,7 +303,7 @@ class StepRunner:
                     value = loss(step)
                     self._watch(f"{player.name}/{loss.label}", value, step.batch, share=share / len(memories))
                     total = total + value
-                # Lazy penalties and frozen parts can leave a turn without a gradient.
+                # Lazy losses and frozen parts can leave a turn without a gradient.
                 if total.requires_grad:
                     last = micro == len(memories) - 1 and self._updates
                     with player.optimiser.updating_early(factor) if last else nullcontext():

@@ -69,6 +69,7 @@ from facekit.interfaces.ports import (
 )
 from facekit.interfaces.read_only import ReadOnlyDict, plain_data, read_only
 from facekit.interfaces.seeing import LANDMARKS, DetectedFace, FaceDetector, Segmenter
+from facekit.interfaces.training import MakeOptimiser, Schedule, TrainingContext
 
 INTERFACE_VERSION = 1
 """The version of the interfaces in this package; a component states the one it was written for."""
@@ -114,6 +115,7 @@ __all__ = [
     "LabelClass",
     "LabelMap",
     "Loss",
+    "MakeOptimiser",
     "Measurement",
     "Metric",
     "Network",
@@ -138,6 +140,7 @@ __all__ = [
     "Sampler",
     "SamplesSaved",
     "ScaleJudgement",
+    "Schedule",
     "Segmenter",
     "Stateful",
     "Step",
@@ -146,6 +149,7 @@ __all__ = [
     "StyleAxis",
     "StyleEncoder",
     "Task",
+    "TrainingContext",
     "TransferMetric",
     "UpdatedEarly",
     "Warned",

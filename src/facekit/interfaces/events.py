@@ -68,7 +68,7 @@ class StepLogged(_Shown):
         run: the run folder.
         step: steps done.
         losses: weighted losses by ``player/label``.
-        learning_rates: the rate of the step just done, by part of the model.
+        learning_rates: the rate of the step just done, by network, and by part of a network that has its own.
         seconds_per_step: time a step took, logging, samples, checkpoints and watchers left out.
         diagnostics: ``changes_with_reference`` (0 to 2) now and then; ``gradient_norm/PLAYER`` where gradients are
             clipped.

@@ -10,7 +10,7 @@ import yaml
 from facekit.interfaces import NoOptions, Options
 from facekit.recipe.lock import RecipeDumper
 from facekit.recipe.schema_check import NETWORK_KINDS
-from facekit.recipe.settings import DataSettings, LossSettings, NetworkSettings
+from facekit.recipe.settings import DataSettings, LossSettings, NetworkSettings, OptimiserCore, ScheduleCore
 from facekit.registry import Kind, RegisteredComponent, Registry
 
 _WIDEST_LINE = 96
@@ -36,6 +36,8 @@ def recipe_fragment(registry: Registry, entry: RegisteredComponent, options: Map
         return {"losses": {player: [choice] for player in spec.players}}
     if spec.kind == "metric":
         return {"metrics": [choice]}
+    if spec.kind in ("optimiser", "schedule"):
+        return {"train": {spec.kind: choice}}
     if spec.kind == "network":  # called by any name
         return {"model": {spec.name: choice}}
     return {"model": {spec.kind: choice}} if spec.kind in NETWORK_KINDS else {}
@@ -43,7 +45,12 @@ def recipe_fragment(registry: Registry, entry: RegisteredComponent, options: Map
 
 def core_settings(kind: Kind) -> type[Options]:
     """Return the core's settings that stand beside the options of a kind of component."""
-    found: dict[Kind, type[Options]] = {"dataset": DataSettings, "loss": LossSettings}
+    found: dict[Kind, type[Options]] = {
+        "dataset": DataSettings,
+        "loss": LossSettings,
+        "optimiser": OptimiserCore,
+        "schedule": ScheduleCore,
+    }
     found |= dict.fromkeys(NETWORK_KINDS, NetworkSettings)
     return found.get(kind, NoOptions)
 

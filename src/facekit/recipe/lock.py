@@ -10,7 +10,7 @@ import yaml
 from facekit.recipe.layers import RECIPE_FORMAT
 from facekit.recipe.resolved import ComponentChoice, LossChoice, ModelChoice, NetworkChoice
 from facekit.recipe.scalars import read_scalar
-from facekit.recipe.settings import DataSettings, TrainSettings
+from facekit.recipe.settings import DataSettings, TrainSettings, WeightRamp
 from facekit.registry import join_use
 
 
@@ -37,7 +37,7 @@ def document_of(
         "losses": {
             player: [
                 {
-                    **_component(loss.choice, weight=loss.weight, label=loss.label),
+                    **_component(loss.choice, weight=_weight(loss.weight), every=loss.every, label=loss.label),
                 }
                 for loss in losses
                 if loss.player == player
@@ -52,6 +52,10 @@ def document_of(
 def _network(network: NetworkChoice) -> dict[str, Any]:
     # Only what was set: most networks are trained from scratch.
     return _component(network.choice, **network.settings.model_dump(mode="json", exclude_defaults=True))
+
+
+def _weight(weight: float | WeightRamp) -> Any:
+    return weight.model_dump(mode="json", by_alias=True) if isinstance(weight, WeightRamp) else weight
 
 
 def dump_document(document: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from facekit.interfaces import FacekitError, did_you_mean
 from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, is_null, raised
 from facekit.recipe.problems import Path, Problems, show_path
-from facekit.recipe.settings import DataSettings, LossSettings
+from facekit.recipe.settings import DataSettings, LossSettings, OptimiserCore, ScheduleCore
 from facekit.registry import join_use, name_of_use, split_use
 
 _POSITION = re.compile(r"\[([0-9]+)\]|([0-9]+)")
@@ -17,8 +17,18 @@ _NAME = re.compile(r"\[([A-Za-z_][\w./-]*)\]")
 APPENDED = "[+]"
 """The key of an override that adds to the end of a list."""
 
-_SCALES: Path = ("train", "optimiser", "lr_scale")
-"""A map whose keys are free, so that taking one away must be possible: null does."""
+_FREE: tuple[Path, ...] = (
+    ("train", "optimiser", "lr_scale"),
+    ("train", "optimiser", "of"),
+    ("train", "schedule", "of"),
+)
+"""Maps whose keys are free, so that taking one away must be possible: null does."""
+
+_EITHER: tuple[tuple[Path, tuple[str, ...], tuple[str, ...]], ...] = (
+    (("train",), ("steps",), ("epochs",)),
+    (("train", "ema"), ("half_life", "ramp_up"), ("decay", "warmup")),
+)
+"""Settings that say the same in two ways. The first of each group decides; the upper layer's group wins."""
 
 
 def merge(base: Node | None, over: Node, *, problems: Problems, path: Path = ()) -> Node:
@@ -26,8 +36,9 @@ def merge(base: Node | None, over: Node, *, problems: Problems, path: Path = ())
 
     Maps merge and lists replace. A changed ``use:`` drops the options beside it, since they belong to another
     component; the keys beside it that belong to the core stay. Another version of one component drops nothing: each
-    option keeps the version it was written for. Of ``train.steps`` and ``train.epochs`` the upper layer's wins. A
-    null in ``train.optimiser.lr_scale`` takes a part's factor away.
+    option keeps the version it was written for. Of ``train.steps`` and ``train.epochs`` the upper layer's wins, and
+    of ``half_life`` and ``decay`` of ``train.ema``. A null takes away a factor in ``train.optimiser.lr_scale``, and
+    what a player has of its own in ``train.optimiser.of`` and ``train.schedule.of``.
 
     Args:
         base: the lower layer; None where it has nothing here.
@@ -45,18 +56,18 @@ def merge(base: Node | None, over: Node, *, problems: Problems, path: Path = ())
     if _changes_use(base, over):
         kept = _core_keys(path)
         entries = {key: entry for key, entry in entries.items() if kept is None or key in kept or key == "use"}
-    elif path[:1] != ("train",):
+    elif _core_keys(path) is not None:
         entries, over = _pin_versions(entries, over)
-    if path == ("train",):
-        for key, other in (("steps", "epochs"), ("epochs", "steps")):
-            if not is_null(over.get(key)) and is_null(over.get(other)):
-                entries.pop(other, None)
+    for place, first, second in _EITHER:
+        for (key, *_), others in ((first, second), (second, first)) if path == place else ():
+            if not is_null(over.get(key)) and is_null(over.get(others[0])):
+                entries = {name: entry for name, entry in entries.items() if name not in others}
     for key, entry in raised(over.entries, base.entries).items():
         if over.by_path and key.startswith("["):
             what = "a map" if base.entries else "not a list"
             problems.add(f"{show_path(path)} is {what}, so it has no position {key}", entry.key_mark, path)
             continue
-        if path == _SCALES and is_null(entry.node):
+        if path in _FREE and is_null(entry.node):
             entries.pop(key, None)
             continue
         below = entries.get(key)
@@ -183,6 +194,10 @@ def _core_keys(path: Path) -> frozenset[str] | None:
         return frozenset(DataSettings.model_fields)
     if path[:1] == ("losses",):
         return frozenset(LossSettings.model_fields)
+    if path == ("train", "optimiser"):
+        return frozenset(OptimiserCore.model_fields)
+    if path == ("train", "schedule") or (path[:3] == ("train", "schedule", "of") and len(path) == 4):
+        return frozenset(ScheduleCore.model_fields)
     if path[:1] == ("train",):
         return None
     return frozenset()

@@ -11,7 +11,7 @@ from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, pla
 from facekit.recipe.problems import Path, Problems
 from facekit.recipe.resolved import Mark
 from facekit.recipe.schema_check import kind_of_network
-from facekit.recipe.settings import DataSettings, LossSettings, NetworkSettings
+from facekit.recipe.settings import DataSettings, LossSettings, NetworkSettings, OptimiserCore, ScheduleCore
 from facekit.registry import Kind, OptionNote, Registry, UnknownComponent, join_use, migrate_options, name_of_use
 
 Place = tuple[Path, Kind, frozenset[str]]
@@ -29,6 +29,8 @@ def component_places(root: MapNode, registry: Registry | None) -> Iterator[Place
     for player in losses.entries if isinstance(losses, MapNode) else ():
         yield ("losses", player), "loss", frozenset(LossSettings.model_fields)
     yield ("metrics",), "metric", frozenset()
+    yield ("train", "optimiser"), "optimiser", frozenset(OptimiserCore.model_fields)
+    yield ("train", "schedule"), "schedule", frozenset(ScheduleCore.model_fields)
 
 
 def migrate_components(root: MapNode, *, registry: Registry, problems: Problems) -> MapNode:

@@ -12,6 +12,7 @@ from facekit.recipe.nodes import ListNode, MapNode, Node, ScalarNode
 from facekit.recipe.problems import Problems, RecipeError
 from facekit.recipe.reading import merge_layers
 from facekit.registry import Kind, PluginOrigin, name_of_use
+from facekit.registry.built_in import is_built_in
 from facekit.registry.diagnosis import RecipeNeeds
 
 _MOST_FILES = 500
@@ -73,5 +74,7 @@ def _uses(
         for component in node.items if isinstance(node, ListNode) else (node,):
             use = component.get("use") if isinstance(component, MapNode) else None
             if isinstance(use, ScalarNode) and isinstance(use.value, str):
-                found[kind, name_of_use(use.value)] = None
+                name = name_of_use(use.value)
+                if not is_built_in(kind, name):
+                    found[kind, name] = None
     return tuple(found), None

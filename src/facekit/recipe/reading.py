@@ -130,11 +130,12 @@ def _resolve(
 ) -> ResolvedRecipe:
     checked = check_schema(root, registry=registry, name=name, problems=problems, record=record)
     problems.raise_if_any()
-    dataset, data, model, train = checked.dataset, checked.data, checked.model, checked.train
+    dataset, data, model, train, updates = checked.dataset, checked.data, checked.model, checked.train, checked.updates
     assert dataset is not None  # a section that is None has left a problem
     assert data is not None
     assert model is not None
     assert train is not None
+    assert updates is not None
     dimensions = resolve_dimensions(
         registry=registry,
         dataset=dataset,
@@ -158,6 +159,7 @@ def _resolve(
         losses=checked.losses,
         metrics=checked.metrics,
         train=train,
+        updates=updates,
         document=document_of(
             checked.name, checked.description, dataset, data, model, checked.losses, checked.metrics, train
         ),

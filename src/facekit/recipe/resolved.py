@@ -6,8 +6,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from facekit.interfaces import DISCRIMINATOR, GENERATOR, BuildContext, FacekitError, Options, Player, PortContext, Ports
-from facekit.recipe.settings import DataSettings, NetworkSettings, TrainSettings
+from facekit.interfaces import (
+    DISCRIMINATOR,
+    GENERATOR,
+    BuildContext,
+    FacekitError,
+    Options,
+    Player,
+    PortContext,
+    Ports,
+    TrainingContext,
+)
+from facekit.recipe.settings import DataSettings, NetworkSettings, TrainSettings, WeightRamp
 from facekit.registry import RegisteredComponent
 
 OVERRIDE = "--set "
@@ -82,7 +92,7 @@ class ComponentChoice:
         """Return what it needs and gives with these options."""
         return self.component.spec.ports(self.options, context)
 
-    def build(self, context: BuildContext) -> Any:
+    def build(self, context: BuildContext | TrainingContext) -> Any:
         """Build the component.
 
         Raises:
@@ -106,12 +116,60 @@ class LossChoice:
             ``label:``).
         weight: factor on its value.
         choice: the component.
+        every: it is computed at every n-th step, counted n times there.
     """
 
     player: Player
     label: str
-    weight: float
+    weight: float | WeightRamp
     choice: ComponentChoice
+    every: int = 1
+
+
+@dataclass(frozen=True)
+class OptimiserChoice:
+    """The optimiser of a player, with its learning rate."""
+
+    choice: ComponentChoice
+    lr: float
+
+
+@dataclass(frozen=True)
+class ScheduleChoice:
+    """The schedule of a player, with its steps of warm-up."""
+
+    choice: ComponentChoice
+    warmup_steps: int
+
+
+@dataclass(frozen=True)
+class UpdateChoices:
+    """How the weights of players are updated: what ``train.optimiser`` and ``train.schedule`` mean.
+
+    Args:
+        optimiser: the optimiser of the players that have none of their own.
+        schedule: the schedule of those.
+        optimisers: players' own, by their name.
+        schedules: players' own, by their name.
+    """
+
+    optimiser: OptimiserChoice
+    schedule: ScheduleChoice
+    optimisers: Mapping[str, OptimiserChoice] = field(default_factory=dict)
+    schedules: Mapping[str, ScheduleChoice] = field(default_factory=dict)
+
+    def optimiser_of(self, player: str) -> OptimiserChoice:
+        """Return the optimiser of a player."""
+        return self.optimisers.get(player, self.optimiser)
+
+    def schedule_of(self, player: str) -> ScheduleChoice:
+        """Return the schedule of a player."""
+        return self.schedules.get(player, self.schedule)
+
+    def components(self) -> Iterator[ComponentChoice]:
+        """Yield every component among them."""
+        yield from (each.choice for each in (self.optimiser, *self.optimisers.values()))
+        yield from (each.choice for each in (self.schedule, *self.schedules.values()))
 
 
 @dataclass(frozen=True)
@@ -200,6 +258,7 @@ class ResolvedRecipe:
         losses: the losses of all players, in recipe order.
         metrics: what is measured.
         train: how it is trained.
+        updates: the optimisers and schedules that ``train`` names.
         document: the merged recipe as plain YAML data, every default written out: it is locked into the run folder and
             reads back to an equal recipe.
         dimensions: the named dimensions that the ports settled.
@@ -214,6 +273,7 @@ class ResolvedRecipe:
     losses: tuple[LossChoice, ...]
     metrics: tuple[ComponentChoice, ...]
     train: TrainSettings
+    updates: UpdateChoices
     document: Mapping[str, Any]
     dimensions: Mapping[str, int]
     notices: tuple[Notice, ...] = field(default=(), compare=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
@@ -12,10 +12,12 @@ from facekit.interfaces import NoOptions
 from facekit.recipe.fragment import core_settings, dump_value
 from facekit.recipe.layers import RECIPE_FORMAT
 from facekit.recipe.schema_check import NAMED_KINDS, USUAL_PLAYERS
-from facekit.recipe.settings import NETWORK_NAME, TrainSettings
+from facekit.recipe.settings import NETWORK_NAME, OptimiserSettings, ScheduleSettings, TrainSettings
 from facekit.registry import ComponentSpec, Kind, RegisteredComponent, Registry
+from facekit.registry.built_in import find_built_in
 from facekit.registry.options_reference import describe_type
 from facekit.registry.options_schema import options_schema
+from facekit.registry.torch_optimisers import class_name
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -72,7 +74,7 @@ class _Schema:
             losses[player] = _nullable({**items, "description": _PLAYERS[player]})
         other_players = {"patternProperties": {_OTHER_NAME: _nullable(self._list("loss"))}}
         metrics = {**self._list("metric"), "title": "metrics", "description": "What is measured on the test split."}
-        train = self._settings(TrainSettings, "train")
+        train = self._train()
         properties: dict[str, Any] = {
             "facekit": {"const": RECIPE_FORMAT, "description": "The version of the recipe format."},
             "extends": {
@@ -103,6 +105,25 @@ class _Schema:
             "else": {"properties": {key: {"type": "object"} for key in ("data", "model", "losses")}},
             "$defs": self._definitions,
         }
+
+    def _train(self) -> dict[str, Any]:
+        """Return the schema of ``train:``; its optimiser and its schedule are components."""
+        train = self._settings(TrainSettings, "train")
+        for settings in (OptimiserSettings, ScheduleSettings):
+            del self._definitions[f"train.{settings.__name__}"]
+        kinds: tuple[Literal["optimiser", "schedule"], ...] = ("optimiser", "schedule")
+        for kind in kinds:
+            choice = self._choice(kind)
+            own = train["properties"][kind]
+            about = {key: own[key] for key in ("description", "markdownDescription") if key in own}
+            train["properties"][kind] = {**choice, **about, "title": kind}
+        # A player's own schedule is a schedule like any other.
+        schedule = train["properties"]["schedule"]
+        schedule["properties"]["of"] = {
+            **schedule["properties"]["of"],
+            "additionalProperties": {"$ref": "#/properties/train/properties/schedule"},
+        }
+        return train
 
     def _complete(self) -> dict[str, Any]:
         """Return what a recipe needs that extends no other."""
@@ -184,8 +205,13 @@ class _Schema:
 
     def _names(self, entry: RegisteredComponent) -> list[str]:
         """Return what recipes may call a component, the shortest first."""
-        namesakes = [other for other in self._registry.of_kind(entry.spec.kind) if other.spec.name == entry.spec.name]
-        return [entry.spec.name, entry.spec.id] if len(namesakes) == 1 else [entry.spec.id]
+        spec = entry.spec
+        own = find_built_in(spec.kind, spec.name)
+        if own is not None:
+            as_in_torch = [name for name in (class_name(spec),) if name is not None]
+            return [spec.name, spec.id, *as_in_torch] if own[0].id == spec.id else [spec.id]
+        namesakes = [other for other in self._registry.of_kind(spec.kind) if other.spec.name == spec.name]
+        return [spec.name, spec.id] if len(namesakes) == 1 else [spec.id]
 
     def _component(self, entry: RegisteredComponent, shared: Iterable[str], *, older: bool) -> str:
         """Define a component's own options; the keys beside them are described where the choice is.

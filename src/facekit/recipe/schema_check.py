@@ -17,11 +17,21 @@ from facekit.recipe.resolved import (
     Mark,
     ModelChoice,
     NetworkChoice,
+    UpdateChoices,
     networks_of,
     order_of_turns,
 )
-from facekit.recipe.settings import NETWORK_NAME, DataSettings, LossSettings, NetworkSettings, TrainSettings
+from facekit.recipe.settings import (
+    NETWORK_NAME,
+    DataSettings,
+    LossSettings,
+    NetworkSettings,
+    OptimiserCore,
+    ScheduleCore,
+    TrainSettings,
+)
 from facekit.recipe.settings_check import check_settings, unknown_key_hint
+from facekit.recipe.update_check import check_updates, players_in
 from facekit.registry import Kind, PluginRecord, Registry, UnknownComponent, name_of_use
 
 TOP_LEVEL = ("facekit", "extends", "name", "description", "data", "model", "losses", "metrics", "train")
@@ -36,7 +46,9 @@ NETWORK_KINDS: tuple[Kind, ...] = ("style_encoder", "generator", "discriminator"
 NAMED_KINDS = NETWORK_KINDS[:-1]
 """Those that a network of their name usually has."""
 
-CoreSettings = TypeVar("CoreSettings", DataSettings, LossSettings, NetworkSettings, NoOptions)
+CoreSettings = TypeVar(
+    "CoreSettings", DataSettings, LossSettings, NetworkSettings, OptimiserCore, ScheduleCore, NoOptions
+)
 
 
 @dataclass(frozen=True)
@@ -51,6 +63,7 @@ class CheckedRecipe:
     losses: tuple[LossChoice, ...]
     metrics: tuple[ComponentChoice, ...]
     train: TrainSettings | None
+    updates: UpdateChoices | None
 
 
 def check_schema(
@@ -89,7 +102,7 @@ class _SchemaCheck:
         model = self._model()
         losses = self._losses(model)
         metrics = self._metrics()
-        train = self._train(model)
+        train, updates = self._train(model)
         return CheckedRecipe(
             name=self._text("name") or name,
             description=self._text("description") or "",
@@ -99,6 +112,7 @@ class _SchemaCheck:
             losses=losses,
             metrics=metrics,
             train=train,
+            updates=updates,
         )
 
     def _data(self) -> tuple[ComponentChoice | None, DataSettings | None]:
@@ -241,7 +255,7 @@ class _SchemaCheck:
                 )
                 continue
             labels[label] = mark
-            found.append(LossChoice(player, label, settings.weight, choice))
+            found.append(LossChoice(player, label, settings.weight, choice, settings.every))
         return found
 
     def _metrics(self) -> tuple[ComponentChoice, ...]:
@@ -252,10 +266,10 @@ class _SchemaCheck:
                 found.append(choice)
         return tuple(found)
 
-    def _train(self, model: ModelChoice | None) -> TrainSettings | None:
+    def _train(self, model: ModelChoice | None) -> tuple[TrainSettings | None, UpdateChoices | None]:
         section = self._section("train")
         if section is None:
-            return None
+            return None, None
         node, mark = section
         entries = dict(node.entries)
         if not is_null(node.get("steps")) and not is_null(node.get("epochs")):
@@ -265,8 +279,18 @@ class _SchemaCheck:
                     "train.steps already says how long to train", entries["epochs"].key_mark, ("train", "epochs")
                 )
             del entries["epochs"]
+        chosen = {str(key): entries.pop(key) for key in ("optimiser", "schedule") if key in entries}
         train = check_settings(TrainSettings, entries, path=("train",), mark=mark, problems=self._problems)
+        updates, settings = check_updates(
+            chosen,
+            mark,
+            component=self._component,
+            players=players_in(self._root.get("losses")),
+            networks=None if model is None else list(model.networks),
+            problems=self._problems,
+        )
         if train is not None:
+            train = train.model_copy(update=settings)
             self._check_parts(train, node, model)
             if train.keep.best is not None and train.evaluate_every is None:
                 self._problems.add(
@@ -275,15 +299,16 @@ class _SchemaCheck:
                     ("train", "keep", "best"),
                     "set train.evaluate_every",
                 )
-        return train
+        return train, updates
 
     def _check_parts(self, train: TrainSettings, node: MapNode, model: ModelChoice | None) -> None:
         """Check that what ``train`` says of parts of the model is about parts that the model has."""
         if model is None:
             return
         slots = list(model.networks)
-        named: list[tuple[Path, str]] = [(("optimiser", "lr_scale", slot), slot) for slot in train.optimiser.lr_scale]
-        named += [(("initialise", index, "part"), entry.part) for index, entry in enumerate(train.initialise)]
+        named: list[tuple[Path, str]] = [
+            (("initialise", index, "part"), entry.part) for index, entry in enumerate(train.initialise)
+        ]
         named += [(("freeze", index, "part"), entry.part) for index, entry in enumerate(train.freeze)]
         for path, part in named:
             slot = part.split(".")[0]
@@ -293,6 +318,15 @@ class _SchemaCheck:
                     mark_at(node, path, node.mark),
                     ("train", *path),
                     did_you_mean(slot, slots) or f"networks: {', '.join(slots)}",
+                )
+        players = players_in(self._root.get("losses"))
+        for player in train.turns:
+            if player not in players:
+                self._problems.add(
+                    f"no player is called {player!r}, or it has no losses",
+                    mark_at(node, ("turns", player), node.mark),
+                    ("train", "turns", player),
+                    did_you_mean(player, players) or f"players: {', '.join(players) or 'none'}",
                 )
 
     def _component(
@@ -341,7 +375,7 @@ class _SchemaCheck:
             path=path,
             mark=mark if mark.file == use.key_mark.file else use.key_mark,
             problems=self._problems,
-            also_known=core_keys,
+            also_known=core.model_fields,
         )
         if options is None:
             return None, settings

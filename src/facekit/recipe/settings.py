@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from facekit.interfaces import Options
 
@@ -57,50 +57,129 @@ class NetworkSettings(Options):
         return self
 
 
+class WeightRamp(Options):
+    """A weight that changes over the run: evenly from one number to another, then it stays.
+
+    It is false, as the number 0 is, where it is 0 all the time.
+    """
+
+    start: float = Field(alias="from", ge=0)
+    """The weight in the first step."""
+    to: float = Field(ge=0)
+    """The weight from ``until`` on."""
+    until: float = Field(1.0, gt=0, le=1)
+    """Where ``to`` is reached, as a share of all steps."""
+
+    def __bool__(self) -> bool:
+        """Return whether it is ever above 0."""
+        return bool(self.start or self.to)
+
+
+def _number_or_ramp(given: object) -> str:
+    return "ramp" if isinstance(given, dict | WeightRamp) else "number"
+
+
+Weight = Annotated[
+    Annotated[float, Field(ge=0), Tag("number")] | Annotated[WeightRamp, Tag("ramp")], Discriminator(_number_or_ramp)
+]
+"""The weight of a loss; what is wrong with one is said of what was meant."""
+
+
 class LossSettings(Options):
     """What the core does with a loss; these keys stand beside the loss's own options."""
 
-    weight: float = Field(1.0, ge=0)
-    """Factor on the loss's value."""
+    weight: Weight = 1.0
+    """Factor on the loss's value: a number, or ``{from: 1, to: 0, until: 0.5}`` for one that changes over the run."""
+    every: int = Field(1, ge=1)
+    """Compute it at every n-th step only, counted n times there (lazy regularisation): over the run it weighs as much
+    as if it were computed at every step."""
     label: str | None = Field(None, pattern=r"^[A-Za-z0-9_.-]+$")
     """Its name in logs; by default the component's name."""
 
 
-class OptimiserSettings(Options):
-    """The optimiser of both players."""
+class OptimiserCore(Options):
+    """What the core does with an optimiser; these keys stand beside the optimiser's own options."""
 
-    use: Literal["adam", "adamw"] = "adam"
-    """Fused where the device has it."""
     lr: float = Field(2e-4, gt=0)
     """Learning rate."""
-    betas: tuple[float, float] = (0.5, 0.999)
-    """Decay of the first and second moments."""
-    eps: float = Field(1e-8, gt=0)
-    """Added to the denominator."""
-    weight_decay: float = Field(0.0, ge=0)
-    """Decoupled for adamw, L2 for adam."""
-    lr_scale: dict[str, float] = Field(default_factory=dict)
-    """Factor on the learning rate of a part of the model, e.g. ``{style_encoder: 5, discriminator: 2}`` (TTUR)."""
+    of: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Other options for a player, by its name, its ``lr`` among them: ``{discriminator: {lr: 4.0e-4}}``. What is left
+    out is as for all."""
+    lr_scale: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
+    """Factor on the learning rate of a network, or of a part of one, e.g. ``{style_encoder: 5}`` (TTUR) or
+    ``{generator.mapping: 0.01}``. Where several fit a weight, the longest name counts."""
 
 
-class ScheduleSettings(Options):
-    """The learning rate over the run."""
+class _Chosen(Options):
+    """A component by name, with its options beside the core's settings: the component itself has checked them."""
 
-    use: Literal["linear_decay", "constant"] = "linear_decay"
-    """``linear_decay`` holds the rate, then lowers it to zero at the last step."""
-    decay_from: float = Field(0.5, ge=0, le=1)
-    """Where the decay starts, as a share of all steps."""
+    model_config = ConfigDict(extra="allow")
+
+    use: str
+
+
+class OptimiserSettings(OptimiserCore, _Chosen):
+    """The optimiser of all players: ``adam``, ``adamw``, one of ``torch.optim``, or a plugin's, with its options."""
+
+    use: str = "adam"
+    """Which. ``adam`` and ``adamw`` are fused where the device has it."""
+
+
+class ScheduleCore(Options):
+    """What the core does with a schedule; these keys stand beside the schedule's own options."""
+
     warmup_steps: int = Field(0, ge=0)
-    """Steps of linear warm-up at the start."""
+    """Steps of linear warm-up at the start; the schedule's factor is multiplied by it."""
+    of: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Another schedule for a player, by its name: ``{discriminator: {use: constant}}``."""
+
+
+class ScheduleSettings(ScheduleCore, _Chosen):
+    """The learning rate over the run: a schedule of facekit's or of a plugin, with its options."""
+
+    use: str = "linear_decay"
+    """Which. ``linear_decay`` holds the rate, then lowers it to zero at the last step."""
 
 
 class EmaSettings(Options):
-    """Exponential moving average of the generator's (and style encoder's) weights."""
+    """Exponential moving average of the weights that generate: by ``half_life``, or by ``decay``."""
 
-    decay: float = Field(0.999, ge=0, lt=1)
-    """Share of the average that is kept each step; 0 switches the average off."""
-    warmup: bool = True
-    """Use ``min(decay, (1 + step) / (10 + step))``, so that short runs are not stuck at their first weights."""
+    half_life: float | None = Field(None, gt=0)
+    """Images after which a weight counts half in the average: the same average whatever the batch."""
+    ramp_up: float | None = Field(None, gt=0)
+    """The half-life is at most this share of the images seen, so that short runs are not stuck at their first weights;
+    null does not limit it. 0.05 where ``half_life`` is given and it is not."""
+    decay: float | None = Field(None, ge=0, lt=1)
+    """Share of the average that is kept each step; 0 switches the average off. 0.999 where there is no
+    ``half_life``."""
+    warmup: bool | None = None
+    """Use ``min(decay, (1 + step) / (10 + step))``, so that short runs are not stuck at their first weights. On where
+    ``decay`` counts."""
+
+    @property
+    def on(self) -> bool:
+        """Whether there is an average."""
+        return self.half_life is not None or bool(self.decay)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        if given.get("half_life") is not None:
+            return {"ramp_up": 0.05, **given}
+        stated = {key: value for key, value in given.items() if key not in ("decay", "warmup") or value is not None}
+        return {"decay": 0.999, "warmup": True, **stated}
+
+    @field_validator("ramp_up", "decay", "warmup")
+    @classmethod
+    def _one_of_two(cls, value: float | None, info: ValidationInfo) -> float | None:
+        by_half_life = info.data.get("half_life") is not None
+        if value is not None and "half_life" in info.data and by_half_life != (info.field_name == "ramp_up"):
+            if by_half_life:
+                raise ValueError(f"with half_life, {info.field_name} means nothing: leave one of the two out")
+            raise ValueError("ramp_up limits a half_life, and there is none: give one, or use warmup")
+        return value
 
 
 class KeepSettings(Options):
@@ -166,12 +245,12 @@ class TrainSettings(Options):
     activation_checkpointing: bool = False
     """Compute parts of the networks again in the backward pass rather than keep them: less memory, more time, the same
     result."""
-    turns: dict[str, int] = Field(default_factory=dict)
+    turns: dict[str, Annotated[int, Field(ge=1, le=1000)]] = Field(default_factory=dict)
     """Updates of a player a step, where it is not one: ``{discriminator: 5}``. Each of them sees faces of its own."""
     optimiser: OptimiserSettings = OptimiserSettings()
-    """Adam by default."""
+    """How players' weights are updated; Adam by default."""
     schedule: ScheduleSettings = ScheduleSettings()
-    """Linear decay over the second half by default."""
+    """The learning rate over the run; linear decay over the second half by default."""
     ema: EmaSettings = EmaSettings()
     """On by default."""
     gradient_clip: float | None = Field(None, gt=0)

@@ -9,10 +9,12 @@ from functools import cache
 from pathlib import Path
 
 from facekit.interfaces import FacekitError, LabelMap
+from facekit.registry.built_in import KINDS_WITH_OWN, built_in, find_built_in
 from facekit.registry.discovery import SWITCHES, PluginOrigin, how_to_leave_one_out
 from facekit.registry.plugin_record import PluginRecord
 from facekit.registry.plugins import PluginSet
 from facekit.registry.spec import CommandSpec, ComponentSpec, Kind
+from facekit.registry.torch_optimisers import why_refused
 from facekit.registry.uses import split_use
 from facekit.registry.versions import INTERFACE_CHANGES, InterfaceChange, adapt_spec, how_to_upgrade
 from facekit.registry.watching import Watchers
@@ -119,6 +121,9 @@ class Registry:
         Raises:
             UnknownComponent: no plugin offers it, several claim it, or several namespaces have the name.
         """
+        own = find_built_in(kind, name)
+        if own is not None:  # no plugin that is installed changes what these names mean
+            return RegisteredComponent(*own)
         for clash in self.clashes:
             if clash.kind == kind and name in (clash.id, clash.id.split("/")[1]):
                 sides = " and ".join(_described(origin) for origin in clash.origins)
@@ -141,6 +146,9 @@ class Registry:
         for refusal in self.refused:
             if refusal.kind == kind and name in (refusal.id, refusal.id.split("/")[1]):
                 raise UnknownComponent(kind, name, refusal.message, refusal.remedy)
+        refused = why_refused(name) if kind == "optimiser" else None
+        if refused is not None:
+            raise UnknownComponent(kind, name, f"{refused}, so it cannot train players", "choose another optimiser")
         raise UnknownComponent(kind, name, f"no {kind} is called {name!r}", self._hint(kind, name, record))
 
     def find_use(
@@ -172,8 +180,14 @@ class Registry:
         return found, version
 
     def of_kind(self, kind: Kind) -> list[RegisteredComponent]:
-        """Return the components of a kind, by id."""
-        return [self.components[key] for key in sorted(self.components) if key[0] == kind]
+        """Return the components of a kind, by id: first those that need no plugin."""
+        own = [RegisteredComponent(*each) for each in built_in(kind).values()]
+        return own + [self.components[key] for key in sorted(self.components) if key[0] == kind]
+
+    def everything(self) -> list[RegisteredComponent]:
+        """Return the components of all kinds: those of plugins, and those that need none."""
+        own = (each for kind in KINDS_WITH_OWN for each in built_in(kind).values())
+        return [*self.components.values(), *(RegisteredComponent(*each) for each in own)]
 
     def names(self, kind: Kind) -> list[str]:
         """Return the short names of a kind's components."""
@@ -204,6 +218,10 @@ class Registry:
             self.plugins.quarantine(origin, READING_COMPONENTS, f"{error.message}; {error.remedy}")
             return
         key = (spec.kind, spec.id)
+        own = find_built_in(spec.kind, spec.id)
+        if own is not None:
+            self.plugins.quarantine(origin, READING_COMPONENTS, f"{spec.kind} {spec.id!r} belongs to {own[1]}")
+            return
         for index, clash in enumerate(self.clashes):
             if (clash.kind, clash.id) == key:
                 self.clashes[index] = Clash(spec.kind, spec.id, (*clash.origins, origin))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal, get_args
 
-from facekit.interfaces import BuildContext, DatasetContext, Options, PortContext, Ports
+from facekit.interfaces import BuildContext, DatasetContext, Options, PortContext, Ports, TrainingContext
 from facekit.registry.migration import Migration, mistake_in
 
 Kind = Literal[
@@ -20,6 +20,8 @@ Kind = Literal[
     "sampler",
     "loss",
     "metric",
+    "optimiser",
+    "schedule",
     "segmenter",
     "face_detector",
 ]
@@ -39,7 +41,8 @@ class ComponentSpec:
         summary: one sentence.
         options: the options class; a frozen pydantic model that forbids unknown keys.
         factory: ``"module:function"``, imported when the component is built. The function takes ``(options,
-            context)``: the validated options and a :class:`BuildContext` (a :class:`DatasetContext` for datasets).
+            context)``: the validated options and a :class:`BuildContext` (a :class:`DatasetContext` for datasets, a
+            :class:`TrainingContext` for optimisers and schedules).
         ports: computes from ``(options, context)`` what the component needs and gives. Imports no torch.
         paper: the paper the method comes from.
         licence: licence of the method's code as it is here.
@@ -112,7 +115,7 @@ class ComponentSpec:
         """The part of the id after the namespace."""
         return self.id.split("/", 1)[1]
 
-    def build(self, options: Options, context: BuildContext | DatasetContext) -> Any:
+    def build(self, options: Options, context: BuildContext | DatasetContext | TrainingContext) -> Any:
         """Import the factory and build the component. Whatever the factory raises comes through."""
         module, function = self.factory.split(":")
         return getattr(import_module(module), function)(options, context)

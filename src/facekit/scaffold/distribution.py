@@ -8,7 +8,7 @@ from pathlib import Path
 from facekit.interfaces import FacekitError
 from facekit.registry import Kind
 from facekit.scaffold.names import PluginName
-from facekit.scaffold.parts import Part, chosen_parts, fill, import_line, raw
+from facekit.scaffold.parts import LONGEST_LINE, Part, chosen_parts, fill, import_line, raw
 from facekit.scaffold.recipe import distributions_of, write_recipe
 from facekit.version import __version__
 
@@ -49,7 +49,10 @@ def _files(name: PluginName, parts: Sequence[Part]) -> dict[str, str]:
     modules = {f"{source}/{part.kind}.py": _component(name, part) for part in parts}
     first = f"{name.namespace}/{parts[0].name}"
     titles = ", ".join(part.kind.replace("_", " ") for part in parts)
-    summary = f"A {titles} for facekit." if len(parts) == 1 else f"Components for facekit: {titles}."
+    article = "An" if titles.startswith("o") else "A"
+    summary = f"{article} {titles} for facekit." if len(parts) == 1 else f"Components for facekit: {titles}."
+    if len(f'    return PluginInfo(summary="{summary}")') > LONGEST_LINE:
+        summary = f"Components of {len(parts)} kinds for facekit."
     table = "| component | kind | what it is |\n|---|---|---|\n" + "\n".join(
         f"| `{name.namespace}/{part.name}` | {part.kind} | {part.title} |" for part in parts
     )
@@ -88,7 +91,7 @@ def _files(name: PluginName, parts: Sequence[Part]) -> dict[str, str]:
 def _dependencies(parts: Sequence[Part]) -> list[str]:
     major, minor = __version__.split(".")[:2]
     found = [f"facekit-toolkit>={major}.{minor},<{major}.{int(minor) + 1}"]
-    if any(part.kind not in ("dataset", "metric") for part in parts):
+    if any(part.kind not in ("dataset", "metric", "schedule") for part in parts):
         found.append("torch>=2.6")
     if any(part.kind == "dataset" for part in parts):
         found.append("numpy>=1.26")
@@ -102,6 +105,7 @@ def _listed(names: Sequence[str]) -> str:
 def _plugin(name: PluginName, parts: Sequence[Part], summary: str) -> str:
     label_maps = any(part.kind == "dataset" for part in parts)
     interfaces = [entry for part in parts for entry in part.interfaces]
+    specs = "\n\n\n".join(_spec(name, part, f"{name.module}.{part.kind}").strip() for part in parts)
     imports = ["from pathlib import Path"]
     if label_maps:
         imports.insert(0, "from dataclasses import replace")
@@ -109,15 +113,13 @@ def _plugin(name: PluginName, parts: Sequence[Part], summary: str) -> str:
         _HEADER.format(summary="What this plugin offers to facekit. Importing this module must not import torch."),
         "\n".join(imports),
         "\n\n",
-        import_line("facekit.interfaces", interfaces),
-        "\n",
+        import_line("facekit.interfaces", interfaces) + "\n" if interfaces else "",
         import_line("facekit.registry", ["ComponentSpec", "PluginInfo", "hookimpl"]),
         "\n\n",
         import_line(".options", [part.options for part in parts]),
         # As formatters want it: two blank lines before a function, one before a value.
-        "\n\n" if label_maps else "\n\n\n",
+        "\n\n\n" if specs.startswith("def ") else "\n\n",
     ]
-    specs = "\n\n\n".join(_spec(name, part, f"{name.module}.{part.kind}").strip() for part in parts)
     hooks = f'''
 
 @hookimpl

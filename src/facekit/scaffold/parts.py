@@ -38,6 +38,12 @@ class Part:
         """The name of its factory."""
         return f"build_{self.kind}"
 
+    @property
+    def context(self) -> str:
+        """What its factory takes beside the options."""
+        contexts = {"dataset": "DatasetContext", "optimiser": "TrainingContext", "schedule": "TrainingContext"}
+        return contexts.get(self.kind, "BuildContext")
+
 
 PARTS: dict[Kind, Part] = {
     part.kind: part
@@ -96,9 +102,30 @@ PARTS: dict[Kind, Part] = {
             ("GENERATED", "IMAGE", "PortContext", "Ports"),
             "mean absolute difference of pixels",
         ),
+        Part(
+            "optimiser",
+            "lion",
+            "LION",
+            "LionOptions",
+            "OptimiserContract",
+            (),
+            "an optimiser that follows signs",
+        ),
+        Part(
+            "schedule",
+            "restarts",
+            "RESTARTS",
+            "RestartsOptions",
+            "ScheduleContract",
+            (),
+            "learning rates that fall several times in a run",
+        ),
     )
 }
 """By kind, in the order in which a recipe names them."""
+
+LONGEST_LINE = 120
+"""Characters of a line of new code, as its own settings for formatters have it."""
 
 DEFAULT_KINDS: tuple[Kind, ...] = ("generator",)
 """What a new plugin offers when nobody says."""
@@ -133,6 +160,6 @@ def import_line(module: str, names: Sequence[str]) -> str:
 
     sorted_names = sorted(set(names), key=order)
     line = f"from {module} import {', '.join(sorted_names)}"
-    if len(line) <= 120:
+    if len(line) <= LONGEST_LINE:
         return line
     return f"from {module} import (\n" + "".join(f"    {name},\n" for name in sorted_names) + ")"

@@ -78,7 +78,10 @@ def write_recipe(name: PluginName, parts: Sequence[Part], *, command: str) -> st
         "train:",
         "  steps: 20",
         "  batch: 4",
-        "  optimiser: {use: adam, lr: 4.0e-4, betas: [0.5, 0.999]}",
+        f"  optimiser: {{use: {own['optimiser']}, lr: 4.0e-4}}"
+        if "optimiser" in own
+        else "  optimiser: {use: adam, lr: 4.0e-4, betas: [0.5, 0.999]}",
+        *([f"  schedule: {{use: {own['schedule']}}}"] if "schedule" in own else []),
         "  log_every: 5",
         "  sample_every: 10",
         "  checkpoint_every: 10",

@@ -47,7 +47,7 @@ def write_single_file(name: PluginName, kinds: Sequence[Kind], folder: Path) -> 
 
 def _source(name: PluginName, parts: Sequence[Part], command: str) -> str:
     label_maps = any(part.kind == "dataset" for part in parts)
-    contexts = {"DatasetContext" if part.kind == "dataset" else "BuildContext" for part in parts}
+    contexts = {part.context for part in parts}
     interfaces = [*(entry for part in parts for entry in part.interfaces), "Options", *contexts]
     head = [
         f'"""A plugin for facekit in one file.\n\n    {command}\n\n'
@@ -88,17 +88,21 @@ def _factory(part: Part) -> str:
     signature = re.sub(r"-> \w+:", "-> Any:", signature)
     docstring, statements = rest.split("\n", 1)
     # Already imported at the top of the file.
-    taken = {*part.interfaces, "BuildContext", "DatasetContext", "Options"}
+    taken = {*part.interfaces, part.context, "Options"}
+    used = set(re.findall(r"\w+", inside + statements))
     imports = []
     for line in raw(part.kind, "imports.py").strip().splitlines():
         module, _, names = line.partition(" import ")
+        if module == "from typing":  # at the top of the file too
+            continue
         if module == "from facekit.interfaces":
-            kept = [entry for entry in names.split(", ") if entry not in taken]
+            kept = [entry for entry in names.split(", ") if entry not in taken and entry in used]
             if not kept:
                 continue
             line = f"{module} import {', '.join(kept)}"
         imports.append(line)
     text = "\n".join(imports).strip()
-    inner = textwrap.indent(f"{text}\n\n{inside}", "    ")
+    inner = textwrap.indent("\n\n".join(filter(None, (text, inside))), "    ")
     inner = re.sub(r"\n\n\n+", "\n\n", inner)  # one blank line between classes inside a function
-    return f"{signature}\n{docstring}\n{inner}\n\n{statements.rstrip()}"
+    own = statements.strip("\n")
+    return f"{signature}\n{docstring}\n{inner}\n\n{own}"

@@ -28,7 +28,8 @@ larger photo.
 
 ``GET /api/state``
     ``{facekit, side, runs, label_maps, faces, operations, can_parse, can_align, limits}``. A run is ``{id, name,
-    folder, size, label_map, weights, step, takes_reference, takes_reference_mask}``. ``label_maps`` is by name,
+    folder, size, label_map, weights, step, inputs}``; ``inputs`` is what its images are made from: ``mask``,
+    ``reference``, ``reference_mask``. ``label_maps`` is by name,
     each ``{classes: [{id, name, colour: [r, g, b]}], mirrored: [[left, right]], of}``. ``operations`` is by name,
     each the JSON Schema of its options. ``limits`` is ``{upload_bytes, pixels, json_bytes, mask_side, faces}``.
 
@@ -60,7 +61,7 @@ larger photo.
     then part of the way to those of others, one after another. ``into`` is null for the picture as it is painted; or
     the face whose square it is put back into, as an edit is: PNG of ``side``, which differs from the square only where
     the mask differs from the face's, or everywhere, where a look is given. ``look`` is null for the own look of
-    ``into``, as in a script without looks, and for runs that take no reference.
+    ``into``, as in a script without looks, and for runs that read no reference.
     ``client`` names who asks (up to 64 letters, digits, dashes, underscores), and ``sequence`` counts its requests
     up. A preview that waits while a newer one of the same client and run arrives gets 409, as does one that is not
     newer than what was asked for; one that is being painted is finished. The headers ``X-Facekit-Milliseconds`` and

@@ -29,8 +29,9 @@ from facekit.editing.script.masks import Ids
 from facekit.engine.commands import plugin_file_arguments
 from facekit.engine.open_data import open_dataset
 from facekit.engine.run_folder import RunFolder
-from facekit.interfaces import FacekitError, LabelMap, Style
+from facekit.interfaces import FacekitError, LabelMap, Reference, Style
 from facekit.registry import Registry
+from facekit.sampling.inputs import REFERENCE, REFERENCE_MASK
 from facekit.studio.answers import RequestError
 from facekit.studio.faces import Face
 from facekit.studio.script_files import EditorFiles, SessionFiles, mask_at_size
@@ -90,7 +91,8 @@ class StudioRun:
         self.seen: tuple[str, ...] | None = None
         """The classes that its training masks show; None until :meth:`look_at_training_masks` found out."""
         self._editor = PhotoEditor(pipeline)
-        self._styles: OrderedDict[tuple[str, int], Style] = OrderedDict()
+        self._styles: OrderedDict[tuple[str, int], Style | Reference] = OrderedDict()
+        self._reads_reference = pipeline.inputs.reads(REFERENCE)
 
     def described(self) -> dict[str, Any]:
         """Return what the page is told of it."""
@@ -103,8 +105,7 @@ class StudioRun:
             "label_map": pipeline.label_map.name,
             "weights": pipeline.weights,
             "step": pipeline.step,
-            "takes_reference": pipeline.takes_reference,
-            "takes_reference_mask": pipeline.takes_reference_mask,
+            "inputs": sorted(pipeline.inputs.needed),
         }
 
     def takes(self, label_map: LabelMap) -> bool:
@@ -166,7 +167,7 @@ class StudioRun:
         Args:
             mask: class ids.
             label_map: what they mean.
-            look: whose look; None for that of ``into``, and for runs that take no reference.
+            look: whose look; None for that of ``into``, and for runs that read no reference.
             into: the face whose square the picture is put back into; None for the picture alone. Where a look is given,
                 all of the square is painted, as by an edit with a look.
 
@@ -176,7 +177,7 @@ class StudioRun:
         start = perf_counter()
         self.check_takes(label_map)
         whose = WantedLook(into) if look is None and into is not None else look
-        if self.pipeline.takes_reference and whose is None:
+        if self._reads_reference and whose is None:
             raise RequestError("this run paints in the look of a face, and none is given", where="look")
         batch = read_masks(
             torch.from_numpy(mask.astype(np.int64)),
@@ -186,7 +187,7 @@ class StudioRun:
             given=label_map,
         )
         ids = batch.tensor[0].numpy().astype(np.uint8)
-        style = self._style(whose) if self.pipeline.takes_reference and whose is not None else None
+        style = self._style(whose) if self._reads_reference and whose is not None else None
         painted = self._editor.paint(ids, style)
         if into is not None:
             painted = self._put_back(painted, ids, into, everywhere=style is not None and look is not None)
@@ -251,21 +252,19 @@ class StudioRun:
         image = face.placement.cut(pixels, self.pipeline.size)
         return OpenFace(pixels, face.placement, image, mask, face.mask_source, face.notes)
 
-    def _style(self, look: WantedLook) -> Style:
+    def _style(self, look: WantedLook) -> Style | Reference:
         style = self._style_of(look.face)
         for face, amount in look.blends:
-            style = Style(torch.lerp(style.code, self._style_of(face).code, amount))
+            style = self._editor.blend(style, self._style_of(face), amount)
         return style
 
-    def _style_of(self, face: Face) -> Style:
+    def _style_of(self, face: Face) -> Style | Reference:
         key = (face.identity, face.version)
         style = self._styles.get(key)
         if style is None:
             self.check_takes(face.label_map)
-            if face.mask is None and not self.pipeline.takes_reference_mask:
-                mask = np.zeros((self.pipeline.size,) * 2, np.uint8)  # the run does not look at it
-            else:
-                mask = self._mask_of(face)
+            needs_mask = REFERENCE_MASK in self.pipeline.inputs.needed
+            mask = None if face.mask is None and not needs_mask else self._mask_of(face)
             side = self.pipeline.size
             image = Placement.whole(face.square.shape[1], face.square.shape[0]).cut(face.square, side)
             style = self._editor.encode(image, mask)

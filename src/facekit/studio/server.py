@@ -15,6 +15,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from facekit.editing import load
 from facekit.editing.components import build_by_name
+from facekit.editing.photo import check_edits_masks
 from facekit.interfaces import FacekitError
 from facekit.registry import Registry
 from facekit.studio.application import Studio
@@ -143,19 +144,29 @@ def build_studio(
         report: told, in sentences, what a person should know.
 
     Raises:
-        FacekitError: a folder is no run, or it cannot be loaded.
+        FacekitError: a folder is no run, or it cannot be loaded; or none of the runs edits masks. One of several that
+            does not is reported and left out.
     """
     if not runs:
         raise ValueError("a studio has at least one run")
     loaded: dict[str, StudioRun] = {}
+    refused: list[FacekitError] = []
     for folder in dict.fromkeys(path.resolve() for path in runs):
         pipeline = load(folder, weights=weights, device=device, registry=registry)
         report(f"{folder.name}: {pipeline.weights} weights of step {pipeline.step:,} on {pipeline.device}")
+        try:
+            check_edits_masks(pipeline)
+        except FacekitError as error:
+            refused.append(error)
+            report(f"{folder.name} is left out: {error.message}")
+            continue
         wanted = slug(folder.name) or "run"
         identity, number = wanted, 2
         while identity in loaded:
             identity, number = f"{wanted}-{number}", number + 1
         loaded[identity] = StudioRun(identity, pipeline)
+    if not loaded:
+        raise refused[0]
     pipelines = [run.pipeline for run in loaded.values()]
     largest = max(pipelines, key=lambda pipeline: pipeline.size)
     # Uploads are read for the first of the largest runs with the first run's label map, or else the largest.

@@ -10,6 +10,7 @@ from facekit.testing.metric import MetricContract
 from facekit.testing.network import NetworkContract
 from facekit.testing.network_inputs import Inputs
 from facekit.testing.networks import DiscriminatorContract, GeneratorContract, StyleEncoderContract
+from facekit.testing.updates import OptimiserContract, ScheduleContract
 
 __all__ = [
     "BENCH_ATTRIBUTES",
@@ -23,5 +24,7 @@ __all__ = [
     "LossContract",
     "MetricContract",
     "NetworkContract",
+    "OptimiserContract",
+    "ScheduleContract",
     "StyleEncoderContract",
 ]

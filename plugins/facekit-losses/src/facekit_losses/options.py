@@ -190,5 +190,3 @@ class R1PenaltyOptions(Options):
 
     patches: PatchReduction = "sum"
     """What a scale's logits are reduced to before they are differentiated."""
-    interval: int = Field(1, ge=1)
-    """Compute it at every n-th step only, n times as strong (lazy regularisation)."""

@@ -223,9 +223,7 @@ def facekit_components() -> list[ComponentSpec]:
             options=R1PenaltyOptions,
             factory="facekit_losses.r1_penalty:build",
             ports=_r1_penalty_ports,
-            example={"interval": 16},
-            paper="Mescheder et al., Which Training Methods for GANs do actually Converge?, ICML 2018; "
-            "Karras et al., CVPR 2020 (lazy regularisation)",
+            paper="Mescheder et al., Which Training Methods for GANs do actually Converge?, ICML 2018",
             players=("discriminator",),
         ),
     ]

@@ -40,25 +40,19 @@ class R1Penalty:
 
     Args:
         patches: see :func:`r1_penalty`.
-        interval: steps from one penalty to the next. In between it is zero, and when it comes it counts ``interval``
-            times (lazy regularisation, Karras et al., CVPR 2020).
     """
 
     patches: PatchReduction = "sum"
-    interval: int = 1
 
     def __call__(self, step: Step) -> Tensor:
-        """Return the penalty, a scalar; zero at the steps in between."""
-        if step.index % self.interval:
-            return step.batch.image.new_zeros((), dtype=torch.float32)
+        """Return the penalty, a scalar."""
         condition = step.condition
         with step.full_precision():
-            penalty = r1_penalty(
+            return r1_penalty(
                 lambda leaf: discriminate(step.networks, leaf, condition), real(step), patches=self.patches
             )
-        return penalty * self.interval
 
 
 def build(options: R1PenaltyOptions, context: BuildContext) -> R1Penalty:
     """Build the penalty from a recipe's options."""
-    return R1Penalty(patches=options.patches, interval=options.interval)
+    return R1Penalty(patches=options.patches)

@@ -48,12 +48,12 @@ class SftStyleEncoder(StyleEncoder):
         self.classes = classes
         self.balanced = options.planes == "area_balanced"
 
-    def forward(self, image: Tensor, mask: Tensor) -> Style:  # type: ignore[override]
+    def forward(self, image: Tensor, mask: Tensor | None) -> Style:  # type: ignore[override]
         """Return one vector a photo.
 
         Args:
             image: photos (N, 3, H, W) in [-1, 1]; H and W multiples of 32.
-            mask: their own class ids (N, H, W).
+            mask: their own class ids (N, H, W); None without levels of SFT, which alone read it.
 
         Raises:
             ValueError: height or width do not fit.
@@ -61,6 +61,8 @@ class SftStyleEncoder(StyleEncoder):
         weight = self.stem.weight
         if weight.is_contiguous(memory_format=torch.channels_last):
             image = image.contiguous(memory_format=torch.channels_last)
+        if mask is None or self.labels is None:  # the mask is not read
+            return Style(super().forward(image, None))
         planes = one_hot(mask, classes=self.classes, weight=weight)
         return Style(super().forward(image, balance_areas(planes) if self.balanced else planes))
 

@@ -203,19 +203,22 @@ class StyleEncoder(nn.Module):
             initialise_he(self.hidden)
         initialise_he(self.head, slope=1.0, gain=style_gain)
 
-    def forward(self, photo: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, photo: Tensor, mask: Tensor | None) -> Tensor:
         """Read the style.
 
         Args:
             photo: N,3,H,W in [-1, 1]; H and W multiples of 32.
-            mask: N,classes,H,W, the one-hot mask of the same photo, or the same with other positive values than 1.
+            mask: N,classes,H,W, the one-hot mask of the same photo, or the same with other positive values than 1;
+                None without levels of SFT, which alone read it.
 
         Returns:
             N,style_dimension.
 
         Raises:
-            ValueError: when height or width do not fit.
+            ValueError: when height or width do not fit, or the mask is missing.
         """
+        if mask is None and (self.labels is not None or self.colours):
+            raise ValueError("the style encoder reads the mask of the photo, and there is none")
         height, width = photo.shape[-2:]
         if height % ENCODER_STEP or width % ENCODER_STEP:
             raise ValueError(
@@ -223,7 +226,7 @@ class StyleEncoder(nn.Module):
                 f"multiples of {ENCODER_STEP}"
             )
         summary = self.recompute(self._summarise, photo, mask)
-        if self.colours:
+        if self.colours and mask is not None:
             found = region_colours(photo, mask)[:, :, None, None]
             summary = torch.cat([summary, found.to(summary.dtype)], dim=1)
         if self.hidden is not None:
@@ -231,9 +234,9 @@ class StyleEncoder(nn.Module):
         # On a single place a 1x1 convolution is a linear layer, for which there are faster kernels.
         return F.linear(summary.flatten(1), self.head.weight.flatten(1), self.head.bias)
 
-    def _summarise(self, photo: Tensor, mask: Tensor) -> Tensor:
+    def _summarise(self, photo: Tensor, mask: Tensor | None) -> Tensor:
         """Return the mean features of the picture, N,64,1,1."""
-        labels = self.labels(mask) if self.labels is not None else None
+        labels = None if self.labels is None or mask is None else self.labels(mask)
         features = F.relu(self.stem(photo))
         for convolution in self.fine:
             features = F.relu(convolution(features))

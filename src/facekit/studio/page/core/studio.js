@@ -190,7 +190,7 @@ export class Studio extends EventTarget {
   /** All operations of the edit. A run without references cannot follow a look, so those are left out for it. */
   script(run) {
     const { operations, look } = this.edit.current;
-    return run.takes_reference ? [...operations, ...this.lookOperations(look)] : operations;
+    return run.inputs.includes("reference") ? [...operations, ...this.lookOperations(look)] : operations;
   }
 
   #tell(name, detail = null) {

@@ -67,7 +67,7 @@ export class Saving {
     link.download = `${stem}${more}.${kind}`;
     link.click();
     setTimeout(() => URL.revokeObjectURL(address), 60_000);
-    const without = edit.current.look !== null && !run.takes_reference && what !== "mask";
-    note(`${what} saved as ${link.download}${without ? `; ${run.id} takes no reference, so the look is left out` : ""}`);
+    const without = edit.current.look !== null && !run.inputs.includes("reference") && what !== "mask";
+    note(`${what} saved as ${link.download}${without ? `; ${run.id} reads no reference, so the look is left out` : ""}`);
   }
 }

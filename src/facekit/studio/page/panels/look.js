@@ -63,7 +63,7 @@ export function showLook(studio, files) {
   panel.append(make("h2", { textContent: "Look" }), none, body);
 
   const show = async () => {
-    const takes = studio.runs.some((run) => run.takes_reference && studio.options.shownRuns.includes(run.id));
+    const takes = studio.runs.some((run) => run.inputs.includes("reference") && studio.options.shownRuns.includes(run.id));
     none.hidden = takes;
     body.hidden = !takes;
     const { face } = studio;

@@ -98,7 +98,7 @@ export class Previews extends EventTarget {
       if (!this.#painters.has(run.id)) {
         this.#painters.set(run.id, new Painter((told) => this.#tell("painted", told)));
       }
-      const look = run.takes_reference ? (studio.wantedLook(current.look) ?? own) : null;
+      const look = run.inputs.includes("reference") ? (studio.wantedLook(current.look) ?? own) : null;
       const body = () => {
         mask ??= packed(shown, side);
         return { run: run.id, mask, label_map: face.label_map, look, into };

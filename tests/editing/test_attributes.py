@@ -12,7 +12,7 @@ from PIL import Image
 
 import facekit
 from facekit.cli.main import cli
-from facekit.editing import FacePipeline, PhotoEditor, generate_folder, read_provenance, read_wishes, transfer_folder
+from facekit.editing import FacePipeline, PhotoEditor, generate_folder, parse_attributes, read_provenance
 from facekit.engine import train
 from facekit.interfaces import FacekitError
 from facekit.recipe import read_recipe
@@ -75,17 +75,21 @@ def told(*arguments: object) -> tuple[int, str]:
 class TestPipeline:
     def test_a_photo_is_changed_in_the_form_it_has(self, run: Path, photo: Image.Image) -> None:
         pipeline = facekit.load(run, device="cpu")
-        assert pipeline.attributes is not None
-        assert pipeline.attributes.names == NAMES
-        on = pipeline.transfer(photo, {"Smiling": True, "Eyeglasses": False})
-        off = pipeline.transfer(photo, {"Smiling": False, "Eyeglasses": False})
+        assert pipeline.inputs.needed == {"source", "attributes"}
+        assert pipeline.attribute_names == NAMES
+        on = pipeline.generate(source=photo, attributes={"Smiling": True, "Eyeglasses": False})
+        off = pipeline.generate(source=photo, attributes={"Smiling": False, "Eyeglasses": False})
         assert isinstance(on, Image.Image)
         assert on.size == (SIZE, SIZE)
         assert np.abs(np.asarray(on, float) - np.asarray(off, float)).mean() > 0.5
-        many = pipeline.transfer([photo, photo], {"Smiling": True, "Eyeglasses": False}, batch=1)
+        many = pipeline.generate(source=[photo, photo], attributes={"Smiling": True, "Eyeglasses": False}, batch=1)
         assert isinstance(many, list)
         assert np.array_equal(np.asarray(many[1]), np.asarray(on))
-        tensor = pipeline.transfer(torch.zeros(3, SIZE, SIZE), {"Smiling": True})
+        both = pipeline.generate(source=photo, attributes=torch.tensor([[1.0, 0.0], [0.0, 0.0]]))
+        assert isinstance(both, list)
+        for one, expected in zip(both, (on, off), strict=True):
+            assert np.abs(np.asarray(one, int) - np.asarray(expected, int)).max() <= 1
+        tensor = pipeline.generate(source=torch.zeros(3, SIZE, SIZE), attributes={"Smiling": True})
         assert isinstance(tensor, torch.Tensor)
         assert tensor.shape == (3, SIZE, SIZE)
 
@@ -100,26 +104,30 @@ class TestPipeline:
                 network.layers[-1].bias.fill_(1.0)
                 network.layers[-1].weight.zero_()
                 network.classify.weight[1] = value
-            results[value] = np.asarray(pipeline.transfer(photo, {"Smiling": True}))
-            given = pipeline.transfer(photo, {"Smiling": True, "Eyeglasses": value > 0})
+            results[value] = np.asarray(pipeline.generate(source=photo, attributes={"Smiling": True}))
+            given = pipeline.generate(source=photo, attributes={"Smiling": True, "Eyeglasses": value > 0})
             assert np.array_equal(results[value], np.asarray(given))
         assert not np.array_equal(results[-1.0], results[1.0])
 
     def test_exception(self, run: Path, blind_run: Path, pipeline: FacePipeline, photo: Image.Image) -> None:
         changer = facekit.load(run, device="cpu")
-        with pytest.raises(FacekitError, match="does not change 'Smilling'") as caught:
-            changer.transfer(photo, {"Smilling": True})
+        with pytest.raises(FacekitError, match="does not know the attribute 'Smilling'") as caught:
+            changer.generate(source=photo, attributes={"Smilling": True})
         assert "Smiling" in str(caught.value)
         with pytest.raises(FacekitError, match="all must be given; missing: Eyeglasses"):
-            facekit.load(blind_run, device="cpu").transfer(photo, {"Smiling": True})
-        with pytest.raises(FacekitError, match="paints masks, and does not change the attributes"):
-            pipeline.transfer(photo, {"Smiling": True})
+            facekit.load(blind_run, device="cpu").generate(source=photo, attributes={"Smiling": True})
+        with pytest.raises(FacekitError, match="reads no source photo and no wanted attributes; it needs a mask"):
+            pipeline.generate(source=photo, attributes={"Smiling": True})
         mask = Image.new("L", (SIZE, SIZE))
-        with pytest.raises(FacekitError, match="changes the attributes of a photo, and paints no masks"):
+        with pytest.raises(FacekitError, match="reads no mask; it needs a source photo and the wanted attributes"):
             changer.generate(mask)
-        with pytest.raises(FacekitError, match="paints no masks"):
+        with pytest.raises(FacekitError, match="the wanted attributes, which are not given"):
+            changer.generate(source=photo)
+        with pytest.raises(FacekitError, match=r"shape \(3,\) do not fit the run's 2"):
+            changer.generate(source=photo, attributes=torch.zeros(3))
+        with pytest.raises(FacekitError, match="reads no mask, so there is no mask to edit"):
             PhotoEditor(changer)
-        with pytest.raises(FacekitError, match="paints no masks"):
+        with pytest.raises(FacekitError, match="reads no mask"):
             generate_folder(changer, mask="mask.png", output="result.png")
 
 
@@ -131,7 +139,7 @@ class TestFiles:
         photo.convert("L").save(sources / "two.jpg")
         (sources / "three.png").write_bytes(b"no picture")
         pipeline = facekit.load(run, device="cpu")
-        result = transfer_folder(pipeline, {"Smiling": True}, source=sources, output=tmp_path / "out")
+        result = generate_folder(pipeline, attributes={"Smiling": True}, source=sources, output=tmp_path / "out")
         assert [item.outcome for item in result.items] == ["written", "failed", "written"]
         assert "Eyeglasses=" in result.items[0].message
         record = read_provenance(tmp_path / "out" / "one.png")
@@ -139,22 +147,22 @@ class TestFiles:
         assert record["wanted_attributes"] == {"Smiling": True}
         assert record["attributes"].keys() == set(NAMES)
         assert record["synthetic"] is True
-        again = transfer_folder(pipeline, {"Smiling": True}, source=sources, output=tmp_path / "out")
+        again = generate_folder(pipeline, attributes={"Smiling": True}, source=sources, output=tmp_path / "out")
         assert [item.outcome for item in again.items] == ["skipped", "failed", "skipped"]
-        other = transfer_folder(pipeline, {"Smiling": False}, source=sources, output=tmp_path / "out")
+        other = generate_folder(pipeline, attributes={"Smiling": False}, source=sources, output=tmp_path / "out")
         assert "--overwrite" in other.items[0].message
-        with pytest.raises(FacekitError, match="several photos"):
-            transfer_folder(pipeline, {"Smiling": True}, source=sources, output=tmp_path / "one.png")
+        with pytest.raises(FacekitError, match="several results"):
+            generate_folder(pipeline, attributes={"Smiling": True}, source=sources, output=tmp_path / "one.png")
 
-    def test_wishes(self) -> None:
-        assert read_wishes(["Smiling=1", "Male=off", "Young = Yes", "Bald=0"]) == {
+    def test_what_people_write(self) -> None:
+        assert parse_attributes(["Smiling=1", "Male=off", "Young = Yes", "Bald=0"]) == {
             **{"Smiling": True, "Male": False, "Young": True, "Bald": False}
         }
         for text in ("Smiling", "Smiling=", "=1", "Smiling=2"):
             with pytest.raises(FacekitError, match="does not say what is wanted"):
-                read_wishes([text])
+                parse_attributes([text])
         with pytest.raises(FacekitError, match="both on and off"):
-            read_wishes(["Smiling=1", "Smiling=0"])
+            parse_attributes(["Smiling=1", "Smiling=0"])
 
 
 class TestCommand:
@@ -171,13 +179,14 @@ class TestCommand:
         photo.save(tmp_path / "photo.png")
         source, out = ("--source", tmp_path / "photo.png"), ("-o", tmp_path / "result.png")
         for arguments, message in (
-            ((run, *out, "--attribute", "Smiling=1"), "and there is none"),
-            ((run, *source, *out), "no attribute is wanted"),
-            ((run, "--mask", tmp_path / "photo.png", *out), "it takes no --mask"),
-            ((run, *source, *out, "--attribute", "Smile=1"), "does not change 'Smile'"),
-            ((run, "--source", tmp_path / "none.png", *out, "--attribute", "Smiling=1"), "there is no such photo"),
-            ((styled_run, *source, *out, "--attribute", "Smiling=1"), "paints masks"),
-            ((styled_run, *out), "give --mask"),
+            ((run, *out, "--attribute", "Smiling=1"), "needs a source photo, which is not given"),
+            ((run, *source, *out), "needs the wanted attributes, which are not given"),
+            ((run, "--mask", tmp_path / "photo.png", *out), "reads no mask"),
+            ((run, *source, *out, "--attribute", "Smiling=1", "--count", "2"), "starts from no noise"),
+            ((run, *source, *out, "--attribute", "Smile=1"), "does not know the attribute 'Smile'"),
+            ((run, "--source", tmp_path / "none.png", *out, "--attribute", "Smiling=1"), "there is no such source"),
+            ((styled_run, *source, *out, "--attribute", "Smiling=1"), "reads no source photo"),
+            ((styled_run, *out), "give mask (--mask)"),
         ):
             code, output = told("generate", *arguments)
             assert code == 2, output
@@ -192,11 +201,11 @@ class TestCommand:
             "edit", run, tmp_path / "photo.png", "--script", tmp_path / "script.yaml", "-o", tmp_path / "result.png"
         )
         assert code == 2, output
-        assert "changes the attributes of a photo, and paints no masks" in output
+        assert "reads no mask, so there is no mask to edit" in output
         assert "Traceback" not in output
 
     def test_the_studio_refuses_it(self, run: Path) -> None:
-        with pytest.raises(FacekitError, match="paints no masks"):
+        with pytest.raises(FacekitError, match="reads no mask"):
             StudioRun("changes", facekit.load(run, device="cpu"))
 
 

@@ -1,0 +1,172 @@
+"""Checks how weights are updated: ``train.optimiser`` and ``train.schedule``, components with settings per player."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from facekit.interfaces import did_you_mean
+from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, plain
+from facekit.recipe.problems import Path, Problems
+from facekit.recipe.resolved import ComponentChoice, Mark, OptimiserChoice, ScheduleChoice, UpdateChoices
+from facekit.recipe.settings import OptimiserCore, OptimiserSettings, ScheduleCore, ScheduleSettings
+from facekit.registry import join_use
+
+CheckComponent = Callable[..., tuple[ComponentChoice | None, Any]]
+"""Checks a map with ``use:``: kind, map, path, mark, and the class of the core's settings beside the options."""
+
+_OPTIMISER: Path = ("train", "optimiser")
+_SCHEDULE: Path = ("train", "schedule")
+
+
+def players_in(losses: Node | None) -> list[str]:
+    """Return the players that have losses in a ``losses:`` section, whether these are sound or not."""
+    entries = losses.entries if isinstance(losses, MapNode) else {}
+    return [key for key, entry in entries.items() if isinstance(entry.node, ListNode) and entry.node.items]
+
+
+def check_updates(
+    chosen: Mapping[str, Entry],
+    mark: Mark,
+    *,
+    component: CheckComponent,
+    players: Collection[str],
+    networks: Collection[str] | None,
+    problems: Problems,
+) -> tuple[UpdateChoices | None, dict[str, Any]]:
+    """Check ``train.optimiser`` and ``train.schedule``.
+
+    Args:
+        chosen: the two entries, where they are written.
+        mark: where ``train`` is written.
+        component: checks a component.
+        players: the players that have losses.
+        networks: the names of the networks; None where they are not known.
+        problems: collects the mistakes.
+
+    Returns:
+        the components; and the settings that say the same as plain data, every default written out, by their keys in
+        ``train``. None and no settings where anything is wrong.
+    """
+    check = _UpdateCheck(component, players, networks, problems)
+    before = len(problems.found)
+    optimiser = check.optimiser(_with_use(chosen.get("optimiser"), "adam", mark))
+    schedule = check.schedule(_with_use(chosen.get("schedule"), "linear_decay", mark))
+    if optimiser is None or schedule is None or len(problems.found) > before:
+        return None, {}
+    base, optimisers, optimiser_settings = optimiser
+    common, schedules, schedule_settings = schedule
+    return (
+        UpdateChoices(base, common, optimisers, schedules),
+        {"optimiser": optimiser_settings, "schedule": schedule_settings},
+    )
+
+
+@dataclass(frozen=True)
+class _UpdateCheck:
+    component: CheckComponent
+    players: Collection[str]
+    networks: Collection[str] | None
+    problems: Problems
+
+    def optimiser(self, entry: Entry) -> tuple[OptimiserChoice, dict[str, OptimiserChoice], OptimiserSettings] | None:
+        choice, core = self.component("optimiser", entry.node, _OPTIMISER, entry.key_mark, OptimiserCore)
+        if choice is None or core is None:
+            return None
+        assert isinstance(entry.node, MapNode)  # else there were no choice
+        base = {key: own for key, own in entry.node.entries.items() if key not in ("of", "lr_scale")}
+        self._check_scales(entry.node)
+        found: dict[str, OptimiserChoice] = {}
+        settings: dict[str, dict[str, Any]] = {}
+        for player, own, node in self._own(entry.node, _OPTIMISER):
+            path = (*_OPTIMISER, "of", player)
+            misplaced = [key for key in ("use", "of", "lr_scale") if key in node.entries]
+            for key in misplaced:
+                message = "all players have one optimiser" if key == "use" else f"{key!r} stands beside `use:` only"
+                remedy = "set options here" if key == "use" else f"move it to train.optimiser.{key}"
+                self.problems.add(message, node.entries[key].key_mark, (*path, key), remedy)
+            if misplaced:
+                continue
+            merged = replace(node, entries={**base, **node.entries})
+            its, its_core = self.component("optimiser", merged, path, own.key_mark, OptimiserCore)
+            if its is None or its_core is None:
+                continue
+            found[player] = OptimiserChoice(its, its_core.lr)
+            dumped = {"lr": its_core.lr, **its.options.model_dump(mode="json")}
+            settings[player] = {key: dumped.get(key, plain(one.node)) for key, one in node.entries.items()}
+        whole = OptimiserSettings(use=_use(choice), lr=core.lr, of=settings, lr_scale=core.lr_scale, **_options(choice))
+        return OptimiserChoice(choice, core.lr), found, whole
+
+    def schedule(self, entry: Entry) -> tuple[ScheduleChoice, dict[str, ScheduleChoice], ScheduleSettings] | None:
+        choice, core = self.component("schedule", entry.node, _SCHEDULE, entry.key_mark, ScheduleCore)
+        if choice is None or core is None:
+            return None
+        assert isinstance(entry.node, MapNode)  # else there were no choice
+        found: dict[str, ScheduleChoice] = {}
+        settings: dict[str, dict[str, Any]] = {}
+        for player, own, node in self._own(entry.node, _SCHEDULE):
+            path = (*_SCHEDULE, "of", player)
+            its, its_core = self.component("schedule", node, path, own.key_mark, ScheduleCore)
+            if "of" in node.entries:
+                self.problems.add("'of' stands in train.schedule only", node.entries["of"].key_mark, (*path, "of"))
+            if its is None or its_core is None:
+                continue
+            found[player] = ScheduleChoice(its, its_core.warmup_steps)
+            settings[player] = {"use": _use(its), "warmup_steps": its_core.warmup_steps, **_options(its)}
+        whole = ScheduleSettings(use=_use(choice), warmup_steps=core.warmup_steps, of=settings, **_options(choice))
+        return ScheduleChoice(choice, core.warmup_steps), found, whole
+
+    def _check_scales(self, node: MapNode) -> None:
+        """Check that learning rates are scaled of networks, or parts of networks, that the recipe has."""
+        scales = node.get("lr_scale")
+        for key, entry in scales.entries.items() if isinstance(scales, MapNode) and self.networks is not None else ():
+            assert self.networks is not None
+            network = key.split(".")[0]
+            if network not in self.networks:
+                self.problems.add(
+                    f"this recipe has no network {network!r}",
+                    entry.key_mark,
+                    (*_OPTIMISER, "lr_scale", key),
+                    did_you_mean(network, self.networks) or f"networks: {', '.join(self.networks)}",
+                )
+
+    def _own(self, node: MapNode, path: Path) -> Iterator[tuple[str, Entry, MapNode]]:
+        """Yield what players have of their own: of those that have losses."""
+        of = node.get("of")
+        assert of is None or isinstance(of, MapNode)  # the core's settings are sound
+        for player, entry in of.entries.items() if of is not None else ():
+            if player in self.players:
+                assert isinstance(entry.node, MapNode)
+                yield player, entry, entry.node
+                continue
+            known = f"players: {', '.join(self.players)}" if self.players else None
+            self.problems.add(
+                f"no player {player!r} has losses, so it updates nothing",
+                entry.key_mark,
+                (*path, "of", player),
+                did_you_mean(player, self.players) or known,
+            )
+
+
+def _use(choice: ComponentChoice) -> str:
+    return join_use(choice.component.spec.id, choice.component.spec.version)
+
+
+def _options(choice: ComponentChoice) -> dict[str, Any]:
+    return choice.options.model_dump(mode="json")
+
+
+def _with_use(entry: Entry | None, name: str, mark: Mark) -> Entry:
+    """Return a section that says ``use:``: the default where none is written."""
+    if entry is None:
+        entry = Entry(mark, MapNode({}, mark))
+    node = entry.node
+    if (
+        not isinstance(node, MapNode)
+        or "use" in node.entries
+        or any(did_you_mean(key, ["use"]) for key in node.entries)
+    ):
+        return entry
+    use = Entry(entry.key_mark, ScalarNode(name, entry.key_mark))
+    return replace(entry, node=replace(node, entries={"use": use, **node.entries}))

@@ -1,0 +1,214 @@
+"""The optimisers of the installed torch, read from its source as text, so that looking at a recipe imports no torch."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Optional
+
+from pydantic import Field, create_model
+
+from facekit.interfaces import INTERFACE_VERSION, Options
+from facekit.registry.discovery import PluginOrigin
+from facekit.registry.source import SourceNotFound, find_module
+from facekit.registry.spec import ComponentSpec
+
+NAMESPACE = "torch"
+FACTORY = "facekit.engine.torch_optimiser:build"
+
+_OWN = ("adam", "adamw")
+"""Those that facekit has itself, fused."""
+_CORE = ("self", "params", "lr")
+_SWITCHES = ("capturable", "differentiable")
+"""Arguments for code around the optimiser that facekit does not have."""
+_PLAIN: Mapping[str, type] = {"float": float, "int": int, "bool": bool, "str": str}
+_FIRST_OF_WORD = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])")
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the source says of the optimisers: their specs, and why others cannot be used, by name."""
+
+    specs: tuple[ComponentSpec, ...]
+    refused: Mapping[str, str]
+
+
+def specs() -> tuple[ComponentSpec, ...]:
+    """Return a component for every optimiser of torch that can be used; none where torch's source is not to be found.
+
+    Its options are the arguments of the constructor but the learning rate, with their types and defaults.
+    """
+    return _read().specs
+
+
+def why_refused(name: str) -> str | None:
+    """Return why an optimiser of torch cannot be used; None for those that can, and for all other names."""
+    plain = name.removeprefix(f"{NAMESPACE}/").replace("_", "").lower()
+    return _read().refused.get(plain)
+
+
+def class_name(spec: ComponentSpec) -> str | None:
+    """Return the name of the class in ``torch.optim`` that a component is; None for other components."""
+    return spec.options.__name__ if spec.factory == FACTORY else None
+
+
+@cache
+def origin() -> PluginOrigin:
+    """Return where they come from."""
+    try:
+        version = metadata.version("torch")
+    except metadata.PackageNotFoundError:  # built from source and put on the path
+        version = ""
+    return PluginOrigin("torch", "torch", version, "torch.optim")
+
+
+@cache
+def _read() -> _Found:
+    try:
+        place = find_module("torch.optim").origin
+    except SourceNotFound:
+        place = None
+    if place is None or not place.endswith(".py"):
+        return _Found((), {})
+    folder = Path(place).parent
+    exported = _tree(Path(place))
+    found: list[ComponentSpec] = []
+    refused: dict[str, str] = {}
+    for statement in exported.body:
+        if not isinstance(statement, ast.ImportFrom) or not (statement.module or "").startswith("torch.optim."):
+            continue
+        file = folder / f"{statement.module.rpartition('.')[2]}.py" if statement.module else folder
+        names = {alias.name for alias in statement.names}
+        if not file.is_file():
+            continue
+        tree = _tree(file)
+        for definition in tree.body:
+            if (
+                not isinstance(definition, ast.ClassDef)
+                or definition.name not in names
+                or not _is_optimiser(definition)
+            ):
+                continue
+            name = definition.name
+            if _method(definition, "step") is not None and _needs_closure(definition):
+                refused[name.lower()] = f"torch.optim.{name} computes the losses several times in an update"
+            elif name == "SparseAdam":
+                refused[name.lower()] = "torch.optim.SparseAdam takes sparse gradients only, which no network here has"
+            elif name.lower() not in _OWN:
+                found.append(_spec(definition, tree))
+    return _Found(tuple(sorted(found, key=lambda spec: spec.id)), refused)
+
+
+def _tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+def _is_optimiser(definition: ast.ClassDef) -> bool:
+    return any(isinstance(base, ast.Name) and base.id == "Optimizer" for base in definition.bases)
+
+
+def _method(definition: ast.ClassDef, name: str) -> ast.FunctionDef | None:
+    return next((one for one in definition.body if isinstance(one, ast.FunctionDef) and one.name == name), None)
+
+
+def _needs_closure(definition: ast.ClassDef) -> bool:
+    step = _method(definition, "step")
+    return step is not None and len(step.args.args) - len(step.args.defaults) > 1
+
+
+def _spec(definition: ast.ClassDef, tree: ast.Module) -> ComponentSpec:
+    name = definition.name
+    constants: dict[str, Any] = {}
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            constants |= _value(statement.targets[0].id, statement.value, {})
+    fields: dict[str, Any] = dict(_fields(definition, constants))
+    options = create_model(name, __base__=Options, __doc__=f"Options of ``torch.optim.{name}``.", **fields)
+    return ComponentSpec(
+        interface_version=INTERFACE_VERSION,
+        kind="optimiser",
+        id=f"{NAMESPACE}/{_FIRST_OF_WORD.sub('_', name).lower()}",
+        summary=f"torch.optim.{name}.",
+        options=options,
+        factory=FACTORY,
+        licence="BSD-3-Clause",
+    )
+
+
+def _fields(definition: ast.ClassDef, constants: Mapping[str, Any]) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """Yield name, type and default of every argument of the constructor that recipes may set."""
+    constructor = _method(definition, "__init__")
+    if constructor is None:
+        return
+    arguments = constructor.args
+    given = [None] * (len(arguments.args) - len(arguments.defaults)) + list(arguments.defaults)
+    pairs = [*zip(arguments.args, given), *zip(arguments.kwonlyargs, arguments.kw_defaults)]
+    for argument, default in pairs:
+        name = argument.arg
+        if name in _CORE or name in _SWITCHES or name.startswith("_"):
+            continue
+        kind = _type(argument.annotation)
+        about = f"As torch.optim.{definition.name} takes it."
+        if default is None:
+            yield name, (kind, Field(description=about))
+            continue
+        value = _value(name, default, constants)
+        if value:  # a default that is computed can be had by leaving the argument out only
+            exact = float(value[name]) if kind is float and isinstance(value[name], int) else value[name]
+            yield name, (kind, Field(exact, description=about))
+
+
+def _value(name: str, node: ast.expr, constants: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an expression is, under a name; nothing where it cannot be told without running it."""
+    if isinstance(node, ast.Name):
+        return {name: constants[node.id]} if node.id in constants else {}
+    if isinstance(node, ast.Tuple):
+        items = [_value(name, item, constants) for item in node.elts]
+        return {name: tuple(item[name] for item in items)} if all(items) else {}
+    try:
+        return {name: ast.literal_eval(node)}
+    except ValueError:
+        return {}
+
+
+def _type(node: ast.expr | None) -> Any:
+    """Return the type that an annotation stands for; tensors are no values of recipes, and are left out of unions."""
+    parts = list(_parts(node))
+    found = [part for part in parts if part is not None]
+    if not found or Any in found:
+        return Any
+    whole = found[0]
+    for part in found[1:]:
+        whole = whole | part
+    return Optional[whole] if None in parts else whole  # noqa: UP045 - of a value, not of a name
+
+
+def _parts(node: ast.expr | None) -> Iterator[Any]:
+    """Yield the members of a union that recipes can have; None for None."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        yield from _parts(node.left)
+        yield from _parts(node.right)
+    elif isinstance(node, ast.Constant) and node.value is None:
+        yield None
+    elif isinstance(node, ast.Name) and node.id in _PLAIN:
+        yield _PLAIN[node.id]
+    elif isinstance(node, ast.Name) and node.id == "Tensor":
+        return
+    elif isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
+        inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        if node.value.id in ("Optional", "Union"):
+            for member in inner:
+                yield from _parts(member)
+            if node.value.id == "Optional":
+                yield None
+        elif node.value.id in ("tuple", "Tuple"):
+            yield tuple[tuple(_type(member) for member in inner)]  # type: ignore[misc]
+        else:
+            yield Any
+    else:
+        yield Any

@@ -1,0 +1,175 @@
+"""What an optimiser promises, and what a schedule."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from facekit.engine.nested import CannotFlatten
+from facekit.engine.torch_optimiser import TorchOptimiser
+from facekit.interfaces import FacekitError, Schedule, TrainingContext
+from facekit.recipe.resolved import ComponentChoice, Mark
+from facekit.registry import Kind, PluginOrigin, RegisteredComponent
+from facekit.testing.contract import BrokenPromise, ComponentContract, build_failure, seeded
+
+_NOWHERE = Mark("", 0, 0, "")
+_STEPS = 6
+
+
+class OptimiserContract(ComponentContract):
+    """The promises of an optimiser. Subclass it with ``spec``, and ``options`` where the defaults are not wanted."""
+
+    kind: ClassVar[Kind] = "optimiser"
+
+    rate: ClassVar[float] = 1e-2
+    """The learning rate it is tried with."""
+
+    def updates(self, parameters: dict[str, nn.Parameter], *, rate: float) -> TorchOptimiser:
+        """Return the optimiser as facekit calls it."""
+        origin = PluginOrigin(self.spec.id, "the plugin under test", "", self.spec.factory)
+        choice = ComponentChoice(RegisteredComponent(self.spec, origin), self.validated(), "train.optimiser", _NOWHERE)
+        try:
+            made = choice.build(TrainingContext(player="generator", steps=_STEPS))
+            rates = dict.fromkeys(parameters, rate)
+            return TorchOptimiser(choice, made, player="generator", parameters=parameters, rates=rates)
+        except Exception as error:
+            raise build_failure("an optimiser is made of groups of weights", error) from error
+
+    def parameters(self) -> dict[str, nn.Parameter]:
+        """Return weights as networks have them: matrices, kernels, biases."""
+        with seeded(self.seed):
+            return {
+                "matrix": nn.Parameter(torch.randn(5, 4)),
+                "kernel": nn.Parameter(torch.randn(4, 3, 3, 3).to(memory_format=torch.channels_last)),
+                "bias": nn.Parameter(torch.randn(5)),
+            }
+
+    def step(self, updates: TorchOptimiser, parameters: dict[str, nn.Parameter], index: int, **without: Any) -> None:
+        """Do one update, with gradients that depend on the step alone; ``without`` names weights that have none."""
+        random = torch.Generator().manual_seed(self.seed + index)
+        for name, parameter in parameters.items():
+            gradient = torch.randn(parameter.shape, generator=random)
+            parameter.grad = None if name in without else gradient.to(memory_format=torch.preserve_format)
+        try:
+            updates.update(1.0)
+        except Exception as error:
+            raise build_failure("an optimiser updates weights that have gradients", error) from error
+
+    def test_updates_weights(self) -> None:
+        """It changes the weights that have gradients, and no others, and they stay finite."""
+        promise = "an optimiser changes the weights that have gradients, and no others"
+        parameters = self.parameters()
+        before = {name: parameter.detach().clone() for name, parameter in parameters.items()}
+        updates = self.updates(parameters, rate=self.rate)
+        for index in range(_STEPS):
+            self.step(updates, parameters, index, bias=True)
+        for name, parameter in parameters.items():
+            if not parameter.isfinite().all():
+                raise BrokenPromise(
+                    promise, f"{name} is not finite after {_STEPS} updates", "look for divisions by zero"
+                )
+            if torch.equal(parameter, before[name]) != (name == "bias"):
+                seen = f"{name}, which has no gradient, changed" if name == "bias" else f"{name} did not change"
+                raise BrokenPromise(promise, seen, "update each weight of `param_groups` whose `grad` is not None")
+
+    def test_follows_the_learning_rate(self) -> None:
+        """It takes the learning rate of its groups anew at every update: at 0 nothing changes."""
+        parameters = self.parameters()
+        updates = self.updates(parameters, rate=self.rate)
+        self.step(updates, parameters, 0)
+        before = {name: parameter.detach().clone() for name, parameter in parameters.items()}
+        for name, parameter in parameters.items():
+            parameter.grad = torch.ones_like(before[name])
+        updates.update(0.0)
+        for name, parameter in parameters.items():
+            if not torch.equal(parameter, before[name]):
+                raise BrokenPromise(
+                    "schedules set the learning rate of every update",
+                    f"{name} changed in an update whose learning rate is 0",
+                    'read group["lr"] in `step`, and scale all that changes weights by it',
+                )
+
+    def test_resumes_exactly(self) -> None:
+        """Made anew, with the state that a checkpoint kept, it goes on bit for bit."""
+        promise = "a run that goes on from a checkpoint is the same run, bit for bit"
+        whole = self._run(resumed=False)
+        again = self._run(resumed=True)
+        for name, tensor in whole.items():
+            if not torch.equal(tensor, again[name]):
+                raise BrokenPromise(
+                    promise,
+                    f"{name} is another after going on at half of {_STEPS} updates, off by "
+                    f"{float((tensor - again[name]).abs().max()):.3g}",
+                    "keep what matters in `state[weight]`, or as numbers in `param_groups`; nothing else is kept",
+                )
+
+    def _run(self, *, resumed: bool) -> dict[str, Tensor]:
+        parameters = self.parameters()
+        updates = self.updates(parameters, rate=self.rate)
+        for index in range(_STEPS):
+            if resumed and index == _STEPS // 2:
+                try:
+                    kept = load(save({name: each.contiguous().clone() for name, each in updates.state().items()}))
+                except (FacekitError, CannotFlatten) as error:
+                    raise build_failure("checkpoints can keep the state of an optimiser", error) from error
+                weights = {name: nn.Parameter(parameter.detach().clone()) for name, parameter in parameters.items()}
+                parameters, updates = weights, self.updates(weights, rate=self.rate)
+                updates.load_state(kept)
+            self.step(updates, parameters, index)
+        return {name: parameter.detach() for name, parameter in parameters.items()}
+
+
+class ScheduleContract(ComponentContract):
+    """The promises of a schedule. Subclass it with ``spec``, and ``options`` where the defaults are not wanted."""
+
+    kind: ClassVar[Kind] = "schedule"
+
+    lengths: ClassVar[tuple[int, ...]] = (1, 7, 200)
+    """Steps of the runs it is tried in."""
+
+    def schedule(self, steps: int) -> Schedule:
+        """Return the schedule."""
+        try:
+            made: Schedule = self.spec.build(self.validated(), TrainingContext(player="generator", steps=steps))
+        except Exception as error:
+            raise build_failure("a schedule is built from its options", error) from error
+        return made
+
+    def test_factors_are_sound(self) -> None:
+        """At every step of runs of several lengths it gives a finite number of at least 0."""
+        for steps in self.lengths:
+            schedule = self.schedule(steps)
+            for step in range(steps):
+                try:
+                    factor: object = schedule(step, steps)
+                except Exception as error:
+                    raise build_failure(f"a schedule gives a factor at step {step} of {steps}", error) from error
+                if isinstance(factor, bool) or not isinstance(factor, int | float):
+                    sound = False
+                else:
+                    sound = math.isfinite(factor) and factor >= 0
+                if not sound:
+                    raise BrokenPromise(
+                        "a schedule gives a finite number of at least 0",
+                        f"{factor!r} at step {step} of {steps}",
+                        "steps count from 0, and the last is steps - 1",
+                    )
+
+    def test_depends_on_the_step_alone(self) -> None:
+        """Asked in another order, twice, or built anew, it gives the same factors."""
+        for steps in self.lengths:
+            first = self.schedule(steps)
+            factors = [first(step, steps) for step in range(steps)]
+            for how, schedule in (("asked backwards", first), ("built anew and asked backwards", self.schedule(steps))):
+                again = [schedule(step, steps) for step in reversed(range(steps))][::-1]
+                if again != factors:
+                    step = next(index for index in range(steps) if again[index] != factors[index])
+                    raise BrokenPromise(
+                        "a schedule is a function of the step, so that a run can go on anywhere",
+                        f"{how}, it gives {again[step]!r} in place of {factors[step]!r} at step {step} of {steps}",
+                        "keep no state between calls, and draw no random numbers",
+                    )
