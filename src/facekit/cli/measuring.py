@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from facekit.cli.output import print_table
+from facekit.cli.output import note, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,6 +69,9 @@ def print_measurements(results: Sequence[EvaluationResult]) -> None:
     click.echo(f"\n{first.split} split, step {first.step:,}; 95% intervals over the faces in brackets")
     print_table(("MEASUREMENT", *columns), rows, right=columns, figures=True)
     click.echo(f"protocol {first.protocol}")
+    for result in results:
+        for said in result.notes:
+            note(f"{_heading(result)}: {said}" if result.painter != MODEL else said)
 
 
 def _heading(result: EvaluationResult) -> str:
