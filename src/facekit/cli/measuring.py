@@ -32,6 +32,7 @@ def measure_run(
     batch: int = 8,
     limit: int | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
+    settings: Sequence[str] = (),
 ) -> tuple[EvaluationResult, ...]:
     """Measure a run under a progress bar on stderr, and write what was found into the run folder.
 
@@ -51,6 +52,7 @@ def measure_run(
             batch=batch,
             limit=limit,
             device=device,
+            settings=settings,
             progress=painting,
         )
 

@@ -79,6 +79,7 @@ def evaluate(
     weights: str = "none",
     step: int = 0,
     inputs: SamplingInputs = EVERYTHING,
+    settings: Sequence[str] = (),
     keep: int = 0,
     progress: Callable[[EvaluationProgress], None] | None = None,
 ) -> EvaluationResult:
@@ -106,6 +107,7 @@ def evaluate(
         weights: which weights it has, for the record.
         step: updates behind them, for the record.
         inputs: what the painter is given; by default all that a test face has.
+        settings: runtime options that were set for this evaluation; they are a part of its protocol.
         keep: faces of each list of pairs whose pictures are kept, spread over the split.
         progress: told after every batch.
 
@@ -154,7 +156,7 @@ def evaluate(
         split=split,
         weights=weights,
         step=step,
-        fields=common_fields(packed, rows, split=split, seed=seed),
+        fields=common_fields(packed, rows, split=split, seed=seed, settings=settings),
         measurements=measurements,
         intervals={key: interval for key, interval in intervals.items() if interval is not None},
         pairs={pairs.name: tuple(pairs.keys(packed)) for pairs in tasks},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -172,6 +172,7 @@ def evaluate_run(
     device: Literal["auto", "cpu", "cuda"] = "auto",
     keep: int = PICTURES,
     metrics_of: ResolvedRecipe | None = None,
+    settings: Sequence[str] = (),
     record: bool = True,
     observer: Observer | None = None,
     progress: Callable[[EvaluationProgress], None] | None = None,
@@ -198,6 +199,8 @@ def evaluate_run(
         device: ``auto``, ``cpu`` or ``cuda``.
         keep: faces of each task whose pictures are kept.
         metrics_of: measure with the metrics of this recipe in place of the run's own.
+        settings: runtime options in place of those that the run was made with, ``sampler.steps=50``; they are a part of
+            the protocol.
         record: write into the run folder.
         observer: told what was found.
         progress: told how far each painter is.
@@ -210,13 +213,13 @@ def evaluate_run(
         FacekitError: the folder is no run, has no sound checkpoint, or names no metrics; the data is not there or not
             what the run was trained on.
     """
-    loaded = load_model(run, registry=registry, weights=weights, step=step)
+    loaded = load_model(run, registry=registry, weights=weights, step=step, settings=settings)
     precision = _precision(loaded.recipe, device)
     inputs = inputs_of(loaded.recipe, registry.label_maps)
     packed = open_data(loaded.recipe, registry, data_progress)
     _check_data(run, packed)
     measured = loaded.recipe if metrics_of is None else metrics_of
-    asked = Asked.of(measured, split=split, seed=seed, limit=limit)
+    asked = Asked.of(measured, split=split, seed=seed, limit=limit, settings=settings)
 
     def tell(of: str, done: int, total: int) -> None:
         if progress is not None:
@@ -243,6 +246,7 @@ def evaluate_run(
             weights=loaded.weights if is_model else f"{BASELINE_PREFIX}{name}",
             step=loaded.step if is_model else 0,
             inputs=inputs if is_model else EVERYTHING,
+            settings=settings,
             keep=keep,
             progress=progress,
         )

@@ -15,7 +15,7 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,22 +51,32 @@ class Asked:
         split: whose faces.
         seed: of the pairing of masks and looks.
         limit: only the first faces of the split.
+        settings: runtime options that were set for it.
     """
 
     metrics: tuple[Mapping[str, Any], ...]
     split: str = "test"
     seed: int = TASK_SEED
     limit: int | None = None
+    settings: tuple[str, ...] = ()
 
     @staticmethod
-    def of(recipe: ResolvedRecipe, *, split: str, seed: int = TASK_SEED, limit: int | None = None) -> Asked:
+    def of(
+        recipe: ResolvedRecipe,
+        *,
+        split: str,
+        seed: int = TASK_SEED,
+        limit: int | None = None,
+        settings: Sequence[str] = (),
+    ) -> Asked:
         """Return what the metrics of a recipe ask for."""
-        return Asked(tuple(recipe.document["metrics"]), split, seed, limit)
+        return Asked(tuple(recipe.document["metrics"]), split, seed, limit, tuple(sorted(settings)))
 
     @property
     def key(self) -> str:
         """A short hash of all of it but the split, which stands in the file's name."""
-        said = json.dumps([list(self.metrics), self.seed, self.limit], sort_keys=True, separators=(",", ":"))
+        asked = [list(self.metrics), self.seed, self.limit, *([self.settings] if self.settings else [])]
+        said = json.dumps(asked, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(said.encode()).hexdigest()[:_KEY_LENGTH]
 
     def file(self, folder: Path, *, step: int, weights: str) -> Path:
