@@ -222,9 +222,9 @@ def test_runtime_options_change_what_a_run_gives(registry: Registry, runs: Calla
     run = runs("style_based")
     mean = _images(run, registry, seed=1, settings=["sampler.truncation=0"])
     assert all(torch.equal(face, mean[0]) for face in mean)
-    with pytest.raises(FacekitError, match="did you mean 'sampler.truncation'"):
+    with pytest.raises(FacekitError, match=r"did you mean 'sampler\.truncation'"):
         load(run, registry=registry, settings=["sampler.truncatoin=0"])
-    with pytest.raises(FacekitError, match="less than or equal to 1|at most 1"):
+    with pytest.raises(FacekitError, match=r"less than or equal to 1|at most 1"):
         load(run, registry=registry, settings=["sampler.truncation=2"])
 
 
