@@ -24,7 +24,7 @@ import torch
 from facekit.data import FaceLoader, PackedFaces
 from facekit.engine.distributed import Team
 from facekit.engine.loop import Training
-from facekit.engine.model import build_model
+from facekit.engine.networks import build_model
 from facekit.engine.open_data import open_data
 from facekit.engine.run_folder import RunFolder
 from facekit.interfaces import Condition, Generated
@@ -55,8 +55,8 @@ class BareLoop:
         self.model = build_model(recipe, label_map=packed.label_map, attribute_names=packed.attribute_names)
         self.model = self.model.to(memory_format=torch.channels_last).train()
         settings = recipe.train.optimiser
-        self.painting = [*self.model.style_encoder.parameters(), *self.model.generator.parameters()]
-        self.judging = list(self.model.discriminator.parameters())
+        self.painting = [*self._weights("style_encoder"), *self._weights("generator")]
+        self.judging = self._weights("discriminator")
         self.optimisers = [
             torch.optim.Adam(parameters, lr=settings.lr, betas=settings.betas, fused=True)
             for parameters in (self.judging, self.painting)
@@ -65,11 +65,14 @@ class BareLoop:
             packed, packed.rows("train"), batch=recipe.train.batch, seed=recipe.train.seed, mirror=True
         )
 
+    def _weights(self, name: str) -> list[torch.nn.Parameter]:
+        return list(self.model.get_submodule(name).parameters())
+
     def step(self, index: int) -> None:
         """Do one step."""
         batch = self.loader.batch(index)
         photo, condition = batch.image.contiguous(memory_format=torch.channels_last), batch.condition
-        twice = Condition(torch.cat([batch.mask, batch.mask]))
+        twice = Condition(torch.cat([batch.require_mask()] * 2))
         with torch.autocast("cpu", dtype=torch.bfloat16):
             fake = self.model.generate(condition)
 
@@ -136,7 +139,7 @@ def main() -> None:
             times = [{name: clock() for name, clock in clocks.items()}]
             bare.step(index)
             times.append({name: clock() for name, clock in clocks.items()})
-            engine._step(index, faces)
+            engine._step(index, faces, checking=index == 0)
             times.append({name: clock() for name, clock in clocks.items()})
             if index >= warm_up:
                 for name in clocks:

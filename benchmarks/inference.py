@@ -85,8 +85,8 @@ def build(case: Case, folder: Path) -> tuple[FacePipeline, PlainTraining, Faceki
     ours.training._save()
     pipeline = load(folder / "run", device=case.device, weights="live", registry=None)
     plain = PlainTraining(case.filters, device=case.device)
-    copy_weights(ours.training.model.style_encoder, plain.encoder)
-    copy_weights(ours.training.model.generator, plain.generator)
+    copy_weights(ours.training.model.get_submodule("style_encoder"), plain.encoder)
+    copy_weights(ours.training.model.get_submodule("generator"), plain.generator)
     return pipeline, plain, ours
 
 

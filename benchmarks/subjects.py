@@ -133,7 +133,7 @@ class Facekit:
     def go_on(self) -> None:
         """Train a step as a run does, which waits for no device."""
         with reproducible(self.training.precision.device, self.training.settings.deterministic):
-            self.training._step(self._done, self._faces)
+            self.training._step(self._done, self._faces, checking=self._done == 0)
         self._done += 1
 
     def pictures(self, index: int) -> tuple[Tensor, Tensor]:
@@ -149,9 +149,9 @@ class Plain:
         model = beside.training.model
         self.training = PlainTraining(case.filters, device=case.device)
         for source, plain in (
-            (model.style_encoder, self.training.encoder),
-            (model.generator, self.training.generator),
-            (model.discriminator, self.training.discriminator),
+            (model.get_submodule("style_encoder"), self.training.encoder),
+            (model.get_submodule("generator"), self.training.generator),
+            (model.get_submodule("discriminator"), self.training.discriminator),
         ):
             copy_weights(source, plain)
         self._beside = beside

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from facekit.interfaces import Condition, Generated
+from facekit.interfaces import Condition, Generated, Reference
 
 ROOT = Path(__file__).parents[2]
 
@@ -76,7 +76,7 @@ def test_the_plain_build_computes_what_facekit_computes(tmp_path: Path, monkeypa
     plain = Plain(Case(64, 2, filters=4), ours)
     model, (photo, mask) = ours.training.model, ours.pictures(0)
     with torch.no_grad():
-        painted = model.generate(Condition(mask, photo, mask)).image
+        painted = model.generate(Condition(mask, Reference(photo, mask))).image
         judged = [scale.logits for scale in model.judge(Generated(photo), Condition(mask)).scales]
         wanted = plain.training.paint(photo, mask)
         judged_plainly = [maps[-1] for maps in plain.training.discriminator(torch.cat((one_hot(mask), photo), 1))]

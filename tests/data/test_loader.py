@@ -24,7 +24,7 @@ class Reference:
 
 
 def tensors(batch):
-    return batch.image, batch.mask, batch.reference_image, batch.reference_mask, batch.attributes
+    return batch.image, batch.mask, batch.reference.image, batch.reference.mask, batch.attributes
 
 
 def same(first, second):
@@ -42,10 +42,10 @@ def loader_threads():
 
 def test_a_batch_is_what_the_containers_promise(packed):
     batch = loader_of(packed).batch(0)
-    assert batch.image.shape == batch.reference_image.shape == (4, 3, 32, 32)
-    assert batch.mask.shape == batch.reference_mask.shape == (4, 32, 32)
-    assert batch.image.dtype == batch.reference_image.dtype == batch.attributes.dtype == torch.float32
-    assert batch.mask.dtype == batch.reference_mask.dtype == torch.int64
+    assert batch.image.shape == batch.reference.image.shape == (4, 3, 32, 32)
+    assert batch.mask.shape == batch.reference.mask.shape == (4, 32, 32)
+    assert batch.image.dtype == batch.reference.image.dtype == batch.attributes.dtype == torch.float32
+    assert batch.mask.dtype == batch.reference.mask.dtype == torch.int64
     assert batch.image.min() >= -1
     assert batch.image.max() <= 1
     assert set(batch.attributes.unique().tolist()) <= {0.0, 1.0}
@@ -121,11 +121,11 @@ def test_mirroring_mirrors_half_of_the_faces_and_swaps_left_and_right(packed):
 def test_a_reference_is_the_same_face_and_keeps_its_mask(make_dataset, make_photo, tmp_path):
     packed = prepare(make_dataset(size=96), size=96, cache=tmp_path)
     batch = loader_of(packed, batch=9).batch(0)
-    assert not torch.equal(batch.reference_image, batch.image)
+    assert not torch.equal(batch.reference.image, batch.image)
     colours = torch.tensor([entry.colour for entry in packed.label_map.classes]) / 127.5 - 1
     table = torch.from_numpy(packed.label_map.mirror_table().astype(np.int64))
     straight = flipped = 0
-    for image, mask in zip(batch.reference_image, batch.reference_mask):
+    for image, mask in zip(batch.reference.image, batch.reference.mask):
         nearest = (image.permute(1, 2, 0)[:, :, None] - colours).norm(dim=-1).argmin(-1)
         # The drawn photo colours eyes by their class; a mirrored one still shows the colour of the other eye.
         agree, agree_swapped = (nearest == mask).float().mean(), (table[nearest] == mask).float().mean()
@@ -143,7 +143,7 @@ def test_hidden_regions_are_missing_from_the_reference_alone(make_dataset, tmp_p
     assert torch.equal(hiding.image, plain.image)
     assert torch.equal(hiding.mask, plain.mask)
     changed = 0
-    for mask, seen, image, photo in zip(hiding.mask, hiding.reference_mask, hiding.reference_image, hiding.image):
+    for mask, seen, image, photo in zip(hiding.mask, hiding.reference.mask, hiding.reference.image, hiding.image):
         assert set(seen.unique().tolist()) <= set(mask.unique().tolist())
         # The three largest regions keep their pixels, and what was not hidden its colours.
         for region in torch.bincount(mask.flatten()).argsort(descending=True)[:3]:
@@ -157,8 +157,8 @@ def test_hidden_regions_are_missing_from_the_reference_alone(make_dataset, tmp_p
 
 def test_without_augmentation_the_reference_is_the_photo(packed):
     batch = loader_of(packed, reference=None).batch(2)
-    assert torch.equal(batch.reference_image, batch.image)
-    assert torch.equal(batch.reference_mask, batch.mask)
+    assert torch.equal(batch.reference.image, batch.image)
+    assert torch.equal(batch.reference.mask, batch.mask)
 
 
 def test_fixed_batch_keeps_the_order_it_is_given(packed):

@@ -25,7 +25,10 @@ DRIVER = Path(__file__).with_name("drive.py")
 STEPS, RUNS = 60, 20
 OVERRIDES = {
     "  steps: 8\n": f"  steps: {STEPS}\n",
-    "  precision: fp32\n": "  precision: bf16\n  replay_pool: 8\n  discriminator_turns: 2\n",
+    "  precision: fp32\n": "  precision: bf16\n  turns: {discriminator: 2}\n",
+    "  discriminator:\n    - {use: tiny/adversarial}\n": (
+        "  discriminator:\n    - {use: tiny/adversarial, replay_pool: 8}\n"
+    ),
     "  checkpoint_every: 3\n": "  checkpoint_every: 1\n",
     "  sample_every: 4\n": "  sample_every: 20\n",
     "tiny/encoder}": "tiny/encoder, width: 64}",
@@ -73,7 +76,7 @@ def digest(run: Path) -> str:
     folder = RunFolder(run).checkpoints / step_name(STEPS)
     assert checkpoints.check(folder) is None
     joined = hashlib.sha256()
-    for name in (checkpoints.LIVE, checkpoints.EMA, checkpoints.OPTIMISER, checkpoints.REPLAY):
+    for name in (checkpoints.LIVE, checkpoints.EMA, checkpoints.OPTIMISER, checkpoints.LOSSES):
         joined.update((folder / name).read_bytes())
     return joined.hexdigest()
 

@@ -109,14 +109,14 @@ def test_a_player_without_losses_is_left_out(tmp_path: Path, registry: Registry,
     assert set(RunFolder(tmp_path / "run").read_lock()["parameters"]) == {"style_encoder", "generator"}
 
 
-def test_a_model_without_a_style_encoder_has_four_columns(
+def test_the_grid_of_a_model_that_reads_no_reference_shows_none(
     tmp_path: Path, registry: Registry, recipe_file: Path
 ) -> None:
     text = recipe_file.read_text(encoding="utf-8").replace("  style_encoder: {use: tiny/encoder}\n", "")
     recipe_file.write_text(text.replace("tiny/painter", "tiny/plain_painter"), encoding="utf-8")
     events: list[RunEvent] = []
     train(read_recipe(recipe_file, registry=registry), out=tmp_path / "run", registry=registry, observer=events.append)
-    assert Image.open(RunFolder(tmp_path / "run").sample(8)).width == 4 * 20 + 4
+    assert Image.open(RunFolder(tmp_path / "run").sample(8)).width == 3 * 20 + 4  # mask, result, photo
     assert all("changes_with_reference" not in event.diagnostics for event in events if isinstance(event, StepLogged))
     assert not any(isinstance(event, Warned) for event in events)
 
@@ -303,7 +303,7 @@ def test_initialise_and_freeze(tmp_path: Path, registry: Registry, read: ReadRec
 def test_epochs_become_steps(tmp_path: Path, registry: Registry, read: ReadRecipe) -> None:
     # 16 training faces, batch 4: one epoch is 4 steps of one discriminator turn, or 2 of two.
     assert train(read("train.epochs=1"), out=tmp_path / "a", registry=registry).steps == 4
-    recipe = read("train.epochs=1", "train.discriminator_turns=2")
+    recipe = read("train.epochs=1", "train.turns.discriminator=2")
     assert train(recipe, out=tmp_path / "b", registry=registry).steps == 2
 
 

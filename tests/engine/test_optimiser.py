@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from facekit.engine.model import FaceModel
+from facekit.engine.failures import Culprit
+from facekit.engine.networks import FaceModel
 from facekit.engine.optimiser import LARGE
 from facekit.engine.players import PlayerInTraining, WeightedLoss
 from facekit.interfaces import NoOptions, Step
@@ -38,7 +39,8 @@ def _player(model: FaceModel, *, early: bool = False, clip: float | None = None,
     return PlayerInTraining(
         name="generator",
         model=model,
-        losses=[WeightedLoss("none", 1.0, loss)],
+        trained=["style_encoder", "generator"],
+        losses=[WeightedLoss("none", 1.0, loss, Culprit("the loss"))],
         lr_scale=settings.pop("lr_scale", {}),
         updates=_updates(settings),
         frozen=(),
@@ -52,7 +54,7 @@ def _player(model: FaceModel, *, early: bool = False, clip: float | None = None,
 def test_fused_updates_on_channels_last_weights_equal_plain_ones(use: str) -> None:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 5, 3), nn.Conv2d(5, 4, 1), nn.ConvTranspose2d(4, 2, 3))
-    model = FaceModel(generator=network.to(memory_format=torch.channels_last))
+    model = FaceModel({"generator": network.to(memory_format=torch.channels_last)})
     plain = nn.Sequential(nn.Conv2d(3, 5, 3), nn.Conv2d(5, 4, 1), nn.ConvTranspose2d(4, 2, 3))
     plain.load_state_dict(network.state_dict())
     family = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[use]
@@ -76,7 +78,7 @@ def test_weights_that_lie_in_no_usual_order_are_updated_and_saved_in_their_own_s
     network.kernel = nn.Parameter(torch.randn(6, 2, 3, 5).permute(3, 1, 0, 2))
     network.matrix = nn.Parameter(torch.randn(4, 7).t())
     network.picture = nn.Parameter(torch.randn(5, 4, 3, 2).to(memory_format=torch.channels_last))
-    model = FaceModel(generator=network)
+    model = FaceModel({"generator": network})
     before = {name: weight.detach().clone() for name, weight in network.named_parameters()}
     player = _player(model, lr=1e-2)
     for weight in network.parameters():
@@ -108,7 +110,7 @@ def test_updates_during_the_backward_pass_are_those_after_it(micro_batches: int)
     torch.manual_seed(0)
     one, other = Large().to(memory_format=torch.channels_last), Large().to(memory_format=torch.channels_last)
     other.load_state_dict(one.state_dict())
-    early, late = (_player(FaceModel(generator=network), early=network is one) for network in (one, other))
+    early, late = (_player(FaceModel({"generator": network}), early=network is one) for network in (one, other))
     assert LARGE == one.first.weight.numel() < one.second.weight.numel()
     for step in range(3):
         batches = [torch.randn(2, 1024) for _ in range(micro_batches)]
@@ -117,7 +119,7 @@ def test_updates_during_the_backward_pass_are_those_after_it(micro_batches: int)
                 for index, batch in enumerate(batches):
                     last = index == len(batches) - 1
                     with player.optimiser.updating_early(0.5) if last else nullcontext():
-                        network(batch).backward()
+                        network(batch).backward(inputs=list(network.parameters()))
         assert one.first.weight.grad is one.second.weight.grad is None  # updated, and the gradients are gone
         assert one.first.bias.grad is not None
         small = one.first.bias.numel() + one.second.bias.numel()
@@ -137,7 +139,7 @@ def test_updates_during_the_backward_pass_are_those_after_it(micro_batches: int)
 def test_a_weight_that_two_networks_share_is_updated_once() -> None:
     encoder, generator = nn.Linear(2, 2), nn.Linear(2, 2)
     generator.weight = encoder.weight
-    player = _player(FaceModel(generator=generator, style_encoder=encoder), lr=1e-2)
+    player = _player(FaceModel({"generator": generator, "style_encoder": encoder}), lr=1e-2)
     before = encoder.weight.detach().clone()
     with player.awake(0):
         (encoder(torch.ones(1, 2)) + generator(torch.ones(1, 2))).sum().backward()
@@ -155,7 +157,8 @@ def test_no_weight_is_updated_early_where_it_may_not_be(why: str) -> None:
     network = Large()
     if why == "silent":
         network.updated_early = False
-    player = _player(FaceModel(generator=network), early=why != "elsewhere", clip=1.0 if why == "clipped" else None)
+    clip = 1.0 if why == "clipped" else None
+    player = _player(FaceModel({"generator": network}), early=why != "elsewhere", clip=clip)
     before = network.first.weight.detach().clone()
     with player.awake(0), player.optimiser.updating_early(1.0):
         network(torch.randn(2, 1024)).backward()
@@ -181,7 +184,8 @@ print("torch._dynamo" in sys.modules)
 
 
 def test_learning_rates_by_place() -> None:
-    model = FaceModel(generator=nn.Linear(1, 1), style_encoder=nn.Linear(1, 1), discriminator=nn.Linear(1, 1))
+    names = ("generator", "style_encoder", "discriminator")
+    model = FaceModel({name: nn.Linear(1, 1) for name in names})
     player = _player(model, lr=1e-3, lr_scale={"style_encoder": 5, "generator.bias": 0.5})
     assert player.learning_rates(0) == pytest.approx({"style_encoder": 5e-3, "generator": 1e-3, "generator.bias": 5e-4})
     assert set(player.parameters) == {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,11 +21,10 @@ from facekit.engine.checkpoints import LIVE, MANIFEST, STATE
 from facekit.engine.ema import Ema
 from facekit.engine.interruption import Interruption
 from facekit.engine.journal import append_line, read_lines, rewind
-from facekit.engine.model import FaceModel
+from facekit.engine.networks import FaceModel
 from facekit.engine.run_folder import RunFolder
 from facekit.engine.schedule import decay_at
-from facekit.engine.tensors import concatenate, map_tensors
-from facekit.interfaces import Condition, FacekitError, Generated, RunFailure
+from facekit.interfaces import Condition, FacekitError, Generated, RunFailure, concatenate, map_tensors
 from facekit.recipe import ResolvedRecipe
 from facekit.recipe.settings import EmaSettings
 from facekit.registry import Registry
@@ -34,9 +34,9 @@ ReadRecipe = Callable[..., ResolvedRecipe]
 
 def test_the_average_follows_by_its_formula() -> None:
     convolution, norm = nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2)
-    model = FaceModel(generator=nn.Sequential(convolution, norm), discriminator=nn.Linear(2, 2))
+    model = FaceModel({"generator": nn.Sequential(convolution, norm), "discriminator": nn.Linear(2, 2)})
     settings = EmaSettings(decay=0.9)
-    ema = Ema(model, settings, images=4)
+    ema = Ema(model, settings, ["generator"], images=4)
     assert set(ema.model.state_dict()) == {key for key in model.state_dict() if not key.startswith("discriminator")}
     expected = convolution.weight.detach().clone()
     for step in range(20):
@@ -212,7 +212,7 @@ def test_containers_are_mapped_and_joined() -> None:
     assert joined.image.shape == (4, 3, 4, 4)
     assert joined.pyramid[0].shape == (4, 3, 2, 2)
     condition = Condition(mask=torch.zeros(2, 4, 4, dtype=torch.int64))
-    assert concatenate([condition, condition]).reference_image is None
+    assert concatenate([condition, condition]).reference is None
     with pytest.raises((ValueError, TypeError)):
         concatenate([condition, Condition(mask=condition.mask, attributes=torch.zeros(2, 1))])
 
@@ -260,8 +260,13 @@ def test_shapes_are_probed_without_numbers_and_without_data(
 
 def test_a_component_that_fails_on_shapes_is_named(registry: Registry, read: ReadRecipe) -> None:
     recipe = read()
-    with pytest.raises(FacekitError, match=r"model\.generator: the forward pass fails on pictures .* 6\] X \[7"):
+    with pytest.raises(FacekitError) as caught:
         probe_shapes(_with_style_of(recipe, 7), registry=registry)
+    message, hint = str(caught.value).splitlines()
+    place = "tiny.yaml:6:20: model.generator: the generator 'tiny/painter' fails in its forward pass: RuntimeError: "
+    assert place in message
+    assert "6] X [7" in message
+    assert re.search(r"it failed at \S+tiny_plugin\.py:\d+ in forward; it comes from \S+tiny_plugin\.py", hint)
 
 
 def _with_style_of(recipe: ResolvedRecipe, numbers: int) -> ResolvedRecipe:

@@ -1,66 +1,97 @@
-"""The step: what is computed, how often, with which graph and in which precision."""
+"""The step: what ``once`` computes, how often and with which graph; in which precision; whose turn it is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
-from dataclasses import replace
+from contextlib import AbstractContextManager, ExitStack, suppress
 
 import pytest
 import torch
-from facekit.engine.replay import ReplayPool
+from torch import Tensor
 
 from facekit.data import FaceLoader
-from facekit.engine.model import FaceModel, build_model
-from facekit.engine.networks import Networks, make_networks
+from facekit.engine.networks import FaceModel, RunNetworks, build_model
 from facekit.engine.open_data import open_data
 from facekit.engine.players import PlayerInTraining, build_losses, build_players
 from facekit.engine.precision import Precision
-from facekit.engine.step import GeneratorPass, TrainingStep
-from facekit.interfaces import FaceBatch, FacekitError, Generated, Player
+from facekit.engine.step import BatchMemory, TrainingStep
+from facekit.interfaces import (
+    FaceBatch,
+    FacekitError,
+    Generated,
+    Judgement,
+    Player,
+    Step,
+    Style,
+    discriminate,
+    encode,
+)
+from facekit.interfaces import sample as sample_image
 from facekit.recipe import ResolvedRecipe
 from facekit.registry import Registry
 
 ReadRecipe = Callable[..., ResolvedRecipe]
+CPU = torch.device("cpu")
 
 
 class Bench:
-    """A model, a batch and steps on them."""
+    """The tiny recipe's model, a batch and steps on it."""
 
-    def __init__(self, recipe: ResolvedRecipe, registry: Registry, *, batch_dependent: bool = False) -> None:
+    def __init__(self, recipe: ResolvedRecipe, registry: Registry) -> None:
         packed = open_data(recipe, registry)
-        self.recipe = recipe
-        self.model: FaceModel = build_model(
-            recipe, label_map=packed.label_map, attribute_names=packed.attribute_names
-        ).train()
-        precision = Precision(torch.device("cpu"), recipe.train.precision)
-        self.networks: Networks = make_networks(
-            recipe, self.model, precision, label_maps=registry.label_maps, compile=False
-        )
-        self.networks.batch_dependent = batch_dependent
-        losses = build_losses(
-            recipe, precision=precision, label_map=packed.label_map, attribute_names=packed.attribute_names
-        )
-        self.players: dict[Player, PlayerInTraining] = build_players(recipe, model=self.model, losses=losses, steps=8)
+        told = {"label_map": packed.label_map, "attribute_names": packed.attribute_names}
+        self.model: FaceModel = build_model(recipe, **told).train()  # type: ignore[arg-type]
+        precision = Precision(CPU, recipe.train.precision)
+        self.networks = RunNetworks(self.model, precision, recipe=recipe, label_maps=registry.label_maps)
+        losses = build_losses(recipe, precision=precision, **told)  # type: ignore[arg-type]
+        self.players = build_players(recipe, model=self.model, losses=losses, steps=8)
         self.batch: FaceBatch = FaceLoader(packed, packed.rows("train"), batch=4, seed=0).batch(0)
 
-    def made(self, *, keep_graph: bool = True) -> GeneratorPass:
-        return GeneratorPass(self.networks, self.batch, nullcontext if keep_graph else torch.no_grad)
+    def memory(self) -> BatchMemory:
+        return BatchMemory(self.batch)
 
-    def step(self, player: Player, made: GeneratorPass | None = None, pool: ReplayPool | None = None) -> TrainingStep:
-        made = made or self.made()
-        return TrainingStep(index=0, player=player, networks=self.networks, made=made, seed=(0, player), pool=pool)
+    def step(
+        self, player: Player, memory: BatchMemory | None = None, *, seed: tuple[int | str, ...] = (0,)
+    ) -> TrainingStep:
+        """A turn on a batch; the players that come after it on the same one are awake in what it computes once."""
+        order = list(self.players)
+        later = [self.players[name] for name in order[order.index(player) + 1 :]]
+        return TrainingStep(
+            index=0,
+            player=player,
+            trained=self.players[player].trained,
+            networks=self.networks,
+            memory=memory or self.memory(),
+            seed=(*seed, player),
+            later=lambda: _all_awake(later),
+        )
 
-    def gradient(self, name: str) -> torch.Tensor | None:
-        return self.model.get_parameter(name).grad
+    def calls(self, name: str) -> int:
+        counted = self.model.get_submodule(name).calls
+        return len(counted) if isinstance(counted, list) else counted  # type: ignore[return-value,arg-type]
 
-    @property
-    def judged(self) -> list[int]:
-        calls: list[int] = self.model.discriminator.calls  # type: ignore[assignment]
-        return calls
+    def gradients(self, name: str) -> list[str]:
+        return [key for key, weight in self.model.get_submodule(name).named_parameters() if weight.grad is not None]
 
-    def counts(self) -> tuple[int, int]:
-        return self.model.style_encoder.calls, self.model.generator.calls  # type: ignore[return-value]
+
+def _all_awake(players: list[PlayerInTraining]) -> AbstractContextManager[object]:
+    stack = ExitStack()
+    for player in players:
+        stack.enter_context(player.awake(0))
+    return stack
+
+
+def code(step: Step) -> Style:
+    return step.once("style", lambda: encode(step.networks, step.condition.reference))
+
+
+def image(step: Step) -> Generated:
+    """Made from the style, which is computed once of its own."""
+    return step.once("image", lambda: sample_image(step.networks, step.condition, code(step)))
+
+
+def output(step: Step) -> Judgement:
+    return step.once("output", lambda: discriminate(step.networks, image(step), step.condition))
 
 
 @pytest.fixture
@@ -68,247 +99,215 @@ def bench(read: ReadRecipe, registry: Registry) -> Bench:
     return Bench(read(), registry)
 
 
-def test_each_thing_is_computed_when_asked_for_and_once(bench: Bench) -> None:
-    step = bench.step("generator")
-    assert bench.counts() == (0, 0)
-    assert step.fake is step.fake
-    assert step.swapped is step.swapped
-    assert step.real is step.real
+def test_what_once_makes_is_made_when_asked_for_and_once(bench: Bench) -> None:
+    memory = bench.memory()
+    step = bench.step("generator", memory)
+    assert (bench.calls("style_encoder"), bench.calls("generator")) == (0, 0)
+    assert image(step) is image(step)
+    assert code(step) is code(step)
+    assert step.once(("other", 1), lambda: image(step)) is image(step)
+    assert (bench.calls("style_encoder"), bench.calls("generator")) == (1, 1)
     assert step.condition is step.condition
-    assert step.generate(step.condition) is step.fake
-    assert step.generate(step.swapped_condition) is step.swapped
-    assert bench.counts() == (1, 2)  # one encoder pass serves both results
-    assert step.judge(step.fake) is step.judge(step.fake)
+    assert step.condition is bench.step("discriminator", memory).condition
+    # Another batch is another memory.
+    other = bench.step("generator")
+    assert image(other) is not image(step)
+    assert bench.calls("generator") == 2
 
 
-def test_swapped_is_each_mask_in_the_look_of_another(bench: Bench) -> None:
-    bench.model.eval()
-    step = bench.step("generator")
-    expected = bench.model.generate(bench.batch.condition.rolled_reference())
-    torch.testing.assert_close(step.swapped.image, expected.image)
-    assert step.swapped_condition.reference_image is not None
-    assert torch.equal(step.swapped_condition.reference_image[1], bench.batch.reference_image[0])
+def test_what_no_network_is_in_is_the_same_object_for_all_turns(bench: Bench) -> None:
+    memory, made = bench.memory(), []
+
+    def make() -> Tensor:
+        made.append(1)
+        return torch.ones(2, requires_grad=True)
+
+    first = bench.step("discriminator", memory).once("plain", make)
+    assert bench.step("generator", memory).once("plain", make) is first
+    assert first.requires_grad
+    assert len(made) == 1
 
 
-def test_the_discriminators_turn_judges_jointly_and_sees_results_cut(bench: Bench) -> None:
+def test_players_that_do_not_train_a_network_see_its_results_cut(bench: Bench) -> None:
+    memory = bench.memory()
     with bench.players["discriminator"].awake(0):
-        step = bench.step("discriminator")
-        assert not step.fake.image.requires_grad
-        assert not step.style.code.requires_grad
-        assert not step.encode(bench.batch.image, bench.batch.mask).code.requires_grad
-        fake, real = step.judge(step.fake), step.judge(step.real)
-        assert bench.judged == [8]
-        assert real.scales[0].logits.requires_grad
-        separate = bench.networks.judge(step.real, step.condition)
-        torch.testing.assert_close(real.scales[0].logits, separate.scales[0].logits, atol=1e-4, rtol=1e-3)
-        assert len(fake.scales[0].features[0]) == 4
-
-
-def test_swapped_joins_the_pass_when_it_was_made_before(bench: Bench) -> None:
-    with bench.players["discriminator"].awake(0):
-        step = bench.step("discriminator")
-        assert step.swapped is not None
-        for picture in (step.real, step.fake, step.swapped):
-            step.judge(picture)
-        assert bench.judged == [12]
-        late = bench.step("discriminator")
-        late.judge(late.real)
-        late.judge(late.swapped)
-        assert bench.judged == [12, 4, 4]
-
-
-def test_results_that_nobody_asked_for_are_not_made_to_be_judged(bench: Bench) -> None:
-    with bench.players["discriminator"].awake(0):
-        step = bench.step("discriminator")
-        step.judge(step.transferred)
-        step.judge(step.real)
-        assert bench.judged == [8]
-        assert "fake" not in step._made.__dict__
-    with bench.players["generator"].awake(0):
-        step = bench.step("generator")
-        step.judge(step.transferred)
-        assert bench.judged == [8, 4]
-        assert bench.counts() == (2, 2)  # the style and the transferred result of each step
-
-
-def test_transferred_is_each_face_with_the_attributes_of_the_batch_in_another_order(bench: Bench) -> None:
-    attributes = torch.arange(4.0)[:, None]
-    bench.batch = replace(bench.batch, attributes=attributes)
-    orders = set()
-    for seed in range(20):
-        made = GeneratorPass(bench.networks, bench.batch, nullcontext, seed=(seed,))
-        step = bench.step("generator", made)
-        wanted = step.transferred_condition
-        assert wanted.attributes is not None
-        assert sorted(wanted.attributes[:, 0].tolist()) == [0, 1, 2, 3]
-        orders.add(tuple(wanted.attributes[:, 0].tolist()))
-        assert wanted.source_image is bench.batch.image
-        assert wanted.mask is bench.batch.mask
-        again = made.again(torch.no_grad)
-        assert torch.equal(again.transferred_condition.attributes, wanted.attributes)  # type: ignore[arg-type]
-        # Both players of a step see the same ones.
-        assert bench.step("discriminator", made).transferred_condition is wanted
-    assert len(orders) > 5
-
-
-def test_transferred_is_made_once_and_cut_for_the_discriminator(bench: Bench) -> None:
-    made = bench.made()
-    with bench.players["generator"].awake(0):
-        turn = bench.step("discriminator", made)
-        assert not turn.transferred.image.requires_grad
-        step = bench.step("generator", made)
-        assert step.transferred.image.requires_grad
-        assert step.generate(step.transferred_condition) is step.transferred
-        assert bench.counts() == (1, 1)
-        judgement = step.judge(step.transferred)
-        assert judgement is step.judge(step.transferred, step.transferred_condition)
-
-
-def test_data_without_attributes_is_said(bench: Bench) -> None:
-    bench.batch = replace(bench.batch, attributes=None)
-    with pytest.raises(FacekitError, match="the data has none"):
-        _ = bench.step("generator").transferred
-
-
-def test_a_batch_dependent_discriminator_judges_each_alone(read: ReadRecipe, registry: Registry) -> None:
-    bench = Bench(read(), registry, batch_dependent=True)
-    step = bench.step("discriminator")
-    step.judge(step.fake)
-    step.judge(step.real)
-    step.judge(step.swapped)
-    assert bench.judged == [4, 4, 4]
-
-
-def test_the_generators_turn_judges_real_photos_without_a_graph(bench: Bench) -> None:
-    with bench.players["generator"].awake(0):
-        step = bench.step("generator")
-        assert step.judge(step.fake).scales[0].logits.requires_grad
-        assert not step.judge(step.real).scales[0].logits.requires_grad
-        assert bench.judged == [4, 4]
-        step.judge(step.fake).scales[0].logits.sum().backward()
-    assert all(parameter.grad is None for parameter in bench.model.discriminator.parameters())
-    assert bench.gradient("generator.head.weight") is not None
-    assert bench.gradient("style_encoder.head.weight") is not None
+        step = bench.step("discriminator", memory)
+        assert not image(step).image.requires_grad
+        assert not code(step).code.requires_grad
+        assert image(step) is image(step)
+        logits = output(step).scales[0].logits
+        assert logits.requires_grad
+        logits.sum().backward()
+    assert bench.gradients("discriminator")
+    assert not bench.gradients("generator")
+    assert not bench.gradients("style_encoder")
     assert not any(parameter.requires_grad for parameter in bench.model.parameters())
 
 
-def test_one_forward_pass_serves_both_turns(bench: Bench) -> None:
-    made = GeneratorPass(bench.networks, bench.batch, lambda: bench.players["generator"].awake(0))
+def test_the_later_turn_gets_the_same_result_with_its_graph(bench: Bench) -> None:
+    memory = bench.memory()
     with bench.players["discriminator"].awake(0):
-        step = bench.step("discriminator", made)
-        step.judge(step.fake).scales[0].logits.sum().backward()
-    assert bench.gradient("generator.head.weight") is None
+        cut = image(bench.step("discriminator", memory))
     with bench.players["generator"].awake(0):
-        step = bench.step("generator", made)
-        step.fake.image.sum().backward()
-    assert bench.counts() == (1, 1)
-    shared = bench.gradient("generator.head.weight")
-    assert shared is not None
-    shared = shared.clone()
-    bench.model.generator.zero_grad()
+        step = bench.step("generator", memory)
+        whole = image(step)
+        assert whole.image.requires_grad
+        assert torch.equal(whole.image, cut.image)
+        assert cut.image.data_ptr() == whole.image.data_ptr()
+        whole.image.sum().backward()
+    assert (bench.calls("style_encoder"), bench.calls("generator")) == (1, 1)
+    shared = {name: weight.grad for name, weight in bench.model.named_parameters() if weight.grad is not None}
+    assert {name.split(".")[0] for name in shared} == {"style_encoder", "generator"}
+    bench.model.zero_grad()
     with bench.players["generator"].awake(0):
-        bench.step("generator").fake.image.sum().backward()
-    torch.testing.assert_close(shared, bench.gradient("generator.head.weight"))
+        image(bench.step("generator")).image.sum().backward()
+    for name, gradient in shared.items():
+        torch.testing.assert_close(gradient, bench.model.get_parameter(name).grad)
 
 
-def test_bf16_gives_float32_results_and_full_precision_is_full(read: ReadRecipe, registry: Registry) -> None:
+def test_what_a_network_made_is_forgotten_after_its_update_and_nothing_else(bench: Bench) -> None:
+    memory = bench.memory()
+    step = bench.step("discriminator", memory)
+    before = image(step), output(step), code(step)
+    memory.forget(frozenset({"discriminator"}))
+    step = bench.step("generator", memory)
+    with bench.players["generator"].awake(0):
+        image(step), code(step)
+        assert (bench.calls("style_encoder"), bench.calls("generator"), bench.calls("discriminator")) == (1, 1, 1)
+        assert output(step) is not before[1]
+        assert bench.calls("discriminator") == 2
+    memory.forget(frozenset({"style_encoder"}))
+    assert not memory.entries  # the image was made from the style, the output from the image
+    image(step)
+    assert (bench.calls("style_encoder"), bench.calls("generator")) == (2, 2)
+
+
+def test_what_mixes_networks_of_two_players_reaches_both_in_their_own_turns(bench: Bench) -> None:
+    memory = bench.memory()
+
+    def logits(step: Step) -> Tensor:
+        return step.once("logits", lambda: discriminate(step.networks, image(step), step.condition).scales[0].logits)
+
+    with bench.players["discriminator"].awake(0):
+        step = bench.step("discriminator", memory)
+        weights = [weight for weight in bench.players["discriminator"].parameters.values() if weight.requires_grad]
+        logits(step).sum().backward(inputs=weights)
+    assert bench.gradients("discriminator")
+    assert not bench.gradients("generator")
+    assert memory.entries["logits"].networks == {"style_encoder", "generator", "discriminator"}
+    # That backward pass left the graph of the image whole.
+    with bench.players["generator"].awake(0):
+        image(bench.step("generator", memory)).image.sum().backward()
+    assert bench.gradients("generator")
+    assert bench.gradients("style_encoder")
+    assert (bench.calls("style_encoder"), bench.calls("generator")) == (1, 1)
+
+
+def test_who_asks_first_without_gradients_takes_none_from_the_others(bench: Bench) -> None:
+    with bench.players["generator"].awake(0):
+        step = bench.step("generator")
+        with torch.no_grad():
+            first = image(step)
+        assert image(step) is first
+        first.image.sum().backward()
+    assert bench.gradients("generator")
+    assert bench.gradients("style_encoder")
+
+
+def test_nested_results_are_cut_as_a_whole_and_share_one_pass(bench: Bench) -> None:
+    memory = bench.memory()
+
+    def pair(step: Step) -> tuple[Tensor, Tensor]:
+        return step.once("pair", lambda: (image(step).image, code(step).code))
+
+    with bench.players["discriminator"].awake(0):
+        first, second = pair(bench.step("discriminator", memory))
+        assert not first.requires_grad
+        assert not second.requires_grad
+    assert memory.entries["pair"].networks == {"style_encoder", "generator"}
+    with bench.players["generator"].awake(0):
+        step = bench.step("generator", memory)
+        first, second = pair(step)
+        (first.mean() + second.mean()).backward()
+    assert (bench.calls("style_encoder"), bench.calls("generator")) == (1, 1)
+    assert len(bench.gradients("style_encoder")) == 4
+    assert bench.gradients("generator")
+
+
+def test_full_precision_is_full_and_results_are_float32(read: ReadRecipe, registry: Registry) -> None:
     bench = Bench(read("train.precision=bf16"), registry)
     step = bench.step("discriminator")
-    judgement = step.judge(step.real)
-    dtypes = {step.fake.image.dtype, step.style.code.dtype, judgement.scales[0].logits.dtype}
-    dtypes |= {feature.dtype for feature in judgement.scales[0].features}
+    own = output(step)
+    dtypes = {image(step).image.dtype, code(step).code.dtype, own.scales[0].logits.dtype}
+    dtypes |= {feature.dtype for feature in own.scales[0].features}
     assert dtypes == {torch.float32}
     # Feature maps are cast for who looks at them, and kept as they were computed.
-    kept = bench.networks.judge(step.real, step.condition).scales[0]
-    assert (kept.logits.dtype, {feature.dtype for feature in kept.features}) == (torch.float32, {torch.bfloat16})
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        plain = bench.model.judge(image(step), step.condition).scales[0]
+    assert {feature.dtype for feature in plain.features} == {torch.bfloat16}
+    kept = bench.networks["discriminator"](image(step), step.condition).scales[0]
+    slot = type(kept).__mro__[1].__dict__["features"]
+    assert {feature.dtype for feature in slot.__get__(kept)} == {torch.bfloat16}
     # The plain network and full precision agree to the last bit; autocast does not.
     bench.model.eval()
-    picture = Generated(bench.batch.image)
-    exact = bench.model.judge(picture, step.condition).scales[0].logits
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(step.judge(picture, full_precision=True).scales[0].logits, exact)
-    rough = step.judge(picture).scales[0].logits
+    photo = Generated(bench.batch.image)
+    exact = bench.model.judge(photo, step.condition).scales[0].logits
+    with torch.autocast("cpu", dtype=torch.bfloat16), step.full_precision():
+        assert torch.equal(discriminate(step.networks, photo, step.condition).scales[0].logits, exact)
+        assert torch.equal(step.networks["discriminator"].forward(photo, step.condition).scales[0].logits, exact)
+    rough = discriminate(step.networks, photo, step.condition).scales[0].logits
     assert not torch.equal(rough, exact)
     torch.testing.assert_close(rough, exact, atol=0.05, rtol=0.05)
 
 
+def test_full_precision_nests_and_ends_with_an_exception(read: ReadRecipe, registry: Registry) -> None:
+    bench = Bench(read("train.precision=bf16"), registry)
+    bench.model.eval()
+    step = bench.step("discriminator")
+    photo = Generated(bench.batch.image)
+
+    def logits() -> Tensor:
+        return discriminate(step.networks, photo, step.condition).scales[0].logits
+
+    rough = logits()
+    with step.full_precision():
+        with step.full_precision():
+            exact = logits()
+        assert torch.equal(logits(), exact)
+    assert torch.equal(logits(), rough)
+    with suppress(FacekitError), step.full_precision():
+        step.networks["none"]
+    assert torch.equal(logits(), rough)
+    assert not torch.equal(rough, exact)
+
+
 def test_random_depends_on_the_turn_alone(bench: Bench) -> None:
-    draws = [
-        torch.rand(3, generator=bench.step(player).random) for player in ("generator", "generator", "discriminator")
-    ]
+    players: list[Player] = ["generator", "generator", "discriminator"]
+    draws = [torch.rand(3, generator=bench.step(player).random) for player in players]
     assert torch.equal(draws[0], draws[1])
     assert not torch.equal(draws[0], draws[2])
+    step = bench.step("generator")
+    assert step.random is step.random
 
 
-def test_real_photos_get_the_sizes_of_the_pyramid(read: ReadRecipe, registry: Registry) -> None:
-    bench = Bench(read("model.generator.pyramid=true"), registry)
-    step = bench.step("discriminator")
-    assert [level.shape for level in step.real.pyramid] == [level.shape for level in step.fake.pyramid]
-    assert step.real.pyramid[0].shape == (4, 3, 8, 8)
-    torch.testing.assert_close(step.real.pyramid[0], torch.nn.functional.avg_pool2d(bench.batch.image, 2))
-    step.judge(step.fake)
-    step.judge(step.real)
-    assert bench.judged == [8]
-
-
-def test_what_the_recipe_lacks_is_said(read: ReadRecipe, registry: Registry) -> None:
-    bench = Bench(read(), registry)
-    del bench.model.discriminator
-    bench.networks._discriminator = None
-    with pytest.raises(FacekitError, match="no discriminator"):
-        bench.step("generator").judge(Generated(bench.batch.image))
-    model = FaceModel(generator=bench.model.generator)
-    networks = Networks(model, Precision(torch.device("cpu")))
+def test_what_the_recipe_lacks_is_said(bench: Bench) -> None:
+    networks = RunNetworks(bench.model.only(["generator"]), Precision(CPU))
     step = TrainingStep(
         index=0,
         player="generator",
+        trained=frozenset({"generator"}),
         networks=networks,
-        made=GeneratorPass(networks, bench.batch, nullcontext),
+        memory=bench.memory(),
         seed=(0,),
     )
+    with pytest.raises(FacekitError, match="no discriminator"):
+        discriminate(step.networks, Generated(bench.batch.image), step.condition)
     with pytest.raises(FacekitError, match="no style encoder"):
-        _ = step.style
-
-
-def test_the_pool_shows_past_results_with_the_masks_they_were_made_for(bench: Bench) -> None:
-    pool = ReplayPool(6)
-    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
-    with torch.no_grad():
-        for index in range(12):
-            made = GeneratorPass(bench.networks, _shifted(bench.batch, index), torch.no_grad)
-            step = TrainingStep(
-                index=index, player="discriminator", networks=bench.networks, made=made, seed=(index,), pool=pool
-            )
-            seen += list(zip(made.fake.image, made.condition.mask, strict=True))
-            fake, condition = step._fake_and_condition
-            for image, mask in zip(fake.image, condition.mask, strict=True):
-                assert any(torch.equal(image, other) and torch.equal(mask, own) for other, own in seen)
-            assert step.judge(step.fake, step.condition) is step.judge(step.fake)
-    assert len(pool) == 6
-    copy = ReplayPool(6)
-    copy.load_state(pool.state(), torch.device("cpu"))
-    left, right = pool.state(), copy.state()
-    assert left.keys() == right.keys()
-    assert all(torch.equal(left[key], right[key]) for key in left)
-
-
-def _shifted(batch: FaceBatch, shift: int) -> FaceBatch:
-    mask = batch.mask.roll(shift, 1)
-    return FaceBatch(batch.image, mask, batch.image.roll(shift, 0), mask, batch.attributes, batch.keys)
-
-
-def test_some_of_the_batch_is_painted_in_the_look_of_a_face_further_away(bench: Bench) -> None:
-    with torch.no_grad():
-        made = GeneratorPass(bench.networks, bench.batch, nullcontext, swapped=2, shift=2)
-        condition = bench.batch.condition.rolled_reference(2).first(2)
-        assert made.swapped_condition.reference_image is not None
-        assert condition.reference_image is not None
-        assert torch.equal(made.swapped_condition.reference_image, condition.reference_image)
-        assert made.swapped.image.shape[0] == 2
-        torch.testing.assert_close(made.swapped.image, bench.model.generate(condition).image, rtol=0, atol=1e-5)
-        step = TrainingStep(index=0, player="discriminator", networks=bench.networks, made=made, seed=(0,), pool=None)
-        swapped, fake = step.judge(step.swapped), step.judge(step.fake)
-    assert swapped.scales[0].logits.shape[0] == 2
-    assert fake.scales[0].logits.shape[0] == len(bench.batch)
-    alone = bench.networks.judge(step.fake, step.condition)
-    torch.testing.assert_close(fake.scales[0].logits, alone.scales[0].logits, rtol=1e-4, atol=1e-5)
+        encode(step.networks, step.condition.reference)
+    with pytest.raises(FacekitError, match=r"no discriminator.*\n.*add model\.discriminator"):
+        step.networks["discriminator"]
+    with pytest.raises(FacekitError, match=r"no generater.*\n.*did you mean 'generator'"):
+        step.networks["generater"]
+    assert "generator" in step.networks
+    assert "discriminator" not in step.networks
+    assert list(step.networks) == ["generator"]

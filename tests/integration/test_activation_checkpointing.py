@@ -45,9 +45,9 @@ FAMILIES = {
     + LOSSES,
     "stargan": "model:\n  generator: {use: stargan, filters: 4, blocks: 1}\n"
     "  discriminator: {use: stargan_patch, filters: 4, layers: 4}\n"
-    "losses:\n  generator: [{use: adversarial, objective: wasserstein, results: transferred}]\n"
-    "  discriminator: [{use: adversarial, objective: wasserstein, results: transferred},"
-    " {use: gradient_penalty, results: transferred}]\n",
+    "losses:\n  generator: [{use: adversarial, objective: wasserstein, results: shuffled_attributes}]\n"
+    "  discriminator: [{use: adversarial, objective: wasserstein, results: shuffled_attributes},"
+    " {use: gradient_penalty, results: shuffled_attributes}]\n",
 }
 
 Read = Callable[..., ResolvedRecipe]
@@ -107,7 +107,7 @@ def assert_same(first: Path, second: Path) -> None:
     [
         ("adain", ()),
         ("adain", ("train.precision=bf16", "train.channels_last=false")),
-        ("adain", ("train.accumulate=2", "train.batch=1", "train.discriminator_turns=2")),
+        ("adain", ("train.accumulate=2", "train.batch=1", "train.turns.discriminator=2")),
         ("concatenated", ("train.freeze=[{part: generator.stem, until: 0.6}]",)),
         ("pix2pixhd", ()),
         ("stargan", ()),

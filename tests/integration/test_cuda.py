@@ -30,12 +30,12 @@ model:
   discriminator: {{use: multiscale_patch, filters: 16, scales: 2}}
 losses:
   generator:
-    - {{use: adversarial, objective: lsgan, swapped: true}}
+    - {{use: adversarial, objective: lsgan, shuffled_style: true}}
     - {{use: feature_matching, weight: 10}}
     - {{use: perceptual, backbone: efficientnet_lite0, weight: 10}}
-    - {{use: region_colour, own: 1, swapped: 1, weight: 20}}
+    - {{use: region_colour, own: 1, shuffled_style: 1, weight: 20}}
   discriminator:
-    - {{use: adversarial, objective: lsgan, swapped: true}}
+    - {{use: adversarial, objective: lsgan, shuffled_style: true}}
 train: {{steps: 12, batch: 4, device: cuda, log_every: 1, checkpoint_every: 6, sample_every: 12, samples: 2}}
 """
 
@@ -105,11 +105,11 @@ def test_a_step_waits_for_no_number_of_the_device(tmp_path: Path, registry: Regi
     faces = training.loader.prefetch(0, 8)
     with reproducible(training.precision.device, True):
         for index in range(3):  # libraries may wait when they are first used
-            training._step(index, faces)
+            training._step(index, faces, checking=False)
         torch.cuda.set_sync_debug_mode("error")
         try:
             for index in range(3, 6):
-                training._step(index, faces)
+                training._step(index, faces, checking=False)
         finally:
             torch.cuda.set_sync_debug_mode("default")
     training.guard.settle()
@@ -132,7 +132,7 @@ def test_the_processor_computes_what_the_device_computes(tmp_path: Path, registr
 @pytest.mark.parametrize("compile", ["false", "true"])
 def test_cuda_graphs_train_the_same(tmp_path: Path, registry: Registry, read: Read, compile: str) -> None:
     plain = losses_of(read(), tmp_path / "plain", registry)
-    graphs = read(f"train.compile={compile}", "train.cuda_graphs=true", "train.replay_pool=8")
+    graphs = read(f"train.compile={compile}", "train.cuda_graphs=true", "losses.discriminator[0].replay_pool=8")
     found = losses_of(graphs, tmp_path / "graphs", registry)
     # The pool changes the discriminator's loss from the second step on.
     assert found[0] == pytest.approx(plain[0], rel=3e-2)

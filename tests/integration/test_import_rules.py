@@ -43,6 +43,9 @@ def test_every_plugin_is_under_the_rules(rules: dict[str, Any]) -> None:
     layers = contracts["The layers that plugins are built of know nothing of facekit"]
     assert set(layers["source_modules"]) == {LAYERS}
     assert set(layers["forbidden_modules"]) == {"facekit", *plugins, GAN}
+    gan = contracts["The library of adversarial losses knows the interfaces alone"]
+    assert set(gan["source_modules"]) == {GAN}
+    assert set(gan["forbidden_modules"]) == {"facekit.registry", LAYERS, *plugins}
 
 
 def test_every_room_has_a_floor_or_stands_beside_the_house(rules: dict[str, Any]) -> None:

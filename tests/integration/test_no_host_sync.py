@@ -11,12 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from facekit.engine.model import build_model
-from facekit.engine.networks import make_networks
+from facekit.engine.networks import RunNetworks, build_model
 from facekit.engine.players import build_losses, build_players
 from facekit.engine.precision import Precision
-from facekit.engine.step import GeneratorPass, TrainingStep
-from facekit.interfaces import FaceBatch, Player
+from facekit.engine.step import BatchMemory, TrainingStep
+from facekit.interfaces import FaceBatch, Player, Reference
 from facekit.recipe import read_recipe
 from facekit.registry import load_registry
 
@@ -30,11 +29,11 @@ model:
   discriminator: {use: multiscale_patch, filters: 4, scales: 2}
 losses:
   generator:
-    - {use: adversarial, objective: lsgan, swapped: true}
+    - {use: adversarial, objective: lsgan, shuffled_style: true}
     - {use: feature_matching, weight: 10}
     - {use: l1}
   discriminator:
-    - {use: adversarial, objective: lsgan, swapped: true}
+    - {use: adversarial, objective: lsgan, shuffled_style: true}
 train: {steps: 1, batch: 2}
 """
 
@@ -53,20 +52,28 @@ def test_a_step_reads_no_number_and_stays_on_the_device(tmp_path: Path, channels
     label_map = registry.label_maps["celebamask_hq"]
     model = precision.place(build_model(recipe, label_map=label_map, attribute_names=())).train()
     losses = build_losses(recipe, precision=precision, label_map=label_map, attribute_names=())
-    networks = make_networks(recipe, model, precision, label_maps=registry.label_maps, compile=False)
+    networks = RunNetworks(model, precision, recipe=recipe, label_maps=registry.label_maps)
     players = build_players(recipe, model=model, losses=losses, steps=1)
     image, mask = meta(2, 3, 64, 64), meta(2, 64, 64, dtype=torch.int64)
-    batch = precision.place_batch(FaceBatch(image, mask, image, mask, None, ("a", "b")))
+    batch = precision.place_batch(FaceBatch(image, ("a", "b"), mask, Reference(image, mask)))
     generator = players["generator"]
-    made = GeneratorPass(networks, batch, lambda: generator.awake(0))
+    memory = BatchMemory(batch)
     order: tuple[Player, ...] = ("discriminator", "generator")
     for name in order:
-        step = TrainingStep(index=0, player=name, networks=networks, made=made, seed=(0, name))
+        step = TrainingStep(
+            index=0,
+            player=name,
+            trained=players[name].trained,
+            networks=networks,
+            memory=memory,
+            seed=(0, name),
+            later=lambda: generator.awake(0),
+        )
         with players[name].awake(0):
             total = torch.zeros((), device="meta")
             for loss in players[name].losses:
                 total = total + loss(step)
-            total.backward()
+            total.backward(inputs=list(players[name].parameters.values()))
         assert all(
             parameter.grad is not None and parameter.grad.device.type == "meta"
             for parameter in players[name].parameters.values()

@@ -13,9 +13,11 @@ from facekit.interfaces import NoOptions
 from facekit.recipe import DataSettings, read_recipe
 from facekit.recipe.fragment import core_settings, dump_fragment, dump_value, recipe_fragment
 from facekit.recipe.merging import merge
+from facekit.recipe.network_kinds import NETWORK_KINDS
 from facekit.recipe.nodes import plain
 from facekit.recipe.problems import Problems
-from facekit.recipe.schema_check import SLOTS, check_schema
+from facekit.recipe.schema_check import check_schema
+from facekit.recipe.settings import NetworkSettings
 from facekit.recipe.yaml_source import file_marks, parse_yaml
 from facekit.registry import ComponentSpec, PluginSet, RegisteredComponent, Registry, hookimpl, load_registry
 from facekit.registry.describe import describe_component
@@ -46,7 +48,7 @@ def _node(text: str) -> Any:
 
 def test_all_kinds_but_those_that_look_at_photos_have_a_place() -> None:
     kinds = {entry.spec.kind for entry in IN_RECIPES}
-    assert kinds == {"dataset", *SLOTS, "loss", "metric"}
+    assert kinds == {"dataset", *NETWORK_KINDS[:3], "loss", "metric"}
     assert len(IN_RECIPES) >= 20
 
 
@@ -60,7 +62,7 @@ def test_the_fragment_of_every_installed_component_holds_in_a_recipe(entry: Regi
     assert [str(problem) for problem in problems.found] == []
     used = [checked.dataset, *(loss.choice for loss in checked.losses), *checked.metrics]
     assert checked.model is not None
-    used += [choice for _, choice in checked.model.slots()]
+    used += [choice for _, choice in checked.model.components()]
     (mine, *again) = [choice for choice in used if choice is not None and choice.component.spec is entry.spec]
     assert len(again) == (len(entry.spec.players) - 1 if entry.spec.kind == "loss" else 0)
     for name, value in options.items():
@@ -142,7 +144,8 @@ def test_values_in_one_line_read_back(value: Any, text: str) -> None:
 
 def test_core_settings_are_those_that_recipes_take_beside_options(good_recipe: Path, catalogue: Registry) -> None:
     assert core_settings("dataset") is DataSettings
-    assert core_settings("generator") is NoOptions
+    assert core_settings("generator") is core_settings("network") is NetworkSettings
+    assert core_settings("metric") is NoOptions
     document = read_recipe(good_recipe, registry=catalogue).document
     loss = document["losses"]["generator"][0]
     options = catalogue.find("loss", "adversarial").spec.options.model_fields

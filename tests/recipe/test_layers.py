@@ -203,8 +203,8 @@ def test_null_takes_a_part_away(good_recipe: Path, catalogue: Registry) -> None:
         registry=catalogue,
         overrides=["model.discriminator=null", "losses.discriminator=null", "losses.generator=[{use: l1}]"],
     )
-    assert recipe.model.discriminator is None
-    assert [slot for slot, _ in recipe.model.slots()] == ["style_encoder", "generator"]
+    assert recipe.model.get("discriminator") is None
+    assert [slot for slot, _ in recipe.model.components()] == ["style_encoder", "generator"]
 
 
 def test_overrides_are_quoted_with_a_caret(good_recipe: Path, catalogue: Registry) -> None:

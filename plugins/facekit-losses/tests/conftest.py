@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -12,6 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from facekit.engine.networks import FaceModel, RunNetworks
+from facekit.engine.precision import Precision
+from facekit.engine.step import BatchMemory, TrainingStep
 from facekit.interfaces import (
     BuildContext,
     Condition,
@@ -21,6 +22,7 @@ from facekit.interfaces import (
     LabelClass,
     LabelMap,
     Player,
+    Reference,
     ScaleJudgement,
     Style,
 )
@@ -37,7 +39,8 @@ class TinyEncoder(nn.Module):
         super().__init__()
         self.layer = nn.Linear(3, 5)
 
-    def forward(self, image: Tensor, mask: Tensor) -> Style:
+    def forward(self, image: Tensor, mask: Tensor | None) -> Style:
+        assert mask is not None
         return Style(self.layer((image * (mask > 0).unsqueeze(1)).mean((2, 3))))
 
 
@@ -48,7 +51,7 @@ class TinyGenerator(nn.Module):
 
     def forward(self, condition: Condition, style: Style | None) -> Generated:
         assert style is not None
-        geometry = one_hot(condition.mask, style.code.dtype)
+        geometry = one_hot(condition.require_mask(), style.code.dtype)
         look = style.code[:, :, None, None].expand(-1, -1, *geometry.shape[-2:])
         return Generated(self.layer(torch.cat((geometry, look), 1)).tanh())
 
@@ -72,7 +75,7 @@ class TinyDiscriminator(nn.Module):
 
     def forward(self, picture: Generated, condition: Condition) -> Judgement:
         self.calls.append(len(picture.image))
-        pair = torch.cat((one_hot(condition.mask, picture.image.dtype), picture.image), 1)
+        pair = torch.cat((one_hot(condition.require_mask(), picture.image.dtype), picture.image), 1)
         judgements = []
         for scale, layers in enumerate(self.scales):
             hidden = F.avg_pool2d(pair, 2) if scale else pair
@@ -88,68 +91,63 @@ def one_hot(mask: Tensor, dtype: torch.dtype) -> Tensor:
     return F.one_hot(mask, CLASSES).permute(0, 3, 1, 2).to(dtype)
 
 
-@dataclass
-class TinyStep:
-    """A step over tiny networks; follows ``facekit.interfaces.Step``."""
+class TinyStep(TrainingStep):
+    """A turn of the engine over tiny networks, of which those take gradients that the player trains.
 
-    batch: FaceBatch
-    player: Player
-    generator: nn.Module
-    encoder: nn.Module
-    discriminator: TinyDiscriminator
-    index: int = 0
-    random: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(3))
+    Args:
+        networks: by name.
+        batch: the faces.
+        player: whose turn it is; the discriminator trains its own network, any other player all the others.
+        index: number of the step.
+        seed: of the step's random numbers.
+        mixed: whether the run computes in bf16.
+    """
+
+    def __init__(
+        self,
+        networks: Mapping[str, nn.Module],
+        batch: FaceBatch,
+        player: Player,
+        *,
+        index: int = 0,
+        seed: int = 3,
+        mixed: bool = False,
+    ) -> None:
+        self.model = FaceModel(networks)
+        trained = {name for name in networks if (name == "discriminator") == (player == "discriminator")}
+        for name, network in networks.items():
+            network.requires_grad_(name in trained)
+        super().__init__(
+            index=index,
+            player=player,
+            trained=frozenset(trained),
+            networks=RunNetworks(self.model, Precision(torch.device("cpu"), "bf16" if mixed else "fp32")),
+            memory=BatchMemory(batch),
+            seed=(seed, player),
+        )
 
     @property
-    def condition(self) -> Condition:
-        return self.batch.condition
+    def generator(self) -> nn.Module:
+        return self.model.get_submodule("generator")
 
-    @cached_property
-    def real(self) -> Generated:
-        return Generated(self.batch.image)
+    @property
+    def encoder(self) -> nn.Module:
+        return self.model.get_submodule("style_encoder")
 
-    @cached_property
-    def style(self) -> Style:
-        return self.encode(self.batch.reference_image, self.batch.reference_mask)
+    @property
+    def discriminator(self) -> nn.Module:
+        return self.model.get_submodule("discriminator")
 
-    @cached_property
-    def fake(self) -> Generated:
-        return self._cut(self.generate(self.condition, self.style))
+    @property
+    def made(self) -> set[Any]:
+        """The names of the images that the step made."""
+        return {key[1] for key in self._memory.entries if isinstance(key, tuple) and isinstance(key[1], str)}
 
-    @cached_property
-    def swapped_condition(self) -> Condition:
-        return self.condition.rolled_reference()
 
-    @cached_property
-    def swapped(self) -> Generated:
-        return self._cut(self.generate(self.swapped_condition, self.style.roll()))
-
-    def encode(self, image: Tensor, mask: Tensor) -> Style:
-        style: Style = self.encoder(image, mask)
-        return style
-
-    def generate(self, condition: Condition, style: Style | None = None) -> Generated:
-        assert condition.reference_image is not None
-        assert condition.reference_mask is not None
-        picture: Generated = self.generator(
-            condition, style or self.encode(condition.reference_image, condition.reference_mask)
-        )
-        return picture
-
-    def judge(
-        self, picture: Generated, condition: Condition | None = None, *, full_precision: bool = False
-    ) -> Judgement:
-        if condition is None:
-            condition = self.swapped_condition if picture is self.swapped else self.condition
-        # As in training: the run computes in bf16, and only full precision keeps a judgement out of it.
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.mixed and not full_precision):
-            judgement: Judgement = self.discriminator(picture, condition)
-        return judgement
-
-    mixed: bool = False
-
-    def _cut(self, picture: Generated) -> Generated:
-        return picture.detach() if self.player == "discriminator" else picture
+@pytest.fixture
+def turn() -> type[TinyStep]:
+    """The class of these turns, for networks of a test's own."""
+    return TinyStep
 
 
 @pytest.fixture
@@ -162,22 +160,19 @@ def make_step() -> Callable[..., TinyStep]:
         count: int = 3,
         size: int = 16,
         dtype: torch.dtype = torch.float32,
-        seed: int = 0,
         **changes: Any,
     ) -> TinyStep:
-        torch.manual_seed(seed)
-        networks = TinyGenerator().to(dtype), TinyEncoder().to(dtype), TinyDiscriminator().to(dtype)
+        torch.manual_seed(0)
+        networks = {"generator": TinyGenerator(), "style_encoder": TinyEncoder(), "discriminator": TinyDiscriminator()}
         image = torch.rand(count, 3, size, size, dtype=dtype) * 2 - 1
         mask = torch.randint(CLASSES, (count, size // 4, size // 4)).repeat_interleave(4, 1).repeat_interleave(4, 2)
         batch = FaceBatch(
             image=image,
-            mask=mask,
-            reference_image=image.flip(-1),
-            reference_mask=mask.flip(-1),
-            attributes=None,
             keys=tuple(str(index) for index in range(count)),
+            mask=mask,
+            reference=Reference(image.flip(-1), mask.flip(-1)),
         )
-        return TinyStep(batch, player, *networks, **changes)
+        return TinyStep({name: each.to(dtype) for name, each in networks.items()}, batch, player, **changes)
 
     return make
 

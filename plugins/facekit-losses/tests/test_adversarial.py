@@ -1,12 +1,22 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from facekit.interfaces import Judgement, ScaleJudgement
-from facekit_losses.adversarial import AdversarialLoss, discriminator_adversarial_loss, generator_adversarial_loss, join
+from facekit.interfaces import BuildContext, Judgement, ScaleJudgement
+from facekit_gan import ReplayPool, condition_of, discriminate, fake, real, shuffled_style
+from facekit_losses.adversarial import (
+    AdversarialLoss,
+    AdversarialLossWithPool,
+    build,
+    discriminator_adversarial_loss,
+    generator_adversarial_loss,
+    join,
+)
+from facekit_losses.options import AdversarialOptions
 
 OBJECTIVES = ("lsgan", "bce", "hinge", "wasserstein", "relativistic")
 
@@ -44,21 +54,21 @@ EXPECTED_DISCRIMINATOR = {
 @pytest.mark.parametrize("objective", OBJECTIVES)
 class TestAgainstValuesByHand:
     def test_generator(self, objective: str) -> None:
-        fake = judgement(torch.tensor(FAKE).view(2, 1, 1, 1))
-        real = judgement(torch.tensor(REAL).view(2, 1, 1, 1))
-        value = generator_adversarial_loss(fake, real, objective=objective)  # type: ignore[arg-type]
+        made = judgement(torch.tensor(FAKE).view(2, 1, 1, 1))
+        photos = judgement(torch.tensor(REAL).view(2, 1, 1, 1))
+        value = generator_adversarial_loss(made, photos, objective=objective)  # type: ignore[arg-type]
         assert value.item() == pytest.approx(EXPECTED_GENERATOR[objective], rel=1e-6)
 
     def test_discriminator(self, objective: str) -> None:
-        fake = judgement(torch.tensor(FAKE).view(2, 1, 1, 1))
-        real = judgement(torch.tensor(REAL).view(2, 1, 1, 1))
-        value = discriminator_adversarial_loss(real, fake, objective=objective)  # type: ignore[arg-type]
+        made = judgement(torch.tensor(FAKE).view(2, 1, 1, 1))
+        photos = judgement(torch.tensor(REAL).view(2, 1, 1, 1))
+        value = discriminator_adversarial_loss(photos, made, objective=objective)  # type: ignore[arg-type]
         assert value.item() == pytest.approx(EXPECTED_DISCRIMINATOR[objective], rel=1e-6)
 
     def test_scales_are_summed(self, objective: str) -> None:
         coarse, fine = torch.randn(3, 1, 2, 2), torch.randn(3, 1, 5, 5)
-        real = judgement(coarse + 1, fine + 1)
-        both = discriminator_adversarial_loss(real, judgement(coarse, fine), objective=objective)  # type: ignore[arg-type]
+        photos = judgement(coarse + 1, fine + 1)
+        both = discriminator_adversarial_loss(photos, judgement(coarse, fine), objective=objective)  # type: ignore[arg-type]
         parts = [
             discriminator_adversarial_loss(judgement(r), judgement(f), objective=objective)  # type: ignore[arg-type]
             for r, f in ((coarse + 1, coarse), (fine + 1, fine))
@@ -67,22 +77,22 @@ class TestAgainstValuesByHand:
 
     def test_gradient(self, objective: str) -> None:
         torch.manual_seed(1)
-        fake = torch.randn(3, 1, 2, 2, dtype=torch.float64, requires_grad=True)
-        real = torch.randn(3, 1, 2, 2, dtype=torch.float64, requires_grad=True)
+        made = torch.randn(3, 1, 2, 2, dtype=torch.float64, requires_grad=True)
+        photos = torch.randn(3, 1, 2, 2, dtype=torch.float64, requires_grad=True)
         assert torch.autograd.gradcheck(
             lambda f, r: generator_adversarial_loss(judgement(f), judgement(r), objective=objective),  # type: ignore[arg-type]
-            (fake, real),
+            (made, photos),
         )
         assert torch.autograd.gradcheck(
             lambda f, r: discriminator_adversarial_loss(judgement(r), judgement(f), objective=objective),  # type: ignore[arg-type]
-            (fake, real),
+            (made, photos),
         )
 
     @pytest.mark.parametrize("player", ["generator", "discriminator"])
-    @pytest.mark.parametrize("swapped", [False, True])
-    def test_smoke(self, objective, player, swapped, make_step) -> None:  # type: ignore[no-untyped-def]
+    @pytest.mark.parametrize("shuffled", [False, True])
+    def test_smoke(self, objective, player, shuffled, make_step) -> None:  # type: ignore[no-untyped-def]
         step = make_step(player)
-        value = AdversarialLoss(objective=objective, swapped=swapped)(step)
+        value = AdversarialLoss(objective=objective, shuffled_style=shuffled)(step)
         assert value.shape == ()
         assert value.dtype == torch.float32
         value.backward()
@@ -106,11 +116,13 @@ def test_flat_logits() -> None:
     assert value.item() == 1.0
 
 
-def test_swapped_results_count_as_much_as_own_ones(make_step) -> None:  # type: ignore[no-untyped-def]
+def test_shuffled_fakes_count_as_much_as_own_ones(make_step) -> None:  # type: ignore[no-untyped-def]
     step = make_step("generator")
-    both = AdversarialLoss(swapped=True)(step)
-    own = generator_adversarial_loss(step.judge(step.fake), objective="lsgan")
-    other = generator_adversarial_loss(step.judge(step.swapped, step.swapped_condition), objective="lsgan")
+    both = AdversarialLoss(shuffled_style=True)(step)
+    own = generator_adversarial_loss(discriminate(step, fake(step)), objective="lsgan")
+    other = generator_adversarial_loss(
+        step.discriminator(shuffled_style(step), condition_of(step, shuffled_style(step))), objective="lsgan"
+    )
     torch.testing.assert_close(both, (own + other) / 2)
 
 
@@ -124,3 +136,53 @@ def test_exception() -> None:
         generator_adversarial_loss(Judgement(()), objective="lsgan")
     with pytest.raises(ValueError, match="1 and 2 scales"):
         join(one, two)
+
+
+def test_some_faces_are_made_in_the_style_of_another(make_step) -> None:  # type: ignore[no-untyped-def]
+    step = make_step("discriminator", index=1)
+    value = AdversarialLoss(shuffled_style=True, faces=2)(step)
+    wanted = step.condition.rolled_reference(2).first(2)
+    others = step.discriminator(step.model.generate(wanted), wanted)
+    own, photos = (step.discriminator(image, step.condition) for image in (fake(step), real(step)))
+    expected = discriminator_adversarial_loss(photos, join(own, others), objective="lsgan")
+    torch.testing.assert_close(value, expected)
+
+
+class TestPool:
+    def test_the_discriminator_alone_sees_past_fakes(self, make_step) -> None:  # type: ignore[no-untyped-def]
+        loss = AdversarialLossWithPool(pool=ReplayPool(3))
+        before: dict[str, torch.Tensor] = {}
+        for index in range(6):
+            step = make_step("discriminator", index=index, seed=index)
+            value = loss(step)
+            value.backward()
+            replayed = make_step("discriminator", index=index, seed=index)
+            pool = ReplayPool(3)
+            pool.load_state(before, torch.device("cpu"))
+            shown, condition = pool.exchange(fake(replayed), replayed.condition, random=replayed.random)
+            expected = discriminator_adversarial_loss(
+                discriminate(replayed, real(replayed)), replayed.discriminator(shown, condition), objective="lsgan"
+            )
+            torch.testing.assert_close(value, expected)
+            before = {name: tensor.clone() for name, tensor in loss.state().items()}
+            assert before.keys() == pool.state().keys()
+        assert len(loss.pool) == 3
+        step = make_step("generator")
+        torch.testing.assert_close(loss(step), AdversarialLoss()(make_step("generator")))
+
+    def test_its_state_comes_back(self, make_step) -> None:  # type: ignore[no-untyped-def]
+        loss, other = (AdversarialLossWithPool(pool=ReplayPool(4)) for _ in range(2))
+        loss(make_step("discriminator"))
+        other.load_state(loss.state(), torch.device("cpu"))
+        assert loss.state().keys() == other.state().keys()
+        assert loss.state()
+        assert all(torch.equal(other.state()[name], tensor) for name, tensor in loss.state().items())
+
+    def test_who_has_one(self, context: BuildContext) -> None:
+        options = AdversarialOptions(replay_pool=5, objective="hinge")
+        built = {player: build(options, replace(context, player=player)) for player in ("generator", "discriminator")}
+        assert type(built["generator"]) is AdversarialLoss
+        assert isinstance(built["discriminator"], AdversarialLossWithPool)
+        assert built["discriminator"].pool.capacity == 5
+        assert built["discriminator"].objective == built["generator"].objective == "hinge"
+        assert type(build(AdversarialOptions(), replace(context, player="discriminator"))) is AdversarialLoss

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from facekit.interfaces import Condition, FaceBatch, FacekitError, Generated, Judgement, Player, ScaleJudgement
+from facekit.interfaces import Condition, FaceBatch, FacekitError, Generated, Judgement, Player, ScaleJudgement, Style
+from facekit_gan import condition_of, fake, real, shuffled_attributes
 from facekit_losses.adversarial import AdversarialLoss
 from facekit_losses.cycle_reconstruction import CycleReconstructionLoss, cycle_reconstruction_loss
 from facekit_losses.domain_classification import DomainClassificationLoss, domain_classification_loss
@@ -19,7 +20,6 @@ from facekit_losses.gradient_penalty import GradientPenalty
 from facekit_losses.options import AdversarialOptions
 
 ATTRIBUTES = torch.tensor([[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]])
-ORDER = (1, 2, 0)
 
 
 class Changer(nn.Module):
@@ -28,8 +28,11 @@ class Changer(nn.Module):
     def __init__(self, attributes: int = 2) -> None:
         super().__init__()
         self.colours = nn.Linear(attributes, 3)
+        self.asked: list[Condition] = []
 
-    def forward(self, condition: Condition) -> Generated:
+    def forward(self, condition: Condition, style: Style | None) -> Generated:
+        assert style is None
+        self.asked.append(condition)
         assert condition.source_image is not None
         assert condition.attributes is not None
         return Generated((condition.source_image + self.colours(condition.attributes)[:, :, None, None]).tanh())
@@ -43,65 +46,27 @@ class Reader(nn.Module):
         self.judge = nn.Linear(3, 1)
         self.classify = nn.Linear(3, attributes)
 
-    def forward(self, picture: Generated) -> Judgement:
+    def forward(self, picture: Generated, condition: Condition) -> Judgement:
         colours = picture.image.square().mean((2, 3))
         return Judgement((ScaleJudgement(self.judge(colours)),), self.classify(colours))
 
 
-@dataclass
-class ChangingStep:
-    """A step over a model that changes photos; follows ``facekit.interfaces.Step``."""
-
-    batch: FaceBatch
-    player: Player = "generator"
-    generator: Changer = field(default_factory=Changer)
-    reader: Reader = field(default_factory=Reader)
-    index: int = 0
-    random: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(3))
-    generated: list[Condition] = field(default_factory=list)
-
-    @cached_property
-    def condition(self) -> Condition:
-        return self.batch.condition
-
-    @cached_property
-    def real(self) -> Generated:
-        return Generated(self.batch.image)
-
-    @cached_property
-    def fake(self) -> Generated:
-        return self.generate(self.condition)
-
-    @cached_property
-    def transferred_condition(self) -> Condition:
-        assert self.condition.attributes is not None
-        return self.condition.with_attributes(self.condition.attributes[list(ORDER)])
-
-    @cached_property
-    def transferred(self) -> Generated:
-        result = self.generate(self.transferred_condition)
-        return result.detach() if self.player == "discriminator" else result
-
-    def generate(self, condition: Condition) -> Generated:
-        self.generated.append(condition)
-        return self.generator(condition)  # type: ignore[no-any-return]
-
-    def judge(
-        self, picture: Generated, condition: Condition | None = None, *, full_precision: bool = False
-    ) -> Judgement:
-        return self.reader(picture)  # type: ignore[no-any-return]
-
-
 @pytest.fixture
-def make() -> Callable[..., ChangingStep]:
-    def step(player: Player = "generator", *, dtype: torch.dtype = torch.float32) -> ChangingStep:
+def make(turn: Any) -> Callable[..., Any]:
+    """Return a function that makes a turn of a model that changes photos."""
+
+    def step(player: Player = "generator", *, dtype: torch.dtype = torch.float32) -> Any:
         torch.manual_seed(0)
         image = torch.rand(3, 3, 8, 8, dtype=dtype) * 2 - 1
-        mask = torch.zeros(3, 8, 8, dtype=torch.int64)
-        batch = FaceBatch(image, mask, image, mask, ATTRIBUTES.to(dtype), ("a", "b", "c"))
-        return ChangingStep(batch, player, Changer().to(dtype), Reader().to(dtype))
+        batch = FaceBatch(image, ("a", "b", "c"), attributes=ATTRIBUTES.to(dtype))
+        return turn({"generator": Changer().to(dtype), "discriminator": Reader().to(dtype)}, batch, player)
 
     return step
+
+
+def wanted_of(step: Any) -> Condition:
+    """The photos with the attributes of the batch in another order."""
+    return condition_of(step, shuffled_attributes(step))
 
 
 def judged(logits: Tensor) -> Judgement:
@@ -127,19 +92,20 @@ class TestDomainClassification:
     def test_the_discriminator_learns_from_photos_with_their_own_attributes(self, make) -> None:  # type: ignore[no-untyped-def]
         step = make("discriminator")
         value = DomainClassificationLoss()(step)
-        expected = domain_classification_loss(step.reader(step.real), ATTRIBUTES)
+        expected = domain_classification_loss(step.discriminator(real(step), step.condition), ATTRIBUTES)
         assert torch.equal(value, expected)
-        assert not step.generated  # no result is made for it
+        assert not step.generator.asked  # no result is made for it
         value.backward()
-        assert step.reader.classify.weight.grad.abs().sum() > 0
+        assert step.discriminator.classify.weight.grad.abs().sum() > 0
 
-    @pytest.mark.parametrize("results", ["own", "transferred"])
+    @pytest.mark.parametrize("results", ["own", "shuffled_attributes"])
     def test_results_are_to_show_what_they_were_asked_for(self, make, results: str) -> None:  # type: ignore[no-untyped-def]
         step = make()
         value = DomainClassificationLoss(results=results)(step)
-        picture = step.fake if results == "own" else step.transferred
-        wanted = ATTRIBUTES if results == "own" else ATTRIBUTES[list(ORDER)]
-        assert torch.equal(value, domain_classification_loss(step.reader(picture), wanted))
+        image = fake(step) if results == "own" else shuffled_attributes(step)
+        wanted = ATTRIBUTES if results == "own" else wanted_of(step).attributes
+        assert results == "own" or not torch.equal(wanted, ATTRIBUTES)
+        assert torch.equal(value, domain_classification_loss(step.discriminator(image, step.condition), wanted))
         value.backward()
         assert step.generator.colours.weight.grad.abs().sum() > 0
 
@@ -162,52 +128,55 @@ class TestCycleReconstruction:
     def test_the_way_there_and_back(self, make) -> None:  # type: ignore[no-untyped-def]
         step = make()
         value = CycleReconstructionLoss()(step)
-        there, back = step.generated
-        assert there is step.transferred_condition
-        assert back.source_image is step.transferred.image
+        there, back = step.generator.asked
+        assert there is wanted_of(step)
+        assert back.source_image is shuffled_attributes(step).image
         assert torch.equal(back.attributes, ATTRIBUTES)
-        result = step.generator(replace(step.condition, source_image=step.transferred.image))
-        assert torch.equal(value, (result.image - step.real.image).abs().mean())
+        result = step.generator(replace(step.condition, source_image=shuffled_attributes(step).image), None)
+        assert torch.equal(value, (result.image - real(step).image).abs().mean())
 
     def test_gradient_goes_through_both_ways(self, make) -> None:  # type: ignore[no-untyped-def]
         step = make(dtype=torch.float64)
         weight = step.generator.colours.weight
         value = CycleReconstructionLoss()(step)
         (gradient,) = torch.autograd.grad(value, weight)
-        flat = weight.detach().view(-1)
-        for index in range(flat.numel()):
+        assert gradient.abs().sum() > 0
+        for index in range(weight.numel()):
             values = []
             for change in (1e-6, -1e-6):
-                flat[index] += change
-                values.append(CycleReconstructionLoss()(replace(step)).item())
-                flat[index] -= change
+                other = make(dtype=torch.float64)
+                other.generator.colours.weight.detach().view(-1)[index] += change
+                values.append(CycleReconstructionLoss()(other).item())
             assert gradient.flatten()[index].item() == pytest.approx((values[0] - values[1]) / 2e-6, rel=1e-4, abs=1e-8)
 
     def test_one_result_serves_all_losses_of_the_turn(self, make) -> None:  # type: ignore[no-untyped-def]
         step = make()
         total = (
-            AdversarialLoss(objective="wasserstein", results="transferred")(step)
+            AdversarialLoss(objective="wasserstein", results="shuffled_attributes")(step)
             + DomainClassificationLoss()(step)
             + 10 * CycleReconstructionLoss()(step)
         )
         total.backward()
-        assert len(step.generated) == 2  # there, and back
+        assert len(step.generator.asked) == 2  # there, and back
 
 
-class TestTransferredResults:
+class TestShuffledAttributes:
     def test_adversarial(self, make) -> None:  # type: ignore[no-untyped-def]
         step = make("discriminator")
-        value = AdversarialLoss(objective="wasserstein", results="transferred")(step)
-        fake, real = (step.reader(each).scales[0].logits for each in (step.transferred, step.real))
-        torch.testing.assert_close(value, fake.mean() - real.mean())
-        assert step.generated == [step.transferred_condition]
+        value = AdversarialLoss(objective="wasserstein", results="shuffled_attributes")(step)
+        images = shuffled_attributes(step), real(step)
+        made, photos = (step.discriminator(image, step.condition).scales[0].logits for image in images)
+        torch.testing.assert_close(value, made.mean() - photos.mean())
+        assert len(step.generator.asked) == 1
+        assert step.generator.asked[0] is wanted_of(step)
 
     def test_gradient_penalty_lies_between_photos_and_them(self, make) -> None:  # type: ignore[no-untyped-def]
         step = make("discriminator")
-        value = GradientPenalty(results="transferred")(step)
-        assert step.generated == [step.transferred_condition]
+        value = GradientPenalty(results="shuffled_attributes")(step)
+        assert len(step.generator.asked) == 1
+        assert step.generator.asked[0] is wanted_of(step)
         assert value.item() != GradientPenalty()(make("discriminator")).item()
 
-    def test_exception_with_swapped(self) -> None:
+    def test_exception_with_shuffled_style(self) -> None:
         with pytest.raises(ValueError, match="does not go with"):
-            AdversarialOptions(swapped=True, results="transferred")
+            AdversarialOptions(shuffled_style=True, results="shuffled_attributes")

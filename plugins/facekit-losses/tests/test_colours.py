@@ -5,7 +5,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from facekit.interfaces import Condition, FacekitError, Style
+from facekit.interfaces import FacekitError
+from facekit_gan import fake, real, shuffled_style
 from facekit_losses.l1 import L1Loss, l1_loss
 from facekit_losses.low_resolution_colour import LowResolutionColourLoss, low_resolution_colour_loss
 from facekit_losses.options import RegionColourOptions
@@ -17,7 +18,9 @@ class TestL1:
         step = make_step()
         value = L1Loss()(step)
         assert value.shape == ()
-        assert value.item() == pytest.approx(float(np.abs((step.fake.image - step.real.image).detach().numpy()).mean()))
+        assert value.item() == pytest.approx(
+            float(np.abs((fake(step).image - real(step).image).detach().numpy()).mean())
+        )
         value.backward()
         assert all(p.grad.abs().sum() > 0 for p in step.encoder.parameters())
 
@@ -161,50 +164,49 @@ class TestRegionColour:
             lambda r: region_colour_loss(r, mask, photo, mask.flip(1), weights=weights, deviation=1.0), (result,)
         )
 
-    def test_smoke_swapped_results_are_compared_with_the_rolled_reference(self, make_step, context) -> None:  # type: ignore[no-untyped-def]
+    def test_smoke_shuffled_fakes_are_compared_with_the_rolled_reference(self, make_step, context) -> None:  # type: ignore[no-untyped-def]
         step = make_step()
         value = build(RegionColourOptions(), context)(step)
         expected = region_colour_loss(
-            step.swapped.image,
+            shuffled_style(step).image,
             step.batch.mask,
-            step.batch.reference_image.roll(1, 0),
-            step.batch.reference_mask.roll(1, 0),
+            step.batch.reference.image.roll(1, 0),
+            step.batch.reference.mask.roll(1, 0),
             weights=torch.ones(4),
         )
         torch.testing.assert_close(value, expected)
         value.backward()
         assert all(p.grad.abs().sum() > 0 for p in step.encoder.parameters())
 
-    def test_fewer_swapped_results_than_faces(self, make_step, context) -> None:  # type: ignore[no-untyped-def]
+    def test_fewer_shuffled_fakes_than_faces(self, make_step, context) -> None:  # type: ignore[no-untyped-def]
         step = make_step()
-        condition, style = step.swapped_condition, step.style.roll()
-        first = Condition(condition.mask[:2], condition.reference_image[:2], condition.reference_mask[:2])
-        step.__dict__["swapped_condition"] = first
-        step.__dict__["swapped"] = step.generate(first, Style(style.code[:2]))
+        options = RegionColourOptions(shuffled_faces=2)
+        first = step.condition.rolled_reference().first(2)
+        made = step.model.generate(first)
         parts = [
             region_colour_loss(
-                step.swapped.image[index : index + 1],
+                made.image[index : index + 1],
                 first.mask[index : index + 1],
-                first.reference_image[index : index + 1],
-                first.reference_mask[index : index + 1],
+                first.reference.image[index : index + 1],
+                first.reference.mask[index : index + 1],
                 weights=torch.ones(4),
             )
             for index in range(2)
         ]
         # Both pairs share all four regions, so each counts alike.
-        torch.testing.assert_close(build(RegionColourOptions(), context)(step), torch.stack(parts).mean())
+        torch.testing.assert_close(build(options, context)(step), torch.stack(parts).mean())
 
-    def test_own_and_swapped_shares_add_up(self, make_step, context) -> None:  # type: ignore[no-untyped-def]
+    def test_shares_of_own_and_shuffled_fakes_add_up(self, make_step, context) -> None:  # type: ignore[no-untyped-def]
         step = make_step()
-        own = build(RegionColourOptions(own=1, swapped=0), context)(step)
-        swapped = build(RegionColourOptions(), context)(step)
-        both = build(RegionColourOptions(own=0.5, swapped=2), context)(step)
-        torch.testing.assert_close(both, 0.5 * own + 2 * swapped)
+        own = build(RegionColourOptions(own=1, shuffled_style=0), context)(step)
+        shuffled = build(RegionColourOptions(), context)(step)
+        both = build(RegionColourOptions(own=0.5, shuffled_style=2), context)(step)
+        torch.testing.assert_close(both, 0.5 * own + 2 * shuffled)
 
-    def test_own_alone_generates_no_swapped_result(self, make_step, context) -> None:  # type: ignore[no-untyped-def]
+    def test_own_alone_makes_no_shuffled_fake(self, make_step, context) -> None:  # type: ignore[no-untyped-def]
         step = make_step(count=1)
-        build(RegionColourOptions(own=1, swapped=0), context)(step)
-        assert "swapped" not in vars(step)
+        build(RegionColourOptions(own=1, shuffled_style=0), context)(step)
+        assert step.made == {"style", "fake"}
 
     def test_dtype(self) -> None:
         image = halves(0.0, 1.0)
@@ -217,6 +219,6 @@ class TestRegionColour:
         with pytest.raises(FacekitError, match="every region the weight 0"):
             class_weights({"skin": 0.0}, ("skin",))
         with pytest.raises(ValidationError, match="nothing to compare"):
-            RegionColourOptions(own=0, swapped=0)
+            RegionColourOptions(own=0, shuffled_style=0)
         with pytest.raises(ValidationError, match="negative"):
             RegionColourOptions(regions={"skin": -1})

@@ -12,9 +12,19 @@ class TestAdversarial(LossContract):
     spec = SPECS["adversarial"]
 
 
-class TestHingeOnSwappedFaces(LossContract):
+class TestHingeOnShuffledStyles(LossContract):
     spec = SPECS["adversarial"]
-    options = {"objective": "hinge", "swapped": True}
+    options = {"objective": "hinge", "shuffled_style": True}
+
+
+class TestAdversarialWithSomeShuffledStyles(LossContract):
+    spec = SPECS["adversarial"]
+    options = {"shuffled_style": True, "shuffled_faces": 1}
+
+
+class TestAdversarialWithAPool(LossContract):
+    spec = SPECS["adversarial"]
+    options = {"replay_pool": 4}
 
 
 class TestWassersteinObjective(LossContract):
@@ -22,9 +32,9 @@ class TestWassersteinObjective(LossContract):
     options = {"objective": "wasserstein"}
 
 
-class TestWassersteinObjectiveOnTransferredFaces(LossContract):
+class TestWassersteinObjectiveOnShuffledAttributes(LossContract):
     spec = SPECS["adversarial"]
-    options = {"objective": "wasserstein", "results": "transferred"}
+    options = {"objective": "wasserstein", "results": "shuffled_attributes"}
 
 
 class TestCycleReconstruction(LossContract):
@@ -41,9 +51,9 @@ class TestDomainClassificationOfOwnFaces(LossContract):
     options = {"results": "own"}
 
 
-class TestDomainClassificationOfSwappedFaces(LossContract):
+class TestDomainClassificationOfShuffledStyles(LossContract):
     spec = SPECS["domain_classification"]
-    options = {"results": "swapped"}
+    options = {"results": "shuffled_style"}
 
 
 class TestFeatureMatching(LossContract):
@@ -68,9 +78,9 @@ class TestRegionColour(LossContract):
     spec = SPECS["region_colour"]
 
 
-class TestRegionColourOfSwappedFaces(LossContract):
+class TestRegionColourOfShuffledStyles(LossContract):
     spec = SPECS["region_colour"]
-    options = {"swapped": 1.0, "regions": {"hair": 4.0, "skin": 2.0}}
+    options = {"shuffled_style": 1.0, "regions": {"hair": 4.0, "skin": 2.0}}
 
 
 class TestGradientPenalty(LossContract):
@@ -78,9 +88,9 @@ class TestGradientPenalty(LossContract):
     couples_samples = "the share of photo and result in each mixture is drawn for the whole batch"
 
 
-class TestGradientPenaltyTowardsTransferredFaces(LossContract):
+class TestGradientPenaltyTowardsShuffledAttributes(LossContract):
     spec = SPECS["gradient_penalty"]
-    options = {"results": "transferred"}
+    options = {"results": "shuffled_attributes"}
 
 
 class TestR1Penalty(LossContract):

@@ -5,6 +5,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from facekit.interfaces import Condition, Generated, Judgement, ScaleJudgement
+from facekit_gan import fake, real
 from facekit_losses.gradient_penalty import GradientPenalty, gradient_penalty, interpolate
 from facekit_losses.input_gradients import squared_gradient_norms
 from facekit_losses.r1_penalty import R1Penalty, r1_penalty
@@ -51,11 +52,11 @@ class TestValues:
     def test_a_picture_does_not_depend_on_its_batch(self, make_step) -> None:  # type: ignore[no-untyped-def]
         step = make_step("discriminator")
         condition = step.condition
-        together = squared_gradient_norms(lambda leaf: step.judge(leaf, condition), step.real)
+        together = squared_gradient_norms(lambda leaf: step.discriminator(leaf, condition), real(step))
         for index in range(3):
             part = Condition(mask=condition.mask[index : index + 1])
-            one = Generated(step.real.image[index : index + 1])
-            alone = squared_gradient_norms(lambda leaf, part=part: step.judge(leaf, part), one)
+            one = Generated(real(step).image[index : index + 1])
+            alone = squared_gradient_norms(lambda leaf, part=part: step.discriminator(leaf, part), one)
             torch.testing.assert_close(torch.stack(alone)[:, 0], torch.stack(together)[:, index], rtol=1e-4, atol=1e-6)
 
     def test_levels_of_a_pyramid_count_together(self) -> None:
@@ -71,11 +72,11 @@ class TestValues:
 @pytest.mark.parametrize("penalty", [gradient_penalty, r1_penalty])
 def test_gradient_of_the_second_order_against_finite_differences(penalty, make_step) -> None:  # type: ignore[no-untyped-def]
     step = make_step("discriminator", count=2, size=8, dtype=torch.float64)
-    condition, picture = step.condition, step.real
+    condition, picture = step.condition, real(step)
     parameters = list(step.discriminator.parameters())
 
     def value() -> torch.Tensor:
-        result: torch.Tensor = penalty(lambda leaf: step.judge(leaf, condition), picture)
+        result: torch.Tensor = penalty(lambda leaf: step.discriminator(leaf, condition), picture)
         return result
 
     gradients = torch.autograd.grad(value(), parameters, allow_unused=True)
@@ -137,7 +138,12 @@ class TestSteps:
     def test_dtype_full_precision_in_a_run_of_mixed_precision(self, loss, make_step) -> None:  # type: ignore[no-untyped-def]
         exact = loss(make_step("discriminator"))
         step = make_step("discriminator", mixed=True)
-        assert step.fake.image.dtype == torch.float32
+        for network in (step.encoder, step.generator):  # so that both steps have the same fakes
+            network.forward = torch.autocast("cpu", enabled=False)(network.forward)
+        assert fake(step).image.dtype == torch.float32
+        assert step.networks["discriminator"](real(step), step.condition).scales[0].features[0].dtype == torch.float32
+        rough = step.networks["discriminator"](real(step), step.condition).scales[0].logits
+        assert not torch.equal(rough, step.discriminator(real(step), step.condition).scales[0].logits)
         with torch.autocast("cpu", torch.bfloat16):
             mixed = loss(step)
         assert mixed.dtype == torch.float32
@@ -152,5 +158,5 @@ class TestSteps:
         assert torch.equal(torch.get_rng_state(), state)
         torch.set_rng_state(before)
         assert first.item() == second.item()
-        other = make_step("discriminator", random=torch.Generator().manual_seed(9))
+        other = make_step("discriminator", seed=9)
         assert GradientPenalty()(other).item() != first.item()

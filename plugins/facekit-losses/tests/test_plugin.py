@@ -42,14 +42,14 @@ def test_ports() -> None:
     assert needs("feature_matching", specs()["feature_matching"].options()) >= {"judgement.features", "generated"}
     assert "judgement" in needs("adversarial", AdversarialOptions())
     assert "style" not in needs("adversarial", AdversarialOptions())
-    assert "style" in needs("adversarial", AdversarialOptions(swapped=True))
+    assert "style" in needs("adversarial", AdversarialOptions(shuffled_style=True))
     assert "judgement" not in needs("perceptual", PerceptualOptions())
     for name, options in (
-        ("adversarial", AdversarialOptions(swapped=True)),
+        ("adversarial", AdversarialOptions(shuffled_style=True)),
         ("region_colour", RegionColourOptions()),
     ):
         assert specs()[name].ports(options, PortContext(size=64)).smallest_batch == 2
-    own = RegionColourOptions(own=1, swapped=0)
+    own = RegionColourOptions(own=1, shuffled_style=0)
     assert specs()["region_colour"].ports(own, PortContext(size=64)).smallest_batch == 1
 
 

@@ -20,7 +20,7 @@ TINY = (
     *("data.size=32", "data.train=6", "data.validation=3", "data.test=2", "data.attributes=[Smiling, Eyeglasses]"),
     *("model.generator.filters=4", "model.generator.blocks=1"),
     *("model.discriminator.filters=4", "model.discriminator.layers=4"),
-    *("train.batch=3", "train.steps=4", "train.discriminator_turns=2", "train.precision=fp32"),
+    *("train.batch=3", "train.steps=4", "train.turns={discriminator: 2}", "train.precision=fp32"),
     *("train.log_every=1", "train.sample_every=4", "train.checkpoint_every=2", "train.samples=2"),
 )
 
@@ -77,7 +77,7 @@ def test_accumulated_micro_batches_train_too(tiny, tmp_path: Path) -> None:  # t
 
 def test_the_paper_has_the_published_values() -> None:
     recipe = read_recipe(PAPER, registry=load_registry())
-    assert (recipe.train.steps, recipe.train.discriminator_turns, recipe.train.batch) == (40_000, 5, 16)
+    assert (recipe.train.steps, recipe.train.turns, recipe.train.batch) == (40_000, {"discriminator": 5}, 16)
     assert (recipe.train.optimiser.lr, recipe.train.optimiser.betas) == (1e-4, (0.5, 0.999))
     assert (recipe.train.schedule.use, recipe.train.schedule.decay_from) == ("linear_decay", 0.5)
     weights = {(loss.player, loss.label): loss.weight for loss in recipe.losses}

@@ -17,8 +17,8 @@ from facekit.engine.players import part_of
 from facekit.engine.run_folder import RunFolder
 from facekit.engine.run_recipe import read_run_recipe
 from facekit.interfaces import FacekitError
+from facekit.recipe.network_kinds import NETWORK_KINDS
 from facekit.recipe.resolved import ResolvedRecipe
-from facekit.recipe.schema_check import NETWORK_KINDS
 from facekit.recipe.settings import InitialiseSettings
 from facekit.registry import Kind, Registry, split_use
 
@@ -62,11 +62,18 @@ class InitialWeights:
         return f"{self.part} starts from {self.origin}{unused if left else ''}"
 
 
-def initial_weights(recipe: ResolvedRecipe, *, registry: Registry) -> list[InitialWeights]:
+def initial_weights(
+    recipe: ResolvedRecipe, *, registry: Registry, without: frozenset[str] = frozenset()
+) -> list[InitialWeights]:
     """Read the weights that parts of a recipe's model start from, or keep.
 
     A run gives its averaged weights where it has them, else the live ones; what an older version of its component wrote
     is migrated. Files state no version: their weights are taken as they are.
+
+    Args:
+        recipe: the recipe.
+        registry: the plugins.
+        without: networks of which nothing is read.
 
     Raises:
         FacekitError: a run or a file does not exist or cannot be read, has nothing of what is named, or a newer version
@@ -78,6 +85,7 @@ def initial_weights(recipe: ResolvedRecipe, *, registry: Registry) -> list[Initi
         if each.settings.weights is not None
     ]
     asked += [(setting, f"train.initialise[{index}]") for index, setting in enumerate(recipe.train.initialise)]
+    asked = [(setting, where) for setting, where in asked if setting.part.split(".")[0] not in without]
     return [read_initial(setting, where, registry) for setting, where in asked]
 
 

@@ -181,10 +181,13 @@ class Training:
         # Model, players, average.
         model = self.model = build_model(recipe, label_map=packed.label_map, attribute_names=packed.attribute_names)
         notes: list[str] = []
+        if found is None:
+            # What a run keeps frozen may be gone from where it came from.
+            kept = model.frozen if resume else frozenset()
+            initial = initial_weights(recipe, registry=registry, without=kept)
+            notes = [weights.load(model) for weights in initial]
         if resume and model.frozen:
             load_frozen(run, model, run.read_lock())
-        elif found is None:
-            notes = [weights.load(model) for weights in initial_weights(recipe, registry=registry)]
         self.precision.place(model).train()
         team.share([*model.parameters(), *model.buffers()])
         self.networks = RunNetworks(

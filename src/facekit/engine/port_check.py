@@ -92,19 +92,20 @@ def check_outputs(culprit: Culprit, kind: str, ports: Ports, result: Any, settle
     """
     expected = _EXPECTED.get(kind, Generated if kind == _SAMPLER else None)
     if expected is not None and not isinstance(result, expected):
+        found = "a tensor" if isinstance(result, Tensor) else type(result).__name__  # a fake one in the shape check
         raise culprit.error(
-            f"{culprit.title} gave {type(result).__name__}, not {expected.__name__}",
+            f"{culprit.title} gave {found}, not {expected.__name__}",
             remedy=f"wrap what it returns: facekit.interfaces.{expected.__name__}(...)",
         )
-    found = outputs_by_port(result, ports)
+    given = outputs_by_port(result, ports)
     for port in ports.gives:
-        tensors = found.get(port.name)
+        tensors = given.get(port.name)
         if tensors is None:
-            if kind == "network" and not found:
+            if kind == "network" and not given:
                 continue  # a network's own kind of result, which only its family can read
             raise culprit.error(
                 f"{culprit.title} declares that it gives `{port.name}`, and did not",
-                remedy=f"it gave {', '.join(found) or 'nothing that a port names'}",
+                remedy=f"it gave {', '.join(given) or 'nothing that a port names'}",
             )
         wrong = mismatch(port, tensors, settled)
         if wrong is not None:

@@ -42,13 +42,11 @@ class _Entry:
     Args:
         value: the result, with its graph where one was recorded.
         networks: the networks that it was computed with.
-        cut_from: those whose graph does not reach it, since what it was computed from had been cut from them.
         cut: the result cut from its graph, once somebody has seen it.
     """
 
     value: Any
     networks: frozenset[str]
-    cut_from: frozenset[str]
     cut: Any = None
 
 
@@ -104,7 +102,7 @@ class TrainingStep:
         self._memory = memory
         self._seed = seed
         self._later = later
-        self._cut_from: list[set[str]] = []
+        self._making = 0
 
     @property
     def index(self) -> int:
@@ -148,30 +146,27 @@ class TrainingStep:
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return what ``make`` returns, computed once; see :class:`facekit.interfaces.Step`."""
         entry = self._memory.entries.get(key)
-        if entry is None or entry.cut_from & self._trained:
+        if entry is None:
             entry = self._memory.entries[key] = self._make(make)
         else:
             self._networks.note(entry.networks)
-        if not entry.networks or entry.networks & self._trained:
-            for outer in self._cut_from:
-                outer |= entry.cut_from
+        # What is made of it is cut as a whole, or leads on: the backward pass goes to the player's own weights alone.
+        if self._making or not entry.networks or entry.networks & self._trained:
             return cast("T", entry.value)
-        for outer in self._cut_from:
-            outer |= entry.networks
         if entry.cut is None:
             entry.cut = detach(entry.value)
         return cast("T", entry.cut)
 
     def _make(self, make: Callable[[], Any]) -> _Entry:
-        cut_from: set[str] = set()
-        self._cut_from.append(cut_from)
+        self._making += 1
         try:
-            # Within another one, the networks of later players take gradients already.
-            with self._networks.tracing() as called, nullcontext() if len(self._cut_from) > 1 else self._later():
-                value = make()
+            # With its graph even where the loss that asks first wants none. Within another one, the networks of later
+            # players take gradients already.
+            awake = self._later() if self._making == 1 else nullcontext()
+            with self._networks.tracing() as called, awake, torch.enable_grad():
+                return _Entry(make(), frozenset(called))
         finally:
-            self._cut_from.pop()
-        return _Entry(value, frozenset(called), frozenset(cut_from))
+            self._making -= 1
 
 
 class Watch(Protocol):
@@ -304,15 +299,14 @@ class StepRunner:
                     self._watch(f"{player.name}/{loss.label}", value, step.batch, share=share / len(memories))
                     total = total + value
                 # Lazy losses and frozen parts can leave a turn without a gradient.
-                if total.requires_grad:
+                weights = [weight for weight in player.parameters.values() if weight.requires_grad]
+                if total.requires_grad and weights:
                     last = micro == len(memories) - 1 and self._updates
                     with player.optimiser.updating_early(factor) if last else nullcontext():
-                        (total / len(memories)).backward()
+                        # A result of `once` may lead into networks of later players, which still need its graph.
+                        (total / len(memories)).backward(inputs=weights)
             if arrived is not None:
                 player.check_arrivals(arrived, index)
-            for other in later:
-                # A result that mixes networks of two players in one `once` leads into both.
-                other.clear_gradients()
             if not self._updates:
                 player.clear_gradients()
                 return

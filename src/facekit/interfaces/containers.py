@@ -52,7 +52,8 @@ def concatenate(containers: Sequence[T]) -> T:
     if isinstance(first, torch.Tensor):
         return cast("T", torch.cat(cast("list[Tensor]", list(containers))))
     if isinstance(first, tuple):
-        return cast("T", tuple(concatenate(entries) for entries in zip(*cast("Any", containers), strict=True)))
+        entries = [concatenate(each) for each in zip(*cast("Any", containers), strict=True)]
+        return cast("T", type(first)(*entries) if hasattr(first, "_fields") else tuple(entries))
     if isinstance(first, Mapping):
         mappings = cast("Sequence[Mapping[str, Any]]", containers)
         if any(each.keys() != first.keys() for each in mappings):
@@ -62,6 +63,7 @@ def concatenate(containers: Sequence[T]) -> T:
         joined = {
             field.name: concatenate([getattr(container, field.name) for container in containers])
             for field in fields(first)
+            if field.init
         }
         return cast("T", replace(cast("Any", first), **joined))
     if any(container != first for container in containers[1:]):

@@ -9,7 +9,7 @@ import yaml
 
 from facekit.interfaces import NoOptions, Options
 from facekit.recipe.lock import RecipeDumper
-from facekit.recipe.schema_check import NETWORK_KINDS
+from facekit.recipe.network_kinds import NETWORK_KINDS
 from facekit.recipe.settings import DataSettings, LossSettings, NetworkSettings, OptimiserCore, ScheduleCore
 from facekit.registry import Kind, RegisteredComponent, Registry
 

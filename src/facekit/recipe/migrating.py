@@ -7,10 +7,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from facekit.recipe.network_kinds import kind_of_network
 from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, plain
 from facekit.recipe.problems import Path, Problems
 from facekit.recipe.resolved import Mark
-from facekit.recipe.schema_check import kind_of_network
 from facekit.recipe.settings import DataSettings, LossSettings, NetworkSettings, OptimiserCore, ScheduleCore
 from facekit.registry import Kind, OptionNote, Registry, UnknownComponent, join_use, migrate_options, name_of_use
 

@@ -246,7 +246,7 @@ class _Join:
         if FREE in (wanted, offered):
             return
         left = self._claim_of(wanted, need, False)
-        right = self._claim_of(offered, given, True)
+        right = self._claim_of(offered, given, given[1].dtype != "noise")
         if left is not None and right is not None and left.number != right.number:
             self._mismatch(left, right, need or given, given, index)
             return
@@ -284,7 +284,7 @@ class _Join:
     def _conflict(self, part: _Part, need: Port, giver: _Part, given: Port, wanted: str, offered: str) -> None:
         self._problems.add(
             f"{_named(part)} needs `{need.name}` {wanted} ({part.choice.mark.short}), "
-            f"{_named(giver)} gives {offered} ({giver.choice.mark.short})",
+            f"{_named(giver)} {'needs' if given.dtype == 'noise' else 'gives'} {offered} ({giver.choice.mark.short})",
             part.choice.mark,
             part.choice.path,
         )

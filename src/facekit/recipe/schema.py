@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from facekit.interfaces import NoOptions
 from facekit.recipe.fragment import core_settings, dump_value
 from facekit.recipe.layers import RECIPE_FORMAT
-from facekit.recipe.schema_check import NAMED_KINDS, USUAL_PLAYERS
+from facekit.recipe.network_kinds import NAMED_KINDS, USUAL_PLAYERS
 from facekit.recipe.settings import NETWORK_NAME, OptimiserSettings, ScheduleSettings, TrainSettings
 from facekit.registry import ComponentSpec, Kind, RegisteredComponent, Registry
 from facekit.registry.built_in import find_built_in
@@ -63,10 +63,20 @@ class _Schema:
         """Return the whole schema."""
         networks: dict[str, Any] = {}
         for kind in NAMED_KINDS:
-            choice = {**self._choice(kind), "title": kind.replace("_", " "), "description": _NETWORKS[kind]}
+            # One of the kind `network` may have the name, too, where a sampler calls it.
+            choice = {
+                **self._choice(kind, also=("network",)),
+                "title": kind.replace("_", " "),
+                "description": _NETWORKS[kind],
+            }
             networks[kind] = _nullable(choice)
         model = _object(networks, "The networks of the model, by name.")
-        any_network = {**self._choice("network"), "title": "network", "description": "A network of any name."}
+        others = [kind for kind in NAMED_KINDS if kind != "sampler"]
+        any_network = {
+            **self._choice("network", also=others),
+            "title": "network",
+            "description": "A network of any name.",
+        }
         model = {**model, "patternProperties": {_OTHER_NAME: _nullable(any_network)}}
         losses: dict[str, Any] = {}
         for player in USUAL_PLAYERS:
@@ -149,9 +159,15 @@ class _Schema:
         items = _with_rules(self._choice(kind, player), self._required_options(kind, player))
         return {"type": "array", "items": {**items, "title": kind, "required": ["use"]}}
 
-    def _choice(self, kind: Kind, player: str | None = None) -> dict[str, Any]:
-        """Return the schema of a map with ``use:``: the options follow from the component it names."""
-        entries = self._entries(kind, player)
+    def _choice(self, kind: Kind, player: str | None = None, *, also: Sequence[Kind] = ()) -> dict[str, Any]:
+        """Return the schema of a map with ``use:``: the options follow from the component it names.
+
+        Args:
+            kind: the kind of component.
+            player: for losses: whose they are.
+            also: further kinds that stand there.
+        """
+        entries = [entry for each in (kind, *also) for entry in self._entries(each, player)]
         core = core_settings(kind)
         shared = self._settings(core, core.__name__).get("properties", {})
         cases: list[dict[str, Any]] = []

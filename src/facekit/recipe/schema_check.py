@@ -9,6 +9,8 @@ from typing import TypeVar
 
 from facekit.interfaces import NoOptions, Player, did_you_mean
 from facekit.recipe.layers import RECIPE_FORMAT, check_format
+from facekit.recipe.network_check import check_calls, check_players, names_are_meant
+from facekit.recipe.network_kinds import NAMED_KINDS, USUAL_PLAYERS, kind_of_network
 from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, describe, is_null, mark_at
 from facekit.recipe.problems import Path, Problems, show_path
 from facekit.recipe.resolved import (
@@ -18,8 +20,6 @@ from facekit.recipe.resolved import (
     ModelChoice,
     NetworkChoice,
     UpdateChoices,
-    networks_of,
-    order_of_turns,
 )
 from facekit.recipe.settings import (
     NETWORK_NAME,
@@ -32,19 +32,10 @@ from facekit.recipe.settings import (
 )
 from facekit.recipe.settings_check import check_settings, unknown_key_hint
 from facekit.recipe.update_check import check_updates, players_in
-from facekit.registry import Kind, PluginRecord, Registry, UnknownComponent, name_of_use
+from facekit.registry import Kind, PluginRecord, Registry, UnknownComponent
 
 TOP_LEVEL = ("facekit", "extends", "name", "description", "data", "model", "losses", "metrics", "train")
 """The keys a recipe may have at its top."""
-
-USUAL_PLAYERS: tuple[Player, ...] = ("generator", "discriminator")
-"""The players that losses say whether they are for; a recipe may have players of any name."""
-
-NETWORK_KINDS: tuple[Kind, ...] = ("style_encoder", "generator", "discriminator", "sampler", "network")
-"""The kinds of components that stand under ``model:``."""
-
-NAMED_KINDS = NETWORK_KINDS[:-1]
-"""Those that a network of their name usually has."""
 
 CoreSettings = TypeVar(
     "CoreSettings", DataSettings, LossSettings, NetworkSettings, OptimiserCore, ScheduleCore, NoOptions
@@ -144,45 +135,27 @@ class _SchemaCheck:
                 continue
             use = entry.node.get("use") if isinstance(entry.node, MapNode) else None
             written = use.value if isinstance(use, ScalarNode) and isinstance(use.value, str) else ""
+            if not isinstance(entry.node, MapNode) and self._unknown(
+                name, entry, path, {*NAMED_KINDS, *node.entries} - {name}
+            ):
+                sound = False
+                continue
             kind = kind_of_network(name, written, self._registry)
             choice, settings = self._component(kind, entry.node, path, entry.key_mark, NetworkSettings)
             if choice is None or settings is None:
                 sound = False
             else:
                 networks[name] = NetworkChoice(choice, settings)
-        if not sound:
+        players = self._root.get("losses")
+        named = players.entries if isinstance(players, MapNode) else {}
+        if not sound or not names_are_meant(networks, named, node, self._problems):
             return None
         if not networks:
             self._problems.add("needs a network", mark, ("model",), "add model.generator")
             return None
         model = ModelChoice(_in_usual_order(networks))
-        self._check_model(model)
+        check_calls(model, self._problems)
         return model
-
-    def _check_model(self, model: ModelChoice) -> None:
-        """Check that networks of the usual names can be called as their names say."""
-        sampler = model.get("sampler")
-        for name, choice in model.components():
-            kind = choice.component.spec.kind
-            if kind == "sampler" and name != "sampler":
-                self._problems.add(
-                    f"{choice.component.spec.id!r} is a sampler", choice.mark, choice.path, "call it model.sampler"
-                )
-            if kind == "network" and name in NAMED_KINDS and (sampler is None or name == "sampler"):
-                self._problems.add(
-                    f"{choice.component.spec.id!r} is of the kind network, and is not called as a {name} is",
-                    choice.mark,
-                    choice.path,
-                    "add the model.sampler that calls it, or give it another name",
-                )
-        if sampler is None and model.get("generator") is None:
-            first = next(choice for _, choice in model.components())
-            self._problems.add(
-                "nothing says how an image is generated: there is neither `generator` nor `sampler`",
-                first.mark,
-                ("model",),
-                did_you_mean("generator", model.networks) or "add model.generator or model.sampler",
-            )
 
     def _losses(self, model: ModelChoice | None) -> tuple[LossChoice, ...]:
         section = self._section("losses")
@@ -191,40 +164,13 @@ class _SchemaCheck:
         node, mark = section
         found: list[LossChoice] = []
         for player, entry in node.entries.items():
+            if self._unknown(player, entry, ("losses", player), (*USUAL_PLAYERS, *(model.networks if model else ()))):
+                continue
             items = self._list(entry, ("losses", player))
             found.extend(self._losses_of(player, items))
-        players = order_of_turns((loss.player for loss in found), model) if model is not None else ()
-        empty = [player for player, entry in node.entries.items() if _is_empty(entry.node)]
-        if model is None:
-            return tuple(found)
-        for name in sorted(model.discriminators - model.frozen - set(players)):
-            self._problems.add(
-                f"the {name.replace('_', ' ')} has no loss, so it would learn nothing",
-                node.entries[name].key_mark if name in node.entries else mark,
-                ("losses", name),
-                f"give it one, or leave model.{name} out",
-            )
-        reported = {problem.path.split(".")[0] for problem in self._problems.found}
-        if not set(players) - model.discriminators and "losses" not in reported:
-            missing = next(iter(set(empty) - model.discriminators), "generator")
-            self._problems.add(
-                f"the {missing.replace('_', ' ')} has no loss, so it would learn nothing",
-                node.entries[missing].key_mark if missing in node.entries else mark,
-                ("losses", missing),
-            )
-        for player in players:
-            if not networks_of(player, players, model):
-                self._trains_nothing(player, players, model, next(loss for loss in found if loss.player == player))
+        if model is not None:
+            check_players(found, model, node, mark, self._problems)
         return tuple(found)
-
-    def _trains_nothing(self, player: Player, players: Sequence[Player], model: ModelChoice, loss: LossChoice) -> None:
-        if player in model.frozen:
-            message, hint = f"the {player} is frozen, so this loss has nothing to train", f"set {player}.frozen: false"
-        else:
-            message = f"this recipe has no {player.replace('_', ' ')} for this loss to train"
-            others = [name for name in model.networks if name not in model.frozen and name not in players]
-            hint = did_you_mean(player, others) or f"add model.{player}, or remove the loss"
-        self._problems.add(message, loss.choice.mark, loss.choice.path, hint)
 
     def _losses_of(self, player: Player, items: Sequence[Node]) -> list[LossChoice]:
         found: list[LossChoice] = []
@@ -320,11 +266,12 @@ class _SchemaCheck:
                     did_you_mean(slot, slots) or f"networks: {', '.join(slots)}",
                 )
         players = players_in(self._root.get("losses"))
+        turns = node.get("turns")
         for player in train.turns:
             if player not in players:
                 self._problems.add(
                     f"no player is called {player!r}, or it has no losses",
-                    mark_at(node, ("turns", player), node.mark),
+                    turns.entries[player].key_mark if isinstance(turns, MapNode) else node.mark,
                     ("train", "turns", player),
                     did_you_mean(player, players) or f"players: {', '.join(players) or 'none'}",
                 )
@@ -422,31 +369,21 @@ class _SchemaCheck:
         self._problems.add(f"expected text, found {describe(node)}", node.mark, (key,), "put it in quotes")
         return None
 
+    def _unknown(self, name: str, entry: Entry, path: Path, known: Iterable[str]) -> bool:
+        """Report a name that holds no settings and is near a known one, in place of what it does not hold."""
+        hint = did_you_mean(name, known)
+        if name in known or hint is None or is_null(entry.node) or isinstance(entry.node, MapNode | ListNode):
+            return False
+        self._problems.add(f"unknown name {name!r}", entry.key_mark, path, hint)
+        return True
+
     def _known_keys(self, node: MapNode, known: Iterable[str], path: Path) -> None:
         for key, entry in node.entries.items():
             if key not in known:
                 self._problems.add(f"unknown key {key!r}", entry.key_mark, (*path, key), unknown_key_hint(key, known))
 
 
-def kind_of_network(name: str, use: str, registry: Registry | None) -> Kind:
-    """Return the kind of component that stands under ``model:`` by a name.
-
-    A network of a usual name has the kind of that name, or is of the kind ``network`` and called by a sampler. One of
-    any other name has the first kind that offers ``use``, ``network`` before the others. Without a registry it is the
-    likeliest.
-    """
-    usual = next((kind for kind in NAMED_KINDS if kind == name), None)
-    candidates: Sequence[Kind] = ("network", *NAMED_KINDS) if usual is None else (usual, "network")
-    component = name_of_use(use)
-    offered = [] if registry is None else [(kind, entry) for kind in candidates for entry in registry.of_kind(kind)]
-    return next((kind for kind, entry in offered if component in (entry.spec.id, entry.spec.name)), candidates[0])
-
-
 def _in_usual_order(networks: Mapping[str, NetworkChoice]) -> dict[str, NetworkChoice]:
     """Return the networks of the usual names first, then the others as the recipe has them."""
     usual = [str(kind) for kind in NAMED_KINDS if kind in networks]
     return {name: networks[name] for name in (*usual, *(name for name in networks if name not in usual))}
-
-
-def _is_empty(node: Node) -> bool:
-    return is_null(node) or (isinstance(node, ListNode) and not node.items)

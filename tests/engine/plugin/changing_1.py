@@ -21,6 +21,7 @@ from facekit.interfaces import (
     Style,
 )
 from facekit.registry import ComponentSpec, hookimpl
+from facekit_gan import fake
 
 
 class PainterOptions(Options):
@@ -58,7 +59,7 @@ class Steady(nn.Module):
         self.register_buffer("mean", torch.zeros(()))
 
     def forward(self, step: Step) -> Tensor:
-        value = step.fake.image.mean()
+        value = fake(step).image.mean()
         loss = (value - self.mean.clone()).abs()
         with torch.no_grad():
             self.mean.lerp_(value.detach(), 0.1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,9 @@ from facekit.interfaces import (
     Step,
     Style,
 )
+from facekit.interfaces import discriminate as discriminate_image
 from facekit.registry import ComponentSpec, hookimpl
+from facekit_gan import ReplayPool, condition_of, discriminate, fake, real, shuffled_style
 
 LABELS = LabelMap(
     "tiny",
@@ -158,38 +160,67 @@ class Critic(nn.Module):
 class AdversarialOptions(Options):
     """Options of ``tiny/adversarial``."""
 
-    swapped: bool = False
-    """Judge swapped results too."""
+    shuffled_style: bool = False
+    """Judge fakes in the style of another face too."""
+    replay_pool: int = 0
+    """How many past fakes the discriminator is shown again."""
 
 
 class Adversarial:
-    def __init__(self, swapped: bool) -> None:
-        self.swapped = swapped
+    def __init__(self, shuffled_style: bool) -> None:
+        self.shuffled_style = shuffled_style
 
     def __call__(self, step: Step) -> Tensor:
-        pictures = [step.fake, *([step.swapped] if self.swapped else [])]
-        wanted = 1.0 if step.player == "generator" else 0.0
-        losses = [(step.judge(picture).scales[0].logits - wanted).square().mean() for picture in pictures]
-        if step.player == "discriminator":
-            losses.append((step.judge(step.real).scales[0].logits - 1).square().mean())
+        trains = "discriminator" in step.trained
+        wanted = 0.0 if trains else 1.0
+        # Made first, so that all share a pass.
+        photos = real(step) if trains else None
+        others = [shuffled_style(step)] if self.shuffled_style else []
+        outputs = [self.fake(step), *(discriminate(step, image) for image in others)]
+        losses = [(output.scales[0].logits - wanted).square().mean() for output in outputs]
+        if photos is not None:
+            losses.append((discriminate(step, photos).scales[0].logits - 1).square().mean())
         return torch.stack(losses).sum()
+
+    def fake(self, step: Step) -> Judgement:
+        return discriminate(step, fake(step))
+
+
+class AdversarialWithPool(Adversarial):
+    def __init__(self, shuffled_style: bool, capacity: int) -> None:
+        super().__init__(shuffled_style)
+        self.pool = ReplayPool(capacity)
+
+    def fake(self, step: Step) -> Judgement:
+        if "discriminator" not in step.trained:
+            return super().fake(step)
+        image = fake(step)
+        return discriminate(step, *self.pool.exchange(image, condition_of(step, image), random=step.random))
+
+    def state(self) -> dict[str, Tensor]:
+        return self.pool.state()
+
+    def load_state(self, state: Mapping[str, Tensor], device: torch.device) -> None:
+        self.pool.load_state(state, device)
 
 
 def feature_matching(step: Step) -> Tensor:
-    pairs = zip(step.judge(step.fake).scales[0].features, step.judge(step.real).scales[0].features, strict=True)
-    return torch.stack([(fake - real).abs().mean() for fake, real in pairs]).sum()
+    made, wanted = discriminate(step, fake(step)).scales[0], discriminate(step, real(step)).scales[0]
+    return torch.stack([(a - b).abs().mean() for a, b in zip(made.features, wanted.features, strict=True)]).sum()
 
 
 def l1(step: Step) -> Tensor:
-    return (step.fake.image - step.real.image).abs().mean()
+    return (fake(step).image - real(step).image).abs().mean()
 
 
 def penalty(step: Step) -> Tensor:
-    share = torch.rand(len(step.batch), 1, 1, 1, generator=step.random).to(step.real.image)
-    image = (share * step.real.image + (1 - share) * step.fake.image).detach().requires_grad_(True)
-    logits = step.judge(Generated(image, step.real.pyramid), full_precision=True).scales[0].logits
-    assert logits.dtype == torch.float32
-    (gradient,) = torch.autograd.grad(logits.sum(), image, create_graph=True)
+    share = torch.rand(len(step.batch), 1, 1, 1, generator=step.random).to(real(step).image)
+    image = (share * real(step).image + (1 - share) * fake(step).image).detach().requires_grad_(True)
+    with step.full_precision():
+        output = discriminate_image(step.networks, Generated(image, real(step).pyramid), step.condition)
+        logits = output.scales[0].logits
+        assert logits.dtype == torch.float32
+        (gradient,) = torch.autograd.grad(logits.sum(), image, create_graph=True)
     return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
 
 
@@ -207,7 +238,7 @@ class Breaks:
         self.options = options
 
     def __call__(self, step: Step) -> Tensor:
-        mean = step.fake.image.mean()
+        mean = fake(step).image.mean()
         if step.index != self.options.at:
             return mean * 0.0
         if self.options.how == "weights":
@@ -224,7 +255,7 @@ class RunningMean(nn.Module):
         self.register_buffer("mean", torch.zeros(()))
 
     def forward(self, step: Step) -> Tensor:
-        value = step.fake.image.mean()
+        value = fake(step).image.mean()
         loss = (value - self.mean.clone()).abs()
         with torch.no_grad():
             self.mean.lerp_(value.detach(), 0.1)
@@ -268,7 +299,9 @@ def build_critic(options: WidthOptions, context: BuildContext) -> nn.Module:
 
 
 def build_adversarial(options: AdversarialOptions, context: BuildContext) -> Adversarial:
-    return Adversarial(options.swapped)
+    if options.replay_pool and context.player == "discriminator":
+        return AdversarialWithPool(options.shuffled_style, options.replay_pool)
+    return Adversarial(options.shuffled_style)
 
 
 def build_feature_matching(options: NoOptions, context: BuildContext) -> Any:

@@ -313,10 +313,10 @@ class Loss(nn.Module):
             self.scale = nn.Parameter(torch.ones(()))
 
     def forward(self, step: Step) -> Tensor:
-        fake, real = sample(step.networks, step.condition).image, step.batch.image
+        made, real = sample(step.networks, step.condition).image, step.batch.image
         if self.fault == "gradient":
-            fake = fake.detach().requires_grad_()
-        difference = (fake - real).abs()
+            made = made.detach().requires_grad_()
+        difference = (made - real).abs()
         value = difference.sum() if self.fault == "independence" else difference.mean()
         value = value * (1 + self.secret)
         if self.fault == "undeclared":
@@ -328,7 +328,7 @@ class Loss(nn.Module):
         if self.fault == "determinism":
             value = value + torch.rand(())
         if self.fault == "bf16":
-            value = value + 30 * torch.sin(4096 * fake.detach()).mean()
+            value = value + 30 * torch.sin(4096 * made.detach()).mean()
         if self.fault == "channels_last" and real.stride(1) == 1:
             value = 2 * value
         if self.fault == "channels_last_gradient" and real.stride(1) == 1:

@@ -14,9 +14,8 @@ from .turn import REAL, Turn, turn_of
 def discriminate(step: Step, image: Generated, condition: Condition | None = None) -> Judgement:
     """Return the discriminator's output for images.
 
-    Those of this library are judged once a turn; in the discriminator's turn all that were made before in one pass. Any
-    other image is judged each time. In turns that do not train the discriminator, real photos are judged without a
-    graph.
+    Those of this library are judged once a turn, all that were made before in one pass. Any other image is judged each
+    time. In turns that do not train the discriminator, real photos are judged apart, without a graph.
 
     Args:
         step: the step.
