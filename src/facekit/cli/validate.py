@@ -9,6 +9,7 @@ import click
 from facekit.cli.output import plural, print_json, print_notices, spoken_bytes
 from facekit.cli.progress_bar import data_progress
 from facekit.cli.state import State, plugin_file_option, set_option
+from facekit.interfaces import SAMPLER
 
 if TYPE_CHECKING:
     from facekit.engine.probe import ShapeProbe
@@ -98,7 +99,11 @@ def _turns(recipe: ResolvedRecipe) -> dict[str, list[str]]:
     """Return the networks that each player trains, in the order of their turns."""
     from facekit.recipe import networks_of
 
-    return {player: list(networks_of(player, recipe.players, recipe.model)) for player in recipe.players}
+    def trained(player: str) -> list[str]:
+        # A sampler has no weights, but for one that is a module; it would be trained here too.
+        return [name for name in networks_of(player, recipe.players, recipe.model) if name != SAMPLER]
+
+    return {player: trained(player) for player in recipe.players}
 
 
 def _print_shapes(recipe: ResolvedRecipe, shapes: ShapeProbe) -> None:
