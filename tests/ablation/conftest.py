@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from facekit.ablation.results import Done, System
-from facekit.evaluation.results import EvaluationResult, PaintedFace
+from facekit.evaluation.results import PARTS, EvaluationResult, PaintedFace
 from facekit.evaluation.store import read_evaluation, write_evaluation
 from facekit.interfaces import Measurement
 
@@ -34,10 +34,11 @@ def measurement(
     )
 
 
-def picture(key: str, colour: int) -> PaintedFace:
+def picture(key: str, colour: int, shows: tuple[str, ...]) -> PaintedFace:
     """A kept picture whose result has one colour."""
-    parts = [np.full((16, 16, 3), value, np.uint8) for value in (10, 20, 30, colour)]
-    return PaintedFace(key, f"look of {key}", np.concatenate(parts, axis=1))
+    values = {"mask": 10, "reference": 20, "photo": 30, "result": colour}
+    parts = [np.full((16, 16, 3), values[part], np.uint8) for part in shows]
+    return PaintedFace(key, f"look of {key}", np.concatenate(parts, axis=1), shows)
 
 
 @pytest.fixture
@@ -52,6 +53,7 @@ def make_system(tmp_path: Path) -> MakeSystem:
         errors: Mapping[int, str] | None = None,
         fields: Mapping[str, str] = FIELDS,
         colour: int = 200,
+        shows: tuple[str, ...] = PARTS,
     ) -> System:
         runs = []
         for seed, measurements in seeds.items():
@@ -64,7 +66,7 @@ def make_system(tmp_path: Path) -> MakeSystem:
                 fields=fields,
                 measurements=tuple(measurements),
                 pairs={"style_copy": tuple((f"face-{index}", f"look of face-{index}") for index in range(3))},
-                pictures={"style_copy": tuple(picture(f"face-{index}", colour) for index in range(3))},
+                pictures={"style_copy": tuple(picture(f"face-{index}", colour, shows) for index in range(3))},
             )
             file = write_evaluation(result, folder / "evaluations" / "step-00000040-test-ema-12345678.json")
             _run_files(folder, seed)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facekit.ablation.results import make_table
+from facekit.ablation.results import System, make_table
 from facekit.ablation.settings import PublishedFigures
 from facekit.ablation.sheet import contact_sheet
 from facekit.ablation.tables import csv_text, latex, markdown, with_spread
@@ -198,3 +198,16 @@ def test_the_sheet_has_a_row_for_a_face_and_a_column_for_a_system(make_system: M
     colours = [int(last[4 + column * 100 + 48, 0]) for column in range(5)]
     assert colours == [10, 20, 100, 150, 30], "mask, reference, the systems, photo"
     assert contact_sheet([ours], task="reconstruction", faces=2) is None
+
+
+def test_the_sheet_shows_what_the_systems_read(make_system: MakeSystem) -> None:
+    def colours(*systems: System) -> list[int]:
+        drawn = contact_sheet(systems, task="style_copy", faces=2)
+        assert drawn is not None
+        line = np.asarray(drawn[0])[-50]
+        return [int(line[at, 0]) for at in range(4 + 48, line.shape[0], 100)]
+
+    noise = make_system("noise", {0: [measurement("psnr", GOOD)]}, colour=100, shows=("result",))
+    masks = make_system("masks", {0: [measurement("psnr", GOOD)]}, colour=150, shows=("mask", "photo", "result"))
+    assert colours(noise) == [100]
+    assert colours(noise, masks) == [10, 100, 150, 30], "mask, the systems, photo"

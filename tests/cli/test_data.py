@@ -175,7 +175,7 @@ class TestPhotosWithoutMasks:
             "model.discriminator.layers": "3",
             "train.batch": "2",
             "train.steps": "2",
-            "train.discriminator_turns": "1",
+            "train.turns.discriminator": "1",
         }
         sets = [part for name, value in options.items() for part in ("--set", f"{name}={value}")]
         return ["run", "stargan", "--out", "runs/one", *sets]

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from facekit.data import PackedFaces, prepare
-from facekit.interfaces import BuildContext, Condition, FaceSample, Finding, Generated, LabelClass, LabelMap, NoOptions
+from facekit.interfaces import BuildContext, Condition, FaceSample, Finding, Generated, LabelClass, LabelMap
 from facekit.registry import PluginSet, Registry
 
 LABELS = LabelMap(name="stripes", classes=tuple(LabelClass(name, (0, 0, 0)) for name in ("back", "skin", "hair")))
@@ -22,7 +22,10 @@ SIZE = 16
 
 @dataclass
 class Stripes:
-    """Faces of three stripes, each of one colour with a little noise."""
+    """Faces of three stripes, each of one colour with a little noise.
+
+    There are no masks where the label map has no classes.
+    """
 
     count: int = 14
     seed: int = 0
@@ -51,7 +54,8 @@ class Stripes:
             # The first is rare, the others are those of a coin.
             attributes = random.random(len(self.attribute_names)) < 0.5
             attributes[0] = index % 5 == 2
-        return FaceSample(image.clip(0, 255).astype(np.uint8), mask, attributes)
+        shown = mask if self.label_map.classes else None
+        return FaceSample(image.clip(0, 255).astype(np.uint8), shown, attributes)
 
     def check(self, index: int) -> list[Finding]:
         return []
@@ -72,10 +76,10 @@ class Network(torch.nn.Module):
         self.modes: list[bool] = []
 
     def forward(self, condition: Condition) -> Generated:
-        assert condition.reference_image is not None
+        assert condition.reference is not None
         self.modes.append(torch.is_grad_enabled())
         planes = torch.nn.functional.one_hot(condition.mask, 4).permute(0, 3, 1, 2).float()
-        return Generated(self.layers(torch.cat((planes, condition.reference_image), 1)) * 3)
+        return Generated(self.layers(torch.cat((planes, condition.reference.image), 1)) * 3)
 
 
 @pytest.fixture
@@ -91,7 +95,8 @@ def pack(tmp_path: Path) -> Callable[..., PackedFaces]:
 @pytest.fixture
 def error_metric(registry: Registry) -> type[Any]:
     """The class of the metric ``test/error``."""
-    metric = registry.find("metric", "error").spec.build(NoOptions(), BuildContext(LABELS, (), SIZE))
+    spec = registry.find("metric", "error").spec
+    metric = spec.build(spec.options(), BuildContext(LABELS, (), SIZE))
     return type(metric)
 
 
@@ -107,6 +112,7 @@ def registry() -> Registry:
     plugins = PluginSet({})
     plugins.load_file(tests / "engine" / "plugin" / "tiny_plugin.py")
     plugins.load_file(tests / "evaluation" / "plugin" / "error_metric_plugin.py")
+    plugins.load_file(tests / "evaluation" / "plugin" / "noise_plugin.py")
     return Registry(plugins)
 
 

@@ -13,12 +13,12 @@ from facekit.evaluation import (
     TargetPhotos,
     baselines,
 )
-from facekit.interfaces import Condition, FacekitError
+from facekit.interfaces import Condition, FacekitError, Reference
 
 
 def test_copy_reference(packed: PackedFaces) -> None:
     condition = fixed_batch(packed, packed.rows("test")).condition.rolled_reference()
-    assert CopyReference()(condition).image is condition.reference_image
+    assert CopyReference()(condition).image is condition.reference.image
 
 
 class TestMeanColour:
@@ -39,7 +39,7 @@ class TestMeanColour:
         photo_mask[..., 4:] = 1
         mask = photo_mask.transpose(1, 2).clone()
         mask[0, 0, 0] = 2
-        painted = MeanColourPerRegion(classes=3)(Condition(mask, photo, photo_mask)).image
+        painted = MeanColourPerRegion(classes=3)(Condition(mask, Reference(photo, photo_mask))).image
         assert painted[0, :, 1, 0].tolist() == pytest.approx([-0.5, 0, 0.5], abs=1e-6)
         assert painted[0, :, 7, 0].tolist() == pytest.approx([1, 1, 1])
         # Class 2 is not in the reference: the mean of the whole of it.
@@ -71,8 +71,8 @@ def test_every_baseline_paints(packed: PackedFaces) -> None:
     assert list(BASELINES) == [
         *("copy_reference", "mean_colour_per_region", "nearest_training_photo_by_mask", "real_photos")
     ]
-    for make in BASELINES.values():
-        painter = make(packed)
+    for baseline in BASELINES.values():
+        painter = baseline.make(packed)
         if isinstance(painter, TargetPhotos):  # the runner puts the photos in; see its tests
             continue
         image = painter(condition).image

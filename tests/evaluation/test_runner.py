@@ -35,27 +35,27 @@ class TestQuantisation:
 class TestRunner:
     def test_reconstruction_gives_each_face_its_own_look(self, packed, error_metric) -> None:  # type: ignore[no-untyped-def]
         metric = error_metric()
-        result = evaluate(lambda condition: Generated(condition.reference_image), packed, [metric], batch=3)
+        result = evaluate(lambda condition: Generated(condition.reference.image), packed, [metric], batch=3)
         assert result.measurement("error").value == 0
         assert [key for each in metric.seen for key in each.keys] == [f"face-{index}" for index in range(7, 14)]
         assert all(each.keys == each.reference_keys for each in metric.seen)
 
     def test_style_copy_gives_each_mask_the_look_of_its_pair(self, packed, error_metric) -> None:  # type: ignore[no-untyped-def]
         metric = error_metric("style_copy")
-        result = evaluate(lambda condition: Generated(condition.reference_image), packed, [metric], batch=3, seed=5)
+        result = evaluate(lambda condition: Generated(condition.reference.image), packed, [metric], batch=3, seed=5)
         pairs = task_pairs(packed.rows("test"), "style_copy", seed=5)
         shown = [pair for each in metric.seen for pair in zip(each.keys, each.reference_keys)]
         assert shown == pairs.keys(packed) == list(result.pairs["style_copy"])
         targets, references = fixed_batch(packed, pairs.targets), fixed_batch(packed, pairs.references)
         masks = torch.cat([each.condition.mask for each in metric.seen])
         assert torch.equal(masks, targets.mask)
-        assert torch.equal(torch.cat([each.condition.reference_mask for each in metric.seen]), references.mask)
+        assert torch.equal(torch.cat([each.condition.reference.mask for each in metric.seen]), references.mask)
         assert torch.equal(torch.cat([each.target for each in metric.seen]), targets.image)
         assert torch.equal(torch.cat([each.generated.image for each in metric.seen]), references.image)
 
     def test_only_the_tasks_that_metrics_want_are_painted(self, packed, error_metric) -> None:  # type: ignore[no-untyped-def]
         counted: list[EvaluationProgress] = []
-        copy = lambda condition: Generated(condition.reference_image)  # noqa: E731
+        copy = lambda condition: Generated(condition.reference.image)  # noqa: E731
         evaluate(copy, packed, [error_metric(), error_metric(name="b")], batch=3, progress=counted.append)
         assert [(each.done, each.total) for each in counted] == [(3, 7), (6, 7), (7, 7)]
         counted.clear()

@@ -111,6 +111,17 @@ def test_evaluations_that_ask_for_different_things_have_different_files() -> Non
     )
 
 
+def test_pictures_of_before_have_all_parts(packed, error_metric, network, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    file = write_evaluation(
+        evaluate(network, packed, [error_metric()], keep=1), tmp_path / "step-00000001-test-ema-01234567.json"
+    )
+    document = json.loads(file.read_text("utf-8"))
+    assert document["pictures"]["reconstruction"][0].pop("shows") == ["mask", "reference", "photo", "result"]
+    file.write_text(json.dumps(document), encoding="utf-8")
+    (picture,) = read_evaluation(file).pictures["reconstruction"]
+    assert list(picture.parts()) == ["mask", "reference", "photo", "result"]
+
+
 def test_pixels_of_a_strip_are_of_one_size(packed, error_metric, network) -> None:  # type: ignore[no-untyped-def]
     (picture,) = evaluate(network, packed, [error_metric()], keep=1).pictures["reconstruction"]
     assert picture.strip.shape == (packed.size, 4 * packed.size, 3)

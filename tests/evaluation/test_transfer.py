@@ -13,6 +13,10 @@ import torch
 from facekit.data import PackedFaces, fixed_batch
 from facekit.evaluation import TargetPhotos, evaluate, task_pairs, transfer_pairs
 from facekit.interfaces import Condition, FacekitError, Generated
+from facekit.sampling.inputs import ATTRIBUTES, SOURCE, SamplingInputs
+
+FROM_PHOTOS = SamplingInputs(frozenset({SOURCE, ATTRIBUTES}))
+"""What a model is given that changes photos."""
 
 NAMES = ("Eyeglasses", "Smiling", "Young")
 
@@ -89,7 +93,7 @@ class TestRunner:
 
         def paint(condition: Condition) -> Generated:
             seen.append(condition)
-            return Generated(torch.zeros_like(condition.reference_image))  # type: ignore[arg-type]
+            return Generated(torch.zeros_like(condition.reference.image))  # type: ignore[arg-type]
 
         evaluate(
             paint, faces, [transfer_metric("Smiling"), error_metric("style_copy"), error_metric(name="r")], batch=99
@@ -105,8 +109,8 @@ class TestRunner:
         assert torch.equal(copied.attributes, everyone.attributes)  # type: ignore[arg-type]
         donors = fixed_batch(faces, transfer_pairs(faces, rows, "Smiling").targets)
         assert torch.equal(changed.mask, donors.mask)
-        assert torch.equal(changed.reference_image, everyone.image)  # type: ignore[arg-type]
-        assert torch.equal(changed.reference_mask, everyone.mask)  # type: ignore[arg-type]
+        assert torch.equal(changed.reference.image, everyone.image)  # type: ignore[arg-type]
+        assert torch.equal(changed.reference.mask, everyone.mask)  # type: ignore[arg-type]
         assert torch.equal(changed.source_image, everyone.image)  # type: ignore[arg-type]
         difference = changed.attributes != everyone.attributes
         assert difference[:, 1].all()
@@ -115,7 +119,7 @@ class TestRunner:
     def test_metrics_are_told_what_changes(self, faces: PackedFaces, transfer_metric: Callable[..., Any]) -> None:
         both, one = transfer_metric("Smiling", "Eyeglasses"), transfer_metric("Eyeglasses", name="one")
         result = evaluate(
-            lambda condition: Generated(condition.reference_image), faces, [both, one], batch=8, reads_mask=False
+            lambda condition: Generated(condition.reference.image), faces, [both, one], batch=8, inputs=FROM_PHOTOS
         )
         assert {each.attribute for each in both.seen} == {"Smiling", "Eyeglasses"}
         assert {each.attribute for each in one.seen} == {"Eyeglasses"}
@@ -123,7 +127,7 @@ class TestRunner:
         for each in both.seen:
             assert torch.equal(each.wanted, each.attributes[:, NAMES.index(each.attribute)])
             assert torch.equal(each.attributes, each.condition.attributes)
-            assert not each.reads_mask
+            assert each.reads == {"source", "attributes"}
         for attribute in ("Smiling", "Eyeglasses"):
             shown = [
                 pair
@@ -134,7 +138,7 @@ class TestRunner:
             assert shown == list(result.pairs[f"attribute_transfer/{attribute}"])
 
     def test_the_batch_size_does_not_matter(self, faces: PackedFaces, transfer_metric: Callable[..., Any]) -> None:
-        copy = lambda condition: Generated(condition.reference_image)  # noqa: E731
+        copy = lambda condition: Generated(condition.reference.image)  # noqa: E731
         values = [
             evaluate(copy, faces, [transfer_metric("Smiling")], batch=batch).measurement("transfer").per_sample
             for batch in (1, 5, 33)

@@ -13,12 +13,15 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from facekit.editing import load
 from facekit.engine import probe_shapes, train
 from facekit.engine.networks import build_model
 from facekit.engine.run_folder import RunFolder, step_name
-from facekit.interfaces import RunEvent, StepLogged
+from facekit.evaluation import evaluate_run
+from facekit.interfaces import FacekitError, RunEvent, StepLogged
 from facekit.recipe import ResolvedRecipe, read_recipe
 from facekit.registry import PluginSet, Registry
+from facekit.report import write_report
 from facekit.sampling import inputs_of
 
 FAMILIES = Path(__file__).parents[2] / "docs" / "examples" / "families"
@@ -63,7 +66,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of photos without masks."""
     folder = tmp_path_factory.mktemp("photos")
     random = np.random.default_rng(0)
-    for index in range(24):
+    for index in range(60):
         coarse = random.integers(0, 256, (4, 4, 3)).astype(np.uint8)
         Image.fromarray(coarse).resize((48, 48), Image.Resampling.BICUBIC).save(folder / f"face{index:02d}.png")
     return folder
@@ -185,6 +188,68 @@ def test_frozen_networks_are_written_once(runs: Callable[[str], Path]) -> None:
     source = load_file(RunFolder(runs("style_based")).checkpoints / step_name(STEPS) / "ema.safetensors")
     kept = load_file(run / "frozen" / "mapping.safetensors")
     assert all(torch.equal(tensor, source[f"mapping.{key}"]) for key, tensor in kept.items())
+
+
+def _images(run: Path, registry: Registry, **asked: Any) -> torch.Tensor:
+    images = load(run, registry=registry, device="cpu", settings=asked.pop("settings", ())).sample(8, **asked)
+    return torch.stack([torch.from_numpy(np.asarray(image).copy()) for image in images])
+
+
+@pytest.mark.parametrize("name", FROM_NOISE)
+def test_faces_follow_the_seed(name: str, registry: Registry, runs: Callable[[str], Path]) -> None:
+    once, again, other = (_images(runs(name), registry, seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(once, again)
+    together = [image.numpy().tobytes() for image in (*once, *other)]
+    assert len(set(together)) == len(together)
+    # In other batches to a level or two: a network's own arithmetic depends on the batch in the last bit.
+    parts = _images(runs(name), registry, seed=1, batch=3)
+    assert int((parts.int() - once.int()).abs().max()) <= 2
+
+
+def test_a_mask_has_many_faces_and_a_photo_one(registry: Registry, runs: Callable[[str], Path]) -> None:
+    mask = Image.fromarray(np.arange(16, dtype=np.uint8).repeat(16).reshape(16, 16) % 4)
+    pipeline = load(runs("diffusion"), registry=registry, device="cpu")
+    faces = [np.asarray(pipeline.generate(mask, seed=seed)).tobytes() for seed in (1, 1, 2)]
+    assert faces[0] == faces[1] != faces[2]
+    with pytest.raises(FacekitError, match="mask"):
+        pipeline.generate()
+    photo = Image.fromarray(np.full((16, 16, 3), 90, np.uint8))
+    fitted = load(runs("fitting"), registry=registry, device="cpu").generate(source=photo)
+    assert np.asarray(fitted).shape == (16, 16, 3)
+
+
+def test_runtime_options_change_what_a_run_gives(registry: Registry, runs: Callable[[str], Path]) -> None:
+    run = runs("style_based")
+    mean = _images(run, registry, seed=1, settings=["sampler.truncation=0"])
+    assert all(torch.equal(face, mean[0]) for face in mean)
+    with pytest.raises(FacekitError, match=r"did you mean 'sampler\.truncation'"):
+        load(run, registry=registry, settings=["sampler.truncatoin=0"])
+    with pytest.raises(FacekitError, match=r"less than or equal to 1|at most 1"):
+        load(run, registry=registry, settings=["sampler.truncation=2"])
+
+
+@pytest.mark.parametrize("name", READS)
+def test_it_is_measured_and_reported(
+    name: str, registry: Registry, runs: Callable[[str], Path], recwarn: pytest.WarningsRecorder
+) -> None:
+    run = runs(name)
+    results = evaluate_run(run, registry=registry, device="cpu", batch=4)
+    assert results[0].painter == "model"
+    measured = {entry.name for entry in results[0].measurements}
+    assert any("generation" in entry for entry in measured) == (name != "fitting")
+    assert all(np.isfinite(entry.value) for entry in results[0].measurements)
+    report = write_report(run).read_text(encoding="utf-8")
+    assert ("--mask" in report) == ("mask" in READS[name])
+    assert ("--count" in report) == (not READS[name])
+    assert f"{name}.py" in report
+
+
+def test_runtime_options_are_a_part_of_the_protocol(registry: Registry, runs: Callable[[str], Path]) -> None:
+    plain, other = (
+        evaluate_run(runs("style_based"), registry=registry, device="cpu", settings=settings, record=False)[0]
+        for settings in ((), ("sampler.truncation=0.5",))
+    )
+    assert plain.protocol != other.protocol
 
 
 def _label_map(recipe: ResolvedRecipe, registry: Registry) -> Any:

@@ -140,3 +140,9 @@ def write_run(
 def make_run(tmp_path: Path) -> Callable[..., Path]:
     """Write a run folder by hand; keyword arguments as :func:`write_run`."""
     return lambda **options: write_run(tmp_path / "run", **options)
+
+
+@pytest.fixture
+def events_of() -> Callable[..., dict[str, Any]]:
+    """Return evaluation events as :func:`evaluation` does."""
+    return evaluation

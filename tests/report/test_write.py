@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,9 +16,10 @@ from facekit.evaluation.results import EvaluationResult
 from facekit.evaluation.store import write_evaluation
 from facekit.interfaces import FacekitError, Measurement
 from facekit.report import write_report
-from facekit.report.results import Column, Table, results_tables, table_html
+from facekit.report.results import REAL_PHOTOS, Column, Table, results_tables, table_html
 
 Make = Callable[..., Path]
+Events = Callable[..., dict[str, Any]]
 
 VOID = {"meta", "img", "input", "br", "link", "hr"}
 SVG_EMPTY = {"line", "path", "rect"}
@@ -284,9 +286,72 @@ def test_real_photos_do_not_compete() -> None:
     def column(heading: str, value: float) -> Column:
         return Column(heading, 0, {"error": {"value": value, "better": "lower"}})
 
-    columns = (column("this run", 0.5), column("copy reference", 0.6), column("real photos", 0.0))
+    columns = (column("this run", 0.5), column("Copy reference", 0.6), column(REAL_PHOTOS, 0.0))
     cells = re.findall(r'<td class="number( best)?">([\d.]+)', table_html(Table("test", "id", {}, columns)))
     assert cells == [(" best", "0.5"), ("", "0.6"), ("", "0")]
+
+
+def test_real_photos_of_a_run_do_not_compete(make_run: Make, events_of: Events) -> None:
+    run = make_run()
+    with (run / "metrics.jsonl").open("a") as stream:
+        stream.write(json.dumps(events_of(1200, scale=2.0, weights="baseline/real_photos")) + "\n")
+    text, page = read(run)
+    row = next(part for part in text.split("<tr>") if part.startswith("<td>Perceptual distance"))
+    cells = re.findall(r'<td class="number( best)?">([\d.]+)', row)
+    assert cells == [(" best", "0.412"), ("", "0.4578"), ("", "0.5886"), ("", "0.206")]
+    assert "photos of the training split" not in page.text
+
+
+class TestNoise:
+    """The report of a run that makes images from noise alone."""
+
+    @pytest.fixture
+    def run(self, make_run: Make, events_of: Events) -> Path:
+        generated = {"name": "KID/generation", "value": 3.0, "better": "lower", "protocol": {"task": "generation"}}
+        run = make_run(lock={"inputs": ["noise"]}, samples=30)
+        pairs = {"generation": (("face-1", "face-1"), ("face-2", "face-2"))}
+        found = EvaluationResult("model", "test", "ema", 1200, {"split": "test", "task_seed": "5"}, (), pairs=pairs)
+        write_evaluation(found, run / "evaluations" / "step-00001200-test-ema-1.json")
+        events = [
+            events_of(1200, weights=weights, measurements=[generated], protocol=found.protocol)
+            for weights in ("ema", "baseline/real_photos")
+        ]
+        lines = (run / "metrics.jsonl").read_text().splitlines()
+        kept = [line for line in lines if json.loads(line)["event"] != "evaluation"]
+        (run / "metrics.jsonl").write_text("".join(f"{line}\n" for line in [*kept, *map(json.dumps, events)]))
+        return run
+
+    def test_nothing_speaks_of_masks_and_references(self, run: Path) -> None:
+        text, page = read(run)
+        shown = text[text.index('<section id="results"') : text.index('<section id="training"')]
+        said = re.sub(r"<[^>]*>", " ", shown)
+        assert "KID" in said
+        for word in ("mask", "reference", "look", "Drawn with seed"):
+            assert word not in said, word
+        for part in (
+            "starts from the same noise each time",
+            "24 of 30 grids are shown",
+            "Which samples were measured",
+            "one sample of noise for each face of the split (2)",
+            "photos of the training split",
+        ):
+            assert part in page.text, part
+
+    def test_a_run_with_a_reference_speaks_of_it(self, make_run: Make) -> None:
+        run = make_run()
+        _, page = read(run)
+        assert "The result is made from the mask and reference, then in the look of another face." in page.text
+        (run / "lock.json").write_text(json.dumps({"inputs": ["source", "attribute"]}))
+        _, page = read(run)
+        assert "made from the photo that is changed, then with each attribute turned to its opposite" in page.text
+        (run / "lock.json").write_text(json.dumps({"inputs": ["mask"]}))
+        _, page = read(run)
+        assert "The result is made from the mask. The heading of each column" in page.text
+
+    @pytest.mark.parametrize("inputs", [None, [], "mask", [3], {}])
+    def test_a_lock_that_does_not_say(self, make_run: Make, inputs: object) -> None:
+        _, page = read(make_run(lock={} if inputs is None else {"inputs": inputs}))
+        assert "the same faces each time. The heading of each column says what it shows." in page.text
 
 
 def test_a_report_is_the_same_when_it_is_written_again(make_run: Make) -> None:

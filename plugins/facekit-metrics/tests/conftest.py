@@ -27,6 +27,7 @@ from facekit.interfaces import (
     LabelMap,
     Metric,
     Observation,
+    Reference,
     Task,
 )
 from facekit.registry import load_registry
@@ -52,7 +53,7 @@ def observe(
         metric.update(
             Observation(
                 task=task,
-                condition=Condition(masks[part], reference_image=photos[look], reference_mask=masks[look]),
+                condition=Condition(masks[part], Reference(photos[look], masks[look])),
                 generated=Generated(results[part]),
                 target=photos[part],
                 keys=tuple(f"face{index}" for index in part.tolist()),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from facekit.registry import load_registry
+from facekit.sampling import SamplingInputs
 from facekit.testing import MetricContract
 from facekit_metrics.plugin import facekit_components
 
@@ -84,6 +85,41 @@ class TestNearestTrainingNeighbour(MetricContract):
     spec = SPECS["nearest_training_neighbour"]
     options = {"task": "reconstruction"}
     not_about_likeness = "noise is farther from training photos than a face is"
+
+
+FROM_NOISE = SamplingInputs(frozenset(), noise={"z": (8,)})
+
+
+class TestKidOfGeneration(MetricContract):
+    spec = SPECS["kid"]
+    options = {"subsets": 20}
+    inputs = FROM_NOISE
+
+
+class TestFrechetDistanceOfGeneration(MetricContract):
+    spec = SPECS["frechet_distance"]
+    options = {"allow_few_pictures": True}
+    inputs = FROM_NOISE
+
+
+class TestPrecisionRecallOfGeneration(MetricContract):
+    spec = SPECS["precision_recall"]
+    inputs = FROM_NOISE
+
+
+class TestDensityCoverageOfGeneration(MetricContract):
+    spec = SPECS["density_coverage"]
+    inputs = FROM_NOISE
+
+
+class TestNearestTrainingNeighbourOfGeneration(MetricContract):
+    spec = SPECS["nearest_training_neighbour"]
+    inputs = FROM_NOISE
+
+
+class TestDiversityOfGeneration(MetricContract):
+    spec = SPECS["diversity"]
+    inputs = FROM_NOISE
 
 
 @pytest.mark.usefixtures("judges")

@@ -22,6 +22,7 @@ from facekit.interfaces import (
     Generated,
     Measurement,
     Observation,
+    Reference,
     Task,
 )
 from facekit.registry import load_registry
@@ -60,7 +61,7 @@ def show(
     attribute: str = "",
     task: Task = "reconstruction",
     batch: int = 24,
-    reads_mask: bool = True,
+    reads: frozenset[str] = frozenset({"mask", "reference", "reference_mask"}),
 ) -> None:
     """Show results of each face in its own look, or in that of the face after it with an attribute turned round."""
     photos, masks, attributes = faces
@@ -77,7 +78,7 @@ def show(
             Observation(
                 task=task,
                 condition=Condition(
-                    masks[part], photos[look[part]], masks[look[part]], shown[part], photos[look[part]]
+                    masks[part], Reference(photos[look[part]], masks[look[part]]), shown[part], photos[look[part]]
                 ),
                 generated=Generated(results[part]),
                 target=photos[part],
@@ -86,7 +87,7 @@ def show(
                 attributes=shown[part],
                 attribute=attribute,
                 wanted=None if wanted is None else wanted[part],
-                reads_mask=reads_mask,
+                reads=reads,
             )
         )
 
@@ -234,7 +235,14 @@ class TestSegmentationAccuracy:
         options = {"tasks": ("attribute_transfer",), "transfer": ("Smiling",)}
         metric, painter = self.metric(data, **options), self.metric(data, **options)
         look = unseen[0].roll(1, 0)  # unchanged photos: an image-to-image model that does nothing
-        show(metric, unseen, look, attribute="Smiling", task="attribute_transfer", reads_mask=False)
+        show(
+            metric,
+            unseen,
+            look,
+            attribute="Smiling",
+            task="attribute_transfer",
+            reads=frozenset({"source", "attributes"}),
+        )
         show(painter, unseen, look, attribute="Smiling", task="attribute_transfer")
         of_source, of_mask = by_name(metric.compute()), by_name(painter.compute())
         assert not set(of_source) & set(of_mask)

@@ -9,14 +9,14 @@ from scipy.ndimage import binary_dilation
 from skimage.metrics import peak_signal_noise_ratio
 from torch import Tensor
 
-from facekit.interfaces import Condition, FacekitError, Generated, Observation
+from facekit.interfaces import Condition, FacekitError, Generated, Observation, Reference
 from facekit_metrics.options import PsnrOutsideEditOptions
 from facekit_metrics.psnr_outside_edit import build, edited_region, psnr_where
 
 
 def edited(photos: Tensor, results: Tensor, target: Tensor, source: Tensor) -> Observation:
     keys = tuple(f"face{index}" for index in range(len(photos)))
-    condition = Condition(target, reference_image=photos, reference_mask=source)
+    condition = Condition(target, Reference(photos, source))
     return Observation("style_copy", condition, Generated(results), photos.flip(0), keys, keys)
 
 

@@ -8,7 +8,7 @@ import scipy.stats
 import torch
 from skimage.color import deltaE_cie76, rgb2lab
 
-from facekit.interfaces import Condition, FacekitError, Generated, Observation
+from facekit.interfaces import Condition, FacekitError, Generated, Observation, Reference
 from facekit_metrics.options import StyleConsistencyOptions
 from facekit_metrics.style_consistency import build, mean_difference, region_colours, wasserstein_distance
 
@@ -95,7 +95,7 @@ class TestMetric:
         values = []
         for look in (photos, photos.roll(1, 0)):
             metric = build(StyleConsistencyOptions(regions=("skin",)), context)
-            condition = Condition(masks, reference_image=photos, reference_mask=masks)
+            condition = Condition(masks, Reference(photos, masks))
             keys = tuple(f"face{index}" for index in range(6))
             metric.update(Observation("style_copy", condition, Generated(look), photos, keys, keys))
             values.append([entry.value for entry in metric.compute()])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from facekit.interfaces import Condition, FacekitError, Generated, Observation
+from facekit.interfaces import Condition, FacekitError, Generated, Observation, Reference
 from facekit_metrics.kid import build
 from facekit_metrics.set_options import KidOptions
 from facekit_metrics.style_consistency import StyleConsistency, mean_difference, region_colours
@@ -45,11 +45,11 @@ def test_regions_of_results_that_kept_their_geometry_are_read_by_the_mask_of_the
     photos, results = pictures
     target, source = torch.zeros(1, 32, 32, dtype=torch.long), torch.zeros(1, 32, 32, dtype=torch.long)
     target[:, :10], source[:, 20:] = 1, 1
-    condition = Condition(target, reference_image=photos[:1], reference_mask=source)
-    for reads_mask, mask in ((True, target), (False, source)):
+    condition = Condition(target, Reference(photos[:1], source))
+    for reads, mask in ((frozenset({"mask", "reference"}), target), (frozenset({"source"}), source)):
         metric = StyleConsistency(choice=TaskChoice("style_copy"), regions={"skin": 1})
         shown = Generated(results[:1])
-        metric.update(Observation("style_copy", condition, shown, photos[:1], ("a",), ("b",), reads_mask=reads_mask))
+        metric.update(Observation("style_copy", condition, shown, photos[:1], ("a",), ("b",), reads=reads))
         mine = region_colours(results[0], mask[0], class_id=1, smallest_share=0.01)
         other = region_colours(photos[0], source[0], class_id=1, smallest_share=0.01)
         assert mine is not None

@@ -240,10 +240,11 @@ def _pictures(sheet: Sheet | None) -> str:
         return ""
     uri = data_uri(sheet.picture, widest=WIDEST_SHEET)
     pairs = ", ".join(f"{target} in the look of {reference}" for target, reference in sheet.pairs)
-    caption = (
-        f"{spoken(sheet.task)}: each row is a test face; the mask is that of the photo on the right, the look that of "
-        f"the reference. Of several seeds the first is shown. Faces: {pairs}."
-    )
+    rows = "each row is a test face; the mask is that of the photo on the right, the look that of the reference"
+    if sheet.task == "generation":
+        pairs = ", ".join(target for target, _ in sheet.pairs)
+        rows = "each row is a sample whose noise follows from the name of a test face: the same for all systems"
+    caption = f"{spoken(sheet.task)}: {rows}. Of several seeds the first is shown. Faces: {pairs}."
     figure = (
         f'<figure class=contact><img src="{uri}" alt="contact sheet"><figcaption>{text(caption)}</figcaption></figure>'
     )

@@ -1,4 +1,4 @@
-"""The contact sheet: one row a test face, one column a system, with mask, reference and real photo. Torch-free."""
+"""The contact sheet: one row a test face, one column a system, beside what the systems read. Torch-free."""
 
 from __future__ import annotations
 
@@ -41,19 +41,28 @@ def contact_sheet(
     chosen = np.unique(np.linspace(0, len(all_pairs) - 1, min(faces, len(all_pairs))).round().astype(int))
     pairs = [all_pairs[index] for index in chosen]
     parts = {(name, pair): pictures[pair].parts() for name, pictures in shown for pair in pairs if pair in pictures}
-    common = [next(parts[name, pair] for name, _ in shown if (name, pair) in parts) for pair in pairs]
+
+    def common(part: str) -> list[np.ndarray | None]:
+        """Return a part of each row, of the first system whose pictures show it."""
+        found = [[parts[name, pair].get(part) for name, _ in shown if (name, pair) in parts] for pair in pairs]
+        return [next((each for each in row if each is not None), None) for row in found]
+
     side = max(part["result"].shape[0] for part in parts.values())
     side *= math.ceil(SMALLEST_SIDE / side)
-    columns = [(title, [_sized(each[title], side) for each in common]) for title in ("mask", "reference")]
+    columns = [(title, common(title)) for title in ("mask", "reference")]
     columns += [
-        (name, [_sized(parts[name, pair]["result"], side) if (name, pair) in parts else None for pair in pairs])
-        for name, _ in shown
+        (name, [parts[name, pair]["result"] if (name, pair) in parts else None for pair in pairs]) for name, _ in shown
     ]
-    columns.append(("photo of the mask", [_sized(each["photo"], side) for each in common]))
+    columns.append(("photo of the mask", common("photo")))
+    columns = [
+        (title, [None if each is None else _sized(each, side) for each in pictures])
+        for title, pictures in columns
+        if any(each is not None for each in pictures)
+    ]
     return draw_sheet(columns, rows=len(pairs), side=side), pairs
 
 
-def _sized(picture: np.ndarray, side: int) -> np.ndarray | None:
+def _sized(picture: np.ndarray, side: int) -> np.ndarray:
     if picture.shape[0] == side:
         return picture
     return np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.NEAREST))

@@ -22,7 +22,12 @@ GAP = "  "
 _NARROWEST, _WIDEST, _WITHOUT_TERMINAL = 60, 120, 100
 _WIDEST_NAME = 24
 
-_DTYPES = {"float": "real numbers", "class_ids": "class ids", "binary": "zeros and ones"}
+_DTYPES = {
+    "float": "real numbers",
+    "class_ids": "class ids",
+    "binary": "zeros and ones",
+    "noise": "standard normal numbers, drawn by the engine",
+}
 
 
 def page_width() -> int:

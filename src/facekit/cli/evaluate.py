@@ -20,6 +20,9 @@ from facekit.cli.state import State, plugin_file_option
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first faces of the split.")
 @click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True, help="Faces painted at a time.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="NAME.OPTION=VALUE", help="A runtime option: sampler.steps=50."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @plugin_file_option
 @click.pass_obj
@@ -33,6 +36,7 @@ def evaluate(
     limit: int | None,
     batch: int,
     device: Literal["auto", "cpu", "cuda"],
+    settings: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Measure RUN with the metrics of its recipe, beside baselines that need no training.
@@ -58,6 +62,7 @@ def evaluate(
         batch=batch,
         limit=limit,
         device=device,
+        settings=settings,
     )
     write_report(run)
     if as_json:

@@ -20,11 +20,7 @@ COMMANDS = {
     "ablate": LazyCommand("facekit.cli.ablate:ablate", "Train and measure a grid of runs, and compare them.", TRAINING),
     "validate": LazyCommand("facekit.cli.validate:validate", "Check a recipe, up to a few real steps.", TRAINING),
     "data": LazyCommand("facekit.cli.data:data", "Prepare, check, preview and make data.", TRAINING),
-    "generate": LazyCommand(
-        "facekit.cli.generate:generate",
-        "Paint masks in the look of photos, or change attributes.",
-        USING,
-    ),
+    "generate": LazyCommand("facekit.cli.generate:generate", "Generate images with a trained run.", USING),
     "edit": LazyCommand("facekit.cli.edit:edit", "Edit the faces of photos by a script.", USING),
     "studio": LazyCommand("facekit.cli.studio:studio", "Edit faces by painting, in the browser.", USING),
     "provenance": LazyCommand("facekit.cli.provenance:provenance", "Say what made a picture.", USING),

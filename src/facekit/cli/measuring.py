@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from facekit.cli.output import print_table
+from facekit.cli.output import note, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +32,7 @@ def measure_run(
     batch: int = 8,
     limit: int | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
+    settings: Sequence[str] = (),
 ) -> tuple[EvaluationResult, ...]:
     """Measure a run under a progress bar on stderr, and write what was found into the run folder.
 
@@ -51,6 +52,7 @@ def measure_run(
             batch=batch,
             limit=limit,
             device=device,
+            settings=settings,
             progress=painting,
         )
 
@@ -69,6 +71,9 @@ def print_measurements(results: Sequence[EvaluationResult]) -> None:
     click.echo(f"\n{first.split} split, step {first.step:,}; 95% intervals over the faces in brackets")
     print_table(("MEASUREMENT", *columns), rows, right=columns, figures=True)
     click.echo(f"protocol {first.protocol}")
+    for result in results:
+        for said in result.notes:
+            note(f"{_heading(result)}: {said}" if result.painter != MODEL else said)
 
 
 def _heading(result: EvaluationResult) -> str:

@@ -9,6 +9,7 @@ import click
 from facekit.cli.output import plural, print_json, print_notices, spoken_bytes
 from facekit.cli.progress_bar import data_progress
 from facekit.cli.state import State, plugin_file_option, set_option
+from facekit.interfaces import SAMPLER
 
 if TYPE_CHECKING:
     from facekit.engine.probe import ShapeProbe
@@ -67,7 +68,7 @@ def validate(
         _rung("ports", f"the components fit together ({dimensions})")
     shapes = None if ports_only else _probe_shapes(resolved, registry)
     if shapes is not None and not as_json:
-        _print_shapes(shapes, resolved.train.batch)
+        _print_shapes(resolved, shapes)
     real = _probe_steps(resolved, registry, steps) if steps else None
     if real is not None and not as_json:
         _print_steps(real)
@@ -94,12 +95,25 @@ def _rung(name: str, text: str) -> None:
     click.echo(f"{click.style('ok', fg='green', bold=True)}  {name.ljust(7)} {text}")
 
 
-def _print_shapes(shapes: ShapeProbe, batch: int) -> None:
+def _turns(recipe: ResolvedRecipe) -> dict[str, list[str]]:
+    """Return the networks that each player trains, in the order of their turns."""
+    from facekit.recipe import networks_of
+
+    def trained(player: str) -> list[str]:
+        # A sampler has no weights, but for one that is a module; it would be trained here too.
+        return [name for name in networks_of(player, recipe.players, recipe.model) if name != SAMPLER]
+
+    return {player: trained(player) for player in recipe.players}
+
+
+def _print_shapes(recipe: ResolvedRecipe, shapes: ShapeProbe) -> None:
     how = "" if shapes.on_fake_tensors else " (with numbers: a component looks at them)"
     _rung("shapes", f"one step runs forward and backward{how}")
     total = sum(shapes.parameters.values())
     parts = ", ".join(f"{slot.replace('_', ' ')} {count:,}" for slot, count in shapes.parameters.items())
     click.echo(f"    parameters  {total:,} ({parts})")
+    turns = [f"{player} trains {' and '.join(networks)}" for player, networks in _turns(recipe).items()]
+    click.echo(f"    turns       {', then '.join(turns)}".replace("_", " "))
     click.echo(f"    operations  {_si(shapes.step_flops)}FLOP a step, {_si(shapes.picture_flops)}FLOP a picture")
     memory = shapes.memory
     named = {
@@ -107,7 +121,7 @@ def _print_shapes(shapes: ShapeProbe, batch: int) -> None:
         "gradients": memory.gradients,
         "optimiser": memory.optimiser,
         "average": memory.average,
-        f"activations at batch {batch}": memory.activations,
+        f"activations at batch {recipe.train.batch}": memory.activations,
         "borrowed": memory.borrowed,
         "the program itself": memory.process,
     }
@@ -135,6 +149,7 @@ def _document(recipe: ResolvedRecipe, shapes: ShapeProbe | None, real: StepProbe
         document["rungs"].append("shapes")
         document["shapes"] = {
             "parameters": dict(shapes.parameters),
+            "turns": _turns(recipe),
             "step_flops": shapes.step_flops,
             "picture_flops": shapes.picture_flops,
             "memory_bytes": {

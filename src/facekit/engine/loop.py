@@ -375,7 +375,12 @@ class Training:
             return False
         self.guard.settle()
         event = measure(
-            self.evaluate, self.painter, run=self.run.path, step=self.state.done, weights=self.painter_weights
+            self.evaluate,
+            self.painter,
+            run=self.run.path,
+            step=self.state.done,
+            weights=self.painter_weights,
+            warn=self.journal.warned,
         )
         self.journal.evaluated(event)
         return self.state.best.see(self.state.done, event.measurements)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -43,16 +43,33 @@ class Outcome(Protocol):
         ...
 
 
+@runtime_checkable
+class Noted(Protocol):
+    """An outcome with something to say beside its numbers."""
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What people should know: all results were equal, say."""
+        ...
+
+
 Evaluate = Callable[[FaceModel, int], Outcome]
 """Measures a model (in evaluation mode) on the validation split after a number of updates."""
 
 
-def measure(evaluate: Evaluate, model: FaceModel, *, run: Path, step: int, weights: str) -> Evaluated:
-    """Measure a model on the validation split, and return the event that tells it; the model's mode is put back."""
+def measure(
+    evaluate: Evaluate, model: FaceModel, *, run: Path, step: int, weights: str, warn: Callable[[int, str], None]
+) -> Evaluated:
+    """Measure a model on the validation split, and return the event that tells it; the model's mode is put back.
+
+    ``warn`` is told the step and each note of the outcome.
+    """
     training = model.training
     with torch.no_grad():
         found = evaluate(model.eval(), step)
     model.train(training)
+    for note in found.notes if isinstance(found, Noted) else ():
+        warn(step, note)
     return evaluated(found, run=run, step=step, split="validation", weights=weights)
 
 

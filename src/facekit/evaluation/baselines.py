@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from facekit.data import PackedFaces, to_unit_range
-from facekit.evaluation.runner import Painter, TargetPhotos
-from facekit.interfaces import Condition, FacekitError, Generated
+from facekit.evaluation.runner import TRAIN, Painter, TargetPhotos
+from facekit.interfaces import TASKS, Condition, FacekitError, Generated, Metric, Task
 
 _BYTES_AT_A_TIME = 1 << 26
 
@@ -21,7 +22,9 @@ class CopyReference:
 
     def __call__(self, condition: Condition) -> Generated:
         """Return the reference photos of a condition."""
-        return Generated(_reference(condition)[0])
+        if condition.reference is None:
+            raise FacekitError("this baseline gives back a reference photo, and there is none")
+        return Generated(condition.reference.image)
 
 
 class MeanColourPerRegion:
@@ -89,14 +92,51 @@ class NearestTrainingPhoto:
         return Generated(to_unit_range(self.packed.images[nearest]).to(condition.require_mask().device))
 
 
-BASELINES: dict[str, Callable[[PackedFaces], Painter | TargetPhotos]] = {
-    "copy_reference": lambda packed: CopyReference(),
-    "mean_colour_per_region": lambda packed: MeanColourPerRegion(classes=len(packed.label_map)),
-    "nearest_training_photo_by_mask": lambda packed: NearestTrainingPhoto(packed),
-    "real_photos": lambda packed: TargetPhotos(),
+@dataclass(frozen=True)
+class Baseline:
+    """A baseline, and what it can stand for.
+
+    Args:
+        make: makes its painter from the data.
+        tasks: the tasks that it has results for.
+        by_masks: whether it looks at masks.
+    """
+
+    make: Callable[[PackedFaces], Painter | TargetPhotos]
+    tasks: tuple[Task, ...] = ("reconstruction", "style_copy", "attribute_transfer")
+    by_masks: bool = False
+
+    def measured_by(self, metrics: Sequence[Metric], packed: PackedFaces, *, split: str) -> list[Metric]:
+        """Return those metrics that it has results for on a split.
+
+        There are none where it looks at masks and the data has none. Training photos do not stand for generated ones
+        where they are evaluated themselves.
+        """
+        if self.by_masks and not packed.label_map.classes:
+            return []
+        tasks = set(self.tasks) - ({"generation"} if split == TRAIN else set())
+        return [metric for metric in metrics if tasks.issuperset(metric.tasks)]
+
+
+BASELINES: dict[str, Baseline] = {
+    "copy_reference": Baseline(lambda packed: CopyReference()),
+    "mean_colour_per_region": Baseline(
+        lambda packed: MeanColourPerRegion(classes=len(packed.label_map)), by_masks=True
+    ),
+    "nearest_training_photo_by_mask": Baseline(lambda packed: NearestTrainingPhoto(packed), by_masks=True),
+    "real_photos": Baseline(lambda packed: TargetPhotos(), TASKS),
 }
-"""Every baseline by name; each is made from the data. ``real_photos`` is none to beat: it shows the measure's own
-mistakes."""
+"""Every baseline by name. ``real_photos`` is none to beat: it shows the measure's own mistakes, and in ``generation``
+what training photos would get."""
+
+
+def left_out(names: Sequence[str], packed: PackedFaces) -> str:
+    """Return a sentence on baselines that are left out."""
+    masks = "" if packed.label_map.classes else ", and the data has no masks"
+    return (
+        f"left out: {', '.join(names)}. They make results from references and masks of test faces, which the measured "
+        f"tasks do not have{masks}"
+    )
 
 
 def _reference(condition: Condition) -> tuple[Tensor, Tensor]:

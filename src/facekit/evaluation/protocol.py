@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from facekit.data import PackedFaces
@@ -28,11 +28,15 @@ def protocol_id(fields: Mapping[str, str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]
 
 
-def common_fields(packed: PackedFaces, rows: NDArray[np.int64], *, split: str, seed: int) -> dict[str, str]:
+def common_fields(
+    packed: PackedFaces, rows: NDArray[np.int64], *, split: str, seed: int, settings: Sequence[str] = ()
+) -> dict[str, str]:
     """Return what all numbers of an evaluation have in common.
 
     The weights, the model and the batch size are no part of it: those are what is compared, or change nothing. Of the
     data it holds the evaluated faces only, by content, so that runs on different training photos can be compared.
+    Runtime options that were set for the evaluation (``sampler.steps=50``) are a part; those of the run's own recipe
+    belong to the model.
     """
     return {
         "data": faces_fingerprint(packed, rows),
@@ -42,6 +46,7 @@ def common_fields(packed: PackedFaces, rows: NDArray[np.int64], *, split: str, s
         "resize": RESIZE,
         "quantisation": QUANTISATION,
         "task_seed": str(seed),
+        **({"settings": " ".join(sorted(settings))} if settings else {}),
     }
 
 

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+PARTS = ("mask", "reference", "photo", "result")
+"""What a kept picture may show, from left to right."""
+
+
 @dataclass(frozen=True, eq=False)
 class PaintedFace:
     """A result with what it was painted from.
@@ -22,12 +26,15 @@ class PaintedFace:
     Args:
         key: of the target face.
         reference_key: of the reference face.
-        strip: mask in colours, reference, real photo of the target face, and result side by side, (H, 4 W, 3) uint8.
+        strip: what ``parts`` names, side by side, (H, parts x W, 3) uint8.
+        parts: mask in colours and reference where the model reads them, the real photo of the target face where the
+            result has to do with it, and the result.
     """
 
     key: str
     reference_key: str
     strip: NDArray[np.uint8]
+    parts: tuple[str, ...] = PARTS
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,7 @@ class EvaluationResult:
         seconds_per_picture: time to paint one picture, in a batch.
         data_fingerprint: fingerprint of the whole data, training photos included.
         pictures: some of the results, by task, the same faces whoever painted.
+        notes: what people should know of it: results that are all equal, baselines that were left out.
     """
 
     painter: str
@@ -60,6 +68,7 @@ class EvaluationResult:
     seconds_per_picture: float = 0.0
     data_fingerprint: str = ""
     pictures: Mapping[str, tuple[PaintedFace, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def protocol(self) -> str:
@@ -94,6 +103,7 @@ class EvaluationResult:
             "protocol_fields": dict(self.fields),
             "data_fingerprint": self.data_fingerprint,
             "seconds_per_picture": round(self.seconds_per_picture, 6),
+            "notes": list(self.notes),
             "measurements": [
                 {
                     "name": entry.name,

@@ -1,4 +1,4 @@
-"""The runner: paints every face of a split for every task, and shows the results to the metrics."""
+"""The runner: generates every face of a split for every task, and shows the results to the metrics."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facekit.data import PackedFaces, fixed_batch
+from facekit.data import PackedFaces, drawn_donors, fixed_batch
+from facekit.engine.precision import Precision
 from facekit.engine.samples import to_pixels
 from facekit.evaluation.bootstrap import bootstrap_interval
 from facekit.evaluation.protocol import common_fields
 from facekit.evaluation.quantise import round_to_8_bits
-from facekit.evaluation.results import EvaluationResult, PaintedFace
+from facekit.evaluation.results import PARTS, EvaluationResult, PaintedFace
 from facekit.evaluation.tasks import TASK_SEED, TaskPairs, faces_of, wanted_pairs
 from facekit.interfaces import (
     Condition,
@@ -27,12 +28,16 @@ from facekit.interfaces import (
     Observation,
     Reference,
     RunFailure,
+    map_tensors,
 )
-from facekit.sampling.inputs import MASK, REFERENCE, REFERENCE_MASK, SamplingInputs
+from facekit.sampling.inputs import MASK, REFERENCE, REFERENCE_MASK, SOURCE, SamplingInputs
 from facekit.sampling.noise import noise_for_keys
 
 EVERYTHING = SamplingInputs(frozenset({MASK, REFERENCE, REFERENCE_MASK}))
 """What baselines are given."""
+
+TRAIN = "train"
+"""The split that models learn from."""
 
 NOISE_SEED = 0
 """Seed of the noise of evaluated images: the same face has the same noise in every run."""
@@ -42,9 +47,12 @@ Painter = Callable[[Condition], Generated]
 
 
 class TargetPhotos:
-    """Stands for a painter whose results are the real photos that belong to the target masks.
+    """Stands for a painter whose results are real photos.
 
-    What metrics say of it is what is wrong with the metrics: a judge's own mistakes, above all.
+    They are those of the target faces. What metrics say of it is what is wrong with the metrics: a judge's own
+    mistakes, above all. In ``generation``, where no result belongs to a face, they are training photos, each drawn once
+    as far as there are so many. That is a model that has learned its training photos by heart: as near to the photos of
+    the split as any may hope to come, and a copy in every result.
     """
 
 
@@ -66,15 +74,19 @@ def evaluate(
     seed: int = TASK_SEED,
     batch: int = 8,
     limit: int | None = None,
-    device: torch.device | str = "cpu",
+    precision: Precision | None = None,
     name: str = "model",
     weights: str = "none",
     step: int = 0,
     inputs: SamplingInputs = EVERYTHING,
+    settings: Sequence[str] = (),
     keep: int = 0,
     progress: Callable[[EvaluationProgress], None] | None = None,
 ) -> EvaluationResult:
     """Measure a painter on the faces of a split.
+
+    A painter may return a family's own subclass of ``Generated``; metrics see it with all its fields, and its image
+    rounded.
 
     Every face is painted once for every list of pairs that a metric wants (a task, or the transfer of an attribute),
     from the packed photos as they are, without augmentation. Results are rounded to 8 bits. The tasks take turns batch
@@ -89,19 +101,22 @@ def evaluate(
         seed: of the pairing of masks and looks.
         batch: faces painted at a time.
         limit: evaluate only the first faces of the split.
-        device: where conditions are put for the painter, and results measured.
+        precision: where and how the painter computes: it must have been placed so. Metrics measure there too, in fp32.
+            By default fp32 on the CPU.
         name: what to call the painter.
         weights: which weights it has, for the record.
         step: updates behind them, for the record.
         inputs: what the painter is given; by default all that a test face has.
+        settings: runtime options that were set for this evaluation; they are a part of its protocol.
         keep: faces of each list of pairs whose pictures are kept, spread over the split.
         progress: told after every batch.
 
     Returns:
-        measurements, their intervals and their protocol.
+        measurements, their intervals and their protocol; its ``notes`` say where all results of a task are equal.
 
     Raises:
-        FacekitError: the split does not exist or is empty, there are no metrics, or two measurements have one name.
+        FacekitError: the split does not exist or is empty, there are no metrics, two measurements have one name, or the
+            training photos are to stand for generated ones beside themselves.
         RunFailure: the painter gave pictures of a wrong shape, or numbers that are not finite.
     """
     if not metrics:
@@ -110,6 +125,8 @@ def evaluate(
         raise ValueError(f"batch is {batch}; it must be at least 1")
     rows = faces_of(packed, split, limit=limit)
     tasks = wanted_pairs(packed, rows, metrics, seed=seed)
+    source = _Source(painter, packed, precision or Precision(torch.device("cpu")), inputs, seed=seed, split=split)
+    equal = {pairs.name: _AllEqual() for pairs in tasks}
     total, done, seconds = len(rows) * len(tasks), 0, 0.0
     kept: dict[str, list[PaintedFace]] = {pairs.name: [] for pairs in tasks}
     shown = {pairs.name: _spread(len(pairs), keep) for pairs in tasks}
@@ -117,8 +134,9 @@ def evaluate(
         for start in range(0, len(rows), batch):
             for pairs in tasks:
                 part = slice(start, start + batch)
-                observation, elapsed = _paint(painter, packed, pairs, part, device, inputs)
+                observation, elapsed = source.observe(pairs, part)
                 seconds += elapsed
+                equal[pairs.name].see(observation.generated.image)
                 places = [index for index in range(len(observation.keys)) if start + index in shown[pairs.name]]
                 kept[pairs.name] += [painted_face(observation, index, packed.label_map) for index in places]
                 for metric in metrics:
@@ -138,13 +156,19 @@ def evaluate(
         split=split,
         weights=weights,
         step=step,
-        fields=common_fields(packed, rows, split=split, seed=seed),
+        fields=common_fields(packed, rows, split=split, seed=seed, settings=settings),
         measurements=measurements,
         intervals={key: interval for key, interval in intervals.items() if interval is not None},
         pairs={pairs.name: tuple(pairs.keys(packed)) for pairs in tasks},
         seconds_per_picture=seconds / total,
         data_fingerprint=packed.fingerprint,
         pictures={task: tuple(faces) for task, faces in kept.items() if faces},
+        notes=tuple(
+            f"all {len(rows)} results of {task} are one and the same image, so what is measured of them says nothing: "
+            "the generator has collapsed, or does not look at what it is given"
+            for task, seen in equal.items()
+            if seen.count > 1 and seen.all
+        ),
     )
 
 
@@ -154,64 +178,123 @@ def _spread(count: int, wanted: int) -> set[int]:
 
 
 def painted_face(observation: Observation, index: int, label_map: LabelMap) -> PaintedFace:
-    """Return one result of a batch with what it was painted from, as pixels; a place without a reference is black."""
-    wanted = observation.condition.mask
-    side = observation.target.shape[-1]
-    mask = np.zeros((side, side, 3), np.uint8)
-    if wanted is not None:
-        mask = label_map.colourise(wanted[index].cpu().numpy().astype(np.uint8))
-    reference = observation.condition.reference
-    images = (
-        torch.full_like(observation.target, -1.0) if reference is None else reference.image,
-        observation.target,
-        observation.generated.image,
-    )
-    strip = np.concatenate([mask, *(to_pixels(image[index : index + 1])[0] for image in images)], axis=1)
-    return PaintedFace(observation.keys[index], observation.reference_keys[index], strip)
+    """Return one result of a batch as pixels, beside what the model read of it."""
+    condition, reads = observation.condition, observation.reads
+    strip = {}
+    if MASK in reads and condition.mask is not None:
+        strip["mask"] = label_map.colourise(condition.mask[index].cpu().numpy().astype(np.uint8))
+    if condition.reference is not None and reads & {REFERENCE, SOURCE}:
+        strip["reference"] = to_pixels(condition.reference.image[index : index + 1])[0]
+    if reads:
+        strip["photo"] = to_pixels(observation.target[index : index + 1])[0]
+    strip["result"] = to_pixels(observation.generated.image[index : index + 1])[0]
+    parts = tuple(part for part in PARTS if part in strip)
+    pixels = np.concatenate([strip[part] for part in parts], axis=1)
+    return PaintedFace(observation.keys[index], observation.reference_keys[index], pixels, parts)
 
 
-def _paint(
-    painter: Painter | TargetPhotos,
-    packed: PackedFaces,
-    pairs: TaskPairs,
-    part: slice,
-    device: torch.device | str,
-    inputs: SamplingInputs,
-) -> tuple[Observation, float]:
-    """Return what metrics see of one batch, and the seconds its painting took."""
-    faces = fixed_batch(packed, pairs.targets[part]).to(device)
-    references = faces if pairs.task == "reconstruction" else fixed_batch(packed, pairs.references[part]).to(device)
-    condition, wanted = _condition(pairs, faces, references)
-    noise = noise_for_keys(inputs.noise, [f"{pairs.name}/{key}" for key in faces.keys], NOISE_SEED)
-    condition = replace(condition, extra={**condition.extra, **noise}).to(device)
-    began = time.perf_counter()
-    generated = Generated(faces.image) if isinstance(painter, TargetPhotos) else painter(condition)
-    if generated.image.device.type == "cuda":
-        torch.cuda.synchronize(generated.image.device)
-    elapsed = time.perf_counter() - began
-    if generated.image.shape != faces.image.shape:
-        raise RunFailure(
-            f"the painter gave pictures of shape {tuple(generated.image.shape)} for photos of shape "
-            f"{tuple(faces.image.shape)}"
+class _AllEqual:
+    """Whether all images that were seen are one and the same."""
+
+    def __init__(self) -> None:
+        self.all = True
+        self.count = 0
+        self._first: Tensor | None = None
+
+    def see(self, images: Tensor) -> None:
+        """Take in images (N, 3, H, W)."""
+        self.count += len(images)
+        if self._first is None:
+            self._first = images[:1].clone()
+        self.all = self.all and bool((images == self._first).all())
+
+
+class _Source:
+    """Gives results of a painter, batch by batch, as metrics see them."""
+
+    def __init__(
+        self,
+        painter: Painter | TargetPhotos,
+        packed: PackedFaces,
+        precision: Precision,
+        inputs: SamplingInputs,
+        *,
+        seed: int,
+        split: str,
+    ) -> None:
+        self._painter = painter
+        self._packed = packed
+        self._precision = precision
+        self._inputs = inputs
+        self._seed = seed
+        self._split = split
+
+    def observe(self, pairs: TaskPairs, part: slice) -> tuple[Observation, float]:
+        """Return what metrics see of one batch, and the seconds its generation took."""
+        packed, device = self._packed, self._precision.device
+        faces = fixed_batch(packed, pairs.targets[part]).to(device)
+        own = pairs.references is pairs.targets
+        references = faces if own else fixed_batch(packed, pairs.references[part]).to(device)
+        condition, wanted = _condition(pairs, faces, references)
+        noise = noise_for_keys(self._inputs.noise, [f"{pairs.name}/{key}" for key in faces.keys], NOISE_SEED)
+        condition = replace(condition, extra={**condition.extra, **noise}).to(device)
+        real = isinstance(self._painter, TargetPhotos)
+        began = time.perf_counter()
+        generated = self._real(pairs, part, faces) if real else self._painted(condition)
+        if generated.image.device.type == "cuda":
+            torch.cuda.synchronize(generated.image.device)
+        elapsed = time.perf_counter() - began
+        _check(generated.image, faces)
+        unconditional = real and pairs.task == "generation"
+        observation = Observation(
+            task=pairs.task,
+            condition=condition,
+            generated=replace(generated, image=round_to_8_bits(generated.image.float()).contiguous()),
+            target=faces.image,
+            keys=faces.keys,
+            reference_keys=references.keys,
+            attributes=faces.attributes if real else condition.attributes,
+            attribute=pairs.attribute,
+            wanted=wanted,
+            reads=frozenset() if unconditional else self._inputs.needed | self._inputs.optional,
         )
-    if not bool(torch.isfinite(generated.image).all()):
+        return observation, elapsed
+
+    def _painted(self, condition: Condition) -> Generated:
+        assert not isinstance(self._painter, TargetPhotos)
+        if self._precision.channels_last:
+            # As in training. Metrics get the condition as it was, so that their sums do not depend on the layout.
+            condition = map_tensors(
+                condition, lambda each: each.contiguous(memory_format=torch.channels_last) if each.dim() == 4 else each
+            )
+        with self._precision.autocast():
+            return self._painter(condition)
+
+    def _real(self, pairs: TaskPairs, part: slice, faces: FaceBatch) -> Generated:
+        """Return real photos in place of results: see :class:`TargetPhotos`."""
+        if pairs.task != "generation":
+            return Generated(faces.image)
+        if self._split == TRAIN:
+            raise FacekitError(
+                "training photos stand for generated ones in the baseline real_photos, and here they would be measured "
+                "beside themselves",
+                remedy="evaluate another split, or leave the baselines out",
+            )
+        rows = drawn_donors(pairs.targets, self._packed.rows(TRAIN), seed=self._seed, purpose="real photos")
+        return Generated(fixed_batch(self._packed, rows[part]).image.to(self._precision.device))
+
+
+def _check(image: Tensor, faces: FaceBatch) -> None:
+    """Raise RunFailure for images of a wrong shape, or with numbers that are not finite."""
+    if image.shape != faces.image.shape:
+        raise RunFailure(
+            f"the painter gave pictures of shape {tuple(image.shape)} for photos of shape {tuple(faces.image.shape)}"
+        )
+    if not bool(torch.isfinite(image).all()):
         raise RunFailure(
             f"the painter gave numbers that are not finite, for {faces.keys[0]!r} or a face after it",
             remedy="the weights are damaged or the training has diverged: evaluate an earlier checkpoint",
         )
-    observation = Observation(
-        task=pairs.task,
-        condition=condition,
-        generated=replace(generated, image=round_to_8_bits(generated.image)),
-        target=faces.image,
-        keys=faces.keys,
-        reference_keys=references.keys,
-        attributes=faces.attributes if isinstance(painter, TargetPhotos) else condition.attributes,
-        attribute=pairs.attribute,
-        wanted=wanted,
-        reads=inputs.needed | inputs.optional,
-    )
-    return observation, elapsed
 
 
 def _condition(pairs: TaskPairs, faces: FaceBatch, references: FaceBatch) -> tuple[Condition, Tensor | None]:
@@ -228,5 +311,6 @@ def _condition(pairs: TaskPairs, faces: FaceBatch, references: FaceBatch) -> tup
         reference=Reference(references.image, references.mask, references.attributes),
         attributes=attributes,
         source_image=references.image,
+        extra=faces.extra,
     )
     return condition, wanted

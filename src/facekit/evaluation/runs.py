@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,10 +12,11 @@ from facekit.engine.journal import Journal, Observer
 from facekit.engine.model import Weights, load_model
 from facekit.engine.networks import FaceModel
 from facekit.engine.open_data import open_data, open_dataset
-from facekit.engine.precision import choose_device
+from facekit.engine.precision import Precision, choose_device, choose_precision
 from facekit.engine.run_folder import RunFolder
 from facekit.engine.validation import Evaluate, evaluated
-from facekit.evaluation.baselines import BASELINES
+from facekit.evaluation.baselines import BASELINES, left_out
+from facekit.evaluation.fit import check_data, check_tasks, possible_tasks
 from facekit.evaluation.photos import PhotoProgress, photo_source
 from facekit.evaluation.results import EvaluationResult
 from facekit.evaluation.runner import EVERYTHING, EvaluationProgress, evaluate
@@ -23,13 +25,17 @@ from facekit.evaluation.tasks import TASK_SEED
 from facekit.interfaces import BuildContext, FaceDataset, FacekitError, Metric, PhotoSource
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
-from facekit.sampling import inputs_of
+from facekit.sampling import SamplingInputs, inputs_of
+
+MODEL = "model"
+"""What the model is called beside its baselines."""
 
 
 def build_metrics(
     recipe: ResolvedRecipe,
     packed: PackedFaces,
     *,
+    inputs: SamplingInputs | None = None,
     split: str = "test",
     limit: int | None = None,
     progress: PhotoProgress | None = None,
@@ -39,19 +45,23 @@ def build_metrics(
     Args:
         recipe: whose metrics.
         packed: the data.
+        inputs: what the model that is measured reads; by default the recipe's own model.
         split: the split that they will measure.
         limit: only its first faces are measured.
         progress: told how many real photos were read by metrics that compare with them.
 
     Raises:
-        FacekitError: the recipe names none, or one cannot be built (a region that the label map does not have).
+        FacekitError: the recipe names none, one cannot be built (a region that the label map does not have), asks for
+            a task that the model cannot do, or looks at masks or attributes that the data does not have.
     """
     counts = {name: len(rows) for name, rows in packed.splits.items()}
     photos = photo_source(lambda: packed, counts, evaluated=split, limit=limit, progress=progress)
-    return _build(recipe, packed, photos)
+    return _build(recipe, packed, photos, inputs_of(recipe) if inputs is None else inputs)
 
 
-def _build(recipe: ResolvedRecipe, data: PackedFaces | FaceDataset, photos: PhotoSource) -> list[Metric]:
+def _build(
+    recipe: ResolvedRecipe, data: PackedFaces | FaceDataset, photos: PhotoSource, inputs: SamplingInputs
+) -> list[Metric]:
     if not recipe.metrics:
         raise FacekitError(
             "this recipe names no metrics", where="metrics", remedy="add some: see `facekit components ls metric`"
@@ -63,8 +73,21 @@ def _build(recipe: ResolvedRecipe, data: PackedFaces | FaceDataset, photos: Phot
         dimensions=recipe.dimensions,
         dataset=recipe.dataset.component.spec.id,
         photos=photos,
+        tasks=possible_tasks(inputs),
     )
-    return [choice.build(context) for choice in recipe.metrics]
+    metrics: list[Metric] = []
+    for choice in recipe.metrics:
+        metric: Metric = choice.build(context)
+        check_tasks(choice, metric, inputs)
+        check_data(
+            choice,
+            metric,
+            size=recipe.data.size,
+            classes=len(data.label_map.classes),
+            attribute_names=data.attribute_names,
+        )
+        metrics.append(metric)
+    return metrics
 
 
 def check_metrics(recipe: ResolvedRecipe, *, registry: Registry, needs_data: bool = True) -> None:
@@ -89,7 +112,13 @@ def check_metrics(recipe: ResolvedRecipe, *, registry: Registry, needs_data: boo
     counts = {name: len(indices) for name, indices in data.splits().items()}
     # The splits that will be measured: too few photos in one of them must be told now as well.
     for split in ("validation", "test") if recipe.train.evaluate_every else ("test",):
-        _build(recipe, data, photo_source(lambda: open_data(recipe, registry), counts, evaluated=split))
+        photos = photo_source(lambda: open_data(recipe, registry), counts, evaluated=split)
+        _build(recipe, data, photos, inputs_of(recipe, registry.label_maps))
+
+
+def _precision(recipe: ResolvedRecipe, device: Literal["auto", "cpu", "cuda"]) -> Precision:
+    """Return how a model of a recipe computes on a device: as in training there."""
+    return choose_precision(recipe.train.model_copy(update={"device": device, "cuda_graphs": False}))
 
 
 def validator(
@@ -106,21 +135,24 @@ def validator(
         progress: told how far the preparation of the data is.
     """
     opened: list[PackedFaces] = []
+    inputs = inputs_of(recipe, registry.label_maps)
 
     def measure(model: FaceModel, step: int) -> EvaluationResult:
         if not opened:
             opened.append(open_data(recipe, registry, progress))
         device = next(model.parameters()).device
-        metrics = build_metrics(recipe, opened[0], split="validation")
+        # The engine has placed the model by the same settings; of several devices it may be on any.
+        precision = replace(_precision(recipe, "cpu" if device.type == "cpu" else "cuda"), device=device)
+        metrics = build_metrics(recipe, opened[0], inputs=inputs, split="validation")
         return evaluate(
             model.generate,
             opened[0],
             metrics,
             split="validation",
             batch=batch,
-            device=device,
+            precision=precision,
             step=step,
-            inputs=inputs_of(recipe, registry.label_maps),
+            inputs=inputs,
         )
 
     return measure
@@ -140,12 +172,16 @@ def evaluate_run(
     device: Literal["auto", "cpu", "cuda"] = "auto",
     keep: int = PICTURES,
     metrics_of: ResolvedRecipe | None = None,
+    settings: Sequence[str] = (),
     record: bool = True,
     observer: Observer | None = None,
     progress: Callable[[EvaluationProgress], None] | None = None,
     data_progress: ProgressCallback | None = None,
 ) -> tuple[EvaluationResult, ...]:
     """Measure a run with the metrics of its recipe, and write what was found into the run folder.
+
+    The model computes as it did in training: in the run's number format and memory layout. Baselines are measured by
+    the metrics that they have results for; where there are none, they are left out, and the model's ``notes`` say so.
 
     The numbers go into ``metrics.jsonl``; the value of every photo, and pictures of some, into ``evaluations/`` (see
     :mod:`facekit.evaluation.store`).
@@ -163,6 +199,8 @@ def evaluate_run(
         device: ``auto``, ``cpu`` or ``cuda``.
         keep: faces of each task whose pictures are kept.
         metrics_of: measure with the metrics of this recipe in place of the run's own.
+        settings: runtime options in place of those that the run was made with, ``sampler.steps=50``; they are a part of
+            the protocol.
         record: write into the run folder.
         observer: told what was found.
         progress: told how far each painter is.
@@ -175,46 +213,62 @@ def evaluate_run(
         FacekitError: the folder is no run, has no sound checkpoint, or names no metrics; the data is not there or not
             what the run was trained on.
     """
-    loaded = load_model(run, registry=registry, weights=weights, step=step)
-    place = choose_device(device)
+    loaded = load_model(run, registry=registry, weights=weights, step=step, settings=settings)
+    precision = _precision(loaded.recipe, device)
+    inputs = inputs_of(loaded.recipe, registry.label_maps)
     packed = open_data(loaded.recipe, registry, data_progress)
     _check_data(run, packed)
     measured = loaded.recipe if metrics_of is None else metrics_of
-    asked = Asked.of(measured, split=split, seed=seed, limit=limit)
+    asked = Asked.of(measured, split=split, seed=seed, limit=limit, settings=settings)
 
     def tell(of: str, done: int, total: int) -> None:
         if progress is not None:
             progress(EvaluationProgress(f"real photos of {of}", done, total))
 
-    def measure(name: str) -> EvaluationResult:
-        is_model = name == "model"
+    def measure(name: str) -> EvaluationResult | None:
+        """Return a result; None for a baseline that no metric can be shown."""
+        is_model = name == MODEL
+        metrics = build_metrics(measured, packed, inputs=inputs, split=split, limit=limit, progress=tell)
+        if not is_model:
+            metrics = BASELINES[name].measured_by(metrics, packed, split=split)
+            if not metrics:
+                return None
         return evaluate(
-            loaded.model.to(place).generate if is_model else BASELINES[name](packed),
+            precision.place(loaded.model).generate if is_model else BASELINES[name].make(packed),
             packed,
-            build_metrics(measured, packed, split=split, limit=limit, progress=tell),
+            metrics,
             split=split,
             seed=seed,
             batch=batch,
             limit=limit,
-            device=place,
+            precision=precision if is_model else Precision(precision.device),
             name=name,
             weights=loaded.weights if is_model else f"{BASELINE_PREFIX}{name}",
             step=loaded.step if is_model else 0,
-            inputs=inputs_of(loaded.recipe, registry.label_maps) if is_model else EVERYTHING,
+            inputs=inputs if is_model else EVERYTHING,
+            settings=settings,
             keep=keep,
             progress=progress,
         )
 
-    results = []
+    results: list[EvaluationResult] = []
+    missing: list[str] = []
     journal = Journal(RunFolder(run), registry=registry, observer=observer)
-    for name in ("model", *(BASELINES if baselines else ())):
+    for name in (MODEL, *(BASELINES if baselines else ())):
         result = measure(name)
+        if result is None:
+            missing.append(name)
+            continue
         results.append(result)
         if record:
             # Baselines stand at the step of the model they were measured beside.
             folder = RunFolder(run).evaluations
             write_evaluation(result, asked.file(folder, step=loaded.step, weights=result.weights))
             journal.evaluated(evaluated(result, run=run, step=loaded.step, split=result.split, weights=result.weights))
+            for note in result.notes:
+                journal.warned(loaded.step, note)
+    if missing:
+        results[0] = replace(results[0], notes=(*results[0].notes, left_out(missing, packed)))
     return tuple(results)
 
 
@@ -242,18 +296,23 @@ def evaluate_baseline(
         progress: told how far it is.
 
     Raises:
-        FacekitError: the data is not there, or a metric cannot be built.
+        FacekitError: the data is not there, a metric cannot be built, or none measures what the baseline has.
     """
     packed = open_data(recipe, registry)
+    inputs = inputs_of(recipe, registry.label_maps)
+    metrics = build_metrics(recipe, packed, inputs=inputs, split=asked.split, limit=asked.limit)
+    fitting = BASELINES[name].measured_by(metrics, packed, split=asked.split)
+    if not fitting:
+        raise FacekitError(left_out([name], packed), where="baseline", remedy="take this row out")
     return evaluate(
-        BASELINES[name](packed),
+        BASELINES[name].make(packed),
         packed,
-        build_metrics(recipe, packed, split=asked.split, limit=asked.limit),
+        fitting,
         split=asked.split,
         seed=asked.seed,
         limit=asked.limit,
         batch=batch,
-        device=choose_device(device),
+        precision=Precision(choose_device(device)),
         name=name,
         weights=f"{BASELINE_PREFIX}{name}",
         keep=keep,

@@ -4,7 +4,7 @@
 
     RUN/evaluations/
       step-00000500-test-ema-1f0c9a3e.json
-      step-00000500-test-ema-1f0c9a3e/style_copy-00.png    mask, reference, photo and result side by side
+      step-00000500-test-ema-1f0c9a3e/style_copy-00.png    mask, reference, photo, result: what the model reads
 
 ``metrics.jsonl`` has the numbers as well, without the values of single photos: it is read line by line, often.
 """
@@ -15,13 +15,13 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facekit.engine.run_folder import full_disk_stops, step_name, write_json
-from facekit.evaluation.results import EvaluationResult
+from facekit.evaluation.results import PARTS, EvaluationResult
 from facekit.evaluation.tasks import TASK_SEED
 from facekit.interfaces import FacekitError
 from facekit.recipe.resolved import ResolvedRecipe
@@ -35,9 +35,6 @@ FORMAT = 1
 
 PICTURES = 8
 """Faces of a task whose pictures are kept."""
-
-PARTS = ("mask", "reference", "photo", "result")
-"""What a kept picture shows, from left to right."""
 
 BASELINE_PREFIX = "baseline/"
 """Begins what stands for the weights of a baseline: ``baseline/copy_reference``."""
@@ -54,22 +51,32 @@ class Asked:
         split: whose faces.
         seed: of the pairing of masks and looks.
         limit: only the first faces of the split.
+        settings: runtime options that were set for it.
     """
 
     metrics: tuple[Mapping[str, Any], ...]
     split: str = "test"
     seed: int = TASK_SEED
     limit: int | None = None
+    settings: tuple[str, ...] = ()
 
     @staticmethod
-    def of(recipe: ResolvedRecipe, *, split: str, seed: int = TASK_SEED, limit: int | None = None) -> Asked:
+    def of(
+        recipe: ResolvedRecipe,
+        *,
+        split: str,
+        seed: int = TASK_SEED,
+        limit: int | None = None,
+        settings: Sequence[str] = (),
+    ) -> Asked:
         """Return what the metrics of a recipe ask for."""
-        return Asked(tuple(recipe.document["metrics"]), split, seed, limit)
+        return Asked(tuple(recipe.document["metrics"]), split, seed, limit, tuple(sorted(settings)))
 
     @property
     def key(self) -> str:
         """A short hash of all of it but the split, which stands in the file's name."""
-        said = json.dumps([list(self.metrics), self.seed, self.limit], sort_keys=True, separators=(",", ":"))
+        asked = [list(self.metrics), self.seed, self.limit, *([self.settings] if self.settings else [])]
+        said = json.dumps(asked, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(said.encode()).hexdigest()[:_KEY_LENGTH]
 
     def file(self, folder: Path, *, step: int, weights: str) -> Path:
@@ -106,12 +113,14 @@ class KeptPicture:
     Args:
         key: of the target face.
         reference_key: of the reference face.
-        file: the PNG: mask, reference, photo and result side by side, all of one size.
+        file: the PNG: all parts side by side, of one size.
+        shows: what the parts are, from left to right: some of ``mask``, ``reference``, ``photo``, and ``result``.
     """
 
     key: str
     reference_key: str
     file: Path
+    shows: tuple[str, ...] = PARTS
 
     def parts(self) -> dict[str, NDArray[np.uint8]]:
         """Return the pictures (H, W, 3) uint8 by what they show. Raises FacekitError when the file cannot be read."""
@@ -123,7 +132,7 @@ class KeptPicture:
                 strip = np.asarray(opened.convert("RGB"))
         except (OSError, SyntaxError, ValueError) as error:  # Pillow raises SyntaxError for broken PNG chunks
             raise FacekitError(f"the picture cannot be read: {error}", where=str(self.file)) from error
-        return dict(zip(PARTS, np.split(strip, len(PARTS), axis=1), strict=True))
+        return dict(zip(self.shows, np.split(strip, len(self.shows), axis=1), strict=True))
 
 
 @dataclass(frozen=True)
@@ -175,15 +184,14 @@ def write_evaluation(result: EvaluationResult, file: Path) -> Path:
         # The JSON comes last: where it stands, everything it names does.
         file.unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
-        pictures: dict[str, list[dict[str, str]]] = {}
+        pictures: dict[str, list[dict[str, Any]]] = {}
         for task, kept in result.pictures.items():
             folder.mkdir(exist_ok=True)
             for number, picture in enumerate(kept):
                 name = f"{task.replace('/', '-')}-{number:02d}.png"
                 Image.fromarray(picture.strip).save(folder / name, format="PNG")
-                pictures.setdefault(task, []).append(
-                    {"key": picture.key, "reference_key": picture.reference_key, "file": f"{folder.name}/{name}"}
-                )
+                entry = {"key": picture.key, "reference_key": picture.reference_key, "file": f"{folder.name}/{name}"}
+                pictures.setdefault(task, []).append({**entry, "shows": list(picture.parts)})
         write_json(file, {**document, "pictures": pictures})
     return file
 
@@ -209,9 +217,7 @@ def read_evaluation(file: Path) -> StoredEvaluation:
                 for name, pairs in document["pairs"].items()
             },
             pictures={
-                task: tuple(
-                    KeptPicture(entry["key"], entry["reference_key"], file.parent / entry["file"]) for entry in kept
-                )
+                task: tuple(_picture(file.parent, entry) for entry in kept)
                 for task, kept in document["pictures"].items()
             },
         )
@@ -219,6 +225,12 @@ def read_evaluation(file: Path) -> StoredEvaluation:
         raise FacekitError(
             f"the evaluation cannot be read: {error}", where=str(file), remedy="remove it and measure again"
         ) from error
+
+
+def _picture(folder: Path, entry: Mapping[str, Any]) -> KeptPicture:
+    # Evaluations of before say nothing of the parts: they have all of them.
+    shows = tuple(str(part) for part in entry.get("shows", PARTS))
+    return KeptPicture(entry["key"], entry["reference_key"], folder / entry["file"], shows)
 
 
 def _measurement(entry: Mapping[str, Any]) -> StoredMeasurement:

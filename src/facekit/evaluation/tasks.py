@@ -1,4 +1,4 @@
-"""Evaluation tasks: which mask is painted in which look. Torch-free."""
+"""Evaluation tasks: which face is generated in which style. Torch-free."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 TASK_SEED = 0
 """Seed of the pairing when none is given: the same faces wear the same looks in every run."""
 
-PLAIN_TASKS: tuple[Task, ...] = ("reconstruction", "style_copy")
+PLAIN_TASKS: tuple[Task, ...] = ("reconstruction", "style_copy", "generation")
 """The tasks that need no attributes."""
 
 
 @dataclass(frozen=True, eq=False)
 class TaskPairs:
     """The pairs of a task, in the order of the target faces; of ``attribute_transfer`` in that of the changed faces.
+
+    Samples of ``generation`` are listed by the face whose key their noise follows from, which is target and reference.
 
     Args:
         task: which task.
@@ -77,20 +79,21 @@ def faces_of(packed: PackedFaces, split: str, *, limit: int | None = None) -> ND
 def task_pairs(rows: NDArray[np.int64], task: Task, *, seed: int = TASK_SEED) -> TaskPairs:
     """Return the pairs of a task over some faces.
 
-    ``reconstruction``: each face from its own mask in its own look. ``style_copy``: each mask in the look of another
-    face, each face once the target and once the reference, in one random cycle that the seed decides. For
-    ``attribute_transfer`` see :func:`transfer_pairs`.
+    ``reconstruction``: each face from its own mask in its own look. ``generation``: one sample a face, which gives what
+    the model reads beside noise. ``style_copy``: each mask in the look of another face, each face once the target and
+    once the reference, in one random cycle that the seed decides. For ``attribute_transfer`` see
+    :func:`transfer_pairs`.
 
     Args:
         rows: the faces, N different ones.
         task: which task.
-        seed: seed of the pairing; reconstruction has nothing random.
+        seed: seed of the pairing; only ``style_copy`` has anything random.
 
     Raises:
         FacekitError: ``style_copy`` over fewer than two faces.
         ValueError: the task needs attributes.
     """
-    if task == "reconstruction":
+    if task in ("reconstruction", "generation"):
         return TaskPairs(task, rows, rows)
     if task == "style_copy":
         pairs = swapped_pairs(rows, seed=seed)

@@ -1,4 +1,4 @@
-"""The lists of pairs that were measured: whose mask was painted in whose look."""
+"""The lists of pairs that were measured: whose mask was generated in whose look."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from facekit.figures.html import spoken, text
 
-_OWN_LOOK = "reconstruction"
+_FROM_NOISE = "generation"
+
+_OF_ONE_FACE = {
+    "reconstruction": "each face from its own mask in its own look",
+    _FROM_NOISE: "one sample of noise for each face of the split",
+}
+"""The tasks whose targets and references are the same faces."""
 
 
 def pair_lists(lists: Mapping[str, Sequence[tuple[str, str]]], *, seed: str) -> str:
@@ -20,17 +26,22 @@ def pair_lists(lists: Mapping[str, Sequence[tuple[str, str]]], *, seed: str) -> 
     parts = [_folded(name, pairs) for name, pairs in lists.items() if pairs]
     if not parts:
         return ""
+    names = [name for name, pairs in lists.items() if pairs]
+    said = []
+    if names != [_FROM_NOISE]:
+        said.append(f"Drawn with seed {text(seed)}: the same faces give the same pairs in every run.")
+    if _FROM_NOISE in names:
+        said.append("The noise of a sample follows from the name of its face: it is the same in every run.")
     return (
-        "<details><summary>Which pairs were measured</summary>"
-        f"<p class=note>Drawn with seed {text(seed)}: the same faces give the same pairs in every run.</p>"
+        f"<details><summary>Which {'samples' if names == [_FROM_NOISE] else 'pairs'} were measured</summary>"
+        f"<p class=note>{' '.join(said)}</p>"
         f"{''.join(parts)}</details>"
     )
 
 
 def _folded(name: str, pairs: Sequence[tuple[str, str]]) -> str:
-    own = name == _OWN_LOOK
-    what = "each face from its own mask in its own look" if own else "pairs of mask and look"
-    headings = ("Face",) if own else ("Mask of", "Look of")
+    what = _OF_ONE_FACE.get(name, "pairs of mask and look")
+    headings = ("Face",) if name in _OF_ONE_FACE else ("Mask of", "Look of")
     rows = "".join(
         "<tr>" + "".join(f"<td class=mono>{text(key)}</td>" for key in pair[: len(headings)]) + "</tr>"
         for pair in pairs

@@ -25,7 +25,7 @@ from facekit.interfaces.events import (
     Warned,
 )
 from facekit.interfaces.labels import NO_LABELS, LabelClass, LabelMap
-from facekit.interfaces.metric import Measurement, Metric, Observation, Task, TransferMetric
+from facekit.interfaces.metric import TASKS, Measurement, Metric, Observation, Task, TransferMetric
 from facekit.interfaces.model import (
     DISCRIMINATOR,
     GENERATOR,
@@ -95,6 +95,7 @@ __all__ = [
     "SPLITS",
     "STYLE",
     "STYLE_ENCODER",
+    "TASKS",
     "BuildContext",
     "CheckpointSaved",
     "Condition",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, get_args, runtime_checkable
 
 from facekit.interfaces.containers import Condition, Generated
 from facekit.interfaces.errors import FacekitError
@@ -19,6 +19,9 @@ mask in the style of another test photo. ``attribute_transfer``: each test face 
 face that has an attribute it lacks, or lacks one it has. ``generation``: as many images from noise as there are test
 faces; models that read more than noise get it from the test faces."""
 
+TASKS: tuple[Task, ...] = get_args(Task)
+"""Every task."""
+
 
 @dataclass(frozen=True, slots=True)
 class Observation:
@@ -32,12 +35,16 @@ class Observation:
       face whose look is wanted.
     - ``attribute_transfer``: the mask is the target face's; the reference and the source photo are those of the face
       that is changed, and the attributes are its own but for the one that changes.
+    - ``generation``: as ``reconstruction``; the noise is that of the sample, and ``target`` is a photo of the split to
+      compare sets with, which a model from noise alone has not seen.
+
+    Masks are None where the data has none.
 
     Args:
         task: which task the results were made for.
         condition: the conditions (target mask, reference photo and its mask), N of them.
         generated: the results, rounded to 8 bits as a saved picture would be.
-        target: the real photo that belongs to the target mask, (N, 3, H, W) in [-1, 1].
+        target: the real photo of the target face, (N, 3, H, W) in [-1, 1].
         keys: the keys of the target faces.
         reference_keys: the keys of the reference faces.
         attributes: what the results should show, (N, A) float in {0, 1}; None where the data has no attributes. It is
@@ -70,7 +77,7 @@ class Observation:
         """
         if "mask" in self.reads:
             return self.condition.require_mask()
-        if self.condition.reference is None:
+        if self.condition.reference is None or not self.reads & {"reference", "source"}:
             raise FacekitError("a metric compares geometry, and these results were made without any")
         return self.condition.reference.require_mask()
 

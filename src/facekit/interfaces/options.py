@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from facekit.interfaces.damaged import tolerate_damaged_distributions
 from facekit.interfaces.errors import FacekitError
 from facekit.interfaces.labels import LabelMap
+from facekit.interfaces.metric import TASKS, Task
 from facekit.interfaces.photos import PhotoSource, RealPhotos
 
 tolerate_damaged_distributions()
@@ -42,6 +43,8 @@ class BuildContext:
         player: for losses: whose loss it is, ``generator`` or ``discriminator``; else None.
         dataset: the id of the dataset component, ``facekit/celebamask_hq``; empty where it is not known.
         photos: for metrics: gives the real photos of a split; else None. See :meth:`real_photos`.
+        tasks: for metrics: the tasks that the model can do. A model from noise alone does ``generation`` only, and one
+            that draws no noise all but that. See :meth:`first_task`.
     """
 
     label_map: LabelMap
@@ -51,6 +54,15 @@ class BuildContext:
     player: str | None = None
     dataset: str = ""
     photos: PhotoSource | None = None
+    tasks: tuple[Task, ...] = TASKS
+
+    def first_task(self, *choices: Task) -> Task:
+        """Return the first of a metric's tasks that the model can do: what it measures where the recipe names none.
+
+        It is the first of all where the model can do none of them. The core then says what the metric asks for and what
+        the model reads, so factories need no check of their own.
+        """
+        return next((task for task in choices if task in self.tasks), choices[0])
 
     def real_photos(self, split: str) -> RealPhotos:
         """Return the real photos of a split, or those of the evaluated faces (``EVALUATED``).

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from facekit.engine.run_reading import RunRecord
+from facekit.evaluation import baseline_names
 from facekit.evaluation.store import BASELINE_PREFIX
 from facekit.figures.charts import Series, line_chart, number
 from facekit.figures.html import spoken, text
 
 MOST_TILES = 6
 THIS_RUN = "this run"
-REAL_PHOTOS = "real photos"
-"""The column that shows the measure's own mistakes: no result can be better, so it does not compete."""
+REAL_PHOTOS = spoken(baseline_names.REAL_PHOTOS)
+"""The heading of the column that shows the measure's own mistakes: no result can be better, so it does not compete."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,11 @@ def table_html(table: Table, *, pairs: str = "", folded: bool = False) -> str:
         f"</table></div><p class=note>Brackets are 95% intervals over the faces. Protocol "
         f"<code>{text(table.protocol)}</code>; figures with other protocol ids are not comparable.</p>"
     )
+    if _training_photos(table):
+        body += (
+            f"<p class=note>In generation, {text(REAL_PHOTOS.lower())} are photos of the training split: what a model "
+            "would get that had learned them by heart.</p>"
+        )
     if fields:
         body += f"<details class=how><summary>what the protocol stands for</summary>{text(fields)}</details>"
     body += pairs
@@ -138,6 +144,13 @@ def course(record: RunRecord) -> str:
         for family, curves in families.items()
         if any(len(points) > 1 for points in curves.values())
     )
+
+
+def _training_photos(table: Table) -> bool:
+    """Return whether training photos stand for generated ones in a column."""
+    columns = (column.measurements.values() for column in table.columns if column.heading == REAL_PHOTOS)
+    protocols = [entry.get("protocol") for entries in columns for entry in entries]
+    return any(isinstance(own, Mapping) and own.get("task") == "generation" for own in protocols)
 
 
 def _heading(event: Mapping[str, Any]) -> str:

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from facekit.engine.commands import INPUTS
 from facekit.engine.run_reading import RunRecord
 from facekit.figures.html import text
 from facekit.figures.page import data_uri
+
+NOISE = "noise"
+"""The only input of a run that makes images from noise alone."""
+
+_WORDS = {"mask": "mask", "reference": "reference", "source": "photo that is changed"}
+"""What a result is made from, for people."""
 
 MOST_FRAMES = 24
 WIDEST = 1200
@@ -44,13 +51,27 @@ def samples_html(record: RunRecord) -> str:
 
 def _caption(record: RunRecord) -> str:
     total = len(record.samples)
-    left_out = f" {MOST_FRAMES} of {total} grids are shown;" if total > MOST_FRAMES else ""
-    return text(
-        "The same faces of the validation split each time: the mask, the reference whose look is wanted, the result, "
-        "and the photo the mask belongs to; for models that read a reference, then another face's photo and the mask "
-        "in its look. For models that change attributes: the photo, the result with its own attributes, and with each "
-        f"attribute turned to its opposite.{left_out} The files are in samples/."
-    )
+    left_out = f" {MOST_FRAMES} of {total} grids are shown." if total > MOST_FRAMES else ""
+    return text(f"{_rows(record)} The heading of each column says what it shows.{left_out} The files are in samples/.")
+
+
+def _rows(record: RunRecord) -> str:
+    """Return what the rows of a grid are, by what the run's lock says that the model reads."""
+    reads = record.lock.get(INPUTS)
+    if reads == [NOISE]:
+        return "Each row starts from the same noise each time, and shows results of other noise beside it."
+    row = "Each row belongs to one face of the validation split, the same faces each time"
+    given = [name for name in _WORDS if isinstance(reads, list) and name in reads]
+    if not given:
+        return f"{row}."
+    words = [_WORDS[name] for name in given]
+    read = " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+    further = ""
+    if "reference" in given:
+        further = ", then in the look of another face"
+    elif {"attribute", "attributes"} & set(reads or ()):
+        further = ", then with each attribute turned to its opposite"
+    return f"{row}. The result is made from the {read}{further}."
 
 
 def _choose(samples: list[tuple[int, Path]]) -> list[tuple[int, Path]]:

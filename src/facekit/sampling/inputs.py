@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 
 from facekit.interfaces import GENERATOR, SAMPLER, STYLE_ENCODER, LabelMap, Port, PortContext
 from facekit.recipe.resolved import ResolvedRecipe
@@ -88,26 +89,33 @@ def inputs_of(recipe: ResolvedRecipe, label_maps: Mapping[str, LabelMap] | None 
             take(generator.ports(context).needs, _OF_PORTS)
         if encoder is not None:
             take(encoder.ports(context).needs, _OF_ENCODER)
-    return SamplingInputs(frozenset(needed), frozenset(optional - needed), noise_shapes(recipe, label_maps))
+    # Noise that losses alone read is drawn in training only.
+    noise = _shapes(recipe, _needs_of_networks(recipe, label_maps))
+    return SamplingInputs(frozenset(needed), frozenset(optional - needed), noise)
 
 
 def noise_shapes(
     recipe: ResolvedRecipe, label_maps: Mapping[str, LabelMap] | None = None
 ) -> dict[str, tuple[int, ...]]:
     """Return the shape of one sample's noise by the name of its port, for every network and loss of a recipe."""
+    losses = (
+        loss.choice.ports(PortContext(recipe.data.size, label_maps or {}, loss.player)).needs for loss in recipe.losses
+    )
+    return _shapes(recipe, chain(_needs_of_networks(recipe, label_maps), *losses))
+
+
+def _shapes(recipe: ResolvedRecipe, needs: Iterable[Port]) -> dict[str, tuple[int, ...]]:
     settled = {"size": recipe.data.size, **recipe.dimensions}
     return {
         port.name: tuple(settled[side] if isinstance(side, str) else side for side in port.shape[1:])
-        for port in _needs(recipe, label_maps)
+        for port in needs
         if port.dtype == "noise"
     }
 
 
-def _needs(recipe: ResolvedRecipe, label_maps: Mapping[str, LabelMap] | None) -> Iterator[Port]:
+def _needs_of_networks(recipe: ResolvedRecipe, label_maps: Mapping[str, LabelMap] | None) -> Iterator[Port]:
     for _, choice in recipe.model.components():
         yield from choice.ports(PortContext(recipe.data.size, label_maps or {})).needs
-    for loss in recipe.losses:
-        yield from loss.choice.ports(PortContext(recipe.data.size, label_maps or {}, loss.player)).needs
 
 
 def _given_inside(recipe: ResolvedRecipe) -> frozenset[str]:

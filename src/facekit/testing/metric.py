@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from facekit.evaluation.fit import possible_tasks, what_is_read
 from facekit.interfaces import (
     EVALUATED,
     BuildContext,
@@ -26,6 +27,7 @@ from facekit.interfaces import (
     TransferMetric,
 )
 from facekit.registry import Kind
+from facekit.sampling.inputs import MASK, REFERENCE, REFERENCE_MASK, SamplingInputs
 from facekit.testing.contract import BrokenPromise, ComponentContract, build_failure, seeded
 from facekit.testing.specimens import blobs
 
@@ -69,6 +71,9 @@ class MetricContract(ComponentContract):
     """How many faces it is tried on."""
     tolerance: ClassVar[float] = 1e-6
     """How much the value may depend on batch sizes and order, as a share of it."""
+    inputs: ClassVar[SamplingInputs] = SamplingInputs(frozenset({MASK, REFERENCE, REFERENCE_MASK}))
+    """What the model reads whose results it is shown: ``SamplingInputs(frozenset(), noise={"z": (8,)})`` for one from
+    noise alone, which has no masks, references and attributes to show."""
     not_about_likeness: ClassVar[str] = ""
     """Why a perfect result is not the best one for this metric (a measure of diversity, say); else empty."""
 
@@ -80,6 +85,13 @@ class MetricContract(ComponentContract):
             tasks = tuple(metric.tasks)
             if not tasks or set(tasks) - set(get_args(Task)):
                 raise BrokenPromise(promise, f"its tasks are {tasks!r}", f"there are {', '.join(get_args(Task))}")
+            if strange := set(tasks) - set(possible_tasks(self.inputs)):
+                read = what_is_read(self.inputs)
+                raise BrokenPromise(
+                    "the tasks follow the model where the options name none",
+                    f"it asks for {', '.join(sorted(strange))} of a model that reads {read}",
+                    "choose with context.first_task(...) in the factory, or name a task in the test's options",
+                )
             self._check_transfers(metric)
             self._measured(metric, self._observations(size, metric, at_once=2), promise)
 
@@ -212,7 +224,7 @@ class MetricContract(ComponentContract):
                 raise FacekitError(f"the data has no split {split!r}", remedy=f"it has {', '.join(_SPLITS)}")
             return BenchPhotos(split, self._photos(size, torch.Generator().manual_seed(self.seed + _SPLITS[split])))
 
-        return replace(super().build_context(size), photos=photos)
+        return replace(super().build_context(size), photos=photos, tasks=possible_tasks(self.inputs))
 
     def _photos(self, size: int, random: torch.Generator) -> Tensor:
         smooth = torch.rand(self.count, 3, 8, 8, generator=random) * 1.6 - 0.8
@@ -263,7 +275,8 @@ class MetricContract(ComponentContract):
             lists += [(task, name) for name in metric.transfers] if task == "attribute_transfer" else [(task, "")]
         found = []
         for task, attribute in lists:
-            look = torch.arange(self.count) if task == "reconstruction" else torch.arange(self.count).roll(1)
+            own = task in ("reconstruction", "generation")
+            look = torch.arange(self.count) if own else torch.arange(self.count).roll(1)
             shown, wanted = attributes, None
             if attribute:
                 # The face that gives the look keeps its other attributes.
@@ -276,22 +289,36 @@ class MetricContract(ComponentContract):
                 found.append(
                     Observation(
                         task=task,
-                        condition=Condition(
-                            mask=masks[rows],
-                            reference=Reference(photos[look[rows]], masks[look[rows]]),
-                            attributes=shown[rows],
-                            source_image=photos[look[rows]],
-                        ),
+                        condition=self._condition(photos, masks, shown[rows], rows, look),
                         generated=Generated(painted[rows].clone()),
                         target=photos[rows].clone(),
                         keys=tuple(f"face{row}" for row in rows.tolist()),
                         reference_keys=tuple(f"face{row}" for row in look[rows].tolist()),
-                        attributes=shown[rows],
+                        attributes=None if self.inputs.from_nothing else shown[rows],
                         attribute=attribute,
                         wanted=None if wanted is None else wanted[rows],
+                        reads=self.inputs.needed | self.inputs.optional,
                     )
                 )
         return found
+
+    def _condition(self, photos: Tensor, masks: Tensor, shown: Tensor, rows: Tensor, look: Tensor) -> Condition:
+        """Return what results were made from; of a model from noise alone that is the noise of each face, no more."""
+        drawn = {
+            name: torch.stack(
+                [torch.randn(shape, generator=torch.Generator().manual_seed(row)) for row in rows.tolist()]
+            )
+            for name, shape in self.inputs.noise.items()
+        }
+        if self.inputs.from_nothing:
+            return Condition(extra=drawn)
+        return Condition(
+            mask=masks[rows],
+            reference=Reference(photos[look[rows]], masks[look[rows]]),
+            attributes=shown,
+            source_image=photos[look[rows]],
+            extra=drawn,
+        )
 
     def _same(
         self,

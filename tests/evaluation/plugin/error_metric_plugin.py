@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from facekit.interfaces import EVALUATED, BuildContext, Measurement, NoOptions, Observation, Options, RealPhotos, Task
+from facekit.interfaces import (
+    EVALUATED,
+    MASK,
+    BuildContext,
+    Measurement,
+    NoOptions,
+    Observation,
+    Options,
+    PortContext,
+    Ports,
+    RealPhotos,
+    Task,
+)
 from facekit.registry import ComponentSpec, hookimpl
 
 
@@ -27,8 +39,21 @@ class MeanError:
         return (Measurement(self.name, mean, "", "lower", {"difference": "L1"}, len(errors), tuple(errors)),)
 
 
-def build(options: NoOptions, context: BuildContext) -> MeanError:
-    return MeanError()
+class ErrorOptions(Options):
+    task: Task | None = None
+    """Of which task."""
+
+
+def build(options: ErrorOptions, context: BuildContext) -> MeanError:
+    return MeanError(options.task or context.first_task("reconstruction", "generation"))
+
+
+def build_reconstruction(options: NoOptions, context: BuildContext) -> MeanError:
+    return MeanError(name="reconstruction_error")
+
+
+def _by_masks(options: NoOptions, context: PortContext) -> Ports:
+    return Ports(needs=(MASK,))
 
 
 class PhotosOptions(Options):
@@ -64,8 +89,17 @@ def facekit_components() -> list[ComponentSpec]:
             kind="metric",
             id="test/error",
             summary="error",
-            options=NoOptions,
+            options=ErrorOptions,
             factory="error_metric_plugin:build",
+        ),
+        ComponentSpec(
+            interface_version=1,
+            kind="metric",
+            id="test/reconstruction_error",
+            summary="error by masks",
+            options=NoOptions,
+            factory="error_metric_plugin:build_reconstruction",
+            ports=_by_masks,
         ),
         ComponentSpec(
             interface_version=1,

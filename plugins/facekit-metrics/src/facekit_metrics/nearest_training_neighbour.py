@@ -57,7 +57,8 @@ def nearer_than(results: Tensor, real: Tensor) -> list[float]:
 class NearestTrainingNeighbour(OneTask):
     """How near results are to training photos, and how near real photos are that the model has not seen.
 
-    The photos of a result's own mask and look are not among its neighbours, nor is a photo its own.
+    The photos of a result's own mask and look are not among its neighbours, nor is a photo its own. A result of noise
+    alone has none of its own: all training photos are its neighbours.
 
     Args:
         extractor: what gives features.

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, field_validator
 
 from facekit.interfaces import Options
 
-from .task_options import TaskOptions
+from .task_options import FaceTaskOptions
 
 
 def _no_name_twice(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -40,11 +40,11 @@ class StyleFollowingOptions(RegionOptions):
     """Options of ``style_following``."""
 
 
-class StyleConsistencyOptions(RegionOptions, TaskOptions):
+class StyleConsistencyOptions(RegionOptions, FaceTaskOptions):
     """Options of ``style_consistency``."""
 
 
-class PsnrOutsideEditOptions(TaskOptions):
+class PsnrOutsideEditOptions(FaceTaskOptions):
     """Options of ``psnr_outside_edit``."""
 
     reach: float = Field(1 / 32, ge=0, lt=1)

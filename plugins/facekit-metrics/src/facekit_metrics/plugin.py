@@ -100,7 +100,7 @@ def facekit_components() -> list[ComponentSpec]:
             interface_version=1,
             kind="metric",
             id="metrics/diversity",
-            summary="How different the results of one mask are in different looks.",
+            summary="How different the results of one mask are in different looks, or samples from noise alone.",
             options=PerceptualDistanceOptions,
             factory="facekit_metrics.diversity:build",
             ports=_perceptual_ports,

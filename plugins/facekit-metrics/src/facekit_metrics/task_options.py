@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pydantic import model_validator
 
@@ -44,8 +45,11 @@ class TaskChoice:
 class TaskOptions(Options):
     """Options of metrics that look at one task of the user's choice."""
 
-    task: Task = "style_copy"
-    """The task whose results are measured."""
+    usual: ClassVar[tuple[Task, ...]] = ("style_copy", "generation")
+    """The first of these that the model can do is measured where the recipe names no task."""
+
+    task: Task | None = None
+    """The task whose results are measured. By default `style_copy`, and `generation` of a model from noise alone."""
     transfer: tuple[str, ...] = ()
     """With `attribute_transfer`: the attributes whose transfer is measured, all together."""
 
@@ -58,7 +62,11 @@ class TaskOptions(Options):
         return self
 
     def choice(self, context: BuildContext) -> TaskChoice:
-        """Return the choice. Raises FacekitError for an attribute that the data does not have."""
+        """Return the choice, which follows the model where no task is named.
+
+        Raises:
+            FacekitError: the data does not have an attribute.
+        """
         for attribute in self.transfer:
             if attribute not in context.attribute_names:
                 known = context.attribute_names
@@ -67,4 +75,16 @@ class TaskOptions(Options):
                     where="metrics",
                     remedy=did_you_mean(attribute, known) or f"it has {', '.join(known) or 'none'}",
                 )
-        return TaskChoice(self.task, self.transfer)
+        return TaskChoice(self.task or context.first_task(*self.usual), self.transfer)
+
+
+class FaceTaskOptions(TaskOptions):
+    """Options of metrics that look at one task of the user's choice in which results belong to test faces."""
+
+    usual: ClassVar[tuple[Task, ...]] = ("style_copy",)
+
+    @model_validator(mode="after")
+    def _about_faces(self) -> FaceTaskOptions:
+        if self.task == "generation":
+            raise ValueError("task cannot be generation: this metric compares results with the faces they belong to")
+        return self

@@ -24,7 +24,8 @@ class FeatureSet:
     """Features of pictures.
 
     Args:
-        keys: the keys of the faces they show, N; of a result those of its mask and of its look.
+        keys: the keys of the faces they show, N; of a result those of its mask and of its look, and none of a result of
+            noise alone.
         features: (N, D) float32 on the CPU.
     """
 
@@ -46,6 +47,7 @@ class ResultFeatures:
         self.extractor = extractor
         self.device = torch.device("cpu")
         self._found: dict[tuple[str, str, str], Tensor] = {}
+        self._from_noise: set[tuple[str, str, str]] = set()
 
     def update(self, observation: Observation) -> None:
         """Take in a batch.
@@ -61,6 +63,8 @@ class ResultFeatures:
                 _, look, mask = identity
                 raise FacekitError(f"the mask of {mask!r} in the look of {look!r} came twice")
             self._found[identity] = row
+            if not observation.reads:
+                self._from_noise.add(identity)
 
     def collected(self, what: str) -> FeatureSet:
         """Return the features in an order of their own, so that the order of batches changes no bit.
@@ -76,7 +80,7 @@ class ResultFeatures:
                 f"{what} was given no results to measure", remedy="evaluate a split with faces that it can measure"
             )
         order = sorted(self._found)
-        keys = tuple((mask, look) for _, look, mask in order)
+        keys = tuple(() if each in self._from_noise else (each[2], each[1]) for each in order)
         return FeatureSet(keys, torch.stack([self._found[identity] for identity in order]))
 
 

@@ -1,0 +1,113 @@
+"""Which tasks a model can do, and what to say of metrics that ask for others. Torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+
+from facekit.interfaces import TASKS, FacekitError, Metric, PortContext, Task
+from facekit.recipe.resolved import ComponentChoice
+from facekit.sampling.inputs import ATTRIBUTES, MASK, REFERENCE, REFERENCE_MASK, SOURCE, SamplingInputs
+
+GENERATION: Task = "generation"
+
+_ABOUT: dict[Task, str] = {
+    "reconstruction": "each face from its own mask and style",
+    "style_copy": "each face in the style of another",
+    "attribute_transfer": "each face with one attribute changed",
+    "generation": "images from noise",
+}
+
+_ORDER = (MASK, REFERENCE, REFERENCE_MASK, SOURCE, ATTRIBUTES)
+
+
+def possible_tasks(inputs: SamplingInputs) -> tuple[Task, ...]:
+    """Return the tasks that a model can do.
+
+    The tasks about faces take a model that reads something of a face: a mask, a reference, a photo that it changes, or
+    an input of its family's own. ``generation`` takes one that starts from noise.
+    """
+    reads_faces = bool(inputs.own) or any(inputs.reads(name) for name in (MASK, REFERENCE, SOURCE))
+    return tuple(task for task in TASKS if (bool(inputs.noise) if task == GENERATION else reads_faces))
+
+
+def what_is_read(inputs: SamplingInputs) -> str:
+    """Return what a model reads, for people: ``mask, reference and noise``."""
+    names = [name.replace("_", " ") for name in _ORDER if inputs.reads(name)]
+    names += [*inputs.own, *(["noise"] if inputs.noise else [])]
+    if names == ["noise"]:
+        return "noise alone"
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names) or "nothing"
+
+
+def check_tasks(choice: ComponentChoice, metric: Metric, inputs: SamplingInputs) -> None:
+    """Check that the tasks of a metric are tasks that the model can do.
+
+    Args:
+        choice: the metric as the recipe names it.
+        metric: the same, built.
+        inputs: what the model reads.
+
+    Raises:
+        FacekitError: one of them is not; the message says what the model reads, and what to write instead.
+    """
+    possible = possible_tasks(inputs)
+    for task in metric.tasks:
+        if task in possible:
+            continue
+        name = choice.component.spec.id
+        raise FacekitError(
+            f"{name} measures {task}, {_ABOUT[task]}, and this model reads {what_is_read(inputs)}",
+            where=choice.path,
+            remedy=_instead(choice, possible),
+        )
+
+
+def _instead(choice: ComponentChoice, possible: Sequence[Task]) -> str:
+    for task in possible:
+        for option, value in (("task", task), ("tasks", [task])):
+            if option in type(choice.options).model_fields and _takes(choice, {option: value}):
+                return f"write `{option}: {task if option == 'task' else f'[{task}]'}`"
+    others = f", or measure this model with others, such as kid with `task: {possible[-1]}`" if possible else ""
+    return f"take it out{others}"
+
+
+def _takes(choice: ComponentChoice, changed: dict[str, object]) -> bool:
+    options = choice.options
+    try:
+        type(options).model_validate({**options.model_dump(exclude_unset=True), **changed})
+    except ValidationError:
+        return False
+    return True
+
+
+def check_data(
+    choice: ComponentChoice, metric: Metric, *, size: int, classes: int, attribute_names: Sequence[str]
+) -> None:
+    """Check that the data has what a metric looks at: masks and attributes.
+
+    Args:
+        choice: the metric as the recipe names it.
+        metric: the same, built.
+        size: picture side in pixels.
+        classes: how many classes the masks have; 0 for photos without masks.
+        attribute_names: the attributes of the data.
+
+    Raises:
+        FacekitError: it has not.
+    """
+    name, tasks = choice.component.spec.id, " and ".join(metric.tasks)
+    needed = {port.name for port in choice.ports(PortContext(size)).needs if not port.optional}
+    if not classes and needed & {"mask", "reference.mask"}:
+        raise FacekitError(
+            f"{name} measures {tasks} by masks, and these are photos without masks",
+            where=choice.path,
+            remedy="take it out, or take a dataset with masks",
+        )
+    if not attribute_names and ("attributes" in needed or "attribute_transfer" in metric.tasks):
+        raise FacekitError(
+            f"{name} measures {tasks} by attributes, and the data has none",
+            where=choice.path,
+            remedy="take it out, or put the attribute file beside the photos and name them in `data.attributes`",
+        )
