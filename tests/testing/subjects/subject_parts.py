@@ -135,7 +135,7 @@ class ByClass(nn.Module):
         return Generated(F.interpolate(image, (size, size)).tanh())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class VaeStyle(Style):
     """The style of a variational encoder: where it was drawn from, too."""
 
@@ -164,7 +164,7 @@ class VaeEncoder(nn.Module):
         code = mean + variance.sqrt() * noise
         if self.fault == "no_fields":
             return Style(code + variance)
-        return VaeStyle(code, mean[:, 1:] if self.fault == "shape" else mean, variance)
+        return VaeStyle(code, mean=mean[:, 1:] if self.fault == "shape" else mean, variance=variance)
 
 
 class VaeGenerator(nn.Module):
