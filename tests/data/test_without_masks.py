@@ -253,4 +253,5 @@ class TestLoading:
 
 
 def reference_image(batch):
-    return batch.reference_image
+    assert batch.reference is not None
+    return batch.reference.image
