@@ -127,6 +127,7 @@ Options
   an_option_with_quite_a_long_name
               whole number; default 3
               One whose name is longer than its column.
+  Beside its own, every discriminator has `frozen`, `weights` and `source`.
 
 Needs with the options of the example
   image  batch x 3 x size x size  real numbers in [-1, 1]
