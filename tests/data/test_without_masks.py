@@ -253,4 +253,4 @@ class TestLoading:
 
 
 def reference_image(batch):
-    return batch.reference_image
+    return batch.reference.image
