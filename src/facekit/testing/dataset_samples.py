@@ -127,9 +127,10 @@ def _port_problems(extra: Mapping[str, NDArray[Any]], ports: Ports, settled: dic
     declared = {port.name: port for port in ports.gives if port.name not in fields}
     problems = [f"the ports give `{name}`, and `extra` holds no such array" for name in declared if name not in extra]
     problems += [f"`extra` holds `{name}`, and the ports do not give it" for name in extra if name not in declared]
-    for name in declared.keys() & extra.keys():
-        problems += _array_problems(declared[name], extra[name], settled)
-    return sorted(problems)
+    for name, port in declared.items():
+        if name in extra:
+            problems += _array_problems(port, extra[name], settled)
+    return problems
 
 
 def _array_problems(port: Port, array: NDArray[Any], settled: dict[str, int]) -> list[str]:
@@ -138,13 +139,12 @@ def _array_problems(port: Port, array: NDArray[Any], settled: dict[str, int]) ->
     if port.dtype not in _DTYPES:
         return [f"the port `{port.name}` is of {port.dtype}, which a dataset cannot give"]
     problems = []
-    if len(array.shape) == len(port.shape) - 1:
+    wanted: list[int | str] = list(port.shape[1:])
+    if len(array.shape) == len(wanted):
         wanted = [
             settled.setdefault(side, found) if isinstance(side, str) else side
             for side, found in zip(port.shape[1:], array.shape, strict=True)
         ]
-    else:
-        wanted = list(port.shape[1:])
     if list(array.shape) != wanted:
         problems.append(f"`{port.name}` has the shape {array.shape}, and its port says {tuple(wanted)}")
     if array.dtype.name not in _DTYPES[port.dtype]:
