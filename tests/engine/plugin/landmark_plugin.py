@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ from facekit.interfaces import (
 from facekit.registry import ComponentSpec, hookimpl
 
 POINTS = 2
+BY_LANDMARKS = "landmark_plugin:build_by_landmarks"
 NEEDED_LANDMARKS = Port("landmarks", ("batch", "points", 2))
 DEPTH = Port("depth", ("batch", "size", "size"), value_range=(0.0, 1.0))
 
@@ -115,6 +117,13 @@ def same_depth(step: Step) -> Tensor:
     return depth + (made.image - step.batch.image).abs().mean()
 
 
+def by_landmarks(step: Step) -> Tensor:
+    """The distance of the mean colour of images from that of the landmarks."""
+    made = step.once("spots/fake", lambda: sample(step.networks, step.condition))
+    points = step.batch.extra["landmarks"].mean((1, 2))
+    return (made.image.float().mean((1, 2, 3)) - points).square().mean()
+
+
 class SpotError:
     """How far the landmarks of the condition are from the spots of the test face."""
 
@@ -151,6 +160,10 @@ def build_same_depth(options: NoOptions, context: BuildContext) -> Any:
     return same_depth
 
 
+def build_by_landmarks(options: NoOptions, context: BuildContext) -> Any:
+    return by_landmarks
+
+
 def build_spot_error(options: NoOptions, context: BuildContext) -> SpotError:
     return SpotError()
 
@@ -176,5 +189,7 @@ def facekit_components() -> Iterable[ComponentSpec]:
         spec("dataset", "spots", spots, SpotsOptions),
         spec("generator", "drawer", lambda o, c: Ports(needs=(NEEDED_LANDMARKS,), gives=(GENERATED,))),
         spec("loss", "same_depth", lambda o, c: Ports(needs=(IMAGE, GENERATED, DEPTH))),
+        spec("loss", "by_landmarks", lambda o, c: Ports(needs=(IMAGE, GENERATED, NEEDED_LANDMARKS))),
+        replace(spec("loss", "undeclared", lambda o, c: Ports(needs=(IMAGE, GENERATED))), factory=BY_LANDMARKS),
         spec("metric", "spot_error", lambda o, c: Ports(needs=(IMAGE, GENERATED, NEEDED_LANDMARKS))),
     )
