@@ -240,7 +240,7 @@ def test_the_mistakes_of_the_ports_page_are_told_like_that(number: int, folder: 
     changes = {"size": "64", "generator": SFT, "encoder": "", "loss": "l1", "batch": "", **MISTAKES[number]}
     (folder / "my.yaml").write_text(RECIPE.format(**changes), encoding="utf-8")
     tiles = folder / "tiles_of_the_guide.py"
-    tiles.write_text(blocks("ports", "python")[2] + TILES, encoding="utf-8")
+    tiles.write_text(blocks("ports", "python")[-1] + TILES, encoding="utf-8")
     plugins = ("--plugin-file", KINDS / "my_style_encoder.py", "--plugin-file", tiles)
     try:
         finished = inside("validate", "my.yaml", "--ports-only", *plugins)

@@ -83,6 +83,22 @@ DATASET_FAULTS = {
     "check": "test_damage_is_reported",
     "blind": "test_damage_is_reported",
     "read": "test_damage_is_reported",
+    "mirror_order": "test_extra_is_mirrored",
+    "mirror_name": "test_extra_is_mirrored",
+    "mirror_range": "test_extra_is_mirrored",
+}
+EXTRA_FAULTS = {
+    "extra_shape": r"`visible` has the shape \(5,\), and its port says \(4,\)",
+    "extra_size": r"`regions` has the shape \(7, 7\), and its port says \(\d+, \d+\)",
+    "extra_kind": "`landmarks` is int64, and arrays of a port of float are float32",
+    "extra_float64": "'landmarks' is of float64; arrays are of float32, int64, int32, uint8, bool",
+    "extra_range": r"`landmarks` is in \[3, 3\], and its port says \[-1, 1\]",
+    "extra_ids": r"`regions` is in \[3, 3\], and its port says \[0, 2\]",
+    "extra_undeclared": "`extra` holds `depth`, and the ports do not give it",
+    "extra_missing": "the ports give `visible`, and `extra` holds no such array",
+    "extra_not_finite": "'landmarks' holds numbers that are not finite",
+    "extra_binary": "`visible` holds other numbers than 0 and 1",
+    "extra_one_sample": r"sample 2: `visible` has the shape \(5,\), and its port says \(4,\)",
 }
 
 
@@ -329,6 +345,16 @@ def test_a_sound_dataset_without_masks_keeps_all_promises(subjects: Any, tmp_pat
 def test_masks_ports_and_label_map_go_together(fault: str, seen: str, subjects: Any, tmp_path: Path) -> None:
     with pytest.raises(BrokenPromise, match=seen):
         files_contract(subjects.DATASET, fault)().test_ports_match(tmp_path)  # type: ignore[attr-defined]
+
+
+def test_a_sound_dataset_with_further_arrays_keeps_all_promises(subjects: Any, tmp_path: Path) -> None:
+    assert broken(files_contract(subjects.DATASET, "sound_with_extra"), tmp_path) == set()
+
+
+@pytest.mark.parametrize("fault", EXTRA_FAULTS)
+def test_further_arrays_that_are_not_what_the_ports_say(fault: str, subjects: Any, tmp_path: Path) -> None:
+    with pytest.raises(BrokenPromise, match=EXTRA_FAULTS[fault]):
+        files_contract(subjects.DATASET, fault)().test_extra_matches_ports(tmp_path)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("fault", DATASET_FAULTS)

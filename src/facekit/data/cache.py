@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
-import re
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -20,18 +18,17 @@ import numpy as np
 
 from facekit.data import store
 from facekit.data.checks import mask_problems
+from facekit.data.extras import ArrayKind, extra_problems, kind_problems, kinds_of, mirrored_extra
 from facekit.data.geometry import resize_mask, resize_photo
 from facekit.data.locking import exclusive_lock
+from facekit.data.packing_plan import PackPlan, plan_packing
 from facekit.data.parallel import over_samples
 from facekit.data.progress import Progress, ProgressCallback, ignore_progress
 from facekit.data.store import DamagedCache, PackedFaces
-from facekit.interfaces import SPLITS, FaceDataset, FacekitError, RunFailure, cache_folder
+from facekit.interfaces import FaceDataset, FacekitError, RunFailure, cache_folder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-TRANSFORM_VERSION = 2
-"""Version of how pictures become squares of a fixed size; part of every cache's name."""
 
 _PLAN, _DONE = "plan.json", "done.bin"
 _FLUSH_SECONDS = 2.0
@@ -48,7 +45,8 @@ def prepare(
 ) -> PackedFaces:
     """Return a dataset's pictures packed at a fixed size; build the cache where there is none yet.
 
-    Every sample that belongs to a split is packed: its photo, and mask and attributes where the dataset has them.
+    Every sample that belongs to a split is packed: its photo; mask, attributes and further arrays where the dataset has
+    them. Further arrays are packed a second time for the mirrored photo where the dataset can mirror them.
     Pictures that are not square are cropped to the square in their middle; photos are resized antialiased, masks by
     nearest pixel (:mod:`facekit.data.geometry`).
 
@@ -70,11 +68,12 @@ def prepare(
 
     Raises:
         FacekitError: a picture cannot be read, a mask holds an id outside the label map or has another aspect than its
-            photo, some samples have masks and others have none (the sample is named), or no sample belongs to a split.
+            photo, some samples have masks and others have none, further arrays differ in name, shape or dtype or are
+            not finite (the sample is named), or no sample belongs to a split.
         RunFailure: the disk is full or the folder cannot be written. What was packed so far is kept.
     """
     report = progress or ignore_progress
-    plan = _plan(dataset, size, name or _spell(type(dataset).__name__))
+    plan = plan_packing(dataset, size, name)
     root = cache_folder() if cache is None else Path(cache).expanduser()
     folder = root / plan.folder_name
     found = _open_sound(folder, report)
@@ -98,58 +97,9 @@ def find_prepared(
     dataset: FaceDataset, *, size: int, cache: Path | str | None = None, name: str | None = None
 ) -> PackedFaces | None:
     """Return what :func:`prepare` with the same arguments has packed before; None where it has not. Packs nothing."""
-    plan = _plan(dataset, size, name or _spell(type(dataset).__name__))
+    plan = plan_packing(dataset, size, name)
     root = cache_folder() if cache is None else Path(cache).expanduser()
     return _open_sound(root / plan.folder_name, ignore_progress)
-
-
-@dataclass(frozen=True)
-class _Plan:
-    folder_name: str
-    key: str
-    size: int
-    indices: NDArray[np.int64]  # the dataset's index of each row, rising
-    splits: dict[str, NDArray[np.int64]]  # rows
-    attributes: tuple[str, ...]
-    classes: int
-
-
-def _plan(dataset: FaceDataset, size: int, name: str) -> _Plan:
-    members: dict[str, NDArray[np.int64]] = {}
-    for split, given in dataset.splits().items():
-        if split not in SPLITS:
-            raise FacekitError(f"the dataset has a split {split!r}; splits are called {', '.join(SPLITS)}")
-        members[split] = np.unique(np.asarray(given, dtype=np.int64))
-    indices, occurrences = np.unique(np.concatenate([*members.values(), np.zeros(0, np.int64)]), return_counts=True)
-    if not len(indices):
-        raise FacekitError("the dataset has no pictures in any split", remedy="see `facekit data check`")
-    if occurrences.max() > 1:
-        twice = dataset.keys[int(indices[occurrences > 1][0])]
-        shared = [split for split, rows in members.items() if indices[occurrences > 1][0] in rows]
-        raise FacekitError(f"sample {twice!r} is in several splits: {', '.join(shared)}", remedy="splits never overlap")
-    identity = {
-        "dataset": dataset.fingerprint(),
-        "size": size,
-        "transform": TRANSFORM_VERSION,
-        "format": store.FORMAT,
-        "label_map": store.label_map_document(dataset.label_map),
-        "attributes": list(dataset.attribute_names),
-        "splits": {split: hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest() for split, rows in members.items()},
-    }
-    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
-    return _Plan(
-        folder_name=f"{name}-{size}-{key}",
-        key=key,
-        size=size,
-        indices=indices,
-        splits={split: np.searchsorted(indices, rows) for split, rows in members.items()},
-        attributes=tuple(dataset.attribute_names),
-        classes=len(dataset.label_map),
-    )
-
-
-def _spell(class_name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "", class_name.lower())
 
 
 def _open_sound(folder: Path, report: ProgressCallback) -> PackedFaces | None:
@@ -166,11 +116,23 @@ class _Packed:
     image: NDArray[np.uint8]
     mask: NDArray[np.uint8] | None
     attributes: NDArray[np.int8] | None
+    extra: Mapping[str, NDArray[Any]]
+    mirrored: Mapping[str, NDArray[Any]]
 
 
-def _pack(dataset: FaceDataset, index: int, plan: tuple[int, int]) -> _Packed:
-    """Read one sample and bring it to size. ``plan``: side, number of attributes."""
-    size, attribute_count = plan
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What every sample is brought to."""
+
+    size: int
+    attributes: int
+    first: str  # key of the sample that says what the further arrays are like
+    extra: tuple[ArrayKind, ...] | None  # None for that sample itself
+
+
+def _pack(dataset: FaceDataset, index: int, wanted: _Wanted) -> _Packed:
+    """Read one sample and bring it to size."""
+    size, attribute_count = wanted.size, wanted.attributes
     key = dataset.keys[index]
     remedy = "`facekit data check` lists everything that is wrong"
     try:
@@ -184,8 +146,17 @@ def _pack(dataset: FaceDataset, index: int, plan: tuple[int, int]) -> _Packed:
         if sample.attributes is None or sample.attributes.shape != (attribute_count,):
             raise FacekitError(f"the sample does not have the {attribute_count} attributes of its dataset", where=key)
         attributes = sample.attributes.astype(np.int8)
+    problems = extra_problems(sample)
+    if not problems and wanted.extra is not None:
+        problems = kind_problems(wanted.extra, kinds_of(sample.extra), of=f"sample {wanted.first}")
+    if problems:
+        raise FacekitError(problems[0], where=key, remedy=remedy)
+    try:
+        mirrored = mirrored_extra(dataset, sample.extra)
+    except FacekitError as error:
+        raise FacekitError(error.message, where=error.where or key, remedy=error.remedy) from error
     mask = None if sample.mask is None else resize_mask(sample.mask, size)
-    return _Packed(resize_photo(sample.image, size), mask, attributes)
+    return _Packed(resize_photo(sample.image, size), mask, attributes, sample.extra, mirrored)
 
 
 class _Writer:
@@ -195,13 +166,10 @@ class _Writer:
     page of a map would kill the process.
     """
 
-    def __init__(self, folder: Path, plan: _Plan) -> None:
-        count, pixels = len(plan.indices), plan.size * plan.size
-        self._row_bytes = {store.IMAGES: 3 * pixels}
-        if plan.classes:
-            self._row_bytes[store.MASKS] = pixels
-        if plan.attributes:
-            self._row_bytes[store.ATTRIBUTES] = len(plan.attributes)
+    def __init__(self, folder: Path, plan: PackPlan, kinds: tuple[ArrayKind, ...]) -> None:
+        count = len(plan.indices)
+        self._row_bytes = plan.row_bytes(kinds)
+        self._kinds = kinds
         self._files: dict[str, BinaryIO] = {}
         for name, length in {**self._row_bytes, _DONE: 1}.items():
             file = folder / name
@@ -213,7 +181,16 @@ class _Writer:
         self._last_flush = time.monotonic()
 
     def write(self, row: int, packed: _Packed) -> None:
-        parts = {store.IMAGES: packed.image, store.MASKS: packed.mask, store.ATTRIBUTES: packed.attributes}
+        parts: dict[str, Any] = {
+            store.IMAGES: packed.image,
+            store.MASKS: packed.mask,
+            store.ATTRIBUTES: packed.attributes,
+        }
+        for number, kind in enumerate(self._kinds):
+            for mirrored, arrays in ((False, packed.extra), (True, packed.mirrored)):
+                if arrays:
+                    name = store.extra_file(number, mirrored=mirrored)
+                    parts[name] = arrays[kind.name].astype(kind.stored)
         for name, length in self._row_bytes.items():
             _write_at(self._files[name], row * length, np.ascontiguousarray(parts[name]).tobytes())
         self._unsafe.append(row)
@@ -252,43 +229,58 @@ def _write_at(file: BinaryIO, position: int, content: bytes) -> None:
 
 
 def _build(
-    dataset: FaceDataset, plan: _Plan, partial: Path, folder: Path, workers: int | None, report: ProgressCallback
+    dataset: FaceDataset, plan: PackPlan, partial: Path, folder: Path, workers: int | None, report: ProgressCallback
 ) -> None:
-    _resume_or_start(partial, plan)
-    _require_space(partial, plan)
-    count = len(plan.indices)
-    with _Writer(partial, plan) as writer:
-        missing = plan.indices[~writer.done]
-        resumed = done = count - len(missing)
+    kinds = _resume_or_start(partial, plan)
+    _require_space(partial, plan, kinds or ())
+    count, first = len(plan.indices), int(plan.indices[0])
+    wanted = _Wanted(plan.size, len(plan.attributes), dataset.keys[first], kinds)
+    opening = None
+    if kinds is None:
+        # What the further arrays are like is known from the first sample, which is read once all the same.
+        opening = _pack(dataset, first, wanted)
+        kinds = kinds_of(opening.extra)
+        wanted = replace(wanted, extra=kinds)
+        _require_space(partial, plan, kinds)
+        store.write_json(partial / _PLAN, {**plan.identity(), **plan.extra_document(kinds)})
+    with _Writer(partial, plan, kinds) as writer:
+        if opening is not None:
+            writer.write(0, opening)
+        written = writer.done.copy()
+        written[0] |= opening is not None
+        missing = plan.indices[~written]
+        done = count - len(missing)
+        resumed = done - (opening is not None)
         report(Progress("pictures", done, count, resumed))
         row_of = {int(index): row for row, index in enumerate(plan.indices)}
-        settings = (plan.size, len(plan.attributes))
-        for index, packed in over_samples(_pack, dataset, missing.tolist(), settings, workers=workers):
+        for index, packed in over_samples(_pack, dataset, missing.tolist(), wanted, workers=workers):
             writer.write(row_of[index], packed)
             done += 1
             report(Progress("pictures", done, count, resumed))
-    _finish(dataset, plan, partial, report)
+    _finish(dataset, plan, kinds, partial, report)
     partial.replace(folder)
     for leftover in (_PLAN, _DONE):
         (folder / leftover).unlink()
 
 
-def _resume_or_start(partial: Path, plan: _Plan) -> None:
-    said = {"key": plan.key, "count": len(plan.indices)}
+def _resume_or_start(partial: Path, plan: PackPlan) -> tuple[ArrayKind, ...] | None:
+    """Return what the further arrays of an unfinished cache are like; None where there is none to go on with."""
     try:
-        same = json.loads((partial / _PLAN).read_text(encoding="utf-8")) == said
-    except (OSError, ValueError):
+        found = json.loads((partial / _PLAN).read_text(encoding="utf-8"))
+        kinds = tuple(map(ArrayKind.from_document, found.get("extra", ())))
+        same = found == {**plan.identity(), **plan.extra_document(kinds)}
+    except (OSError, ValueError, AttributeError, KeyError, TypeError):
         same = False  # nothing there, or not what this call can go on with
-    if not same:
-        if partial.exists():
-            shutil.rmtree(partial)
-        partial.mkdir()
-        store.write_json(partial / _PLAN, said)
+    if same:
+        return kinds
+    if partial.exists():
+        shutil.rmtree(partial)
+    partial.mkdir()
+    return None
 
 
-def _require_space(partial: Path, plan: _Plan) -> None:
-    channels = 4 if plan.classes else 3
-    needed = len(plan.indices) * (channels * plan.size * plan.size + len(plan.attributes))
+def _require_space(partial: Path, plan: PackPlan, kinds: tuple[ArrayKind, ...]) -> None:
+    needed = len(plan.indices) * sum(plan.row_bytes(kinds).values())
     there = sum(_allocated(file) for file in partial.iterdir())
     free = shutil.disk_usage(partial).free
     if needed - there > free:
@@ -305,14 +297,17 @@ def _allocated(file: Path) -> int:
     return status.st_size if blocks is None else blocks * 512
 
 
-def _finish(dataset: FaceDataset, plan: _Plan, partial: Path, report: ProgressCallback) -> None:
+def _finish(
+    dataset: FaceDataset, plan: PackPlan, kinds: tuple[ArrayKind, ...], partial: Path, report: ProgressCallback
+) -> None:
     texts = [dataset.keys[int(index)].encode() for index in plan.indices]
     (partial / store.KEYS).write_bytes(b"".join(texts))
     offsets = np.concatenate([[0], np.cumsum([len(text) for text in texts])]).astype("<i8")
     (partial / store.KEY_OFFSETS).write_bytes(offsets.tobytes())
     (partial / store.SPLIT_ROWS).write_bytes(np.concatenate(list(plan.splits.values())).astype("<i8").tobytes())
     masks, attributes = [store.MASKS] * bool(plan.classes), [store.ATTRIBUTES] * bool(plan.attributes)
-    names = [store.IMAGES, *masks, store.KEYS, store.KEY_OFFSETS, store.SPLIT_ROWS, *attributes]
+    extra = [name for name in plan.row_bytes(kinds) if name not in (store.IMAGES, store.MASKS, store.ATTRIBUTES)]
+    names = [store.IMAGES, *masks, store.KEYS, store.KEY_OFFSETS, store.SPLIT_ROWS, *attributes, *extra]
     total = sum((partial / name).stat().st_size for name in names)
     files: dict[str, Any] = {}
     done = 0
@@ -333,6 +328,7 @@ def _finish(dataset: FaceDataset, plan: _Plan, partial: Path, report: ProgressCa
         "attribute_names": list(plan.attributes),
         "splits": {split: len(rows) for split, rows in plan.splits.items()},
         "files": files,
+        **plan.extra_document(kinds),
     }
     index["fingerprint"] = store.fingerprint_of(index)
     index["key"] = plan.key

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from facekit.data.extras import ArrayKind, extra_problems, kind_problems, kinds_of, mirrored_extra
 from facekit.data.geometry import same_aspect
 from facekit.data.parallel import over_samples
 from facekit.data.progress import Progress, ProgressCallback, ignore_progress
@@ -110,12 +111,14 @@ def check_dataset(
 
     Found: what the dataset's own checks find (unreadable, truncated and oversized pictures, parts or masks that are
     missing, odd sizes, files that belong to nothing), masks with ids outside the label map, photos and masks of
-    different aspect, samples without a mask where others have one, samples in two splits, keys that occur twice,
-    classes that never occur. Of photos without masks, what concerns masks is left out.
+    different aspect, samples without a mask where others have one, further arrays that are not finite or differ from
+    those of the first sample, samples in two splits, keys that occur twice, classes that never occur. Of photos without
+    masks, what concerns masks is left out.
 
     Args:
         dataset: the pictures.
-        size: the side they are wanted at; smaller photos are warned of.
+        size: the side they are wanted at; smaller photos are warned of. Shapes of further arrays are compared at this
+            side; without it only their number of dimensions, since a shape may depend on the side.
         workers: processes; one a core, 8 at most, when None.
         progress: told how far it is.
     """
@@ -127,9 +130,15 @@ def check_dataset(
     for done, (index, look) in enumerate(over_samples(_look, dataset, members, size, workers=workers), start=1):
         looks[index] = look
         report(Progress("pictures", done, len(members)))
+    first: tuple[str, tuple[ArrayKind, ...]] | None = None
     for index in members:  # in order, so that sums and lists do not depend on which worker was faster
-        findings.extend(looks[index].findings)
-        tally.add(looks[index])
+        look = looks[index]
+        if look.seen is not None:
+            key = dataset.keys[index]
+            first = first or (key, look.seen.extra)
+            look = _compared(look, key, *first, shapes=size is not None)
+        findings.extend(look.findings)
+        tally.add(look)
     findings.extend(tally.never_seen(dataset))
     return CheckReport(
         findings=tuple(findings),
@@ -152,12 +161,23 @@ class _Seen:
     mask_size: tuple[int, int] | None  # None for photos without masks, like the next
     class_pixels: NDArray[np.int64] | None  # (classes,)
     attributes: NDArray[np.bool_] | None
+    extra: tuple[ArrayKind, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Look:
     findings: list[Finding]
     seen: _Seen | None  # None for samples with an error
+
+
+def _compared(look: _Look, key: str, first: str, wanted: tuple[ArrayKind, ...], *, shapes: bool) -> _Look:
+    """Return a look at a sample, with what its further arrays differ in from those of the first one."""
+    found = () if look.seen is None else look.seen.extra
+    problems = kind_problems(wanted, found, of=f"sample {first}", shapes=shapes)
+    if not problems:
+        return look
+    findings = [Finding("error", f"sample {key}", problem) for problem in problems]
+    return replace(look, findings=[*look.findings, *findings], seen=None)
 
 
 def _look(dataset: FaceDataset, index: int, size: int | None) -> _Look:
@@ -167,6 +187,8 @@ def _look(dataset: FaceDataset, index: int, size: int | None) -> _Look:
     where = f"sample {dataset.keys[index]}"
     try:
         sample = dataset.read(index)
+        # Arrays may depend on the side, so they are looked at as they will be packed.
+        sized = dataset.read(index, size=size) if sample.extra and size is not None else sample
     except FacekitError as error:
         return _Look([*findings, Finding("error", error.where or where, error.message, error.remedy)], None)
     findings.extend(Finding("error", where, problem) for problem in mask_problems(sample, dataset.label_map))
@@ -177,13 +199,26 @@ def _look(dataset: FaceDataset, index: int, size: int | None) -> _Look:
     if size is not None and min(photo_size) < size:
         message = f"the photo ({_spell(photo_size)}) is smaller than {size} pixels and will be enlarged"
         findings.append(Finding("warning", where, message))
+    findings.extend(_extra_findings(dataset, sized, where))
     if any(finding.level == "error" for finding in findings):
         return _Look(findings, None)
     mask_size = class_pixels = None
     if sample.mask is not None:
         mask_size = (sample.mask.shape[1], sample.mask.shape[0])
         class_pixels = np.bincount(sample.mask.ravel(), minlength=len(dataset.label_map))
-    return _Look(findings, _Seen(photo_size, mask_size, class_pixels, sample.attributes if wanted else None))
+    attributes = sample.attributes if wanted else None
+    return _Look(findings, _Seen(photo_size, mask_size, class_pixels, attributes, kinds_of(sized.extra)))
+
+
+def _extra_findings(dataset: FaceDataset, sample: FaceSample, where: str) -> Iterator[Finding]:
+    problems = extra_problems(sample)
+    yield from (Finding("error", where, problem) for problem in problems)
+    if problems:
+        return
+    try:
+        mirrored_extra(dataset, sample.extra)
+    except FacekitError as error:
+        yield Finding("error", error.where or where, error.message, error.remedy)
 
 
 class _Tally:

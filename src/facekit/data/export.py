@@ -68,8 +68,9 @@ def export_folder(
 
     ``photos/KEY.png``, ``masks/KEY.png`` (indexed: the pixel values are class ids, the palette shows them in the label
     map's colours), ``splits/SPLIT.txt``, ``attributes.csv`` where there are attributes, and ``classes.csv`` with the
-    name and colour of each id. Of photos without masks, neither masks nor ``classes.csv``. Call it again after an
-    interruption and it goes on: files are written beside and renamed, so each is whole or not there.
+    name and colour of each id. Of photos without masks, neither masks nor ``classes.csv``. Further arrays of samples
+    are not written, since plain folders have no place for them. Call it again after an interruption and it goes on:
+    files are written beside and renamed, so each is whole or not there.
 
     Args:
         dataset: the pictures.

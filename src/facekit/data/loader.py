@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from facekit.data.extras import check_mirror
 from facekit.data.geometry import Box, mirror_mask, mirror_photo, resize_mask, resize_photo
 from facekit.data.hiding import chosen_regions, hide_regions
 from facekit.data.sampling import augmentation_numbers, stream
@@ -93,7 +94,7 @@ class FaceLoader:
         batch: faces in a (micro-)batch.
         seed: seed of the order and of the augmentation.
         mirror: mirror photos at random, half of them; left and right classes of their masks change places, attributes
-            stay.
+            stay, and further arrays are those that were packed for mirrored photos.
         reference: how the reference is drawn from the (possibly mirrored) photo.
         workers: threads behind :meth:`prefetch`; 0 makes each batch when it is asked for.
         accumulate: micro-batches in a step.
@@ -103,7 +104,8 @@ class FaceLoader:
             CUDA, when None.
 
     Raises:
-        FacekitError: there are no rows, or regions of references are to be hidden in photos without masks.
+        FacekitError: there are no rows, regions of references are to be hidden in photos without masks, or photos are
+            to be mirrored whose further arrays were not packed for mirrored photos.
         ValueError: an argument is out of its range.
     """
 
@@ -138,6 +140,8 @@ class FaceLoader:
         if not 0 <= reference.hide_regions < 1:
             raise ValueError(f"reference.hide_regions is {reference.hide_regions}; it is a chance, below 1")
         check_reference(reference, packed.label_map)
+        if mirror:
+            check_mirror(packed.extra, can_mirror=bool(packed.mirrored_extra))
         self.batch_size = batch
         self.seed = seed
         self.mirror = mirror
@@ -162,15 +166,17 @@ class FaceLoader:
         rows = self.rows[stream(self.seed, len(self.rows), start, self.batch_size)]
         faces = self._empty()
         references = self._empty() if is_drawn(self.reference) else faces
+        mirrored = np.zeros(len(rows), dtype=bool)
         for i, row in enumerate(rows):
             chances = augmentation_numbers(self.seed, start + i, 5 + len(self.packed.label_map))
             face = _one(self.packed.images, self.packed.masks, row)
             if self.mirror and chances[0] < 0.5:
                 face = self._mirrored(face)
+                mirrored[i] = True
             _put(faces, i, face)
             if references is not faces:
                 _put(references, i, self._draw_reference(_one(*faces, i), chances[1:]))
-        return _to_batch(self.packed, rows, faces, references, pin=self._pin)
+        return _to_batch(self.packed, rows, faces, references, mirrored=mirrored, pin=self._pin)
 
     def prefetch(self, first_step: int, last_step: int) -> Iterator[FaceBatch]:
         """Yield the batches of the steps ``first_step`` to ``last_step - 1``, made ahead by ``workers`` threads.
@@ -228,7 +234,7 @@ def fixed_batch(packed: PackedFaces, rows: Rows) -> FaceBatch:
     """
     chosen = np.asarray(rows, dtype=np.int64)
     faces = _Pictures(packed.images[chosen], None if packed.masks is None else packed.masks[chosen])
-    return _to_batch(packed, chosen, faces, faces, pin=False)
+    return _to_batch(packed, chosen, faces, faces, mirrored=np.zeros(len(chosen), dtype=bool), pin=False)
 
 
 def to_unit_range(images: NDArray[np.uint8]) -> Tensor:
@@ -256,6 +262,7 @@ def _to_batch(
     faces: _Pictures,
     references: _Pictures,
     *,
+    mirrored: NDArray[np.bool_],
     pin: bool,
 ) -> FaceBatch:
     def place(tensor: Tensor) -> Tensor:
@@ -276,4 +283,18 @@ def _to_batch(
         mask=mask,
         reference=Reference(reference_image, reference_mask, attributes),
         attributes=attributes,
+        # Of the photo, never of the reference: a reference that is drawn apart has no further arrays.
+        extra={name: place(tensor) for name, tensor in _extra_tensors(packed, rows, mirrored).items()},
     )
+
+
+def _extra_tensors(packed: PackedFaces, rows: NDArray[np.int64], mirrored: NDArray[np.bool_]) -> dict[str, Tensor]:
+    """Return the further arrays of some rows as tensors: numbers and bool float32, integers int64."""
+    tensors = {}
+    for name, stored in packed.extra.items():
+        kind = np.float32 if stored.dtype.kind in "fb" else np.int64
+        values = np.array(stored[rows], dtype=kind)
+        if mirrored.any():
+            values[mirrored] = packed.mirrored_extra[name][rows[mirrored]]
+        tensors[name] = torch.from_numpy(values)
+    return tensors

@@ -5,6 +5,8 @@ The files of the folder, all little-endian and without headers:
 - ``images.bin`` uint8 (n, S, S, 3)
 - ``masks.bin`` uint8 (n, S, S), where the label map has classes
 - ``attributes.bin`` int8 (n, A) of 0 and 1, where there are attributes
+- ``extra_0.bin``, ``extra_1.bin``, ...: the further arrays of the samples, (n, ...) each, and ``extra_0_mirrored.bin``,
+  ...: the same for mirrored photos, where the dataset can mirror them. Their names, shapes and dtypes are in the index.
 - ``keys.bin`` (all keys in UTF-8, end to end) and ``key_offsets.bin`` int64 (n + 1)
 - ``splits.bin`` int64: the rows of each split, one split after the other
 - ``index.json``: what the files hold, and the SHA-256 of each
@@ -17,12 +19,13 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from facekit.data.extras import ArrayKind
 from facekit.interfaces import FacekitError, LabelClass, LabelMap
 
 if TYPE_CHECKING:
@@ -36,6 +39,11 @@ IMAGES, MASKS, ATTRIBUTES = "images.bin", "masks.bin", "attributes.bin"
 KEYS, KEY_OFFSETS, SPLIT_ROWS = "keys.bin", "key_offsets.bin", "splits.bin"
 
 _HASH_BLOCK = 1 << 22
+
+
+def extra_file(number: int, *, mirrored: bool = False) -> str:
+    """Return the file of a further array: by its number, because a port's name need not be a file name."""
+    return f"extra_{number}{'_mirrored' if mirrored else ''}.bin"
 
 
 class DamagedCache(FacekitError):
@@ -88,6 +96,10 @@ class PackedFaces:
         attribute_names: the A attributes.
         fingerprint: SHA-256 of all of the above (the pixels included, the folder and the dates not): equal
             fingerprints mean equal training data.
+        extra: further arrays (n, ...) by the names of the dataset's ports.
+        mirrored_extra: the same arrays for mirrored photos; empty where the dataset does not mirror them. They lie here
+            because training reads this folder and not the dataset: its files may be elsewhere by then, its code does
+            not run in the loader's threads, and the fingerprint covers what a mirrored sample is.
     """
 
     folder: Path
@@ -100,6 +112,8 @@ class PackedFaces:
     label_map: LabelMap
     attribute_names: tuple[str, ...]
     fingerprint: str
+    extra: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    mirrored_extra: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -161,7 +175,19 @@ class PackedFaces:
             label_map=label_map,
             attribute_names=attribute_names,
             fingerprint=index["fingerprint"],
+            extra=_map_extra(folder, index, mirrored=False),
+            mirrored_extra=_map_extra(folder, index, mirrored=True),
         )
+
+
+def _map_extra(folder: Path, index: Mapping[str, Any], *, mirrored: bool) -> dict[str, Any]:
+    found = {}
+    for number, entry in enumerate(index.get("extra", ())):
+        kind = ArrayKind.from_document(entry)
+        if entry["mirrored"] or not mirrored:
+            file = folder / extra_file(number, mirrored=mirrored)
+            found[kind.name] = np.memmap(file, dtype=kind.stored, mode="r", shape=(index["count"], *kind.shape))
+    return found
 
 
 def _map(file: Path, kind: type[Any], shape: tuple[int, ...]) -> Any:
@@ -202,6 +228,8 @@ def fingerprint_of(index: Mapping[str, Any]) -> str:
     said = {
         name: index[name] for name in ("format", "count", "size", "label_map", "attribute_names", "splits", "files")
     }
+    if "extra" in index:  # only then: what data without further arrays is known by stays the same
+        said["extra"] = index["extra"]
     return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 

@@ -2,8 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from facekit.data import PackedFaces, ProgressCallback, check_reference, prepare
-from facekit.interfaces import NO_LABELS, DatasetContext, FaceDataset, FacekitError, LabelClass, LabelMap
+from facekit.data.extras import check_mirror
+from facekit.interfaces import (
+    ATTRIBUTES,
+    IMAGE,
+    MASK,
+    NO_LABELS,
+    DatasetContext,
+    FaceDataset,
+    FacekitError,
+    LabelClass,
+    LabelMap,
+    MirrorsExtra,
+    Port,
+    PortContext,
+)
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
 
@@ -36,19 +52,64 @@ def labels_of(recipe: ResolvedRecipe, registry: Registry) -> tuple[LabelMap, tup
         return (fitting[0] if fitting else made_up), names
 
 
+def extra_ports(recipe: ResolvedRecipe, label_maps: Mapping[str, LabelMap]) -> tuple[Port, ...]:
+    """Return the ports of a recipe's dataset beside image, mask and attributes: those of its further arrays."""
+    fields = {IMAGE.name, MASK.name, ATTRIBUTES.name}
+    gives = recipe.dataset.ports(PortContext(recipe.data.size, label_maps)).gives
+    return tuple(port for port in gives if port.name not in fields)
+
+
+def shape_of(port: Port, recipe: ResolvedRecipe) -> tuple[int, ...]:
+    """Return the shape of a dataset's port for one sample.
+
+    Raises:
+        FacekitError: nothing in the recipe says what number a dimension is.
+    """
+    settled = {"size": recipe.data.size, **recipe.dimensions}
+    for side in port.shape[1:]:
+        if isinstance(side, str) and side not in settled:
+            raise FacekitError(
+                f"the dataset gives `{port.name}` of shape ({', '.join(map(str, port.shape))}), and nothing in the "
+                f"recipe says what number {side!r} is",
+                where="data",
+                remedy="write the number in the port of the dataset",
+            )
+    return tuple(settled[side] if isinstance(side, str) else side for side in port.shape[1:])
+
+
+def _check_extra(recipe: ResolvedRecipe, ports: tuple[Port, ...], packed: PackedFaces) -> None:
+    """Raise FacekitError where the packed arrays are not those that the ports of the dataset promise."""
+    for port in ports:
+        wanted, found = shape_of(port, recipe), packed.extra.get(port.name)
+        if found is None or found.shape[1:] != wanted:
+            held = "none" if found is None else f"arrays of shape {found.shape[1:]}"
+            raise FacekitError(
+                f"the ports of the dataset give `{port.name}` of shape {wanted}, and the packed samples hold {held}",
+                where=str(packed.folder),
+                remedy="correct the ports or read() of the dataset; its fingerprint() must change with what it gives",
+            )
+
+
 def open_data(recipe: ResolvedRecipe, registry: Registry, progress: ProgressCallback | None = None) -> PackedFaces:
     """Return the packed faces of a recipe at its size; they are packed first where that was not done yet.
 
     Raises:
-        FacekitError: the dataset cannot be read, or the recipe's references cannot be drawn from its photos.
+        FacekitError: the dataset cannot be read, the recipe's references cannot be drawn from its photos, its further
+            arrays cannot be mirrored with the photos, or they are not what its ports promise.
         RunFailure: the disk is full.
     """
     dataset = open_dataset(recipe, registry)
-    check_reference(recipe.data.reference, dataset.label_map)  # packing may take an hour
-    return prepare(
+    ports = extra_ports(recipe, registry.label_maps)
+    # Packing may take an hour, so what can be known before is said before.
+    check_reference(recipe.data.reference, dataset.label_map)
+    if recipe.data.mirror:
+        check_mirror((port.name for port in ports), can_mirror=isinstance(dataset, MirrorsExtra))
+    packed = prepare(
         dataset,
         size=recipe.data.size,
         cache=recipe.data.cache,
         name=recipe.dataset.component.spec.name,
         progress=progress,
     )
+    _check_extra(recipe, ports, packed)
+    return packed

@@ -26,7 +26,7 @@ from facekit.engine.ema import averaged_networks
 from facekit.engine.initialise import InitialWeights, initial_weights
 from facekit.engine.memory import process_memory
 from facekit.engine.networks import FaceModel, RunNetworks, build_model, count_parameters
-from facekit.engine.open_data import labels_of
+from facekit.engine.open_data import extra_ports, labels_of, shape_of
 from facekit.engine.players import LossesOf, PlayerInTraining, build_losses, build_players
 from facekit.engine.precision import Precision, choose_number_format
 from facekit.engine.recompute import recompute_activations
@@ -176,10 +176,10 @@ def _run_one_step(
         each.check(model)
     networks = RunNetworks(model, precision, recipe=recipe, label_maps=registry.label_maps)
     players = build_players(replace(recipe, train=once), model=model, losses=losses, steps=1, early=early)
-    batch = _batch_of_shapes(recipe, label_map, attribute_names)
+    batch = _batch_of_shapes(recipe, registry, label_map, attribute_names)
     costs = _Costs(model, checkpointing=recipe.train.activation_checkpointing)
     runner = StepRunner(networks, players, once, around=costs.of_turn, updates=False, shares=False)
-    condition = replace(batch.condition, extra=noise_for_batch(model.noise, len(batch), 0))
+    condition = replace(batch.condition, extra={**batch.extra, **noise_for_batch(model.noise, len(batch), 0)})
     with networks.checking(), torch.no_grad(), _flop_counter() as counter:
         sample(networks, condition)
     runner.run(0, iter([batch]), checking=True)
@@ -270,7 +270,9 @@ def _quiet(logger: logging.Logger) -> Iterator[None]:
         logger.disabled = disabled
 
 
-def _batch_of_shapes(recipe: ResolvedRecipe, label_map: LabelMap, attribute_names: tuple[str, ...]) -> FaceBatch:
+def _batch_of_shapes(
+    recipe: ResolvedRecipe, registry: Registry, label_map: LabelMap, attribute_names: tuple[str, ...]
+) -> FaceBatch:
     count, size = recipe.train.batch, recipe.data.size
     image = torch.zeros(count, 3, size, size)
     mask = torch.zeros(count, size, size, dtype=torch.int64) if label_map.classes else None
@@ -280,4 +282,10 @@ def _batch_of_shapes(recipe: ResolvedRecipe, label_map: LabelMap, attribute_name
     if drawn:
         reference = map_tensors(reference, torch.zeros_like)
     keys = tuple(f"probe{index}" for index in range(count))
-    return FaceBatch(image, keys, mask, reference, attributes)
+    extra = {
+        port.name: torch.zeros(
+            count, *shape_of(port, recipe), dtype=torch.int64 if port.dtype == "class_ids" else torch.float32
+        )
+        for port in extra_ports(recipe, registry.label_maps)
+    }
+    return FaceBatch(image, keys, mask, reference, attributes, extra)

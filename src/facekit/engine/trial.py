@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from facekit.data import ProgressCallback, prepare
 from facekit.engine.loop import train
 from facekit.engine.open_data import open_dataset
-from facekit.interfaces import FaceDataset, FaceSample, Finding, RunEvent, StepLogged
+from facekit.interfaces import FaceDataset, FaceSample, Finding, MirrorsExtra, RunEvent, StepLogged
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
 
@@ -96,6 +96,8 @@ class _FirstFaces:
         self.label_map = dataset.label_map
         self.attribute_names = dataset.attribute_names
         self.keys = dataset.keys
+        if isinstance(dataset, MirrorsExtra):
+            self.mirror_extra = dataset.mirror_extra
 
     def splits(self) -> dict[str, Sequence[int]]:
         return {

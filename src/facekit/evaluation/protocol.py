@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from facekit.data import PackedFaces
-from facekit.data.cache import TRANSFORM_VERSION
+from facekit.data.packing_plan import TRANSFORM_VERSION
 from facekit.interfaces import Measurement
 
 if TYPE_CHECKING:

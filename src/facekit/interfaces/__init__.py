@@ -12,7 +12,7 @@ from facekit.interfaces.containers import (
     concatenate,
     map_tensors,
 )
-from facekit.interfaces.data import SPLITS, FaceDataset, FaceSample, Finding
+from facekit.interfaces.data import SPLITS, FaceDataset, FaceSample, Finding, MirrorsExtra
 from facekit.interfaces.errors import FacekitError, RunFailure, did_you_mean, nearest
 from facekit.interfaces.events import (
     CheckpointSaved,
@@ -118,6 +118,7 @@ __all__ = [
     "MakeOptimiser",
     "Measurement",
     "Metric",
+    "MirrorsExtra",
     "Network",
     "Networks",
     "NoOptions",

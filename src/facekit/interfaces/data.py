@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from facekit.interfaces.errors import FacekitError
 from facekit.interfaces.labels import LabelMap
@@ -26,11 +26,16 @@ class FaceSample:
         mask: (h, w) uint8 class ids; may differ from the photo in size, never in aspect. None in a dataset without
             masks. A dataset gives masks for all its samples or for none.
         attributes: (A,) bool in the order of ``attribute_names``; None where the dataset has none.
+        extra: further arrays by the name of their port (``gives`` of the dataset's spec), such as landmarks, a depth,
+            3D parameters. Names, shapes and dtypes are the same for all samples read at one ``size``. Dtypes:
+            float32, int64, int32, uint8, bool. Batches hold float32 as float32, integers as int64, and bool as float32
+            of 0 and 1. All numbers are finite.
     """
 
     image: NDArray[np.uint8]
     mask: NDArray[np.uint8] | None
     attributes: NDArray[np.bool_] | None
+    extra: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def require_mask(self) -> NDArray[np.uint8]:
         """Return the mask. Raises FacekitError when the dataset has photos without masks."""
@@ -83,7 +88,9 @@ class FaceDataset(Protocol):
         ...
 
     def fingerprint(self) -> str:
-        """Return a hash that changes when the pictures, masks or attributes change, without reading every pixel."""
+        """Return a hash that changes when the pictures, masks, attributes or further arrays change.
+
+        It need not read every pixel."""
         ...
 
     def read(self, index: int, *, size: int | None = None) -> FaceSample:
@@ -92,7 +99,9 @@ class FaceDataset(Protocol):
         Args:
             index: position in ``keys``.
             size: the side the caller will resize to. A dataset may use it to decode or draw more cheaply; what it
-                returns must not be smaller than ``size``, unless the file itself is.
+                returns must not be smaller than ``size``, unless the file itself is. Arrays of ``extra`` that depend on
+                the side of the image have the shape for ``size``, exactly. Images are cropped to the square in their
+                middle; such arrays describe that square.
 
         Raises:
             FacekitError: naming the file that cannot be read.
@@ -105,4 +114,27 @@ class FaceDataset(Protocol):
 
     def check_all(self) -> list[Finding]:
         """Return what is wrong with the dataset as a whole: photos without masks, a missing attribute file."""
+        ...
+
+
+@runtime_checkable
+class MirrorsExtra(Protocol):
+    """What a dataset has beside :class:`FaceDataset` when its ``extra`` arrays can be mirrored (``data.mirror``).
+
+    The core knows how photos, masks and attributes are mirrored. It does not know whether an array holds coordinates,
+    angles or a map.
+    """
+
+    def mirror_extra(self, extra: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        """Return the arrays of a sample for the photo mirrored left to right.
+
+        The method must be a function of its argument alone. The mirrored arrays are packed beside the arrays, so the
+        fingerprint must change when the method does.
+
+        Args:
+            extra: the arrays of a sample, as :meth:`FaceDataset.read` gave them; copies, which may be changed.
+
+        Returns:
+            arrays of the same names, shapes and dtypes. Mirrored twice they are the original.
+        """
         ...

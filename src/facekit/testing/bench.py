@@ -32,7 +32,7 @@ from facekit.interfaces import (
 )
 from facekit.testing.contract import UNSETTLED_DIMENSION
 from facekit.testing.own_fields import OwnFields, own_ports, with_own_fields
-from facekit.testing.specimens import Settled, blobs
+from facekit.testing.specimens import Settled, blobs, make_extra
 
 _WIDTH = 6
 
@@ -212,7 +212,10 @@ def bench_model(needs: Collection[Port], *, classes: int, attributes: int, settl
 def bench_batch(
     needs: Collection[Port], *, size: int, batch: int, label_map: LabelMap, attributes: int, seed: int
 ) -> FaceBatch:
-    """Return faces: smooth photos with masks of blocks, each with another face as its reference."""
+    """Return faces: smooth photos with masks of blocks, each with another face as its reference.
+
+    Tensors of ports with names of their own, noise among them, are in ``extra``.
+    """
     random = torch.Generator().manual_seed(seed)
     classes = len(label_map)
     image = F.interpolate(torch.rand(batch, 3, 8, 8, generator=random) * 2 - 1, size=(size, size), mode="bilinear")
@@ -225,6 +228,7 @@ def bench_batch(
         mask=mask,
         reference=Reference(reference, reference_mask),
         attributes=wanted if any(port.name == "attributes" for port in needs) else None,
+        extra=make_extra(needs, {"batch": batch, "size": size, "classes": classes, "attributes": attributes}, random),
     )
 
 

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
-import numpy as np
 from pydantic import ValidationError
 
 from facekit.interfaces import (
@@ -28,6 +27,7 @@ from facekit.interfaces import (
 )
 from facekit.registry import Kind
 from facekit.testing.contract import BENCH_LABEL_MAP, BrokenPromise, ComponentContract, build_failure
+from facekit.testing.dataset_samples import check_extra, check_mirrored_extra, check_sample, equal_samples
 
 
 class DatasetContract(ComponentContract):
@@ -150,7 +150,19 @@ class DatasetContract(ComponentContract):
                 "give facekit.interfaces.ATTRIBUTES when the samples have them",
             )
         for index in range(min(self.tried, len(dataset.keys))):
-            self._check_sample(dataset, index, promise, masks="mask" in given)
+            check_sample(dataset, index, promise, masks="mask" in given)
+
+    def test_extra_matches_ports(self, tmp_path: Path) -> None:
+        """Further arrays have the names, shapes, dtypes and ranges that the ports declare, for every sample."""
+        options = self._options(tmp_path)
+        dataset, ports = self._opened(options), self._ports(options)
+        check_extra(dataset, ports, size=self.sizes[0], rows=range(min(self.tried, len(dataset.keys))))
+
+    def test_extra_is_mirrored(self, tmp_path: Path) -> None:
+        """Mirrored twice, further arrays are what they were; mirrored once, they still are what the ports declare."""
+        options = self._options(tmp_path)
+        dataset, ports = self._opened(options), self._ports(options)
+        check_mirrored_extra(dataset, ports, size=self.sizes[0], rows=range(min(self.tried, len(dataset.keys))))
 
     def test_keys_and_splits(self, tmp_path: Path) -> None:
         """Keys are unique texts; splits have known names, lie within the data and do not overlap."""
@@ -184,7 +196,7 @@ class DatasetContract(ComponentContract):
         other = self._opened(options)
         again = {row: other.read(row) for row in reversed(rows)}
         for row, sample in zip(rows, first, strict=True):
-            if not _equal(sample, again[row]) or not _equal(sample, dataset.read(row)):
+            if not equal_samples(sample, again[row]) or not equal_samples(sample, dataset.read(row)):
                 raise BrokenPromise(
                     "the same sample reads the same again",
                     f"sample {row} differs",
@@ -240,7 +252,7 @@ class DatasetContract(ComponentContract):
             ) from error
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             there = pool.apply(_read_there, (sent, 0))
-        if not _equal(there, dataset.read(0)):
+        if not equal_samples(there, dataset.read(0)):
             raise BrokenPromise(promise, "sample 0 reads otherwise there", "derive everything from options and index")
 
     def test_damage_is_reported(self, tmp_path: Path) -> None:
@@ -311,46 +323,6 @@ class DatasetContract(ComponentContract):
         if not isinstance(found, list) or not all(isinstance(entry, Finding) for entry in found):
             raise BrokenPromise(promise, f"a check returned {found!r}", "return a list of Finding")
         return found
-
-    @staticmethod
-    def _check_sample(dataset: FaceDataset, row: int, promise: str, *, masks: bool) -> None:
-        sample = dataset.read(row)
-        wrong: list[str] = []
-        image, mask = sample.image, sample.mask
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            wrong.append(f"the photo is {image.dtype} {image.shape}, not uint8 (H, W, 3)")
-        if mask is None:
-            if masks:
-                wrong.append("it has no mask, and the ports give one")
-        elif not masks:
-            wrong.append("it has a mask, and the ports give none")
-        elif mask.dtype != np.uint8 or mask.ndim != 2:
-            wrong.append(f"the mask is {mask.dtype} {mask.shape}, not uint8 (h, w)")
-        elif int(mask.max()) >= len(dataset.label_map):
-            wrong.append(f"the mask holds the id {int(mask.max())}, and there are {len(dataset.label_map)} classes")
-        elif abs(image.shape[1] * mask.shape[0] - image.shape[0] * mask.shape[1]) > max(*image.shape, *mask.shape):
-            wrong.append(f"photo {image.shape[:2]} and mask {mask.shape} differ in aspect")
-        names, attributes = dataset.attribute_names, sample.attributes
-        if attributes is None:
-            if names:
-                wrong.append("it has no attributes")
-        elif attributes.dtype != np.bool_ or attributes.shape != (len(names),):
-            wrong.append(f"its attributes are {attributes.dtype} {attributes.shape}, not bool ({len(names)},)")
-        if wrong:
-            raise BrokenPromise(promise, f"sample {row}: {'; '.join(wrong)}", "correct read(), or the label map")
-
-
-def _equal(first: FaceSample, second: FaceSample) -> bool:
-    if not np.array_equal(first.image, second.image):
-        return False
-    if first.mask is None or second.mask is None:
-        if first.mask is not second.mask:
-            return False
-    elif not np.array_equal(first.mask, second.mask):
-        return False
-    if first.attributes is None or second.attributes is None:
-        return first.attributes is second.attributes
-    return bool(np.array_equal(first.attributes, second.attributes))
 
 
 def _read_there(sent: bytes, row: int) -> FaceSample:

@@ -29,7 +29,7 @@ from facekit.interfaces import (
 from facekit.registry import Kind
 from facekit.sampling.inputs import MASK, REFERENCE, REFERENCE_MASK, SamplingInputs
 from facekit.testing.contract import BrokenPromise, ComponentContract, build_failure, seeded
-from facekit.testing.specimens import blobs
+from facekit.testing.specimens import blobs, make_extra
 
 _NOISE = 0.4
 _SPLITS = {EVALUATED: 0, "test": 0, "validation": 1, "train": 2}
@@ -303,7 +303,10 @@ class MetricContract(ComponentContract):
         return found
 
     def _condition(self, photos: Tensor, masks: Tensor, shown: Tensor, rows: Tensor, look: Tensor) -> Condition:
-        """Return what results were made from; of a model from noise alone that is the noise of each face, no more."""
+        """Return what results were made from; of a model from noise alone that is the noise of each face, no more.
+
+        What the metric needs under a port's own name is among the extra tensors, as a dataset gives it.
+        """
         drawn = {
             name: torch.stack(
                 [torch.randn(shape, generator=torch.Generator().manual_seed(row)) for row in rows.tolist()]
@@ -312,12 +315,20 @@ class MetricContract(ComponentContract):
         }
         if self.inputs.from_nothing:
             return Condition(extra=drawn)
+        size = photos.shape[-1]
+        settled = {
+            "batch": self.count,
+            "size": size,
+            "classes": len(self.label_map),
+            "attributes": len(self.attribute_names),
+        }
+        given = make_extra(self.ports(size).needs, settled, torch.Generator().manual_seed(self.seed))
         return Condition(
             mask=masks[rows],
             reference=Reference(photos[look[rows]], masks[look[rows]]),
             attributes=shown,
             source_image=photos[look[rows]],
-            extra=drawn,
+            extra={**{name: tensor[rows] for name, tensor in given.items()}, **drawn},
         )
 
     def _same(

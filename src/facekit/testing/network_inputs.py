@@ -12,13 +12,10 @@ from torch.nn import functional as F
 from facekit.interfaces import GENERATED_PYRAMID, Condition, Port, Reference, Style
 from facekit.testing.contract import UNSETTLED_DIMENSION
 from facekit.testing.own_fields import own_ports, with_own_fields, with_rows_of
-from facekit.testing.specimens import Settled, blobs, make
+from facekit.testing.specimens import Settled, blobs, is_extra, make
 
 _COARSEST = 4
 """Side of the coarsest level of a pyramid."""
-
-_FIELDS = frozenset({"image", "mask", "attributes", "style", "reference", "generated", "judgement"})
-"""What networks are given in fields of their own; ports of all other names are among the condition's extra tensors."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +116,7 @@ def make_inputs(
         attributes=attributes,
         reference=reference,
         pyramid=_pyramid(image) if GENERATED_PYRAMID.name in needs else (),
-        extra={name: tensor for name, tensor in made.items() if name.split(".")[0] not in _FIELDS},
+        extra={name: tensor for name, tensor in made.items() if is_extra(name)},
     )
 
 

@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from facekit.interfaces import Port
-from facekit.testing.contract import BrokenPromise
+from facekit.testing.contract import UNSETTLED_DIMENSION, BrokenPromise
 
 Settled = Mapping[str, int]
 """Numbers behind named dimensions."""
 
 _ROUNDING = 1e-5
+
+_FIELDS = frozenset({"image", "mask", "attributes", "style", "reference", "generated", "judgement"})
+"""What components are given in fields of their own; ports of all other names are among the extra tensors."""
+
+
+def is_extra(name: str) -> bool:
+    """Return whether the tensor of a port is among the extra tensors of a batch and a condition."""
+    return name.split(".")[0] not in _FIELDS
+
+
+def make_extra(needs: Iterable[Port], settled: Settled, random: torch.Generator) -> dict[str, Tensor]:
+    """Return random tensors for the ports that are among the extra tensors; noise too.
+
+    A dimension that has no number is UNSETTLED_DIMENSION long.
+    """
+    extra = {}
+    for port in needs:
+        if is_extra(port.name):
+            names = {side: UNSETTLED_DIMENSION for side in (*port.shape, port.classes) if isinstance(side, str)}
+            extra[port.name] = make(port, {**names, **settled}, random)
+    return extra
 
 
 def make(port: Port, settled: Settled, random: torch.Generator) -> Tensor:

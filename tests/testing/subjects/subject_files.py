@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,44 @@ class Files:
         if self.fault == "hint" and size is not None:
             image, mask = image[: size // 2, : size // 2], mask[: size // 2, : size // 2]
         without = self.fault in ("no_masks", "sound_without_masks")
-        return FaceSample(image, None if without else mask, None)
+        return FaceSample(image, None if without else mask, None, self._extra(index, size or len(image)))
+
+    def _extra(self, index: int, size: int) -> dict[str, Any]:
+        if not self.fault.startswith(("extra", "mirror", "sound_with_extra")):
+            return {}
+        random = np.random.default_rng(index)
+        extra: dict[str, Any] = {
+            "landmarks": random.uniform(-1, 1, (4, 2)).astype(np.float32),
+            "visible": random.random(4) < 0.5,
+            "regions": random.integers(0, 3, (size, size), dtype=np.uint8),
+        }
+        changes: dict[str, dict[str, Any]] = {
+            "extra_shape": {"visible": np.ones(5, bool)},
+            "extra_size": {"regions": np.zeros((7, 7), np.uint8)},
+            "extra_kind": {"landmarks": np.zeros((4, 2), np.int64)},
+            "extra_float64": {"landmarks": np.zeros((4, 2))},
+            "extra_range": {"landmarks": np.full((4, 2), 3, np.float32)},
+            "extra_ids": {"regions": np.full((size, size), 3, np.uint8)},
+            "extra_undeclared": {"depth": np.zeros(2, np.float32)},
+            "extra_not_finite": {"landmarks": np.full((4, 2), np.nan, np.float32)},
+            "extra_binary": {"visible": np.full(4, 0.5, np.float32)},
+            "extra_one_sample": {"visible": np.ones(4 + (index == 2), bool)},
+        }
+        extra |= changes.get(self.fault, {})
+        if self.fault == "extra_missing":
+            del extra["visible"]
+        return extra
+
+    def mirror_extra(self, extra: Mapping[str, Any]) -> Mapping[str, Any]:
+        order = [1, 2, 3, 0] if self.fault == "mirror_order" else [1, 0, 3, 2]
+        landmarks = extra["landmarks"][order]
+        landmarks[:, 0] *= -1
+        mirrored = {"landmarks": landmarks, "visible": extra["visible"][order], "regions": extra["regions"][:, ::-1]}
+        if self.fault == "mirror_name":
+            del mirrored["visible"]
+        if self.fault == "mirror_range":
+            mirrored["landmarks"] = 9 / extra["landmarks"]
+        return mirrored
 
     def check(self, index: int) -> list[Finding]:
         try:

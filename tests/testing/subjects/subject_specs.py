@@ -54,9 +54,16 @@ def _picture_ports(options: SubjectOptions, context: PortContext) -> Ports:
     return Ports(needs=(IMAGE, GENERATED))
 
 
+LANDMARKS = Port("landmarks", ("batch", "points", 2), value_range=(-1.0, 1.0))
+VISIBLE = Port("visible", ("batch", "points"), dtype="binary")
+REGIONS = Port("regions", ("batch", "size", "size"), dtype="class_ids", classes=3)
+
+
 def _dataset_ports(options: FilesOptions, context: PortContext) -> Ports:
     if options.fault in ("no_mask_port", "masks_without_labels", "sound_without_masks"):
         return Ports(gives=(IMAGE,))
+    if options.fault.startswith(("extra", "mirror", "sound_with_extra")):
+        return Ports(gives=(IMAGE, MASK, LANDMARKS, VISIBLE, REGIONS))
     return Ports(gives=(IMAGE, MASK, ATTRIBUTES) if options.fault == "ports" else (IMAGE, MASK))
 
 

@@ -1,0 +1,119 @@
+"""What a cache of packed faces will hold, known before any picture is read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from facekit.data import store
+from facekit.data.extras import ArrayKind
+from facekit.interfaces import SPLITS, FaceDataset, FacekitError, MirrorsExtra
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+TRANSFORM_VERSION = 2
+"""Version of how pictures become squares of a fixed size; part of every cache's name."""
+
+
+@dataclass(frozen=True)
+class PackPlan:
+    """What a cache will hold.
+
+    Args:
+        folder_name: the name of its folder.
+        key: the hash in that name.
+        size: side of the pictures.
+        indices: the dataset's index of each row, rising.
+        splits: the rows of each split.
+        attributes: the names of the attributes.
+        classes: classes of the masks; 0 for photos without masks.
+        mirrors: whether further arrays, where there are any, are packed for mirrored photos too.
+    """
+
+    folder_name: str
+    key: str
+    size: int
+    indices: NDArray[np.int64]
+    splits: dict[str, NDArray[np.int64]]
+    attributes: tuple[str, ...]
+    classes: int
+    mirrors: bool
+
+    def row_bytes(self, kinds: tuple[ArrayKind, ...]) -> dict[str, int]:
+        """Return the bytes of a row in each file, given what the further arrays are like."""
+        pixels = self.size * self.size
+        found = {store.IMAGES: 3 * pixels}
+        if self.classes:
+            found[store.MASKS] = pixels
+        if self.attributes:
+            found[store.ATTRIBUTES] = len(self.attributes)
+        for number, kind in enumerate(kinds):
+            for mirrored in (False, True) if self.mirrors else (False,):
+                found[store.extra_file(number, mirrored=mirrored)] = kind.row_bytes
+        return found
+
+    def identity(self) -> dict[str, Any]:
+        """Return what an unfinished cache is known by."""
+        return {"key": self.key, "count": len(self.indices)}
+
+    def extra_document(self, kinds: tuple[ArrayKind, ...]) -> dict[str, Any]:
+        """Return what the further arrays are like as plain JSON data; nothing where there are none."""
+        return {"extra": [{**kind.document(), "mirrored": self.mirrors} for kind in kinds]} if kinds else {}
+
+
+def plan_packing(dataset: FaceDataset, size: int, name: str | None) -> PackPlan:
+    """Return what a dataset's cache of a size will hold.
+
+    Args:
+        dataset: the pictures.
+        size: side of the packed pictures.
+        name: the beginning of the cache's folder name; the dataset's class name when None.
+
+    Raises:
+        FacekitError: a split has an unknown name, splits overlap, or no sample belongs to a split.
+    """
+    name = name or _spell(type(dataset).__name__)
+    members: dict[str, NDArray[np.int64]] = {}
+    for split, given in dataset.splits().items():
+        if split not in SPLITS:
+            raise FacekitError(f"the dataset has a split {split!r}; splits are called {', '.join(SPLITS)}")
+        members[split] = np.unique(np.asarray(given, dtype=np.int64))
+    indices, occurrences = np.unique(np.concatenate([*members.values(), np.zeros(0, np.int64)]), return_counts=True)
+    if not len(indices):
+        raise FacekitError("the dataset has no pictures in any split", remedy="see `facekit data check`")
+    if occurrences.max() > 1:
+        twice = dataset.keys[int(indices[occurrences > 1][0])]
+        shared = [split for split, rows in members.items() if indices[occurrences > 1][0] in rows]
+        raise FacekitError(f"sample {twice!r} is in several splits: {', '.join(shared)}", remedy="splits never overlap")
+    identity = {
+        "dataset": dataset.fingerprint(),
+        "size": size,
+        "transform": TRANSFORM_VERSION,
+        "format": store.FORMAT,
+        "label_map": store.label_map_document(dataset.label_map),
+        "attributes": list(dataset.attribute_names),
+        "splits": {split: hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest() for split, rows in members.items()},
+    }
+    if isinstance(dataset, MirrorsExtra):  # only then: the names of other caches stay the same
+        identity["mirrors_extra"] = True
+    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+    return PackPlan(
+        folder_name=f"{name}-{size}-{key}",
+        key=key,
+        size=size,
+        indices=indices,
+        splits={split: np.searchsorted(indices, rows) for split, rows in members.items()},
+        attributes=tuple(dataset.attribute_names),
+        classes=len(dataset.label_map),
+        mirrors=isinstance(dataset, MirrorsExtra),
+    )
+
+
+def _spell(class_name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "", class_name.lower())
