@@ -15,15 +15,12 @@ if TYPE_CHECKING:
     from facekit.data.export import Export, export_folder
     from facekit.data.loader import (
         FaceLoader,
-        PlainReference,
-        ReferenceAugmentation,
-        check_reference,
         fixed_batch,
-        is_drawn,
         to_unit_range,
     )
     from facekit.data.preview import write_preview
     from facekit.data.progress import Progress, ProgressCallback
+    from facekit.data.reference import PlainReference, ReferenceAugmentation, check_reference, is_drawn
     from facekit.data.sampling import drawn_donors, steps_for_epochs, steps_per_epoch, swapped_pairs
     from facekit.data.store import DamagedCache, PackedFaces
 
@@ -31,17 +28,10 @@ _HOMES = {
     "cache": ("cached_folders", "find_prepared", "prepare"),
     "checks": ("AttributeFrequency", "CheckReport", "ClassFrequency", "check_dataset"),
     "export": ("Export", "export_folder"),
-    "loader": (
-        "FaceLoader",
-        "PlainReference",
-        "ReferenceAugmentation",
-        "check_reference",
-        "fixed_batch",
-        "is_drawn",
-        "to_unit_range",
-    ),
+    "loader": ("FaceLoader", "fixed_batch", "to_unit_range"),
     "preview": ("write_preview",),
     "progress": ("Progress", "ProgressCallback"),
+    "reference": ("PlainReference", "ReferenceAugmentation", "check_reference", "is_drawn"),
     "sampling": ("drawn_donors", "steps_for_epochs", "steps_per_epoch", "swapped_pairs"),
     "store": ("DamagedCache", "PackedFaces"),
 }

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -16,9 +15,10 @@ from torch import Tensor
 from facekit.data.extras import check_mirror
 from facekit.data.geometry import Box, mirror_mask, mirror_photo, resize_mask, resize_photo
 from facekit.data.hiding import chosen_regions, hide_regions
+from facekit.data.reference import PlainReference, ReferenceAugmentation, check_reference, is_drawn
 from facekit.data.sampling import augmentation_numbers, stream
 from facekit.data.store import PackedFaces
-from facekit.interfaces import FaceBatch, FacekitError, LabelMap, Reference
+from facekit.interfaces import FaceBatch, FacekitError, Reference
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,49 +26,6 @@ if TYPE_CHECKING:
     Rows = Sequence[int] | NDArray[np.int64]
 
 _BATCHES_AHEAD = 2
-
-
-class ReferenceAugmentation(Protocol):
-    """How the reference is drawn from its photo; ``facekit.recipe.settings.ReferenceSettings`` is one."""
-
-    @property
-    def crop(self) -> float:
-        """Smallest side of a random square crop, as a share of the picture; 1 crops nothing."""
-        ...
-
-    @property
-    def mirror(self) -> bool:
-        """Whether the reference is mirrored at random, apart from the photo itself."""
-        ...
-
-    @property
-    def hide_regions(self) -> float:
-        """How likely each of its smaller regions is painted over."""
-        ...
-
-
-@dataclass(frozen=True)
-class PlainReference:
-    """The reference is the photo itself."""
-
-    crop: float = 1.0
-    mirror: bool = False
-    hide_regions: float = 0.0
-
-
-def is_drawn(reference: ReferenceAugmentation) -> bool:
-    """Return whether references are pictures of their own, and not the photos themselves."""
-    return reference.crop < 1 or reference.mirror or reference.hide_regions > 0
-
-
-def check_reference(reference: ReferenceAugmentation, label_map: LabelMap) -> None:
-    """Raise FacekitError where references cannot be drawn from photos of a label map: regions need masks."""
-    if reference.hide_regions and not label_map.classes:
-        raise FacekitError(
-            "regions of the reference are hidden by its mask, and the dataset has photos without masks",
-            where="data.reference.hide_regions",
-            remedy="set it to 0, or take a dataset with masks",
-        )
 
 
 class _Pictures(NamedTuple):
