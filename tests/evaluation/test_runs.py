@@ -8,6 +8,7 @@ import pytest
 from facekit.data import PackedFaces
 from facekit.engine import train
 from facekit.engine.open_data import open_data
+from facekit.engine.run_folder import RunFolder
 from facekit.evaluation import (
     Asked,
     EvaluationProgress,
@@ -144,8 +145,8 @@ def test_exception(run: Path, registry: Registry, recipe: ResolvedRecipe, tmp_pa
         evaluate_run(tmp_path / "nothing", registry=registry)
     with pytest.raises(FacekitError, match="no 'test' split; it has train, validation"):
         evaluate_run(run, registry=registry, device="cpu")
-    lock = json.loads((run / "lock.json").read_text())
-    (run / "lock.json").write_text(json.dumps({**lock, "data_fingerprint": "another"}))
+    folder = RunFolder(run)
+    folder.write_lock({**folder.read_lock(), "data_fingerprint": "another"})
     with pytest.raises(FacekitError, match="not what this run was trained on"):
         evaluate_run(run, registry=registry, split="validation", device="cpu")
     from dataclasses import replace

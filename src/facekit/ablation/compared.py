@@ -12,6 +12,7 @@ from facekit.ablation.grid import Row
 from facekit.ablation.results import Done, System, load
 from facekit.ablation.settings import MeasuringSettings
 from facekit.engine.commands import how_to_resume
+from facekit.engine.lockfile import read_run_lock
 from facekit.engine.run_folder import RunFolder
 from facekit.engine.run_recipe import read_run_recipe
 from facekit.evaluation.store import read_evaluation
@@ -90,7 +91,7 @@ def read_runs(paths: Sequence[Path], *, registry: Registry) -> list[ComparedRun]
                 remedy=f"`{how_to_resume(folder)}` goes on with it",
             )
         recipe = read_run_recipe(folder.recipe, registry=registry)
-        key = recipe_key(recipe, folder.read_lock()["data_fingerprint"], seed=False)
+        key = recipe_key(recipe, read_run_lock(folder).data_fingerprint, seed=False)
         runs.append(ComparedRun(path, recipe, step, key))
     return runs
 
