@@ -27,6 +27,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -111,7 +112,7 @@ def write(
     step: int,
     tensors: Mapping[str, Mapping[str, Tensor]],
     state: Mapping[str, Any],
-    copies: Mapping[str, bytes],
+    copies: Mapping[str, bytes] = MappingProxyType({}),
 ) -> Path:
     """Write a checkpoint.
 

@@ -113,12 +113,11 @@ class RunFolder:
             raise FacekitError(f"lock.json cannot be read ({error})", where=str(self.lock)) from error
         if not isinstance(document, dict):
             raise FacekitError("lock.json cannot be read (it is no mapping)", where=str(self.lock))
-        checksum = document.pop(LOCK_HASH, None)
-        # A lock with the hash of its recipe was written with a checksum: one that lacks it lost it.
-        if (checksum is not None or RECIPE_HASH in document) and checksum != _hash_of(document):
+        if not lock_is_sound(document):
             raise FacekitError(
                 "lock.json is not what the run wrote: its entries and its checksum differ", where=str(self.lock)
             )
+        document.pop(LOCK_HASH, None)
         return document
 
     def write_lock(self, document: Mapping[str, Any]) -> None:
@@ -160,6 +159,14 @@ class RunFolder:
             yield
         finally:
             os.close(descriptor)
+
+
+def lock_is_sound(document: Mapping[str, Any]) -> bool:
+    """Return whether the contents of a ``lock.json`` are what the run wrote, as far as they tell."""
+    entries = dict(document)
+    checksum = entries.pop(LOCK_HASH, None)
+    # A lock with the hash of its recipe was written with a checksum: one that lacks it lost it.
+    return checksum == _hash_of(entries) if checksum is not None or RECIPE_HASH in entries else True
 
 
 def _hash_of(document: Mapping[str, Any]) -> str:
