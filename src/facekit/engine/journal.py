@@ -15,6 +15,7 @@ from typing import Any
 
 from facekit.engine.damaged_json import read_json, step_of
 from facekit.engine.run_folder import RunFolder, full_disk_stops, write_file
+from facekit.engine.torch_settings import torch_settings_kept
 from facekit.interfaces import (
     CheckpointSaved,
     Evaluated,
@@ -134,7 +135,8 @@ class Journal:
             self._observer(event)
         if self._watchers is not None:
             step = event.first_step if isinstance(event, RunStarted) else event.step
-            self._watchers.tell(event, complain=partial(self.warned, step))
+            with torch_settings_kept():
+                self._watchers.tell(event, complain=partial(self.warned, step))
 
 
 def append_line(file: Path, document: Mapping[str, Any]) -> None:
