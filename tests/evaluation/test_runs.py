@@ -155,6 +155,16 @@ def test_exception(run: Path, registry: Registry, recipe: ResolvedRecipe, tmp_pa
         build_metrics(replace(recipe, metrics=()), packed)
 
 
+def test_a_damaged_lock_is_read_from_the_checkpoint(
+    run: Path, registry: Registry, caplog: pytest.LogCaptureFixture
+) -> None:
+    sound = evaluate_run(run, registry=registry, split="validation", device="cpu", record=False)
+    (run / "lock.json").write_text("{", encoding="utf-8")
+    again = evaluate_run(run, registry=registry, split="validation", device="cpu", record=False)
+    assert [each.measurements for each in again] == [each.measurements for each in sound]
+    assert "lock.json cannot be read" in caplog.text
+
+
 def test_a_baseline_is_measured_as_beside_a_run(recipe: ResolvedRecipe, run: Path, registry: Registry) -> None:
     beside = evaluate_run(run, registry=registry, baselines=True, device="cpu", record=False, split="validation")[2]
     asked = Asked.of(recipe, split="validation")

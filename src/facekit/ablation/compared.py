@@ -12,7 +12,6 @@ from facekit.ablation.grid import Row
 from facekit.ablation.results import Done, System, load
 from facekit.ablation.settings import MeasuringSettings
 from facekit.engine.commands import how_to_resume
-from facekit.engine.lockfile import read_run_lock
 from facekit.engine.run_folder import RunFolder
 from facekit.engine.run_recipe import read_run_recipe
 from facekit.evaluation.store import read_evaluation
@@ -72,6 +71,9 @@ def read_runs(paths: Sequence[Path], *, registry: Registry) -> list[ComparedRun]
     Raises:
         FacekitError: one is no run, has no checkpoint, or was given twice.
     """
+    # Imported here: it knows checkpoints, so torch, and grids are listed without.
+    from facekit.engine.lockfile import read_run_lock
+
     runs: list[ComparedRun] = []
     for path in paths:
         folder = RunFolder(path)
