@@ -134,6 +134,14 @@ def test_a_mistake_in_all_rows_is_told_once(resolve: Resolve) -> None:
     assert len(caught.value.problems) == 1
 
 
+@pytest.mark.parametrize("text", ["0-99999999999", "0-1000", f"0-{'9' * 5000}", "9" * 5000, "0-600,1000-1600"])
+def test_too_many_seeds_are_refused(text: str) -> None:
+    with pytest.raises(FacekitError, match="names more than 1,000 seeds") as raised:
+        parse_seeds(text)
+    assert len(str(raised.value)) < 200
+    assert len(parse_seeds("0-999")) == 1000
+
+
 def test_seeds_are_no_override(resolve: Resolve) -> None:
     with pytest.raises(RecipeError, match="use --seeds"):
         resolve(GRID, "train.seed=3")

@@ -51,7 +51,15 @@ def test_a_run_leaves_its_folder(tmp_path: Path, registry: Registry, read: ReadR
     assert next(read_lines(run.metrics))["event"] == "started"
     assert checkpoints.steps_on_disk(run.checkpoints) == [6, 8]  # the two newest of 3, 6 and 8
     names = {file.name for file in (run.checkpoints / "step-00000008").iterdir()}
-    assert names == {"manifest.json", "state.json", "live.safetensors", "ema.safetensors", "optimiser.safetensors"}
+    assert names == {
+        "manifest.json",
+        "state.json",
+        "recipe.yaml",
+        "lock.json",
+        "live.safetensors",
+        "ema.safetensors",
+        "optimiser.safetensors",
+    }
     picture = Image.open(run.sample(8))
     assert picture.size == (6 * 20 + 4, picture.height)
     assert isinstance(events[0], RunStarted)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -208,10 +207,10 @@ def test_another_environment_is_warned_of_and_other_data_refused(
     train(recipe, out=tmp_path / "run", registry=registry)
     folder = RunFolder(tmp_path / "run")
     lock = folder.read_lock()
-    folder.lock.write_text(json.dumps({**lock, "threads": 64, "libraries": {"lib": "0.9"}}), encoding="utf-8")
+    folder.write_lock({**lock, "threads": 64, "libraries": {"lib": "0.9"}})
     result = train(recipe, out=tmp_path / "run", registry=registry, resume=True)
     assert any("threads was 64, is 1" in warning for warning in result.warnings)
     assert any("libraries was {'lib': '0.9'}, is {}" in warning for warning in result.warnings)
-    folder.lock.write_text(json.dumps({**lock, "data_fingerprint": "other"}), encoding="utf-8")
+    folder.write_lock({**lock, "data_fingerprint": "other"})
     with pytest.raises(FacekitError, match="data is not what this run was started with"):
         train(recipe, out=tmp_path / "run", registry=registry, resume=True)

@@ -192,6 +192,57 @@ def test_a_watcher_that_uses_random_numbers_changes_nothing(
     assert same(tmp_path / "alone", tmp_path / "watched")
 
 
+def test_a_watcher_that_changes_torch_changes_nothing(tmp_path: Path, registry: Registry, read: ReadRecipe) -> None:
+    def change(event: RunEvent) -> None:
+        torch.set_num_threads(2)
+        torch.set_default_dtype(torch.float64)
+        torch.set_default_device("meta")
+        torch.set_grad_enabled(False)
+        torch.set_float32_matmul_precision("medium")
+        torch.use_deterministic_algorithms(False)
+        torch.backends.cudnn.benchmark = True
+
+    def settings() -> tuple[object, ...]:
+        return torch.get_num_threads(), torch.get_default_dtype(), torch.get_default_device(), torch.is_grad_enabled()
+
+    before = settings()
+    recipe = read()
+    train(recipe, out=tmp_path / "alone", registry=registry)
+    with watched(registry, change):
+        train(recipe, out=tmp_path / "run", registry=registry)
+    assert warnings_in(tmp_path / "run") == []
+    assert same(tmp_path / "alone", tmp_path / "run")
+    assert settings() == before
+
+
+def test_what_a_watcher_prints_is_not_on_stdout(
+    tmp_path: Path, registry: Registry, read: ReadRecipe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with watched(registry, lambda event: print("a watcher's", type(event).__name__)):
+        train(read("train.steps=2"), out=tmp_path / "run", registry=registry)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "a watcher's RunFinished" in err
+
+
+@pytest.mark.parametrize("raised", [ValueError, SystemExit])
+def test_a_watcher_whose_exception_cannot_be_printed(
+    tmp_path: Path, registry: Registry, read: ReadRecipe, raised: type[BaseException]
+) -> None:
+    class Unprintable(Exception):
+        def __str__(self) -> str:
+            raise raised(0)
+
+    def fail(event: RunEvent) -> None:
+        raise Unprintable
+
+    with watched(registry, fail):
+        result = train(read("train.steps=2"), out=tmp_path / "run", registry=registry)
+    assert result.outcome == "finished"
+    (warning,) = warnings_in(tmp_path / "run")
+    assert "Unprintable: (its message cannot be shown" in warning
+
+
 def test_a_watcher_that_failed_is_given_the_next_run_and_named_there_too(
     tmp_path: Path, registry: Registry, read: ReadRecipe
 ) -> None:

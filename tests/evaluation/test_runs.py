@@ -8,6 +8,7 @@ import pytest
 from facekit.data import PackedFaces
 from facekit.engine import train
 from facekit.engine.open_data import open_data
+from facekit.engine.run_folder import RunFolder
 from facekit.evaluation import (
     Asked,
     EvaluationProgress,
@@ -144,14 +145,24 @@ def test_exception(run: Path, registry: Registry, recipe: ResolvedRecipe, tmp_pa
         evaluate_run(tmp_path / "nothing", registry=registry)
     with pytest.raises(FacekitError, match="no 'test' split; it has train, validation"):
         evaluate_run(run, registry=registry, device="cpu")
-    lock = json.loads((run / "lock.json").read_text())
-    (run / "lock.json").write_text(json.dumps({**lock, "data_fingerprint": "another"}))
+    folder = RunFolder(run)
+    folder.write_lock({**folder.read_lock(), "data_fingerprint": "another"})
     with pytest.raises(FacekitError, match="not what this run was trained on"):
         evaluate_run(run, registry=registry, split="validation", device="cpu")
     from dataclasses import replace
 
     with pytest.raises(FacekitError, match="names no metrics"):
         build_metrics(replace(recipe, metrics=()), packed)
+
+
+def test_a_damaged_lock_is_read_from_the_checkpoint(
+    run: Path, registry: Registry, caplog: pytest.LogCaptureFixture
+) -> None:
+    sound = evaluate_run(run, registry=registry, split="validation", device="cpu", record=False)
+    (run / "lock.json").write_text("{", encoding="utf-8")
+    again = evaluate_run(run, registry=registry, split="validation", device="cpu", record=False)
+    assert [each.measurements for each in again] == [each.measurements for each in sound]
+    assert "lock.json cannot be read" in caplog.text
 
 
 def test_a_baseline_is_measured_as_beside_a_run(recipe: ResolvedRecipe, run: Path, registry: Registry) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from facekit.recipe import RecipeError, ResolvedRecipe, read_recipe
+from facekit.interfaces import FacekitError
+from facekit.recipe import RecipeError, ResolvedRecipe, layers, read_recipe
+from facekit.recipe.library import find_recipe
 from facekit.registry import Registry, hookimpl
 
 
@@ -97,6 +100,54 @@ def test_circles_are_shown(tmp_path: Path, catalogue: Registry) -> None:
     message = _errors(catalogue, tmp_path / "a.yaml")
     assert "b.yaml:3:5: extends: the recipe extends itself" in message
     assert f"{tmp_path}/a.yaml -> {tmp_path}/b.yaml -> {tmp_path}/a.yaml" in message
+
+
+def test_a_chain_in_which_each_extends_the_next_twice_reads_each_file_once(
+    good_recipe: Path, catalogue: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    real = layers.read_text
+    monkeypatch.setattr(layers, "read_text", lambda file, **rest: read.append(file) or real(file, **rest))
+    for number in range(24):
+        base = "good.yaml" if number == 23 else f"{number + 1}.yaml"
+        (good_recipe.parent / f"{number}.yaml").write_text(f"extends: [{base}, {base}]\n")
+    assert read_recipe(good_recipe.parent / "0.yaml", registry=catalogue).train.batch == 4
+    assert len(read) == len(set(read)) == 25
+
+
+def test_a_chain_that_is_too_long_is_told_once(tmp_path: Path, catalogue: Registry) -> None:
+    for number in range(1500):
+        (tmp_path / f"{number}.yaml").write_text(f"extends: {number + 1}.yaml\n")
+    message = _errors(catalogue, tmp_path / "0.yaml")
+    assert message.count("more than 50 in a row") == 1
+    assert "50.yaml:1:10: extends: " in message
+
+
+def test_a_list_that_is_too_long_is_told_once(good_recipe: Path, catalogue: Registry) -> None:
+    child = good_recipe.with_name("child.yaml")
+    child.write_text(f"extends: [{', '.join(['good.yaml'] * 5000)}]\n")
+    assert _errors(catalogue, child).count("extends more than 200 others") == 1
+
+
+@pytest.mark.parametrize("name", ['"a\\0b.yaml"', '"a\\ud800.yaml"', '"a\\udce9"'])
+def test_bases_whose_names_are_no_text(good_recipe: Path, catalogue: Registry, name: str) -> None:
+    child = good_recipe.with_name("child.yaml")
+    child.write_text(f"extends: {name}\n")
+    assert "child.yaml:1:10: extends: the character U+" in _errors(catalogue, child)
+
+
+def test_a_pipe_is_no_recipe(good_recipe: Path, catalogue: Registry) -> None:
+    os.mkfifo(good_recipe.with_name("pipe.yaml"))
+    child = good_recipe.with_name("child.yaml")
+    child.write_text("extends: pipe.yaml\n")
+    assert "is a pipe, not a recipe file" in _errors(catalogue, child)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b.yaml", "a\ud800.yaml", ""])
+def test_names_that_no_file_can_have(catalogue: Registry, name: str) -> None:
+    with pytest.raises(FacekitError, match="recipe") as raised:
+        find_recipe(name, registry=catalogue)
+    assert len(str(raised.value)) < 1000
 
 
 def test_a_base_may_be_used_twice(child, good_recipe: Path) -> None:  # type: ignore[no-untyped-def]

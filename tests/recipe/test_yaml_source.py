@@ -118,6 +118,9 @@ def test_special_floats() -> None:
         ("a: 1\nb: \x07\n", "2:4", "U+0007"),
         ("a: " + "9" * 5000 + "\n", "1:4", "5000 digits"),
         ("a: 1\n<<: 5\n", "2:5", "merges maps"),
+        ('a: "x\\ud800"\n', "1:4", "the character U+D800 is of no text"),
+        ('a: "x\\0"\n', "1:4", "the character U+0000 is of no text"),
+        ('"\\udc00": 1\n', "1:1", "the character U+DC00 is of no text"),
     ],
 )
 def test_what_is_refused_and_where(text: str, place: str, words: str) -> None:
@@ -152,6 +155,7 @@ def test_aliases_cannot_blow_up() -> None:
 
 def test_depth_is_limited_and_does_not_exhaust_the_stack() -> None:
     assert "levels deep" in _only_problem("a: " + "[" * 50_000)
+    assert "levels deep" in _only_problem("? " * 3000 + "a")
 
 
 def test_marks_survive_windows_line_ends_and_wide_characters() -> None:

@@ -63,6 +63,11 @@ def test_an_installed_plugin_is_loaded(install: Install) -> None:
         ("def broken(:", "importing it", "SyntaxError"),
         ("class Quit(BaseException): ...\nraise Quit('gone')", "importing it", "Quit: gone"),
         (
+            "class Mute(Exception):\n    def __str__(self):\n        raise SystemExit(0)\nraise Mute",
+            "importing it",
+            "Mute: (its message cannot be shown",
+        ),
+        (
             "from facekit.registry import hookimpl\n@hookimpl\ndef facekit_components(registry):\n    return []\n",
             "registering its hooks",
             "PluginValidationError",

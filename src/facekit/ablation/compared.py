@@ -71,6 +71,9 @@ def read_runs(paths: Sequence[Path], *, registry: Registry) -> list[ComparedRun]
     Raises:
         FacekitError: one is no run, has no checkpoint, or was given twice.
     """
+    # Imported here: it knows checkpoints, so torch, and grids are listed without.
+    from facekit.engine.lockfile import read_run_lock
+
     runs: list[ComparedRun] = []
     for path in paths:
         folder = RunFolder(path)
@@ -90,7 +93,7 @@ def read_runs(paths: Sequence[Path], *, registry: Registry) -> list[ComparedRun]
                 remedy=f"`{how_to_resume(folder)}` goes on with it",
             )
         recipe = read_run_recipe(folder.recipe, registry=registry)
-        key = recipe_key(recipe, folder.read_lock()["data_fingerprint"], seed=False)
+        key = recipe_key(recipe, read_run_lock(folder).data_fingerprint, seed=False)
         runs.append(ComparedRun(path, recipe, step, key))
     return runs
 

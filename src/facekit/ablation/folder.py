@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from facekit.ablation.cells import Cell
-from facekit.engine.journal import EVENT, STEP, read_lines
+from facekit.engine.damaged_json import step_of
+from facekit.engine.journal import EVENT, read_lines
 from facekit.engine.run_folder import RunFolder, full_disk_stops, steps_on_disk, write_json
 from facekit.interfaces import FacekitError
 
@@ -117,7 +118,7 @@ def logged_step(run: Path) -> int:
     step = 0
     for line in read_lines(RunFolder(run).metrics):
         if line.get(EVENT) in ("started", "resumed", "train", "checkpoint"):
-            step = int(line.get(STEP) or 0)
+            step = step_of(line) or 0
     return step
 
 

@@ -302,16 +302,14 @@ def _cost(system: System, records: Mapping[Path, RunRecord]) -> Cost:
         return Cost()
     runs = [records.get(run.folder) or read_run(run.folder) for run in system.measured]
     first = runs[0]
-    parameters = {str(part): int(count) for part, count in dict(first.lock.get("parameters") or {}).items()}
-    train = first.recipe.get("train")
-    settings = train if isinstance(train, Mapping) else {}
+    parameters = first.parameters
     evaluation = system.measured[0].evaluation
     assert evaluation is not None
     return Cost(
         parameters=sum(parameters.values()),
         painting=sum(count for part, count in parameters.items() if part != "discriminator"),
         steps=evaluation.step,
-        batch=int(settings.get("batch") or 0) * int(settings.get("accumulate") or 1),
+        batch=first.batch or 0,
         seconds=mean([run.wall_seconds() for run in runs]),
         devices=tuple(sorted({str(run.lock.get("device") or "") for run in runs} - {""})),
     )

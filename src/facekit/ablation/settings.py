@@ -113,17 +113,29 @@ class GridSettings(Options):
     """Figures to stand beside the table."""
 
 
+MOST_SEEDS = 1000
+"""Most seeds of a grid that are given on the command line: each of them trains every row."""
+
+_SEED_DIGITS = 18
+
+
 def parse_seeds(text: str) -> tuple[int, ...]:
     """Return seeds written as ``0,1,2`` or ``0-4``.
 
     Raises:
-        FacekitError: they cannot be read, or one stands twice.
+        FacekitError: they cannot be read, they are too many, or one stands twice.
     """
     seeds: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise FacekitError(f"seeds are written like 0,1,2 or 0-4, not {text!r}", where="--seeds")
+        if max(len(first), len(last)) > _SEED_DIGITS or int(last or first) - int(first) + len(seeds) >= MOST_SEEDS:
+            shown = text if len(text) <= 40 else f"{text[:37]}..."
+            raise FacekitError(
+                f"{shown!r} names more than {MOST_SEEDS:,} seeds, or one of more than {_SEED_DIGITS} digits",
+                where="--seeds",
+            )
         seeds += range(int(first), int(last or first) + 1)
     if not seeds or len(set(seeds)) != len(seeds):
         raise FacekitError(f"{text!r} names no seed, or one twice", where="--seeds")

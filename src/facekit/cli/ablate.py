@@ -12,6 +12,7 @@ import click
 
 from facekit.cli.errors import INTERRUPTED
 from facekit.cli.output import note, print_json, print_table
+from facekit.cli.paths import FilePath
 from facekit.cli.state import State, plugin_file_option, set_option
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ WORKER = (sys.executable, "-m", "facekit.cli.ablation_worker")
 @set_option
 @click.option("--seeds", metavar="SEEDS", help="In place of the grid's, e.g. 0,1,2 or 0-4.")
 @click.option("--only", multiple=True, metavar="ROW", help="Run this row only. May be repeated.")
-@click.option("--out", type=click.Path(path_type=Path), help="The folder; by default ablations/NAME.")
+@click.option("--out", type=FilePath(), help="The folder; by default ablations/NAME.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Runs at the same time.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of each; by default the cores are shared.")
 @click.option("--retry", is_flag=True, help="Try again what failed before.")

@@ -12,12 +12,13 @@ import click
 from facekit.cli.ablate import WORKER, print_summary
 from facekit.cli.errors import INTERRUPTED
 from facekit.cli.output import note, print_json
+from facekit.cli.paths import FilePath
 from facekit.cli.state import State, plugin_file_option
 
 
 @click.command(short_help="Put runs that exist beside each other.")
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--against", type=click.Path(path_type=Path), help="The run that others are tested against.")
+@click.argument("runs", nargs=-1, required=True, type=FilePath())
+@click.option("--against", type=FilePath(), help="The run that others are tested against.")
 @click.option(
     "--split",
     type=click.Choice(["train", "validation", "test", "extra"]),
@@ -26,9 +27,7 @@ from facekit.cli.state import State, plugin_file_option
     help="Whose faces are measured.",
 )
 @click.option("--weights", type=click.Choice(["ema", "live"]), default="ema", show_default=True, help="Which weights.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("comparison"), show_default=True, help="The folder."
-)
+@click.option("--out", type=FilePath(), default=Path("comparison"), show_default=True, help="The folder.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Runs measured at a time.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of each; by default the cores are shared.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

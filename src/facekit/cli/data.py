@@ -9,6 +9,7 @@ import click
 
 from facekit.cli.data_source import open_source
 from facekit.cli.output import note, plural, print_json, print_table
+from facekit.cli.paths import FilePath
 from facekit.cli.progress_bar import data_progress
 from facekit.cli.state import State, plugin_file_option, set_option
 
@@ -119,7 +120,7 @@ def check(context: click.Context, source: str, overrides: tuple[str, ...], worke
 @data.command()
 @click.argument("source")
 @set_option
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The PNG to write.")
+@click.option("-o", "--output", type=FilePath(), required=True, help="The PNG to write.")
 @click.option("--split", help="Show pictures of this split only.")
 @click.option("--count", type=click.IntRange(min=1), default=24, show_default=True, help="How many pictures.")
 @click.option("--side", type=click.IntRange(min=16), default=160, show_default=True, help="Side of each, in pixels.")
@@ -152,7 +153,7 @@ def preview(
 @data.command()
 @click.argument("source", default=DRAWN_FACES)
 @set_option
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The folder to write.")
+@click.option("-o", "--output", type=FilePath(), required=True, help="The folder to write.")
 @click.option("--side", type=click.IntRange(min=16), help="Side in pixels; by default as the dataset has them.")
 @click.option("--jpeg", is_flag=True, help="Write photos as JPEG, which is smaller; masks stay PNG.")
 @click.option("--colour", is_flag=True, help="Write the masks in colours as well.")

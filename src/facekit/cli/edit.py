@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from facekit.cli.output import note, plural, print_json, tell_item
+from facekit.cli.paths import FilePath
 from facekit.cli.progress_bar import picture_progress
 from facekit.cli.state import State, plugin_file_option
 
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Edit the faces of photos by a script.")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("photo", type=click.Path(path_type=Path))
-@click.option("--script", "script_file", type=click.Path(path_type=Path), required=True, help="The edit script, YAML.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="A PNG file, or a folder.")
-@click.option("--mask", type=click.Path(path_type=Path), help="The photo's mask of class ids, or a folder of masks.")
+@click.argument("run", type=FilePath())
+@click.argument("photo", type=FilePath())
+@click.option("--script", "script_file", type=FilePath(), required=True, help="The edit script, YAML.")
+@click.option("-o", "--output", type=FilePath(), required=True, help="A PNG file, or a folder.")
+@click.option("--mask", type=FilePath(), help="The photo's mask of class ids, or a folder of masks.")
 @click.option("--aligned", is_flag=True, help="The photos are squares around faces already; none is looked for.")
 @click.option("--segmenter", default="segmenter", show_default=True, help="The component that reads masks of photos.")
 @click.option("--detector", default="mtcnn", show_default=True, help="The component that finds faces.")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,9 +14,6 @@ from facekit.interfaces import FacekitError
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells have it."""
-
-BROKEN_PIPE = 141
-"""The exit code when the reader of our output went away, as shells have it."""
 
 
 def exit_code_of(
@@ -39,11 +34,6 @@ def exit_code_of(
     if isinstance(error, (KeyboardInterrupt, click.exceptions.Abort)):
         click.echo("interrupted", err=True)
         return INTERRUPTED
-    if isinstance(error, BrokenPipeError):
-        # `facekit components ls | head`: point stdout elsewhere, so that the interpreter does not complain when it
-        # flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
     if isinstance(error, (click.ClickException, FacekitError)):
         if debug:
             traceback.print_exception(error)

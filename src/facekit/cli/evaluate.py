@@ -8,11 +8,12 @@ from typing import Literal
 import click
 
 from facekit.cli.output import print_json
+from facekit.cli.paths import FilePath
 from facekit.cli.state import State, plugin_file_option
 
 
 @click.command(short_help="Measure a run on one of its splits.")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=FilePath())
 @click.option("--split", default="test", show_default=True, help="train, validation, test or extra.")
 @click.option("--weights", type=click.Choice(["ema", "live"]), default="ema", show_default=True, help="Which weights.")
 @click.option("--step", type=click.IntRange(min=0), help="A certain checkpoint; by default the newest.")

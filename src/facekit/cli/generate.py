@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from facekit.cli.output import note, plural, print_json, tell_item
+from facekit.cli.paths import FilePath
 from facekit.cli.progress_bar import picture_progress
 from facekit.cli.state import State, plugin_file_option
 
@@ -16,15 +17,15 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Generate images with a trained run.")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--mask", type=click.Path(path_type=Path), help="A mask of class ids, or a folder of them.")
-@click.option("--reference", type=click.Path(path_type=Path), help="The photo with the wanted style, or a folder.")
-@click.option("--reference-mask", type=click.Path(path_type=Path), help="The reference's own mask, or a folder.")
-@click.option("--source", type=click.Path(path_type=Path), help="The photo to change, or a folder.")
+@click.argument("run", type=FilePath())
+@click.option("--mask", type=FilePath(), help="A mask of class ids, or a folder of them.")
+@click.option("--reference", type=FilePath(), help="The photo with the wanted style, or a folder.")
+@click.option("--reference-mask", type=FilePath(), help="The reference's own mask, or a folder.")
+@click.option("--source", type=FilePath(), help="The photo to change, or a folder.")
 @click.option("--attribute", "attributes", multiple=True, metavar="NAME=1", help="One that is wanted; NAME=0 for not.")
 @click.option("--count", type=click.IntRange(min=1), help="Images from each input, for runs that start from noise.")
 @click.option("--seed", type=click.IntRange(min=0), help="Of the noise; by default 0.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="A PNG file, or a folder.")
+@click.option("-o", "--output", type=FilePath(), required=True, help="A PNG file, or a folder.")
 @click.option("--weights", type=click.Choice(["ema", "live"]), default="ema", show_default=True, help="Which weights.")
 @click.option("--step", type=click.IntRange(min=0), help="A certain checkpoint; by default the newest.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")

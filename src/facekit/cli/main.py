@@ -11,6 +11,7 @@ import click
 from facekit import __version__
 from facekit.cli.lazy import LazyCommand, LazyGroup
 from facekit.cli.state import State, plugin_file_option, state_of
+from facekit.cli.streams import guard_streams
 
 TRAINING, USING, LOOKING = "Train", "Use a run", "Look around"
 
@@ -110,4 +111,5 @@ def cli(context: click.Context, debug: bool) -> None:
 
 def main() -> None:
     """Run the command line with the arguments of this process."""
+    guard_streams()
     cli.main(prog_name="facekit")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from facekit.cli.paths import FilePath
+
 if TYPE_CHECKING:
     from facekit.registry import Kind
 
@@ -37,7 +39,7 @@ KINDS = (
 @click.option("--file", "as_file", is_flag=True, help="Write one file for --plugin-file instead of a distribution.")
 @click.option(
     "--into",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FilePath(file_okay=False),
     default=Path(),
     help="The folder to write into; by default this one.",
 )

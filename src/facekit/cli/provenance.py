@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from facekit.cli.output import print_json
+from facekit.cli.paths import FilePath
 
 
 @click.command(short_help="Say what made a picture.")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FilePath())
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--script", "only_script", is_flag=True, help="Print the edit script alone, ready to be used again.")
 @click.pass_context

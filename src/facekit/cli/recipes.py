@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from facekit.cli.output import GAP, note, print_json, print_notices, print_table
+from facekit.cli.paths import FilePath
 from facekit.cli.state import State, plugin_file_option, set_option
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def show(state: State, recipe: str, overrides: tuple[str, ...], origin: bool, as
 
 @recipes.command()
 @click.argument("recipe")
-@click.argument("target", type=click.Path(path_type=Path), default=Path())
+@click.argument("target", type=FilePath(), default=Path())
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @plugin_file_option
 @click.pass_obj
@@ -121,7 +122,7 @@ def cp(state: State, recipe: str, target: Path, force: bool) -> None:
 
 
 @recipes.command()
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file in place of stdout.")
+@click.option("-o", "--output", type=FilePath(), help="Write to this file in place of stdout.")
 @plugin_file_option
 @click.pass_obj
 def schema(state: State, output: Path | None) -> None:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from facekit.cli.paths import FilePath
+
 
 @click.command(short_help="Write a run's report.html again.")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=FilePath())
 def report(run: Path) -> None:
     """Write RUN's report.html again, also of a run that still goes on, was stopped or failed.
 

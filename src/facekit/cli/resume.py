@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from facekit.cli.output import print_notices
+from facekit.cli.paths import FilePath
 from facekit.cli.state import State, plugin_file_option
 
 
 @click.command(short_help="Go on with a run that was stopped.")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=FilePath())
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON on stdout.")
 @plugin_file_option
 @click.pass_context

@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from facekit.cli.output import note, print_notices
+from facekit.cli.paths import FilePath
 from facekit.cli.state import State, plugin_file_option, set_option
 
 
 @click.command(short_help="Train what a recipe describes, measure it, write a report.")
 @click.argument("recipe")
 @set_option
-@click.option("--out", type=click.Path(path_type=Path), help="The run folder; by default runs/NAME-1, runs/NAME-2 ...")
+@click.option("--out", type=FilePath(), help="The run folder; by default runs/NAME-1, runs/NAME-2 ...")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON on stdout.")
 @plugin_file_option
 @click.pass_context

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from facekit.cli.paths import FilePath
+
 if TYPE_CHECKING:
     from facekit.registry import Registry
 
@@ -67,7 +69,7 @@ def plugin_file_option(command: Decorated) -> Decorated:
     return click.option(
         "--plugin-file",
         "plugin_files",
-        type=click.Path(path_type=Path),
+        type=FilePath(),
         multiple=True,
         expose_value=False,
         callback=note,

@@ -8,6 +8,7 @@ from typing import Literal
 import click
 
 from facekit.cli.output import note
+from facekit.cli.paths import FilePath
 from facekit.cli.state import State, plugin_file_option
 
 _RUNS = Path("runs")
@@ -15,7 +16,7 @@ _LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 @click.command(short_help="Edit faces by painting, in the browser.")
-@click.argument("runs", metavar="[RUN...]", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("runs", metavar="[RUN...]", nargs=-1, type=FilePath())
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option("--port", type=click.IntRange(0, 65535), help="The port; 0 for any. By default 8765, or any if taken.")
 @click.option("--open", "open_browser", is_flag=True, help="Open the page in the browser.")

@@ -45,7 +45,7 @@ def train_and_measure(
         FacekitError: as :func:`facekit.engine.train` and the metrics do.
     """
     from facekit.engine import RunFolder, train
-    from facekit.engine.commands import generate_command, resume_command
+    from facekit.engine.commands import generate_command, lock_of, resume_command
     from facekit.evaluation import check_metrics, validator
     from facekit.report import write_report
 
@@ -76,7 +76,7 @@ def train_and_measure(
                 with suppress(Exception):
                     write_report(out)
             raise
-    lock = RunFolder(out).read_lock()
+    lock = lock_of(RunFolder(out))  # the run is done: whatever became of this file, its report is written
     if result.outcome != "finished":
         report = write_report(out)
         note(f"stopped at step {result.step:,} of {result.steps:,}, after a checkpoint")

@@ -6,6 +6,7 @@ A checkpoint is a folder ``step-00000500``:
 - ``ema.safetensors``: the averaged weights of those that generate; absent in runs without an average
 - ``optimiser.safetensors``: moments and counts, ``generator.stem.weight/exp_avg``
 - ``losses.safetensors``: what losses keep from step to step; absent when they keep nothing
+- ``recipe.yaml``, ``lock.json``: copies of the run's own, which show what changed there and replace what is damaged
 - ``state.json``: the step, the versions of the components, random states, sums since the last log line, other numbers
 - ``manifest.json``: the step, and size and SHA-256 of every file above
 
@@ -26,6 +27,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -105,7 +107,12 @@ class Checkpoint:
 
 
 def write(
-    checkpoints: Path, *, step: int, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]
+    checkpoints: Path,
+    *,
+    step: int,
+    tensors: Mapping[str, Mapping[str, Tensor]],
+    state: Mapping[str, Any],
+    copies: Mapping[str, bytes] = MappingProxyType({}),
 ) -> Path:
     """Write a checkpoint.
 
@@ -114,6 +121,7 @@ def write(
         step: updates done.
         tensors: the tensors of each file; files without tensors are left out.
         state: the numbers, JSON data.
+        copies: the contents of further files, copies of what lies in the run folder.
 
     Returns:
         its folder.
@@ -129,6 +137,7 @@ def write(
         beside.mkdir()
         try:
             files = {name: _write_tensors(beside / name, named) for name, named in tensors.items() if named}
+            files |= {name: _write_bytes(beside / name, data) for name, data in copies.items()}
             files[STATE] = _write_json(beside / STATE, state)
             _write_json(beside / MANIFEST, {KEY_FORMAT: FORMAT, KEY_STEP: step, KEY_FILES: files})
             sync_folder(beside)
@@ -319,9 +328,13 @@ def _write_tensors(file: Path, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def _write_json(file: Path, document: object) -> dict[str, Any]:
-    with file.open("w", encoding="utf-8") as stream:
-        # NaN is not JSON, and a sum of losses that is not finite must not get this far.
-        json.dump(document, stream, indent=1, allow_nan=False)
+    # NaN is not JSON, and a sum of losses that is not finite must not get this far.
+    return _write_bytes(file, json.dumps(document, indent=1, allow_nan=False).encode())
+
+
+def _write_bytes(file: Path, data: bytes) -> dict[str, Any]:
+    with file.open("wb") as stream:
+        stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
     return _described(file)

@@ -75,12 +75,12 @@ def resume_command(run: Path, lock: Mapping[str, Any]) -> str:
 
 def how_to_resume(run: RunFolder) -> str:
     """Return :func:`resume_command` of a run, with what its record says, where that can be read."""
-    return resume_command(run.path, _lock_of(run))
+    return resume_command(run.path, lock_of(run))
 
 
 def plugin_file_arguments(run: RunFolder) -> list[str]:
     """Return the arguments that load the plugin files that a run was made with, where its record can be read."""
-    return _plugin_files(_lock_of(run))
+    return _plugin_files(lock_of(run))
 
 
 def generate_command(run: Path, lock: Mapping[str, Any]) -> str | None:
@@ -120,8 +120,8 @@ def _plugin_files(lock: Any) -> list[str]:
     return [word for file in _list(lock, PLUGIN_FILES) for word in ("--plugin-file", file)]
 
 
-def _lock_of(run: RunFolder) -> Any:
-    """Return the record of a run; nothing where it cannot be read, which is for others to tell."""
+def lock_of(run: RunFolder) -> Any:
+    """Return the record of a run for its commands; nothing where it cannot be read, which is for others to tell."""
     try:
         return run.read_lock()
     except (FacekitError, OSError):

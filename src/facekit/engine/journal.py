@@ -13,7 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from facekit.engine.damaged_json import read_json, step_of
 from facekit.engine.run_folder import RunFolder, full_disk_stops, write_file
+from facekit.engine.torch_settings import torch_settings_kept
 from facekit.interfaces import (
     CheckpointSaved,
     Evaluated,
@@ -133,33 +135,38 @@ class Journal:
             self._observer(event)
         if self._watchers is not None:
             step = event.first_step if isinstance(event, RunStarted) else event.step
-            self._watchers.tell(event, complain=partial(self.warned, step))
+            with torch_settings_kept():
+                self._watchers.tell(event, complain=partial(self.warned, step))
 
 
 def append_line(file: Path, document: Mapping[str, Any]) -> None:
     """Append one JSON object to a file of lines, in one write.
 
     Raises:
-        RunFailure: the disk is full; half a line may stand at the end of the file, which readers pass over.
+        RunFailure: the disk is full, or the file cannot be written; half a line may stand at its end, which readers
+            pass over.
     """
     line = (json.dumps(document, separators=(",", ":"), allow_nan=False) + "\n").encode()
-    with full_disk_stops(file):
-        descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            while line:
-                line = line[os.write(descriptor, line) :]
-        finally:
-            os.close(descriptor)
+    try:
+        with full_disk_stops(file):
+            descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            try:
+                while line:
+                    line = line[os.write(descriptor, line) :]
+            finally:
+                os.close(descriptor)
+    except OSError as error:
+        raise _unusable(file, error) from error
 
 
 def read_lines(file: Path) -> Iterator[dict[str, Any]]:
-    """Yield the lines of ``metrics.jsonl``. A line that a kill or a full disk cut short is passed over."""
+    """Yield the lines of ``metrics.jsonl``. A line that is cut short or damaged is passed over."""
     if not file.is_file():
         return
     with file.open(encoding="utf-8", errors="replace") as stream:
         for text in stream:
             try:
-                line = json.loads(text)
+                line = read_json(text)
             except ValueError:
                 continue
             if isinstance(line, dict):
@@ -167,9 +174,30 @@ def read_lines(file: Path) -> Iterator[dict[str, Any]]:
 
 
 def rewind(run: RunFolder, step: int) -> None:
-    """Drop the lines that a run resumed at a step will write again, and lines that were cut short."""
-    kept = [line for line in read_lines(run.metrics) if not (line.get(EVENT) in _REPEATED and line.get(STEP, 0) > step)]
-    text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in kept)
-    if run.metrics.exists():
-        with full_disk_stops(run.metrics):
-            write_file(run.metrics, text.encode())
+    """Drop the lines that a run resumed at a step will write again, and lines that are damaged.
+
+    Raises:
+        RunFailure: the file cannot be read or written.
+    """
+    try:
+        kept = [line for line in read_lines(run.metrics) if not _comes_again(line, step)]
+        text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in kept)
+        if run.metrics.exists():
+            with full_disk_stops(run.metrics):
+                write_file(run.metrics, text.encode())
+    except OSError as error:
+        raise _unusable(run.metrics, error) from error
+
+
+def _comes_again(line: Mapping[str, Any], step: int) -> bool:
+    """Return whether a run that goes on from a step writes a line again, or a line does not say its step."""
+    at = step_of(line)
+    return line.get(EVENT) in _REPEATED and (at is None or at > step)
+
+
+def _unusable(file: Path, error: OSError) -> RunFailure:
+    return RunFailure(
+        f"the file cannot be read or written: {error.strerror or error}",
+        where=str(file),
+        remedy="make it a file that can be written, or remove it; the checkpoints are intact",
+    )

@@ -145,11 +145,11 @@ class Training:
 
         # What cannot go together fails before anything is built.
         check_settings(settings, evaluates=evaluate is not None)
-        record.check_folder(run, recipe, registry=registry, resume=resume)
+        found = checkpoints.newest(run.checkpoints) if resume else None
+        before = record.check_folder(run, recipe, registry=registry, resume=resume, found=found)
         self.precision = choose_precision(settings, index=team.local_rank)
         if self.precision.device.type == "cpu":
             (give_freed_memory_back if settings.activation_checkpointing else keep_freed_memory)()
-        found = checkpoints.newest(run.checkpoints) if resume else None
 
         # Data. A player that is updated several times a step sees other faces each time.
         packed = self.packed = open_data(recipe, registry, progress) if packed is None else packed
@@ -186,8 +186,8 @@ class Training:
             kept = model.frozen if resume else frozenset()
             initial = initial_weights(recipe, registry=registry, without=kept)
             notes = [weights.load(model) for weights in initial]
-        if resume and model.frozen:
-            load_frozen(run, model, run.read_lock())
+        if before is not None and model.frozen:
+            load_frozen(run, model, before.lock)
         self.precision.place(model).train()
         team.share([*model.parameters(), *model.buffers()])
         self.networks = RunNetworks(
@@ -257,9 +257,8 @@ class Training:
             "say what may be computed again"
             for name in keeping
         ]
-        if resume:
-            before = run.read_lock()
-            warnings += record.compare_records(before, now)
+        if before is not None:
+            warnings += [*before.warnings, *record.compare_records(before, now)]
             if found is not None:
                 warnings += found.damaged
                 warnings += self.state.restore(found, self.precision.device)
@@ -271,6 +270,7 @@ class Training:
                 record.go_on(run, before, now)
         elif team.leads:
             record.start(run, recipe, {**now, "initialised": notes, FROZEN: write_frozen(run, model)})
+        self.copies = record.copies(run) if team.leads else {}
         self.journal = Journal(run, registry=registry if watched else None, observer=observer, silent=not team.leads)
         self.start = record.start_event(run, recipe, now, first_step=self.state.done, resumed=resume)
         self.warnings = warnings
@@ -389,7 +389,7 @@ class Training:
         """Write a checkpoint, and remove those that need not be kept."""
         self.state.check(self.run.path)
         if self.team.leads:
-            folder = self.state.write(self.run.checkpoints)
+            folder = self.state.write(self.run.checkpoints, self.copies)
             checkpoints.keep(self.run.checkpoints, last=self.settings.keep.last, best=self.state.best.step)
             self.journal.saved(CheckpointSaved(self.run.path, self.state.done, folder))
 

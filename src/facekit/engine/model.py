@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 import torch
 
-from facekit.data.store import label_map_from
 from facekit.engine import checkpoints
 from facekit.engine.checkpoint_reader import CheckpointReader
 from facekit.engine.frozen import load_frozen
+from facekit.engine.lockfile import read_run_lock, recipe_change
 from facekit.engine.networks import FaceModel, build_model
-from facekit.engine.run_folder import RunFolder
+from facekit.engine.run_folder import RECIPE, RunFolder
 from facekit.engine.run_recipe import read_run_recipe
 from facekit.interfaces import FacekitError, LabelMap, did_you_mean
 from facekit.recipe.resolved import ComponentChoice, ResolvedRecipe
@@ -37,7 +37,7 @@ class LoadedModel:
         weights: which weights these are: ``ema``, or ``live`` when they were asked for or the run keeps no average;
             ``file`` for those of a file without a run.
         checkpoint: the folder or file they come from.
-        warnings: damaged checkpoints that were passed over.
+        warnings: damaged checkpoints that were passed over, a damaged ``lock.json``, a recipe that was changed.
         notes: which weights older versions of the components wrote, so that they were migrated.
     """
 
@@ -88,9 +88,11 @@ def load_model(
     if settings:
         overrides = [_runtime_override(recipe, setting) for setting in settings]
         recipe = read_run_recipe(folder.recipe, registry=registry, overrides=overrides)
-    lock = folder.read_lock()
-    label_map, attribute_names = label_map_from(lock["label_map"]), tuple(lock["attribute_names"])
     found = checkpoints.find(folder.checkpoints, step=step)
+    record = read_run_lock(folder, found)
+    change = recipe_change(folder, found, registry=registry)
+    changed = [] if change is None else [f"{run / RECIPE} was changed since step {found.step}: {change}"]
+    label_map, attribute_names = record.label_map, record.attribute_names
     if with_discriminator is None:
         with_discriminator = inputs_of(recipe, registry.label_maps).reads(ATTRIBUTES)
     without = frozenset() if with_discriminator else recipe.model.discriminators
@@ -103,7 +105,7 @@ def load_model(
     averaged = weights == "ema" and found.has_ema
     state: Mapping[str, torch.Tensor] = {**reader.live(), **(reader.ema() if averaged else {})}
     checkpoints.load_state(changing, state, where=str(found.folder))
-    load_frozen(folder, model, lock)
+    load_frozen(folder, model, record.lock)
     return LoadedModel(
         model=model.eval().requires_grad_(False),
         recipe=recipe,
@@ -112,7 +114,7 @@ def load_model(
         step=found.step,
         weights="ema" if averaged else "live",
         checkpoint=found.folder,
-        warnings=found.damaged,
+        warnings=(*found.damaged, *record.warnings, *changed),
         notes=tuple(reader.notes),
     )
 

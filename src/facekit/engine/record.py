@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import shlex
 import time
@@ -15,9 +16,11 @@ import yaml
 from facekit import __version__
 from facekit.data.store import PackedFaces, label_map_document
 from facekit.engine import checkpoints
+from facekit.engine.checkpoints import Checkpoint
 from facekit.engine.commands import INPUTS, PLUGIN_FILES, how_to_resume, inputs_of
+from facekit.engine.lockfile import RunLock, check_recipe, first_difference, read_run_lock
 from facekit.engine.precision import Precision
-from facekit.engine.run_folder import RunFolder, full_disk_stops, write_file, write_json
+from facekit.engine.run_folder import RECIPE_HASH, RunFolder, full_disk_stops, write_file
 from facekit.engine.run_recipe import read_run_recipe
 from facekit.interfaces import FacekitError, RunStarted
 from facekit.recipe import dump_recipe
@@ -123,13 +126,14 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})"
 
 
-def compare_records(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+def compare_records(record: RunLock, now: Mapping[str, Any]) -> list[str]:
     """Return warnings on what differs between a run's record and the program that goes on with it.
 
     Raises:
-        FacekitError: the data is not the data the run was started with.
+        FacekitError: the data is not the data the run was started with, or the record does not say which that was.
     """
-    if before["data_fingerprint"] != now["data_fingerprint"]:
+    before = record.lock
+    if record.data_fingerprint != now["data_fingerprint"]:
         raise FacekitError(
             "the data is not what this run was started with",
             where="data",
@@ -151,13 +155,26 @@ def compare_records(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[s
     ]
 
 
-def check_folder(run: RunFolder, recipe: ResolvedRecipe, *, registry: Registry, resume: bool) -> None:
+def check_folder(
+    run: RunFolder, recipe: ResolvedRecipe, *, registry: Registry, resume: bool, found: Checkpoint | None
+) -> RunLock | None:
     """Check that a run can start in its folder, or that the run in it is the one that is to go on.
 
     Its recipe may have been locked by older versions of the components: what counts is how it is read today.
 
+    Args:
+        run: the folder.
+        recipe: what is to be trained.
+        registry: the plugins.
+        resume: whether the run in the folder is to go on.
+        found: the checkpoint that it goes on from; None where there is none.
+
+    Returns:
+        what the run was made with; None for a run that starts.
+
     Raises:
-        FacekitError: the folder holds a run already; or, on resume, holds none or one of another recipe.
+        FacekitError: the folder holds a run already; or, on resume, holds none, one of another recipe, one whose
+            ``recipe.yaml`` was changed, or one whose ``lock.json`` is damaged and has no copy in the checkpoint.
     """
     if not resume:
         if run.holds_a_run or checkpoints.steps_on_disk(run.checkpoints):
@@ -166,25 +183,37 @@ def check_folder(run: RunFolder, recipe: ResolvedRecipe, *, registry: Registry, 
                 where=str(run.path),
                 remedy=f"go on with it: `{how_to_resume(run)}`, or give another folder with --out",
             )
-        return
+        return None
     if not run.holds_a_run:
         raise FacekitError("there is no run to go on with: no recipe.yaml", where=str(run.path))
     locked = dump_recipe(read_run_recipe(run.recipe, registry=registry))
-    difference = _difference(yaml.safe_load(locked), yaml.safe_load(dump_recipe(recipe)))
+    difference = first_difference(yaml.safe_load(locked), yaml.safe_load(dump_recipe(recipe)))
     if difference is not None:
         raise FacekitError(
             f"the recipe is not the one of this run: {difference}",
             where=str(run.recipe),
             remedy="a run goes on with its own recipe; start a new run to change it",
         )
+    before = read_run_lock(run, found)
+    check_recipe(run, before, found, registry=registry)
+    return before
 
 
-def go_on(run: RunFolder, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Write where the plugin files of a run are now, when it goes on, so that the commands printed for it name them."""
+def go_on(run: RunFolder, record: RunLock, now: Mapping[str, Any]) -> None:
+    """Write where the plugin files of a run are now, when it goes on, so that the commands printed for it name them.
+
+    A damaged ``lock.json`` is put back from the checkpoint's copy.
+    """
+    before = record.lock
     files = [*_not_given(before, now), *now[PLUGIN_FILES]]
-    if set(files) != set(before.get(PLUGIN_FILES, ())):
+    if record.copied or set(files) != set(before.get(PLUGIN_FILES, ())):
         with full_disk_stops(run.path):
-            write_json(run.lock, {**before, PLUGIN_FILES: files})
+            run.write_lock({**before, PLUGIN_FILES: files})
+
+
+def copies(run: RunFolder) -> dict[str, bytes]:
+    """Return the files of a run of which each checkpoint keeps a copy, by their names."""
+    return {file.name: file.read_bytes() for file in (run.recipe, run.lock)}
 
 
 def _not_given(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -195,16 +224,7 @@ def _not_given(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 def start(run: RunFolder, recipe: ResolvedRecipe, document: Mapping[str, Any]) -> None:
     """Write the record, then the recipe: a folder with a recipe holds a run."""
+    text = dump_recipe(recipe).encode()
     with full_disk_stops(run.path):
-        write_json(run.lock, document)
-        write_file(run.recipe, dump_recipe(recipe).encode())
-
-
-def _difference(before: object, now: object, path: str = "") -> str | None:
-    if isinstance(before, dict) and isinstance(now, dict):
-        for key in [*before, *(key for key in now if key not in before)]:
-            found = _difference(before.get(key), now.get(key), f"{path}.{key}" if path else str(key))
-            if found is not None:
-                return found
-        return None
-    return None if before == now else f"{path} was {before!r}, is {now!r}"
+        run.write_lock({**document, RECIPE_HASH: hashlib.sha256(text).hexdigest()})
+        write_file(run.recipe, text)

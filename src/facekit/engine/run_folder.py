@@ -4,7 +4,7 @@
 
     RUN/
       recipe.yaml        the resolved recipe, every default written out
-      lock.json          versions, device, data fingerprint, seed, command, parameters
+      lock.json          versions, device, data fingerprint, label map, seed, command, parameters, a checksum
       metrics.jsonl      what happened, one JSON object a line
       checkpoints/       step-00000500/ and so on
       frozen/            weights of frozen networks, written once
@@ -17,12 +17,13 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import re
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,9 @@ OWNER = "owner.json"
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors of the operating system that mean there is no room for what was to be written."""
 
+
+RECIPE_HASH, LOCK_HASH = "recipe_sha256", "sha256"
+"""Keys of ``lock.json``: the SHA-256 of ``recipe.yaml`` as the run wrote it, and of all other entries of the lock."""
 
 _CHECKPOINT = re.compile(r"step-(\d{8,})")
 
@@ -96,18 +100,29 @@ class RunFolder:
         return self.path / f"bad-batch-{step:08d}.safetensors"
 
     def read_lock(self) -> dict[str, Any]:
-        """Return ``lock.json``.
+        """Return ``lock.json``, without its checksum. Locks of older versions have none.
 
         Raises:
-            FacekitError: there is none, or it cannot be read.
+            FacekitError: there is none, it cannot be read, or its checksum shows that it was changed.
         """
         try:
-            document: dict[str, Any] = json.loads(self.lock.read_text(encoding="utf-8"))
+            document = json.loads(self.lock.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise FacekitError("this is not a run folder: it has no lock.json", where=str(self.path)) from None
-        except ValueError as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise FacekitError(f"lock.json cannot be read ({error})", where=str(self.lock)) from error
+        if not isinstance(document, dict):
+            raise FacekitError("lock.json cannot be read (it is no mapping)", where=str(self.lock))
+        if not lock_is_sound(document):
+            raise FacekitError(
+                "lock.json is not what the run wrote: its entries and its checksum differ", where=str(self.lock)
+            )
+        document.pop(LOCK_HASH, None)
         return document
+
+    def write_lock(self, document: Mapping[str, Any]) -> None:
+        """Write ``lock.json`` with its checksum."""
+        write_json(self.lock, {**document, LOCK_HASH: _hash_of(document)})
 
     @contextmanager
     def owned(self) -> Iterator[None]:
@@ -144,6 +159,19 @@ class RunFolder:
             yield
         finally:
             os.close(descriptor)
+
+
+def lock_is_sound(document: Mapping[str, Any]) -> bool:
+    """Return whether the contents of a ``lock.json`` are what the run wrote, as far as they tell."""
+    entries = dict(document)
+    checksum = entries.pop(LOCK_HASH, None)
+    # A lock with the hash of its recipe was written with a checksum: one that lacks it lost it.
+    return checksum == _hash_of(entries) if checksum is not None or RECIPE_HASH in entries else True
+
+
+def _hash_of(document: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of JSON data. Spaces and the order of keys do not count."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _describe_owner(file: Path) -> str:

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from facekit.engine.run_folder import CHECKPOINTS, LOCK, METRICS, RECIPE, SAMPLES
+from facekit.engine.damaged_json import LARGEST, read_json, readable, step_of
+from facekit.engine.run_folder import CHECKPOINTS, LOCK, LOCK_HASH, METRICS, RECIPE, SAMPLES, lock_is_sound
 from facekit.figures.charts import Series
 from facekit.interfaces import FacekitError
 
-_STEP = re.compile(r"step-(\d+)")
+_STEP = re.compile(r"step-([0-9]{1,18})")
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,13 @@ class RunRecord:
     @property
     def name(self) -> str:
         """The recipe's name, or the folder's where there is none."""
-        return str(self.recipe.get("name") or self.folder.resolve().name)
+        name = self.recipe.get("name")
+        return readable(name if isinstance(name, str) and name else self.folder.resolve().name)
 
     @property
     def last_step(self) -> int:
         """The last step anything is known of."""
-        return max((step for event in self.events if (step := _step_of(event)) is not None), default=0)
+        return max((step for event in self.events if (step := step_of(event)) is not None), default=0)
 
     @property
     def steps(self) -> int | None:
@@ -65,9 +67,26 @@ class RunRecord:
         for event in reversed(self.events):
             if event.get("event") in ("started", "resumed") and isinstance(event.get("steps"), int):
                 return int(event["steps"])
+        return self._train("steps")
+
+    @property
+    def batch(self) -> int | None:
+        """The images of an update, where the recipe says so."""
+        batch, accumulate = self._train("batch"), self._train("accumulate")
+        return batch if batch is None or accumulate is None else batch * accumulate
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        """The number of parameters of each network, where the lock says so."""
+        counts = self.lock.get("parameters")
+        named = counts.items() if isinstance(counts, Mapping) else ()
+        return {str(name): count for name, count in named if isinstance(count, int)}
+
+    def _train(self, setting: str) -> int | None:
+        """Return a setting of ``train`` that is a positive number, None for anything else."""
         train = self.recipe.get("train")
-        steps = train.get("steps") if isinstance(train, Mapping) else None
-        return steps if isinstance(steps, int) else None
+        value = train.get(setting) if isinstance(train, Mapping) else None
+        return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < LARGEST else None
 
     def of(self, kind: str) -> Iterator[Mapping[str, Any]]:
         """Yield the events of a kind."""
@@ -78,7 +97,7 @@ class RunRecord:
         for event in reversed(self.events):
             kind = event.get("event")
             if kind in ("finished", "interrupted", "failed"):
-                return Outcome(str(kind), _step_of(event) or self.last_step, str(event.get("message") or ""))
+                return Outcome(str(kind), step_of(event) or self.last_step, str(event.get("message") or ""))
             if kind in ("started", "resumed", "train"):
                 break
         return Outcome("unfinished", self.last_step)
@@ -87,7 +106,7 @@ class RunRecord:
         """Return the training lines by step. Steps that were done again after a resume count once, the last time."""
         lines: dict[int, Mapping[str, Any]] = {}
         for event in self.events:
-            step = _step_of(event)
+            step = step_of(event)
             if event.get("event") == "resumed" and step is not None:
                 lines = {known: line for known, line in lines.items() if known <= step}
             elif event.get("event") == "train" and step is not None:
@@ -169,7 +188,8 @@ def _parse_recipe(text: str, problems: list[str]) -> Mapping[str, Any]:
 
     try:
         document = yaml.safe_load(text) if text else {}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        # PyYAML lets out a ValueError for dates and numbers that it cannot make.
         problems.append(f"{RECIPE} is not whole: {error}")
         return {}
     return document if isinstance(document, Mapping) else {}
@@ -177,11 +197,19 @@ def _parse_recipe(text: str, problems: list[str]) -> Mapping[str, Any]:
 
 def _parse_lock(text: str, problems: list[str]) -> Mapping[str, Any]:
     try:
-        lock = json.loads(text) if text else {}
-    except json.JSONDecodeError as error:
+        lock = read_json(text) if text else {}
+    except ValueError as error:
         problems.append(f"{LOCK} is not whole: {error}")
         return {}
-    return lock if isinstance(lock, Mapping) else {}
+    if not isinstance(lock, dict):
+        return {}
+    try:
+        sound = lock_is_sound(json.loads(text))
+    except ValueError:
+        sound = False  # an integer of thousands of digits
+    if not sound:
+        problems.append(f"{LOCK} is not what the run wrote: its entries and its checksum differ")
+    return {name: value for name, value in lock.items() if name != LOCK_HASH}
 
 
 def _parse_events(text: str, problems: list[str]) -> list[Mapping[str, Any]]:
@@ -191,26 +219,25 @@ def _parse_events(text: str, problems: list[str]) -> list[Mapping[str, Any]]:
         if not line.strip():
             continue
         try:
-            event = json.loads(line)
-        except json.JSONDecodeError:
+            event = read_json(line)
+        except ValueError:
             broken += 1
             continue
         if isinstance(event, Mapping):
             events.append(event)
     if broken:
         lines = "1 line is" if broken == 1 else f"{broken} lines are"
-        problems.append(f"{lines} not whole in {METRICS} (the run was stopped while writing) and left out here")
+        why = "the run was stopped while writing, or the file was damaged"
+        problems.append(f"{lines} not whole in {METRICS} and left out here ({why})")
     return events
 
 
 def _numbered(folder: Path, pattern: str) -> list[tuple[int, Path]]:
-    found = [(int(match[1]), path) for path in folder.glob(pattern) if (match := _STEP.search(path.name))]
-    return sorted(found)
-
-
-def _step_of(event: Mapping[str, Any]) -> int | None:
-    step = event.get("step")
-    return step if isinstance(step, int) and not isinstance(step, bool) else None
+    try:
+        matches = [(_STEP.fullmatch(path.stem), path) for path in folder.glob(pattern)]
+    except OSError:
+        return []  # a folder that cannot be read is as good as none; the files beside it are still worth a report
+    return sorted((int(match[1]), path) for match, path in matches if match)
 
 
 def _is_finite(value: object) -> bool:

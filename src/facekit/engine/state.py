@@ -63,8 +63,8 @@ class TrainingState:
                 remedy="the last checkpoint is good; try a lower learning rate or train.gradient_clip in a new run",
             )
 
-    def write(self, folder: Path) -> Path:
-        """Write a checkpoint into the folder of checkpoints; return its own folder.
+    def write(self, folder: Path, copies: Mapping[str, bytes]) -> Path:
+        """Write a checkpoint, with copies of files of the run, into the folder of checkpoints; return its own folder.
 
         Raises:
             RunFailure: the disk is full.
@@ -91,6 +91,7 @@ class TrainingState:
                 WATCH: self.watch.state(),
                 BEST: self.best.state(),
             },
+            copies=copies,
         )
 
     def _weights(self, model: FaceModel) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Literal
 
 from facekit.data import PackedFaces, ProgressCallback
 from facekit.engine.journal import Journal, Observer
+from facekit.engine.lockfile import read_run_lock
 from facekit.engine.model import Weights, load_model
 from facekit.engine.networks import FaceModel
 from facekit.engine.open_data import open_data, open_dataset
@@ -26,6 +28,8 @@ from facekit.interfaces import BuildContext, FaceDataset, FacekitError, Metric, 
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
 from facekit.sampling import SamplingInputs, inputs_of
+
+logger = logging.getLogger("facekit.evaluation")
 
 MODEL = "model"
 """What the model is called beside its baselines."""
@@ -214,6 +218,8 @@ def evaluate_run(
             what the run was trained on.
     """
     loaded = load_model(run, registry=registry, weights=weights, step=step, settings=settings)
+    for warning in loaded.warnings:
+        logger.warning("%s", warning)
     precision = _precision(loaded.recipe, device)
     inputs = inputs_of(loaded.recipe, registry.label_maps)
     packed = open_data(loaded.recipe, registry, data_progress)
@@ -322,8 +328,7 @@ def evaluate_baseline(
 
 def _check_data(run: Path, packed: PackedFaces) -> None:
     """Check that test photos of today were no training photos of the run."""
-    lock = RunFolder(run).read_lock()
-    if lock["data_fingerprint"] != packed.fingerprint:
+    if read_run_lock(RunFolder(run)).data_fingerprint != packed.fingerprint:
         raise FacekitError(
             "the data is not what this run was trained on, so its test photos may be ones it has seen",
             where=str(run),

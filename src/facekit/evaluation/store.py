@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from facekit.engine.damaged_json import read_json
 from facekit.engine.run_folder import full_disk_stops, step_name, write_json
 from facekit.evaluation.results import PARTS, EvaluationResult
 from facekit.evaluation.tasks import TASK_SEED
@@ -203,17 +204,18 @@ def read_evaluation(file: Path) -> StoredEvaluation:
         FacekitError: there is no such file, or it cannot be read.
     """
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
+        document = read_json(file.read_text(encoding="utf-8"))
         if document["format"] != FORMAT:
             raise FacekitError(f"this evaluation is of format {document['format']}, not {FORMAT}", where=str(file))
         return StoredEvaluation(
             file=file,
-            **{name: document[name] for name in ("painter", "split", "weights", "step", "protocol")},
-            fields=document["protocol_fields"],
-            seconds_per_picture=document["seconds_per_picture"],
+            **{name: _a(str, document, name) for name in ("painter", "split", "weights", "protocol")},
+            step=_a(int, document, "step"),
+            fields=_a(dict, document, "protocol_fields"),
+            seconds_per_picture=float(_a((int, float), document, "seconds_per_picture")),
             measurements={entry["name"]: _measurement(entry) for entry in document["measurements"]},
             pairs={
-                name: tuple((target, reference) for target, reference in pairs)
+                name: tuple((str(target), str(reference)) for target, reference in pairs)
                 for name, pairs in document["pairs"].items()
             },
             pictures={
@@ -221,22 +223,38 @@ def read_evaluation(file: Path) -> StoredEvaluation:
                 for task, kept in document["pictures"].items()
             },
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except KeyError as error:
+        raise FacekitError(
+            f"the evaluation cannot be read: it has no {error.args[0]!r}",
+            where=str(file),
+            remedy="remove it and measure again",
+        ) from error
+    except (OSError, ValueError, TypeError, AttributeError, IndexError) as error:
         raise FacekitError(
             f"the evaluation cannot be read: {error}", where=str(file), remedy="remove it and measure again"
         ) from error
 
 
+def _a(kind: Any, document: Mapping[str, Any], name: str) -> Any:
+    """Return an entry of an evaluation. Raises KeyError where there is none, TypeError where it is of another type."""
+    value = document[name]
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r:.40}")
+    return value
+
+
 def _picture(folder: Path, entry: Mapping[str, Any]) -> KeptPicture:
     # Evaluations of before say nothing of the parts: they have all of them.
     shows = tuple(str(part) for part in entry.get("shows", PARTS))
-    return KeptPicture(entry["key"], entry["reference_key"], folder / entry["file"], shows)
+    return KeptPicture(_a(str, entry, "key"), _a(str, entry, "reference_key"), folder / _a(str, entry, "file"), shows)
 
 
 def _measurement(entry: Mapping[str, Any]) -> StoredMeasurement:
     interval = entry["interval"]
     return StoredMeasurement(
-        **{name: entry[name] for name in ("name", "unit", "better", "count", "id", "protocol")},
+        **{name: _a(str, entry, name) for name in ("name", "unit", "better", "id")},
+        count=_a(int, entry, "count"),
+        protocol=_a(dict, entry, "protocol"),
         value=math.nan if entry["value"] is None else float(entry["value"]),
         interval=None if interval is None else (float(interval[0]), float(interval[1])),
         per_sample=tuple(math.nan if value is None else float(value) for value in entry["per_sample"]),

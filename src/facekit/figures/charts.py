@@ -102,7 +102,7 @@ def line_chart(title: str, curves: Mapping[str, Series], *, note: str = "", smoo
 
 def nice_ticks(low: float, high: float, *, most: int = 5) -> list[float]:
     """Return at most ``most`` + 1 round numbers that cover a range."""
-    if not high > low:
+    if not high - low > 1e-90:  # equal, or so close that no step fits between
         high = low + max(abs(low) * 0.1, 1e-9)
     rough = (high - low) / most
     power = 10.0 ** math.floor(math.log10(rough))

@@ -6,6 +6,7 @@ import base64
 import io
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,12 +71,13 @@ def write_page(target: Path, content: str, *, what: str) -> None:
     """
     beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        beside.write_text(content, encoding="utf-8")
+        # A page shows what it is given: a lone surrogate, of a name that somebody edited, must not cost the page.
+        beside.write_text(content, encoding="utf-8", errors="replace")
         beside.replace(target)
     except OSError as error:
+        with suppress(OSError):  # of a folder that is read-only, in which nothing was written
+            beside.unlink(missing_ok=True)
         raise RunFailure(f"the {what} cannot be written: {error.strerror or error}", where=str(target)) from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def data_uri(picture: Image.Image, *, widest: int) -> str:

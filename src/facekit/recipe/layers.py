@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path as FilePath
+from typing import BinaryIO
 
 from facekit.interfaces import did_you_mean
 from facekit.recipe.merging import merge
@@ -22,6 +24,12 @@ GRID = "ablation"
 """The key that a grid of runs states its format by, and no recipe has."""
 
 _LARGEST_FILE = 2**20
+_LONGEST_CHAIN = 50
+"""Most recipes that extend one another in a row."""
+
+_MOST_BASES = 200
+"""Most recipes that a recipe extends in all, itself and through others, each time counted."""
+
 _NOT_INHERITED = ("name", "description")
 
 
@@ -94,8 +102,11 @@ def read_text(file: str, *, problems: Problems, asked_in: Mark | None = None) ->
     path = ("extends",) if asked_in else ()
     named = f" {file!r}" if asked_in else ""
     try:
-        with FilePath(file).open("rb") as stream:
+        with _open_file(file) as stream:
             raw = stream.read(_LARGEST_FILE + 1)
+    except _NotAFile as error:
+        problems.add(f"{file!r} is {error}, not a recipe file", place, path)
+        return None
     except FileNotFoundError:
         problems.add(f"there is no such recipe{named or ' file'}", place, path, _near_files(file))
         return None
@@ -122,6 +133,25 @@ def read_text(file: str, *, problems: Problems, asked_in: Mark | None = None) ->
         return None
 
 
+class _NotAFile(Exception):
+    """A pipe, a socket or a device: reading it may wait for ever."""
+
+
+def _open_file(file: str) -> BinaryIO:
+    mode = FilePath(file).stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise _NotAFile("a pipe" if stat.S_ISFIFO(mode) else "a device or a socket")
+    return FilePath(file).open("rb")
+
+
+def _real(file: str) -> str:
+    """Return what tells two paths to one file."""
+    try:
+        return os.path.realpath(file)
+    except ValueError:  # a null character; reading the file says so
+        return file
+
+
 class _Layers:
     """Loads a recipe and those it extends.
 
@@ -133,15 +163,21 @@ class _Layers:
     def __init__(self, problems: Problems, shipped: Callable[[], Mapping[str, str]]) -> None:
         self._problems = problems
         self._shipped = shipped
+        self._loaded: dict[str, MapNode] = {}
+        self._bases = 0
+        self._too_many = False
 
     def load(self, file: str, chain: tuple[str, ...] = (), asked_in: Mark | None = None) -> MapNode | None:
-        """Load a file and all it extends.
+        """Load a file and all it extends. Each file is read once, however often it is extended.
 
         Args:
             file: its path.
             chain: the files that led to it.
             asked_in: the ``extends:`` that names it.
         """
+        real = _real(file)
+        if real in self._loaded:
+            return self._loaded[real]
         text = read_text(file, problems=self._problems, asked_in=asked_in)
         if text is None:
             self._problems.broken = True
@@ -159,18 +195,30 @@ class _Layers:
                 inherited = {key: entry for key, entry in base.entries.items() if key not in _NOT_INHERITED}
                 merged = merge(merged, MapNode(inherited, base.mark), problems=self._problems)
         merged = merge(merged, own, problems=self._problems)
-        return merged if isinstance(merged, MapNode) else own
+        self._loaded[real] = merged if isinstance(merged, MapNode) else own
+        return self._loaded[real]
 
     def _load_base(self, value: str, chain: tuple[str, ...], mark: Mark) -> MapNode | None:
+        self._bases += 1
+        if self._bases > _MOST_BASES or len(chain) > _LONGEST_CHAIN:
+            if not self._too_many:
+                self._too_many = True
+                self._problems.add(
+                    f"the recipe extends more than {_MOST_BASES} others, or more than {_LONGEST_CHAIN} in a row",
+                    mark,
+                    ("extends",),
+                    breaks=True,
+                )
+            return None
         base = self._file_of(value, chain[-1])
         if base is None:
             near = did_you_mean(value, self._shipped()) or _near_files(str(FilePath(chain[-1]).parent / value))
             message = f"there is no such recipe {value!r}, neither a file nor the name of a shipped one"
             self._problems.add(message, mark, ("extends",), near, breaks=True)
             return None
-        real = [os.path.realpath(other) for other in chain]
-        if os.path.realpath(base) in real:
-            circle = " -> ".join([*chain[real.index(os.path.realpath(base)) :], base])
+        real = [_real(other) for other in chain]
+        if _real(base) in real:
+            circle = " -> ".join([*chain[real.index(_real(base)) :], base])
             self._problems.add(f"the recipe extends itself: {circle}", mark, ("extends",), breaks=True)
             return None
         return self.load(base, chain, mark)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,17 +60,27 @@ def find_recipe(name: str, *, registry: Registry) -> Path:
         FacekitError: there is neither; with the names that look like it.
     """
     path = Path(name)
-    if path.is_file():
+    if _is(Path.is_file, path):
         return path
     recipes = {name: file.path for name, file in shipped_files(registry.recipe_paths()).items()}
     if name in recipes:
         return recipes[name]
     near = did_you_mean(name, recipes)
     if path.suffix in (".yaml", ".yml"):
-        beside = sorted(str(other) for other in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+        beside = sorted(str(other) for other in path.parent.glob("*.yaml")) if _is(Path.is_dir, path.parent) else []
         near = did_you_mean(name, beside) or did_you_mean(path.stem, recipes)
-    what = "is a folder, not a recipe file" if path.is_dir() else "is neither a recipe file nor the name of a recipe"
-    raise FacekitError(f"{name!r} {what}", where=name, remedy=near or "`facekit recipes ls` lists the recipes")
+    is_folder = _is(Path.is_dir, path)
+    what = "is a folder, not a recipe file" if is_folder else "is neither a recipe file nor the name of a recipe"
+    shown = name if len(name) <= 200 else f"{name[:197]}..."
+    raise FacekitError(f"{shown!r} {what}", where=shown, remedy=near or "`facekit recipes ls` lists the recipes")
+
+
+def _is(kind: Callable[[Path], bool], path: Path) -> bool:
+    """Ask a path what it is; names of thousands of letters, or with a null character, are nothing."""
+    try:
+        return kind(path)
+    except (OSError, ValueError):
+        return False
 
 
 def copy_recipe(name: str, target: Path, *, registry: Registry, force: bool = False) -> Path:

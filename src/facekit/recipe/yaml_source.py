@@ -19,6 +19,9 @@ from facekit.recipe.scalars import read_scalar
 from facekit.recipe.yaml_messages import explain
 
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # those PyYAML counts as line breaks
+_UNFIT = re.compile("[\0\ud800-\udfff]")
+"""What escapes can write and no file name, file or terminal takes: the null character and halves of surrogate pairs."""
+
 _DEEPEST = 40
 MOST_VALUES = 20_000
 """Most values of a document, aliases written out: small files can hold exponentially many."""
@@ -156,6 +159,10 @@ class _Composer:
         return node
 
     def _scalar(self, event: yaml.ScalarEvent, mark: Mark, path: Path) -> ScalarNode:
+        if unfit := _UNFIT.search(event.value):
+            character = f"U+{ord(unfit[0]):04X}"
+            self._problems.add(f"the character {character} is of no text", mark, path, "take this escape out")
+            return ScalarNode(_UNFIT.sub("?", event.value), mark)
         if event.style is not None:
             return ScalarNode(event.value, mark)
         try:
@@ -190,7 +197,7 @@ class _Composer:
 
     def _key(self, event: yaml.Event, mark: Mark, path: Path) -> str | None:
         if not isinstance(event, yaml.ScalarEvent):
-            node = self._node(event, path)
+            node = self._node(event, (*path, "?"))  # lengthened: keys of keys nest as values do
             if isinstance(node, ScalarNode) and isinstance(node.value, str):
                 return node.value  # an alias of a text
             self._problems.add("a key must be text, not a list or a map", mark, path)

@@ -118,7 +118,7 @@ class PluginSet:
             load: imports and returns it.
         """
         try:
-            with self._stdout_kept(origin):
+            with self.stdout_kept(origin):
                 plugin = load()
         except KeyboardInterrupt:
             raise
@@ -128,7 +128,7 @@ class PluginSet:
         name = f"{origin.distribution}:{origin.name}"
         problem, forgotten = self._taken(plugin, name), None
         try:
-            with self._stdout_kept(origin):
+            with self.stdout_kept(origin):
                 problem = problem or unknown_hooks(plugin, self._manager)
                 if problem is None:
                     forgotten = unmarked_hooks(plugin, self._manager)
@@ -201,7 +201,7 @@ class PluginSet:
             if silence in self._silenced:
                 continue
             try:
-                with self._stdout_kept(loaded.origin):
+                with self.stdout_kept(loaded.origin):
                     value = implementation(**arguments)
                     problem = None
                     if hook in _LISTS:
@@ -257,8 +257,8 @@ class PluginSet:
         return None
 
     @contextmanager
-    def _stdout_kept(self, origin: PluginOrigin) -> Iterator[None]:
-        """Send what is printed to stdout to stderr, and remember what a plugin printed."""
+    def stdout_kept(self, origin: PluginOrigin) -> Iterator[None]:
+        """Send what is printed to stdout to stderr, and remember what a plugin printed: around all code of plugins."""
         aside = _Aside()
         try:
             with redirect_stdout(cast(TextIO, aside)):
@@ -296,7 +296,7 @@ def describe_error(error: BaseException) -> str:
     """Return an exception's type and message; even its message may be the plugin's own code."""
     try:
         message = str(error)
-    except Exception:
+    except BaseException:  # it may even call sys.exit
         message = "(its message cannot be shown: that fails as well)"
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 

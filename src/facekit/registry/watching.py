@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable
 
 from facekit.interfaces import RunEvent
-from facekit.registry.plugins import PluginOrigin, PluginSet
+from facekit.registry.plugins import PluginOrigin, PluginSet, describe_error
 
 HOOK = "facekit_run_event"
 
@@ -51,7 +51,8 @@ class Watchers:
                 continue
             began = time.perf_counter()
             try:
-                take_in(event=event)
+                with self._plugins.stdout_kept(loaded.origin):
+                    take_in(event=event)
             except KeyboardInterrupt:
                 self._deaf.add(key)
                 complain(
@@ -63,8 +64,7 @@ class Watchers:
                 self._deaf.add(key)
                 self._plugins.quarantine(loaded.origin, f"calling {HOOK}", error)
                 complain(
-                    f"{name} failed while it watched the run, and is told nothing more of it: "
-                    f"{type(error).__name__}: {error}"
+                    f"{name} failed while it watched the run, and is told nothing more of it: {describe_error(error)}"
                 )
             finally:
                 seconds = time.perf_counter() - began

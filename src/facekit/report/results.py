@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from facekit.engine.damaged_json import step_of
 from facekit.engine.run_reading import RunRecord
 from facekit.evaluation import baseline_names
 from facekit.evaluation.store import BASELINE_PREFIX
@@ -52,7 +53,7 @@ def results_tables(record: RunRecord) -> list[Table]:
             protocol=protocol,
             fields=next((e["protocol_fields"] for e in events.values() if _is_map(e.get("protocol_fields"))), {}),
             columns=tuple(
-                Column(heading, int(event.get("step") or 0), _by_name(event))
+                Column(heading, step_of(event) or 0, _by_name(event))
                 for heading, event in sorted(events.items(), key=lambda entry: not entry[0].startswith(THIS_RUN))
             ),
         )
@@ -138,7 +139,7 @@ def course(record: RunRecord) -> str:
             if isinstance(value, (int, float)) and value == value:
                 family, _, part = name.partition("/")
                 points = families.setdefault(family, {}).setdefault(part or family, [])
-                points.append((int(event.get("step") or 0), float(value)))
+                points.append((step_of(event) or 0, float(value)))
     return "".join(
         line_chart(spoken(family), curves, note="on the validation split while training", smooth=False)
         for family, curves in families.items()
@@ -161,7 +162,9 @@ def _heading(event: Mapping[str, Any]) -> str:
 
 
 def _by_name(event: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    found: Iterable[Any] = event.get("measurements") or ()
+    found = event.get("measurements")
+    if not isinstance(found, list):
+        return {}
     return {str(entry["name"]): entry for entry in found if _is_map(entry) and "name" in entry}
 
 

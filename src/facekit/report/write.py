@@ -14,7 +14,8 @@ from facekit.engine.commands import (
     resume_command,
     run_again_command,
 )
-from facekit.engine.run_folder import REPORT
+from facekit.engine.damaged_json import LARGEST
+from facekit.engine.run_folder import RECIPE_HASH, REPORT
 from facekit.engine.run_reading import RunRecord, read_run
 from facekit.evaluation.store import BASELINE_PREFIX
 from facekit.figures.charts import line_chart
@@ -78,7 +79,7 @@ def render_report(record: RunRecord) -> str:
     return page(
         title=record.name,
         kind="facekit run",
-        lead=str(record.recipe.get("description") or ""),
+        lead=_words(record.recipe, "description"),
         badges=_badges(record),
         # After the sections, because reading the samples may find further problems.
         messages=_messages(record),
@@ -102,9 +103,16 @@ def _badges(record: RunRecord) -> list[str]:
         badges.append(f'<span class="badge">trained in {text(duration(seconds))}</span>')
     data = record.recipe.get("data")
     if isinstance(data, Mapping):
-        dataset = name_of_use(str(data.get("use", "")))
-        badges.append(f'<span class="badge">{text(dataset)}, {text(data.get("size", "?"))} px</span>')
+        dataset, size = name_of_use(_words(data, "use")), data.get("size")
+        side = size if isinstance(size, int) and size < LARGEST else "?"
+        badges.append(f'<span class="badge">{text(dataset)}, {text(side)} px</span>')
     return badges
+
+
+def _words(document: Mapping[str, Any], key: str) -> str:
+    """Return a text of a recipe; nothing where it is no text, since a recipe of a broken run may hold anything."""
+    value = document.get(key)
+    return value if isinstance(value, str) else ""
 
 
 def _messages(record: RunRecord) -> str:
@@ -167,21 +175,15 @@ def training_seconds(record: RunRecord) -> float:
 
 
 def _model(record: RunRecord) -> str:
-    parameters = record.lock.get("parameters")
-    rows = []
-    if isinstance(parameters, Mapping):
-        counts = {str(name): int(count) for name, count in parameters.items() if isinstance(count, (int, float))}
-        rows = [(name.replace("_", " "), f"{count:,}") for name, count in counts.items()]
-        if len(rows) > 1:
-            rows.append(("together", f"{sum(counts.values()):,}"))
+    counts = record.parameters
+    rows = [(name.replace("_", " "), f"{count:,}") for name, count in counts.items()]
+    if len(rows) > 1:
+        rows.append(("together", f"{sum(counts.values()):,}"))
     speeds = sorted(seconds for _, seconds in record.speed())
-    train = record.recipe.get("train")
     timing: dict[str, object] = {}
     if speeds:
         middle = speeds[len(speeds) // 2]
-        photos = 0
-        if isinstance(train, Mapping):
-            photos = int(train.get("batch") or 0) * int(train.get("accumulate") or 1)
+        photos = record.batch
         timing = {
             "steps a second": f"{1 / middle:.3g} (median)" if middle else None,
             "photos a second": f"{photos / middle:.3g}" if middle and photos else None,
@@ -207,7 +209,17 @@ def _recipe(record: RunRecord) -> str:
 def _environment(record: RunRecord) -> str:
     lock = record.lock
     plugins, libraries = lock.get("plugins"), lock.get("libraries")
-    known = ("plugins", "components", PLUGIN_FILES, INPUTS, "libraries", "parameters", "dimensions", "command")
+    known = (
+        "plugins",
+        "components",
+        PLUGIN_FILES,
+        INPUTS,
+        "libraries",
+        "parameters",
+        "dimensions",
+        "command",
+        RECIPE_HASH,
+    )
     rest = {name.replace("_", " "): _plain(value) for name, value in lock.items() if name not in known}
     columns = (
         facts("Where it ran", rest),
