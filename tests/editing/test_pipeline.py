@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,9 @@ from torch import Tensor
 
 import facekit
 from facekit.editing import FacePipeline, load
+from facekit.engine import checkpoints
 from facekit.engine.model import load_model
+from facekit.engine.run_folder import RunFolder
 from facekit.interfaces import Condition, FacekitError, Reference
 from facekit.registry import load_registry
 
@@ -238,6 +242,26 @@ def test_a_photo_is_turned_as_its_camera_says(pipeline: FacePipeline, face: Make
     assert np.array_equal(pixels(result), pixels(pipeline.generate(face(1).mask, look.photo, look.mask)))
 
 
+def test_a_mask_is_turned_as_its_photo_is(pipeline: FacePipeline, face: MakeFace, tmp_path: Path) -> None:
+    look, target = face(2), face(1)
+    expected = pixels(pipeline.generate(target.mask, look.photo, look.mask))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for name, picture in {"target": target.mask, "photo": look.photo, "mask": look.mask}.items():
+        picture.transpose(Image.Transpose.ROTATE_90).save(tmp_path / f"{name}.png", exif=exif)
+    opened = [Image.open(tmp_path / f"{name}.png") for name in ("target", "photo", "mask")]
+    assert np.array_equal(pixels(pipeline.generate(*opened)), expected)
+
+
+def test_a_deep_grey_photo_is_scaled_and_not_white(pipeline: FacePipeline, face: MakeFace, tmp_path: Path) -> None:
+    look = face(2)
+    grey = look.photo.convert("L")
+    Image.fromarray(np.asarray(grey).astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    with Image.open(tmp_path / "deep.png") as deep:
+        result = pipeline.generate(face(1).mask, deep, look.mask)
+    assert np.array_equal(pixels(result), pixels(pipeline.generate(face(1).mask, grey, look.mask)))
+
+
 # --- refusals -------------------------------------------------------------------------------------
 
 
@@ -314,6 +338,56 @@ def test_a_picture_is_named_by_its_file(pipeline: FacePipeline, face: MakeFace, 
         pytest.raises(FacekitError, match=r"mask\.jpg\): the mask is a JPEG"),
     ):
         pipeline.generate(mask, look.photo, look.mask)
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_a_photo_whose_white_nobody_knows_is_refused(
+    pipeline: FacePipeline, face: MakeFace, tmp_path: Path, mode: str
+) -> None:
+    look = face(2)
+    look.photo.convert(mode).save(tmp_path / "deep.tif")
+    with (
+        Image.open(tmp_path / "deep.tif") as deep,
+        pytest.raises(FacekitError, match=rf"deep\.tif\): the photo's mode {mode} is not supported"),
+    ):
+        pipeline.generate(face(1).mask, deep, look.mask)
+
+
+def _spoil(folder: Path, value: float) -> str:
+    """Put a value into the averaged weights of a copy of a run, with a manifest that fits."""
+    run = RunFolder(folder)
+    found = checkpoints.find(run.checkpoints)
+    live, ema = found.live(), found.ema()
+    name = next(name for name in ema if name.startswith("generator.") and name.endswith("weight"))
+    ema[name].view(-1)[0] = value
+    checkpoints.write(
+        run.checkpoints,
+        step=found.step + 1,
+        tensors={checkpoints.LIVE: live, checkpoints.EMA: ema},
+        state=found.state(),
+    )
+    return name
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_named(styled_run: Path, tmp_path: Path, value: float) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(styled_run, run)
+    name = _spoil(run, value)
+    with pytest.raises(FacekitError, match=f"not finite numbers: {re.escape(name)}") as failure:
+        load(run, device="cpu")
+    assert "step-00000008" in str(failure.value.where)
+    assert load(run, device="cpu", weights="live").step == 8
+    assert load(run, device="cpu", step=7).step == 7
+
+
+def test_an_image_that_is_not_finite_is_no_result(styled_run: Path, face: MakeFace) -> None:
+    pipeline = load(styled_run, device="cpu")
+    with torch.no_grad():
+        weight = next(pipeline._model.generator.parameters())
+        weight.fill_(1e38)  # finite, and too large to compute with
+    with pytest.raises(FacekitError, match="ema weights of step 7 gave an image with values that are not finite"):
+        pipeline.generate(face(1).mask, face(2).photo, face(2).mask)
 
 
 def test_things_that_are_no_pictures_are_type_errors(pipeline: FacePipeline, face: MakeFace) -> None:

@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from facekit.interfaces import FacekitError
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 """Files of a folder that are taken for pictures; others are left alone."""
-
-
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What each EXIF orientation takes."""
 
 
 @dataclass(frozen=True)
@@ -159,18 +146,6 @@ def open_picture(path: Path) -> Image.Image:
         raise FacekitError(f"the picture is oversized: {error}", where=str(path)) from error
     except (OSError, SyntaxError, ValueError) as error:  # what Pillow's decoders raise for damaged files
         raise FacekitError(f"the picture cannot be read: {error}", where=str(path)) from error
-
-
-def upright(picture: Image.Image) -> Image.Image:
-    """Return a picture turned as its EXIF orientation says.
-
-    Pillow's own function writes the other entries anew, and fails on pictures with damaged ones that any viewer shows.
-    """
-    try:
-        turn = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
-    except (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error):  # the entries cannot be read
-        return picture
-    return picture if turn is None else picture.transpose(turn)
 
 
 def content_of(paths: Sequence[Path]) -> str:

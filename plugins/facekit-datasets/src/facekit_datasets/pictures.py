@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from facekit.interfaces import FacekitError
+from facekit.interfaces.image_files import upright
 
 try:
     from kornia_rs.io import decode_image_png_u8
@@ -29,6 +30,9 @@ SCALED_DECODING_MARGIN = 4
 
 _PNG_HEADER = struct.Struct(">8s4x4sIIBB")
 """Signature, type of the first chunk, width, height, bits a channel, colour type."""
+
+_MAY_TURN = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")
+"""What stands in a PNG that holds an EXIF orientation, which the fast decoder does not read."""
 
 _PHOTO_MODES = ("RGB", "L", "P", "CMYK", "YCbCr", "RGBA", "LA", "1", "PA", "RGBX")
 
@@ -81,12 +85,14 @@ def read_photo(file: Path, *, size: int | None = None) -> NDArray[np.uint8]:
             )
         if size is not None:
             image.draft("RGB", (SCALED_DECODING_MARGIN * size, SCALED_DECODING_MARGIN * size))
-        ImageOps.exif_transpose(image, in_place=True)
-        return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+        turned = upright(image)
+        return np.asarray(turned if turned.mode == "RGB" else turned.convert("RGB"))
 
 
 def read_id_mask(file: Path) -> NDArray[np.uint8]:
     """Return a mask of class ids as (h, w) uint8, from an indexed or greyscale PNG (or another lossless format).
+
+    It is turned as its EXIF orientation says, as photos are.
 
     Raises:
         FacekitError: the file cannot be read, is a JPEG, has several channels, or holds ids above 255.
@@ -104,7 +110,7 @@ def read_id_mask(file: Path) -> NDArray[np.uint8]:
                 where=str(file),
                 remedy="save it as an indexed or greyscale PNG",
             )
-        ids = np.asarray(image)
+        ids = np.asarray(upright(image))
     if ids.dtype != np.uint8:
         if ids.max(initial=0) > 255 or ids.min(initial=0) < 0:
             raise FacekitError(f"the mask holds ids from {ids.min()} to {ids.max()}; ids end at 255", where=str(file))
@@ -113,7 +119,7 @@ def read_id_mask(file: Path) -> NDArray[np.uint8]:
 
 
 def read_part(file: Path) -> NDArray[np.uint8]:
-    """Return one channel (h, w) uint8 of the annotation of one part (0 outside, 255 inside).
+    """Return one channel (h, w) uint8 of the annotation of one part (0 outside, 255 inside), turned as photos are.
 
     Raises:
         FacekitError: the file cannot be read.
@@ -121,9 +127,10 @@ def read_part(file: Path) -> NDArray[np.uint8]:
     if (pixels := _read_plain_png(file)) is not None:
         return pixels[..., 0]
     with opened(file) as image:
-        if image.mode in ("RGB", "RGBA"):
-            return np.asarray(image.getchannel(0))
-        return np.asarray(image.convert("L"))
+        turned = upright(image)
+        if turned.mode in ("RGB", "RGBA"):
+            return np.asarray(turned.getchannel(0))
+        return np.asarray(turned.convert("L"))
 
 
 def read_inside(file: Path) -> NDArray[np.bool_]:
@@ -152,6 +159,7 @@ def _read_plain_png(file: Path) -> NDArray[np.uint8] | None:
         return None
     # Colour type 0 is greyscale, 2 RGB.
     plain = signature == b"\x89PNG\r\n\x1a\n" and chunk == b"IHDR" and bits == 8 and colours in (0, 2)
+    plain = plain and not any(entry in data for entry in _MAY_TURN)
     if not plain or width * height > MOST_PIXELS or not data.rstrip(b"\0").endswith(b"IEND\xaeB`\x82"):
         return None
     try:
