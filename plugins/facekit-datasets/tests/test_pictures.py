@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facekit.interfaces import FacekitError
+from facekit.interfaces import FacekitError, image_files
 from facekit_datasets import pictures
 from facekit_datasets.pictures import read_id_mask, read_inside, read_part, read_photo
 
@@ -71,11 +71,18 @@ def test_masks_are_turned_as_photos_are(tmp_path: Path, form: str) -> None:
     assert np.array_equal(read_inside(file), VALUES > 127)
 
 
+def test_parts_in_colours_that_are_no_rgb_are_refused(tmp_path: Path) -> None:
+    FORMS["RGB"].convert("LAB").save(tmp_path / "part.tif")
+    with pytest.raises(FacekitError, match=r"part\.tif: the mask's mode LAB is not supported"):
+        read_part(tmp_path / "part.tif")
+
+
 def test_oversized_pictures_are_refused_before_they_are_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "part.png"
     FORMS["RGB"].save(file)
-    monkeypatch.setattr(pictures, "MOST_PIXELS", 100)
+    for module in (pictures, image_files):
+        monkeypatch.setattr(module, "MOST_PIXELS", 100)
     with pytest.raises(FacekitError, match="13x9"):
         read_inside(file)

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path as FilePath
 
 from facekit.interfaces import did_you_mean
+from facekit.interfaces.regular_files import open_regular
 from facekit.recipe.merging import merge
 from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, describe, is_null
 from facekit.recipe.problems import Problems
@@ -94,7 +95,7 @@ def read_text(file: str, *, problems: Problems, asked_in: Mark | None = None) ->
     path = ("extends",) if asked_in else ()
     named = f" {file!r}" if asked_in else ""
     try:
-        with FilePath(file).open("rb") as stream:
+        with open_regular(file) as stream:
             raw = stream.read(_LARGEST_FILE + 1)
     except FileNotFoundError:
         problems.add(f"there is no such recipe{named or ' file'}", place, path, _near_files(file))

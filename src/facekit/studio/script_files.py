@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from facekit.editing import OpenFace, PhotoEditor
 from facekit.editing.script.masks import Ids
 from facekit.interfaces import FacekitError, LabelMap, did_you_mean
-from facekit.interfaces.image_files import rgb_pixels
+from facekit.interfaces.image_files import MASK_FORMATS, rgb_pixels
 from facekit.studio.faces import Face
 from facekit.studio.uploads import decoded
 
@@ -105,4 +105,4 @@ class EditorFiles:
 
 def mask_at_size(editor: PhotoEditor, face: Face) -> Ids:
     """Return a face's mask at a run's size, as the run reads its file."""
-    return editor.read_mask(decoded(face.mask_png, what="mask", kinds=("PNG",)))
+    return editor.read_mask(decoded(face.mask_png, what="mask", kinds=MASK_FORMATS))
