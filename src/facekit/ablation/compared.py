@@ -90,7 +90,7 @@ def read_runs(paths: Sequence[Path], *, registry: Registry) -> list[ComparedRun]
                 remedy=f"`{how_to_resume(folder)}` goes on with it",
             )
         recipe = read_run_recipe(folder.recipe, registry=registry)
-        key = recipe_key(recipe, folder.read_lock()["data_fingerprint"], seed=False)
+        key = recipe_key(recipe, folder.read_lock().get("data_fingerprint", ""), seed=False)
         runs.append(ComparedRun(path, recipe, step, key))
     return runs
 

@@ -23,7 +23,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,8 +58,22 @@ LIVE, EMA, OPTIMISER, LOSSES = (
 )
 STATE = "state.json"
 
+COMPONENTS = "components"
+"""Key of ``state.json``: what wrote the tensors of each place, ``{"generator": "tiny/painter@2"}``."""
+
 KEY_FORMAT, KEY_STEP, KEY_FILES, KEY_BYTES, KEY_SHA256 = "format", "step", "files", "bytes", "sha256"
 """Keys of the manifest."""
+
+_UNREADABLE = (
+    SafetensorError,
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,  # torch's, for shapes and types that do not fit; and of JSON that is nested without end
+)
+"""What reading a file of the wrong contents raises."""
 
 _BESIDE = ".writing-"
 _DAMAGED = "damaged-"
@@ -87,8 +102,15 @@ class Checkpoint:
         return EMA in self.files
 
     def tensors(self, name: str) -> dict[str, Tensor]:
-        """Return the tensors of one of its files, empty when it has no such file."""
-        return load_file(self.folder / name) if name in self.files else {}
+        """Return the tensors of one of its files, empty when it has no such file.
+
+        Raises:
+            FacekitError: the file is no safetensors file, though its checksum is the one in the manifest.
+        """
+        if name not in self.files:
+            return {}
+        with reading(self.folder / name):
+            return load_file(self.folder / name)
 
     def live(self) -> dict[str, Tensor]:
         """Return parameters and buffers of the model."""
@@ -99,9 +121,39 @@ class Checkpoint:
         return self.tensors(EMA)
 
     def state(self) -> dict[str, Any]:
-        """Return its numbers."""
-        document: dict[str, Any] = json.loads((self.folder / STATE).read_text(encoding="utf-8"))
-        return document
+        """Return its numbers. Raises FacekitError where they cannot be read, though their checksum is right."""
+        with reading(self.folder / STATE):
+            document: dict[str, Any] = json.loads((self.folder / STATE).read_text(encoding="utf-8"))
+            if not isinstance(document, dict) or not isinstance(document.get(COMPONENTS, {}), dict):
+                raise TypeError("it is not the state of a run")
+            if not all(isinstance(use, str) for use in document.get(COMPONENTS, {}).values()):
+                raise TypeError("it does not name the components that wrote it")
+            return document
+
+
+@contextmanager
+def reading(where: Path) -> Iterator[None]:
+    """Say in a sentence what is wrong with what a checkpoint holds, though its checksums are right.
+
+    Somebody wrote it so: a stranger, or another program. Errors of facekit itself pass.
+
+    Raises:
+        FacekitError: what is read inside is not of the form that a run writes.
+    """
+    try:
+        yield
+    except FacekitError:
+        raise
+    except OSError as error:
+        raise FacekitError(f"the file cannot be read: {error}", where=str(where)) from error
+    except _UNREADABLE as error:
+        said = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise FacekitError(
+            "its checksum is right, but it is not what a run writes: "
+            + (f"{said} is missing" if isinstance(error, KeyError) else said),
+            where=str(where),
+            remedy="take another checkpoint (--step), or the run from where you have it once more",
+        ) from error
 
 
 def write(
@@ -206,7 +258,7 @@ def check(folder: Path) -> str | None:
                 return f"the SHA-256 of {name} is not the one in its manifest"
     except FileNotFoundError:
         return f"{MANIFEST} is missing"
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return f"{MANIFEST} cannot be read"
     except OSError as error:
         return f"it cannot be read: {error}"

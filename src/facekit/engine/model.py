@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 import torch
 
-from facekit.data.store import label_map_from
 from facekit.engine import checkpoints
 from facekit.engine.checkpoint_reader import CheckpointReader
 from facekit.engine.frozen import load_frozen
+from facekit.engine.lock_check import labels_in
 from facekit.engine.networks import FaceModel, build_model
 from facekit.engine.run_folder import RunFolder
 from facekit.engine.run_recipe import read_run_recipe
@@ -89,7 +89,7 @@ def load_model(
         overrides = [_runtime_override(recipe, setting) for setting in settings]
         recipe = read_run_recipe(folder.recipe, registry=registry, overrides=overrides)
     lock = folder.read_lock()
-    label_map, attribute_names = label_map_from(lock["label_map"]), tuple(lock["attribute_names"])
+    label_map, attribute_names = labels_in(lock, folder.lock)
     found = checkpoints.find(folder.checkpoints, step=step)
     if with_discriminator is None:
         with_discriminator = inputs_of(recipe, registry.label_maps).reads(ATTRIBUTES)

@@ -129,7 +129,7 @@ def compare_records(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[s
     Raises:
         FacekitError: the data is not the data the run was started with.
     """
-    if before["data_fingerprint"] != now["data_fingerprint"]:
+    if before.get("data_fingerprint") != now["data_fingerprint"]:
         raise FacekitError(
             "the data is not what this run was started with",
             where="data",

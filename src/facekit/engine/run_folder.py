@@ -27,7 +27,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from facekit.engine.lock_check import check_lock
 from facekit.interfaces import FacekitError, RunFailure
+from facekit.interfaces.regular_files import read_regular
 
 RECIPE = "recipe.yaml"
 LOCK = "lock.json"
@@ -102,12 +104,12 @@ class RunFolder:
             FacekitError: there is none, or it cannot be read.
         """
         try:
-            document: dict[str, Any] = json.loads(self.lock.read_text(encoding="utf-8"))
+            document = json.loads(read_regular(self.lock))
         except FileNotFoundError:
             raise FacekitError("this is not a run folder: it has no lock.json", where=str(self.path)) from None
-        except ValueError as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise FacekitError(f"lock.json cannot be read ({error})", where=str(self.lock)) from error
-        return document
+        return check_lock(document, self.lock)
 
     @contextmanager
     def owned(self) -> Iterator[None]:

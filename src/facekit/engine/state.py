@@ -107,22 +107,25 @@ class TrainingState:
 
         Raises:
             FacekitError: its weights do not fit the model, a migration fails, or newer versions of the components wrote
-                it.
+                it; or what it holds is not what a run writes.
         """
         state, where = found.state(), str(found.folder)
         reader = CheckpointReader(found, self.components)
-        self.done = state[STEP]
+        self.done = found.step
         self._load(self.model, reader.live(), where=where)
         if self.ema is not None:
             self._load(self.ema.model, reader.ema(), where=where)
         moments = reader.moments()
-        for player in self.players.values():
-            player.optimiser.load_state(moments)
+        with checkpoints.reading(found.folder / checkpoints.OPTIMISER):
+            for player in self.players.values():
+                player.optimiser.load_state(moments)
         load_loss_state(self.players, reader.losses(), device, where=where)
-        seeds.restore_random_states(state[RANDOM])
-        self.guard.sums, self.guard.steps = state[SUMS], state[SUMMED_STEPS]
-        self.watch.load_state(state[WATCH])
-        self.best.load_state(state[BEST])
+        with checkpoints.reading(found.folder / checkpoints.STATE):
+            seeds.restore_random_states(state[RANDOM])
+            self.guard.sums = {str(name): float(value) for name, value in state[SUMS].items()}
+            self.guard.steps = int(state[SUMMED_STEPS])
+            self.watch.load_state(state[WATCH])
+            self.best.load_state(state[BEST])
         return reader.notes
 
 

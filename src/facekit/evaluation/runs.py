@@ -323,7 +323,7 @@ def evaluate_baseline(
 def _check_data(run: Path, packed: PackedFaces) -> None:
     """Check that test photos of today were no training photos of the run."""
     lock = RunFolder(run).read_lock()
-    if lock["data_fingerprint"] != packed.fingerprint:
+    if lock.get("data_fingerprint") != packed.fingerprint:
         raise FacekitError(
             "the data is not what this run was trained on, so its test photos may be ones it has seen",
             where=str(run),
