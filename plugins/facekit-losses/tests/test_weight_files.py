@@ -61,6 +61,12 @@ def test_sound_weights_are_read(tmp_path: Path) -> None:
         assert all(torch.equal(read[name], TENSORS[name]) for name in TENSORS)
 
 
+def test_sparse_tensors_are_refused(tmp_path: Path) -> None:
+    torch.save({"_conv_stem.weight": torch.eye(4).to_sparse()}, tmp_path / "sparse.pth")
+    with pytest.raises(FacekitError, match=r"_conv_stem\.weight of a network is not a plain one"):
+        read_weight_file(tmp_path / "sparse.pth", what="a network", missing="")
+
+
 def test_the_weights_of_the_package_are_pinned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     EfficientNetLite0(layers=["stem"])
     state = torch.load(packaged_weights(), weights_only=True)

@@ -50,7 +50,12 @@ def read_weight_file(
         raise FacekitError(f"the weights of {what} cannot be read: {said}", where=str(path), remedy=again) from error
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise FacekitError(f"the weights of {what} are not tensors by name", where=str(path), remedy=again)
-    return {str(name): tensor for name, tensor in state.items()}
+    tensors = {str(name): tensor for name, tensor in state.items()}
+    for name, tensor in tensors.items():
+        if tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
+            # A sparse tensor's indices are not checked when it is read, and lead computations out of its memory.
+            raise FacekitError(f"the tensor {name} of {what} is not a plain one", where=str(path), remedy=again)
+    return tensors
 
 
 def _check_hash(path: Path, expected: str, *, what: str, again: str) -> None:
