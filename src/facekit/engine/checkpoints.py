@@ -23,8 +23,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +34,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from facekit.engine.commands import how_to_resume
+from facekit.engine.contents import reading
 from facekit.engine.run_folder import (
     FULL_DISK,
     MANIFEST,
@@ -63,17 +63,6 @@ COMPONENTS = "components"
 
 KEY_FORMAT, KEY_STEP, KEY_FILES, KEY_BYTES, KEY_SHA256 = "format", "step", "files", "bytes", "sha256"
 """Keys of the manifest."""
-
-_UNREADABLE = (
-    SafetensorError,
-    LookupError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    ArithmeticError,
-    RuntimeError,  # torch's, for shapes and types that do not fit; and of JSON that is nested without end
-)
-"""What reading a file of the wrong contents raises."""
 
 _BESIDE = ".writing-"
 _DAMAGED = "damaged-"
@@ -129,31 +118,6 @@ class Checkpoint:
             if not all(isinstance(use, str) for use in document.get(COMPONENTS, {}).values()):
                 raise TypeError("it does not name the components that wrote it")
             return document
-
-
-@contextmanager
-def reading(where: Path) -> Iterator[None]:
-    """Say in a sentence what is wrong with what a checkpoint holds, though its checksums are right.
-
-    Somebody wrote it so: a stranger, or another program. Errors of facekit itself pass.
-
-    Raises:
-        FacekitError: what is read inside is not of the form that a run writes.
-    """
-    try:
-        yield
-    except FacekitError:
-        raise
-    except OSError as error:
-        raise FacekitError(f"the file cannot be read: {error}", where=str(where)) from error
-    except _UNREADABLE as error:
-        said = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise FacekitError(
-            "its checksum is right, but it is not what a run writes: "
-            + (f"{said} is missing" if isinstance(error, KeyError) else said),
-            where=str(where),
-            remedy="take another checkpoint (--step), or the run from where you have it once more",
-        ) from error
 
 
 def write(

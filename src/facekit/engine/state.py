@@ -12,6 +12,7 @@ from torch import Tensor
 from facekit.engine import checkpoints, seeds
 from facekit.engine.checkpoint_reader import COMPONENTS, CheckpointReader, Components, written_by
 from facekit.engine.checkpoints import Checkpoint
+from facekit.engine.contents import reading
 from facekit.engine.ema import Ema
 from facekit.engine.guard import LossGuard
 from facekit.engine.networks import FaceModel
@@ -116,11 +117,11 @@ class TrainingState:
         if self.ema is not None:
             self._load(self.ema.model, reader.ema(), where=where)
         moments = reader.moments()
-        with checkpoints.reading(found.folder / checkpoints.OPTIMISER):
+        with reading(found.folder / checkpoints.OPTIMISER):
             for player in self.players.values():
                 player.optimiser.load_state(moments)
         load_loss_state(self.players, reader.losses(), device, where=where)
-        with checkpoints.reading(found.folder / checkpoints.STATE):
+        with reading(found.folder / checkpoints.STATE):
             seeds.restore_random_states(state[RANDOM])
             self.guard.sums = {str(name): float(value) for name, value in state[SUMS].items()}
             self.guard.steps = int(state[SUMMED_STEPS])
