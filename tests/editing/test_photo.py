@@ -80,6 +80,13 @@ def test_only_where_the_mask_changed(pipeline: FacePipeline, script: EditScript,
     assert (edited.mask != opened.mask).sum() > 50
 
 
+def test_a_deep_grey_photo_is_opened_as_grey(pipeline: FacePipeline, files: Path) -> None:
+    grey = np.asarray(Image.open(files / "photos" / "a.jpg").convert("L"))
+    Image.fromarray(grey.astype(np.uint16) * 257).save(files / "deep.png")
+    opened = PhotoEditor(pipeline).open(files / "deep.png", files / "masks" / "a.png")
+    assert np.array_equal(opened.photo, np.repeat(grey[:, :, None], 3, axis=2))
+
+
 def test_a_script_that_changes_nothing_returns_the_photo(pipeline: FacePipeline, files: Path) -> None:
     editor = PhotoEditor(pipeline)
     opened = editor.open(files / "photos" / "a.jpg", files / "masks" / "a.png")

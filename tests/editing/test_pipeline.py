@@ -238,6 +238,26 @@ def test_a_photo_is_turned_as_its_camera_says(pipeline: FacePipeline, face: Make
     assert np.array_equal(pixels(result), pixels(pipeline.generate(face(1).mask, look.photo, look.mask)))
 
 
+def test_a_mask_is_turned_as_its_photo_is(pipeline: FacePipeline, face: MakeFace, tmp_path: Path) -> None:
+    look, target = face(2), face(1)
+    expected = pixels(pipeline.generate(target.mask, look.photo, look.mask))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for name, picture in {"target": target.mask, "photo": look.photo, "mask": look.mask}.items():
+        picture.transpose(Image.Transpose.ROTATE_90).save(tmp_path / f"{name}.png", exif=exif)
+    opened = [Image.open(tmp_path / f"{name}.png") for name in ("target", "photo", "mask")]
+    assert np.array_equal(pixels(pipeline.generate(*opened)), expected)
+
+
+def test_a_deep_grey_photo_is_scaled_and_not_white(pipeline: FacePipeline, face: MakeFace, tmp_path: Path) -> None:
+    look = face(2)
+    grey = look.photo.convert("L")
+    Image.fromarray(np.asarray(grey).astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    with Image.open(tmp_path / "deep.png") as deep:
+        result = pipeline.generate(face(1).mask, deep, look.mask)
+    assert np.array_equal(pixels(result), pixels(pipeline.generate(face(1).mask, grey, look.mask)))
+
+
 # --- refusals -------------------------------------------------------------------------------------
 
 
@@ -314,6 +334,19 @@ def test_a_picture_is_named_by_its_file(pipeline: FacePipeline, face: MakeFace, 
         pytest.raises(FacekitError, match=r"mask\.jpg\): the mask is a JPEG"),
     ):
         pipeline.generate(mask, look.photo, look.mask)
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_a_photo_whose_white_nobody_knows_is_refused(
+    pipeline: FacePipeline, face: MakeFace, tmp_path: Path, mode: str
+) -> None:
+    look = face(2)
+    look.photo.convert(mode).save(tmp_path / "deep.tif")
+    with (
+        Image.open(tmp_path / "deep.tif") as deep,
+        pytest.raises(FacekitError, match=rf"deep\.tif\): the photo's mode {mode} is not supported"),
+    ):
+        pipeline.generate(face(1).mask, deep, look.mask)
 
 
 def test_things_that_are_no_pictures_are_type_errors(pipeline: FacePipeline, face: MakeFace) -> None:

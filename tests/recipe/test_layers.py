@@ -140,7 +140,7 @@ def test_a_pipe_is_no_recipe(good_recipe: Path, catalogue: Registry) -> None:
     os.mkfifo(good_recipe.with_name("pipe.yaml"))
     child = good_recipe.with_name("child.yaml")
     child.write_text("extends: pipe.yaml\n")
-    assert "is a pipe, not a recipe file" in _errors(catalogue, child)
+    assert "this is a FIFO, not a regular file" in _errors(catalogue, child)
 
 
 @pytest.mark.parametrize("name", ["x" * 5000, "a\0b.yaml", "a\ud800.yaml", ""])

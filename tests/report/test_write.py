@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from facekit.engine.run_reading import read_run
 from facekit.evaluation.results import EvaluationResult
@@ -235,6 +236,13 @@ def test_a_damaged_sample_is_named_and_left_out(make_run: Make) -> None:
     _, page = read(run)
     assert f"samples/{newest.name} cannot be read" in page.text
     assert len([tag for tag, _ in page.tags if tag == "img"]) == 2
+
+
+def test_a_sample_that_the_page_has_no_room_for_is_named(make_run: Make) -> None:
+    run = make_run(samples=3)
+    Image.new("RGB", (4, 17_000)).save(run / "samples" / "step-00000001.png")
+    _, page = read(run)
+    assert "samples/step-00000001.png cannot be shown" in page.text
 
 
 def test_many_samples_are_thinned_but_the_first_and_last_stay(make_run: Make) -> None:

@@ -284,8 +284,8 @@ def text_bomb() -> bytes:
 
 
 PICTURES = {
-    "a bomb": (bomb, 413, "40,000,000 pixels"),
-    "more than is taken": (lambda: png_of(8_000, 6_000, rows=b""), 413, "8,000x6,000"),
+    "a bomb": (bomb, 413, "64,000,000 pixels"),
+    "more than is taken": (lambda: png_of(8_000, 9_000, rows=b""), 413, "8,000x9,000"),
     "a header that lies": (lambda: png_of(2**31 - 1, 2**31 - 1, rows=b""), 413, "pixels"),
     "a huge WebP": (lambda: webp_of(16_383, 16_383), 413, "16,383x16,383"),
     "half a WebP": (lambda: b"RIFF\x00\x00\x00\x00WEBPVP8X", 400, "damaged"),

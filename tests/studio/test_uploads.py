@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from facekit.editing.files import upright
-from facekit.editing.photo import photo_pixels
 from facekit.interfaces import FacekitError
+from facekit.interfaces.image_files import rgb_pixels, upright
 from facekit.studio.uploads import decoded
 
 BLOCKS = np.kron(np.random.default_rng(0).integers(0, 256, (8, 6, 3), dtype=np.uint8), np.ones((5, 5, 1), np.uint8))
@@ -56,7 +55,7 @@ def test_damaged_files_are_pictures_or_refused(content: bytes, changes: list[tup
     for place, value in changes:
         damaged[place % len(damaged)] = value
     try:
-        pixels = photo_pixels(decoded(with_checksums(bytes(damaged)), what="photo"))
+        pixels = rgb_pixels(decoded(with_checksums(bytes(damaged)), what="photo"), name="photo")
     except FacekitError:
         return
     assert pixels.dtype == np.uint8
@@ -85,7 +84,7 @@ def test_damaged_entries_do_not_hide_a_picture() -> None:
     picture = decoded(with_checksums(content[:place] + b"Ml" + content[place + 2 :]), what="photo")
     with pytest.raises(SyntaxError):
         ImageOps.exif_transpose(picture)
-    assert np.array_equal(photo_pixels(picture), BLOCKS)
+    assert np.array_equal(rgb_pixels(picture, name="photo"), BLOCKS)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "I;16"])
@@ -93,4 +92,9 @@ def test_every_mode_becomes_a_photo(mode: str) -> None:
     buffer = io.BytesIO()
     picture = Image.fromarray(BLOCKS[..., 0].astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(BLOCKS)
     (picture if mode == "I;16" else picture.convert(mode)).save(buffer, "PNG")
-    assert photo_pixels(decoded(buffer.getvalue(), what="photo")).shape == BLOCKS.shape
+    pixels = rgb_pixels(decoded(buffer.getvalue(), what="photo"), name="photo")
+    assert pixels.shape == BLOCKS.shape
+    if mode in ("L", "LA", "RGBA"):
+        assert np.array_equal(pixels, np.asarray(Image.fromarray(BLOCKS).convert(mode).convert("RGB")))
+    elif mode == "I;16":
+        assert np.array_equal(pixels, np.repeat(BLOCKS[..., :1], 3, axis=2))  # no longer clipped to white

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facekit.interfaces import FacekitError
+from facekit.interfaces import FacekitError, image_files
 from facekit_datasets import pictures
-from facekit_datasets.pictures import read_inside, read_part
+from facekit_datasets.pictures import read_id_mask, read_inside, read_part, read_photo
 
 VALUES = np.random.default_rng(0).choice(np.array([0, 255, 127, 128], np.uint8), (9, 13))
 
@@ -56,11 +56,33 @@ def test_damaged_files_are_told_by_name(tmp_path: Path, damage: str) -> None:
         assert str(failure.value.where) == str(file)
 
 
+@pytest.mark.parametrize("form", ["greyscale", "RGB", "indexed"])
+def test_masks_are_turned_as_photos_are(tmp_path: Path, form: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    file = tmp_path / "part.png"
+    FORMS[form].transpose(Image.Transpose.ROTATE_90).save(file, exif=exif)
+    if form == "RGB":
+        assert np.array_equal(read_photo(file)[..., 0], VALUES)
+    else:
+        ids = np.asarray(FORMS[form])
+        assert np.array_equal(read_id_mask(file), ids)
+    assert np.array_equal(read_part(file), VALUES)
+    assert np.array_equal(read_inside(file), VALUES > 127)
+
+
+def test_parts_in_colours_that_are_no_rgb_are_refused(tmp_path: Path) -> None:
+    FORMS["RGB"].convert("LAB").save(tmp_path / "part.tif")
+    with pytest.raises(FacekitError, match=r"part\.tif: the mask's mode LAB is not supported"):
+        read_part(tmp_path / "part.tif")
+
+
 def test_oversized_pictures_are_refused_before_they_are_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "part.png"
     FORMS["RGB"].save(file)
-    monkeypatch.setattr(pictures, "MOST_PIXELS", 100)
+    for module in (pictures, image_files):
+        monkeypatch.setattr(module, "MOST_PIXELS", 100)
     with pytest.raises(FacekitError, match="13x9"):
         read_inside(file)

@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image
 
 from facekit.interfaces import FacekitError
+from facekit.interfaces.image_files import FORMATS, read_image
+from facekit.interfaces.regular_files import read_regular
 
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+PICTURE_SUFFIXES = tuple(ending for endings in FORMATS.values() for ending in endings)
 """Files of a folder that are taken for pictures; others are left alone."""
-
-
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What each EXIF orientation takes."""
 
 
 @dataclass(frozen=True)
@@ -142,35 +131,12 @@ def change_each(
 
 
 def open_picture(path: Path) -> Image.Image:
-    """Return a picture, decoded whole, that still knows its file.
+    """Return an image, decoded whole, that still knows its file.
 
     Raises:
-        FacekitError: the file is not there, no picture, oversized or damaged.
+        FacekitError: the file is not there, no image of a known format, oversized or damaged.
     """
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return image
-    except FileNotFoundError as error:
-        raise FacekitError("there is no such file", where=str(path)) from error
-    except UnidentifiedImageError as error:
-        raise FacekitError("the file is not a picture, or its beginning is damaged", where=str(path)) from error
-    except Image.DecompressionBombError as error:
-        raise FacekitError(f"the picture is oversized: {error}", where=str(path)) from error
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow's decoders raise for damaged files
-        raise FacekitError(f"the picture cannot be read: {error}", where=str(path)) from error
-
-
-def upright(picture: Image.Image) -> Image.Image:
-    """Return a picture turned as its EXIF orientation says.
-
-    Pillow's own function writes the other entries anew, and fails on pictures with damaged ones that any viewer shows.
-    """
-    try:
-        turn = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
-    except (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error):  # the entries cannot be read
-        return picture
-    return picture if turn is None else picture.transpose(turn)
+    return read_image(path)
 
 
 def content_of(paths: Sequence[Path]) -> str:
@@ -189,6 +155,6 @@ def digest_of(contents: Iterable[bytes]) -> str:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
-    except OSError as error:
+        return read_regular(path)
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
         raise FacekitError(f"the file cannot be read: {error}", where=str(path)) from error

@@ -14,7 +14,7 @@ from PIL import Image
 
 from facekit.editing.alignment import Placement
 from facekit.editing.compositing import FEATHER, paste_back
-from facekit.editing.files import open_picture, upright
+from facekit.editing.files import open_picture
 from facekit.editing.given import needs_of
 from facekit.editing.pictures import Batch, read_masks, read_photos, to_pictures
 from facekit.editing.pipeline import FacePipeline
@@ -22,6 +22,7 @@ from facekit.editing.script import BlendReference, EditContext, EditScript, Refe
 from facekit.editing.script.masks import Ids
 from facekit.interfaces import FaceDetector, FacekitError, LabelMap, Segmenter, Style
 from facekit.interfaces import Reference as PhotoReference
+from facekit.interfaces.image_files import rgb_pixels
 from facekit.sampling.inputs import MASK, REFERENCE, REFERENCE_MASK
 
 READ_SIDE = 256
@@ -141,7 +142,7 @@ class PhotoEditor:
             FacekitError: naming the photo: it cannot be read, shows no face, or nothing can read its mask.
         """
         path = Path(photo)
-        pixels = photo_pixels(open_picture(path))
+        pixels = rgb_pixels(open_picture(path), name=str(path))
         if mask is not None and aligned is False:
             raise FacekitError(
                 "a mask belongs to an aligned photo", where=str(mask), remedy="leave out the mask, or say it is aligned"
@@ -308,11 +309,6 @@ class _FolderFiles:
 
     def mask(self, file: str) -> Ids:
         return self._editor.read_mask(open_picture(self._folder / file))
-
-
-def photo_pixels(picture: Image.Image) -> NDArray[np.uint8]:
-    """Return the pixels (H, W, 3) uint8 of a photo, turned as its EXIF orientation says."""
-    return np.asarray(upright(picture).convert("RGB"))
 
 
 def _table(theirs: LabelMap, ours: LabelMap) -> Ids:

@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from facekit.data.geometry import middle_square, resize_mask, resize_photo
-from facekit.editing.files import upright
 from facekit.interfaces import FacekitError, LabelMap
+from facekit.interfaces.image_files import rgb_pixels, upright
 
 MaskInput = Image.Image | Tensor | Sequence[Image.Image]
 """One mask or several: indexed or greyscale pictures of class ids, or integers (H, W) or (N, H, W)."""
@@ -69,7 +69,7 @@ def read_masks(value: MaskInput, *, size: int, label_map: LabelMap, role: str, g
     """Return masks at the model's size.
 
     Args:
-        value: see :data:`MaskInput`.
+        value: see :data:`MaskInput`. Pictures are turned as their EXIF orientation says, as photos are.
         size: the model's picture side.
         label_map: what the ids mean in the end.
         role: what to call them: ``mask`` or ``reference_mask``.
@@ -89,11 +89,11 @@ def read_masks(value: MaskInput, *, size: int, label_map: LabelMap, role: str, g
         return _masks_of_tensor(value, size=size, label_map=label_map, role=role)
     pictures, single = _pictures(value, role=role)
     names = _names(pictures, role=role, single=single)
+    arrays = [_ids_of_picture(picture, name=name) for picture, name in zip(pictures, names, strict=True)]
     masks = [
-        _resized_ids(_ids_of_picture(picture, name=name), size=size, label_map=label_map, name=name)
-        for picture, name in zip(pictures, names, strict=True)
+        _resized_ids(ids, size=size, label_map=label_map, name=name) for ids, name in zip(arrays, names, strict=True)
     ]
-    return Batch(torch.stack(masks), tuple((p.height, p.width) for p in pictures), names, single)
+    return Batch(torch.stack(masks), tuple((ids.shape[0], ids.shape[1]) for ids in arrays), names, single)
 
 
 def read_photos(value: PhotoInput, *, size: int, role: str) -> Batch:
@@ -105,17 +105,17 @@ def read_photos(value: PhotoInput, *, size: int, role: str) -> Batch:
         role: what to call them: ``reference``.
 
     Raises:
-        FacekitError: naming the picture: it is outside [-1, 1], not finite, or of a shape that is no photo's.
+        FacekitError: naming the picture: it is outside [-1, 1], not finite, of a shape that is no photo's, or of a mode
+            that has no 8 bits a channel (grey of 16 bits is scaled).
         TypeError: ``value`` is something else.
     """
     if isinstance(value, Tensor):
         return _photos_of_tensor(value, size=size, role=role)
     pictures, single = _pictures(value, role=role)
     names = _names(pictures, role=role, single=single)
-    pictures = [upright(picture) for picture in pictures]
-    photos = [resize_photo(np.asarray(picture.convert("RGB")), size) for picture in pictures]
-    tensor = torch.from_numpy(np.stack(photos)).permute(0, 3, 1, 2)
-    return Batch(_to_float(tensor), tuple((p.height, p.width) for p in pictures), names, single)
+    pixels = [rgb_pixels(picture, name=name) for picture, name in zip(pictures, names, strict=True)]
+    tensor = torch.from_numpy(np.stack([resize_photo(photo, size) for photo in pixels])).permute(0, 3, 1, 2)
+    return Batch(_to_float(tensor), tuple((photo.shape[0], photo.shape[1]) for photo in pixels), names, single)
 
 
 def to_pictures(images: Tensor) -> list[Image.Image]:
@@ -166,7 +166,7 @@ def _ids_of_picture(picture: Image.Image, *, name: str) -> np.ndarray:
             where=name,
             remedy="save it as an indexed or greyscale PNG; the colours of a mask are for people only",
         )
-    return np.asarray(picture)
+    return np.asarray(upright(picture))
 
 
 def _resized_ids(ids: np.ndarray, *, size: int, label_map: LabelMap, name: str) -> Tensor:

@@ -313,7 +313,14 @@ class FacePipeline:
     def _generate(self, condition: Condition, style: Style | None, keys: Sequence[str], seed: int) -> Tensor:
         """Generate one batch; what the condition has one sample of goes with every key."""
         condition = condition.repeat(len(keys)).with_(**noise_for_keys(self.inputs.noise, keys, seed))
-        return self.networks.sample(condition, style).image.float().cpu()
+        image = self.networks.sample(condition, style).image.float().cpu()
+        if not bool(torch.isfinite(image).all()):
+            raise FacekitError(
+                f"the {self.weights} weights of step {self.step} gave an image with values that are not finite numbers",
+                where=str(self.run),
+                remedy="take other weights (--weights, --step)",
+            )
+        return image
 
     def record(self, **inputs: Any) -> dict[str, Any]:
         """Return what :func:`facekit.editing.save_png` writes into a result: that it is synthetic, and what made it.

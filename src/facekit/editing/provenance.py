@@ -14,6 +14,7 @@ from PIL import Image, PngImagePlugin
 
 from facekit import __version__
 from facekit.interfaces import FacekitError, RunFailure
+from facekit.interfaces.image_files import read_image
 
 RECORD_KEY = "facekit"
 """PNG text entry that holds the record, as JSON."""
@@ -82,11 +83,10 @@ def png_bytes(image: Image.Image, record: Mapping[str, Any], *, compression: int
 def read_provenance(path: Path) -> dict[str, Any] | None:
     """Return the record of a picture that facekit made; None for any other file, damaged ones included."""
     try:
-        with Image.open(path) as image:
-            image.load()  # a truncated file is not a finished one, and entries may stand behind the pixels
-            text = getattr(image, "text", {}).get(RECORD_KEY)
-        record = json.loads(text) if text else None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        # Decoded whole: a truncated file is not a finished one, and entries may stand behind the pixels.
+        text = read_image(path, formats=("PNG",)).info.get(RECORD_KEY)
+        record = json.loads(text) if isinstance(text, str) else None
+    except (FacekitError, ValueError, RecursionError):  # RecursionError: brackets without end
         return None
     return record if isinstance(record, dict) else None
 

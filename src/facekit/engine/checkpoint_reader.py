@@ -17,13 +17,10 @@ import torch
 from torch import Tensor
 
 from facekit.engine import checkpoints
-from facekit.engine.checkpoints import Checkpoint
+from facekit.engine.checkpoints import COMPONENTS, Checkpoint
 from facekit.interfaces import FacekitError
 from facekit.recipe.resolved import ComponentChoice, ResolvedRecipe
 from facekit.registry import changes_weights, how_to_upgrade, join_use, migrate_weights, split_use
-
-COMPONENTS = "components"
-"""Key of a checkpoint's ``state.json``: what wrote the tensors of each place, ``{"generator": "tiny/painter@2"}``."""
 
 _FIRST = 1
 """The version of every component that wrote a checkpoint which states none: there were no others then."""

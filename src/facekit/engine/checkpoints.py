@@ -36,6 +36,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from facekit.engine.commands import how_to_resume
+from facekit.engine.contents import reading
 from facekit.engine.run_folder import (
     FULL_DISK,
     MANIFEST,
@@ -58,6 +59,9 @@ LIVE, EMA, OPTIMISER, LOSSES = (
     "losses.safetensors",
 )
 STATE = "state.json"
+
+COMPONENTS = "components"
+"""Key of ``state.json``: what wrote the tensors of each place, ``{"generator": "tiny/painter@2"}``."""
 
 KEY_FORMAT, KEY_STEP, KEY_FILES, KEY_BYTES, KEY_SHA256 = "format", "step", "files", "bytes", "sha256"
 """Keys of the manifest."""
@@ -89,8 +93,15 @@ class Checkpoint:
         return EMA in self.files
 
     def tensors(self, name: str) -> dict[str, Tensor]:
-        """Return the tensors of one of its files, empty when it has no such file."""
-        return load_file(self.folder / name) if name in self.files else {}
+        """Return the tensors of one of its files, empty when it has no such file.
+
+        Raises:
+            FacekitError: the file is no safetensors file, though its checksum is the one in the manifest.
+        """
+        if name not in self.files:
+            return {}
+        with reading(self.folder / name):
+            return load_file(self.folder / name)
 
     def live(self) -> dict[str, Tensor]:
         """Return parameters and buffers of the model."""
@@ -101,9 +112,14 @@ class Checkpoint:
         return self.tensors(EMA)
 
     def state(self) -> dict[str, Any]:
-        """Return its numbers."""
-        document: dict[str, Any] = json.loads((self.folder / STATE).read_text(encoding="utf-8"))
-        return document
+        """Return its numbers. Raises FacekitError where they cannot be read, though their checksum is right."""
+        with reading(self.folder / STATE):
+            document: dict[str, Any] = json.loads((self.folder / STATE).read_text(encoding="utf-8"))
+            if not isinstance(document, dict) or not isinstance(document.get(COMPONENTS, {}), dict):
+                raise TypeError("it is not the state of a run")
+            if not all(isinstance(use, str) for use in document.get(COMPONENTS, {}).values()):
+                raise TypeError("it does not name the components that wrote it")
+            return document
 
 
 def write(
@@ -215,7 +231,7 @@ def check(folder: Path) -> str | None:
                 return f"the SHA-256 of {name} is not the one in its manifest"
     except FileNotFoundError:
         return f"{MANIFEST} is missing"
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return f"{MANIFEST} cannot be read"
     except OSError as error:
         return f"it cannot be read: {error}"
@@ -356,6 +372,25 @@ def sha256(file: Path) -> str:
 def _manifest(folder: Path) -> dict[str, Any]:
     document: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     return document
+
+
+def check_finite(module: nn.Module, *, where: str) -> None:
+    """Check that a model's weights are finite numbers, so that it does not generate black images without a word.
+
+    Buffers may hold infinities (the masks of attention do), and no NaN.
+
+    Raises:
+        FacekitError: a weight is NaN or infinite; the message names the first tensor with one.
+    """
+    floating = {name: buffer for name, buffer in module.named_buffers() if buffer.is_floating_point()}
+    buffers = {name: buffer.masked_fill(buffer.isinf(), 0) for name, buffer in floating.items()}
+    wrong = all_finite({**dict(module.named_parameters()), **buffers})
+    if wrong is not None:
+        raise FacekitError(
+            f"the weights hold values that are not finite numbers: {wrong}",
+            where=where,
+            remedy="take an earlier checkpoint of the run (--step), or other weights (--weights)",
+        )
 
 
 def all_finite(tensors: Mapping[str, Tensor]) -> str | None:

@@ -118,7 +118,7 @@ def _read_run(run: RunFolder, slot: str, registry: Registry) -> tuple[Mapping[st
     written = found.state().get(COMPONENTS, {})
     kept = run.frozen(slot)
     if kept.is_file():
-        return {f"{slot}.{key}": tensor for key, tensor in load_file(kept).items()}, f"{kept} (frozen)"
+        return {f"{slot}.{key}": tensor for key, tensor in read_safetensors(kept).items()}, f"{kept} (frozen)"
     if slot in written:
         name, version = split_use(written[slot])
         kinds = [kind for kind in NETWORK_KINDS if _offers(registry, kind, name)]

@@ -16,10 +16,10 @@ from typing import Any
 
 import yaml
 
-from facekit.data.store import label_map_from
 from facekit.engine import checkpoints
 from facekit.engine.checkpoints import Checkpoint
 from facekit.engine.commands import run_again_command
+from facekit.engine.lock_check import labels_in
 from facekit.engine.run_folder import LOCK, RECIPE, RECIPE_HASH, RunFolder
 from facekit.engine.run_recipe import read_run_recipe
 from facekit.interfaces import FacekitError, LabelMap
@@ -101,15 +101,8 @@ def _copy_of(run: RunFolder, found: Checkpoint | None) -> Path | None:
 
 def _read(run: RunFolder) -> RunLock:
     lock = run.read_lock()
-    try:
-        names = lock["attribute_names"]
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise TypeError("attribute_names is no list of names")
-        return RunLock(lock, label_map_from(lock["label_map"]), tuple(names), run.lock)
-    except KeyError as error:
-        raise FacekitError(f"lock.json cannot be read (it has no {error.args[0]!r})", where=str(run.lock)) from error
-    except (TypeError, ValueError, IndexError, AttributeError, FacekitError) as error:
-        raise FacekitError(f"lock.json cannot be read ({error})", where=str(run.lock)) from error
+    label_map, attribute_names = labels_in(lock, run.lock)
+    return RunLock(lock, label_map, attribute_names, run.lock)
 
 
 def recipe_change(run: RunFolder, found: Checkpoint, *, registry: Registry) -> str | None:

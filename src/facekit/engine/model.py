@@ -79,7 +79,7 @@ def load_model(
 
     Raises:
         FacekitError: the folder is no run, has no sound checkpoint, a plugin is missing, or newer than the installed
-            versions of the components wrote it; or a setting is no runtime option.
+            versions of the components wrote it; its weights are not finite; or a setting is no runtime option.
     """
     folder = RunFolder(run)
     if not folder.holds_a_run:
@@ -106,6 +106,7 @@ def load_model(
     state: Mapping[str, torch.Tensor] = {**reader.live(), **(reader.ema() if averaged else {})}
     checkpoints.load_state(changing, state, where=str(found.folder))
     load_frozen(folder, model, record.lock)
+    checkpoints.check_finite(model, where=str(found.folder))
     return LoadedModel(
         model=model.eval().requires_grad_(False),
         recipe=recipe,

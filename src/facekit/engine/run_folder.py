@@ -28,7 +28,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from facekit.engine.lock_check import check_lock
 from facekit.interfaces import FacekitError, RunFailure
+from facekit.interfaces.regular_files import read_regular
 
 RECIPE = "recipe.yaml"
 LOCK = "lock.json"
@@ -106,7 +108,7 @@ class RunFolder:
             FacekitError: there is none, it cannot be read, or its checksum shows that it was changed.
         """
         try:
-            document = json.loads(self.lock.read_text(encoding="utf-8"))
+            document = json.loads(read_regular(self.lock))
         except FileNotFoundError:
             raise FacekitError("this is not a run folder: it has no lock.json", where=str(self.path)) from None
         except (OSError, ValueError, RecursionError) as error:
@@ -118,7 +120,7 @@ class RunFolder:
                 "lock.json is not what the run wrote: its entries and its checksum differ", where=str(self.lock)
             )
         document.pop(LOCK_HASH, None)
-        return document
+        return check_lock(document, self.lock)
 
     def write_lock(self, document: Mapping[str, Any]) -> None:
         """Write ``lock.json`` with its checksum."""

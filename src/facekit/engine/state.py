@@ -12,6 +12,7 @@ from torch import Tensor
 from facekit.engine import checkpoints, seeds
 from facekit.engine.checkpoint_reader import COMPONENTS, CheckpointReader, Components, written_by
 from facekit.engine.checkpoints import Checkpoint
+from facekit.engine.contents import reading
 from facekit.engine.ema import Ema
 from facekit.engine.guard import LossGuard
 from facekit.engine.networks import FaceModel
@@ -108,22 +109,25 @@ class TrainingState:
 
         Raises:
             FacekitError: its weights do not fit the model, a migration fails, or newer versions of the components wrote
-                it.
+                it; or what it holds is not what a run writes.
         """
         state, where = found.state(), str(found.folder)
         reader = CheckpointReader(found, self.components)
-        self.done = state[STEP]
+        self.done = found.step
         self._load(self.model, reader.live(), where=where)
         if self.ema is not None:
             self._load(self.ema.model, reader.ema(), where=where)
         moments = reader.moments()
-        for player in self.players.values():
-            player.optimiser.load_state(moments)
+        with reading(found.folder / checkpoints.OPTIMISER):
+            for player in self.players.values():
+                player.optimiser.load_state(moments)
         load_loss_state(self.players, reader.losses(), device, where=where)
-        seeds.restore_random_states(state[RANDOM])
-        self.guard.sums, self.guard.steps = state[SUMS], state[SUMMED_STEPS]
-        self.watch.load_state(state[WATCH])
-        self.best.load_state(state[BEST])
+        with reading(found.folder / checkpoints.STATE):
+            seeds.restore_random_states(state[RANDOM])
+            self.guard.sums = {str(name): float(value) for name, value in state[SUMS].items()}
+            self.guard.steps = int(state[SUMMED_STEPS])
+            self.watch.load_state(state[WATCH])
+            self.best.load_state(state[BEST])
         return reader.notes
 
 

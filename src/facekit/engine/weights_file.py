@@ -31,8 +31,8 @@ def load_weights(file: Path, recipe: ResolvedRecipe, *, registry: Registry, netw
         network: the network whose weights the file holds; by default all of the model.
 
     Raises:
-        FacekitError: the file is no safetensors file, its weights do not fit, the recipe has no such network, or a
-            network that generates has no weights.
+        FacekitError: the file is no safetensors file, its weights do not fit or are not finite, the recipe has no such
+            network, or a network that generates has no weights.
     """
     state = read_safetensors(file)
     if network is not None:
@@ -58,6 +58,7 @@ def load_weights(file: Path, recipe: ResolvedRecipe, *, registry: Registry, netw
     checkpoints.load_state(
         ours, {key: tensor for key, tensor in state.items() if key.split(".")[0] in names}, where=str(file)
     )
+    checkpoints.check_finite(model, where=str(file))
     return LoadedModel(
         model=model.eval().requires_grad_(False),
         recipe=recipe,

@@ -126,13 +126,10 @@ class KeptPicture:
     def parts(self) -> dict[str, NDArray[np.uint8]]:
         """Return the pictures (H, W, 3) uint8 by what they show. Raises FacekitError when the file cannot be read."""
         import numpy as np
-        from PIL import Image
 
-        try:
-            with Image.open(self.file) as opened:
-                strip = np.asarray(opened.convert("RGB"))
-        except (OSError, SyntaxError, ValueError) as error:  # Pillow raises SyntaxError for broken PNG chunks
-            raise FacekitError(f"the picture cannot be read: {error}", where=str(self.file)) from error
+        from facekit.interfaces.image_files import read_image
+
+        strip = np.asarray(read_image(self.file, formats=("PNG",)).convert("RGB"))
         return dict(zip(self.shows, np.split(strip, len(self.shows), axis=1), strict=True))
 
 

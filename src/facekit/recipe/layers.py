@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path as FilePath
-from typing import BinaryIO
 
 from facekit.interfaces import did_you_mean
+from facekit.interfaces.regular_files import open_regular
 from facekit.recipe.merging import merge
 from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, describe, is_null
 from facekit.recipe.problems import Problems
@@ -102,11 +101,8 @@ def read_text(file: str, *, problems: Problems, asked_in: Mark | None = None) ->
     path = ("extends",) if asked_in else ()
     named = f" {file!r}" if asked_in else ""
     try:
-        with _open_file(file) as stream:
+        with open_regular(file) as stream:
             raw = stream.read(_LARGEST_FILE + 1)
-    except _NotAFile as error:
-        problems.add(f"{file!r} is {error}, not a recipe file", place, path)
-        return None
     except FileNotFoundError:
         problems.add(f"there is no such recipe{named or ' file'}", place, path, _near_files(file))
         return None
@@ -131,17 +127,6 @@ def read_text(file: str, *, problems: Problems, asked_in: Mark | None = None) ->
         mark = Mark(file, sound.count("\n") + 1, len(line) + 1, line)
         problems.add(f"the byte 0x{raw[error.start]:02x} is not UTF-8", mark, remedy="save the file as UTF-8")
         return None
-
-
-class _NotAFile(Exception):
-    """A pipe, a socket or a device: reading it may wait for ever."""
-
-
-def _open_file(file: str) -> BinaryIO:
-    mode = FilePath(file).stat().st_mode
-    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        raise _NotAFile("a pipe" if stat.S_ISFIFO(mode) else "a device or a socket")
-    return FilePath(file).open("rb")
 
 
 def _real(file: str) -> str:

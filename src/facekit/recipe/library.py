@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facekit.interfaces import FacekitError, did_you_mean
+from facekit.interfaces.regular_files import read_regular
 from facekit.recipe.layers import GRID, parse_recipe
 from facekit.recipe.lock import dump_document
 from facekit.recipe.migrating import migrate_components
@@ -129,7 +130,7 @@ def _described(path: Path, source: str) -> tuple[str, str, bool]:
     """Return a file's description, its distribution, and whether it is a grid."""
     problems = Problems()
     try:
-        text = path.read_text("utf-8-sig")
+        text = read_regular(path).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         return f"cannot be read: {error}", source, False
     root = parse_recipe(text, os.fspath(path), problems=problems)

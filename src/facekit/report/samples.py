@@ -8,6 +8,7 @@ from facekit.engine.commands import INPUTS
 from facekit.engine.run_reading import RunRecord
 from facekit.figures.html import text
 from facekit.figures.page import data_uri
+from facekit.interfaces import FacekitError
 
 NOISE = "noise"
 """The only input of a run that makes images from noise alone."""
@@ -20,6 +21,10 @@ WIDEST = 1200
 """Grids wider than this many pixels are shrunk; the files in ``samples/`` keep their size."""
 
 
+MOST_PIXELS = 178_000_000
+"""Pixels of the largest grid: the run wrote it, and Pillow refuses more."""
+
+
 def samples_html(record: RunRecord) -> str:
     """Return the grids as pictures inside the page; an empty string where there are none.
 
@@ -29,8 +34,10 @@ def samples_html(record: RunRecord) -> str:
     for step, path in _choose(record.samples):
         try:
             frames.append((step, _data_uri(path)))
-        except (OSError, SyntaxError, ValueError) as error:  # Pillow raises SyntaxError for broken PNG chunks
-            record.problems.append(f"samples/{path.name} cannot be read: {error}")
+        except FacekitError as error:
+            record.problems.append(f"samples/{path.name} cannot be read: {error.message}")
+        except ValueError as error:  # of a side that the page's format has no room for
+            record.problems.append(f"samples/{path.name} cannot be shown: {error}")
     if not frames:
         return ""
     pictures = "".join(
@@ -83,7 +90,6 @@ def _choose(samples: list[tuple[int, Path]]) -> list[tuple[int, Path]]:
 
 
 def _data_uri(path: Path) -> str:
-    from PIL import Image
+    from facekit.interfaces.image_files import read_image
 
-    with Image.open(path) as opened:
-        return data_uri(opened, widest=WIDEST)
+    return data_uri(read_image(path, formats=("PNG",), most_pixels=MOST_PIXELS), widest=WIDEST)

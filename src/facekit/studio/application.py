@@ -18,6 +18,7 @@ from starlette.routing import Route
 from facekit.editing.script import OPERATIONS, EditContext, EditScript, apply_script, parse_script, write_script
 from facekit.editing.script.masks import Ids
 from facekit.interfaces import FacekitError, LabelMap
+from facekit.interfaces.image_files import MOST_PIXELS
 from facekit.recipe.lock import dump_document
 from facekit.registry import Registry
 from facekit.registry.options_schema import options_schema
@@ -27,7 +28,7 @@ from facekit.studio.faces import MOST_UPLOADS, Face, FaceShelf, indexed_png
 from facekit.studio.reading import Reader, plain_name
 from facekit.studio.runs import StudioRun, WantedLook
 from facekit.studio.script_files import SessionFiles
-from facekit.studio.uploads import MOST_PIXELS, UPLOAD_BYTES
+from facekit.studio.uploads import UPLOAD_BYTES
 from facekit.studio.workers import Worker
 from facekit.version import __version__
 

@@ -10,13 +10,13 @@ import numpy as np
 from facekit.data.geometry import same_aspect
 from facekit.editing import FacePipeline, PhotoEditor
 from facekit.editing.alignment import Placement
-from facekit.editing.photo import photo_pixels
 from facekit.editing.pictures import read_masks
 from facekit.editing.script.masks import Ids
 from facekit.interfaces import FaceDetector, FacekitError, LabelMap, Segmenter
+from facekit.interfaces.image_files import MASK_FORMATS, rgb_pixels, upright
 from facekit.studio.answers import RequestError
 from facekit.studio.faces import Face
-from facekit.studio.uploads import MASK_KINDS, decoded
+from facekit.studio.uploads import decoded
 
 _NO_MASK = "nothing here can read a mask from a photo, so it is taken as a square around a face; send its mask"
 
@@ -52,7 +52,7 @@ class Reader:
         Raises:
             FacekitError: it is no picture, too large or damaged, or shows no face.
         """
-        pixels = photo_pixels(decoded(content, what="photo"))
+        pixels = rgb_pixels(decoded(content, what="photo"), name=name)
         whole = Placement.whole(pixels.shape[1], pixels.shape[0])
         mask: Ids | None = None
         placement, source = whole, ""
@@ -98,7 +98,7 @@ class Reader:
         return self._read(content, (self._side, self._side), label_map)
 
     def _read(self, content: bytes, belongs_to: tuple[int, int], label_map: LabelMap) -> Ids:
-        picture = decoded(content, what="mask", kinds=MASK_KINDS)
+        picture = upright(decoded(content, what="mask", kinds=MASK_FORMATS))
         shape = (picture.height, picture.width)
         if not same_aspect(shape, belongs_to):
             raise RequestError(

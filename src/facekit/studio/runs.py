@@ -22,7 +22,6 @@ from facekit.editing.compositing import paste_back
 from facekit.editing.edit_folder import edit_record, script_record
 from facekit.editing.files import digest_of
 from facekit.editing.lint import MaskFinding, lint_mask
-from facekit.editing.photo import photo_pixels
 from facekit.editing.pictures import read_masks
 from facekit.editing.script import EditScript, write_script
 from facekit.editing.script.masks import Ids
@@ -30,6 +29,7 @@ from facekit.engine.commands import plugin_file_arguments
 from facekit.engine.open_data import open_dataset
 from facekit.engine.run_folder import RunFolder
 from facekit.interfaces import FacekitError, LabelMap, Reference, Style
+from facekit.interfaces.image_files import rgb_pixels
 from facekit.registry import Registry
 from facekit.sampling.inputs import REFERENCE, REFERENCE_MASK
 from facekit.studio.answers import RequestError
@@ -245,7 +245,7 @@ class StudioRun:
         return buffer.getvalue()
 
     def _open(self, face: Face) -> OpenFace:
-        pixels = photo_pixels(decoded(face.photo, what="photo")) if face.photo else face.square
+        pixels = rgb_pixels(decoded(face.photo, what="photo"), name=face.name) if face.photo else face.square
         mask = mask_at_size(self._editor, face)
         if face.aligned:
             return self._editor.open_aligned(pixels, mask, mask_source=face.mask_file)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from facekit.editing import OpenFace, PhotoEditor
-from facekit.editing.photo import photo_pixels
 from facekit.editing.script.masks import Ids
 from facekit.interfaces import FacekitError, LabelMap, did_you_mean
+from facekit.interfaces.image_files import MASK_FORMATS, rgb_pixels
 from facekit.studio.faces import Face
 from facekit.studio.uploads import decoded
 
@@ -95,7 +95,7 @@ class EditorFiles:
     def face(self, photo: str, mask: str | None) -> OpenFace:
         """Return the face of a photo whose look a script wants."""
         face, as_sent = self._files.photo(photo, mask, self._editor.pipeline.label_map)
-        pixels = photo_pixels(decoded(face.photo, what="photo")) if as_sent else face.square
+        pixels = rgb_pixels(decoded(face.photo, what="photo"), name=face.name) if as_sent else face.square
         return self._editor.open_aligned(pixels, mask_at_size(self._editor, face), mask_source=face.mask_file)
 
     def mask(self, file: str) -> Ids:
@@ -105,4 +105,4 @@ class EditorFiles:
 
 def mask_at_size(editor: PhotoEditor, face: Face) -> Ids:
     """Return a face's mask at a run's size, as the run reads its file."""
-    return editor.read_mask(decoded(face.mask_png, what="mask", kinds=("PNG",)))
+    return editor.read_mask(decoded(face.mask_png, what="mask", kinds=MASK_FORMATS))

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from facekit.interfaces import FacekitError
+from facekit.interfaces.image_files import MOST_PIXELS, read_image, upright
+from facekit.interfaces.regular_files import read_regular
 
 try:
     from kornia_rs.io import decode_image_png_u8
@@ -21,43 +20,19 @@ except ImportError:  # there is no wheel for every platform; Pillow reads the sa
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MOST_PIXELS = 64_000_000
-"""Larger pictures are refused before they are decoded: a small file can claim a size that fills the memory."""
-
 SCALED_DECODING_MARGIN = 4
 """How many times the wanted side a JPEG that is decoded at a fraction keeps at least."""
 
 _PNG_HEADER = struct.Struct(">8s4x4sIIBB")
 """Signature, type of the first chunk, width, height, bits a channel, colour type."""
 
+_MAY_TURN = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")
+"""What stands in a PNG that holds an EXIF orientation, which the fast decoder does not read."""
+
 _PHOTO_MODES = ("RGB", "L", "P", "CMYK", "YCbCr", "RGBA", "LA", "1", "PA", "RGBX")
 
-
-@contextmanager
-def opened(file: Path) -> Iterator[Image.Image]:
-    """Open a picture for decoding inside a ``with`` block.
-
-    Raises:
-        FacekitError: the file is missing, no picture, truncated (also when it turns out while decoding) or oversized.
-    """
-    try:
-        with Image.open(file) as image:
-            width, height = image.size
-            if width * height > MOST_PIXELS:
-                raise FacekitError(
-                    f"the picture has {width}x{height} pixels, more than the {MOST_PIXELS // 10**6} million allowed",
-                    where=str(file),
-                    remedy="make it smaller, or remove it",
-                )
-            yield image
-    except FileNotFoundError as error:
-        raise FacekitError("there is no such file", where=str(file)) from error
-    except UnidentifiedImageError as error:
-        raise FacekitError("the file is not a picture, or its beginning is damaged", where=str(file)) from error
-    except Image.DecompressionBombError as error:
-        raise FacekitError(f"the picture is oversized: {error}", where=str(file)) from error
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow's decoders raise for damaged files
-        raise FacekitError(f"the picture cannot be read: {error}", where=str(file)) from error
+_DEEP_MODES = ("I;16", "I")
+"""Modes of masks with more than 8 bits, whose values are small all the same."""
 
 
 def read_photo(file: Path, *, size: int | None = None) -> NDArray[np.uint8]:
@@ -72,39 +47,39 @@ def read_photo(file: Path, *, size: int | None = None) -> NDArray[np.uint8]:
     Raises:
         FacekitError: the file cannot be read, or holds more than 8 bits a channel.
     """
-    with opened(file) as image:
-        if image.mode not in _PHOTO_MODES:
-            raise FacekitError(
-                f"the photo's mode {image.mode} is not supported",
-                where=str(file),
-                remedy="save it with 8 bits a channel",
-            )
-        if size is not None:
-            image.draft("RGB", (SCALED_DECODING_MARGIN * size, SCALED_DECODING_MARGIN * size))
-        ImageOps.exif_transpose(image, in_place=True)
-        return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+    image = read_image(file, scaled_to=None if size is None else SCALED_DECODING_MARGIN * size)
+    if image.mode not in _PHOTO_MODES:
+        raise FacekitError(
+            f"the photo's mode {image.mode} is not supported",
+            where=str(file),
+            remedy="save it with 8 bits a channel",
+        )
+    turned = upright(image)
+    return np.asarray(turned if turned.mode == "RGB" else turned.convert("RGB"))
 
 
 def read_id_mask(file: Path) -> NDArray[np.uint8]:
     """Return a mask of class ids as (h, w) uint8, from an indexed or greyscale PNG (or another lossless format).
 
+    It is turned as its EXIF orientation says, as photos are.
+
     Raises:
         FacekitError: the file cannot be read, is a JPEG, has several channels, or holds ids above 255.
     """
-    with opened(file) as image:
-        if image.format in ("JPEG", "MPO"):
-            raise FacekitError(
-                "the mask is a JPEG; its lossy compression changes class ids along every edge",
-                where=str(file),
-                remedy="save masks as PNG, from the original annotation",
-            )
-        if image.mode not in ("P", "L", "1", "I;16", "I"):
-            raise FacekitError(
-                f"the mask has several channels (mode {image.mode}); it must hold one class id a pixel",
-                where=str(file),
-                remedy="save it as an indexed or greyscale PNG",
-            )
-        ids = np.asarray(image)
+    image = read_image(file)
+    if image.format in ("JPEG", "MPO"):
+        raise FacekitError(
+            "the mask is a JPEG; its lossy compression changes class ids along every edge",
+            where=str(file),
+            remedy="save masks as PNG, from the original annotation",
+        )
+    if image.mode not in ("P", "L", "1", *_DEEP_MODES):
+        raise FacekitError(
+            f"the mask has several channels (mode {image.mode}); it must hold one class id a pixel",
+            where=str(file),
+            remedy="save it as an indexed or greyscale PNG",
+        )
+    ids = np.asarray(upright(image))
     if ids.dtype != np.uint8:
         if ids.max(initial=0) > 255 or ids.min(initial=0) < 0:
             raise FacekitError(f"the mask holds ids from {ids.min()} to {ids.max()}; ids end at 255", where=str(file))
@@ -113,17 +88,19 @@ def read_id_mask(file: Path) -> NDArray[np.uint8]:
 
 
 def read_part(file: Path) -> NDArray[np.uint8]:
-    """Return one channel (h, w) uint8 of the annotation of one part (0 outside, 255 inside).
+    """Return one channel (h, w) uint8 of the annotation of one part (0 outside, 255 inside), turned as photos are.
 
     Raises:
         FacekitError: the file cannot be read.
     """
     if (pixels := _read_plain_png(file)) is not None:
         return pixels[..., 0]
-    with opened(file) as image:
-        if image.mode in ("RGB", "RGBA"):
-            return np.asarray(image.getchannel(0))
-        return np.asarray(image.convert("L"))
+    image = upright(read_image(file))
+    if image.mode in ("RGB", "RGBA"):
+        return np.asarray(image.getchannel(0))
+    if image.mode not in (*_PHOTO_MODES, *_DEEP_MODES):
+        raise FacekitError(f"the mask's mode {image.mode} is not supported", where=str(file), remedy="save it as PNG")
+    return np.asarray(image.convert("L"))
 
 
 def read_inside(file: Path) -> NDArray[np.bool_]:
@@ -146,12 +123,13 @@ def _read_plain_png(file: Path) -> NDArray[np.uint8] | None:
     if decode_image_png_u8 is None:
         return None
     try:
-        data = file.read_bytes()
+        data = read_regular(file)
         signature, chunk, width, height, bits, colours = _PNG_HEADER.unpack_from(data)
     except (OSError, struct.error):
         return None
     # Colour type 0 is greyscale, 2 RGB.
     plain = signature == b"\x89PNG\r\n\x1a\n" and chunk == b"IHDR" and bits == 8 and colours in (0, 2)
+    plain = plain and not any(entry in data for entry in _MAY_TURN)
     if not plain or width * height > MOST_PIXELS or not data.rstrip(b"\0").endswith(b"IEND\xaeB`\x82"):
         return None
     try:

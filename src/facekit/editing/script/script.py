@@ -13,6 +13,7 @@ from facekit.editing.script.masks import Ids
 from facekit.editing.script.operation import Operation
 from facekit.editing.script.operations import OPERATIONS
 from facekit.interfaces import FacekitError, LabelMap, did_you_mean
+from facekit.interfaces.regular_files import open_regular
 from facekit.recipe.lock import dump_document
 from facekit.recipe.nodes import ListNode, MapNode, Node, ScalarNode, describe, is_null, mark_at
 from facekit.recipe.problems import Path as Place
@@ -93,12 +94,14 @@ def read_script(path: Path, *, label_map: LabelMap | None = None) -> EditScript:
         RecipeError: every mistake in it, each with its place.
     """
     try:
-        if path.stat().st_size > LARGEST_BYTES:
+        with open_regular(path) as stream:
+            content = stream.read(LARGEST_BYTES + 1)
+        if len(content) > LARGEST_BYTES:
             raise FacekitError(f"the script is larger than {LARGEST_BYTES:,} bytes", where=str(path))
-        text = path.read_text(encoding="utf-8")
+        text = content.decode("utf-8")
     except FileNotFoundError as error:
         raise FacekitError("there is no such edit script", where=str(path)) from error
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: bytes that are no UTF-8, a null character in the path
         raise FacekitError(f"the edit script cannot be read: {error}", where=str(path)) from error
     return parse_script(text, file=str(path), label_map=label_map)
 

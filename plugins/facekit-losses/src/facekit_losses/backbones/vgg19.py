@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .weights import read_weights, tensor_of
+from facekit.interfaces.weight_files import read_weight_file
+
+from .weights import tensor_of
 
 FILE_NAME = "vgg19-dcbb9e9d.pth"
 ADDRESS = f"https://download.pytorch.org/models/{FILE_NAME}"
@@ -48,10 +50,10 @@ class VGG19(nn.Module):
         self.layers = frozenset(layers)
         self.plan = names[: max(names.index(name) for name in layers) + 1]
         path = cached_weights() if weights is None else weights
-        state = read_weights(
+        state = read_weight_file(
             path,
-            backbone="vgg19",
-            remedy=f"fetch {ADDRESS} (549 MB) and put it at {cached_weights()}, or name the file in the option "
+            what="vgg19",
+            missing=f"fetch {ADDRESS} (549 MB) and put it at {cached_weights()}, or name the file in the option "
             f"`weights:`; `backbone: efficientnet_lite0` needs no download",
         )
         position, inputs = 0, 3

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pickle
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facekit.interfaces import FacekitError, cache_folder
+from facekit.interfaces.weight_files import read_weight_file
 
 FILES = ("weights-inception-2015-12-05-6726825d.pth", "pt_inception-2015-12-05-6726825d.pth")
 """What torch-fidelity and pytorch-fid call their conversions of the original TensorFlow graph."""
@@ -175,7 +175,7 @@ class Inception(nn.Module):
     def __init__(self, weights: Path) -> None:
         super().__init__()
         self._path = weights
-        state = self._read()
+        state = read_weight_file(weights, what="Inception", missing="fetch the file again")
         self._take(state, "fc.weight", (CLASSES, DIMENSION))
         # Of the tensors, so that it does not depend on how which project wrapped them in a file.
         digest = hashlib.sha256()
@@ -277,19 +277,6 @@ class Inception(nn.Module):
             bias: Tensor = getattr(self, f"{key}_bias")
             hidden = F.relu(F.conv2d(hidden, weight, bias, stride=convolution.stride, padding=padding))
         return hidden
-
-    def _read(self) -> dict[str, Tensor]:
-        try:
-            state = torch.load(self._path, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, ValueError, pickle.UnpicklingError, EOFError) as error:
-            raise FacekitError(
-                f"the weights of Inception cannot be read: {error}",
-                where=str(self._path),
-                remedy="fetch the file again",
-            ) from error
-        if not isinstance(state, dict):
-            raise FacekitError("the weights of Inception are not tensors by name", where=str(self._path))
-        return state
 
     def _take(self, state: dict[str, Tensor], key: str, shape: tuple[int, ...]) -> Tensor:
         tensor = state.get(key)

@@ -1,0 +1,74 @@
+"""Reading weight files of strangers: tensors or a sentence, and nothing in the file is run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from facekit.interfaces.errors import FacekitError
+from facekit.interfaces.regular_files import open_regular
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def read_weight_file(
+    path: Path,
+    *,
+    what: str,
+    missing: str,
+    again: str = "fetch the file again",
+    sha256: str | None = None,
+) -> dict[str, Tensor]:
+    """Return the tensors of a weight file: safetensors, or a state dict that torch reads without running code.
+
+    Args:
+        path: the file; safetensors where it ends in ``.safetensors``.
+        what: whose weights they are, for messages.
+        missing: what to do when the file is not there.
+        again: what to do when it is damaged.
+        sha256: the SHA-256 of the one file that is right, in hex; None where any file will do.
+
+    Raises:
+        FacekitError: the file is missing, damaged, not the right one, or no file of tensors by name.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise FacekitError(f"the weights of {what} are not there", where=str(path), remedy=missing)
+    if sha256 is not None:
+        _check_hash(path, sha256, what=what, again=again)
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # readers raise whatever damaged bytes lead them to; the file is at fault
+        said = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise FacekitError(f"the weights of {what} cannot be read: {said}", where=str(path), remedy=again) from error
+    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise FacekitError(f"the weights of {what} are not tensors by name", where=str(path), remedy=again)
+    tensors = {str(name): tensor for name, tensor in state.items()}
+    for name, tensor in tensors.items():
+        if tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
+            # A sparse tensor's indices are not checked when it is read, and lead computations out of its memory.
+            raise FacekitError(f"the tensor {name} of {what} is not a plain one", where=str(path), remedy=again)
+    return tensors
+
+
+def _check_hash(path: Path, expected: str, *, what: str, again: str) -> None:
+    digest = hashlib.sha256()
+    try:
+        with open_regular(path) as stream:
+            while block := stream.read(1 << 22):
+                digest.update(block)
+    except OSError as error:
+        raise FacekitError(f"the weights of {what} cannot be read: {error}", where=str(path), remedy=again) from error
+    if digest.hexdigest() != expected:
+        raise FacekitError(
+            f"the weights of {what} are not those that this version was made for (their SHA-256 differs)",
+            where=str(path),
+            remedy=again,
+        )
