@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from facekit.engine.checkpoints import all_finite, write_tensors
+from facekit.engine.checkpoints import write_tensors
 from facekit.engine.run_folder import RunFolder, write_json
+from facekit.engine.tensors import all_finite
 from facekit.interfaces import FaceBatch, RunFailure
 
 

@@ -16,6 +16,7 @@ from facekit.engine.lockfile import read_run_lock, recipe_change
 from facekit.engine.networks import FaceModel, build_model
 from facekit.engine.run_folder import RECIPE, RunFolder
 from facekit.engine.run_recipe import read_run_recipe
+from facekit.engine.tensors import check_finite
 from facekit.interfaces import FacekitError, LabelMap, did_you_mean
 from facekit.recipe.resolved import ComponentChoice, ResolvedRecipe
 from facekit.registry import Registry
@@ -106,7 +107,7 @@ def load_model(
     state: Mapping[str, torch.Tensor] = {**reader.live(), **(reader.ema() if averaged else {})}
     checkpoints.load_state(changing, state, where=str(found.folder))
     load_frozen(folder, model, record.lock)
-    checkpoints.check_finite(model, where=str(found.folder))
+    check_finite(model, where=str(found.folder))
     return LoadedModel(
         model=model.eval().requires_grad_(False),
         recipe=recipe,

@@ -18,6 +18,7 @@ from facekit.engine.guard import LossGuard
 from facekit.engine.networks import FaceModel
 from facekit.engine.players import PlayerInTraining, load_loss_state, loss_state
 from facekit.engine.reference_watch import ReferenceWatch
+from facekit.engine.tensors import all_finite
 from facekit.engine.validation import BestCheckpoint
 from facekit.interfaces import Player, RunFailure
 
@@ -56,7 +57,7 @@ class TrainingState:
             RunFailure: a weight, or a loss since the last check, is not finite.
         """
         self.guard.settle()
-        bad = checkpoints.all_finite(self._weights(self.model))
+        bad = all_finite(self._weights(self.model))
         if bad is not None:
             raise RunFailure(
                 f"the weight {bad} is not finite after step {self.done}; no checkpoint is written of it",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from facekit.interfaces import Generated, Judgement, ScaleJudgement, map_tensors
+from facekit.interfaces import FacekitError, Generated, Judgement, ScaleJudgement, map_tensors
 
 T = TypeVar("T")
 
@@ -75,3 +76,33 @@ def _raw_features(scale: ScaleJudgement) -> tuple[Tensor, ...]:
     """Return the feature maps as they were computed."""
     maps: tuple[Tensor, ...] = vars(ScaleJudgement)["features"].__get__(scale)
     return maps
+
+
+def check_finite(module: nn.Module, *, where: str) -> None:
+    """Check that a model's weights are finite numbers, so that it does not generate black images without a word.
+
+    Buffers may hold infinities (the masks of attention do), and no NaN.
+
+    Raises:
+        FacekitError: a weight is NaN or infinite; the message names the first tensor with one.
+    """
+    floating = {name: buffer for name, buffer in module.named_buffers() if buffer.is_floating_point()}
+    buffers = {name: buffer.masked_fill(buffer.isinf(), 0) for name, buffer in floating.items()}
+    wrong = all_finite({**dict(module.named_parameters()), **buffers})
+    if wrong is not None:
+        raise FacekitError(
+            f"the weights hold values that are not finite numbers: {wrong}",
+            where=where,
+            remedy="take an earlier checkpoint of the run (--step), or other weights (--weights)",
+        )
+
+
+def all_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """Return the name of the first tensor with a NaN or an infinity, None when there is none."""
+    floating = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
+    if not floating:
+        return None
+    finite = torch.stack([torch.isfinite(tensor).all() for tensor in floating.values()])
+    if bool(finite.all()):
+        return None
+    return list(floating)[int(finite.logical_not().nonzero()[0])]

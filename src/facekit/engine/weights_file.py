@@ -9,6 +9,7 @@ from facekit.engine.initialise import read_initial, read_safetensors
 from facekit.engine.model import LoadedModel
 from facekit.engine.networks import FaceModel, build_model
 from facekit.engine.open_data import labels_of
+from facekit.engine.tensors import check_finite
 from facekit.interfaces import FacekitError, did_you_mean
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.recipe.settings import InitialiseSettings
@@ -58,7 +59,7 @@ def load_weights(file: Path, recipe: ResolvedRecipe, *, registry: Registry, netw
     checkpoints.load_state(
         ours, {key: tensor for key, tensor in state.items() if key.split(".")[0] in names}, where=str(file)
     )
-    checkpoints.check_finite(model, where=str(file))
+    check_finite(model, where=str(file))
     return LoadedModel(
         model=model.eval().requires_grad_(False),
         recipe=recipe,
