@@ -46,7 +46,7 @@ MISTAKES = [
     ("sound", "vector", LOSS, "gave a tensor of shape (2,), not one number", "take the mean"),
     ("sound", "asks", LOSS, "has no style encoder", "add model.style_encoder"),
     ("detached", "l1", None, "no gradient arrives", "detach()"),
-    ("sound", "learns", None, "no gradient arrives", "detach()"),
+    ("sound", "learns", LOSS, "has weights of its own (weight)", "make them a network of the recipe"),
 ]
 
 

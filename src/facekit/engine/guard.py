@@ -168,8 +168,8 @@ class NonFiniteLoss(RunFailure):
         super().__init__(
             what,
             where=str(run.path),
-            remedy="the last checkpoint is good; resuming meets the same batch again, so look at it first, or start a "
-            "new run with a lower learning rate, train.gradient_clip, or train.precision=fp32",
+            remedy="a checkpoint from before, where there is one, is good; resuming meets the same batch again, so look "
+            "at it first, or start a new run with a lower learning rate, train.gradient_clip, or train.precision=fp32",
         )
 
 

@@ -277,13 +277,25 @@ def build_losses(
                 player=player,
             )
             loss = failures.build(f"loss {choice.label}", choice.choice, context)
-            if isinstance(loss, nn.Module):
-                # Losses are not trained: gradients of their own weights (a perceptual network's) would be for nothing.
-                loss = precision.place(loss).requires_grad_(False)
             culprit = Culprit(f"the loss {player}/{choice.label}", choice.choice, choice.choice.path)
+            if isinstance(loss, nn.Module):
+                _check_untrained(loss, culprit)
+                loss = precision.place(loss)
             weighted = WeightedLoss(choice.label, choice.weight, loss, culprit, choice.every, steps)
             losses.setdefault(player, []).append(weighted)
     return losses
+
+
+def _check_untrained(loss: nn.Module, culprit: Culprit) -> None:
+    """Raise FacekitError where a loss has weights that wait for gradients: nobody trains them."""
+    trained = [name for name, parameter in loss.named_parameters() if parameter.requires_grad]
+    if trained:
+        more = f" and {len(trained) - 1} more" if len(trained) > 1 else ""
+        raise culprit.error(
+            f"{culprit.title} has weights of its own ({trained[0]}{more}), and losses are not trained",
+            remedy="make them a network of the recipe; where they are frozen (a perceptual network), say so: "
+            "requires_grad_(False)",
+        )
 
 
 def build_players(

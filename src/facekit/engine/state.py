@@ -62,7 +62,8 @@ class TrainingState:
             raise RunFailure(
                 f"the weight {bad} is not finite after step {self.done}; no checkpoint is written of it",
                 where=str(where),
-                remedy="the last checkpoint is good; try a lower learning rate or train.gradient_clip in a new run",
+                remedy="a checkpoint from before, where there is one, is good; try a lower learning rate or "
+                "train.gradient_clip in a new run",
             )
 
     def write(self, folder: Path, copies: Mapping[str, bytes]) -> Path:
