@@ -168,7 +168,7 @@ class NonFiniteLoss(RunFailure):
         super().__init__(
             what,
             where=str(run.path),
-            remedy="a checkpoint from before, where there is one, is good; resuming meets the same batch again, so look "
+            remedy="a checkpoint from before, where there is one, is good; resuming meets the same batch again: look "
             "at it first, or start a new run with a lower learning rate, train.gradient_clip, or train.precision=fp32",
         )
 
