@@ -61,8 +61,6 @@ def start(script, cache, workers, *, hold=COUNT + 1):
         stdout=subprocess.PIPE,
         text=True,
         env=environment,
-        # Whoever starts the tests in the background may have switched Ctrl-C off for all that they start.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

@@ -231,8 +231,6 @@ def test_ctrl_c_ends_the_process(packed, tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # Whoever starts the tests in the background may have switched Ctrl-C off for all that they start.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout.readline() == "batch\n"
     process.send_signal(signal.SIGINT)
