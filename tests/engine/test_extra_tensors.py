@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from tests.kills import Killed, kill_after, tensors_of
 
 from facekit.data import FaceLoader
 from facekit.engine import RunFolder, load_model, probe_shapes, probe_steps, train
@@ -18,7 +18,7 @@ from facekit.engine.open_data import open_data
 from facekit.engine.precision import Precision
 from facekit.engine.samples import FixedFaces
 from facekit.evaluation import evaluate_run
-from facekit.interfaces import FacekitError, RunEvent, StepLogged
+from facekit.interfaces import FacekitError
 from facekit.recipe import ResolvedRecipe, read_recipe
 from facekit.registry import PluginSet, Registry
 from facekit.sampling import inputs_of
@@ -66,23 +66,6 @@ def read(tmp_path: Path, registry: Registry) -> Read:
         return read_recipe(file, registry=registry, overrides=overrides)
 
     return run
-
-
-class Killed(BaseException):
-    """Stands for a kill."""
-
-
-def kill_after(step: int) -> Callable[[RunEvent], None]:
-    def observe(event: RunEvent) -> None:
-        if isinstance(event, StepLogged) and event.step >= step:
-            raise Killed
-
-    return observe
-
-
-def tensors_of(run: Path, step: int) -> dict[str, torch.Tensor]:
-    folder = RunFolder(run).checkpoints / f"step-{step:08d}"
-    return {f"{file.name}:{k}": v for file in folder.glob("*.safetensors") for k, v in load_file(file).items()}
 
 
 def test_it_trains_mirrored_and_resumes_bit_for_bit(tmp_path: Path, registry: Registry, read: Read) -> None:

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tests.kills import Killed, kill_after
 from torch import nn
 
 from facekit.engine import RunFolder, load_model, train
 from facekit.engine.ema import Ema
 from facekit.engine.networks import FaceModel
 from facekit.engine.run_folder import step_name
-from facekit.interfaces import FacekitError, RunEvent, StepLogged
+from facekit.interfaces import FacekitError
 from facekit.recipe import ResolvedRecipe
 from facekit.recipe.settings import EmaSettings
 from facekit.registry import Registry
@@ -42,18 +43,6 @@ def recipe_of(read: ReadRecipe, first: Path, *more: str) -> ResolvedRecipe:
 def states(run: Path, step: int) -> dict[str, dict[str, torch.Tensor]]:
     folder = RunFolder(run).checkpoints / step_name(step)
     return {file.stem: load_file(file) for file in folder.glob("*.safetensors")}
-
-
-class Killed(BaseException):
-    """Stands for a kill."""
-
-
-def kill_after(step: int) -> Callable[[RunEvent], None]:
-    def observe(event: RunEvent) -> None:
-        if isinstance(event, StepLogged) and event.step >= step:
-            raise Killed
-
-    return observe
 
 
 def test_frozen_networks_are_kept_once_and_in_no_checkpoint(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 from click.testing import CliRunner, Result
-from safetensors.torch import load_file
+from tests.kills import Killed, kill_after, tensors_of
 from torch import Tensor
 
 from facekit import load
@@ -22,7 +22,7 @@ from facekit.engine.checkpoint_reader import COMPONENTS, CheckpointReader, compo
 from facekit.engine.journal import read_lines
 from facekit.engine.run_folder import RunFolder, step_name
 from facekit.evaluation import evaluate_run
-from facekit.interfaces import FacekitError, RunEvent, StepLogged
+from facekit.interfaces import FacekitError
 from facekit.recipe import RecipeError, read_recipe
 from facekit.registry import PluginSet, Registry
 
@@ -87,18 +87,6 @@ def third() -> Registry:
     return registry_of(3)
 
 
-class Killed(BaseException):
-    """Stands for a kill."""
-
-
-def kill_after(step: int) -> Callable[[RunEvent], None]:
-    def observe(event: RunEvent) -> None:
-        if isinstance(event, StepLogged) and event.step >= step:
-            raise Killed
-
-    return observe
-
-
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     file = tmp_path / "changing.yaml"
@@ -130,13 +118,6 @@ def resume(run: Path, registry: Registry) -> tuple[str, ...]:
     result = train(recipe, out=run, registry=registry, resume=True)
     assert (result.outcome, result.step) == ("finished", 8)
     return result.warnings
-
-
-def tensors_of(run: Path, step: int) -> dict[str, Tensor]:
-    folder = RunFolder(run).checkpoints / step_name(step)
-    return {
-        f"{path.name}:{name}": value for path in folder.glob("*.safetensors") for name, value in load_file(path).items()
-    }
 
 
 def state_of(run: Path, step: int) -> dict[str, Any]:

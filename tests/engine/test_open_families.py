@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from tests.kills import Killed, kill_after, tensors_of
 
 from facekit.engine import RunFolder, load_model, probe_shapes, train
 from facekit.engine.networks import FaceModel, RunNetworks
@@ -68,23 +68,6 @@ def read(tmp_path: Path, registry: Registry) -> Read:
         return read_recipe(file, registry=registry, overrides=overrides)
 
     return run
-
-
-class Killed(BaseException):
-    """Stands for a kill."""
-
-
-def kill_after(step: int) -> Callable[[RunEvent], None]:
-    def observe(event: RunEvent) -> None:
-        if isinstance(event, StepLogged) and event.step >= step:
-            raise Killed
-
-    return observe
-
-
-def tensors_of(run: Path, step: int) -> dict[str, torch.Tensor]:
-    folder = RunFolder(run).checkpoints / f"step-{step:08d}"
-    return {f"{file.name}:{k}": v for file in folder.glob("*.safetensors") for k, v in load_file(file).items()}
 
 
 @pytest.mark.parametrize(

@@ -7,37 +7,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from tests.kills import Killed, kill_after, tensors_of
 
 from facekit.engine import checkpoints, load_model, train
 from facekit.engine.journal import read_lines
 from facekit.engine.run_folder import RunFolder, step_name
-from facekit.interfaces import CheckpointSaved, FacekitError, RunEvent, StepLogged, Warned
+from facekit.interfaces import CheckpointSaved, FacekitError, RunEvent, Warned
 from facekit.recipe import ResolvedRecipe
 from facekit.registry import Registry
 
 ReadRecipe = Callable[..., ResolvedRecipe]
-
-
-class Killed(BaseException):
-    """Stands for a kill: it passes through everything without a chance to tidy up what is on disk."""
-
-
-def kill_after(step: int) -> Callable[[RunEvent], None]:
-    def observe(event: RunEvent) -> None:
-        if isinstance(event, StepLogged) and event.step >= step:
-            raise Killed
-
-    return observe
-
-
-def tensors_of(run: Path, step: int) -> dict[str, torch.Tensor]:
-    folder = RunFolder(run).checkpoints / step_name(step)
-    return {
-        f"{file.name}:{name}": tensor
-        for file in folder.glob("*.safetensors")
-        for name, tensor in load_file(file).items()
-    }
 
 
 def assert_same(first: Path, second: Path, step: int) -> None:

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from tests.kills import Killed, kill_after, tensors_of
 from torch import nn
 
 from facekit.engine import checkpoints, probe_shapes, train
 from facekit.engine.journal import read_lines
 from facekit.engine.nested import CannotFlatten, flatten, nest
 from facekit.engine.optimiser import Optimiser
-from facekit.engine.run_folder import RunFolder, step_name
+from facekit.engine.run_folder import RunFolder
 from facekit.engine.schedule import RateFactor, decay_at, weight_at
 from facekit.engine.torch_optimiser import TorchOptimiser, make_optimiser, scaled_rate
 from facekit.interfaces import FacekitError, NoOptions, RunEvent, StepLogged
@@ -27,27 +27,6 @@ from facekit.registry import PluginSet, Registry
 
 ReadRecipe = Callable[..., ResolvedRecipe]
 NOWHERE = Mark("", 0, 0, "")
-
-
-class Killed(BaseException):
-    """Stands for a kill: it passes through everything without a chance to tidy up what is on disk."""
-
-
-def kill_after(step: int) -> Callable[[RunEvent], None]:
-    def observe(event: RunEvent) -> None:
-        if isinstance(event, StepLogged) and event.step >= step:
-            raise Killed
-
-    return observe
-
-
-def tensors_of(run: Path, step: int) -> dict[str, torch.Tensor]:
-    folder = RunFolder(run).checkpoints / step_name(step)
-    return {
-        f"{file.name}:{name}": tensor
-        for file in folder.glob("*.safetensors")
-        for name, tensor in load_file(file).items()
-    }
 
 
 def assert_same(first: Path, second: Path, step: int) -> None:

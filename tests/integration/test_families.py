@@ -12,13 +12,14 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from tests.kills import Killed, kill_after
 
 from facekit.editing import load
 from facekit.engine import probe_shapes, train
 from facekit.engine.networks import build_model
 from facekit.engine.run_folder import RunFolder, step_name
 from facekit.evaluation import evaluate_run
-from facekit.interfaces import FacekitError, RunEvent, StepLogged
+from facekit.interfaces import FacekitError
 from facekit.recipe import ResolvedRecipe, read_recipe
 from facekit.registry import PluginSet, Registry
 from facekit.report import write_report
@@ -39,18 +40,6 @@ READS: dict[str, frozenset[str]] = {
 """What each family asks of people."""
 
 FROM_NOISE = [name for name, reads in READS.items() if not reads]
-
-
-class Killed(BaseException):
-    """Stands for a kill."""
-
-
-def _kill_after(step: int) -> Callable[[RunEvent], None]:
-    def observe(event: RunEvent) -> None:
-        if isinstance(event, StepLogged) and event.step >= step:
-            raise Killed
-
-    return observe
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -163,7 +152,7 @@ def test_it_trains_and_goes_on_bit_for_bit(
     whole = runs(name)
     recipe = recipe_of(name, registry, photos, whole.parent, runs)
     with pytest.raises(Killed):
-        train(recipe, out=tmp_path / "killed", registry=registry, observer=_kill_after(3))
+        train(recipe, out=tmp_path / "killed", registry=registry, observer=kill_after(3))
     result = train(recipe, out=tmp_path / "killed", registry=registry, resume=True)
     assert (result.outcome, result.step) == ("finished", STEPS)
     left, right = _tensors(whole), _tensors(tmp_path / "killed")
