@@ -11,8 +11,8 @@ from typing import Any
 
 from facekit.ablation.grid import Grid, Row
 from facekit.ablation.settings import MeasuringSettings
-from facekit.data import PackedFaces, ProgressCallback, find_prepared
-from facekit.engine.open_data import open_data, open_dataset
+from facekit.data import PackedFaces, ProgressCallback
+from facekit.engine.open_data import find_data, open_data
 from facekit.engine.run_folder import CHECKPOINTS, MANIFEST, step_name, steps_on_disk
 from facekit.evaluation.store import BASELINE_PREFIX, Asked
 from facekit.interfaces import FacekitError
@@ -150,15 +150,7 @@ def open_faces(
         recipe = cell.recipe
         name = json.dumps(recipe.document["data"], sort_keys=True, default=str)
         if name not in opened:
-            if build:
-                opened[name] = open_data(recipe, registry, progress)
-            else:
-                opened[name] = find_prepared(
-                    open_dataset(recipe, registry),
-                    size=recipe.data.size,
-                    cache=recipe.data.cache,
-                    name=recipe.dataset.component.spec.name,
-                )
+            opened[name] = open_data(recipe, registry, progress) if build else find_data(recipe, registry)
         found.append(opened[name])
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from facekit.data import PackedFaces, ProgressCallback, check_reference, prepare
+from facekit.data import PackedFaces, ProgressCallback, check_reference, find_prepared, prepare
 from facekit.data.extras import check_mirror
 from facekit.interfaces import (
     ATTRIBUTES,
@@ -29,6 +29,16 @@ def open_dataset(recipe: ResolvedRecipe, registry: Registry) -> FaceDataset:
     spec = recipe.dataset.component.spec
     dataset: FaceDataset = spec.build(recipe.dataset.options, DatasetContext(registry.label_maps))
     return dataset
+
+
+def find_data(recipe: ResolvedRecipe, registry: Registry) -> PackedFaces | None:
+    """Return the faces of a recipe where they are packed already, else None. Raises as :func:`open_dataset`."""
+    return find_prepared(
+        open_dataset(recipe, registry),
+        size=recipe.data.size,
+        cache=recipe.data.cache,
+        name=recipe.dataset.component.spec.name,
+    )
 
 
 def labels_of(recipe: ResolvedRecipe, registry: Registry) -> tuple[LabelMap, tuple[str, ...]]:

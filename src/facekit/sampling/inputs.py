@@ -74,10 +74,11 @@ def inputs_of(recipe: ResolvedRecipe, label_maps: Mapping[str, LabelMap] | None 
     context = PortContext(recipe.data.size, label_maps or {})
     needed: set[str] = set()
     optional: set[str] = set()
+    inside = _given_inside(recipe, context)
 
     def take(needs: Iterable[Port], names: Mapping[str, str]) -> None:
         for port in needs:
-            if port.dtype == "noise" or port.name in _given_inside(recipe):
+            if port.dtype == "noise" or port.name in inside:
                 continue
             (optional if port.optional else needed).add(names.get(port.name, port.name))
 
@@ -118,7 +119,6 @@ def _needs_of_networks(recipe: ResolvedRecipe, label_maps: Mapping[str, LabelMap
         yield from choice.ports(PortContext(recipe.data.size, label_maps or {})).needs
 
 
-def _given_inside(recipe: ResolvedRecipe) -> frozenset[str]:
+def _given_inside(recipe: ResolvedRecipe, context: PortContext) -> frozenset[str]:
     """Return the ports that networks of the recipe give each other, so that nobody is asked for them."""
-    context = PortContext(recipe.data.size)
     return frozenset(port.name for _, choice in recipe.model.components() for port in choice.ports(context).gives)

@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from facekit.data import find_prepared
 from facekit.editing import FacePipeline, OpenFace, PhotoEditor, provenance
 from facekit.editing.alignment import Placement
 from facekit.editing.compositing import paste_back
@@ -26,7 +25,7 @@ from facekit.editing.pictures import read_masks
 from facekit.editing.script import EditScript, write_script
 from facekit.editing.script.masks import Ids
 from facekit.engine.commands import plugin_file_arguments
-from facekit.engine.open_data import open_dataset
+from facekit.engine.open_data import find_data
 from facekit.engine.run_folder import RunFolder
 from facekit.interfaces import FacekitError, LabelMap, Reference, Style
 from facekit.interfaces.image_files import rgb_pixels
@@ -126,12 +125,7 @@ class StudioRun:
         """Find out which classes the run has seen, where its packed training data is still there."""
         recipe = self.pipeline.recipe
         try:
-            packed = find_prepared(
-                open_dataset(recipe, registry),
-                size=recipe.data.size,
-                cache=recipe.data.cache,
-                name=recipe.dataset.component.spec.name,
-            )
+            packed = find_data(recipe, registry)
         except (FacekitError, OSError):  # the data is not here; then nothing is known
             return
         if packed is None or packed.label_map != self.pipeline.label_map or "train" not in packed.splits:
