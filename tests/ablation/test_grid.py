@@ -80,6 +80,13 @@ def test_every_row_with_every_seed(resolve: Resolve) -> None:
     assert last.weights == "baseline/copy_reference"
 
 
+@pytest.mark.parametrize(
+    ("ema", "weights"), [("{decay: 0.9}", "ema"), ("{half_life: 1000}", "ema"), ("{decay: 0}", "live")]
+)
+def test_runs_without_an_average_are_measured_by_their_live_weights(resolve: Resolve, ema: str, weights: str) -> None:
+    assert resolve(GRID, f"train.ema={ema}")[0].weights == weights
+
+
 def test_a_grid_of_values_multiplies_the_rows_that_are_trained(resolve: Resolve) -> None:
     text = GRID.replace("reference: full\n", "")
     cells = resolve(text + "grid:\n  model.discriminator.scales: [1, 2]\n  train.optimiser.lr: [1e-4, 2e-4]\n")

@@ -83,7 +83,7 @@ class Cell:
         """Which weights are measured; a run that keeps no average has live ones only."""
         if self.row.baseline is not None:
             return f"{BASELINE_PREFIX}{self.row.baseline}"
-        return self.measuring.weights if self.recipe.train.ema.decay else "live"
+        return self.measuring.weights if self.recipe.train.ema.on else "live"
 
 
 def resolve_cells(
