@@ -18,6 +18,7 @@ from facekit.data.hiding import chosen_regions, hide_regions
 from facekit.data.reference import PlainReference, ReferenceAugmentation, check_reference, is_drawn
 from facekit.data.sampling import augmentation_numbers, stream
 from facekit.data.store import PackedFaces
+from facekit.data.warping import WARP_NUMBERS, move_mask, move_photo, warped_places
 from facekit.interfaces import FaceBatch, FacekitError, Reference
 
 if TYPE_CHECKING:
@@ -96,6 +97,8 @@ class FaceLoader:
             raise ValueError(f"reference.crop is {reference.crop}; it is a share, above 0 and at most 1")
         if not 0 <= reference.hide_regions < 1:
             raise ValueError(f"reference.hide_regions is {reference.hide_regions}; it is a chance, below 1")
+        if not 0 <= reference.warp <= 0.2:
+            raise ValueError(f"reference.warp is {reference.warp}; it is a share of the side, at most 0.2")
         check_reference(reference, packed.label_map)
         if mirror:
             check_mirror(packed.extra, can_mirror=bool(packed.mirrored_extra))
@@ -125,7 +128,7 @@ class FaceLoader:
         references = self._empty() if is_drawn(self.reference) else faces
         mirrored = np.zeros(len(rows), dtype=bool)
         for i, row in enumerate(rows):
-            chances = augmentation_numbers(self.seed, start + i, 5 + len(self.packed.label_map))
+            chances = augmentation_numbers(self.seed, start + i, 5 + len(self.packed.label_map) + WARP_NUMBERS)
             face = _one(self.packed.images, self.packed.masks, row)
             if self.mirror and chances[0] < 0.5:
                 face = self._mirrored(face)
@@ -178,8 +181,12 @@ class FaceLoader:
             face = _Pictures(photo, None if face.mask is None else resize_mask(face.mask, size, box))
         if self.reference.mirror and chances[3] < 0.5:
             face = self._mirrored(face)
+        if self.reference.warp:
+            places = warped_places(chances[-WARP_NUMBERS:], size, self.reference.warp)
+            photo = move_photo(face.photo, places)
+            face = _Pictures(photo, None if face.mask is None else move_mask(face.mask, places))
         if self.reference.hide_regions and face.mask is not None:
-            regions = chosen_regions(face.mask, chances[4:], self.reference.hide_regions)
+            regions = chosen_regions(face.mask, chances[4:-WARP_NUMBERS], self.reference.hide_regions)
             face = _Pictures(*hide_regions(face.photo, face.mask, regions))
         return face
 

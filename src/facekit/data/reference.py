@@ -26,6 +26,11 @@ class ReferenceAugmentation(Protocol):
         """How likely each of its smaller regions is painted over."""
         ...
 
+    @property
+    def warp(self) -> float:
+        """How far its parts move at most, as a share of the side; 0 moves nothing."""
+        ...
+
 
 @dataclass(frozen=True)
 class PlainReference:
@@ -34,11 +39,12 @@ class PlainReference:
     crop: float = 1.0
     mirror: bool = False
     hide_regions: float = 0.0
+    warp: float = 0.0
 
 
 def is_drawn(reference: ReferenceAugmentation) -> bool:
     """Return whether references are pictures of their own, and not the photos themselves."""
-    return reference.crop < 1 or reference.mirror or reference.hide_regions > 0
+    return reference.crop < 1 or reference.mirror or reference.hide_regions > 0 or reference.warp > 0
 
 
 def check_reference(reference: ReferenceAugmentation, label_map: LabelMap) -> None:

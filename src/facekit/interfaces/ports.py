@@ -90,6 +90,9 @@ REFERENCE_IMAGE = Port("reference.image", ("batch", 3, "size", "size"), value_ra
 REFERENCE_MASK = Port("reference.mask", ("batch", "size", "size"), dtype="class_ids", classes="classes")
 """The class ids of that photo: ``condition.reference.mask``."""
 
+HOLE = Port("hole", ("batch", 1, "size", "size"), dtype="binary", value_range=(0.0, 1.0))
+"""Where a part of the source photo is to be made anew (1), and where it stays (0): ``condition.extra["hole"]``."""
+
 STYLE = Port("style", ("batch", "style"))
 """One style vector a picture."""
 

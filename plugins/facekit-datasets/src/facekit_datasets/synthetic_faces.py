@@ -9,11 +9,12 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from facekit.interfaces import DatasetContext, FaceSample, Finding, LabelMap, Options, PortContext, Ports
+from facekit.interfaces import DatasetContext, FaceDataset, FaceSample, Finding, LabelMap, Options, PortContext, Ports
 from facekit_datasets.label_maps import CELEBAMASK_HQ, MergedMasks, choose_label_map
 from facekit_datasets.ports import dataset_ports
 from facekit_datasets.splitting import refuse_repeats, select_attributes
 from facekit_datasets.synthetic_attributes import ATTRIBUTE_NAMES
+from facekit_datasets.windows import WindowOptions, cut_windows, window_ports
 
 _MOST_IN_A_SPLIT = 10_000_000
 _FULL_SIZE = 512
@@ -38,13 +39,16 @@ class SyntheticFacesOptions(Options):
     label_map: str = CELEBAMASK_HQ.name
     """The label map of the masks: `celebamask_hq`, or a merged form of it that a plugin offers, such as
     `celebamask_hq_merged`."""
+    windows: WindowOptions | None = None
+    """Give windows of the photos with holes in them, for models that fill in a part of a photo; see
+    :class:`~facekit_datasets.windows.WindowOptions`. Whole faces when left out."""
 
 
 def ports(options: SyntheticFacesOptions, context: PortContext) -> Ports:
     """Return what the dataset gives."""
     classes = len(choose_label_map(options.label_map, context.label_maps))
     columns = select_attributes(ATTRIBUTE_NAMES, options.attributes, where="attributes")
-    return dataset_ports(classes=classes, attributes=len(columns))
+    return window_ports(dataset_ports(classes=classes, attributes=len(columns)), options.windows)
 
 
 class SyntheticFaces:
@@ -137,6 +141,6 @@ class SyntheticFaces:
         return []
 
 
-def create(options: SyntheticFacesOptions, context: DatasetContext) -> SyntheticFaces:
+def create(options: SyntheticFacesOptions, context: DatasetContext) -> FaceDataset:
     """Open the dataset."""
-    return SyntheticFaces(options, context.label_maps)
+    return cut_windows(SyntheticFaces(options, context.label_maps), options.windows)

@@ -93,6 +93,79 @@ class GeneratorOptions(Options):
         )
 
 
+class RegionalStyleOptions(Options):
+    """Options of the style encoder with one code a region."""
+
+    code: int = Field(64, ge=1)
+    """Numbers in the code of a region."""
+    filters: int = Field(16, ge=1)
+    """Channels at full resolution; each of the two downsamplings doubles them."""
+    hidden: int = Field(128, ge=1)
+    """Units of the hidden layer that makes a code."""
+    convolutions: bool = True
+    """Read features by convolutions; ``false`` leaves the mean and the deviation of each region's colour."""
+    details: bool = True
+    """Give the features of every place to the generator, too, whose spatial feature transforms read them."""
+
+    @model_validator(mode="after")
+    def _details_are_convolved(self) -> RegionalStyleOptions:
+        if self.details and not self.convolutions:
+            raise ValueError("details are features of the convolutions, which convolutions: false switches off")
+        return self
+
+
+class RegionalGeneratorOptions(Options):
+    """Options of the generator that takes one code a region."""
+
+    code: int = Field(64, ge=1)
+    """Numbers in the code of a region; as in the style encoder."""
+    filters: int = Field(32, ge=1)
+    """Channels at full resolution; every downsampling doubles them."""
+    blocks: int = Field(4, ge=0)
+    """Residual blocks at the lowest resolution."""
+    downsamplings: int = Field(2, ge=1, le=8)
+    """How often height and width are halved."""
+    sft: bool = True
+    """Transform the decoder's features by those of the reference, each region moved to where the mask has it."""
+    encoder_filters: int = Field(16, ge=1)
+    """The style encoder's ``filters``."""
+
+
+def detail_channels(filters: int) -> tuple[int, int, int]:
+    """Return the channels of the style encoder's features at full, half and quarter size."""
+    return filters, 2 * filters, 4 * filters
+
+
+def _code(numbers: int) -> Port:
+    return Port("style", ("batch", "classes", numbers))
+
+
+def _moments(present: bool) -> tuple[Port, ...]:
+    """Where regions lie, which goes with features of the reference."""
+    return (Port("style.moments", ("batch", 1, "classes", 6)),) if present else ()
+
+
+def regional_style_ports(options: RegionalStyleOptions, context: PortContext) -> Ports:
+    """Needs photo and mask, gives a code for every region, and features."""
+    return Ports(
+        needs=(IMAGE, MASK),
+        gives=(_code(options.code), *_moments(options.details)),
+        smallest_size=8,
+        size_multiple=4,
+    )
+
+
+def regional_generator_ports(options: RegionalGeneratorOptions, context: PortContext) -> Ports:
+    """Needs a mask, a code for every region and, with ``sft``, features; gives the image."""
+    step = 2**options.downsamplings
+    return Ports(
+        needs=(MASK, _code(options.code), *_moments(options.sft)),
+        gives=(GENERATED,),
+        smallest_size=2 * step,
+        size_multiple=step,
+    )
+
+
 def style_encoder_ports(options: StyleEncoderOptions, context: PortContext) -> Ports:
     """Needs photo and mask, gives a style of as many numbers as something else in the recipe asks for."""
     style = STYLE if options.style_dim is None else Port("style", ("batch", options.style_dim))
@@ -146,5 +219,27 @@ def facekit_components() -> Iterable[ComponentSpec]:
             ports=generator_ports,
             example={"filters": 32, "downsamplings": 2, "blocks": 4, "adain_decoder": True},
             paper=PAPER,
+        ),
+        ComponentSpec(
+            interface_version=1,
+            kind="style_encoder",
+            id="sft_pix2pixhd/regional_style",
+            summary="Reads one code for every region of a photo, and features at three sizes.",
+            options=RegionalStyleOptions,
+            factory="facekit_sft_pix2pixhd.regional:build_style_encoder",
+            ports=regional_style_ports,
+            example={"code": 64},
+            paper="after SEAN (Zhu et al., CVPR 2020)",
+        ),
+        ComponentSpec(
+            interface_version=1,
+            kind="generator",
+            id="sft_pix2pixhd/regional_sft_pix2pixhd",
+            summary="pix2pixHD's global generator with AdaIN by region and SFT by the reference's features.",
+            options=RegionalGeneratorOptions,
+            factory="facekit_sft_pix2pixhd.regional:build_generator",
+            ports=regional_generator_ports,
+            example={"filters": 32, "blocks": 4},
+            paper="after SEAN (Zhu et al., CVPR 2020), CLADE (Tan et al., TPAMI 2021) and SFT (Wang et al., CVPR 2018)",
         ),
     )

@@ -15,9 +15,10 @@ from facekit.interfaces import DatasetContext, Options, PortContext, Ports
 from facekit_datasets.label_maps import CELEBAMASK_HQ, choose_label_map
 from facekit_datasets.ports import dataset_ports
 from facekit_datasets.splitting import parse_ranges, refuse_overlaps, refuse_repeats
+from facekit_datasets.windows import WindowOptions, cut_windows, window_ports
 
 if TYPE_CHECKING:
-    from facekit_datasets.celebamask_hq.dataset import CelebAMaskHQ
+    from facekit.interfaces import FaceDataset
 
 
 def _as_text(value: object) -> object:
@@ -62,6 +63,9 @@ class CelebAMaskHQOptions(Options):
     label_map: str = CELEBAMASK_HQ.name
     """The label map of the masks: `celebamask_hq`, or a merged form of it that a plugin offers, such as
     `celebamask_hq_merged`."""
+    windows: WindowOptions | None = None
+    """Give windows of the photos with holes in them, for models that fill in a part of a photo; see
+    :class:`~facekit_datasets.windows.WindowOptions`. Whole faces when left out."""
 
     @model_validator(mode="after")
     def _disjoint(self) -> CelebAMaskHQOptions:
@@ -82,11 +86,11 @@ def ports(options: CelebAMaskHQOptions, context: PortContext) -> Ports:
     """Return what the dataset gives; how many attributes there are is known only when they are chosen."""
     label_map = choose_label_map(options.label_map, context.label_maps)
     chosen = None if options.attributes is None else len(options.attributes)
-    return dataset_ports(classes=len(label_map), attributes=chosen)
+    return window_ports(dataset_ports(classes=len(label_map), attributes=chosen), options.windows)
 
 
-def create(options: CelebAMaskHQOptions, context: DatasetContext) -> CelebAMaskHQ:
+def create(options: CelebAMaskHQOptions, context: DatasetContext) -> FaceDataset:
     """Open the dataset."""
     from facekit_datasets.celebamask_hq.dataset import CelebAMaskHQ
 
-    return CelebAMaskHQ(options, context.label_maps)
+    return cut_windows(CelebAMaskHQ(options, context.label_maps), options.windows)

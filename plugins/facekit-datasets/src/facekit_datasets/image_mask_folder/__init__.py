@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from facekit.interfaces import DatasetContext, PortContext, Ports
 from facekit_datasets.folder_options import PhotoFolderOptions
 from facekit_datasets.ports import dataset_ports
+from facekit_datasets.windows import WindowOptions, cut_windows, window_ports
 
 if TYPE_CHECKING:
-    from facekit_datasets.image_mask_folder.dataset import ImageMaskFolder
+    from facekit.interfaces import FaceDataset
 
 
 class ImageMaskFolderOptions(PhotoFolderOptions):
@@ -22,15 +23,21 @@ class ImageMaskFolderOptions(PhotoFolderOptions):
     """Folder of the masks, in ``root``: for each photo a PNG of the same name, indexed or greyscale, one id a pixel."""
     label_map: str = "celebamask_hq"
     """What the ids mean: the name of a label map that a plugin offers."""
+    windows: WindowOptions | None = None
+    """Give windows of the photos with holes in them, for models that fill in a part of a photo; see
+    :class:`~facekit_datasets.windows.WindowOptions`. Whole faces when left out."""
 
 
 def ports(options: ImageMaskFolderOptions, context: PortContext) -> Ports:
     """Return what the dataset gives; how many attributes there are is known only when they are chosen."""
     label_map = context.label_maps.get(options.label_map)
-    return dataset_ports(classes=None if label_map is None else len(label_map), attributes=options.attribute_count)
+    return window_ports(
+        dataset_ports(classes=None if label_map is None else len(label_map), attributes=options.attribute_count),
+        options.windows,
+    )
 
 
-def create(options: ImageMaskFolderOptions, context: DatasetContext) -> ImageMaskFolder:
+def create(options: ImageMaskFolderOptions, context: DatasetContext) -> FaceDataset:
     """Open the dataset.
 
     Raises:
@@ -38,4 +45,4 @@ def create(options: ImageMaskFolderOptions, context: DatasetContext) -> ImageMas
     """
     from facekit_datasets.image_mask_folder.dataset import ImageMaskFolder
 
-    return ImageMaskFolder(options, context.label_maps)
+    return cut_windows(ImageMaskFolder(options, context.label_maps), options.windows)

@@ -1,0 +1,269 @@
+"""The networks: a U-Net that fills holes, and a discriminator that looks at them.
+
+The generator sees what lies around the hole and what the mask asks for. What it makes replaces the hole and nothing
+else, so that all other pixels are the photo's. Nothing in it is normalised over the image: a hole takes light and tone
+from what lies around it.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils import parametrizations
+
+from facekit.interfaces import HOLE, BuildContext, Condition, FacekitError, Generated, Judgement, ScaleJudgement, Style
+from facekit_layers import one_hot
+
+from .plugin import NOISE_LEVELS, DiscriminatorOptions, GeneratorOptions, noise_name
+
+SLOPE = 0.2
+"""Slope of every leaky ReLU for negative values."""
+
+HEADS = 4
+"""Heads of the attention."""
+
+START = 0.1
+"""Initial factor on what residual blocks, attention and region codes add."""
+
+
+class ResidualBlock(nn.Module):
+    """Features plus a small multiple of two 3x3 convolutions of them, with leaky ReLU before each.
+
+    Args:
+        channels: channels of the features.
+        dilation: of the first convolution.
+    """
+
+    def __init__(self, channels: int, dilation: int = 1) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        self.gain = nn.Parameter(torch.full((1, channels, 1, 1), START))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """N,channels,H,W to the same shape."""
+        hidden = self.first(F.leaky_relu(features, SLOPE))
+        added: Tensor = self.gain * self.second(F.leaky_relu(hidden, SLOPE))
+        return features + added
+
+
+class ContextAttention(nn.Module):
+    """Attention of all places to those that lie outside the hole.
+
+    Args:
+        channels: channels of the features, a multiple of :data:`HEADS`.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.query = nn.Conv2d(channels, channels, 1)
+        self.key_value = nn.Conv2d(channels, 2 * channels, 1)
+        self.last = nn.Conv2d(channels, channels, 1)
+        self.gain = nn.Parameter(torch.full((1, channels, 1, 1), START))
+
+    def forward(self, features: Tensor, visible: Tensor) -> Tensor:
+        """Attend.
+
+        Args:
+            features: (N, channels, h, w).
+            visible: (N, 1, h, w), the share of each place that the photo shows.
+        """
+        hidden = F.leaky_relu(features, SLOPE)
+
+        def heads(planes: Tensor) -> Tensor:
+            return planes.flatten(2).unflatten(1, (HEADS, -1)).transpose(2, 3)
+
+        query = heads(self.query(hidden))
+        key, value = (heads(each) for each in self.key_value(hidden).chunk(2, dim=1))
+        # Places that are all hole get almost no weight; none is shut out, so that a hole over all stays finite.
+        bias = visible.flatten(2).clamp_min(1e-4).log()[:, :, None].to(query.dtype)
+        found = F.scaled_dot_product_attention(query, key, value, attn_mask=bias.expand(-1, HEADS, query.shape[2], -1))
+        planes = found.transpose(2, 3).flatten(1, 2).unflatten(2, features.shape[-2:])
+        added: Tensor = self.gain * self.last(planes)
+        return features + added
+
+
+class RegionCodes(nn.Module):
+    """Scale and shift of every place by the mean features of what the photo shows of the place's region.
+
+    Args:
+        read: channels of the features that are averaged.
+        classes: classes of the masks.
+        changed: channels of the features that are scaled and shifted.
+    """
+
+    def __init__(self, read: int, classes: int, changed: int) -> None:
+        super().__init__()
+        self.of_code = nn.Linear(read, 2 * changed)
+        self.of_class = nn.Parameter(torch.zeros(classes, 2 * changed))
+        nn.init.normal_(self.of_code.weight, std=START / read**0.5)
+        nn.init.zeros_(self.of_code.bias)
+
+    def forward(self, features: Tensor, read: Tensor, seen: Tensor, planes: Tensor) -> Tensor:
+        """Transform ``features`` (N, changed, h, w).
+
+        Args:
+            features: what is transformed.
+            read: features (N, read, H, W) that are averaged.
+            seen: planes (N, classes, H, W) of what the photo shows of every region.
+            planes: planes (N, classes, h, w) of the wanted regions.
+        """
+        weight = seen.flatten(2).to(read.dtype)
+        count = weight.sum(2, keepdim=True)
+        code = weight @ read.flatten(2).transpose(1, 2) / count.clamp_min(1e-3)
+        # A region of a pixel or two counts little, one that the photo does not show nothing.
+        table = self.of_code(code) * (count / (count + 1)) + self.of_class
+        places = (table.transpose(1, 2) @ planes.flatten(2).to(table.dtype)).unflatten(2, features.shape[-2:])
+        shift, scale = places.chunk(2, dim=1)
+        return torch.addcmul(features + shift, features, scale)
+
+
+class LocalEditGenerator(nn.Module):
+    """A U-Net that fills the hole of a photo.
+
+    Layer plan, with leaky ReLU 0.2 between all: 5x5 to ``filters``; 4/2/1 to 2, 4 and 5 times as many; residual blocks
+    of dilation 1, 2, 4 and 1 with attention in their middle; three times pixels repeated, joined to the features of
+    that size, 3x3, noise, a residual block; 5x5 to 3, tanh.
+
+    Args:
+        options: its options.
+        classes: classes of the masks.
+    """
+
+    def __init__(self, options: GeneratorOptions, *, classes: int) -> None:
+        super().__init__()
+        self.classes = classes
+        full = options.filters
+        widths = (full, 2 * full, 4 * full, 5 * full)
+        deepest = widths[-1]
+        self.enter = nn.Conv2d(3 + 1 + classes, full, 5, padding=2)
+        self.downs = nn.ModuleList(nn.Conv2d(wide, wider, 4, stride=2, padding=1) for wide, wider in pairwise(widths))
+        self.before = nn.Sequential(ResidualBlock(deepest), ResidualBlock(deepest, 2))
+        self.attention = ContextAttention(deepest) if options.attention else None
+        self.codes = RegionCodes(widths[2], classes, deepest) if options.region_codes else None
+        self.after = nn.Sequential(ResidualBlock(deepest, 4), ResidualBlock(deepest))
+        # By level, finest first, as widths are.
+        self.joins = nn.ModuleList(
+            nn.Conv2d(widths[level + 1] + widths[level], widths[level], 3, padding=1) for level in range(NOISE_LEVELS)
+        )
+        self.blocks = nn.ModuleList(ResidualBlock(widths[level]) for level in range(NOISE_LEVELS))
+        self.noise_gains = nn.ParameterList(nn.Parameter(torch.zeros(1, width, 1, 1)) for width in widths[:-1])
+        self.leave = nn.Conv2d(full, 3, 5, padding=2)
+
+    def forward(self, condition: Condition, style: Style | None) -> Generated:
+        """Return the photos of ``condition`` with their holes filled by its masks, (N, 3, H, W) float32 in [-1, 1].
+
+        Raises:
+            FacekitError: there is no photo or no hole.
+        """
+        photo, hole = condition.source_image, condition.extra.get(HOLE.name)
+        if photo is None or hole is None:
+            raise FacekitError(
+                "the generator 'local_edit' fills a hole in a photo, and was not given both",
+                remedy="train it on windows of photos: `data: {use: celebamask_hq, windows: {}}`",
+            )
+        planes = one_hot(condition.require_mask(), classes=self.classes, weight=self.enter.weight)
+        hole = hole.to(planes.dtype)
+        seen = photo * (1 - hole.to(photo.dtype))
+        given = torch.cat([seen.to(planes.dtype), hole, planes], dim=1)
+        if self.enter.weight.is_contiguous(memory_format=torch.channels_last):
+            given = given.contiguous(memory_format=torch.channels_last)
+        features: Tensor = self.enter(given)
+        skips: list[Tensor] = []
+        for down in self.downs:
+            skips.append(features)
+            features = down(F.leaky_relu(features, SLOPE))
+        features = self.before(features)
+        if self.attention is not None:
+            features = self.attention(features, F.avg_pool2d(1 - hole, 8))
+        if self.codes is not None:
+            visible = F.avg_pool2d(planes * (1 - hole), 4)
+            features = self.codes(features, skips[2], visible, F.avg_pool2d(planes, 8))
+        features = self.after(features)
+        for level in reversed(range(NOISE_LEVELS)):
+            wider = F.interpolate(F.leaky_relu(features, SLOPE), scale_factor=2, mode="nearest")
+            features = self.joins[level](torch.cat([wider, skips[level]], dim=1))
+            noise = condition.extra[noise_name(level)].to(features.dtype)
+            features = self.blocks[level](features + self.noise_gains[level] * noise)
+        made = torch.tanh(self.leave(F.leaky_relu(features, SLOPE))).float()
+        return Generated(torch.where(hole > 0, made, photo.float()))
+
+
+class HoleDiscriminator(nn.Module):
+    """Judges patches of a hole, with photo, hole and mask before it.
+
+    Layer plan, all with spectral norm (Miyato et al., ICLR 2018) and leaky ReLU 0.2: 4/2/1 to ``filters``, 4/2/1 to
+    twice and 4/2/1 to four times as many, 3/1/1 to as many. Logits by 3x3 after the second layer, of patches of 18
+    pixels, and after the last one, of 54.
+
+    Args:
+        options: its options.
+        classes: classes of the masks.
+    """
+
+    def __init__(self, options: DiscriminatorOptions, *, classes: int) -> None:
+        super().__init__()
+        self.classes = classes
+        self.patches = options.patches
+        narrow, middle, wide = options.filters, 2 * options.filters, 4 * options.filters
+        plan = [
+            nn.Conv2d(3 + 1 + classes, narrow, 4, stride=2, padding=1),
+            nn.Conv2d(narrow, middle, 4, stride=2, padding=1),
+            nn.Conv2d(middle, wide, 4, stride=2, padding=1),
+            nn.Conv2d(wide, wide, 3, padding=1),
+        ]
+        self.layers = nn.ModuleList(parametrizations.spectral_norm(layer) for layer in plan)
+        self.fine = parametrizations.spectral_norm(nn.Conv2d(middle, 1, 3, padding=1))
+        self.coarse = parametrizations.spectral_norm(nn.Conv2d(wide, 1, 3, padding=1))
+
+    def forward(self, image: Generated, condition: Condition) -> Judgement:
+        """Judge images (N, 3, H, W) by what they show in the holes of ``condition``.
+
+        Raises:
+            FacekitError: there is no hole.
+        """
+        hole = condition.extra.get(HOLE.name)
+        if hole is None:
+            raise FacekitError("the discriminator 'hole_patch' judges holes, and was given none")
+        planes = one_hot(condition.require_mask(), classes=self.classes, weight=image.image)
+        hidden = torch.cat([image.image.to(planes.dtype), hole.to(planes.dtype), planes], dim=1)
+        hidden = hidden.contiguous(memory_format=torch.channels_last)
+        features: list[Tensor] = []
+        for layer in self.layers:
+            hidden = F.leaky_relu(layer(hidden), SLOPE)
+            features.append(hidden)
+        fine = within(self.fine(features[1]), hole, self.patches)
+        coarse = within(self.coarse(hidden), hole, self.patches)
+        return Judgement((ScaleJudgement(fine, tuple(features[:2])), ScaleJudgement(coarse, tuple(features[2:]))))
+
+
+def within(logits: Tensor, hole: Tensor, count: int) -> Tensor:
+    """Return the logits of places spread evenly over holes, so that a small hole counts as much as a large one.
+
+    Args:
+        logits: (N, 1, h, w).
+        hole: (N, 1, H, W), 1 inside; H and W multiples of h and w. Where a hole is empty, all places count.
+        count: places that are taken; a place counts several times where a hole has fewer.
+
+    Returns:
+        (N, 1, count).
+    """
+    share = F.adaptive_avg_pool2d(hole.float(), (logits.shape[-2], logits.shape[-1])).flatten(1)
+    share = torch.where(share.sum(1, keepdim=True) > 0, share, torch.ones_like(share))
+    until = share.cumsum(1)
+    middles = (torch.arange(count, device=logits.device) + 0.5) / count
+    places = torch.searchsorted(until, middles * until[:, -1:]).clamp_max(share.shape[1] - 1)
+    return logits.flatten(2).gather(2, places[:, None])
+
+
+def build_generator(options: GeneratorOptions, context: BuildContext) -> LocalEditGenerator:
+    """Build the generator for the label map of ``context``."""
+    return LocalEditGenerator(options, classes=len(context.label_map))
+
+
+def build_discriminator(options: DiscriminatorOptions, context: BuildContext) -> HoleDiscriminator:
+    """Build the discriminator for the label map of ``context``."""
+    return HoleDiscriminator(options, classes=len(context.label_map))

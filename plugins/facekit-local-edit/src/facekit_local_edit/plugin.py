@@ -1,0 +1,113 @@
+"""What this plugin offers. Importing this module does not import torch."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from facekit.interfaces import (
+    GENERATED,
+    HOLE,
+    IMAGE,
+    JUDGEMENT,
+    JUDGEMENT_FEATURES,
+    MASK,
+    NoOptions,
+    Options,
+    Port,
+    PortContext,
+    Ports,
+)
+from facekit.registry import ComponentSpec, PluginInfo, hookimpl
+
+STEP = 8
+"""The generator halves the image three times."""
+
+NOISE_LEVELS = 3
+"""Sizes at which noise is added: the full one, its half and its quarter."""
+
+_PAPER = "after Yu et al., Free-Form Image Inpainting with Gated Convolution, ICCV 2019"
+
+
+class GeneratorOptions(Options):
+    """Options of the generator."""
+
+    filters: int = Field(24, ge=4, multiple_of=4)
+    """Channels at full resolution; 2, 4 and 5 times as many at its half, quarter and eighth."""
+    attention: bool = True
+    """Let places at an eighth of the size attend to those of the photo that stays."""
+    region_codes: bool = True
+    """Give every region the mean features of what the photo still shows of it."""
+
+
+class DiscriminatorOptions(Options):
+    """Options of the discriminator."""
+
+    filters: int = Field(32, ge=1)
+    """Channels after the first layer; doubled twice."""
+    patches: int = Field(64, ge=1)
+    """Patches of a scale that are judged, spread evenly over the hole."""
+
+
+def noise_name(level: int) -> str:
+    """Return the name of the port of the noise that is added at a level: 0 for the full size, 1 for its half."""
+    return f"noise_{level}"
+
+
+def _generator_ports(options: GeneratorOptions, context: PortContext) -> Ports:
+    sides = [context.size >> level for level in range(NOISE_LEVELS)]
+    noise = [Port(noise_name(level), ("batch", 1, side, side), dtype="noise") for level, side in enumerate(sides)]
+    return Ports(needs=(MASK, IMAGE, HOLE, *noise), gives=(GENERATED,), smallest_size=2 * STEP, size_multiple=STEP)
+
+
+def _discriminator_ports(options: DiscriminatorOptions, context: PortContext) -> Ports:
+    return Ports(
+        needs=(IMAGE, MASK, HOLE), gives=(JUDGEMENT, JUDGEMENT_FEATURES), smallest_size=2 * STEP, size_multiple=STEP
+    )
+
+
+def _hole_l1_ports(options: NoOptions, context: PortContext) -> Ports:
+    return Ports(needs=(IMAGE, GENERATED, HOLE))
+
+
+@hookimpl
+def facekit_plugin_info() -> PluginInfo:
+    """Say what this plugin is."""
+    return PluginInfo(summary="Local edits: fills a hole in a photo by an edited mask")
+
+
+@hookimpl
+def facekit_components() -> list[ComponentSpec]:
+    """Offer the networks and the loss."""
+    return [
+        ComponentSpec(
+            interface_version=1,
+            kind="generator",
+            id="local_edit/local_edit",
+            summary="Fills a hole in a photo by a mask: a U-Net that sees the photo around the hole.",
+            options=GeneratorOptions,
+            factory="facekit_local_edit.networks:build_generator",
+            ports=_generator_ports,
+            paper=_PAPER,
+            example={"filters": 24},
+        ),
+        ComponentSpec(
+            interface_version=1,
+            kind="discriminator",
+            id="local_edit/hole_patch",
+            summary="Judges patches of the hole, at two scales, with spectral norm.",
+            options=DiscriminatorOptions,
+            factory="facekit_local_edit.networks:build_discriminator",
+            ports=_discriminator_ports,
+            paper=_PAPER,
+            example={"filters": 32},
+        ),
+        ComponentSpec(
+            interface_version=1,
+            kind="loss",
+            id="local_edit/hole_l1",
+            summary="The mean absolute difference between fake and real pixels of the hole.",
+            options=NoOptions,
+            factory="facekit_local_edit.losses:build_hole_l1",
+            ports=_hole_l1_ports,
+        ),
+    ]

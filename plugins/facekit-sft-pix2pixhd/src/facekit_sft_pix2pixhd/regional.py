@@ -1,0 +1,354 @@
+"""The regional form of the SFT/AdaIN pix2pixHD: a code for every region, and the reference's features over the mask.
+
+Three things of a reference reach the result. AdaIN with one code a region, in place of one for the image (after SEAN,
+Zhu et al., CVPR 2020, and CLADE, Tan et al., TPAMI 2021), carries colours and statistics. Spatial feature transforms
+(Wang et al., CVPR 2018), conditioned on the features of the reference, carry what has a place: an eye's colour, a
+beard, a curl. The features of every region are first moved to where the mask has that region.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from facekit.interfaces import BuildContext, Condition, FacekitError, Generated, Style
+from facekit_layers import (
+    HalvingConvolution,
+    MaskConvolution,
+    ReflectedConvolution,
+    doubling_convolution,
+    instance_norm,
+    one_hot,
+)
+
+from .alignment import affine_maps, region_moments, sampling_grid, shown
+from .initialisation import initialise_as_published, initialise_he
+from .layers import SFT_LEAKY_SLOPE
+from .plugin import RegionalGeneratorOptions, RegionalStyleOptions, detail_channels
+
+COLOUR_NUMBERS = 6
+"""Mean and deviation of red, green and blue of a region."""
+
+ABSENT_DEVIATION = 0.1
+"""Deviation of the initial codes that stand for regions a reference does not show."""
+
+START = 0.3
+"""Factor on the initial weights of what changes features by the reference: shapes are learnt before references tell
+them apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegionalStyle(Style):
+    """One code a region, and the features of the references that they were read from.
+
+    Args:
+        details: features (N, S, C, h, w) of S references, finest level first; empty for none.
+        moments: where their regions lie, (N, S, R, 6), see :func:`facekit_sft_pix2pixhd.alignment.region_moments`.
+        share: what each reference counts in a region, (N, R, S); its sum over S is 1.
+    """
+
+    details: tuple[Tensor, ...] = ()
+    moments: Tensor | None = None
+    share: Tensor | None = None
+
+    def take(self, other: Style, where: Sequence[int]) -> Style:
+        """Return this style with some regions' codes and features of another one."""
+        mixed = cast("RegionalStyle", Style.take(self, other, where))
+        share = torch.zeros(self.code.shape[1], device=self.code.device)
+        share[list(where)] = 1
+        return self._with_features(mixed, other, share)
+
+    def towards(self, other: Style, share: float) -> Style:
+        """Return the style ``share`` of the way to another one; the features of both are mixed, at most all of one."""
+        mixed = cast("RegionalStyle", Style.towards(self, other, share))
+        whole = torch.full(self.code.shape[1:2], min(max(share, 0.0), 1.0), device=self.code.device)
+        return self._with_features(mixed, other, whole)
+
+    def _with_features(self, mixed: RegionalStyle, other: Style, share: Tensor) -> RegionalStyle:
+        if not isinstance(other, RegionalStyle) or len(other.details) != len(self.details):
+            raise ValueError(
+                "the styles are of different style encoders: only one of them has the reference's features"
+            )
+        if self.moments is None or self.share is None or other.moments is None or other.share is None:
+            return mixed
+        count = len(self.code)
+
+        def both(own: Tensor, theirs: Tensor) -> Tensor:
+            return torch.cat([own, theirs.to(own.dtype).expand(count, *theirs.shape[1:])], dim=1)
+
+        kept, taken = self.share * (1 - share)[:, None], other.share * share[:, None]
+        return replace(
+            mixed,
+            details=tuple(both(*levels) for levels in zip(self.details, other.details, strict=True)),
+            moments=both(self.moments, other.moments),
+            share=torch.cat([kept, taken.expand(count, *taken.shape[1:])], dim=2),
+        )
+
+
+def region_colours(image: Tensor, member: Tensor) -> Tensor:
+    """Return mean and deviation of the colours of every region.
+
+    Args:
+        image: (N, 3, H, W) in [-1, 1].
+        member: one-hot planes (N, classes, H, W).
+
+    Returns:
+        (N, classes, 6) float32; for absent regions zeros and the smallest deviation, 0.01.
+    """
+    with torch.autocast(image.device.type, enabled=False):
+        pixels = image.float().flatten(2).transpose(1, 2)
+        planes = member.flatten(2).float()
+        moments = planes @ torch.cat([pixels, pixels.square()], dim=2) / planes.sum(2, keepdim=True).clamp_min(1)
+        mean, square = moments.chunk(2, dim=2)
+        return torch.cat([mean, (square - mean.square()).clamp_min(1e-4).sqrt()], dim=2)
+
+
+class RegionalStyleEncoder(nn.Module):
+    """Reads a code for every region of a photo, and features at three sizes.
+
+    Layer plan, reflection-padded and without norm: 7/1/3 to ``filters``, ReLU; 4/2/1 to twice as many, ReLU; 4/2/1 to
+    four times as many, ReLU; 3/1/1 to as many. The last ones are averaged over each region; with the region's mean
+    colour, its deviation and its class they go through a hidden layer to the code.
+
+    Args:
+        options: its options.
+        classes: classes of the masks.
+    """
+
+    updated_early = True
+
+    def __init__(self, options: RegionalStyleOptions, *, classes: int) -> None:
+        super().__init__()
+        self.classes = classes
+        self.gives_details = options.details
+        fine, middle, coarse = detail_channels(options.filters)
+        self.stem: ReflectedConvolution | None = None
+        pooled = 0
+        if options.convolutions:
+            self.stem = ReflectedConvolution(3, fine, kernel=7)
+            self.downs = nn.ModuleList(
+                [
+                    ReflectedConvolution(fine, middle, kernel=4, stride=2),
+                    ReflectedConvolution(middle, coarse, kernel=4, stride=2),
+                ]
+            )
+            self.last = ReflectedConvolution(coarse, coarse, kernel=3)
+            pooled = coarse
+            for convolution in (self.stem, *self.downs, self.last):
+                initialise_he(convolution)
+        self.hidden = nn.Linear(pooled + COLOUR_NUMBERS + classes, options.hidden)
+        self.head = nn.Linear(options.hidden, options.code)
+        self.absent = nn.Parameter(torch.randn(classes, options.code) * ABSENT_DEVIATION)
+        nn.init.kaiming_normal_(self.hidden.weight, nonlinearity="relu")
+        nn.init.zeros_(self.hidden.bias)
+        nn.init.normal_(self.head.weight, std=START / options.hidden**0.5)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, image: Tensor, mask: Tensor) -> RegionalStyle:
+        """Return the codes of photos (N, 3, H, W) in [-1, 1] with their own class ids (N, H, W); H and W by 4."""
+        weight = self.hidden.weight if self.stem is None else self.stem.weight
+        if weight.is_contiguous(memory_format=torch.channels_last):
+            image = image.contiguous(memory_format=torch.channels_last)
+        member = one_hot(mask, classes=self.classes, weight=self.hidden.weight)
+        read = [region_colours(image, member)]
+        details: list[Tensor] = []
+        if self.stem is not None:
+            features = F.relu(self.stem(image))
+            details.append(features)
+            for down in self.downs:
+                features = F.relu(down(features))
+                details.append(features)
+            planes = F.avg_pool2d(member, 4).flatten(2)
+            pooled = planes @ self.last(features).to(planes.dtype).flatten(2).transpose(1, 2)
+            read.insert(0, pooled / planes.sum(2, keepdim=True).clamp_min(1e-3))
+        who = torch.eye(self.classes, device=mask.device).expand(len(mask), -1, -1)
+        code = self.head(F.relu(self.hidden(torch.cat([*read, who], dim=2))))
+        present = member.flatten(2).sum(2) > 0
+        code = torch.where(present[..., None], code, self.absent.to(code.dtype))
+        if not self.gives_details:
+            return RegionalStyle(code, "regions", present)
+        return RegionalStyle(
+            code,
+            "regions",
+            present,
+            details=tuple(features[:, None] for features in details),
+            moments=region_moments(member)[:, None],
+            share=torch.ones_like(code[..., :1]),
+        )
+
+
+class RegionalNorm(nn.Module):
+    """Instance norm, then the scale and shift of every place's region: those of its class and of its code.
+
+    Args:
+        channels: channels of the features.
+        classes: classes of the masks.
+        code: numbers in a region's code.
+    """
+
+    def __init__(self, channels: int, *, classes: int, code: int) -> None:
+        super().__init__()
+        self.of_code = nn.Linear(code, 2 * channels)
+        self.of_class = nn.Parameter(torch.zeros(classes, 2 * channels))
+        nn.init.normal_(self.of_code.weight, std=START / code**0.5)
+        nn.init.zeros_(self.of_code.bias)
+
+    def forward(self, features: Tensor, code: Tensor, planes: Tensor) -> Tensor:
+        """Transform features (N, channels, H, W) by codes (N, classes, D), laid out by planes (N, classes, H, W)."""
+        table = self.of_code(code) + self.of_class
+        places = (table.transpose(1, 2) @ planes.flatten(2).to(table.dtype)).unflatten(2, planes.shape[-2:])
+        shift, scale = places.chunk(2, dim=1)
+        return torch.addcmul(shift, instance_norm(features).to(shift.dtype), 1 + scale)
+
+
+class RegionalBlock(nn.Module):
+    """Two reflected 3x3 convolutions, each with a regional norm, ReLU between them, plus the identity."""
+
+    def __init__(self, channels: int, *, classes: int, code: int) -> None:
+        super().__init__()
+        self.first = ReflectedConvolution(channels, channels, kernel=3)
+        self.second = ReflectedConvolution(channels, channels, kernel=3)
+        self.first_norm = RegionalNorm(channels, classes=classes, code=code)
+        self.second_norm = RegionalNorm(channels, classes=classes, code=code)
+
+    def forward(self, features: Tensor, code: Tensor, planes: Tensor) -> Tensor:
+        """N,channels,H,W (at least 2x2) to the same shape."""
+        hidden = F.relu(self.first_norm(self.first(features), code, planes))
+        return features + self.second_norm(self.second(hidden), code, planes)
+
+
+class DetailTransform(nn.Module):
+    """A residual spatial feature transform: features times 1 + gamma, plus beta, place by place.
+
+    Gamma and beta come from the reference's features by 3x3, leaky ReLU 0.1, 1x1. The 3x3 makes up for a pixel by which
+    the features may lie beside their place.
+
+    Args:
+        channels: channels of the features that are transformed.
+        details: channels of the reference's features.
+    """
+
+    def __init__(self, channels: int, details: int) -> None:
+        super().__init__()
+        # One more plane says where the reference has nothing to show.
+        self.hidden = ReflectedConvolution(details + 1, channels, kernel=3)
+        self.last = nn.Conv2d(channels, 2 * channels, 1)
+        initialise_he(self.hidden, slope=SFT_LEAKY_SLOPE)
+        initialise_he(self.last, slope=1.0, gain=START)
+
+    def forward(self, features: Tensor, details: Tensor) -> Tensor:
+        """Transform N,channels,H,W by N,details + 1,H,W."""
+        gamma, beta = self.last(F.leaky_relu(self.hidden(details), SFT_LEAKY_SLOPE)).chunk(2, dim=1)
+        return torch.addcmul(features + beta, features, gamma)
+
+
+class RegionalGenerator(nn.Module):
+    """Mask, codes and the reference's features to an image: G1 of pix2pixHD with regional norms and SFT in its decoder.
+
+    Layer plan: as :class:`facekit_sft_pix2pixhd.networks.AdaInGenerator`, with :class:`RegionalNorm` in place of every
+    AdaIN, and a :class:`DetailTransform` before the residual blocks and after every upsampling where the reference has
+    features of that size.
+
+    Args:
+        options: its options.
+        classes: classes of the masks.
+    """
+
+    updated_early = True
+
+    def __init__(self, options: RegionalGeneratorOptions, *, classes: int) -> None:
+        super().__init__()
+        self.classes = classes
+        self.step = 2**options.downsamplings
+        widths = [options.filters * 2**level for level in range(options.downsamplings + 1)]
+        deepest, regional = widths[-1], {"classes": classes, "code": options.code}
+        self.stem = MaskConvolution(classes, options.filters, kernel=7)
+        self.downs = nn.ModuleList(HalvingConvolution(wide, wider) for wide, wider in pairwise(widths))
+        self.blocks = nn.ModuleList(RegionalBlock(deepest, **regional) for _ in range(options.blocks))
+        self.ups = nn.ModuleList(doubling_convolution(2 * narrow, narrow, "resize") for narrow in reversed(widths[:-1]))
+        self.norms = nn.ModuleList(RegionalNorm(narrow, **regional) for narrow in reversed(widths[:-1]))
+        self.head = ReflectedConvolution(options.filters, 3, kernel=7)
+        initialise_as_published(self)
+        # By level, finest first; a level of the decoder that the encoder has no features for has no transform.
+        self.details = nn.ModuleList()
+        if options.sft:
+            levels = zip(widths, detail_channels(options.encoder_filters), strict=False)
+            self.details = nn.ModuleList(DetailTransform(wide, numbers) for wide, numbers in levels)
+
+    def forward(self, condition: Condition, style: Style | None) -> Generated:
+        """Return images (N, 3, H, W), float32 in [-1, 1], of the masks of ``condition`` in ``style``.
+
+        Raises:
+            FacekitError: there is no style, or it has no features although the options ask for them.
+        """
+        if not isinstance(style, RegionalStyle) or len(style.details) < len(self.details):
+            raise FacekitError(
+                "the generator 'regional_sft_pix2pixhd' needs a code for every region and the reference's features",
+                remedy="give the recipe its style encoder: `model.style_encoder: {use: regional_style}`",
+            )
+        mask, code = condition.require_mask(), style.code
+        planes = [one_hot(mask, classes=self.classes, weight=self.head.weight)]
+        for _ in self.downs:
+            planes.append(F.avg_pool2d(planes[-1], 2))
+        details = self._aligned(mask, planes[0], style)
+        features = instance_norm(self.stem(mask), slope=0.0)
+        for down in self.downs:
+            features = instance_norm(down(features), slope=0.0)
+        features = self._with_details(features, details, len(self.downs))
+        for block in self.blocks:
+            features = block(features, code, planes[-1])
+        for level, up, norm in zip(reversed(range(len(self.ups))), self.ups, self.norms, strict=True):
+            features = F.relu(norm(up(features), code, planes[level]))
+            features = self._with_details(features, details, level)
+        return Generated(torch.tanh(self.head(features)).float())
+
+    def _with_details(self, features: Tensor, details: Sequence[Tensor], level: int) -> Tensor:
+        transformed: Tensor = self.details[level](features, details[level]) if level < len(details) else features
+        return transformed
+
+    def _aligned(self, mask: Tensor, planes: Tensor, style: RegionalStyle) -> list[Tensor]:
+        """Return the reference's features where the mask has their regions, and a plane that says where there are any.
+
+        Args:
+            mask: class ids (N, H, W).
+            planes: the same as one-hot planes.
+            style: of the references.
+
+        Returns:
+            (N, C + 1, h, w) for each level, finest first.
+        """
+        if not self.details or style.moments is None or style.share is None:
+            return []
+        target = region_moments(planes)
+        aligned: list[Tensor] = []
+        for level, features in enumerate(style.details[: len(self.details)]):
+            small = mask[:, :: 2**level, :: 2**level]
+            total: Tensor | None = None
+            for source in range(features.shape[1]):
+                moments = style.moments[:, source]
+                grid = sampling_grid(small, affine_maps(target, moments))
+                given = style.share[..., source].float() * shown(target, moments)
+                weight = given.gather(1, small.flatten(1)).view(len(small), 1, *small.shape[1:])
+                own = features[:, source]
+                moved = F.grid_sample(own, grid.to(own.dtype), padding_mode="border", align_corners=False)
+                part = torch.cat([moved * weight.to(own.dtype), weight.to(own.dtype)], dim=1)
+                total = part if total is None else total + part
+            assert total is not None
+            aligned.append(total)
+        return aligned
+
+
+def build_style_encoder(options: RegionalStyleOptions, context: BuildContext) -> RegionalStyleEncoder:
+    """Build the style encoder for the label map of ``context``."""
+    return RegionalStyleEncoder(options, classes=len(context.label_map))
+
+
+def build_generator(options: RegionalGeneratorOptions, context: BuildContext) -> RegionalGenerator:
+    """Build the generator for the label map of ``context``."""
+    return RegionalGenerator(options, classes=len(context.label_map))
