@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=FilePath(), required=True, help="A PNG file, or a folder.")
 @click.option("--mask", type=FilePath(), help="The photo's mask of class ids, or a folder of masks.")
 @click.option("--aligned", is_flag=True, help="The photos are squares around faces already; none is looked for.")
+@click.option(
+    "--local", type=FilePath(), help="A run that fills holes (recipe local_edit), for edits of a part of the face."
+)
 @click.option("--segmenter", default="segmenter", show_default=True, help="The component that reads masks of photos.")
 @click.option("--detector", default="mtcnn", show_default=True, help="The component that finds faces.")
 @click.option("--weights", type=click.Choice(["ema", "live"]), default="ema", show_default=True, help="Which weights.")
@@ -40,6 +43,7 @@ def edit(
     output: Path,
     mask: Path | None,
     aligned: bool,
+    local: Path | None,
     segmenter: str,
     detector: str,
     weights: Literal["ema", "live"],
@@ -53,6 +57,10 @@ def edit(
     (`pip install facekit-mtcnn`) and a trained segmenter (`facekit judge train segmenter`). Only pixels where the mask
     changed, and a narrow margin around them, differ from the photo. Called again, it goes on where it stopped. Exits
     with 2 when a photo could not be edited; the others are.
+
+    A run of the recipe `local_edit` fills in what changed at the photo's own resolution, and sees the photo around it.
+    Give it as RUN, or beside a RUN that generates whole faces as --local: then edits of a part are filled in, and those
+    of the whole face or its style generated.
 
     \b
     Example:
@@ -71,6 +79,7 @@ def edit(
     reads = mask is None or any(getattr(look, "mask", None) is None for look in script.looks)
     editor = PhotoEditor(
         pipeline,
+        local=None if local is None else load(local, weights=weights, device=device, registry=registry),
         segmenter=_component(registry, "segmenter", segmenter) if reads else None,
         detector=_component(registry, "face_detector", detector) if reads and not aligned else None,
     )

@@ -16,6 +16,7 @@ from facekit.editing.alignment import Placement
 from facekit.editing.compositing import FEATHER, paste_back
 from facekit.editing.files import open_picture
 from facekit.editing.given import needs_of
+from facekit.editing.local import LocalEditor, fills_holes
 from facekit.editing.pictures import Batch, read_masks, read_photos, to_pictures
 from facekit.editing.pipeline import FacePipeline
 from facekit.editing.script import BlendReference, EditContext, EditScript, Reference, apply_script
@@ -24,6 +25,12 @@ from facekit.interfaces import FaceDetector, FacekitError, LabelMap, Segmenter, 
 from facekit.interfaces import Reference as PhotoReference
 from facekit.interfaces.image_files import rgb_pixels
 from facekit.sampling.inputs import MASK, REFERENCE, REFERENCE_MASK
+
+LOCAL_MASK_SIDE = 512
+"""Pixels of the face's side at which masks are edited for local edits, which work at the photo's resolution."""
+
+LARGEST_SQUARE = 1024
+"""Most pixels of the face's side at which local edits work."""
 
 READ_SIDE = 256
 """Pixels of the face's side that a segmenter is shown, where the run's own side is smaller."""
@@ -37,7 +44,7 @@ class OpenFace:
         photo: the whole photo (H, W, 3) uint8.
         placement: where the run's square lies in it.
         image: the square (S, S, 3) uint8.
-        mask: its class ids (S, S) uint8.
+        mask: its class ids (M, M) uint8, at the editor's :attr:`PhotoEditor.mask_side`.
         mask_source: what read the mask: a file's name, or the segmenter.
         notes: what a person should know, e.g. that there were several faces.
     """
@@ -57,8 +64,8 @@ class EditedFace:
     Args:
         photo: the whole photo with the edited face in it, (H, W, 3) uint8.
         touched: (H, W): the pixels the edit could change; all others are the original's, bit by bit.
-        painted: what the run painted, (S, S, 3) uint8.
-        mask: the mask after the edit, (S, S) uint8.
+        painted: what the run painted, (S, S, 3) uint8; after a local edit the square with its holes filled.
+        mask: the mask after the edit, (M, M) uint8.
         notes: what the operations had to say.
     """
 
@@ -70,12 +77,15 @@ class EditedFace:
 
 
 def check_edits_masks(pipeline: FacePipeline) -> None:
-    """Check that photos can be edited with a run: by a mask, and at most a reference with its own mask.
+    """Check that photos can be edited with a run: by a mask, and at most a reference with its own mask, or by filling
+    holes.
 
     Raises:
         FacekitError: the run reads no mask, or needs something else.
     """
     inputs = pipeline.inputs
+    if fills_holes(inputs):
+        return
     if not inputs.reads(MASK):
         raise FacekitError(
             f"this run reads no mask, so there is no mask to edit; {needs_of(inputs)}",
@@ -106,25 +116,40 @@ class PhotoEditor:
     """Edits faces in photos with a trained run.
 
     Args:
-        pipeline: the run.
+        pipeline: the run: one that generates whole faces, or one that fills holes.
+        local: a run that fills holes, for the edits that change a part of a face; the others are done by ``pipeline``.
         segmenter: reads masks of photos that come without one; None where every photo has a mask.
         detector: finds the face in photos that are not aligned; None where all are.
         feather: how far an edit blends into the photo, in sides of the face's square.
 
     Raises:
-        FacekitError: the segmenter knows other classes than the run, or the run does not generate from masks.
+        FacekitError: the segmenter knows other classes than the run, the run does not generate from masks, or ``local``
+            does not fill holes or knows other classes.
     """
 
     def __init__(
         self,
         pipeline: FacePipeline,
         *,
+        local: FacePipeline | None = None,
         segmenter: Segmenter | None = None,
         detector: FaceDetector | None = None,
         feather: float = FEATHER,
     ) -> None:
         check_edits_masks(pipeline)
         self.pipeline = pipeline
+        if local is None and fills_holes(pipeline.inputs):
+            local = pipeline
+        if local is not None and local.label_map != pipeline.label_map:
+            raise FacekitError(
+                f"the run for local edits knows the classes of {local.label_map.name}, and the other one those of "
+                f"{pipeline.label_map.name}",
+                where=str(local.run),
+                remedy="train both on data of one label map",
+            )
+        self.local = None if local is None else LocalEditor(local)
+        self.mask_side = pipeline.size if local is None else max(pipeline.size, LOCAL_MASK_SIDE)
+        """Pixels of the side of masks as they are edited."""
         self._segmenter = segmenter
         self._detector = detector
         self._feather = feather
@@ -171,13 +196,13 @@ class PhotoEditor:
         return OpenFace(pixels, placement, image, self._read(pixels, placement, name), self._source(), notes)
 
     def open_aligned(self, pixels: NDArray[np.uint8], mask: Ids, *, mask_source: str) -> OpenFace:
-        """Open a photo (H, W, 3) uint8 that is the square around a face, with its mask (S, S) at the run's size."""
+        """Open a photo (H, W, 3) uint8 that is the square around a face, with its mask (M, M)."""
         placement = Placement.whole(pixels.shape[1], pixels.shape[0])
         return OpenFace(pixels, placement, placement.cut(pixels, self.pipeline.size), mask, mask_source)
 
     def read_mask(self, picture: Image.Image) -> Ids:
-        """Return the class ids (S, S) uint8 of a mask picture at the run's size. Raises FacekitError naming it."""
-        read = read_masks(picture, size=self.pipeline.size, label_map=self.pipeline.label_map, role="mask")
+        """Return the class ids (M, M) uint8 of a mask picture. Raises FacekitError naming it."""
+        read = read_masks(picture, size=self.mask_side, label_map=self.pipeline.label_map, role="mask")
         return read.tensor[0].numpy().astype(np.uint8)
 
     def edit(
@@ -202,11 +227,23 @@ class PhotoEditor:
             raise FacekitError(
                 "the script gives another style, and this run reads no reference", where=str(self.pipeline.run)
             )
-        painted = self.paint(mask, style)
         # Another look changes every pixel of the square; without one, only the mask tells what the edit is about.
         changed = np.ones(mask.shape, dtype=bool) if script.looks else mask != face.mask
+        if self.local is not None and not script.looks and (style is None or self.local.is_local(changed)):
+            return self._fill(self.local, face, mask, changed, tuple(context.notes))
+        painted = self.paint(mask, style)
         composite = paste_back(face.photo, painted, face.placement, changed=changed, feather=self._feather)
         return EditedFace(composite.photo, composite.touched, painted, mask, tuple(context.notes))
+
+    def _fill(
+        self, local: LocalEditor, face: OpenFace, mask: Ids, changed: NDArray[np.bool_], notes: tuple[str, ...]
+    ) -> EditedFace:
+        """Fill in what an edit changes, at the photo's resolution."""
+        side = min(max(round(face.placement.side), local.pipeline.size), LARGEST_SQUARE)
+        filled = local.fill(face.placement.cut(face.photo, side), mask, changed)
+        # The square is the photo's outside the holes, so that there is nothing to match, and a pixel to blend.
+        composite = paste_back(face.photo, filled.image, face.placement, changed=filled.hole, feather=1 / side)
+        return EditedFace(composite.photo, composite.touched, filled.image, mask, notes)
 
     def style_of(
         self, face: OpenFace, looks: Sequence[Reference | BlendReference], files: ScriptFiles | Path = Path()
@@ -285,8 +322,8 @@ class PhotoEditor:
                 where=name,
                 remedy="give its mask, or train a segmenter: `facekit judge train segmenter --help`",
             )
-        size = self.pipeline.size
-        square = placement.cut(pixels, max(size, READ_SIDE))
+        size = self.mask_side
+        square = placement.cut(pixels, max(self.pipeline.size, READ_SIDE))
         photos = torch.from_numpy(square.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
         answer = torch.nn.functional.interpolate(
             self._segmenter(photos), size=(size, size), mode="bilinear", antialias=True, align_corners=False

@@ -310,6 +310,19 @@ class FacePipeline:
             return self._generate(replace(condition, reference=style.repeat(len(masks))), None, keys, seed)
         return self._generate(condition, None if style is None else style.repeat(len(masks)), keys, seed)
 
+    def generate_for(self, condition: Condition, keys: Sequence[str], *, seed: int = 0) -> Tensor:
+        """Generate images of conditions that are tensors already: what a family's own ports need is in ``extra``.
+
+        Args:
+            condition: N of them, or one for all; on any device.
+            keys: what to call the images, N of them, for their noise.
+            seed: of the noise.
+
+        Returns:
+            (N, 3, size, size), float32 in [-1, 1], on the CPU.
+        """
+        return self._generate(condition, None, keys, seed)
+
     def _generate(self, condition: Condition, style: Style | None, keys: Sequence[str], seed: int) -> Tensor:
         """Generate one batch; what the condition has one sample of goes with every key."""
         condition = condition.repeat(len(keys)).with_(**noise_for_keys(self.inputs.noise, keys, seed))

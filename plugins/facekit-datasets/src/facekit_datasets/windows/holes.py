@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -56,18 +56,23 @@ class HoleShapes:
 
     def __init__(self, label_map: LabelMap) -> None:
         self._ids = {name: number for number, name in enumerate(label_map.names)}
-        self._draw: Mapping[HoleKind, Callable[[NDArray[np.uint8], Chances], Shape | None]] = {
-            "mouth": lambda mask, chances: self._around(mask, ("mouth", "u_lip", "l_lip"), chances),
-            "nose": lambda mask, chances: self._around(mask, ("nose",), chances),
-            "eyes": self._eyes,
-            "glasses": self._glasses,
-            "hair": self._hair,
-            "patch": self._patch,
-        }
 
     def draw(self, mask: NDArray[np.uint8], kind: HoleKind, chances: Chances) -> Shape:
         """Return where the hole of a mask (H, W) is, (H, W) bool; a patch where the mask lacks what is to be hidden."""
-        hole = self._draw[kind](mask, chances)
+        hole: Shape | None
+        match kind:
+            case "mouth":
+                hole = self._around(mask, ("mouth", "u_lip", "l_lip"), chances)
+            case "nose":
+                hole = self._around(mask, ("nose",), chances)
+            case "eyes":
+                hole = self._eyes(mask, chances)
+            case "glasses":
+                hole = self._glasses(mask, chances)
+            case "hair":
+                hole = self._hair(mask, chances)
+            case "patch":
+                hole = None
         if hole is None or not hole.any():
             hole = self._patch(mask, chances)
         return hole

@@ -1,0 +1,165 @@
+"""Local edits: windows of a photo around what an edit changes, filled by a run that sees the photo around them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from facekit.editing.pictures import read_photos, to_pictures
+from facekit.editing.pipeline import FacePipeline
+from facekit.editing.script.masks import Ids
+from facekit.interfaces import HOLE, Condition, FacekitError
+from facekit.sampling.inputs import MASK, SOURCE, SamplingInputs
+
+LARGEST_EXTENT = 0.75
+"""Largest extent of a hole, as a share of the square's side: beyond it too little of the face is left to go by."""
+
+CONTEXT = 1.8
+"""Side of a window in extents of its hole."""
+
+SMALLEST_WINDOW = 0.2
+"""Smallest side of a window, as a share of the square's side."""
+
+MARGIN = 0.08
+"""How far a hole reaches beyond what changed, in extents of the change: the old shape's shadows and edges go too."""
+
+SMALLEST_MARGIN, LARGEST_MARGIN = 0.008, 0.03
+"""Bounds of the margin, as shares of the square's side."""
+
+
+@dataclass(frozen=True)
+class FilledSquare:
+    """A square around a face with its holes filled.
+
+    Args:
+        image: (L, L, 3) uint8.
+        hole: (L, L) bool: the pixels that were made anew.
+    """
+
+    image: NDArray[np.uint8]
+    hole: NDArray[np.bool_]
+
+
+def fills_holes(inputs: SamplingInputs) -> bool:
+    """Return whether a run fills a hole in a photo by a mask: what it needs is a mask, a photo and a hole."""
+    return inputs.needed == {MASK, SOURCE, HOLE.name}
+
+
+class LocalEditor:
+    """Fills in what an edit changes, window by window, at the photo's own resolution.
+
+    Args:
+        pipeline: a run that fills holes.
+
+    Raises:
+        FacekitError: the run needs something else.
+    """
+
+    def __init__(self, pipeline: FacePipeline) -> None:
+        if not fills_holes(pipeline.inputs):
+            raise FacekitError(
+                "this run does not fill holes in photos: it needs "
+                f"{', '.join(sorted(pipeline.inputs.needed)) or 'noise alone'}",
+                where=str(pipeline.run),
+                remedy="train one: `facekit run local_edit`",
+            )
+        self.pipeline = pipeline
+
+    def is_local(self, changed: NDArray[np.bool_]) -> bool:
+        """Return whether a change (M, M) of the square's mask leaves enough of the face around it."""
+        return all(_extent(part) <= LARGEST_EXTENT * changed.shape[0] for part in _parts(_hole_of(changed)))
+
+    def fill(self, square: NDArray[np.uint8], mask: Ids, changed: NDArray[np.bool_], *, seed: int = 0) -> FilledSquare:
+        """Fill in what changed.
+
+        Args:
+            square: the square around the face (L, L, 3), at the photo's resolution.
+            mask: its mask after the edit, (M, M).
+            changed: where the mask changed, (M, M).
+            seed: of the noise: other seeds give other teeth.
+
+        Returns:
+            the square, and the pixels in which it differs.
+        """
+        side = square.shape[0]
+        wanted = mask_at(mask, side)
+        whole = _hole_of(mask_at(changed.astype(np.uint8), side) > 0)
+        image, open_hole = square.copy(), whole.copy()
+        # The largest first: what a smaller one sees of it is then filled already.
+        for number, part in enumerate(sorted(_parts(whole), key=_extent, reverse=True)):
+            rows, columns = _window(part, side)
+            own = part[rows, columns]
+            made = self._made(image[rows, columns], wanted[rows, columns], open_hole[rows, columns], f"{number}", seed)
+            # A pixel of blending hides the edge where the window was resized.
+            weight = ndimage.gaussian_filter(own.astype(np.float64), 1.0)[..., None]
+            mixed = image[rows, columns] + weight * (made.astype(np.float64) - image[rows, columns])
+            image[rows, columns] = np.rint(mixed).astype(np.uint8)
+            open_hole &= ~part
+        return FilledSquare(image, ndimage.binary_dilation(whole, iterations=4) if whole.any() else whole)
+
+    def _made(
+        self, window: NDArray[np.uint8], mask: Ids, hole: NDArray[np.bool_], key: str, seed: int
+    ) -> NDArray[np.uint8]:
+        """Return a window (s, s, 3) with its hole filled."""
+        size = self.pipeline.size
+        photo = read_photos(Image.fromarray(window), size=size, role=SOURCE).tensor
+        ids = torch.from_numpy(mask_at(mask, size).astype(np.int64))[None]
+        covered = torch.from_numpy((mask_at(hole.astype(np.uint8), size) > 0)[None, None].astype(np.float32))
+        condition = Condition(mask=ids, source_image=photo, extra={HOLE.name: covered})
+        made = to_pictures(self.pipeline.generate_for(condition, [key], seed=seed))[0]
+        return np.asarray(made.resize((window.shape[1], window.shape[0]), Image.Resampling.BICUBIC))
+
+
+def mask_at(mask: Ids, side: int) -> Ids:
+    """Return class ids (M, M) at another side: by the nearest pixel where it gets smaller, with smooth outlines where
+    it gets larger."""
+    if side <= mask.shape[0]:
+        places = ((np.arange(side) + 0.5) * (mask.shape[0] / side)).astype(np.intp)
+        return mask[places[:, None], places[None, :]]
+    best = np.zeros((side, side), dtype=np.uint8)
+    found = np.zeros((side, side), dtype=np.uint8)
+    for identity in np.unique(mask):
+        plane = Image.fromarray(((mask == identity) * 255).astype(np.uint8))
+        share = np.asarray(plane.resize((side, side), Image.Resampling.BICUBIC))
+        found[share > best] = identity
+        best = np.maximum(best, share)
+    return found
+
+
+def _hole_of(changed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the hole of a change: each of its parts, and a margin around it."""
+    hole = np.zeros_like(changed)
+    side = changed.shape[0]
+    for part in _parts(changed):
+        margin = np.clip(MARGIN * _extent(part), SMALLEST_MARGIN * side, LARGEST_MARGIN * side)
+        hole |= ndimage.distance_transform_edt(~part) <= margin
+    return hole
+
+
+def _parts(shape: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+    """Return the connected parts of a shape."""
+    labels, count = ndimage.label(shape, structure=np.ones((3, 3)))
+    return [labels == number for number in range(1, count + 1)]
+
+
+def _extent(part: NDArray[np.bool_]) -> int:
+    """Return the larger side of a part's bounding box in pixels."""
+    return int(max(np.ptp(places) for places in np.nonzero(part))) + 1
+
+
+def _window(part: NDArray[np.bool_], side: int) -> tuple[slice, slice]:
+    """Return the rows and columns of a square window around a part, within a square."""
+    length = min(side, max(round(SMALLEST_WINDOW * side), round(CONTEXT * _extent(part))))
+
+    def span(places: NDArray[np.intp]) -> slice:
+        middle = (places.min() + places.max() + 1) / 2
+        start = int(np.clip(round(middle - length / 2), 0, side - length))
+        return slice(start, start + length)
+
+    rows, columns = np.nonzero(part)
+    return span(rows), span(columns)
