@@ -21,6 +21,7 @@ class Reference:
     crop: float = 0.7
     mirror: bool = True
     hide_regions: float = 0.0
+    warp: float = 0.0
 
 
 def tensors(batch):

@@ -62,19 +62,18 @@ def mismatch(port: Port, given: tuple[Tensor, ...], settled: Mapping[str, int]) 
     """Return what is wrong with the tensors of a port, None where nothing is.
 
     Args:
-        port: what is declared. Ports of discriminators and pyramids declare the first dimensions only.
+        port: what is declared.
         given: the tensors.
         settled: the numbers behind named dimensions; others may be any number.
     """
     expected = [settled.get(side, None) if isinstance(side, str) else side for side in port.shape]
-    open_ended = port.name == "judgement" or port.name in ("judgement.features", "generated.pyramid")
-    declared = f"({', '.join(str(side) for side in port.shape)})"
+    declared = f"({', '.join(str(side) for side in port.shape)}{', ...' if port.leading else ''})"
     named = {side: settled[side] for side in port.shape if isinstance(side, str) and side in settled}
     if named:
         declared += f" with {', '.join(f'{name} = {number}' for name, number in named.items())}"
     for tensor in given:
         shape = list(tensor.shape)
-        compared = shape[: len(expected)] if open_ended else shape
+        compared = shape[: len(expected)] if port.leading else shape
         if len(compared) != len(expected) or any(e not in (None, s) for e, s in zip(expected, compared, strict=True)):
             return f"`{port.name}` of shape {tuple(shape)}, and its port says {declared}"
         if port.dtype == "class_ids" and tensor.is_floating_point():

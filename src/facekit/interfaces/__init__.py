@@ -52,6 +52,7 @@ from facekit.interfaces.options import BuildContext, DatasetContext, NoOptions, 
 from facekit.interfaces.photos import EVALUATED, PhotoSource, RealPhotos
 from facekit.interfaces.places import cache_folder
 from facekit.interfaces.ports import (
+    ANY_STYLE,
     ATTRIBUTES,
     GENERATED,
     GENERATED_PYRAMID,
@@ -76,6 +77,7 @@ INTERFACE_VERSION = 1
 """The version of the interfaces in this package; a component states the one it was written for."""
 
 __all__ = [
+    "ANY_STYLE",
     "ATTRIBUTES",
     "DISCRIMINATOR",
     "EVALUATED",

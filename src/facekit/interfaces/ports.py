@@ -31,6 +31,7 @@ class Port:
         value_range: smallest and largest value, e.g. ``(-1.0, 1.0)``; None where any number may occur.
         classes: for ``class_ids``: how many classes there are.
         optional: a need that the component can do without.
+        leading: the shape names the first dimensions only; whatever follows is left open.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Port:
     value_range: tuple[float, float] | None = None
     classes: Dimension | None = None
     optional: bool = False
+    leading: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,16 +98,19 @@ HOLE = Port("hole", ("batch", 1, "size", "size"), dtype="binary", value_range=(0
 STYLE = Port("style", ("batch", "style"))
 """One style vector a picture."""
 
+ANY_STYLE = Port("style", ("batch",), leading=True)
+"""A style of any form, for components that hand it on: one vector an image, a region, or a layer."""
+
 GENERATED = Port("generated", ("batch", 3, "size", "size"), value_range=(-1.0, 1.0))
 """The generator's result."""
 
-GENERATED_PYRAMID = Port("generated.pyramid", ("batch",))
+GENERATED_PYRAMID = Port("generated.pyramid", ("batch",), leading=True)
 """The generator's result at coarser sizes, whose number and sides the port leaves open."""
 
-JUDGEMENT = Port("judgement", ("batch",))
+JUDGEMENT = Port("judgement", ("batch",), leading=True)
 """The discriminator's logits at its scales."""
 
-JUDGEMENT_FEATURES = Port("judgement.features", ("batch",))
+JUDGEMENT_FEATURES = Port("judgement.features", ("batch",), leading=True)
 """The discriminator's feature maps at its scales."""
 
 JUDGEMENT_CLASS_LOGITS = Port("judgement.class_logits", ("batch", "attributes"))

@@ -221,7 +221,7 @@ class _Join:
         return {name: claim.number for name, claim in sorted(numbers.items()) if claim is not None}
 
     def _fit(self, part: _Part, need: Port, giver: _Part, given: Port) -> None:
-        if len(need.shape) != len(given.shape):
+        if len(need.shape) != len(given.shape) and not (need.leading or given.leading):
             self._conflict(part, need, giver, given, f"of shape {_shape(need)}", f"one of shape {_shape(given)}")
             return
         if need.dtype != given.dtype and (need.dtype, given.dtype) != ("float", "binary"):
@@ -363,7 +363,7 @@ def _says(claim: _Claim, index: int) -> str:
 
 
 def _shape(port: Port) -> str:
-    return f"({', '.join(str(dimension) for dimension in port.shape)})"
+    return f"({', '.join(str(dimension) for dimension in port.shape)}{', ...' if port.leading else ''})"
 
 
 def _range(port: Port) -> str:

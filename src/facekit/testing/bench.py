@@ -175,7 +175,7 @@ def bench_model(needs: Collection[Port], *, classes: int, attributes: int, settl
     named = {port.name: port for port in needs}
     style = named.get("style")
     by_region = style is not None and len(style.shape) == 3
-    last = style.shape[-1] if style is not None else UNSETTLED_DIMENSION
+    last = UNSETTLED_DIMENSION if style is None or style.leading else style.shape[-1]
     length = last if isinstance(last, int) else UNSETTLED_DIMENSION
     judged = any(name.startswith("judgement") for name in named)
     own = {prefix: own_ports(needs, prefix) for prefix in ("style", "generated")}

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from facekit.interfaces import (
     ATTRIBUTES,
     GENERATED,
+    GENERATED_PYRAMID,
     IMAGE,
     JUDGEMENT,
     JUDGEMENT_FEATURES,
@@ -270,7 +271,7 @@ def _faces(options: FacesOptions, context: PortContext) -> Ports:
 
 
 def _painter(options: WidthOptions, context: PortContext) -> Ports:
-    pyramid = (Port("generated.pyramid", ("batch",)),) if options.pyramid else ()
+    pyramid = (GENERATED_PYRAMID,) if options.pyramid else ()
     return Ports(needs=(MASK, STYLE), gives=(GENERATED, *pyramid))
 
 

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
 from facekit.interfaces import HOLE, BuildContext, Condition, FacekitError, Generated, Judgement, ScaleJudgement, Style
-from facekit_layers import one_hot
+from facekit_layers import instance_norm, one_hot
 
 from .plugin import NOISE_LEVELS, DiscriminatorOptions, GeneratorOptions, noise_name
 
@@ -195,9 +195,9 @@ class LocalEditGenerator(nn.Module):
 class HoleDiscriminator(nn.Module):
     """Judges patches of a hole, with photo, hole and mask before it.
 
-    Layer plan, all with spectral norm (Miyato et al., ICLR 2018) and leaky ReLU 0.2: 4/2/1 to ``filters``, 4/2/1 to
-    twice and 4/2/1 to four times as many, 3/1/1 to as many. Logits by 3x3 after the second layer, of patches of 18
-    pixels, and after the last one, of 54.
+    Layer plan, with leaky ReLU 0.2 between all: 4/2/1 to ``filters``, 4/2/1 to twice and 4/2/1 to four times as many,
+    3/1/1 to as many, each but the first with instance norm or all with spectral norm (Miyato et al., ICLR 2018). Logits
+    by 3x3 after the second layer, of patches of 18 pixels, and after the last one, of 54.
 
     Args:
         options: its options.
@@ -215,9 +215,15 @@ class HoleDiscriminator(nn.Module):
             nn.Conv2d(middle, wide, 4, stride=2, padding=1),
             nn.Conv2d(wide, wide, 3, padding=1),
         ]
-        self.layers = nn.ModuleList(parametrizations.spectral_norm(layer) for layer in plan)
-        self.fine = parametrizations.spectral_norm(nn.Conv2d(middle, 1, 3, padding=1))
-        self.coarse = parametrizations.spectral_norm(nn.Conv2d(wide, 1, 3, padding=1))
+        self.layers = nn.ModuleList(plan)
+        self.fine = nn.Conv2d(middle, 1, 3, padding=1)
+        self.coarse = nn.Conv2d(wide, 1, 3, padding=1)
+        self.spectral = options.norm == "spectral"
+        for layer in (*plan, self.fine, self.coarse):
+            if self.spectral:
+                parametrizations.spectral_norm(layer)
+            else:
+                nn.init.normal_(layer.weight, std=0.02)
 
     def forward(self, image: Generated, condition: Condition) -> Judgement:
         """Judge images (N, 3, H, W) by what they show in the holes of ``condition``.
@@ -232,8 +238,9 @@ class HoleDiscriminator(nn.Module):
         hidden = torch.cat([image.image.to(planes.dtype), hole.to(planes.dtype), planes], dim=1)
         hidden = hidden.contiguous(memory_format=torch.channels_last)
         features: list[Tensor] = []
-        for layer in self.layers:
-            hidden = F.leaky_relu(layer(hidden), SLOPE)
+        for number, layer in enumerate(self.layers):
+            plain = self.spectral or number == 0
+            hidden = F.leaky_relu(layer(hidden), SLOPE) if plain else instance_norm(layer(hidden), slope=SLOPE)
             features.append(hidden)
         fine = within(self.fine(features[1]), hole, self.patches)
         coarse = within(self.coarse(hidden), hole, self.patches)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from facekit.interfaces import (
@@ -44,6 +46,8 @@ class DiscriminatorOptions(Options):
 
     filters: int = Field(32, ge=1)
     """Channels after the first layer; doubled twice."""
+    norm: Literal["instance", "spectral"] = "instance"
+    """``instance`` norm of the features, or ``spectral`` norm of the weights, which learns more slowly."""
     patches: int = Field(64, ge=1)
     """Patches of a scale that are judged, spread evenly over the hole."""
 
@@ -94,7 +98,7 @@ def facekit_components() -> list[ComponentSpec]:
             interface_version=1,
             kind="discriminator",
             id="local_edit/hole_patch",
-            summary="Judges patches of the hole, at two scales, with spectral norm.",
+            summary="Judges patches of the hole, at two scales.",
             options=DiscriminatorOptions,
             factory="facekit_local_edit.networks:build_discriminator",
             ports=_discriminator_ports,

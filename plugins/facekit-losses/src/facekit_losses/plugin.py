@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from facekit.interfaces import (
+    ANY_STYLE,
     ATTRIBUTES,
     GENERATED,
     IMAGE,
@@ -10,7 +11,6 @@ from facekit.interfaces import (
     JUDGEMENT_CLASS_LOGITS,
     JUDGEMENT_FEATURES,
     MASK,
-    STYLE,
     FacekitError,
     NoOptions,
     PortContext,
@@ -40,7 +40,7 @@ SMALLEST_BACKBONE_INPUT = 32
 
 def _adversarial_ports(options: AdversarialOptions, context: PortContext) -> Ports:
     if options.shuffled_style:
-        return Ports(needs=(IMAGE, GENERATED, JUDGEMENT, STYLE), smallest_batch=2)
+        return Ports(needs=(IMAGE, GENERATED, JUDGEMENT, ANY_STYLE), smallest_batch=2)
     if options.results == "shuffled_attributes":
         return Ports(needs=(IMAGE, ATTRIBUTES, GENERATED, JUDGEMENT), smallest_batch=2)
     return Ports(needs=(IMAGE, GENERATED, JUDGEMENT))
@@ -73,7 +73,7 @@ def _region_colour_ports(options: RegionColourOptions, context: PortContext) -> 
                 remedy=did_you_mean(name, known) or f"classes: {', '.join(known)}",
             )
     if options.shuffled_style:
-        return Ports(needs=(IMAGE, MASK, GENERATED, STYLE), smallest_batch=2)
+        return Ports(needs=(IMAGE, MASK, GENERATED, ANY_STYLE), smallest_batch=2)
     return Ports(needs=(IMAGE, MASK, GENERATED))
 
 
@@ -86,7 +86,7 @@ def _domain_classification_ports(options: DomainClassificationOptions, context: 
     if context.player == "discriminator":
         return Ports(needs=judged)
     if options.results == "shuffled_style":
-        return Ports(needs=(*judged, GENERATED, STYLE), smallest_batch=2)
+        return Ports(needs=(*judged, GENERATED, ANY_STYLE), smallest_batch=2)
     return Ports(needs=(*judged, GENERATED), smallest_batch=2 if options.results == "shuffled_attributes" else 1)
 
 

@@ -140,16 +140,27 @@ def _code(numbers: int) -> Port:
     return Port("style", ("batch", "classes", numbers))
 
 
-def _moments(present: bool) -> tuple[Port, ...]:
-    """Where regions lie, which goes with features of the reference."""
-    return (Port("style.moments", ("batch", 1, "classes", 6)),) if present else ()
+def _details(present: bool, filters: int, size: int) -> tuple[Port, ...]:
+    """The features of one reference at three sizes, where its regions lie, and what it counts in each."""
+    if not present:
+        return ()
+    levels = zip(("full", "half", "quarter"), detail_channels(filters), strict=True)
+    sides = [(size >> level, size >> level) for level in range(3)]
+    return (
+        *(
+            Port(f"style.{name}", ("batch", 1, numbers, *side))
+            for (name, numbers), side in zip(levels, sides, strict=True)
+        ),
+        Port("style.moments", ("batch", 1, "classes", 6)),
+        Port("style.share", ("batch", "classes", 1), value_range=(0.0, 1.0)),
+    )
 
 
 def regional_style_ports(options: RegionalStyleOptions, context: PortContext) -> Ports:
     """Needs photo and mask, gives a code for every region, and features."""
     return Ports(
         needs=(IMAGE, MASK),
-        gives=(_code(options.code), *_moments(options.details)),
+        gives=(_code(options.code), *_details(options.details, options.filters, context.size)),
         smallest_size=8,
         size_multiple=4,
     )
@@ -159,7 +170,7 @@ def regional_generator_ports(options: RegionalGeneratorOptions, context: PortCon
     """Needs a mask, a code for every region and, with ``sft``, features; gives the image."""
     step = 2**options.downsamplings
     return Ports(
-        needs=(MASK, _code(options.code), *_moments(options.sft)),
+        needs=(MASK, _code(options.code), *_details(options.sft, options.encoder_filters, context.size)),
         gives=(GENERATED,),
         smallest_size=2 * step,
         size_multiple=step,

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -48,12 +48,16 @@ class RegionalStyle(Style):
     """One code a region, and the features of the references that they were read from.
 
     Args:
-        details: features (N, S, C, h, w) of S references, finest level first; empty for none.
+        full: features (N, S, C, H, W) of S references; None for none, as for all that follows.
+        half: the same at half of the size.
+        quarter: the same at a quarter.
         moments: where their regions lie, (N, S, R, 6), see :func:`facekit_sft_pix2pixhd.alignment.region_moments`.
         share: what each reference counts in a region, (N, R, S); its sum over S is 1.
     """
 
-    details: tuple[Tensor, ...] = ()
+    full: Tensor | None = None
+    half: Tensor | None = None
+    quarter: Tensor | None = None
     moments: Tensor | None = None
     share: Tensor | None = None
 
@@ -71,24 +75,43 @@ class RegionalStyle(Style):
         return self._with_features(mixed, other, whole)
 
     def _with_features(self, mixed: RegionalStyle, other: Style, share: Tensor) -> RegionalStyle:
-        if not isinstance(other, RegionalStyle) or len(other.details) != len(self.details):
+        own, theirs = _details_of(self), _details_of(other)
+        if (own is None) != (theirs is None):
             raise ValueError(
                 "the styles are of different style encoders: only one of them has the reference's features"
             )
-        if self.moments is None or self.share is None or other.moments is None or other.share is None:
+        if own is None or theirs is None:
             return mixed
         count = len(self.code)
 
-        def both(own: Tensor, theirs: Tensor) -> Tensor:
-            return torch.cat([own, theirs.to(own.dtype).expand(count, *theirs.shape[1:])], dim=1)
+        def both(first: Tensor, second: Tensor) -> Tensor:
+            return torch.cat([first, second.to(first.dtype).expand(count, *second.shape[1:])], dim=1)
 
-        kept, taken = self.share * (1 - share)[:, None], other.share * share[:, None]
+        kept, taken = own.share * (1 - share)[:, None], theirs.share * share[:, None]
+        full, half, quarter = (both(*levels) for levels in zip(own.levels, theirs.levels, strict=True))
         return replace(
             mixed,
-            details=tuple(both(*levels) for levels in zip(self.details, other.details, strict=True)),
-            moments=both(self.moments, other.moments),
+            full=full,
+            half=half,
+            quarter=quarter,
+            moments=both(own.moments, theirs.moments),
             share=torch.cat([kept, taken.expand(count, *taken.shape[1:])], dim=2),
         )
+
+
+class _Details(NamedTuple):
+    """The features of references: see :class:`RegionalStyle`."""
+
+    levels: tuple[Tensor, ...]
+    moments: Tensor
+    share: Tensor
+
+
+def _details_of(style: Style) -> _Details | None:
+    """Return the features of a style, of whatever class; None where it has none."""
+    names = ("full", "half", "quarter", "moments", "share")
+    found = [tensor for tensor in (getattr(style, name, None) for name in names) if tensor is not None]
+    return _Details(tuple(found[:3]), found[3], found[4]) if len(found) == len(names) else None
 
 
 def region_colours(image: Tensor, member: Tensor) -> Tensor:
@@ -173,11 +196,14 @@ class RegionalStyleEncoder(nn.Module):
         code = torch.where(present[..., None], code, self.absent.to(code.dtype))
         if not self.gives_details:
             return RegionalStyle(code, "regions", present)
+        full, half, quarter = (features[:, None] for features in details)
         return RegionalStyle(
             code,
             "regions",
             present,
-            details=tuple(features[:, None] for features in details),
+            full=full,
+            half=half,
+            quarter=quarter,
             moments=region_moments(member)[:, None],
             share=torch.ones_like(code[..., :1]),
         )
@@ -287,7 +313,8 @@ class RegionalGenerator(nn.Module):
         Raises:
             FacekitError: there is no style, or it has no features although the options ask for them.
         """
-        if not isinstance(style, RegionalStyle) or len(style.details) < len(self.details):
+        given = None if style is None else _details_of(style)
+        if style is None or (self.details and given is None):
             raise FacekitError(
                 "the generator 'regional_sft_pix2pixhd' needs a code for every region and the reference's features",
                 remedy="give the recipe its style encoder: `model.style_encoder: {use: regional_style}`",
@@ -296,7 +323,7 @@ class RegionalGenerator(nn.Module):
         planes = [one_hot(mask, classes=self.classes, weight=self.head.weight)]
         for _ in self.downs:
             planes.append(F.avg_pool2d(planes[-1], 2))
-        details = self._aligned(mask, planes[0], style)
+        details = [] if given is None else self._aligned(mask, planes[0], given)
         features = instance_norm(self.stem(mask), slope=0.0)
         for down in self.downs:
             features = instance_norm(down(features), slope=0.0)
@@ -312,29 +339,27 @@ class RegionalGenerator(nn.Module):
         transformed: Tensor = self.details[level](features, details[level]) if level < len(details) else features
         return transformed
 
-    def _aligned(self, mask: Tensor, planes: Tensor, style: RegionalStyle) -> list[Tensor]:
+    def _aligned(self, mask: Tensor, planes: Tensor, given: _Details) -> list[Tensor]:
         """Return the reference's features where the mask has their regions, and a plane that says where there are any.
 
         Args:
             mask: class ids (N, H, W).
             planes: the same as one-hot planes.
-            style: of the references.
+            given: the features of the references.
 
         Returns:
             (N, C + 1, h, w) for each level, finest first.
         """
-        if not self.details or style.moments is None or style.share is None:
-            return []
         target = region_moments(planes)
         aligned: list[Tensor] = []
-        for level, features in enumerate(style.details[: len(self.details)]):
+        for level, features in enumerate(given.levels[: len(self.details)]):
             small = mask[:, :: 2**level, :: 2**level]
             total: Tensor | None = None
             for source in range(features.shape[1]):
-                moments = style.moments[:, source]
+                moments = given.moments[:, source]
                 grid = sampling_grid(small, affine_maps(target, moments))
-                given = style.share[..., source].float() * shown(target, moments)
-                weight = given.gather(1, small.flatten(1)).view(len(small), 1, *small.shape[1:])
+                share = given.share[..., source].float() * shown(target, moments)
+                weight = share.gather(1, small.flatten(1)).view(len(small), 1, *small.shape[1:])
                 own = features[:, source]
                 moved = F.grid_sample(own, grid.to(own.dtype), padding_mode="border", align_corners=False)
                 part = torch.cat([moved * weight.to(own.dtype), weight.to(own.dtype)], dim=1)
