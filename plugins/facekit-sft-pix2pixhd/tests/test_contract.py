@@ -5,7 +5,7 @@ from __future__ import annotations
 from facekit.testing import GeneratorContract, StyleEncoderContract
 from facekit_sft_pix2pixhd.plugin import facekit_components
 
-STYLE, GENERATOR = facekit_components()
+STYLE, GENERATOR, REGIONAL_STYLE, REGIONAL_GENERATOR = facekit_components()
 
 
 class TestStyleEncoder(StyleEncoderContract):
@@ -43,3 +43,23 @@ class TestGeneratorOfTheMainRecipe(GeneratorContract):
 class TestGeneratorWithoutAdain(GeneratorContract):
     spec = GENERATOR
     options = {"filters": 4, "blocks": 1, "downsamplings": 2, "adain": False}
+
+
+class TestRegionalStyleEncoder(StyleEncoderContract):
+    spec = REGIONAL_STYLE
+    options = {"code": 8, "filters": 4, "hidden": 16}
+
+
+class TestRegionColours(StyleEncoderContract):
+    spec = REGIONAL_STYLE
+    options = {"code": 8, "hidden": 16, "convolutions": False, "details": False}
+
+
+class TestRegionalGenerator(GeneratorContract):
+    spec = REGIONAL_GENERATOR
+    options = {"code": 8, "filters": 4, "blocks": 1, "encoder_filters": 4}
+
+
+class TestRegionalGeneratorWithoutSft(GeneratorContract):
+    spec = REGIONAL_GENERATOR
+    options = {"code": 8, "filters": 4, "blocks": 1, "sft": False}

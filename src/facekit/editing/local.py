@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 from scipy import ndimage
 
 from facekit.editing.pictures import read_photos, to_pictures
@@ -30,6 +30,9 @@ MARGIN = 0.08
 
 SMALLEST_MARGIN, LARGEST_MARGIN = 0.008, 0.03
 """Bounds of the margin, as shares of the square's side."""
+
+_STEPS = ImageFilter.GaussianBlur(0.8)
+"""Smooths away the steps that pixels of a mask leave in its outlines."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,7 @@ def mask_at(mask: Ids, side: int) -> Ids:
     found = np.zeros((side, side), dtype=np.uint8)
     for identity in np.unique(mask):
         plane = Image.fromarray(((mask == identity) * 255).astype(np.uint8))
-        share = np.asarray(plane.resize((side, side), Image.Resampling.BICUBIC))
+        share = np.asarray(plane.filter(_STEPS).resize((side, side), Image.Resampling.BICUBIC))
         found[share > best] = identity
         best = np.maximum(best, share)
     return found

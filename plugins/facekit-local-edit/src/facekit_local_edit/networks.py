@@ -29,6 +29,36 @@ START = 0.1
 """Initial factor on what residual blocks, attention and region codes add."""
 
 
+LARGEST_VALUE = 0.98
+"""Largest value, either way, that a hole begins with: tanh reaches 1 nowhere."""
+
+
+def fill_smoothly(photo: Tensor, hole: Tensor) -> Tensor:
+    """Return photos whose holes are filled with what lies around them, the smoother the further inside.
+
+    The photo is averaged to ever coarser levels over what it shows; then, level by level, what is missing comes from
+    the next coarser one (push-pull; Gortler et al., The Lumigraph, SIGGRAPH 1996).
+
+    Args:
+        photo: (N, 3, H, W); where ``hole`` is 1 it is not read.
+        hole: (N, 1, H, W), 1 inside.
+
+    Returns:
+        (N, 3, H, W) in the type of ``photo``; zeros where a hole covers all.
+    """
+    weight = 1 - hole.to(photo.dtype)
+    levels = [(photo * weight, weight)]
+    while min(weight.shape[-2:]) > 1:
+        value, weight = levels[-1]
+        value, weight = F.avg_pool2d(value, 2, ceil_mode=True), F.avg_pool2d(weight, 2, ceil_mode=True)
+        levels.append((value, weight))
+    filled = levels[-1][0] / levels[-1][1].clamp_min(1e-6)
+    for value, weight in reversed(levels[:-1]):
+        wider = F.interpolate(filled, size=(value.shape[-2], value.shape[-1]), mode="bilinear", align_corners=False)
+        filled = value + (1 - weight) * wider
+    return filled
+
+
 class ResidualBlock(nn.Module):
     """Features plus a small multiple of two 3x3 convolutions of them, with leaky ReLU before each.
 
@@ -126,7 +156,7 @@ class LocalEditGenerator(nn.Module):
 
     Layer plan, with leaky ReLU 0.2 between all: 5x5 to ``filters``; 4/2/1 to 2, 4 and 5 times as many; residual blocks
     of dilation 1, 2, 4 and 1 with attention in their middle; three times pixels repeated, joined to the features of
-    that size, 3x3, noise, a residual block; 5x5 to 3, tanh.
+    that size, 3x3, noise, a residual block; 5x5 to 3, which change what :func:`fill_smoothly` began with.
 
     Args:
         options: its options.
@@ -152,6 +182,8 @@ class LocalEditGenerator(nn.Module):
         self.blocks = nn.ModuleList(ResidualBlock(widths[level]) for level in range(NOISE_LEVELS))
         self.noise_gains = nn.ParameterList(nn.Parameter(torch.zeros(1, width, 1, 1)) for width in widths[:-1])
         self.leave = nn.Conv2d(full, 3, 5, padding=2)
+        nn.init.normal_(self.leave.weight, std=0.01)
+        nn.init.zeros_(self.leave.bias)
 
     def forward(self, condition: Condition, style: Style | None) -> Generated:
         """Return the photos of ``condition`` with their holes filled by its masks, (N, 3, H, W) float32 in [-1, 1].
@@ -167,8 +199,8 @@ class LocalEditGenerator(nn.Module):
             )
         planes = one_hot(condition.require_mask(), classes=self.classes, weight=self.enter.weight)
         hole = hole.to(planes.dtype)
-        seen = photo * (1 - hole.to(photo.dtype))
-        given = torch.cat([seen.to(planes.dtype), hole, planes], dim=1)
+        begun = fill_smoothly(photo, hole)
+        given = torch.cat([begun.to(planes.dtype), hole, planes], dim=1)
         if self.enter.weight.is_contiguous(memory_format=torch.channels_last):
             given = given.contiguous(memory_format=torch.channels_last)
         features: Tensor = self.enter(given)
@@ -188,7 +220,8 @@ class LocalEditGenerator(nn.Module):
             features = self.joins[level](torch.cat([wider, skips[level]], dim=1))
             noise = condition.extra[noise_name(level)].to(features.dtype)
             features = self.blocks[level](features + self.noise_gains[level] * noise)
-        made = torch.tanh(self.leave(F.leaky_relu(features, SLOPE))).float()
+        change = self.leave(F.leaky_relu(features, SLOPE)).float()
+        made = torch.tanh(change + torch.atanh(begun.float().clamp(-LARGEST_VALUE, LARGEST_VALUE)))
         return Generated(torch.where(hole > 0, made, photo.float()))
 
 

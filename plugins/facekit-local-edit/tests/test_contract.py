@@ -1,0 +1,32 @@
+"""The networks and the loss keep what their interfaces promise."""
+
+from __future__ import annotations
+
+from facekit.testing import DiscriminatorContract, GeneratorContract, LossContract
+from facekit_local_edit.plugin import facekit_components
+
+GENERATOR, DISCRIMINATOR, HOLE_L1 = facekit_components()
+
+
+class TestGenerator(GeneratorContract):
+    spec = GENERATOR
+    options = {"filters": 4}
+
+
+class TestGeneratorWithoutItsAdditions(GeneratorContract):
+    spec = GENERATOR
+    options = {"filters": 4, "attention": False, "region_codes": False}
+
+
+class TestDiscriminator(DiscriminatorContract):
+    spec = DISCRIMINATOR
+    options = {"filters": 4, "patches": 8}
+
+
+class TestDiscriminatorWithSpectralNorm(DiscriminatorContract):
+    spec = DISCRIMINATOR
+    options = {"filters": 4, "patches": 8, "norm": "spectral"}
+
+
+class TestHoleL1(LossContract):
+    spec = HOLE_L1

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from facekit.interfaces import BuildContext, Condition, FacekitError, LabelClass, LabelMap, Style
+from facekit_sft_pix2pixhd.alignment import affine_maps, region_moments, sampling_grid, shown
+from facekit_sft_pix2pixhd.plugin import RegionalGeneratorOptions, RegionalStyleOptions
+from facekit_sft_pix2pixhd.regional import RegionalStyle, build_generator, build_style_encoder, region_colours
+
+LABELS = LabelMap(name="four", classes=tuple(LabelClass(name, (i, i, i)) for i, name in enumerate("abcd")))
+CONTEXT = BuildContext(label_map=LABELS, attribute_names=(), size=32)
+
+
+def oval(centre: tuple[float, float], radii: tuple[float, float], degrees: float = 0.0, size: int = 64):
+    y, x = torch.meshgrid(*(torch.arange(size, dtype=torch.float32),) * 2, indexing="ij")
+    y, x = y - centre[0], x - centre[1]
+    angle = math.radians(degrees)
+    along, across = x * math.cos(angle) + y * math.sin(angle), y * math.cos(angle) - x * math.sin(angle)
+    return ((along / radii[0]) ** 2 + (across / radii[1]) ** 2 <= 1).long()
+
+
+def planes(mask):
+    return torch.nn.functional.one_hot(mask, 4).permute(0, 3, 1, 2).float()
+
+
+def moved(image, mask, reference_mask):
+    maps = affine_maps(region_moments(planes(mask)), region_moments(planes(reference_mask)))
+    grid = sampling_grid(mask, maps)
+    return torch.nn.functional.grid_sample(image, grid, padding_mode="border", align_corners=False), maps
+
+
+def test_equal_masks_are_laid_over_each_other_pixel_by_pixel():
+    mask = oval((30, 28), (12, 8), 20)[None]
+    image = torch.randn(1, 3, 64, 64)
+    found, _ = moved(image, mask, mask)
+    assert torch.allclose(found, image, atol=1e-3)
+
+
+@pytest.mark.parametrize("move", [(9, -6), (0, 14)])
+def test_a_region_that_was_moved_is_found_again(move):
+    reference = oval((30, 28), (12, 8), 20)
+    target = torch.roll(reference, move, (0, 1))[None]
+    image = torch.randn(1, 3, 64, 64)
+    found, maps = moved(image, target, reference[None])
+    wanted = torch.roll(image, move, (2, 3))
+    inside = target[:, None].expand_as(image) == 1
+    assert torch.allclose(found[inside], wanted[inside], atol=2e-3)
+    assert torch.allclose(maps[0, 1, :, :2], torch.eye(2), atol=1e-4)
+
+
+def test_a_region_of_another_form_is_stretched_over_the_new_one():
+    reference, target = oval((30, 30), (10, 10))[None], oval((30, 30), (20, 5))[None]
+    _, maps = moved(torch.randn(1, 3, 64, 64), target, reference)
+    assert torch.allclose(maps[0, 1, :, :2], torch.diag(torch.tensor([0.5, 2.0])), atol=0.1)
+
+
+def test_a_region_that_the_reference_lacks_keeps_its_place():
+    target, reference = oval((30, 30), (10, 10))[None], torch.zeros(1, 64, 64, dtype=torch.long)
+    moments = region_moments(planes(target)), region_moments(planes(reference))
+    assert shown(*moments)[0].tolist() == [True, False, False, False]
+    assert torch.equal(affine_maps(*moments)[0, 1], torch.eye(2, 3))
+
+
+def test_moments_of_nonsense_stay_finite():
+    wild = torch.randn(3, 4, 6, generator=torch.Generator().manual_seed(0)) * 10
+    assert bool(torch.isfinite(affine_maps(wild, wild.flip(0))).all())
+
+
+def test_colours_of_a_region_are_its_own():
+    mask = oval((30, 30), (10, 10))[None]
+    image = torch.where(mask[:, None] == 1, torch.tensor(0.6), torch.tensor(-0.4)).expand(1, 3, 64, 64)
+    found = region_colours(image, planes(mask))[0]
+    assert torch.allclose(found[1], torch.tensor([0.6] * 3 + [0.01] * 3), atol=1e-3)
+    assert torch.allclose(found[0, :3], torch.tensor(-0.4), atol=1e-4)
+    assert torch.equal(found[2, :3], torch.zeros(3))
+
+
+def networks(**options):
+    torch.manual_seed(0)
+    convolutions = options.get("convolutions", True)
+    encoder = RegionalStyleOptions(code=8, filters=4, hidden=16, convolutions=convolutions, details=options["sft"])
+    generator = RegionalGeneratorOptions(code=8, filters=8, blocks=1, sft=options["sft"], encoder_filters=4)
+    return build_style_encoder(encoder, CONTEXT), build_generator(generator, CONTEXT)
+
+
+def faces(seed: int = 0, count: int = 2):
+    random = torch.Generator().manual_seed(seed)
+    image = torch.rand(count, 3, 32, 32, generator=random) * 2 - 1
+    mask = torch.stack([oval((14 + 3 * i, 16), (9, 6), size=32) for i in range(count)])
+    return image, mask
+
+
+def generated(encoder, generator, style=None):
+    image, mask = faces()
+    with torch.no_grad():
+        return generator(Condition(mask=mask), encoder(image, mask) if style is None else style).image
+
+
+def test_with_sft_a_place_of_the_reference_reaches_its_place_in_the_result():
+    encoder, generator = networks(sft=True)
+    image, mask = faces()
+    changed = image.clone()
+    # Two pixels change places: colours of regions stay, and with them all that codes of colours know.
+    changed[:, :, 14, 14], changed[:, :, 14, 18] = image[:, :, 14, 18], image[:, :, 14, 14]
+    with torch.no_grad():
+        difference = generated(encoder, generator, encoder(changed, mask)) - generated(encoder, generator)
+    near, far = difference[..., 11:18, 11:22].abs().mean(), difference[..., 26:, :].abs().mean()
+    assert near > 5 * far
+
+
+def test_without_sft_and_convolutions_only_colours_count():
+    encoder, _ = networks(sft=False, convolutions=False)
+    image, mask = faces()
+    changed = image.clone()
+    changed[:, :, 14, 14], changed[:, :, 14, 18] = image[:, :, 14, 18], image[:, :, 14, 14]
+    with torch.no_grad():
+        assert torch.allclose(encoder(changed, mask).code, encoder(image, mask).code, atol=1e-6)
+        assert not torch.allclose(encoder(image.flip(0), mask).code, encoder(image, mask).code, atol=1e-3)
+
+
+def test_a_region_taken_from_another_face_brings_its_features():
+    encoder, generator = networks(sft=True)
+    image, mask = faces()
+    other_image, _ = faces(seed=5)
+    with torch.no_grad():
+        own, other = encoder(image, mask), encoder(other_image, mask)
+    taken = own.take(other, [1])
+    assert isinstance(taken, RegionalStyle)
+    assert torch.equal(taken.share.sum(2), torch.ones(2, 4))
+    result, plain, theirs = (generated(encoder, generator, style) for style in (taken, own, other))
+    # In the middle of the region it is the other face, far from it the own one.
+    inside, outside = (slice(None), slice(None), slice(12, 16), slice(13, 19)), (..., slice(28, 32), slice(0, 4))
+    assert (result[inside] - theirs[inside]).abs().mean() < 0.5 * (plain[inside] - theirs[inside]).abs().mean()
+    assert (result[outside] - plain[outside]).abs().mean() < 0.5 * (theirs[outside] - plain[outside]).abs().mean()
+    assert torch.allclose(generated(encoder, generator, own.take(other, range(4))), theirs, atol=1e-4)
+
+
+def test_a_blend_goes_from_one_face_to_the_other():
+    encoder, generator = networks(sft=True)
+    image, mask = faces()
+    with torch.no_grad():
+        own, other = encoder(image, mask), encoder(faces(seed=5)[0], mask)
+    assert torch.allclose(
+        generated(encoder, generator, own.towards(other, 0.0)), generated(encoder, generator, own), atol=1e-4
+    )
+    assert torch.allclose(
+        generated(encoder, generator, own.towards(other, 1.0)), generated(encoder, generator, other), atol=1e-4
+    )
+    half = generated(encoder, generator, own.towards(other, 0.5))
+    assert not torch.allclose(half, generated(encoder, generator, own), atol=1e-3)
+
+
+def test_styles_of_different_encoders_do_not_mix():
+    encoder, _ = networks(sft=True)
+    image, mask = faces()
+    with torch.no_grad():
+        style = encoder(image, mask)
+    with pytest.raises(ValueError, match="different style encoders"):
+        style.take(Style(style.code, "regions", style.present), [1])
+
+
+def test_a_style_without_features_is_refused_where_they_are_read():
+    _, generator = networks(sft=True)
+    _, mask = faces()
+    with pytest.raises(FacekitError, match="regional_style"):
+        generator(Condition(mask=mask), Style(torch.zeros(2, 4, 8), "regions"))
+
+
+def test_an_absent_region_gets_the_learnt_code():
+    encoder, _ = networks(sft=True)
+    image, mask = faces()
+    with torch.no_grad():
+        style = encoder(image, mask)
+    assert style.present.tolist() == [[True, True, False, False]] * 2
+    assert torch.equal(style.code[:, 2:], encoder.absent[2:].expand(2, -1, -1))
+
+
+def test_details_need_convolutions():
+    with pytest.raises(ValueError, match="details are features"):
+        RegionalStyleOptions(convolutions=False)

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from facekit.editing.local import _hole_of, _parts, _window, mask_at
+
+
+def blob(top: int, left: int, height: int, width: int, side: int = 128) -> np.ndarray:
+    shape = np.zeros((side, side), dtype=bool)
+    shape[top : top + height, left : left + width] = True
+    return shape
+
+
+def test_a_smaller_mask_takes_the_nearest_pixels():
+    mask = np.arange(16, dtype=np.uint8).reshape(4, 4)
+    assert mask_at(mask, 2).tolist() == [[5, 7], [13, 15]]
+    assert np.array_equal(mask_at(mask, 4), mask)
+
+
+def test_a_larger_mask_has_smooth_outlines_and_no_new_classes():
+    y, x = np.indices((32, 32))
+    mask = np.where((y - 15.5) ** 2 + (x - 15.5) ** 2 < 100, 7, 3).astype(np.uint8)
+    large = mask_at(mask, 256)
+    assert set(np.unique(large)) == {3, 7}
+    y, x = np.indices((256, 256))
+    disc = (y - 127.5) ** 2 + (x - 127.5) ** 2 < 80**2
+    wrong = (large == 7) != disc
+    blocks = (np.kron(mask, np.ones((8, 8))) == 7) != disc
+    assert wrong.sum() < 0.6 * blocks.sum()
+
+
+def test_a_hole_reaches_beyond_the_change_but_not_far():
+    hole = _hole_of(blob(50, 40, 20, 30))
+    rows, columns = np.nonzero(hole)
+    assert (rows.min(), rows.max()) == (48, 71)
+    assert (columns.min(), columns.max()) == (38, 71)
+
+
+def test_far_changes_are_parts_of_their_own():
+    assert len(_parts(blob(10, 10, 8, 8) | blob(90, 90, 8, 8))) == 2
+    assert len(_parts(blob(10, 10, 8, 8) | blob(18, 18, 8, 8))) == 1
+
+
+@pytest.mark.parametrize("place", [(0, 0), (50, 60), (108, 108)])
+def test_a_window_holds_its_part_and_lies_in_the_square(place):
+    part = blob(*place, 20, 16)
+    rows, columns = _window(part, 128)
+    assert rows.stop - rows.start == columns.stop - columns.start == 36
+    assert rows.start >= 0
+    assert rows.stop <= 128
+    assert part[rows, columns].sum() == part.sum()
+
+
+def test_the_window_of_a_large_change_is_the_square():
+    rows, columns = _window(blob(10, 10, 100, 30), 128)
+    assert (rows, columns) == (slice(0, 128), slice(0, 128))
