@@ -183,7 +183,8 @@ class LocalEditGenerator(nn.Module):
         self.noise_gains = nn.ParameterList(nn.Parameter(torch.zeros(1, width, 1, 1)) for width in widths[:-1])
         self.leave = nn.Conv2d(full, 3, 5, padding=2)
         nn.init.normal_(self.leave.weight, std=0.01)
-        nn.init.zeros_(self.leave.bias)
+        if self.leave.bias is not None:
+            nn.init.zeros_(self.leave.bias)
 
     def forward(self, condition: Condition, style: Style | None) -> Generated:
         """Return the photos of ``condition`` with their holes filled by its masks, (N, 3, H, W) float32 in [-1, 1].
