@@ -51,6 +51,11 @@ class TestPsnrOutsideEdit(MetricContract):
     spec = SPECS["psnr_outside_edit"]
 
 
+class TestTexture(MetricContract):
+    spec = SPECS["texture"]
+    not_about_likeness = "noise has energy too"
+
+
 class TestFrechetDistance(MetricContract):
     spec = SPECS["frechet_distance"]
     options = {"task": "reconstruction", "allow_few_pictures": True}

@@ -27,6 +27,7 @@ ALONE = {
     "ssim",
     "style_consistency",
     "style_following",
+    "texture",
 }
 """Metrics that need no real photos but those they observe."""
 JUDGED = {"attribute_accuracy", "segmentation_accuracy"}

@@ -14,6 +14,7 @@ from .options import (
     StyleFollowingOptions,
 )
 from .set_specs import set_metrics
+from .texture_options import TextureOptions
 
 SSIM_WINDOW = 11
 SMALLEST_BACKBONE_INPUT = 32
@@ -127,6 +128,16 @@ def facekit_components() -> list[ComponentSpec]:
             factory="facekit_metrics.psnr_outside_edit:build",
             ports=_region_ports,
             example={"task": "style_copy"},
+        ),
+        ComponentSpec(
+            interface_version=1,
+            kind="metric",
+            id="metrics/texture",
+            summary="How much fine detail each region has, as a multiple of real photos': 1 is a photo, 0 is flat.",
+            options=TextureOptions,
+            factory="facekit_metrics.texture:build",
+            ports=_region_ports,
+            example={"tasks": ["reconstruction"], "regions": {"eyes": ["l_eye", "r_eye"], "hair": ["hair"]}},
         ),
         *set_metrics(),
         *judged_metrics(),
