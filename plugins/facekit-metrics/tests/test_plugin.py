@@ -34,6 +34,9 @@ JUDGED = {"attribute_accuracy", "segmentation_accuracy"}
 """Metrics that need a trained judge: see test_judge_metrics.py."""
 SETS = {"density_coverage", "frechet_distance", "kid", "nearest_training_neighbour", "precision_recall"}
 
+EXTRAS = {"identity"}
+"""Metrics that need an extra: see test_identity.py."""
+
 
 @pytest.fixture
 def registry() -> Registry:
@@ -44,7 +47,7 @@ def registry() -> Registry:
 
 
 def test_every_metric_builds_from_its_defaults(registry, context, with_photos) -> None:  # type: ignore[no-untyped-def]
-    assert ALONE | SETS | JUDGED | {"fid"} == set(registry.names("metric"))
+    assert ALONE | SETS | JUDGED | EXTRAS | {"fid"} == set(registry.names("metric"))
     photos = torch.zeros(400, 3, 1, 1)
     evaluated = with_photos({"test": photos, "train": photos})
     for name in sorted(ALONE | SETS):

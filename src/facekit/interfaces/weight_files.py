@@ -40,7 +40,7 @@ def read_weight_file(
     if not path.is_file():
         raise FacekitError(f"the weights of {what} are not there", where=str(path), remedy=missing)
     if sha256 is not None:
-        _check_hash(path, sha256, what=what, again=again)
+        require_sha256(path, sha256, what=what, again=again)
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -58,7 +58,18 @@ def read_weight_file(
     return tensors
 
 
-def _check_hash(path: Path, expected: str, *, what: str, again: str) -> None:
+def require_sha256(path: Path, expected: str, *, what: str, again: str = "fetch the file again") -> None:
+    """Check that a weight file is the one that is meant, before anything reads it.
+
+    Args:
+        path: the file.
+        expected: its SHA-256 in hex.
+        what: whose weights they are, for messages.
+        again: what to do when it is another.
+
+    Raises:
+        FacekitError: the file cannot be read, or is another.
+    """
     digest = hashlib.sha256()
     try:
         with open_regular(path) as stream:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from facekit.interfaces import GENERATED, IMAGE, MASK, NoOptions, Options, PortContext, Ports
 from facekit.registry import CommandSpec, ComponentSpec, PluginInfo, hookimpl
 
+from .identity_options import IdentityOptions
 from .judged_specs import judged_metrics
 from .judges.options import SegmenterOptions
 from .options import (
@@ -138,6 +139,19 @@ def facekit_components() -> list[ComponentSpec]:
             factory="facekit_metrics.texture:build",
             ports=_region_ports,
             example={"tasks": ["reconstruction"], "regions": {"eyes": ["l_eye", "r_eye"], "hair": ["hair"]}},
+        ),
+        ComponentSpec(
+            interface_version=1,
+            kind="metric",
+            id="metrics/identity",
+            summary="Whether results show the right person, by dlib's face embedding; needs the extra `identity`.",
+            options=IdentityOptions,
+            factory="facekit_metrics.identity:build",
+            ports=_picture_ports,
+            paper="He et al., Deep Residual Learning for Image Recognition, CVPR 2016 (form of the embedding); Kazemi "
+            "and Sullivan, One Millisecond Face Alignment with an Ensemble of Regression Trees, CVPR 2014 (landmarks)",
+            weights_licence="CC0-1.0 (both files, from dlib-models)",
+            example={"tasks": ["reconstruction"]},
         ),
         *set_metrics(),
         *judged_metrics(),
