@@ -9,8 +9,10 @@ from facekit.data.warping import WARP_NUMBERS, move_mask, move_photo, warped_pla
 from facekit.recipe.settings import ReferenceSettings
 
 
-def numbers(seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).random(WARP_NUMBERS)
+def numbers(seed: int = 0, strength: float = 0.999) -> np.ndarray:
+    chances = np.random.default_rng(seed).random(WARP_NUMBERS)
+    chances[0] = strength
+    return chances
 
 
 def picture(size: int = 48) -> np.ndarray:
@@ -22,6 +24,13 @@ def test_numbers_in_the_middle_move_nothing():
     image = picture()
     assert np.array_equal(move_photo(image, places), image)
     assert np.array_equal(move_mask(image[..., 0], places), image[..., 0])
+
+
+def test_a_third_of_the_images_stays_as_it_is():
+    strengths = np.linspace(0, 0.999, 300)
+    moves = [np.abs(warped_places(numbers(0, s), 16, 0.1) - np.indices((16, 16))).max() for s in strengths]
+    assert np.mean(np.array(moves) == 0) == pytest.approx(1 / 3, abs=0.01)
+    assert all(np.diff(moves) >= 0)
 
 
 @pytest.mark.parametrize("furthest", [0.02, 0.1, 0.2])
@@ -57,14 +66,20 @@ def loader(packed, **reference):
 
 
 def test_a_warped_reference_is_another_picture_of_the_same_face(packed):
-    plain, warped = loader(packed).batch(2), loader(packed, warp=0.15).batch(2)
-    assert torch.equal(plain.image, warped.image)
-    assert torch.equal(plain.mask, warped.mask)
-    assert torch.equal(plain.reference.image, plain.image)
-    assert not torch.equal(warped.reference.image, warped.image)
-    assert not torch.equal(warped.reference.mask, warped.mask)
-    again = loader(packed, warp=0.15).batch(2)
-    assert torch.equal(again.reference.image, warped.reference.image)
+    plain = [loader(packed).batch(step) for step in range(6)]
+    warped = [loader(packed, warp=0.2).batch(step) for step in range(6)]
+    again = [loader(packed, warp=0.2).batch(step) for step in range(6)]
+    still, masks = [], []
+    for before, after, repeated in zip(plain, warped, again, strict=True):
+        assert torch.equal(before.image, after.image)
+        assert torch.equal(before.mask, after.mask)
+        assert torch.equal(before.reference.image, before.image)
+        assert torch.equal(after.reference.image, repeated.reference.image)
+        still += [torch.equal(*pair) for pair in zip(after.image, after.reference.image, strict=True)]
+        masks += [torch.equal(*pair) for pair in zip(after.mask, after.reference.mask, strict=True)]
+    # Weak warps move photos of 32 pixels before they move a class id.
+    assert 0 < sum(still) < 16
+    assert sum(still) <= sum(masks) < 20
 
 
 def test_a_warp_leaves_the_other_chances_as_they_are(packed):

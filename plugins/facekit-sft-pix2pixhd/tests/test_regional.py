@@ -133,8 +133,8 @@ def test_a_region_taken_from_another_face_brings_its_features():
     result, plain, theirs = (generated(encoder, generator, style) for style in (taken, own, other))
     # In the middle of the region it is the other face, far from it the own one.
     inside, outside = (slice(None), slice(None), slice(12, 16), slice(13, 19)), (..., slice(28, 32), slice(0, 4))
-    assert (result[inside] - theirs[inside]).abs().mean() < 0.5 * (plain[inside] - theirs[inside]).abs().mean()
-    assert (result[outside] - plain[outside]).abs().mean() < 0.5 * (theirs[outside] - plain[outside]).abs().mean()
+    assert (result[inside] - theirs[inside]).abs().mean() < 0.7 * (plain[inside] - theirs[inside]).abs().mean()
+    assert (result[outside] - plain[outside]).abs().mean() < 0.7 * (theirs[outside] - plain[outside]).abs().mean()
     assert torch.allclose(generated(encoder, generator, own.take(other, range(4))), theirs, atol=1e-4)
 
 

@@ -13,22 +13,27 @@ if TYPE_CHECKING:
 NODES = 5
 """Nodes a side, the borders among them, that are moved; places between them follow cubic B-splines."""
 
-WARP_NUMBERS = 2 * NODES**2
-"""Random numbers of a warp."""
+WARP_NUMBERS = 1 + 2 * NODES**2
+"""Random numbers of a warp: its strength, then how far each node moves."""
+
+STILL = 1 / 3
+"""Share of the images that are not warped at all; the strength of the others is spread evenly."""
 
 
 def warped_places(chances: NDArray[np.float64], size: int, furthest: float) -> NDArray[np.float32]:
     """Return where each pixel of a warped image is taken from.
 
     Args:
-        chances: ``WARP_NUMBERS`` numbers in [0, 1).
+        chances: ``WARP_NUMBERS`` numbers in [0, 1). A first one below :data:`STILL` moves nothing: an edit leaves most
+            of a face where it is, and a model should know that case, too.
         size: side of the image in pixels.
         furthest: how far a place moves at most along each axis, as a share of the side.
 
     Returns:
         (2, size, size): row and column, in pixels, within the image.
     """
-    moved = (2 * chances.reshape(2, NODES, NODES) - 1) * (furthest * size)
+    strength = max(0.0, float(chances[0]) - STILL) / (1 - STILL)
+    moved = (2 * chances[1:].reshape(2, NODES, NODES) - 1) * (strength * furthest * size)
     weights = _spline_weights(size)
     offsets = np.einsum("ri,aij,cj->arc", weights, moved, weights)
     places = offsets + np.indices((size, size))

@@ -27,7 +27,7 @@ from facekit_layers import (
     one_hot,
 )
 
-from .alignment import affine_maps, region_moments, sampling_grid, shown
+from .alignment import affine_maps, pixel_centres, region_moments, sampling_grid, shown
 from .initialisation import initialise_as_published, initialise_he
 from .layers import SFT_LEAKY_SLOPE
 from .plugin import RegionalGeneratorOptions, RegionalStyleOptions, detail_channels
@@ -37,6 +37,13 @@ COLOUR_NUMBERS = 6
 
 ABSENT_DEVIATION = 0.1
 """Deviation of the initial codes that stand for regions a reference does not show."""
+
+PLANES_BESIDE_DETAILS = 2
+"""Where the reference shows anything at all, and how far its features were moved."""
+
+LARGEST_MOVE = 0.1
+"""How far features were moved, in halves of the side, where that plane reaches 1: below, the network may trust them the
+more, the nearer they are."""
 
 START = 0.3
 """Factor on the initial weights of what changes features by the reference: shapes are learnt before references tell
@@ -262,14 +269,13 @@ class DetailTransform(nn.Module):
 
     def __init__(self, channels: int, details: int) -> None:
         super().__init__()
-        # One more plane says where the reference has nothing to show.
-        self.hidden = ReflectedConvolution(details + 1, channels, kernel=3)
+        self.hidden = ReflectedConvolution(details + PLANES_BESIDE_DETAILS, channels, kernel=3)
         self.last = nn.Conv2d(channels, 2 * channels, 1)
         initialise_he(self.hidden, slope=SFT_LEAKY_SLOPE)
         initialise_he(self.last, slope=1.0, gain=START)
 
     def forward(self, features: Tensor, details: Tensor) -> Tensor:
-        """Transform N,channels,H,W by N,details + 1,H,W."""
+        """Transform N,channels,H,W by N,details + 2,H,W."""
         gamma, beta = self.last(F.leaky_relu(self.hidden(details), SFT_LEAKY_SLOPE)).chunk(2, dim=1)
         return torch.addcmul(features + beta, features, gamma)
 
@@ -340,7 +346,7 @@ class RegionalGenerator(nn.Module):
         return transformed
 
     def _aligned(self, mask: Tensor, planes: Tensor, given: _Details) -> list[Tensor]:
-        """Return the reference's features where the mask has their regions, and a plane that says where there are any.
+        """Return the reference's features where the mask has their regions, and :data:`PLANES_BESIDE_DETAILS`.
 
         Args:
             mask: class ids (N, H, W).
@@ -348,12 +354,13 @@ class RegionalGenerator(nn.Module):
             given: the features of the references.
 
         Returns:
-            (N, C + 1, h, w) for each level, finest first.
+            (N, C + 2, h, w) for each level, finest first.
         """
         target = region_moments(planes)
         aligned: list[Tensor] = []
         for level, features in enumerate(given.levels[: len(self.details)]):
             small = mask[:, :: 2**level, :: 2**level]
+            place = pixel_centres(small.shape[1], small.shape[2], mask.device)
             total: Tensor | None = None
             for source in range(features.shape[1]):
                 moments = given.moments[:, source]
@@ -362,7 +369,9 @@ class RegionalGenerator(nn.Module):
                 weight = share.gather(1, small.flatten(1)).view(len(small), 1, *small.shape[1:])
                 own = features[:, source]
                 moved = F.grid_sample(own, grid.to(own.dtype), padding_mode="border", align_corners=False)
-                part = torch.cat([moved * weight.to(own.dtype), weight.to(own.dtype)], dim=1)
+                way = (grid - place.view(*small.shape[1:], 2)).norm(dim=-1)[:, None] / LARGEST_MOVE
+                beside = torch.cat([weight, weight * way.clamp_max(1)], dim=1).to(own.dtype)
+                part = torch.cat([moved * beside[:, :1], beside], dim=1)
                 total = part if total is None else total + part
             assert total is not None
             aligned.append(total)
