@@ -71,7 +71,7 @@ def make_mistakes(text: str, *, registry: Registry, style_option: str = "numbers
     Args:
         text: the recipe; block maps at its top, a style encoder and a discriminator, no ``extends``.
         registry: the components it uses.
-        style_option: the option of the style encoder that sets the length of its style vector.
+        style_option: the option of the style encoder that sets the length of its vectors.
     """
     found: dict[str, Mistake] = {}
     maker = _Maker(text, registry, style_option)

@@ -66,4 +66,4 @@ def test_mistakes_in_the_real_recipe(tmp_path: Path, every: int) -> None:
     registry = load_registry()
     if not registry.names("generator"):
         pytest.skip("facekit's own plugins are not installed")
-    _check(REAL.read_text("utf-8"), registry, tmp_path, style_option="style_dim", every=every)
+    _check(REAL.read_text("utf-8"), registry, tmp_path, style_option="code", every=every)

@@ -19,7 +19,9 @@ def test_the_recipes_of_facekit(tmp_path: Path) -> None:
     found = _of(recipes_around([], tmp_path), "facekit-toolkit")
     assert not [one.problem for one in found.values() if one.problem]
     shipped = found["sft_pix2pixhd"]
-    assert {("generator", "sft_pix2pixhd"), ("dataset", "synthetic_faces"), ("metric", "psnr")} <= set(shipped.uses)
+    assert {("generator", "regional_sft_pix2pixhd"), ("dataset", "synthetic_faces"), ("metric", "psnr")} <= set(
+        shipped.uses
+    )
     assert ("loss", "adversarial") in shipped.uses  # of either player, once
     assert len(set(shipped.uses)) == len(shipped.uses)
     assert shipped.names(("loss", "losses/adversarial"))

@@ -159,7 +159,7 @@ def test_the_recipes_that_plugins_ship(installed: dict[str, Any]) -> None:
         ("blocks: 4", "blocks: four", "model.generator.blocks"),
         ("blocks: 4", "blcks: 4", "model.generator"),
         ("blocks: 4", "blocks: 0", "model.generator.blocks"),
-        ("use: sft_style", "use: sft_stile", "model.style_encoder.use"),
+        ("use: regional_style", "use: regional_stile", "model.style_encoder.use"),
         ("regions: {hair: 4", "regions: {hair: four", "losses.generator[3].regions.hair"),
         ("objective: lsgan", "objective: lsgn", "losses.generator[0].objective"),
         ("steps: 1200", "steps: 0", "train.steps"),
@@ -183,7 +183,7 @@ def test_descriptions_and_defaults_reach_editors(catalogue: Registry) -> None:
     assert data["size"]["markdownDescription"].endswith(
         "*whole number, 16 to 2048; default `128`*".replace("2048", "2,048")
     )
-    assert data["reference"]["default"] == {"crop": 1.0, "mirror": False, "hide_regions": 0.0}
+    assert data["reference"]["default"] == {"crop": 1.0, "mirror": False, "hide_regions": 0.0, "warp": 0.0}
     folder = schema["$defs"]["dataset.fake.photo_folder"]["properties"]
     assert folder["root"]["markdownDescription"] == "Folder of the photos.\n\n*text; required*"
     assert folder["size"] is True  # described where the choice is

@@ -121,7 +121,7 @@ class RegionalGeneratorOptions(Options):
     """Numbers in the code of a region; as in the style encoder."""
     filters: int = Field(32, ge=1)
     """Channels at full resolution; every downsampling doubles them."""
-    blocks: int = Field(4, ge=0)
+    blocks: int = Field(4, ge=1)
     """Residual blocks at the lowest resolution."""
     downsamplings: int = Field(2, ge=1, le=8)
     """How often height and width are halved."""
@@ -141,7 +141,7 @@ def _code(numbers: int) -> Port:
 
 
 def _details(present: bool, filters: int, size: int) -> tuple[Port, ...]:
-    """The features of one reference at three sizes, where its regions lie, and what it counts in each."""
+    """The features of one reference at three sizes, its mask, and what it counts in each region."""
     if not present:
         return ()
     levels = zip(("full", "half", "quarter"), detail_channels(filters), strict=True)
@@ -151,7 +151,7 @@ def _details(present: bool, filters: int, size: int) -> tuple[Port, ...]:
             Port(f"style.{name}", ("batch", 1, numbers, *side))
             for (name, numbers), side in zip(levels, sides, strict=True)
         ),
-        Port("style.moments", ("batch", 1, "classes", 6)),
+        Port("style.mask", ("batch", 1, size, size), dtype="class_ids", classes="classes"),
         Port("style.share", ("batch", "classes", 1), value_range=(0.0, 1.0)),
     )
 

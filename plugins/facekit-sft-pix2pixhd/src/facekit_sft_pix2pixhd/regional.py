@@ -58,14 +58,14 @@ class RegionalStyle(Style):
         full: features (N, S, C, H, W) of S references; None for none, as for all that follows.
         half: the same at half of the size.
         quarter: the same at a quarter.
-        moments: where their regions lie, (N, S, R, 6), see :func:`facekit_sft_pix2pixhd.alignment.region_moments`.
+        mask: their class ids (N, S, H, W).
         share: what each reference counts in a region, (N, R, S); its sum over S is 1.
     """
 
     full: Tensor | None = None
     half: Tensor | None = None
     quarter: Tensor | None = None
-    moments: Tensor | None = None
+    mask: Tensor | None = None
     share: Tensor | None = None
 
     def take(self, other: Style, where: Sequence[int]) -> Style:
@@ -101,7 +101,7 @@ class RegionalStyle(Style):
             full=full,
             half=half,
             quarter=quarter,
-            moments=both(own.moments, theirs.moments),
+            mask=both(own.mask, theirs.mask),
             share=torch.cat([kept, taken.expand(count, *taken.shape[1:])], dim=2),
         )
 
@@ -110,13 +110,13 @@ class _Details(NamedTuple):
     """The features of references: see :class:`RegionalStyle`."""
 
     levels: tuple[Tensor, ...]
-    moments: Tensor
+    mask: Tensor
     share: Tensor
 
 
 def _details_of(style: Style) -> _Details | None:
     """Return the features of a style, of whatever class; None where it has none."""
-    names = ("full", "half", "quarter", "moments", "share")
+    names = ("full", "half", "quarter", "mask", "share")
     found = [tensor for tensor in (getattr(style, name, None) for name in names) if tensor is not None]
     return _Details(tuple(found[:3]), found[3], found[4]) if len(found) == len(names) else None
 
@@ -211,7 +211,7 @@ class RegionalStyleEncoder(nn.Module):
             full=full,
             half=half,
             quarter=quarter,
-            moments=region_moments(member)[:, None],
+            mask=mask[:, None],
             share=torch.ones_like(code[..., :1]),
         )
 
@@ -357,19 +357,22 @@ class RegionalGenerator(nn.Module):
             (N, C + 2, h, w) for each level, finest first.
         """
         target = region_moments(planes)
+        sources = given.mask.unbind(1)
+        moments = [region_moments(one_hot(each, classes=self.classes, weight=self.head.weight)) for each in sources]
         aligned: list[Tensor] = []
         for level, features in enumerate(given.levels[: len(self.details)]):
             small = mask[:, :: 2**level, :: 2**level]
-            place = pixel_centres(small.shape[1], small.shape[2], mask.device)
+            place = pixel_centres(small.shape[1], small.shape[2], mask.device).view(*small.shape[1:], 2)
             total: Tensor | None = None
-            for source in range(features.shape[1]):
-                moments = given.moments[:, source]
-                grid = sampling_grid(small, affine_maps(target, moments))
-                share = given.share[..., source].float() * shown(target, moments)
+            for number, (own, ids) in enumerate(zip(features.unbind(1), sources, strict=True)):
+                grid = sampling_grid(small, affine_maps(target, moments[number]))
+                share = given.share[..., number].float() * shown(target, moments[number])
                 weight = share.gather(1, small.flatten(1)).view(len(small), 1, *small.shape[1:])
-                own = features[:, source]
+                # A map between two skins lands on the brows of one where the other has none: no features from there.
+                landed = F.grid_sample(ids[:, None].float(), grid, mode="nearest", align_corners=False)
+                weight = weight * (landed == small[:, None])
                 moved = F.grid_sample(own, grid.to(own.dtype), padding_mode="border", align_corners=False)
-                way = (grid - place.view(*small.shape[1:], 2)).norm(dim=-1)[:, None] / LARGEST_MOVE
+                way = (grid - place).norm(dim=-1)[:, None] / LARGEST_MOVE
                 beside = torch.cat([weight, weight * way.clamp_max(1)], dim=1).to(own.dtype)
                 part = torch.cat([moved * beside[:, :1], beside], dim=1)
                 total = part if total is None else total + part
