@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from safetensors.numpy import load_file
 
@@ -168,6 +169,20 @@ def test_evaluate_writes_into_the_run(inside: Facekit, first_run: tuple[Path, An
     last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
     assert last["protocol"] == found["protocol"]
     assert found["protocol"] in (run / "report.html").read_text(encoding="utf-8")
+
+
+def test_evaluate_with_the_metrics_of_another_recipe(
+    inside: Facekit, first_run: tuple[Path, Any], workplace: Path
+) -> None:
+    run, _ = first_run
+    recipe = yaml.safe_load((run / "recipe.yaml").read_text(encoding="utf-8"))
+    assert [metric["use"].split("/")[1].split("@")[0] for metric in recipe["metrics"]] != ["ssim"]
+    other = workplace / "other.yaml"
+    other.write_text(yaml.safe_dump({**recipe, "metrics": [{"use": "ssim"}]}), encoding="utf-8")
+    finished = inside("evaluate", run, "--metrics-of", other, "--no-baselines", "--limit", "2", "--json")
+    assert finished.code == 0, finished.err
+    (found,) = json.loads(finished.out)
+    assert [entry["name"] for entry in found["measurements"]] == ["ssim"]
 
 
 def test_evaluate_of_a_split_that_is_not_there(inside: Facekit, first_run: tuple[Path, Any]) -> None:

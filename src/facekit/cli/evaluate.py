@@ -22,6 +22,9 @@ from facekit.cli.state import State, plugin_file_option
 @click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True, help="Faces painted at a time.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where.")
 @click.option(
+    "--metrics-of", type=FilePath(), metavar="RECIPE", help="Measure with the metrics of this recipe in place of RUN's."
+)
+@click.option(
     "--set", "settings", multiple=True, metavar="NAME.OPTION=VALUE", help="A runtime option: sampler.steps=50."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -37,10 +40,11 @@ def evaluate(
     limit: int | None,
     batch: int,
     device: Literal["auto", "cpu", "cuda"],
+    metrics_of: Path | None,
     settings: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Measure RUN with the metrics of its recipe, beside baselines that need no training.
+    """Measure RUN with the metrics of its recipe, or of another one, beside baselines that need no training.
 
     Every figure carries a protocol id; only figures with the same id can be compared. What is found is written into the
     run's metrics.jsonl and its report.
@@ -49,13 +53,16 @@ def evaluate(
     Example:
       facekit evaluate runs/first
       facekit evaluate runs/first --split validation --weights live --json
+      facekit evaluate runs/first --metrics-of identity.yaml
     """
     from facekit.cli.measuring import measure_run, print_measurements
+    from facekit.recipe import read_recipe
     from facekit.report import write_report
 
+    registry = state.registry()
     results = measure_run(
         run,
-        registry=state.registry(),
+        registry=registry,
         split=split,
         weights=weights,
         step=step,
@@ -63,6 +70,7 @@ def evaluate(
         batch=batch,
         limit=limit,
         device=device,
+        metrics_of=None if metrics_of is None else read_recipe(metrics_of, registry=registry),
         settings=settings,
     )
     write_report(run)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from facekit.evaluation import EvaluationProgress, EvaluationResult
+    from facekit.recipe.resolved import ResolvedRecipe
     from facekit.registry import Registry
 
 MODEL = "model"
@@ -32,6 +33,7 @@ def measure_run(
     batch: int = 8,
     limit: int | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
+    metrics_of: ResolvedRecipe | None = None,
     settings: Sequence[str] = (),
 ) -> tuple[EvaluationResult, ...]:
     """Measure a run under a progress bar on stderr, and write what was found into the run folder.
@@ -52,6 +54,7 @@ def measure_run(
             batch=batch,
             limit=limit,
             device=device,
+            metrics_of=metrics_of,
             settings=settings,
             progress=painting,
         )
