@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,20 @@ def test_spread_over_seeds_and_interval_over_photos(make_system: MakeSystem) -> 
     assert entry.interval == bootstrap_interval(_shifted(GOOD, 0.5)), "of the photos' means, not of 24 values"
     cost = table.costs["ours"]
     assert (cost.parameters, cost.painting, cost.steps, cost.batch, cost.seconds) == (2_500_000, 2_000_000, 40, 4, 21.0)
+
+
+def test_details_are_columns_only_where_they_are_named(make_system: MakeSystem) -> None:
+    names = ("psnr", "follows/mean", "follows/hat", "iou/hat")
+    details = {"follows/hat", "iou/hat"}
+    system = make_system("ours", {0: [replace(measurement(name, GOOD), detail=name in details) for name in names]})
+
+    def columns(*wanted: str) -> list[str]:
+        return [each.name for each in make_table([system], name="t", reference="ours", columns=wanted or None).columns]
+
+    assert columns() == ["psnr", "follows/mean"]
+    assert columns("follows") == ["follows/mean"]
+    assert columns("follows/hat", "psnr") == ["follows/hat", "psnr"]
+    assert columns("iou") == ["iou/hat"]
 
 
 def test_better_and_worse_follow_the_direction_of_the_measurement(make_system: MakeSystem) -> None:

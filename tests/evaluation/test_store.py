@@ -66,6 +66,17 @@ def test_nothing_is_kept_unasked(packed, error_metric, network) -> None:  # type
     assert evaluate(network, packed, [error_metric()]).pictures == {}
 
 
+def test_details_are_kept_as_such_and_evaluations_of_before_have_none(tmp_path: Path) -> None:
+    measurements = (Measurement("error", 1.0, "", "lower"), Measurement("error/hat", 2.0, "", "lower", detail=True))
+    file = write_evaluation(EvaluationResult("model", "test", "ema", 1, {}, measurements), tmp_path / "one.json")
+    assert [entry.detail for entry in read_evaluation(file).measurements.values()] == [False, True]
+    document = json.loads(file.read_text())
+    for entry in document["measurements"]:
+        del entry["detail"]
+    file.write_text(json.dumps(document))
+    assert not any(entry.detail for entry in read_evaluation(file).measurements.values())
+
+
 def test_values_that_are_none_come_back_as_nan(tmp_path: Path) -> None:
     measurement = Measurement("m", math.nan, "", "higher", count=0)
     result = EvaluationResult("model", "test", "ema", 1, {"data": "x"}, (measurement,))

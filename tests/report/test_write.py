@@ -290,6 +290,21 @@ def test_the_best_figure_of_a_row_is_marked(make_run: Make) -> None:
     assert cells == [(" best", "0.412"), ("", "0.4578"), ("", "0.5886")]
 
 
+def test_details_are_folded_and_are_no_tiles(make_run: Make, events_of: Events) -> None:
+    run = make_run()
+    event = events_of(1200)
+    first = {**event["measurements"][0], "name": "style_following/hat", "detail": True}
+    event["measurements"] = [first, *event["measurements"]]
+    with (run / "metrics.jsonl").open("a") as stream:
+        stream.write(json.dumps(event) + "\n")
+    text, _ = read(run)
+    assert "Style following · hat" not in text[text.index('class="tiles"') : text.index("<table>")]
+    before, folded = text.split("<details><summary>Single regions, classes and further measures: 1</summary>")
+    assert "Style following · hat" not in before
+    assert "Style following · hat" in folded
+    assert "Style following · skin" in before
+
+
 def test_real_photos_do_not_compete() -> None:
     def column(heading: str, value: float) -> Column:
         return Column(heading, 0, {"error": {"value": value, "better": "lower"}})

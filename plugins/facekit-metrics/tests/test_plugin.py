@@ -72,6 +72,6 @@ def test_sets_need_an_evaluation(registry, context) -> None:  # type: ignore[no-
 
 
 def test_exception() -> None:
-    for regions in ((), ("skin", "skin")):
+    for regions in ((), ("skin", "skin"), "skin", ("skin", "mean")):
         with pytest.raises(ValidationError, match="regions"):
             StyleFollowingOptions(regions=regions)

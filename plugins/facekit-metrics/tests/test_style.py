@@ -79,6 +79,9 @@ def test_following_share_by_hand() -> None:
     assert following_share(result, own, thirds) == (0 + 0.5 + 1 + 1) / 4
 
 
+BOTH = StyleFollowingOptions(regions=("skin", "hair"))
+
+
 class TestStyleFollowing:
     ROLL = (4, 0, 1, 2, 3)
 
@@ -86,15 +89,16 @@ class TestStyleFollowing:
         return torch.rand(5, 2, 3, generator=torch.Generator().manual_seed(2)) * 2 - 1
 
     def measure(self, results: Tensor, photos: Tensor, masks: Tensor, show, context, batch: int = 100):  # type: ignore[no-untyped-def]
-        metric = style_following.build(StyleFollowingOptions(), context)
+        metric = style_following.build(BOTH, context)
         show(metric, results, photos, masks, task="style_copy", references=self.ROLL, batch=batch)
         return {measurement.name: measurement for measurement in metric.compute()}
 
     def test_results_in_the_references_colours_follow_fully(self, show, context) -> None:  # type: ignore[no-untyped-def]
         photos, masks = stripes(self.colours())
         found = self.measure(photos[list(self.ROLL)], photos, masks, show, context)
-        assert list(found) == ["style_following/skin", "style_following/hair"]
-        assert [each.value for each in found.values()] == [1.0, 1.0]
+        assert list(found) == [f"style_following/{part}" for part in ("mean", "skin", "hair")]
+        assert [each.value for each in found.values()] == [1.0, 1.0, 1.0]
+        assert not any(each.detail for each in found.values())
         assert found["style_following/skin"].count == 5
 
     def test_results_that_ignore_the_reference_are_at_chance(self, show, context) -> None:  # type: ignore[no-untyped-def]
@@ -105,10 +109,10 @@ class TestStyleFollowing:
         for pairing in itertools.permutations(range(5)):
             if any(index == other for index, other in enumerate(pairing)):
                 continue
-            metric = style_following.build(StyleFollowingOptions(), context)
+            metric = style_following.build(BOTH, context)
             show(metric, constant, photos, masks, task="style_copy", references=pairing)
             values.append([each.value for each in metric.compute()])
-        assert torch.tensor(values).mean(0).tolist() == pytest.approx([0.5, 0.5])
+        assert torch.tensor(values).mean(0).tolist() == pytest.approx([0.5, 0.5, 0.5])
 
     def test_against_a_plain_loop(self, show, context) -> None:  # type: ignore[no-untyped-def]
         photos, masks = stripes(self.colours())
@@ -135,7 +139,7 @@ class TestStyleFollowing:
                 for index, look in enumerate(self.ROLL)
             ]
         )
-        assert [each.value for each in self.measure(results, photos, masks, show, context).values()] == [1, 1]
+        assert [each.value for each in self.measure(results, photos, masks, show, context).values()] == [1, 1, 1]
 
     def test_the_batch_size_does_not_matter(self, show, context) -> None:  # type: ignore[no-untyped-def]
         photos, masks = stripes(self.colours())
@@ -161,10 +165,44 @@ class TestStyleFollowing:
     def test_a_region_that_nobody_shows_has_no_value(self, show, context) -> None:  # type: ignore[no-untyped-def]
         photos, masks = stripes(self.colours())
         masks[masks == 2] = 0
-        skin, hair = self.measure(photos, photos, masks, show, context).values()
+        _, skin, hair = self.measure(photos, photos, masks, show, context).values()
         assert skin.count == 5
         assert math.isnan(hair.value)
         assert hair.count == 0
+
+    def test_all_regions_are_measured_and_all_but_two_are_details(self, show, context) -> None:  # type: ignore[no-untyped-def]
+        photos, masks = stripes(self.colours())
+        photos[:, :, :8], masks[:, :8] = torch.rand(5, 3, 1, 1) * 2 - 1, 0
+        metric = style_following.build(StyleFollowingOptions(), context)
+        # The background is that of the mask's owner, skin and hair are those of the reference.
+        results = torch.cat((photos[:, :, :8], photos[list(self.ROLL), :, 8:]), 2)
+        show(metric, results, photos, masks, task="style_copy", references=self.ROLL)
+        found = {each.name.partition("/")[2]: each for each in metric.compute()}
+        assert list(found) == ["mean", "skin", "hair", "background"]
+        assert [found[part].detail for part in found] == [False, False, False, True]
+        assert found["skin"].value == found["hair"].value == 1
+        assert found["background"].value < 0.7
+        values = [found[part].value for part in ("skin", "hair", "background")]
+        assert found["mean"].value == pytest.approx(sum(values) / 3)
+        assert found["mean"].count == 5
+
+    def test_of_all_regions_those_that_nobody_shows_are_left_out(self, show, context) -> None:  # type: ignore[no-untyped-def]
+        photos, masks = stripes(self.colours())
+        metric = style_following.build(StyleFollowingOptions(), context)
+        show(metric, photos[list(self.ROLL)], photos, masks, task="style_copy", references=self.ROLL)
+        assert [each.name for each in metric.compute()] == [
+            f"style_following/{part}" for part in ("mean", "skin", "hair")
+        ]
+
+    def test_the_mean_is_that_of_a_results_own_regions(self, show, context) -> None:  # type: ignore[no-untyped-def]
+        photos, masks = stripes(self.colours())
+        masks[0][masks[0] == 2] = 0
+        results = torch.rand(photos.shape, generator=torch.Generator().manual_seed(4)) * 2 - 1
+        found = self.measure(results, photos, masks, show, context)
+        skin, hair = (found[f"style_following/{part}"].per_sample for part in ("skin", "hair"))
+        # Results 0 and 1 have the mask and the look of the face without hair.
+        expected = [skin[0], skin[1], *((a + b) / 2 for a, b in zip(skin[2:], hair, strict=True))]
+        assert found["style_following/mean"].per_sample == pytest.approx(expected)
 
 
 class TestChangesWithReference:

@@ -13,6 +13,7 @@ from facekit_metrics.options import StyleConsistencyOptions
 from facekit_metrics.style_consistency import build, mean_difference, region_colours, wasserstein_distance
 
 LOOKS = [1, 2, 3, 4, 5, 0]
+BOTH = StyleConsistencyOptions(regions=("skin", "hair"))
 
 
 @pytest.fixture
@@ -48,21 +49,21 @@ class TestRegions:
     def test_colours_are_those_of_skimage(self, pictures, masks) -> None:  # type: ignore[no-untyped-def]
         photo, mask = pictures[0][2], masks[2]
         expected = rgb2lab(((photo.permute(1, 2, 0).double().numpy()) + 1) / 2)[mask.numpy() == 1]
-        found = region_colours(photo, mask, class_id=1, smallest_share=0.01)
+        (found,) = region_colours(photo, mask, classes=[1], smallest_share=0.01)
         assert found is not None
         np.testing.assert_allclose(found.numpy(), expected, atol=2e-2)
-        other = region_colours(pictures[1][2], mask, class_id=1, smallest_share=0.01)
+        (other,) = region_colours(pictures[1][2], mask, classes=[1], smallest_share=0.01)
         assert other is not None
         expected_mean = deltaE_cie76(found.numpy().mean(0), other.numpy().mean(0))
         assert mean_difference(found, other) == pytest.approx(float(expected_mean))
 
     def test_a_region_that_is_too_small_has_none(self, pictures, masks) -> None:  # type: ignore[no-untyped-def]
-        assert region_colours(pictures[0][0], masks[0], class_id=2, smallest_share=0.01) is None
-        assert region_colours(pictures[0][0], masks[0], class_id=1, smallest_share=0.5) is None
+        assert region_colours(pictures[0][0], masks[0], classes=[2], smallest_share=0.01) == [None]
+        assert region_colours(pictures[0][0], masks[0], classes=[1], smallest_share=0.5) == [None]
 
     def test_exception(self, pictures) -> None:  # type: ignore[no-untyped-def]
         with pytest.raises(ValueError, match="does not fit"):
-            region_colours(pictures[0][0], torch.zeros(8, 8, dtype=torch.long), class_id=1, smallest_share=0.1)
+            region_colours(pictures[0][0], torch.zeros(8, 8, dtype=torch.long), classes=[1], smallest_share=0.1)
 
 
 class TestMetric:
@@ -70,7 +71,7 @@ class TestMetric:
         photos, results = pictures
         found = []
         for batch in (1, 4, 6):
-            metric = build(StyleConsistencyOptions(), context)
+            metric = build(BOTH, context)
             show(metric, results, photos, masks, task="style_copy", references=LOOKS, batch=batch)
             found.append(metric.compute())
         assert found[0] == found[1] == found[2]
@@ -78,17 +79,17 @@ class TestMetric:
         names = [
             f"style_consistency/style_copy/{measure}/{part}"
             for measure in ("lab_mean", "wasserstein")
-            for part in ("skin", "hair")
+            for part in ("mean", "skin", "hair")
         ]
         assert list(by_name) == names
         # Face 0 has no hair: neither as the mask of result 0 nor as the look of result 5.
-        assert [by_name[name].count for name in names] == [6, 4, 6, 4]
-        mine = region_colours(results[1], masks[1], class_id=2, smallest_share=1 / 512)
-        other = region_colours(photos[2], masks[2], class_id=2, smallest_share=1 / 512)
+        assert [by_name[name].count for name in names] == [6, 6, 4, 6, 6, 4]
+        (mine,) = region_colours(results[1], masks[1], classes=[2], smallest_share=1 / 512)
+        (other,) = region_colours(photos[2], masks[2], classes=[2], smallest_share=1 / 512)
         assert mine is not None
         assert other is not None
-        assert by_name[names[1]].per_sample[0] == pytest.approx(mean_difference(mine, other))
-        assert by_name[names[3]].per_sample[0] == pytest.approx(float(wasserstein_distance(mine, other).mean()))
+        assert by_name[names[2]].per_sample[0] == pytest.approx(mean_difference(mine, other))
+        assert by_name[names[5]].per_sample[0] == pytest.approx(float(wasserstein_distance(mine, other).mean()))
 
     def test_the_reference_itself_is_at_zero_and_another_photo_is_not(self, pictures, masks, context) -> None:  # type: ignore[no-untyped-def]
         photos = pictures[0]
@@ -107,6 +108,18 @@ class TestMetric:
         spread = torch.cat((flat[:50] - 20, flat[50:] + 20))
         assert mean_difference(flat, spread) == 0
         assert wasserstein_distance(flat, spread).tolist() == [20, 20, 20]
+
+    def test_all_regions_have_a_mean_and_all_but_two_are_details(self, pictures, masks, show, context) -> None:  # type: ignore[no-untyped-def]
+        photos, results = pictures
+        metric = build(StyleConsistencyOptions(), context)
+        show(metric, results, photos, masks, task="style_copy", references=LOOKS)
+        found = {entry.name.partition("/lab_mean/")[2]: entry for entry in metric.compute()[:4]}
+        assert list(found) == ["mean", "skin", "hair", "background"]
+        assert [entry.detail for entry in found.values()] == [False, False, False, True]
+        skin, background, mean = (found[part].per_sample for part in ("skin", "background", "mean"))
+        # Result 0 has no hair.
+        assert mean[0] == pytest.approx((skin[0] + background[0]) / 2)
+        assert found["mean"].count == 6
 
     def test_a_region_that_nobody_has(self, pictures, show, context) -> None:  # type: ignore[no-untyped-def]
         metric = build(StyleConsistencyOptions(regions=("hair",)), context)

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from facekit.interfaces import Condition, FacekitError, Generated, Observation, Reference
 from facekit_metrics.kid import build
+from facekit_metrics.regions import Regions
 from facekit_metrics.set_options import KidOptions
 from facekit_metrics.style_consistency import StyleConsistency, mean_difference, region_colours
 from facekit_metrics.task_options import TaskChoice, TaskOptions
@@ -47,11 +48,11 @@ def test_regions_of_results_that_kept_their_geometry_are_read_by_the_mask_of_the
     target[:, :10], source[:, 20:] = 1, 1
     condition = Condition(target, Reference(photos[:1], source))
     for reads, mask in ((frozenset({"mask", "reference"}), target), (frozenset({"source"}), source)):
-        metric = StyleConsistency(choice=TaskChoice("style_copy"), regions={"skin": 1})
+        metric = StyleConsistency(choice=TaskChoice("style_copy"), regions=Regions({"skin": 1}))
         shown = Generated(results[:1])
         metric.update(Observation("style_copy", condition, shown, photos[:1], ("a",), ("b",), reads=reads))
-        mine = region_colours(results[0], mask[0], class_id=1, smallest_share=0.01)
-        other = region_colours(photos[0], source[0], class_id=1, smallest_share=0.01)
+        (mine,) = region_colours(results[0], mask[0], classes=[1], smallest_share=0.01)
+        (other,) = region_colours(photos[0], source[0], classes=[1], smallest_share=0.01)
         assert mine is not None
         assert other is not None
         assert metric.compute()[0].value == pytest.approx(mean_difference(mine, other))

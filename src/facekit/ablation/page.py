@@ -281,7 +281,7 @@ def _measured_while_training(record: RunRecord) -> dict[str, Series]:
             continue
         for entry in event.get("measurements") or ():
             value = entry.get("value")
-            if isinstance(value, (int, float)):
+            if isinstance(value, (int, float)) and entry.get("detail") is not True:
                 curves.setdefault(str(entry["name"]), []).append((int(event.get("step") or 0), float(value)))
     return {name: points for name, points in curves.items() if len(points) > 1}
 

@@ -193,7 +193,9 @@ def make_table(
         name: what to call the table.
         reference: the row that others are tested against.
         description: one sentence.
-        columns: names of measurements, or what stands before the slash of several; None for all.
+        columns: names of measurements, or what stands before the slash of several; None for all. Measurements that
+            stand behind others (details) are columns only where they are named, or where what stands before the slash
+            has no others.
         records: run folders that were read before.
     """
     found = _columns(systems, columns)
@@ -254,11 +256,15 @@ def _columns(systems: Sequence[System], wanted: Sequence[str] | None) -> tuple[C
         for name, id_ in of_row:
             order.setdefault(name, Counter())[id_] += 1
     names = list(dict.fromkeys(name for name, _ in seen))
-    if wanted is not None:
+    details = {name for (name, _), entry in seen.items() if entry.detail}
+    if wanted is None:
+        names = [name for name in names if name not in details]
+    else:
         # A whole name means that one alone, not the parts it may have as well.
-        chosen = [
-            [asked] if asked in names else [name for name in names if name.startswith(f"{asked}/")] for asked in wanted
-        ]
+        chosen = []
+        for asked in wanted:
+            parts = [name for name in names if name.startswith(f"{asked}/")]
+            chosen.append([asked] if asked in names else [name for name in parts if name not in details] or parts)
         names = [name for found in chosen for name in found]
     columns = []
     for name in dict.fromkeys(names):

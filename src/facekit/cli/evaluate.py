@@ -27,6 +27,7 @@ from facekit.cli.state import State, plugin_file_option
 @click.option(
     "--set", "settings", multiple=True, metavar="NAME.OPTION=VALUE", help="A runtime option: sampler.steps=50."
 )
+@click.option("--details", is_flag=True, help="Print those of single regions and classes too.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @plugin_file_option
 @click.pass_obj
@@ -42,6 +43,7 @@ def evaluate(
     device: Literal["auto", "cpu", "cuda"],
     metrics_of: Path | None,
     settings: tuple[str, ...],
+    details: bool,
     as_json: bool,
 ) -> None:
     """Measure RUN with the metrics of its recipe, or of another one, beside baselines that need no training.
@@ -77,4 +79,4 @@ def evaluate(
     if as_json:
         print_json([result.document() for result in results])
     else:
-        print_measurements(results)
+        print_measurements(results, details=details)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from facekit.cli.output import note, print_table
+from facekit.cli.output import note, plural, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,10 +60,17 @@ def measure_run(
         )
 
 
-def print_measurements(results: Sequence[EvaluationResult]) -> None:
-    """Print a table on stdout: a row a measurement, a column a painter, and the protocol under it."""
+def print_measurements(results: Sequence[EvaluationResult], *, details: bool = False) -> None:
+    """Print a table on stdout: a row a measurement, a column a painter, and the protocol under it.
+
+    Args:
+        results: the run, then its baselines.
+        details: also print the measurements that stand behind others.
+    """
     first = results[0]
-    names = list(dict.fromkeys(entry.name for result in results for entry in result.measurements))
+    found = [entry for result in results for entry in result.measurements]
+    names = list(dict.fromkeys(entry.name for entry in found if details or not entry.detail))
+    left_out = len({entry.name for entry in found} - {*names})
     columns = [_heading(result) for result in results]
     rows = []
     for name in names:
@@ -74,6 +81,9 @@ def print_measurements(results: Sequence[EvaluationResult]) -> None:
     click.echo(f"\n{first.split} split, step {first.step:,}; 95% intervals over the faces in brackets")
     print_table(("MEASUREMENT", *columns), rows, right=columns, figures=True)
     click.echo(f"protocol {first.protocol}")
+    if left_out:
+        how = "`facekit evaluate --details` prints them"
+        click.echo(f"{plural(left_out, 'more row')} of single regions and classes: in the report; {how}")
     for result in results:
         for said in result.notes:
             note(f"{_heading(result)}: {said}" if result.painter != MODEL else said)

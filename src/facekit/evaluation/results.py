@@ -112,6 +112,7 @@ class EvaluationResult:
                     "unit": entry.unit,
                     "better": entry.better,
                     "count": entry.count,
+                    "detail": entry.detail,
                     "protocol": dict(entry.protocol),
                     "id": self.id_of(entry.name),
                 }

@@ -94,6 +94,7 @@ class StoredMeasurement:
         id: its protocol id; only numbers with equal ids may be compared.
         interval: 95 % bootstrap interval over the photos; None for numbers that are no mean over photos.
         per_sample: one value a photo, or nothing.
+        detail: whether it stands behind another.
     """
 
     name: str
@@ -105,6 +106,7 @@ class StoredMeasurement:
     protocol: Mapping[str, str]
     interval: tuple[float, float] | None
     per_sample: tuple[float, ...]
+    detail: bool = False
 
 
 @dataclass(frozen=True)
@@ -255,4 +257,6 @@ def _measurement(entry: Mapping[str, Any]) -> StoredMeasurement:
         value=math.nan if entry["value"] is None else float(entry["value"]),
         interval=None if interval is None else (float(interval[0]), float(interval[1])),
         per_sample=tuple(math.nan if value is None else float(value) for value in entry["per_sample"]),
+        # Evaluations of before have no details.
+        detail=entry.get("detail") is True,
     )

@@ -96,6 +96,8 @@ class Measurement:
         count: how many samples (or pairs) the number rests on.
         per_sample: one value a sample, for bootstrap intervals and paired tests; empty where the number is no mean.
             Which samples have a value may depend on the faces, never on the results: tests pair them one by one.
+        detail: whether it is one of many that stand behind another, such as a region's beside the mean over regions.
+            It is measured and kept as any other, and shown only when asked for.
     """
 
     name: str
@@ -105,6 +107,7 @@ class Measurement:
     protocol: Mapping[str, str] = field(default_factory=dict)
     count: int = 0
     per_sample: tuple[float, ...] = ()
+    detail: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "protocol", read_only(self.protocol))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,7 +68,8 @@ def tiles(tables: list[Table]) -> str:
     if not own:
         return ""
     cells = []
-    for name, measurement in list(own[-1].measurements.items())[:MOST_TILES]:
+    shown = [entry for entry in own[-1].measurements.items() if not _is_detail(entry[1])]
+    for name, measurement in shown[:MOST_TILES]:
         unit = str(measurement.get("unit") or "")
         unit_text = f" <small>{text(unit)}</small>" if unit and unit != "share" else ""
         interval = _interval(measurement)
@@ -83,12 +84,43 @@ def tiles(tables: list[Table]) -> str:
 def table_html(table: Table, *, pairs: str = "", folded: bool = False) -> str:
     """Return a table of one split and protocol: a row a measurement, a column an evaluation.
 
+    Measurements that stand behind others have a table of their own under it, which is folded.
+
     Args:
         table: what to show.
         pairs: the pairs that were measured, as HTML.
         folded: show only its title until the reader opens it.
     """
-    names = list(dict.fromkeys(name for column in table.columns for name in column.measurements))
+    found = {name: entry for column in table.columns for name, entry in column.measurements.items()}
+    details = [name for name, entry in found.items() if _is_detail(entry)]
+    fields = ", ".join(f"{key} {value}" for key, value in table.fields.items() if value not in (None, "", [], {}))
+    steps = sorted({column.step for column in table.columns if column.heading.startswith(THIS_RUN)})
+    after = f" after step {steps[-1]:,}" if steps else ""
+    title = f"{text(table.split.capitalize())} split{after}"
+    caption = "" if folded else f"<caption>{title}</caption>"
+    body = (
+        f"{_rows(table, [name for name in found if name not in details], caption)}"
+        f"<p class=note>Brackets are 95% intervals over the faces. Protocol "
+        f"<code>{text(table.protocol)}</code>; figures with other protocol ids are not comparable.</p>"
+    )
+    if details:
+        body += (
+            f"<details><summary>Single regions, classes and further measures: {len(details)}</summary>"
+            f"{_rows(table, details, '')}</details>"
+        )
+    if _training_photos(table):
+        body += (
+            f"<p class=note>In generation, {text(REAL_PHOTOS.lower())} are photos of the training split: what a model "
+            "would get that had learned them by heart.</p>"
+        )
+    if fields:
+        body += f"<details class=how><summary>what the protocol stands for</summary>{text(fields)}</details>"
+    body += pairs
+    return f"<details><summary>{title}</summary>{body}</details>" if folded else body
+
+
+def _rows(table: Table, names: Sequence[str], caption: str) -> str:
+    """Return the table of some measurements."""
     head = "".join(f"<th class=number>{text(column.heading)}</th>" for column in table.columns)
     rows = []
     for name in names:
@@ -106,26 +138,11 @@ def table_html(table: Table, *, pairs: str = "", folded: bool = False) -> str:
             + (f"<details class=how><summary>how</summary>{text(detail)}</details>" if detail else "")
             + f"</td>{cells}<td class=number>{count}</td></tr>"
         )
-    fields = ", ".join(f"{key} {value}" for key, value in table.fields.items() if value not in (None, "", [], {}))
-    steps = sorted({column.step for column in table.columns if column.heading.startswith(THIS_RUN)})
-    after = f" after step {steps[-1]:,}" if steps else ""
-    title = f"{text(table.split.capitalize())} split{after}"
-    caption = "" if folded else f"<caption>{title}</caption>"
-    body = (
+    return (
         f"<div class=scroll><table>{caption}"
         f"<thead><tr><th>Measurement</th>{head}<th class=number>n</th></tr></thead><tbody>{''.join(rows)}</tbody>"
-        f"</table></div><p class=note>Brackets are 95% intervals over the faces. Protocol "
-        f"<code>{text(table.protocol)}</code>; figures with other protocol ids are not comparable.</p>"
+        "</table></div>"
     )
-    if _training_photos(table):
-        body += (
-            f"<p class=note>In generation, {text(REAL_PHOTOS.lower())} are photos of the training split: what a model "
-            "would get that had learned them by heart.</p>"
-        )
-    if fields:
-        body += f"<details class=how><summary>what the protocol stands for</summary>{text(fields)}</details>"
-    body += pairs
-    return f"<details><summary>{title}</summary>{body}</details>" if folded else body
 
 
 def course(record: RunRecord) -> str:
@@ -136,7 +153,7 @@ def course(record: RunRecord) -> str:
             continue
         for name, measurement in _by_name(event).items():
             value = measurement.get("value")
-            if isinstance(value, (int, float)) and value == value:
+            if isinstance(value, (int, float)) and value == value and not _is_detail(measurement):
                 family, _, part = name.partition("/")
                 points = families.setdefault(family, {}).setdefault(part or family, [])
                 points.append((step_of(event) or 0, float(value)))
@@ -202,6 +219,11 @@ def _interval(measurement: Mapping[str, Any]) -> str:
     if not all(isinstance(end, (int, float)) for end in interval):
         return ""
     return f"[{number(float(interval[0]))}, {number(float(interval[1]))}]"
+
+
+def _is_detail(measurement: Mapping[str, Any]) -> bool:
+    """Return whether a measurement stands behind another, and is not shown unless asked for."""
+    return measurement.get("detail") is True
 
 
 def _is_map(value: object) -> bool:

@@ -14,7 +14,7 @@ from facekit.interfaces import BuildContext, FacekitError, Measurement, Observat
 
 from .dlib_faces import RECOGNISER, SHA256, SIDE, Landmarks, dlib_faces, face_classes, models_folder
 from .identity_options import IdentityOptions
-from .per_sample import mean_measurement
+from .per_sample import mean_or_nothing
 
 SAME_PERSON = 0.6
 """Distance below which dlib's embeddings are of one person, by its author."""
@@ -156,9 +156,8 @@ class Identity:
             "photos": str(len(self._photos)),
             **_MEANING[measure],
         }
-        if not values:
-            return Measurement(name, math.nan, unit, better, protocol)
-        return mean_measurement(name, values, unit=unit, better=better, protocol=protocol)
+        detail = measure == "distance" or "/mask_owner/" in name
+        return mean_or_nothing(name, values, unit=unit, better=better, protocol=protocol, detail=detail)
 
 
 _MEANING = {

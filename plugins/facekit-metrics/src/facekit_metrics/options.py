@@ -17,22 +17,28 @@ def _no_name_twice(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+MEAN = "mean"
+"""The part of a measurement's name that says that it is the mean over regions."""
+
 Names = Annotated[tuple[str, ...], AfterValidator(_no_name_twice)]
 
 
 class RegionOptions(Options):
     """Options of metrics that look at regions."""
 
-    regions: tuple[str, ...] = ("skin", "hair")
-    """Classes of the label map, each measured on its own."""
+    regions: Literal["all"] | tuple[str, ...] = "all"
+    """Classes of the label map, each measured on its own, and their mean. With `all` every class that result and
+    reference both show; reports fold all but the mean, skin and hair."""
     smallest_share: float = Field(1 / 512, gt=0, lt=1)
     """Smallest share of the picture that a region must cover to have a colour."""
 
     @field_validator("regions")
     @classmethod
-    def _at_least_one(cls, regions: tuple[str, ...]) -> tuple[str, ...]:
-        if not regions or len(set(regions)) != len(regions):
-            raise ValueError("regions must name at least one class, and none twice")
+    def _at_least_one(cls, regions: Literal["all"] | tuple[str, ...]) -> Literal["all"] | tuple[str, ...]:
+        if not regions or (regions != "all" and len(set(regions)) != len(regions)):
+            raise ValueError("regions must name at least one class, and none twice, or be `all`")
+        if MEAN in regions:
+            raise ValueError(f"a region cannot be {MEAN!r}: that is the mean over the regions")
         return regions
 
 

@@ -16,8 +16,9 @@ def mean_measurement(
     unit: str,
     better: Literal["higher", "lower"],
     protocol: Mapping[str, str],
+    detail: bool = False,
 ) -> Measurement:
-    """Return the mean of one value a picture as a measurement.
+    """Return the mean of one value a picture as a measurement; ``detail`` says that it stands behind others.
 
     The sum is exact (``math.fsum``), so it does not depend on the order of the pictures.
 
@@ -36,4 +37,26 @@ def mean_measurement(
         protocol=dict(protocol),
         count=len(values),
         per_sample=tuple(values),
+        detail=detail,
     )
+
+
+def mean_or_nothing(
+    name: str,
+    values: Sequence[float],
+    *,
+    unit: str,
+    better: Literal["higher", "lower"],
+    protocol: Mapping[str, str],
+    detail: bool = False,
+) -> Measurement:
+    """Return the mean of one value a picture; NaN and a count of 0 where there is none."""
+    if not values:
+        return Measurement(name, math.nan, unit, better, protocol, detail=detail)
+    return mean_measurement(name, values, unit=unit, better=better, protocol=protocol, detail=detail)
+
+
+def means_of_rows(rows: Sequence[Sequence[float]]) -> list[float]:
+    """Return the mean of each row's values that are no NaN, such as those of its regions; rows of NaN are left out."""
+    kept = ([value for value in row if not math.isnan(value)] for row in rows)
+    return [math.fsum(row) / len(row) for row in kept if row]

@@ -91,7 +91,15 @@ class SegmentationAccuracy:
             name = f"segmentation_mean_iou{ending}/{task}"
             found.append(Measurement(name, 100 * figures.mean_iou, "%", "higher", protocol, len(values)))
             found += [
-                Measurement(f"segmentation_iou{ending}_{task}/{name}", 100 * iou, "%", "higher", protocol, len(values))
+                Measurement(
+                    f"segmentation_iou{ending}_{task}/{name}",
+                    100 * iou,
+                    "%",
+                    "higher",
+                    protocol,
+                    len(values),
+                    detail=True,
+                )
                 for name, iou, is_shown in zip(self._names, figures.iou, shown.tolist(), strict=True)
                 if is_shown
             ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -12,35 +12,37 @@ from facekit.interfaces import BuildContext, FacekitError, Measurement, Observat
 
 from .lab import lab
 from .one_task import OneTask
-from .options import StyleConsistencyOptions
-from .per_sample import mean_measurement
-from .regions import classes_of
+from .options import MEAN, StyleConsistencyOptions
+from .per_sample import mean_or_nothing, means_of_rows
+from .regions import Regions, chosen_regions
 from .task_options import TaskChoice
 
 MEASURES = {"lab_mean": "Euclidean distance of the mean colours", "wasserstein": "mean over L*, a* and b*"}
 
 
-def region_colours(image: Tensor, mask: Tensor, *, class_id: int, smallest_share: float) -> Tensor | None:
-    """Return the Lab colours of the pixels of a region.
+def region_colours(
+    image: Tensor, mask: Tensor, *, classes: Sequence[int], smallest_share: float
+) -> list[Tensor | None]:
+    """Return the Lab colours of the pixels of regions.
 
     Args:
         image: a picture (3, H, W) in [-1, 1].
         mask: its class ids (H, W).
-        class_id: the region.
-        smallest_share: smallest share of the picture that it must cover.
+        classes: ids of the regions.
+        smallest_share: smallest share of the picture that a region must cover.
 
     Returns:
-        (P, 3) float64; None where the region is smaller than that.
+        (P, 3) float64 for each region; None where it is smaller than that.
 
     Raises:
         ValueError: picture and mask differ in size.
     """
     if image.shape[-2:] != mask.shape:
         raise ValueError(f"a picture of shape {tuple(image.shape)} does not fit a mask of shape {tuple(mask.shape)}")
-    member = mask == class_id
-    if int(member.sum()) < max(1.0, smallest_share * mask.numel()):
-        return None
-    return lab(image.unsqueeze(0))[0][:, member].T
+    colours = lab(image.unsqueeze(0))[0]
+    fewest = max(1.0, smallest_share * mask.numel())
+    members = [mask == class_id for class_id in classes]
+    return [colours[:, member].T if int(member.sum()) >= fewest else None for member in members]
 
 
 def mean_difference(result: Tensor, reference: Tensor) -> float:
@@ -86,19 +88,17 @@ class StyleConsistency(OneTask):
     mask by that of its source.
 
     Args:
-        regions: class id by region name.
+        regions: which regions.
         smallest_share: smallest share of a picture that a region must cover.
         choice: whose results.
     """
 
-    def __init__(self, *, choice: TaskChoice, regions: Mapping[str, int], smallest_share: float = 1 / 512) -> None:
+    def __init__(self, *, choice: TaskChoice, regions: Regions, smallest_share: float = 1 / 512) -> None:
         super().__init__(choice)
-        self.regions = dict(regions)
+        self.regions = regions
         self.smallest_share = smallest_share
-        self._seen = 0
-        self._values: dict[tuple[str, str], list[float]] = {
-            (measure, region): [] for measure in MEASURES for region in regions
-        }
+        # One row a result, one value a region: NaN where result and reference do not both show it.
+        self._rows: dict[str, list[list[float]]] = {measure: [] for measure in MEASURES}
 
     def update(self, observation: Observation) -> None:
         """Take in a batch.
@@ -112,40 +112,55 @@ class StyleConsistency(OneTask):
         results = zip(observation.generated.image, observation.geometry(), strict=True)
         references = zip(reference.image, reference.require_mask(), strict=True)
         for (result, mask), (photo, photo_mask) in zip(results, references, strict=True):
-            self._seen += 1
-            for region, class_id in self.regions.items():
-                mine, other = (
-                    region_colours(image, ids, class_id=class_id, smallest_share=self.smallest_share)
-                    for image, ids in ((result, mask), (photo, photo_mask))
-                )
-                if mine is not None and other is not None:
-                    self._values["lab_mean", region].append(mean_difference(mine, other))
-                    self._values["wasserstein", region].append(float(wasserstein_distance(mine, other).mean()))
+            pairs = list(zip(self._colours(result, mask), self._colours(photo, photo_mask), strict=True))
+            self._rows["lab_mean"].append(
+                [math.nan if a is None or b is None else mean_difference(a, b) for a, b in pairs]
+            )
+            self._rows["wasserstein"].append(
+                [math.nan if a is None or b is None else float(wasserstein_distance(a, b).mean()) for a, b in pairs]
+            )
 
     def compute(self) -> tuple[Measurement, ...]:
-        """Return ``style_consistency/TASK/MEASURE/REGION`` for each measure and region.
+        """Return ``style_consistency/TASK/MEASURE/mean`` where there are several regions, and ``.../REGION`` of each.
 
-        The value is NaN and the count 0 where no result and its reference both show the region.
+        The mean is that over results, of a result's mean over the regions it has a value for. Where the recipe names
+        regions, one that no result and its reference both show has the value NaN and the count 0.
 
         Raises:
             FacekitError: nothing was observed.
         """
-        if not self._seen:
+        if not self._rows["lab_mean"]:
             raise FacekitError("style_consistency was given no results to measure")
-        return tuple(self._measurement(*key, values) for key, values in self._values.items())
+        return tuple(entry for measure, rows in self._rows.items() for entry in self._measurements(measure, rows))
 
-    def _measurement(self, measure: str, region: str, values: list[float]) -> Measurement:
-        name = f"style_consistency/{self.choice.name}/{measure}/{region}"
+    def _colours(self, image: Tensor, mask: Tensor) -> list[Tensor | None]:
+        classes = tuple(self.regions.classes.values())
+        return region_colours(image, mask, classes=classes, smallest_share=self.smallest_share)
+
+    def _measurements(self, measure: str, rows: list[list[float]]) -> list[Measurement]:
+        found = []
+        if len(self.regions.classes) > 1:
+            found.append(self._measurement(measure, MEAN, means_of_rows(rows), "mean of a result over its regions"))
+        columns = dict(zip(self.regions.classes, zip(*rows, strict=True), strict=True))
+        for region in self.regions.in_order:
+            values = [value for value in columns[region] if not math.isnan(value)]
+            if self.regions.is_reported(region, len(values)):
+                what = f"{region} (class {self.regions.classes[region]})"
+                found.append(self._measurement(measure, region, values, what))
+        return found
+
+    def _measurement(self, measure: str, part: str, values: list[float], region: str) -> Measurement:
         protocol = {
-            "region": f"{region} (class {self.regions[region]}), each picture by its own mask",
+            "region": f"{region}, each picture by its own mask",
             "smallest_share": repr(self.smallest_share),
             "colour": "CIE L*a*b*, sRGB D65",
             "distance": MEASURES[measure],
             "task": self.choice.name,
+            **({"regions": ", ".join(self.regions.classes)} if part == MEAN else {}),
         }
-        if not values:
-            return Measurement(name, math.nan, "Lab", "lower", protocol)
-        return mean_measurement(name, values, unit="Lab", better="lower", protocol=protocol)
+        name = f"style_consistency/{self.choice.name}/{measure}/{part}"
+        detail = self.regions.is_detail(part) and part != MEAN
+        return mean_or_nothing(name, values, unit="Lab", better="lower", protocol=protocol, detail=detail)
 
 
 def build(options: StyleConsistencyOptions, context: BuildContext) -> StyleConsistency:
@@ -154,5 +169,5 @@ def build(options: StyleConsistencyOptions, context: BuildContext) -> StyleConsi
     Raises:
         FacekitError: a region is not in the dataset's label map.
     """
-    regions = classes_of(options.regions, context.label_map, metric="style_consistency")
+    regions = chosen_regions(options.regions, context.label_map, metric="style_consistency")
     return StyleConsistency(regions=regions, smallest_share=options.smallest_share, choice=options.choice(context))

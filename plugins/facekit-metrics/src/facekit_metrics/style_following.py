@@ -11,9 +11,9 @@ from torch import Tensor
 from facekit.interfaces import BuildContext, FacekitError, Measurement, Observation, Task
 
 from .lab import lab
-from .options import StyleFollowingOptions
-from .per_sample import mean_measurement
-from .regions import classes_of
+from .options import MEAN, StyleFollowingOptions
+from .per_sample import mean_or_nothing, means_of_rows
+from .regions import Regions, chosen_regions
 
 
 def region_lab_means(image: Tensor, mask: Tensor, *, classes: tuple[int, ...], smallest_share: float) -> Tensor:
@@ -68,12 +68,12 @@ class StyleFollowing:
     random thirds, so nothing is drawn. Chance is 0.5.
 
     Args:
-        regions: class id by region name.
+        regions: which regions.
         smallest_share: see :func:`region_lab_means`.
     """
 
-    def __init__(self, *, regions: Mapping[str, int], smallest_share: float = 1 / 512) -> None:
-        self.regions = dict(regions)
+    def __init__(self, *, regions: Regions, smallest_share: float = 1 / 512) -> None:
+        self.regions = regions
         self.smallest_share = smallest_share
         self._photos: dict[str, Tensor] = {}
         self._references: dict[str, Tensor] = {}
@@ -103,9 +103,10 @@ class StyleFollowing:
             self._results.append((key, reference_key, results[index]))
 
     def compute(self) -> tuple[Measurement, ...]:
-        """Return one measurement a region, ``style_following/REGION``.
+        """Return ``style_following/mean`` where there are several regions, and ``style_following/REGION`` of each.
 
-        Its value is NaN and its count 0 where no result, reference and third photo show the region.
+        The mean is that over results, of a result's mean over the regions it has a value for. Where the recipe names
+        regions, one that no result, reference and third photo show has the value NaN and the count 0.
 
         Raises:
             FacekitError: nothing was observed.
@@ -114,8 +115,8 @@ class StyleFollowing:
             raise FacekitError("style_following was given no results to measure")
         # Every face of the task is a target once; references that are not are third photos too.
         photos = {**self._references, **self._photos}
-        measurements = []
-        for position, region in enumerate(self.regions):
+        by_region: dict[str, list[float]] = {}
+        for position, region in enumerate(self.regions.classes):
             colours = torch.stack([means[position] for means in photos.values()])
             has_region = ~colours.isnan().any(1)
             rows = {key: row for row, key in enumerate(photos)}
@@ -124,26 +125,37 @@ class StyleFollowing:
                 own = self._references[reference_key][position]
                 is_third = has_region.clone()
                 is_third[[rows[key], rows[reference_key]]] = False
-                if bool(is_third.any()) and not bool(means[position].isnan().any() | own.isnan().any()):
-                    shares.append(following_share(means[position], own, colours[is_third]))
-            measurements.append(self._measurement(region, shares))
-        return tuple(measurements)
+                measurable = bool(is_third.any()) and not bool(means[position].isnan().any() | own.isnan().any())
+                shares.append(following_share(means[position], own, colours[is_third]) if measurable else math.nan)
+            by_region[region] = shares
+        return tuple(self._measurements(by_region))
 
     def _means(self, image: Tensor, mask: Tensor) -> Tensor:
-        classes = tuple(self.regions.values())
+        classes = tuple(self.regions.classes.values())
         return region_lab_means(image, mask, classes=classes, smallest_share=self.smallest_share).cpu()
 
-    def _measurement(self, region: str, shares: list[float]) -> Measurement:
+    def _measurements(self, by_region: Mapping[str, list[float]]) -> list[Measurement]:
+        """Return the mean and each region's; a region has one value a result, NaN where it has none."""
+        found = []
+        if len(by_region) > 1:
+            rows = list(zip(*by_region.values(), strict=True))
+            found.append(self._measurement(MEAN, means_of_rows(rows), "mean of a result over its regions"))
+        for region in self.regions.in_order:
+            shares = [share for share in by_region[region] if not math.isnan(share)]
+            if self.regions.is_reported(region, len(shares)):
+                found.append(self._measurement(region, shares, f"{region} (class {self.regions.classes[region]})"))
+        return found
+
+    def _measurement(self, part: str, shares: list[float], region: str) -> Measurement:
         protocol = {
-            "region": f"{region} (class {self.regions[region]}), each picture by its own mask",
+            "region": f"{region}, each picture by its own mask",
             "smallest_share": repr(self.smallest_share),
             "colour": "mean CIE L*a*b*, sRGB D65; Euclidean distance",
             "thirds": "all other photos of the split with the region; ties count half",
+            **({"regions": ", ".join(self.regions.classes)} if part == MEAN else {}),
         }
-        name = f"style_following/{region}"
-        if not shares:
-            return Measurement(name, math.nan, "share", "higher", protocol)
-        return mean_measurement(name, shares, unit="share", better="higher", protocol=protocol)
+        name, detail = f"style_following/{part}", self.regions.is_detail(part) and part != MEAN
+        return mean_or_nothing(name, shares, unit="share", better="higher", protocol=protocol, detail=detail)
 
 
 def build(options: StyleFollowingOptions, context: BuildContext) -> StyleFollowing:
@@ -152,5 +164,5 @@ def build(options: StyleFollowingOptions, context: BuildContext) -> StyleFollowi
     Raises:
         FacekitError: a region is not in the dataset's label map.
     """
-    regions = classes_of(options.regions, context.label_map, metric="style_following")
+    regions = chosen_regions(options.regions, context.label_map, metric="style_following")
     return StyleFollowing(regions=regions, smallest_share=options.smallest_share)

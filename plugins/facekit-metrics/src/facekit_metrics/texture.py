@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 from facekit.interfaces import BuildContext, FacekitError, Measurement, Observation, Task
 
-from .per_sample import mean_measurement
+from .options import MEAN
+from .per_sample import mean_or_nothing
 from .texture_options import TextureOptions
 
 SIGMAS = (1.0, 2.5)
@@ -196,14 +197,14 @@ class Texture:
                 spread[shown] += (samples - ratio) * (len(pairs) / len(samples))
                 everywhere.append(spread)
         mean = torch.stack(everywhere).mean(0) if everywhere else torch.empty(0, dtype=torch.float64)
-        return [self._measurement(task, band, "mean", mean), *found]
+        return [self._measurement(task, band, MEAN, mean), *found]
 
     def _measurement(self, task: Task, band: str, region: str, samples: Tensor) -> Measurement:
         name = f"texture/{task}/{band}/{region}"
         own = task == "reconstruction"
         of = (
             f"mean over {', '.join(self.regions)}"
-            if region == "mean"
+            if region == MEAN
             else f"{region} (classes {', '.join(map(str, self.regions[region]))})"
         )
         protocol = {
@@ -213,9 +214,8 @@ class Texture:
             "beside": "the photo of the same face, summed over pixels" if own else "the reference, mean over pixels",
             "ratio": "of sums over the set; intervals by linearised values",
         }
-        if not len(samples):
-            return Measurement(name, math.nan, "", "higher", protocol)
-        return mean_measurement(name, samples.tolist(), unit="", better="higher", protocol=protocol)
+        detail = region != MEAN
+        return mean_or_nothing(name, samples.tolist(), unit="", better="higher", protocol=protocol, detail=detail)
 
 
 def build(options: TextureOptions, context: BuildContext) -> Texture:

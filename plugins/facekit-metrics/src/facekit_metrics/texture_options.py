@@ -8,6 +8,8 @@ from pydantic import Field, field_validator
 
 from facekit.interfaces import FacekitError, LabelMap, Options, did_you_mean
 
+from .options import MEAN
+
 REGIONS: dict[str, tuple[str, ...]] = {
     "skin": ("skin",),
     "nose": ("nose",),
@@ -49,8 +51,8 @@ class TextureOptions(Options):
         for name, classes in regions.items():
             if not classes or len(set(classes)) != len(classes):
                 raise ValueError(f"region {name!r} must name at least one class, and none twice")
-        if "mean" in regions:
-            raise ValueError("a region cannot be called 'mean': that is the mean over the regions")
+        if MEAN in regions:
+            raise ValueError(f"a region cannot be called {MEAN!r}: that is the mean over the regions")
         return regions
 
     def classes_by_region(self, label_map: LabelMap) -> dict[str, tuple[int, ...]]:
