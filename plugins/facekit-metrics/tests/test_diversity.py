@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from facekit.interfaces import FacekitError
+from facekit_metrics.backbones import LAYERS
 from facekit_metrics.diversity import build
 from facekit_metrics.efficientnet_lite0 import EfficientNetLite0
 from facekit_metrics.options import PerceptualDistanceOptions
-from facekit_metrics.perceptual_distance import LAYERS, feature_distance
+from facekit_metrics.perceptual_distance import feature_distance
 
 MASKS = torch.zeros(6, 32, 32, dtype=torch.long)
 LOOKS = [1, 2, 3, 4, 5, 0]

@@ -20,9 +20,10 @@ from facekit_metrics import (
     nearest_training_neighbour,
     precision_recall,
 )
+from facekit_metrics.backbones import LAYERS
 from facekit_metrics.efficientnet_lite0 import EfficientNetLite0
 from facekit_metrics.options import PerceptualDistanceOptions, PsnrOutsideEditOptions, StyleConsistencyOptions
-from facekit_metrics.perceptual_distance import LAYERS, feature_distance
+from facekit_metrics.perceptual_distance import feature_distance
 from facekit_metrics.set_options import (
     DensityCoverageOptions,
     FrechetDistanceOptions,

@@ -10,9 +10,10 @@ import torch
 from torch.nn import functional as F
 
 from facekit.interfaces import FacekitError
+from facekit_metrics.backbones import LAYERS
 from facekit_metrics.efficientnet_lite0 import BLOCKS, EfficientNetLite0, packaged_weights
 from facekit_metrics.options import PerceptualDistanceOptions
-from facekit_metrics.perceptual_distance import LAYERS, build, feature_distance
+from facekit_metrics.perceptual_distance import build, feature_distance
 
 MASKS = torch.zeros(6, 32, 32, dtype=torch.long)
 

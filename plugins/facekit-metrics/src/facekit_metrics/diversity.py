@@ -7,23 +7,21 @@ from torch import Tensor
 
 from facekit.interfaces import BuildContext, FacekitError, Measurement, Metric, Observation, Task
 
-from .efficientnet_lite0 import EfficientNetLite0
+from .backbones import Backbone, open_backbone
 from .options import PerceptualDistanceOptions
 from .per_sample import mean_measurement
-from .perceptual_distance import distance_protocol, open_backbone, picture_distance
+from .perceptual_distance import distance_protocol, picture_distance
 from .two_looks import TwoLooks
-
-NAME = "diversity/efficientnet_lite0"
 
 
 class Diversity:
     """The mean perceptual distance between the two results of a mask: in its own look, and in another face's.
 
     Args:
-        backbone: the network; its features at the layers of ``perceptual_distance`` are compared.
+        backbone: the network, as in ``perceptual_distance``.
     """
 
-    def __init__(self, backbone: EfficientNetLite0) -> None:
+    def __init__(self, backbone: Backbone) -> None:
         self.backbone = backbone
         self._looks = TwoLooks("diversity")
         self._values: list[float] = []
@@ -40,21 +38,25 @@ class Diversity:
             FacekitError: a face comes twice in the same task.
         """
         device = observation.generated.image.device
-        self.backbone.to(device)
+        self.backbone.network.to(device)
         for key, image in zip(observation.keys, observation.generated.image.split(1), strict=True):
             other = self._looks.partner(key, observation.task, image.cpu())
             if other is not None:
                 self._values.append(picture_distance(self.backbone, other.to(device), image))
 
     def compute(self) -> tuple[Measurement, ...]:
-        """Return ``diversity/efficientnet_lite0``.
+        """Return ``diversity/BACKBONE``.
 
         Raises:
             FacekitError: no results, or faces that came in one task only.
         """
         self._looks.require_all()
         protocol = {**distance_protocol(self.backbone), "looks": "own and that of one other face"}
-        return (mean_measurement(NAME, self._values, unit="", better="higher", protocol=protocol),)
+        return (
+            mean_measurement(
+                f"diversity/{self.backbone.name}", self._values, unit="", better="higher", protocol=protocol
+            ),
+        )
 
 
 class SampleDiversity:
@@ -63,12 +65,12 @@ class SampleDiversity:
     The last is compared with the first, so there are as many values as samples. Their pixels are kept until the end.
 
     Args:
-        backbone: the network; its features at the layers of ``perceptual_distance`` are compared.
+        backbone: the network, as in ``perceptual_distance``.
     """
 
     tasks: tuple[Task, ...] = ("generation",)
 
-    def __init__(self, backbone: EfficientNetLite0) -> None:
+    def __init__(self, backbone: Backbone) -> None:
         self.backbone = backbone
         self._device = torch.device("cpu")
         self._pixels: dict[str, Tensor] = {}
@@ -87,17 +89,17 @@ class SampleDiversity:
             self._pixels[key] = image.clone()
 
     def compute(self) -> tuple[Measurement, ...]:
-        """Return ``diversity/efficientnet_lite0``.
+        """Return ``diversity/BACKBONE``.
 
         Raises:
             FacekitError: fewer than two samples.
         """
         if len(self._pixels) < 2:
             raise FacekitError(
-                f"{NAME} compares samples with each other, and was given {len(self._pixels)}: no results to measure",
+                f"diversity compares samples with each other, and was given {len(self._pixels)}: no results to measure",
                 remedy="evaluate two faces or more",
             )
-        self.backbone.to(self._device)
+        self.backbone.network.to(self._device)
         keys = sorted(self._pixels)
         values = [
             picture_distance(self.backbone, self._image(key), self._image(other))
@@ -108,7 +110,9 @@ class SampleDiversity:
             "task": "generation",
             "pairs": "each sample and the next by key",
         }
-        return (mean_measurement(NAME, values, unit="", better="higher", protocol=protocol),)
+        return (
+            mean_measurement(f"diversity/{self.backbone.name}", values, unit="", better="higher", protocol=protocol),
+        )
 
     def _image(self, key: str) -> Tensor:
         return self._pixels[key].to(self._device).float() / 127.5 - 1

@@ -60,8 +60,11 @@ class PsnrOutsideEditOptions(FaceTaskOptions):
 class PerceptualDistanceOptions(Options):
     """Options of ``perceptual_distance`` and ``diversity``."""
 
+    backbone: Literal["efficientnet_lite0", "squeezenet"] = "efficientnet_lite0"
+    """Network whose features are compared; it is part of the measurement's name. `squeezenet` is in no loss, and needs
+    the extra `squeezenet`."""
     weights: str | None = None
-    """Weight file of EfficientNet-Lite0, in place of the one in its package."""
+    """Weight file of the backbone, in place of the one in its package."""
 
 
 class AttributeAccuracyOptions(Options):

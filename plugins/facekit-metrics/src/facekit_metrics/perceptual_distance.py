@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -11,12 +10,9 @@ from torch.nn import functional as F
 
 from facekit.interfaces import BuildContext, Measurement, Observation, Task
 
-from .efficientnet_lite0 import EfficientNetLite0
+from .backbones import Backbone, open_backbone
 from .options import PerceptualDistanceOptions
 from .per_sample import mean_measurement
-
-LAYERS = ("stem", "block2", "block4", "block7", "block10")
-"""One layer for each resolution from 1/2 to 1/16."""
 
 
 def feature_distance(result: Mapping[str, Tensor], photo: Mapping[str, Tensor]) -> Tensor:
@@ -46,42 +42,30 @@ def feature_distance(result: Mapping[str, Tensor], photo: Mapping[str, Tensor]) 
     return torch.stack(distances).mean(0)
 
 
-def open_backbone(options: PerceptualDistanceOptions) -> EfficientNetLite0:
-    """Return the network that a metric's options ask for. Raises FacekitError when the weights are not there."""
-    path = None if options.weights is None else Path(options.weights).expanduser()
-    return EfficientNetLite0(layers=LAYERS, weights=path)
-
-
 @torch.no_grad()
-def picture_distance(backbone: EfficientNetLite0, first: Tensor, second: Tensor) -> float:
+def picture_distance(backbone: Backbone, first: Tensor, second: Tensor) -> float:
     """Return the distance of two pictures (1, 3, H, W) in [-1, 1], in fp32.
 
     One pair at a time: convolutions choose their algorithm, and with it the last bits, by the size of the batch.
     """
     with torch.autocast(first.device.type, enabled=False):
-        features = [backbone(EfficientNetLite0.normalise(image.float())) for image in (first, second)]
+        features = [backbone.network(backbone.normalise(image.float())) for image in (first, second)]
     return float(feature_distance(*features))
 
 
-def distance_protocol(backbone: EfficientNetLite0) -> dict[str, str]:
+def distance_protocol(backbone: Backbone) -> dict[str, str]:
     """Return what two distances must share to be compared."""
-    return {
-        "backbone": "EfficientNet-Lite0",
-        "weights": f"sha256 {backbone.weights_sha256}",
-        "layers": ", ".join(LAYERS),
-        "input": "(x - 127) / 128, at the picture's own size",
-        "distance": "squared, unit channel vectors, mean over positions and layers",
-    }
+    return {**backbone.protocol, "distance": "squared, unit channel vectors, mean over positions and layers"}
 
 
 class PerceptualDistance:
-    """The mean perceptual distance of reconstructions in fp32 features of EfficientNet-Lite0.
+    """The mean perceptual distance of reconstructions in fp32 features of a named network.
 
     Args:
-        backbone: the network; its features at :data:`LAYERS` are compared.
+        backbone: the network.
     """
 
-    def __init__(self, backbone: EfficientNetLite0) -> None:
+    def __init__(self, backbone: Backbone) -> None:
         self.backbone = backbone
         self._values: list[float] = []
 
@@ -92,14 +76,14 @@ class PerceptualDistance:
 
     def update(self, observation: Observation) -> None:
         """Take in a batch."""
-        self.backbone.to(observation.target.device)
+        self.backbone.network.to(observation.target.device)
         for result, photo in zip(observation.generated.image.split(1), observation.target.split(1), strict=True):
             self._values.append(picture_distance(self.backbone, result, photo))
 
     def compute(self) -> tuple[Measurement, ...]:
-        """Return ``perceptual_distance/efficientnet_lite0``. Raises FacekitError when nothing was observed."""
+        """Return ``perceptual_distance/BACKBONE``. Raises FacekitError when nothing was observed."""
         protocol = distance_protocol(self.backbone)
-        name = "perceptual_distance/efficientnet_lite0"
+        name = f"perceptual_distance/{self.backbone.name}"
         return (mean_measurement(name, self._values, unit="", better="lower", protocol=protocol),)
 
 

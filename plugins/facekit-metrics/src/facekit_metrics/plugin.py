@@ -90,13 +90,15 @@ def facekit_components() -> list[ComponentSpec]:
             interface_version=1,
             kind="metric",
             id="metrics/perceptual_distance",
-            summary="Distance of the reconstruction in the features of EfficientNet-Lite0.",
+            summary="Distance of the reconstruction in the features of a named network.",
             options=PerceptualDistanceOptions,
             factory="facekit_metrics.perceptual_distance:build",
             ports=_perceptual_ports,
             paper="Zhang et al., The Unreasonable Effectiveness of Deep Features as a Perceptual Metric, CVPR 2018 "
-            "(form of the distance); Tan and Le, EfficientNet, ICML 2019 (features)",
-            weights_licence="Apache-2.0",
+            "(form of the distance); Tan and Le, EfficientNet, ICML 2019, or Iandola et al., SqueezeNet, 2016 "
+            "(features)",
+            weights_licence="Apache-2.0 (efficientnet_lite0), BSD-2-Clause (squeezenet)",
+            example={"backbone": "efficientnet_lite0"},
         ),
         ComponentSpec(
             interface_version=1,
@@ -107,8 +109,8 @@ def facekit_components() -> list[ComponentSpec]:
             factory="facekit_metrics.diversity:build",
             ports=_perceptual_ports,
             paper="Zhu et al., Toward Multimodal Image-to-Image Translation, NeurIPS 2017 (the measure); Tan and Le, "
-            "EfficientNet, ICML 2019 (features)",
-            weights_licence="Apache-2.0",
+            "EfficientNet, ICML 2019, or Iandola et al., SqueezeNet, 2016 (features)",
+            weights_licence="Apache-2.0 (efficientnet_lite0), BSD-2-Clause (squeezenet)",
         ),
         ComponentSpec(
             interface_version=1,

@@ -30,7 +30,7 @@ class FidOptions(SetOptions):
 class ExtractorOptions(SetOptions):
     """Options of metrics over any extractor."""
 
-    extractor: Literal["efficientnet_lite0", "inception"] = "efficientnet_lite0"
+    extractor: Literal["efficientnet_lite0", "inception", "squeezenet"] = "efficientnet_lite0"
     """Network whose features are compared; it is part of the measurement's name."""
 
 
@@ -69,7 +69,7 @@ class NearestTrainingNeighbourOptions(TaskOptions):
 
     training: str = "train"
     """Split of the photos that may have been memorised."""
-    extractor: Literal["efficientnet_lite0", "inception"] = "efficientnet_lite0"
+    extractor: Literal["efficientnet_lite0", "inception", "squeezenet"] = "efficientnet_lite0"
     """Network whose features are compared; it is part of the measurement's name."""
     weights: str | None = None
     """Weight file of the extractor, in place of the one in its package or the usual caches."""

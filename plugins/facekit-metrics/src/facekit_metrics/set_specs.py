@@ -14,7 +14,7 @@ from .set_options import (
     PrecisionRecallOptions,
 )
 
-_WEIGHTS = "Apache-2.0 (both extractors)"
+_WEIGHTS = "Apache-2.0 (efficientnet_lite0, inception), BSD-2-Clause (squeezenet)"
 
 
 def _ports(options: Options, context: PortContext) -> Ports:

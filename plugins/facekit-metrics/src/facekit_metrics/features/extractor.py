@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Literal
 from weakref import WeakValueDictionary
@@ -14,14 +15,18 @@ from torch import Tensor, nn
 from torch.utils.weak import WeakIdKeyDictionary
 
 from ..efficientnet_lite0 import EfficientNetLite0, packaged_weights
+from ..squeezenet import SqueezeNet
+from ..squeezenet import packaged_weights as squeezenet_weights
 from .inception import DIMENSION, SIDE, Inception, find_weights
 from .resize import BICUBIC_ANTIALIASED, Resize
 
-ExtractorName = Literal["efficientnet_lite0", "inception"]
-"""``efficientnet_lite0``: 320 features, weights from a package. ``inception``: 2,048, weights from a file."""
+ExtractorName = Literal["efficientnet_lite0", "inception", "squeezenet"]
+"""``efficientnet_lite0``: 320 features, weights from a package. ``squeezenet``: 512, weights from the package of an
+extra. ``inception``: 2,048, weights from a file."""
 
-_EFFICIENTNET_SIDE = 224
+_IMAGENET_SIDE = 224
 _EFFICIENTNET_LAYER = "block15"
+_SQUEEZENET_LAYER = "fire9"
 
 
 class FeatureExtractor:
@@ -112,13 +117,16 @@ def extractor(name: ExtractorName, weights: str | None = None) -> FeatureExtract
     """
     if name == "inception":
         path = find_weights(weights)
+    elif weights is not None:
+        path = Path(weights).expanduser()
     else:
-        path = packaged_weights() if weights is None else Path(weights).expanduser()
+        path = squeezenet_weights() if name == "squeezenet" else packaged_weights()
     status = path.stat() if path.is_file() else None
     key = (name, str(path), status.st_size if status else 0, status.st_mtime_ns if status else 0)
     found = _shared.get(key)
     if found is None:
-        found = _shared[key] = inception(path) if name == "inception" else efficientnet_lite0(path)
+        made = {"inception": inception, "efficientnet_lite0": efficientnet_lite0, "squeezenet": squeezenet}
+        found = _shared[key] = made[name](path)
     return found
 
 
@@ -148,9 +156,9 @@ def efficientnet_lite0(weights: Path, *, resize: Resize = BICUBIC_ANTIALIASED) -
     return FeatureExtractor(
         "efficientnet_lite0",
         network,
-        features=_mean_of_last_block,
+        features=partial(_mean_over_positions, layer=_EFFICIENTNET_LAYER),
         normalise=EfficientNetLite0.normalise,
-        side=_EFFICIENTNET_SIDE,
+        side=_IMAGENET_SIDE,
         dimension=320,
         protocol={
             "extractor": "EfficientNet-Lite0",
@@ -162,12 +170,32 @@ def efficientnet_lite0(weights: Path, *, resize: Resize = BICUBIC_ANTIALIASED) -
     )
 
 
+def squeezenet(weights: Path, *, resize: Resize = BICUBIC_ANTIALIASED) -> FeatureExtractor:
+    """Return the extractor over SqueezeNet 1.1. Raises FacekitError for weights of another network."""
+    network = SqueezeNet(layers=(_SQUEEZENET_LAYER,), weights=weights)
+    return FeatureExtractor(
+        "squeezenet",
+        network,
+        features=partial(_mean_over_positions, layer=_SQUEEZENET_LAYER),
+        normalise=SqueezeNet.normalise,
+        side=_IMAGENET_SIDE,
+        dimension=512,
+        protocol={
+            "extractor": "SqueezeNet 1.1",
+            "weights": f"sha256 {network.weights_sha256}",
+            "layer": f"{_SQUEEZENET_LAYER}, mean over positions, 512 features",
+            "input": "BGR in 0..255 less 104, 117, 123",
+        },
+        resize=resize,
+    )
+
+
 def _tensor(output: object) -> Tensor:
     assert isinstance(output, Tensor)
     return output
 
 
-def _mean_of_last_block(output: object) -> Tensor:
+def _mean_over_positions(output: object, *, layer: str) -> Tensor:
     assert isinstance(output, dict)
-    features: Tensor = output[_EFFICIENTNET_LAYER]
+    features: Tensor = output[layer]
     return features.mean((2, 3))
