@@ -67,6 +67,18 @@ def test_a_dataset_without_attributes_has_none(make_dataset, tmp_path):
     assert prepare(dataset, size=16, cache=tmp_path).attributes is None
 
 
+def test_repairs_are_counted_and_change_no_data(make_dataset, tmp_path):
+    plain = prepare(make_dataset(), size=16, cache=tmp_path / "plain", workers=1)
+    dataset = make_dataset()
+    dataset.repair_names = ("exchanged sides", "holes")
+    for index in (2, 5):
+        dataset.samples[index] = replace(dataset.samples[index], repairs=("exchanged sides",))
+    packed = prepare(dataset, size=16, cache=tmp_path / "repaired", workers=1)
+    assert packed.repairs == {"exchanged sides": 2, "holes": 0}
+    assert (plain.repairs, plain.fingerprint) == ({}, packed.fingerprint)
+    assert not (packed.folder / "repairs.bin").exists()
+
+
 def test_keys_are_read_when_asked_for(packed):
     assert packed.keys[0] == "face-0"
     assert packed.keys[-1] == "face-11"

@@ -59,6 +59,21 @@ def test_ids_outside_the_label_map_and_other_aspects_are_errors(make_dataset):
     ]
 
 
+def test_exchanged_sides_are_warned_of_and_repairs_named(make_dataset):
+    dataset = make_dataset()
+    assert not any("exchanged" in finding.message for finding in check_dataset(dataset).findings)
+    dataset.samples[4] = replace(dataset.samples[4], mask=dataset.samples[4].mask[:, ::-1].copy())
+    dataset.repair_names = ("exchanged sides",)
+    dataset.samples[6] = replace(dataset.samples[6], repairs=("exchanged sides",))
+    report = check_dataset(dataset)
+    assert messages(report.warnings) == [
+        "sample face-4: left and right are exchanged in the mask: left_eye and right_eye; they are the person's own "
+        "sides"
+    ]
+    assert report.repairs == {"exchanged sides": ("face-6",)}
+    assert not report.errors
+
+
 def test_splits_and_keys_are_checked(make_dataset):
     dataset = make_dataset()
     dataset.keys[3] = dataset.keys[2]

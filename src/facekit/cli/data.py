@@ -78,11 +78,14 @@ def prepare(state: State, source: str, overrides: tuple[str, ...], workers: int 
                 "classes": len(packed.label_map),
                 "attributes": list(packed.attribute_names),
                 "fingerprint": packed.fingerprint,
+                "repairs": dict(packed.repairs),
             }
         )
         return
     counts = ", ".join(f"{count:,} {split}" for split, count in splits.items())
     click.echo(f"{plural(sum(splits.values()), 'face')} at {opened.settings.size} px ({counts})")
+    for name, count in packed.repairs.items():
+        click.echo(f"repaired on reading: {name} in {plural(count, 'face')}")
     click.echo(f"packed in {packed.folder}")
 
 
@@ -97,7 +100,7 @@ def check(context: click.Context, source: str, overrides: tuple[str, ...], worke
     """Read every picture and mask and name each file that is wrong; exits with 2 when any is.
 
     Finds unreadable, truncated and oversized pictures, wrong sizes, class ids outside the label map, missing parts and
-    masks, and prints how often each class occurs. Photos without masks are checked as photos.
+    masks, exchanged left and right, and prints how often each class occurs. Photos without masks are checked as photos.
 
     \b
     Example:
@@ -234,6 +237,7 @@ def _check_document(found: CheckReport) -> dict[str, object]:
         "attributes": [{"name": entry.name, "images": entry.images} for entry in found.attributes],
         "photo_sizes": [{"size": list(size), "count": count} for size, count in found.photo_sizes.items()],
         "mask_sizes": [{"size": list(size), "count": count} for size, count in found.mask_sizes.items()],
+        "repairs": [{"name": name, "samples": list(keys)} for name, keys in found.repairs.items()],
     }
 
 
@@ -264,6 +268,9 @@ def _print_check(found: CheckReport) -> None:
             continue
         shown = ", ".join(f"{count:,} of {width} x {height}" for (width, height), count in list(sizes.items())[:5])
         click.echo(f"{what}: {shown}" + (f" and {len(sizes) - 5} other sizes" if len(sizes) > 5 else ""))
+    for name, keys in found.repairs.items():
+        shown = ", ".join(keys[:5]) + (f" and {len(keys) - 5} more" if len(keys) > 5 else "")
+        click.echo(f"repaired on reading: {name} in {plural(len(keys), 'face')}" + (f" ({shown})" if keys else ""))
     counts = ", ".join(f"{count:,} {split}" for split, count in found.splits.items())
     click.echo(
         f"{plural(found.samples, 'face')} ({counts}): {plural(len(found.errors), 'error')}, "

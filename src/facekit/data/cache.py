@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _PLAN, _DONE = "plan.json", "done.bin"
+_LEFTOVERS = (_PLAN, _DONE, store.REPAIRS)
 _FLUSH_SECONDS = 2.0
 
 
@@ -118,6 +119,7 @@ class _Packed:
     attributes: NDArray[np.int8] | None
     extra: Mapping[str, NDArray[Any]]
     mirrored: Mapping[str, NDArray[Any]]
+    repairs: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,7 @@ class _Wanted:
 
     size: int
     attributes: int
+    repairs: tuple[str, ...]
     first: str  # key of the sample that says what the further arrays are like
     extra: tuple[ArrayKind, ...] | None  # None for that sample itself
 
@@ -156,7 +159,8 @@ def _pack(dataset: FaceDataset, index: int, wanted: _Wanted) -> _Packed:
     except FacekitError as error:
         raise FacekitError(error.message, where=error.where or key, remedy=error.remedy) from error
     mask = None if sample.mask is None else resize_mask(sample.mask, size)
-    return _Packed(resize_photo(sample.image, size), mask, attributes, sample.extra, mirrored)
+    repairs = np.array([name in sample.repairs for name in wanted.repairs], dtype=np.uint8)
+    return _Packed(resize_photo(sample.image, size), mask, attributes, sample.extra, mirrored, repairs)
 
 
 class _Writer:
@@ -185,6 +189,7 @@ class _Writer:
             store.IMAGES: packed.image,
             store.MASKS: packed.mask,
             store.ATTRIBUTES: packed.attributes,
+            store.REPAIRS: packed.repairs,
         }
         for number, kind in enumerate(self._kinds):
             for mirrored, arrays in ((False, packed.extra), (True, packed.mirrored)):
@@ -234,7 +239,7 @@ def _build(
     kinds = _resume_or_start(partial, plan)
     _require_space(partial, plan, kinds or ())
     count, first = len(plan.indices), int(plan.indices[0])
-    wanted = _Wanted(plan.size, len(plan.attributes), dataset.keys[first], kinds)
+    wanted = _Wanted(plan.size, len(plan.attributes), plan.repairs, dataset.keys[first], kinds)
     opening = None
     if kinds is None:
         # What the further arrays are like is known from the first sample, which is read once all the same.
@@ -259,8 +264,8 @@ def _build(
             report(Progress("pictures", done, count, resumed))
     _finish(dataset, plan, kinds, partial, report)
     partial.replace(folder)
-    for leftover in (_PLAN, _DONE):
-        (folder / leftover).unlink()
+    for leftover in _LEFTOVERS:
+        (folder / leftover).unlink(missing_ok=True)
 
 
 def _resume_or_start(partial: Path, plan: PackPlan) -> tuple[ArrayKind, ...] | None:
@@ -306,7 +311,8 @@ def _finish(
     (partial / store.KEY_OFFSETS).write_bytes(offsets.tobytes())
     (partial / store.SPLIT_ROWS).write_bytes(np.concatenate(list(plan.splits.values())).astype("<i8").tobytes())
     masks, attributes = [store.MASKS] * bool(plan.classes), [store.ATTRIBUTES] * bool(plan.attributes)
-    extra = [name for name in plan.row_bytes(kinds) if name not in (store.IMAGES, store.MASKS, store.ATTRIBUTES)]
+    others = (store.IMAGES, store.MASKS, store.ATTRIBUTES, store.REPAIRS)
+    extra = [name for name in plan.row_bytes(kinds) if name not in others]
     names = [store.IMAGES, *masks, store.KEYS, store.KEY_OFFSETS, store.SPLIT_ROWS, *attributes, *extra]
     total = sum((partial / name).stat().st_size for name in names)
     files: dict[str, Any] = {}
@@ -332,6 +338,9 @@ def _finish(
     }
     index["fingerprint"] = store.fingerprint_of(index)
     index["key"] = plan.key
+    if plan.repairs:
+        repaired = np.fromfile(partial / store.REPAIRS, dtype=np.uint8).reshape(-1, len(plan.repairs)).sum(0)
+        index["repairs"] = dict(zip(plan.repairs, repaired.tolist(), strict=True))
     store.write_json(partial / store.INDEX, index)
     store.note_verified(partial, files)
 

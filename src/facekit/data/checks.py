@@ -13,7 +13,8 @@ from facekit.data.extras import ArrayKind, extra_problems, kind_problems, kinds_
 from facekit.data.geometry import same_aspect
 from facekit.data.parallel import over_samples
 from facekit.data.progress import Progress, ProgressCallback, ignore_progress
-from facekit.interfaces import SPLITS, FaceDataset, FacekitError, FaceSample, Finding, LabelMap
+from facekit.faces import exchanged_sides
+from facekit.interfaces import SPLITS, FaceDataset, FacekitError, FaceSample, Finding, LabelMap, Repairs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,6 +56,7 @@ class CheckReport:
         attributes: each attribute, in the dataset's order.
         photo_sizes: how many photos have a size (width, height), most frequent first.
         mask_sizes: the same for masks; empty for photos without masks.
+        repairs: the keys of the samples that the dataset repaired on reading, by the name of the repair.
     """
 
     findings: tuple[Finding, ...]
@@ -65,6 +67,7 @@ class CheckReport:
     attributes: tuple[AttributeFrequency, ...]
     photo_sizes: Mapping[tuple[int, int], int]
     mask_sizes: Mapping[tuple[int, int], int]
+    repairs: Mapping[str, tuple[str, ...]]
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -110,7 +113,8 @@ def check_dataset(
     """Read every sample of every split in full and report what is wrong, file by file.
 
     Found: what the dataset's own checks find (unreadable, truncated and oversized pictures, parts or masks that are
-    missing, odd sizes, files that belong to nothing), masks with ids outside the label map, photos and masks of
+    missing, odd sizes, files that belong to nothing), masks with ids outside the label map, masks in which left and
+    right are exchanged, photos and masks of
     different aspect, samples without a mask where others have one, further arrays that are not finite or differ from
     those of the first sample, samples in two splits, keys that occur twice, classes that never occur. Of photos without
     masks, what concerns masks is left out.
@@ -125,7 +129,8 @@ def check_dataset(
     report = progress or ignore_progress
     findings = [*_split_findings(dataset), *_key_findings(dataset), *dataset.check_all()]
     members = sorted({int(index) for indices in dataset.splits().values() for index in indices})
-    tally = _Tally(len(dataset.label_map), len(dataset.attribute_names))
+    repairs = dataset.repair_names if isinstance(dataset, Repairs) else ()
+    tally = _Tally(len(dataset.label_map), len(dataset.attribute_names), repairs)
     looks: dict[int, _Look] = {}
     for done, (index, look) in enumerate(over_samples(_look, dataset, members, size, workers=workers), start=1):
         looks[index] = look
@@ -138,7 +143,7 @@ def check_dataset(
             first = first or (key, look.seen.extra)
             look = _compared(look, key, *first, shapes=size is not None)
         findings.extend(look.findings)
-        tally.add(look)
+        tally.add(look, dataset.keys[index])
     findings.extend(tally.never_seen(dataset))
     return CheckReport(
         findings=tuple(findings),
@@ -152,6 +157,7 @@ def check_dataset(
         ),
         photo_sizes=dict(tally.photo_sizes.most_common()),
         mask_sizes=dict(tally.mask_sizes.most_common()),
+        repairs={name: tuple(keys) for name, keys in tally.repairs.items()},
     )
 
 
@@ -162,6 +168,7 @@ class _Seen:
     class_pixels: NDArray[np.int64] | None  # (classes,)
     attributes: NDArray[np.bool_] | None
     extra: tuple[ArrayKind, ...]
+    repairs: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,10 +211,22 @@ def _look(dataset: FaceDataset, index: int, size: int | None) -> _Look:
         return _Look(findings, None)
     mask_size = class_pixels = None
     if sample.mask is not None:
+        findings.extend(_side_findings(sample.mask, dataset.label_map, where))
         mask_size = (sample.mask.shape[1], sample.mask.shape[0])
         class_pixels = np.bincount(sample.mask.ravel(), minlength=len(dataset.label_map))
     attributes = sample.attributes if wanted else None
-    return _Look(findings, _Seen(photo_size, mask_size, class_pixels, attributes, kinds_of(sized.extra)))
+    return _Look(
+        findings, _Seen(photo_size, mask_size, class_pixels, attributes, kinds_of(sized.extra), sample.repairs)
+    )
+
+
+def _side_findings(mask: NDArray[np.uint8], label_map: LabelMap, where: str) -> Iterator[Finding]:
+    pairs = exchanged_sides(mask, label_map)
+    if pairs:
+        names = ", ".join(f"{left} and {right}" for left, right in pairs)
+        message = f"left and right are exchanged in the mask: {names}; they are the person's own sides"
+        remedy = "exchange the classes in the mask, or let the dataset repair it on reading (option `sides`)"
+        yield Finding("warning", where, message, remedy)
 
 
 def _extra_findings(dataset: FaceDataset, sample: FaceSample, where: str) -> Iterator[Finding]:
@@ -224,17 +243,20 @@ def _extra_findings(dataset: FaceDataset, sample: FaceSample, where: str) -> Ite
 class _Tally:
     """The figures, summed up."""
 
-    def __init__(self, classes: int, attributes: int) -> None:
+    def __init__(self, classes: int, attributes: int, repairs: tuple[str, ...]) -> None:
         self.readable = 0
         self.pixel_shares = np.zeros(classes)
         self.class_images = np.zeros(classes, np.int64)
         self.attributes = np.zeros(attributes, np.int64)
         self.photo_sizes: Counter[tuple[int, int]] = Counter()
         self.mask_sizes: Counter[tuple[int, int]] = Counter()
+        self.repairs: dict[str, list[str]] = {name: [] for name in repairs}
 
-    def add(self, look: _Look) -> None:
+    def add(self, look: _Look, key: str) -> None:
         if look.seen is None:
             return
+        for name in look.seen.repairs:
+            self.repairs[name].append(key)
         self.readable += 1
         if look.seen.mask_size is not None and look.seen.class_pixels is not None:
             counts = look.seen.class_pixels

@@ -12,7 +12,7 @@ import numpy as np
 
 from facekit.data import store
 from facekit.data.extras import ArrayKind
-from facekit.interfaces import SPLITS, FaceDataset, FacekitError, MirrorsExtra
+from facekit.interfaces import SPLITS, FaceDataset, FacekitError, MirrorsExtra, Repairs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,6 +34,7 @@ class PackPlan:
         attributes: the names of the attributes.
         classes: classes of the masks; 0 for photos without masks.
         mirrors: whether further arrays, where there are any, are packed for mirrored photos too.
+        repairs: the names of what the dataset may repair on reading.
     """
 
     folder_name: str
@@ -44,6 +45,7 @@ class PackPlan:
     attributes: tuple[str, ...]
     classes: int
     mirrors: bool
+    repairs: tuple[str, ...]
 
     def row_bytes(self, kinds: tuple[ArrayKind, ...]) -> dict[str, int]:
         """Return the bytes of a row in each file, given what the further arrays are like."""
@@ -53,6 +55,8 @@ class PackPlan:
             found[store.MASKS] = pixels
         if self.attributes:
             found[store.ATTRIBUTES] = len(self.attributes)
+        if self.repairs:
+            found[store.REPAIRS] = len(self.repairs)
         for number, kind in enumerate(kinds):
             for mirrored in (False, True) if self.mirrors else (False,):
                 found[store.extra_file(number, mirrored=mirrored)] = kind.row_bytes
@@ -112,6 +116,7 @@ def plan_packing(dataset: FaceDataset, size: int, name: str | None) -> PackPlan:
         attributes=tuple(dataset.attribute_names),
         classes=len(dataset.label_map),
         mirrors=isinstance(dataset, MirrorsExtra),
+        repairs=dataset.repair_names if isinstance(dataset, Repairs) else (),
     )
 
 

@@ -37,6 +37,8 @@ FORMAT = 1
 INDEX, VERIFIED = "index.json", "verified.json"
 IMAGES, MASKS, ATTRIBUTES = "images.bin", "masks.bin", "attributes.bin"
 KEYS, KEY_OFFSETS, SPLIT_ROWS = "keys.bin", "key_offsets.bin", "splits.bin"
+REPAIRS = "repairs.bin"
+"""uint8 (n, R) of 0 and 1: which repairs each sample took, in an unfinished cache only; the index keeps the counts."""
 
 _HASH_BLOCK = 1 << 22
 
@@ -100,6 +102,7 @@ class PackedFaces:
         mirrored_extra: the same arrays for mirrored photos; empty where the dataset does not mirror them. They lie here
             because training reads this folder and not the dataset: its files may be elsewhere by then, its code does
             not run in the loader's threads, and the fingerprint covers what a mirrored sample is.
+        repairs: how many samples the dataset repaired on reading, by the name of the repair.
     """
 
     folder: Path
@@ -114,6 +117,7 @@ class PackedFaces:
     fingerprint: str
     extra: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     mirrored_extra: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    repairs: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -177,6 +181,7 @@ class PackedFaces:
             fingerprint=index["fingerprint"],
             extra=_map_extra(folder, index, mirrored=False),
             mirrored_extra=_map_extra(folder, index, mirrored=True),
+            repairs=index.get("repairs", {}),
         )
 
 

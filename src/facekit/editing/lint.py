@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 from scipy import ndimage
 
-from facekit.editing.script.masks import Ids, extent_of, grown, pixels_of
+from facekit.editing.script.masks import Ids, grown, pixels_of
+from facekit.faces import exchanged_sides
 from facekit.interfaces import LabelMap
 
 HOLE_SHARE = 0.002
@@ -65,19 +66,16 @@ def lint_mask(mask: Ids, label_map: LabelMap, *, seen: Collection[str] | None = 
 
 def _sides(mask: Ids, label_map: LabelMap) -> list[MaskFinding]:
     """Left parts belong to the person's left: they lie on the right of the picture."""
-    found = []
-    for left, right in label_map.mirrored:
-        ours, theirs = (extent_of(mask == label_map.id_of(name)) for name in (left, right))
-        if ours and theirs and ours.centre[0] < theirs.centre[0]:
-            found.append(
-                MaskFinding(
-                    "warning",
-                    f"{left} lies to the left of {right} in the picture; left and right are the person's own",
-                    f"exchange {left} and {right}",
-                    left,
-                )
-            )
-    return found
+    return [
+        MaskFinding(
+            "warning",
+            f"{left} and {right} are on each other's side: left and right are the person's own, so {left} belongs on "
+            "the right of the picture",
+            f"exchange {left} and {right}",
+            left,
+        )
+        for left, right in exchanged_sides(mask, label_map)
+    ]
 
 
 def _outside_the_skin(mask: Ids, label_map: LabelMap) -> list[MaskFinding]:

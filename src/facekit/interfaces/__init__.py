@@ -12,7 +12,7 @@ from facekit.interfaces.containers import (
     concatenate,
     map_tensors,
 )
-from facekit.interfaces.data import SPLITS, FaceDataset, FaceSample, Finding, MirrorsExtra
+from facekit.interfaces.data import SPLITS, FaceDataset, FaceSample, Finding, MirrorsExtra, Repairs
 from facekit.interfaces.errors import FacekitError, RunFailure, did_you_mean, nearest
 from facekit.interfaces.events import (
     CheckpointSaved,
@@ -135,6 +135,7 @@ __all__ = [
     "Ports",
     "ReadOnlyDict",
     "RealPhotos",
+    "Repairs",
     "Recomputable",
     "Recompute",
     "Reference",

@@ -30,12 +30,14 @@ class FaceSample:
             3D parameters. Names, shapes and dtypes are the same for all samples read at one ``size``. Dtypes:
             float32, int64, int32, uint8, bool. Batches hold float32 as float32, integers as int64, and bool as float32
             of 0 and 1. All numbers are finite.
+        repairs: what the dataset repaired on reading, from the names of :class:`Repairs`.
     """
 
     image: NDArray[np.uint8]
     mask: NDArray[np.uint8] | None
     attributes: NDArray[np.bool_] | None
     extra: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    repairs: tuple[str, ...] = ()
 
     def require_mask(self) -> NDArray[np.uint8]:
         """Return the mask. Raises FacekitError when the dataset has photos without masks."""
@@ -114,6 +116,19 @@ class FaceDataset(Protocol):
 
     def check_all(self) -> list[Finding]:
         """Return what is wrong with the dataset as a whole: photos without masks, a missing attribute file."""
+        ...
+
+
+@runtime_checkable
+class Repairs(Protocol):
+    """What a dataset has beside :class:`FaceDataset` when it repairs known flaws of its files on reading.
+
+    ``facekit data check`` and ``prepare`` count how many samples were repaired.
+    """
+
+    @property
+    def repair_names(self) -> tuple[str, ...]:
+        """What it may repair, in a few words each ("exchanged sides"); empty where the options turn repairs off."""
         ...
 
 

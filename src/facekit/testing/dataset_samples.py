@@ -18,6 +18,7 @@ from facekit.interfaces import (
     MirrorsExtra,
     Port,
     Ports,
+    Repairs,
 )
 from facekit.testing.contract import BrokenPromise
 
@@ -55,6 +56,9 @@ def check_sample(dataset: FaceDataset, row: int, promise: str, *, masks: bool) -
             wrong.append("it has no attributes")
     elif attributes.dtype != np.bool_ or attributes.shape != (len(names),):
         wrong.append(f"its attributes are {attributes.dtype} {attributes.shape}, not bool ({len(names)},)")
+    may_repair = dataset.repair_names if isinstance(dataset, Repairs) else ()
+    if unknown := [name for name in sample.repairs if name not in may_repair]:
+        wrong.append(f"its repairs {unknown} are not among the dataset's repair_names {may_repair}")
     if wrong:
         raise BrokenPromise(promise, f"sample {row}: {'; '.join(wrong)}", "correct read(), or the label map")
 
