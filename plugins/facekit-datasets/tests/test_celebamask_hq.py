@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from facekit.interfaces import FaceDataset, FacekitError
-from facekit_datasets.celebamask_hq import CelebAMaskHQOptions
+from facekit.interfaces import DatasetContext, FaceDataset, FacekitError, Repairs
+from facekit_datasets.celebamask_hq import CelebAMaskHQOptions, create
+from facekit_datasets.label_maps import CELEBAMASK_HQ, CELEBAMASK_HQ_MERGED
 
 
 def said(findings):
@@ -122,6 +123,36 @@ def test_merged_masks_are_used_where_they_are(open_celebamask_hq, celebamask_hq)
     assert "several channels" in dataset.check(5)[0].message
     assert said(dataset.check(6)) == [("error", "6.png", "there is no such file")]
     assert open_celebamask_hq(annotation="parts").check(6) == []
+
+
+def test_exchanged_sides_are_repaired(open_celebamask_hq, celebamask_hq, label_map):
+    folder = celebamask_hq / "CelebAMask-HQ-mask-anno" / "0"
+    left, right = folder / "00003_l_eye.png", folder / "00003_r_eye.png"
+    expected = open_celebamask_hq().read(3)
+    assert expected.repairs == ()
+    before = open_celebamask_hq().fingerprint()
+    contents = left.read_bytes(), right.read_bytes()
+    right.write_bytes(contents[0])
+    left.write_bytes(contents[1])
+    repairing, keeping = open_celebamask_hq(), open_celebamask_hq(sides="keep")
+    assert isinstance(repairing, Repairs)
+    assert (repairing.repair_names, keeping.repair_names) == (("exchanged sides",), ())
+    assert np.array_equal(repairing.read(3).mask, expected.mask)
+    assert repairing.read(3).repairs == ("exchanged sides",)
+    assert repairing.read(4).repairs == ()
+    kept = keeping.read(3)
+    assert kept.repairs == ()
+    assert kept.mask[10, 15] == label_map.id_of("r_eye")
+    assert len({before, repairing.fingerprint(), keeping.fingerprint()}) == 3
+
+
+def test_a_label_map_without_sides_has_none_to_repair(celebamask_hq):
+    options = CelebAMaskHQOptions(root=celebamask_hq, train="0-5", validation="", test="", extra="")
+    maps = DatasetContext({each.name: each for each in (CELEBAMASK_HQ, CELEBAMASK_HQ_MERGED)})
+    merged = options.model_copy(update={"label_map": "celebamask_hq_merged"})
+    assert create(merged, maps).repair_names == ()
+    keeping = merged.model_copy(update={"sides": "keep"})
+    assert create(merged, maps).fingerprint() == create(keeping, maps).fingerprint()
 
 
 def test_attributes_are_chosen_by_name(open_celebamask_hq):

@@ -60,6 +60,9 @@ class CelebAMaskHQOptions(Options):
     """``by_index``: numbers of the photos for training evaluation networks only."""
     attributes: Annotated[tuple[str, ...] | None, AfterValidator(refuse_repeats)] = None
     """Attributes to give, in this order; all columns of the attribute file when left out, none for ``[]``."""
+    sides: Literal["repair", "keep"] = "repair"
+    """``repair`` exchanges left and right (eyes, brows, ears) where the annotators put them on each other's side, which
+    is so in 7 of 100 photos; ``keep`` reads the annotation as it is."""
     label_map: str = CELEBAMASK_HQ.name
     """The label map of the masks: `celebamask_hq`, or a merged form of it that a plugin offers, such as
     `celebamask_hq_merged`."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from facekit.faces import SIDES_VERSION, exchange_sides, exchanged_sides
 from facekit.interfaces import FacekitError, FaceSample, Finding, LabelMap
 from facekit_datasets.celebamask_hq import CelebAMaskHQOptions
 from facekit_datasets.celebamask_hq.annotation import (
@@ -20,7 +21,7 @@ from facekit_datasets.celebamask_hq.annotation import (
 )
 from facekit_datasets.celebamask_hq.tables import ATTRIBUTE_FILE, MAPPING_FILE, read_attributes, read_official_split
 from facekit_datasets.checking import add_file, check_photo
-from facekit_datasets.label_maps import MergedMasks, choose_label_map
+from facekit_datasets.label_maps import CELEBAMASK_HQ, MergedMasks, choose_label_map
 from facekit_datasets.pictures import read_photo
 from facekit_datasets.splitting import select_attributes
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PHOTO_FOLDER = "CelebA-HQ-img"
+EXCHANGED = "exchanged sides"
+"""The name of the repair."""
 
 _PHOTO_FILE = re.compile(r"(0|[1-9]\d*)\.jpg")
 _LAYOUT = (
@@ -48,6 +51,8 @@ class CelebAMaskHQ:
 
     def __init__(self, options: CelebAMaskHQOptions, label_maps: Mapping[str, LabelMap]) -> None:
         self._masks = MergedMasks(choose_label_map(options.label_map, label_maps))
+        # A label map without sides has none to repair.
+        self._repair_sides = options.sides == "repair" and bool(self._masks.label_map.mirrored)
         self._root = options.root.expanduser()
         self._annotation = self._find_annotation(options.annotation)
         photos = self._root / PHOTO_FOLDER
@@ -80,13 +85,21 @@ class CelebAMaskHQ:
         """The photo numbers, ``0`` and so on."""
         return self._keys
 
+    @property
+    def repair_names(self) -> tuple[str, ...]:
+        """The exchange of left and right, where the options ask for it."""
+        return (EXCHANGED,) if self._repair_sides else ()
+
     def splits(self) -> dict[str, Sequence[int]]:
         """Return the sample indices of each split that is not empty."""
         return dict(self._splits)
 
     def fingerprint(self) -> str:
         """Return a hash of name, size and date of each photo and mask in a split, and of their attributes."""
-        digest = hashlib.sha256(json.dumps(["celebamask_hq", self._attribute_names, *self._masks.identity]).encode())
+        identity: list[object] = ["celebamask_hq", self._attribute_names, *self._masks.identity]
+        if self._repair_sides:
+            identity.append(["sides", SIDES_VERSION])
+        digest = hashlib.sha256(json.dumps(identity).encode())
         members = sorted(index for indices in self._splits.values() for index in indices)
         numbers = {self._numbers[index] for index in members}
         for index in members:
@@ -101,8 +114,12 @@ class CelebAMaskHQ:
     def read(self, index: int, *, size: int | None = None) -> FaceSample:
         """Read one photo with its mask and attributes; with ``size``, the JPEG may be decoded at a fraction."""
         image = read_photo(self._photo(index), size=size)
-        mask = self._masks(self._annotation.read(self._numbers[index]))
-        return FaceSample(image, mask, self._attribute_row(index) if self._attribute_names else None)
+        mask = self._annotation.read(self._numbers[index])
+        exchanged = exchanged_sides(mask, CELEBAMASK_HQ) if self._repair_sides else ()
+        if exchanged:
+            mask = exchange_sides(mask, CELEBAMASK_HQ, exchanged)
+        attributes = self._attribute_row(index) if self._attribute_names else None
+        return FaceSample(image, self._masks(mask), attributes, repairs=(EXCHANGED,) if exchanged else ())
 
     def check(self, index: int) -> list[Finding]:
         """Return what is wrong with one photo, its parts and its attributes."""
