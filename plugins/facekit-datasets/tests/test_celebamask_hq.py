@@ -78,6 +78,10 @@ def test_the_official_split_needs_the_mapping(open_celebamask_hq):
         ({"train": "9-3"}, "runs backwards"),
         ({"attributes": ["Male", "Male"]}, "named twice"),
         ({"splitt": "official"}, "Extra inputs"),
+        ({"mask_attributes": {"Smiling": 0.1}}, "'Eyeglasses', 'Mouth_Slightly_Open'"),
+        ({"mask_attributes": {"Eyeglasses": 1}}, "less than 1"),
+        ({"mask_attributes": {"Eyeglasses": 0}, "attributes": ["Male"]}, "Eyeglasses would be read off the masks, but"),
+        ({"tinted_glasses": True, "attributes": []}, "Tinted_Glasses would be read off the masks, but"),
     ],
 )
 def test_wrong_options_are_refused_before_any_file_is_opened(options, message):
@@ -153,6 +157,58 @@ def test_a_label_map_without_sides_has_none_to_repair(celebamask_hq):
     assert create(merged, maps).repair_names == ()
     keeping = merged.model_copy(update={"sides": "keep"})
     assert create(merged, maps).fingerprint() == create(keeping, maps).fingerprint()
+
+
+def paint_mouth(celebamask_hq, make_part, number, box):
+    make_part(box).save(celebamask_hq / "CelebAMask-HQ-mask-anno" / "0" / f"{number:05d}_mouth.png")
+
+
+def test_attributes_are_read_off_masks_from_an_area_on(open_celebamask_hq, celebamask_hq, make_part):
+    paint_mouth(celebamask_hq, make_part, 1, (10, 16, 14, 18))  # 8 of 576 pixels
+    paint_mouth(celebamask_hq, make_part, 2, (10, 16, 12, 17))  # 2
+    name = "Mouth_Slightly_Open"
+    found = {}
+    for area in (0, 0.004, 0.0138, 0.0139):  # 8 / 576 = 0.013888...
+        dataset = open_celebamask_hq(mask_attributes={name: area})
+        assert dataset.attribute_names == ("Smiling", "Male", "Young", name)
+        found[area] = [int(dataset.read(number).attributes[3]) for number in range(4)]
+        assert dataset.read(1).attributes[:3].tolist() == [True, False, True]  # the file's columns stay
+    assert found == {0: [0, 1, 1, 0], 0.004: [0, 1, 0, 0], 0.0138: [0, 1, 0, 0], 0.0139: [0, 0, 0, 0]}
+    prints = {open_celebamask_hq(mask_attributes={name: area}).fingerprint() for area in (0, 0.004)}
+    assert len(prints | {open_celebamask_hq().fingerprint()}) == 3
+
+
+def test_what_masks_show_takes_the_place_of_the_files_column(open_celebamask_hq, celebamask_hq, make_part):
+    file = celebamask_hq / "CelebAMask-HQ-attribute-anno.txt"
+    lines = ["Eyeglasses Smiling", *(f"{number}.jpg 1 1" for number in [*range(10), 2000])]
+    file.write_text("\n".join(["11", *lines]))
+    assert open_celebamask_hq().read(0).attributes.tolist() == [True, True]
+    changed = open_celebamask_hq(mask_attributes={"Eyeglasses": 0}, attributes=["Smiling", "Eyeglasses"])
+    assert changed.read(0).attributes.tolist() == [True, False]
+    file.unlink()
+    paint_mouth(celebamask_hq, make_part, 1, (10, 16, 14, 18))
+    alone = open_celebamask_hq(mask_attributes={"Mouth_Slightly_Open": 0.001})
+    assert [alone.read(number).attributes.tolist() for number in (0, 1)] == [[False], [True]]
+    assert alone.check(1) == []
+
+
+def test_clear_and_tinted_glasses(open_celebamask_hq, celebamask_hq, make_part):
+    """Photos of skin that is as bright as the lenses, or brighter."""
+    folder = celebamask_hq / "CelebAMask-HQ-mask-anno" / "0"
+    for number, level in ((0, 210), (1, 20), (2, 20)):
+        pixels = np.full((48, 48, 3), 200, np.uint8)
+        pixels[16:28, 10:38] = level
+        Image.fromarray(pixels).save(celebamask_hq / "CelebA-HQ-img" / f"{number}.jpg", quality=100, subsampling=0)
+        for eye in ("l_eye", "r_eye"):
+            (folder / f"{number:05d}_{eye}.png").unlink()
+        make_part((11, 14, 13, 17)).save(folder / f"{number:05d}_nose.png")
+        if number < 2:
+            make_part((5, 8, 19, 14)).save(folder / f"{number:05d}_eye_g.png")
+    dataset = open_celebamask_hq(tinted_glasses=True)
+    assert dataset.attribute_names[-1] == "Tinted_Glasses"
+    assert [bool(dataset.read(number).attributes[-1]) for number in range(3)] == [False, True, False]
+    assert bool(dataset.read(1, size=16).attributes[-1])
+    assert dataset.fingerprint() != open_celebamask_hq().fingerprint()
 
 
 def test_attributes_are_chosen_by_name(open_celebamask_hq):

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from facekit.interfaces import DatasetContext, FaceDataset, FacekitError, PortContext
+from facekit.interfaces import DatasetContext, FaceDataset, FacekitError, LabelClass, LabelMap, PortContext
 from facekit_datasets.image_mask_folder import ImageMaskFolderOptions, create, ports
 
 
@@ -32,6 +32,39 @@ def test_it_reads_photos_of_any_format_with_indexed_and_grey_masks(open_folder, 
         assert dataset.check(index) == []
     assert dataset.check_all() == []
     assert np.array_equal(dataset.read(1).image, np.asarray(Image.open(folder / "photos" / "face1.png")))
+
+
+def test_attributes_are_read_off_masks(open_folder, folder):
+    """The masks are of random ids: each class covers about a nineteenth of the picture."""
+    shares = {"Eyeglasses": 0.02, "Wearing_Hat": 0.2}
+    alone = open_folder(mask_attributes=shares)
+    assert alone.attribute_names == ("Eyeglasses", "Wearing_Hat")
+    assert alone.read(3).attributes.tolist() == [True, False]
+    options = ImageMaskFolderOptions(root=folder, mask_attributes=shares)
+    context = PortContext(size=64, label_maps={"celebamask_hq": alone.label_map})
+    assert {port.name: port.shape for port in ports(options, context).gives}["attributes"] == ("batch", 2)
+    both = open_folder(
+        attribute_file="attributes.csv", mask_attributes={"Wearing_Hat": 0.02}, attributes=["Wearing_Hat", "Young"]
+    )
+    assert [both.read(index).attributes.tolist() for index in (3, 7)] == [[True, False], [True, True]]
+    (folder / "attributes.csv").write_text(
+        "key,Eyeglasses,Young\n" + "".join(f"face{number},0,1\n" for number in range(10))
+    )
+    assert open_folder(attribute_file="attributes.csv").read(3).attributes.tolist() == [False, True]
+    replaced = open_folder(attribute_file="attributes.csv", mask_attributes=shares)
+    assert replaced.attribute_names == ("Eyeglasses", "Young", "Wearing_Hat")
+    assert replaced.read(3).attributes.tolist() == [True, True, False]
+    assert len({each.fingerprint() for each in (open_folder(), alone, both, replaced)}) == 4
+
+
+def test_a_label_map_without_the_class_is_refused(open_folder):
+    labels = LabelMap("few", tuple(LabelClass(f"class_{index}", (index, 0, 0)) for index in range(19)))
+    with pytest.raises(
+        FacekitError, match="Eyeglasses is read off the class 'eye_g', which the label map 'few' does not"
+    ):
+        open_folder(label_map="few", label_maps={"few": labels}, mask_attributes={"Eyeglasses": 0})
+    with pytest.raises(FacekitError, match="Tinted_Glasses is read off the class 'eye_g'"):
+        open_folder(label_map="few", label_maps={"few": labels}, tinted_glasses=True)
 
 
 def test_fractions_split_at_random_by_seed(open_folder):

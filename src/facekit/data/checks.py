@@ -11,6 +11,7 @@ import numpy as np
 
 from facekit.data.extras import ArrayKind, extra_problems, kind_problems, kinds_of, mirrored_extra
 from facekit.data.geometry import same_aspect
+from facekit.data.mask_labels import mouth_findings, mouth_of
 from facekit.data.parallel import over_samples
 from facekit.data.progress import Progress, ProgressCallback, ignore_progress
 from facekit.faces import exchanged_sides
@@ -144,7 +145,7 @@ def check_dataset(
             look = _compared(look, key, *first, shapes=size is not None)
         findings.extend(look.findings)
         tally.add(look, dataset.keys[index])
-    findings.extend(tally.never_seen(dataset))
+    findings.extend([*tally.never_seen(dataset), *mouth_findings(tally.mouths)])
     return CheckReport(
         findings=tuple(findings),
         samples=len(members),
@@ -169,6 +170,7 @@ class _Seen:
     attributes: NDArray[np.bool_] | None
     extra: tuple[ArrayKind, ...]
     repairs: tuple[str, ...]
+    mouth: tuple[bool, bool, bool] | None  # what mouth_of() returns
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,10 +216,16 @@ def _look(dataset: FaceDataset, index: int, size: int | None) -> _Look:
         findings.extend(_side_findings(sample.mask, dataset.label_map, where))
         mask_size = (sample.mask.shape[1], sample.mask.shape[0])
         class_pixels = np.bincount(sample.mask.ravel(), minlength=len(dataset.label_map))
-    attributes = sample.attributes if wanted else None
-    return _Look(
-        findings, _Seen(photo_size, mask_size, class_pixels, attributes, kinds_of(sized.extra), sample.repairs)
+    seen = _Seen(
+        photo_size=photo_size,
+        mask_size=mask_size,
+        class_pixels=class_pixels,
+        attributes=sample.attributes if wanted else None,
+        extra=kinds_of(sized.extra),
+        repairs=sample.repairs,
+        mouth=mouth_of(dataset, sample),
     )
+    return _Look(findings, seen)
 
 
 def _side_findings(mask: NDArray[np.uint8], label_map: LabelMap, where: str) -> Iterator[Finding]:
@@ -251,12 +259,15 @@ class _Tally:
         self.photo_sizes: Counter[tuple[int, int]] = Counter()
         self.mask_sizes: Counter[tuple[int, int]] = Counter()
         self.repairs: dict[str, list[str]] = {name: [] for name in repairs}
+        self.mouths: list[tuple[bool, bool, bool]] = []  # of faces with masks and that attribute
 
     def add(self, look: _Look, key: str) -> None:
         if look.seen is None:
             return
         for name in look.seen.repairs:
             self.repairs[name].append(key)
+        if look.seen.mouth is not None:
+            self.mouths.append(look.seen.mouth)
         self.readable += 1
         if look.seen.mask_size is not None and look.seen.class_pixels is not None:
             counts = look.seen.class_pixels

@@ -1,5 +1,43 @@
-"""What masks and photos of faces show, computed from pixels alone. Imports neither torch nor SciPy."""
+"""What masks and photos of faces show, computed from pixels alone.
 
-from facekit.faces.sides import SIDES_VERSION, exchange_sides, exchanged_sides
+Datasets, metrics and edits must decide such things alike, so they are decided here. Importing this package does not
+import torch, and nothing else before it is used: the names below are looked up in their modules when first asked for.
+"""
 
-__all__ = ["SIDES_VERSION", "exchange_sides", "exchanged_sides"]
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from facekit.faces.attributes import SHOWN_BY, TINTED_GLASSES, VISIBLE_MOUTH, ShownAttribute, shows
+    from facekit.faces.glasses import TINTED_VERSION, Lenses, lenses_of, tinted_glasses
+    from facekit.faces.sides import SIDES_VERSION, exchange_sides, exchanged_sides
+
+_HOMES = {
+    "attributes": ("SHOWN_BY", "TINTED_GLASSES", "VISIBLE_MOUTH", "ShownAttribute", "shows"),
+    "glasses": ("TINTED_VERSION", "Lenses", "lenses_of", "tinted_glasses"),
+    "sides": ("SIDES_VERSION", "exchange_sides", "exchanged_sides"),
+}
+
+__all__ = [
+    "SHOWN_BY",
+    "SIDES_VERSION",
+    "TINTED_GLASSES",
+    "TINTED_VERSION",
+    "VISIBLE_MOUTH",
+    "Lenses",
+    "ShownAttribute",
+    "exchange_sides",
+    "exchanged_sides",
+    "lenses_of",
+    "shows",
+    "tinted_glasses",
+]
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"facekit.faces.{home}"), name)
+    raise AttributeError(f"module 'facekit.faces' has no attribute {name!r}")

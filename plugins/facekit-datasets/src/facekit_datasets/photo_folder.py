@@ -29,21 +29,29 @@ class PhotoFolder:
 
     A photo's key is its path in the photo folder without the ending.
 
+    Args:
+        options: which folder, attributes and splits.
+        derived: attributes that are read off masks in place of the attribute file's columns.
+
     Raises:
         FacekitError: a folder or file is missing, two photos share a name, a split file names a photo that is not there
             or one that another split has, or the attribute file is not as it should be.
     """
 
-    def __init__(self, options: PhotoFolderOptions) -> None:
+    def __init__(self, options: PhotoFolderOptions, *, derived: tuple[str, ...] = ()) -> None:
         self._root = options.root.expanduser()
         self._photo_folder = self._existing_folder("photos", options.photos)
         self._photos = _list_photos(self._photo_folder)
         self._keys = list(self._photos)
         self._attribute_file = None if options.attribute_file is None else self._root / options.attribute_file
+        self._derived_names = derived
         self._attribute_names: tuple[str, ...] = ()
         self._attributes: dict[str, NDArray[np.bool_]] = {}
         if self._attribute_file is not None:
             self._read_attributes(self._attribute_file, options.attributes)
+        elif derived:
+            columns = select_attributes(derived, options.attributes, where="mask_attributes")
+            self._attribute_names = tuple(derived[column] for column in columns)
         elif options.attributes:
             remedy = "set attribute_file to the CSV file that holds them"
             raise FacekitError("attributes are chosen, but there is no attribute file", remedy=remedy)
@@ -56,7 +64,7 @@ class PhotoFolder:
 
     @property
     def attribute_names(self) -> tuple[str, ...]:
-        """The chosen columns of the attribute file; empty without one."""
+        """The chosen columns of the attribute file, and attributes that are read off masks; empty without both."""
         return self._attribute_names
 
     @property
@@ -94,9 +102,11 @@ class PhotoFolder:
         return read_photo(self._photos[self._keys[index]], size=size)
 
     def _attributes_of(self, index: int) -> NDArray[np.bool_] | None:
-        """Return a sample's attributes; None where the dataset has none."""
+        """Return a sample's attributes, False for those that are read off masks; None where the dataset has none."""
         if not self._attribute_names:
             return None
+        if self._attribute_file is None:
+            return np.zeros(len(self._attribute_names), dtype=bool)
         key = self._keys[index]
         if key not in self._attributes:
             raise FacekitError(f"there is no line for the key {key!r}", where=str(self._attribute_file))
@@ -127,15 +137,20 @@ class PhotoFolder:
             if header[:1] != [KEY_COLUMN]:
                 raise FacekitError(f"the first column must be called {KEY_COLUMN!r}", where=f"{file}:1")
             known = tuple(header[1:])
-            columns = select_attributes(known, wanted, where=str(file))
-            self._attribute_names = tuple(known[column] for column in columns)
+            offered = (*known, *(name for name in self._derived_names if name not in known))
+            columns = select_attributes(offered, wanted, where=str(file))
+            self._attribute_names = tuple(offered[column] for column in columns)
+            read = [name not in self._derived_names for name in self._attribute_names]
             for row in rows:
                 if not row:
                     continue
                 if len(row) != len(header) or not {*row[1:]} <= {"0", "1"}:
                     message = f"expected a key and {len(known)} values of 0 or 1"
                     raise FacekitError(message, where=f"{file}:{rows.line_num}")
-                self._attributes[row[0]] = np.array([row[column + 1] == "1" for column in columns], dtype=bool)
+                self._attributes[row[0]] = np.array(
+                    [in_file and row[column + 1] == "1" for column, in_file in zip(columns, read, strict=True)],
+                    dtype=bool,
+                )
 
     def _listed_splits(self, files: Mapping[Split, Path]) -> dict[str, list[int]]:
         position = {key: index for index, key in enumerate(self._keys)}

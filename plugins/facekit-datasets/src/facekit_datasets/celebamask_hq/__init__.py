@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema, model_validator
 
-from facekit.interfaces import DatasetContext, Options, PortContext, Ports
+from facekit.interfaces import DatasetContext, PortContext, Ports
+from facekit_datasets.derived_options import DerivedOptions
 from facekit_datasets.label_maps import CELEBAMASK_HQ, choose_label_map
 from facekit_datasets.ports import dataset_ports
 from facekit_datasets.splitting import parse_ranges, refuse_overlaps, refuse_repeats
@@ -39,7 +40,7 @@ Ranges = Annotated[
 """Ranges of photo numbers, both ends included: ``0-399``, or ``0-99,200-249``; empty for none."""
 
 
-class CelebAMaskHQOptions(Options):
+class CelebAMaskHQOptions(DerivedOptions):
     """Options of ``celebamask_hq``."""
 
     root: Path
@@ -59,7 +60,8 @@ class CelebAMaskHQOptions(Options):
     extra: Ranges = "500-899"
     """``by_index``: numbers of the photos for training evaluation networks only."""
     attributes: Annotated[tuple[str, ...] | None, AfterValidator(refuse_repeats)] = None
-    """Attributes to give, in this order; all columns of the attribute file when left out, none for ``[]``."""
+    """Attributes to give, in this order; all columns of the attribute file, and those read off masks, when left out;
+    none for ``[]``."""
     sides: Literal["repair", "keep"] = "repair"
     """``repair`` exchanges left and right (eyes, brows, ears) where the annotators put them on each other's side, which
     is so in 7 of 100 photos; ``keep`` reads the annotation as it is."""
@@ -71,8 +73,9 @@ class CelebAMaskHQOptions(Options):
     :class:`~facekit_datasets.windows.WindowOptions`. Whole faces when left out."""
 
     @model_validator(mode="after")
-    def _disjoint(self) -> CelebAMaskHQOptions:
+    def _consistent(self) -> CelebAMaskHQOptions:
         refuse_overlaps(self.ranges())
+        self.require_derived(self.attributes)
         return self
 
     def ranges(self) -> dict[str, tuple[range, ...]]:

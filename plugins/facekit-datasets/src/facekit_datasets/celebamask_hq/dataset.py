@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from facekit.faces import SIDES_VERSION, exchange_sides, exchanged_sides
 from facekit.interfaces import FacekitError, FaceSample, Finding, LabelMap
 from facekit_datasets.celebamask_hq import CelebAMaskHQOptions
@@ -21,12 +23,12 @@ from facekit_datasets.celebamask_hq.annotation import (
 )
 from facekit_datasets.celebamask_hq.tables import ATTRIBUTE_FILE, MAPPING_FILE, read_attributes, read_official_split
 from facekit_datasets.checking import add_file, check_photo
+from facekit_datasets.derived import DerivedAttributes
 from facekit_datasets.label_maps import CELEBAMASK_HQ, MergedMasks, choose_label_map
 from facekit_datasets.pictures import read_photo
 from facekit_datasets.splitting import select_attributes
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 PHOTO_FOLDER = "CelebA-HQ-img"
@@ -66,9 +68,17 @@ class CelebAMaskHQ:
         self._splits = self._find_splits(options)
         file = self._root / ATTRIBUTE_FILE
         self._attributes = read_attributes(file) if file.is_file() and options.attributes != () else None
-        known = self._attributes.names if self._attributes else ()
-        self._columns = select_attributes(known, options.attributes, where=str(file))
-        self._attribute_names = tuple(known[column] for column in self._columns)
+        # Masks are looked at as they are annotated, before classes are merged.
+        self._derived = DerivedAttributes(options, CELEBAMASK_HQ)
+        in_file = self._attributes.names if self._attributes else ()
+        known = self._derived.among(in_file)
+        columns = select_attributes(known, options.attributes, where=str(file))
+        self._attribute_names = tuple(known[column] for column in columns)
+        self._columns = {
+            position: in_file.index(name)
+            for position, name in enumerate(self._attribute_names)
+            if name not in self._derived.names
+        }
 
     @property
     def label_map(self) -> LabelMap:
@@ -77,7 +87,7 @@ class CelebAMaskHQ:
 
     @property
     def attribute_names(self) -> tuple[str, ...]:
-        """The chosen columns of the attribute file; empty without one."""
+        """The chosen columns of the attribute file, and attributes that are read off masks."""
         return self._attribute_names
 
     @property
@@ -96,7 +106,12 @@ class CelebAMaskHQ:
 
     def fingerprint(self) -> str:
         """Return a hash of name, size and date of each photo and mask in a split, and of their attributes."""
-        identity: list[object] = ["celebamask_hq", self._attribute_names, *self._masks.identity]
+        identity: list[object] = [
+            "celebamask_hq",
+            self._attribute_names,
+            *self._masks.identity,
+            *self._derived.identity,
+        ]
         if self._repair_sides:
             identity.append(["sides", SIDES_VERSION])
         digest = hashlib.sha256(json.dumps(identity).encode())
@@ -104,7 +119,7 @@ class CelebAMaskHQ:
         numbers = {self._numbers[index] for index in members}
         for index in members:
             add_file(digest, self._photo(index), self._root)
-            if self._attribute_names:
+            if self._columns:
                 digest.update(self._attribute_row(index).tobytes())
         for file, number in self._annotation.entries():
             if number in numbers:
@@ -118,14 +133,17 @@ class CelebAMaskHQ:
         exchanged = exchanged_sides(mask, CELEBAMASK_HQ) if self._repair_sides else ()
         if exchanged:
             mask = exchange_sides(mask, CELEBAMASK_HQ, exchanged)
-        attributes = self._attribute_row(index) if self._attribute_names else None
+        attributes = None
+        if self._attribute_names:
+            row = self._attribute_row(index)
+            attributes = self._derived.fill(row, self._attribute_names, mask, lambda: read_photo(self._photo(index)))
         return FaceSample(image, self._masks(mask), attributes, repairs=(EXCHANGED,) if exchanged else ())
 
     def check(self, index: int) -> list[Finding]:
         """Return what is wrong with one photo, its parts and its attributes."""
         findings, mask_shape = self._annotation.check(self._numbers[index])
         findings = check_photo(self._photo(index), mask_shape) + findings
-        if self._attribute_names:
+        if self._columns:
             try:
                 self._attribute_row(index)
             except FacekitError as error:
@@ -155,12 +173,17 @@ class CelebAMaskHQ:
         return self._root / PHOTO_FOLDER / f"{self._numbers[index]}.jpg"
 
     def _attribute_row(self, index: int) -> NDArray[np.bool_]:
+        """Return what the attribute file says; False for attributes that are read off the mask."""
+        found = np.zeros(len(self._attribute_names), dtype=bool)
+        if not self._columns:
+            return found
         assert self._attributes is not None
         row = self._attributes.rows.get(self._numbers[index])
         if row is None:
             where = str(self._root / ATTRIBUTE_FILE)
             raise FacekitError(f"there is no line for {self._numbers[index]}.jpg", where=where)
-        return self._attributes.values[row, self._columns]
+        found[list(self._columns)] = self._attributes.values[row, list(self._columns.values())]
+        return found
 
     def _find_annotation(self, wanted: str) -> Annotation:
         if not self._root.is_dir():

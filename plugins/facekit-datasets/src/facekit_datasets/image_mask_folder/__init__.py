@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import model_validator
+
 from facekit.interfaces import DatasetContext, PortContext, Ports
+from facekit_datasets.derived_options import DerivedOptions
 from facekit_datasets.folder_options import PhotoFolderOptions
 from facekit_datasets.ports import dataset_ports
 from facekit_datasets.windows import WindowOptions, cut_windows, window_ports
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
     from facekit.interfaces import FaceDataset
 
 
-class ImageMaskFolderOptions(PhotoFolderOptions):
+class ImageMaskFolderOptions(DerivedOptions, PhotoFolderOptions):
     """Options of ``image_mask_folder``."""
 
     photos: Path = Path("photos")
@@ -26,6 +29,16 @@ class ImageMaskFolderOptions(PhotoFolderOptions):
     windows: WindowOptions | None = None
     """Give windows of the photos with holes in them, for models that fill in a part of a photo; see
     :class:`~facekit_datasets.windows.WindowOptions`. Whole faces when left out."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ImageMaskFolderOptions:
+        self.require_derived(self.attributes)
+        return self
+
+    @property
+    def attribute_count(self) -> int | None:
+        """How many attributes the dataset gives; None where only the attribute file can tell."""
+        return len(self.derived_names) if self.attribute_file is None else super().attribute_count
 
 
 def ports(options: ImageMaskFolderOptions, context: PortContext) -> Ports:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from facekit.interfaces import FacekitError, FaceSample, Finding, LabelMap, did_you_mean
 from facekit_datasets.checking import check_photo
+from facekit_datasets.derived import DerivedAttributes
 from facekit_datasets.image_mask_folder import ImageMaskFolderOptions
 from facekit_datasets.photo_folder import PhotoFolder, key_of, list_files
 from facekit_datasets.pictures import read_id_mask
@@ -32,7 +33,8 @@ class ImageMaskFolder(PhotoFolder):
             remedy = did_you_mean(options.label_map, label_maps) or f"known: {', '.join(label_maps) or 'none'}"
             raise FacekitError(f"no plugin offers the label map {options.label_map!r}", remedy=remedy)
         self._label_map = label_maps[options.label_map]
-        super().__init__(options)
+        self._derived = DerivedAttributes(options, self._label_map)
+        super().__init__(options, derived=self._derived.names)
         self._mask_folder = self._existing_folder("masks", options.masks)
 
     @property
@@ -42,12 +44,19 @@ class ImageMaskFolder(PhotoFolder):
 
     def fingerprint(self) -> str:
         """Return a hash of name, size and date of each photo and mask in a split, and of their attributes."""
-        return self._fingerprint(["image_mask_folder", self._label_map.name, self._attribute_names])
+        return self._fingerprint(
+            ["image_mask_folder", self._label_map.name, self._attribute_names, *self._derived.identity]
+        )
 
     def read(self, index: int, *, size: int | None = None) -> FaceSample:
         """Read one photo with its mask and attributes; with ``size``, a JPEG may be decoded at a fraction."""
-        image = self._read_photo(index, size)
-        return FaceSample(image, self._read_mask(self._keys[index]), self._attributes_of(index))
+        image, mask = self._read_photo(index, size), self._read_mask(self._keys[index])
+        attributes = self._attributes_of(index)
+        if attributes is not None:
+            attributes = self._derived.fill(
+                attributes, self._attribute_names, mask, lambda: self._read_photo(index, None)
+            )
+        return FaceSample(image, mask, attributes)
 
     def check(self, index: int) -> list[Finding]:
         """Return what is wrong with one photo, its mask and its attributes."""
