@@ -95,3 +95,26 @@ def test_two_processes_train_as_one_and_resume(tmp_path: Path, recipe_file: Path
     again = load_file(newest / "live.safetensors")
     first = load_file(tmp_path / "first_time" / "live.safetensors")
     assert all(torch.equal(first[key], again[key]) for key in first)
+
+
+@pytest.mark.slow
+def test_two_processes_adapt_an_augmentation_together_and_resume(tmp_path: Path, recipe_file: Path) -> None:
+    text = recipe_file.read_text(encoding="utf-8").replace("  batch: 4\n", "  batch: 2\n")
+    # Five steps an interval: the checkpoint of step 3 holds what both have seen since the last.
+    text += "  augment: {use: ada, p: 0.5, interval: 5, speed: 100, threshold: 0}\n"
+    recipe = tmp_path / "adaptive.yaml"
+    recipe.write_text(text.replace("  log_every: 2\n", "  log_every: 1\n"), encoding="utf-8")
+    run = tmp_path / "run"
+    run_two(recipe, run)
+    chances = [
+        line["diagnostics"]["augmentation/p"] for line in read_lines(run / "metrics.jsonl") if line["event"] == "train"
+    ]
+    # Five steps of two photos in each of two processes.
+    assert chances == [0.5] * 4 + [pytest.approx(0.5 - 20 / 100)] * 4
+    for name in ("step-00000006", "step-00000008"):
+        (run / "checkpoints" / name).rename(tmp_path / name)
+    run_two(recipe, run, "--resume")
+    for file in ("live", "augmentation"):
+        first = load_file(tmp_path / "step-00000008" / f"{file}.safetensors")
+        again = load_file(run / "checkpoints" / "step-00000008" / f"{file}.safetensors")
+        assert all(torch.equal(first[key], again[key]) for key in first)

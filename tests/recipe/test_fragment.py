@@ -48,7 +48,7 @@ def _node(text: str) -> Any:
 
 def test_all_kinds_but_those_that_look_at_photos_have_a_place() -> None:
     kinds = {entry.spec.kind for entry in IN_RECIPES}
-    assert kinds == {"dataset", *NETWORK_KINDS[:3], "loss", "metric"}
+    assert kinds == {"dataset", *NETWORK_KINDS[:3], "loss", "metric", "augmentation"}
     assert len(IN_RECIPES) >= 20
 
 
@@ -61,6 +61,7 @@ def test_the_fragment_of_every_installed_component_holds_in_a_recipe(entry: Regi
     checked = check_schema(merged, registry=INSTALLED, name="fragment", problems=problems)
     assert [str(problem) for problem in problems.found] == []
     used = [checked.dataset, *(loss.choice for loss in checked.losses), *checked.metrics]
+    used += [] if checked.augmentation is None else [checked.augmentation.choice]
     assert checked.model is not None
     used += [choice for _, choice in checked.model.components()]
     (mine, *again) = [choice for choice in used if choice is not None and choice.component.spec is entry.spec]

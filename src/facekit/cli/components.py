@@ -24,6 +24,7 @@ KINDS = (
     "metric",
     "optimiser",
     "schedule",
+    "augmentation",
     "segmenter",
     "face_detector",
 )
@@ -55,8 +56,7 @@ def list_components(
     """List the components that recipes can use, or those of one KIND.
 
     KIND is dataset, style_encoder, generator, discriminator, network, sampler, loss, metric, optimiser, schedule,
-    segmenter or
-    face_detector.
+    augmentation, segmenter or face_detector.
 
     \b
     Example:

@@ -24,6 +24,7 @@ KINDS = (
     "metric",
     "optimiser",
     "schedule",
+    "augmentation",
 )
 
 

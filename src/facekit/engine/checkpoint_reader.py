@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from facekit.engine import checkpoints
+from facekit.engine.augmentation import PLACE
 from facekit.engine.checkpoints import COMPONENTS, Checkpoint
 from facekit.interfaces import FacekitError
 from facekit.recipe.resolved import ComponentChoice, ResolvedRecipe
@@ -28,14 +29,15 @@ _FIRST = 1
 _MOST_NAMED = 3
 
 Components = Mapping[str, ComponentChoice]
-"""The components that keep tensors in checkpoints, by what the names of their tensors begin with: ``generator``, or
-``generator/adversarial`` for a loss of that label."""
+"""The components that keep tensors in checkpoints, by what the names of their tensors begin with: ``generator``,
+``generator/adversarial`` for a loss of that label, or ``train.augment``."""
 
 
 def components_of(recipe: ResolvedRecipe) -> dict[str, ComponentChoice]:
     """Return the components of a recipe that may keep tensors in its checkpoints."""
     networks = {name: choice for name, choice in recipe.model.components() if name not in recipe.model.frozen}
-    return networks | {f"{loss.player}/{loss.label}": loss.choice for loss in recipe.losses}
+    losses = {f"{loss.player}/{loss.label}": loss.choice for loss in recipe.losses}
+    return networks | losses | ({} if recipe.augmentation is None else {PLACE: recipe.augmentation.choice})
 
 
 def written_by(components: Components) -> dict[str, str]:
@@ -108,6 +110,14 @@ class CheckpointReader:
             FacekitError: a migration fails.
         """
         return self._migrate(self._found.tensors(checkpoints.LOSSES))[0]
+
+    def augmentation(self) -> dict[str, Tensor]:
+        """Return what the augmentation keeps.
+
+        Raises:
+            FacekitError: a migration fails.
+        """
+        return self._migrate(self._found.tensors(checkpoints.AUGMENTATION))[0]
 
     def moments(self) -> dict[str, Tensor]:
         """Return the optimiser's moments and counts, ``generator.stem.weight/exp_avg``; a note names those it lost.

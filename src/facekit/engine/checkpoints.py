@@ -6,6 +6,7 @@ A checkpoint is a folder ``step-00000500``:
 - ``ema.safetensors``: the averaged weights of those that generate; absent in runs without an average
 - ``optimiser.safetensors``: moments and counts, ``generator.stem.weight/exp_avg``
 - ``losses.safetensors``: what losses keep from step to step; absent when they keep nothing
+- ``augmentation.safetensors``: what an adaptive augmentation keeps; absent where there is none
 - ``recipe.yaml``, ``lock.json``: copies of the run's own, which show what changed there and replace what is damaged
 - ``state.json``: the step, the versions of the components, random states, sums since the last log line, other numbers
 - ``manifest.json``: the step, and size and SHA-256 of every file above
@@ -13,9 +14,9 @@ A checkpoint is a folder ``step-00000500``:
 It is written under another name, brought to disk, and renamed: a folder of that name is whole, or it was damaged later,
 which the checksums show.
 
-On resume, this comes from the checkpoint: weights, average, moments and counts of the optimiser, buffers, pool, random
-states, running sums, the step (from which sampler, schedules and seeds follow). All settings come from the run's
-``recipe.yaml``.
+On resume, this comes from the checkpoint: weights, average, moments and counts of the optimiser, buffers, pool, what
+the augmentation keeps, random states, running sums, the step (from which sampler, schedules and seeds follow). All
+settings come from the run's ``recipe.yaml``.
 """
 
 from __future__ import annotations
@@ -51,11 +52,12 @@ from facekit.interfaces import FacekitError, RunFailure
 FORMAT = 1
 """Version of the folder's layout."""
 
-LIVE, EMA, OPTIMISER, LOSSES = (
+LIVE, EMA, OPTIMISER, LOSSES, AUGMENTATION = (
     "live.safetensors",
     "ema.safetensors",
     "optimiser.safetensors",
     "losses.safetensors",
+    "augmentation.safetensors",
 )
 STATE = "state.json"
 

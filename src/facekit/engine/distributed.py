@@ -63,6 +63,13 @@ class Team:
             gradient.copy_(flat[start : start + gradient.numel()].view(gradient.shape))
             start += gradient.numel()
 
+    def total(self, numbers: Tensor) -> Tensor:
+        """Return the sum of a tensor over all processes."""
+        if self.size > 1:
+            numbers = numbers.clone()
+            torch_distributed.all_reduce(numbers)
+        return numbers
+
     def any(self, condition: bool, device: torch.device) -> bool:
         """Return whether the condition holds in any process."""
         if self.size == 1:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import torch
 
-from facekit.data import FaceLoader, PackedFaces, ProgressCallback, steps_for_epochs
+from facekit.data import PackedFaces, ProgressCallback
 from facekit.engine import checkpoints, distributed, record, seeds
+from facekit.engine.augmentation import build_augmentation
 from facekit.engine.checkpoint_reader import components_of
 from facekit.engine.commands import resume_command
 from facekit.engine.convolution_guard import right_gradients
@@ -23,7 +24,7 @@ from facekit.engine.interruption import Interruption
 from facekit.engine.journal import Journal, Observer, rewind
 from facekit.engine.memory import give_freed_memory_back, keep_freed_memory
 from facekit.engine.networks import RunNetworks, build_model, count_parameters
-from facekit.engine.open_data import open_data
+from facekit.engine.open_data import open_data, open_loader, steps_of
 from facekit.engine.players import build_losses, build_players
 from facekit.engine.precision import choose_precision
 from facekit.engine.recompute import recompute_activations
@@ -153,27 +154,9 @@ class Training:
 
         # Data. A player that is updated several times a step sees other faces each time.
         packed = self.packed = open_data(recipe, registry, progress) if packed is None else packed
-        rounds = max((settings.turns.get(player, 1) for player in recipe.players), default=1)
-        self.loader = FaceLoader(
-            packed,
-            packed.rows("train"),
-            batch=settings.batch,
-            seed=settings.seed,
-            mirror=recipe.data.mirror,
-            reference=recipe.data.reference,
-            workers=recipe.data.workers,
-            accumulate=settings.accumulate * rounds,
-            rank=team.rank,
-            world_size=team.size,
-            pin_memory=self.precision.device.type == "cuda",
-        )
-        self.steps = settings.steps or steps_for_epochs(
-            settings.epochs or 0,
-            len(self.loader.rows),
-            settings.batch,
-            accumulate=self.loader.accumulate,
-            world_size=team.size,
-        )
+        pinned = self.precision.device.type == "cuda"
+        self.loader = open_loader(recipe, packed, rank=team.rank, world_size=team.size, pin_memory=pinned)
+        self.steps = steps_of(recipe, self.loader, world_size=team.size)
         self.fixed = FixedFaces(
             packed, settings.samples, self.precision, inputs_of(recipe, registry.label_maps), seed=settings.seed
         )
@@ -190,6 +173,13 @@ class Training:
             load_frozen(run, model, before.lock)
         self.precision.place(model).train()
         team.share([*model.parameters(), *model.buffers()])
+        self.augmentation = build_augmentation(
+            recipe,
+            precision=self.precision,
+            label_map=packed.label_map,
+            attribute_names=packed.attribute_names,
+            team=team,
+        )
         self.networks = RunNetworks(
             model,
             self.precision,
@@ -197,6 +187,7 @@ class Training:
             label_maps=registry.label_maps,
             compile=settings.compile,
             cuda_graphs=settings.cuda_graphs,
+            augmentation=self.augmentation,
         )
         keeping = recompute_activations(model) if settings.activation_checkpointing else []
         losses = build_losses(
@@ -228,6 +219,7 @@ class Training:
             watch=ReferenceWatch(self.steps),
             best=BestCheckpoint(settings.keep.best),
             components=components_of(recipe),
+            augmentation=self.augmentation,
         )
         self.steps_of = StepRunner(
             self.networks,
@@ -351,19 +343,21 @@ class Training:
         """Log the means since the last line."""
         self.guard.settle()
         means = self.team.mean(self.guard.means(), self.precision.device)
-        norms = {name: value for name, value in means.items() if name.startswith(GRADIENT_NORM)}
+        others = {name: value for name, value in means.items() if name.startswith(GRADIENT_NORM)}
+        if self.augmentation is not None:
+            others |= self.augmentation.diagnostics()
         self.journal.logged(
             StepLogged(
                 run=self.run.path,
                 step=self.state.done,
-                losses={name: value for name, value in means.items() if name not in norms},
+                losses={name: value for name, value in means.items() if name not in others},
                 learning_rates={
                     k: v
                     for player in self.players.values()
                     for k, v in player.learning_rates(self.state.done - 1).items()
                 },
                 seconds_per_step=self.seconds / max(1, self.timed),
-                diagnostics={**diagnostics, **norms},
+                diagnostics={**diagnostics, **others},
             )
         )
         self.guard.reset()

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import nn
 
 from facekit.engine import failures
-from facekit.engine.failures import Culprit, failures_in
-from facekit.engine.port_check import check_outputs
+from facekit.engine.augmentation import RunAugmentation
+from facekit.engine.failures import Culprit
+from facekit.engine.network_call import NO_PORTS, Calls, NetworkCall
 from facekit.engine.precision import Precision
 from facekit.engine.seeds import derive_seed
-from facekit.engine.tensors import logits_in_float32, to_float32
 from facekit.interfaces import (
     DISCRIMINATOR,
     SAMPLER,
@@ -38,11 +37,6 @@ from facekit.interfaces import (
 )
 from facekit.recipe.resolved import ComponentChoice, ResolvedRecipe
 from facekit.sampling.inputs import noise_shapes
-
-T = TypeVar("T")
-
-NO_PORTS = Ports()
-"""What a network declares of which nothing is known (contract tests)."""
 
 
 class FaceModel(nn.Module):
@@ -182,80 +176,6 @@ def count_parameters(model: FaceModel) -> dict[str, int]:
     }
 
 
-@dataclass
-class _Calls:
-    """What the networks of a run share while they are called."""
-
-    precision: Precision
-    copies: bool
-    settled: Mapping[str, int]
-    checking: bool = False
-    full: bool = False
-    called: tuple[set[str], ...] = ()
-
-
-class NetworkCall:
-    """A network as losses call it; see :class:`facekit.interfaces.Network`.
-
-    Args:
-        name: its name in the recipe.
-        network: the network; anything else that can be called for a sampler.
-        compiled: the same, compiled, or itself.
-        calls: what all networks of the run share.
-        ports: what the component declares.
-        batch_dependent: whether its result for a sample depends on the others of the batch.
-        kind: the component's kind.
-        culprit: whom to name in errors.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        network: Callable[..., Any],
-        compiled: Callable[..., Any],
-        calls: _Calls,
-        *,
-        ports: Ports = NO_PORTS,
-        batch_dependent: bool = False,
-        kind: str = "network",
-        culprit: Culprit | None = None,
-    ) -> None:
-        self.name = name
-        self.ports = ports
-        self.batch_dependent = batch_dependent
-        self._network = network
-        self._compiled = compiled
-        self._calls = calls
-        self._kind = kind
-        self._culprit = culprit or Culprit(f"the {name.replace('_', ' ')}", path=f"model.{name}")
-
-    def __call__(self, *arguments: Any, **named: Any) -> Any:
-        """Return what the network returns."""
-        result = self._run(self._network if self._calls.full else self._compiled, arguments, named)
-        if self._calls.checking:
-            check_outputs(self._culprit, self._kind, self.ports, result, self._calls.settled)
-        return result
-
-    def __getattr__(self, name: str) -> Any:
-        """Return a method of the network as it is called in a step, or another attribute as it is."""
-        found = getattr(self._network, name)
-        if not callable(found) or isinstance(found, nn.Module):
-            return found
-        return lambda *arguments, **named: self._run(found, arguments, named)
-
-    def _run(self, function: Callable[..., Any], arguments: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
-        calls = self._calls
-        for names in calls.called:
-            names.add(self.name)
-        with failures_in(self._culprit, "fails in its forward pass"), calls.precision.autocast(full=calls.full):
-            result = function(*arguments, **named)
-            # A run may keep a result for longer than a step, and graphs write over what they gave.
-            copies = calls.copies and function is self._compiled
-            if isinstance(result, Judgement):
-                return logits_in_float32(result, copy=copies)
-            return to_float32(result, copy=copies)
-
-
 class RunNetworks(Mapping[str, Network]):
     """The networks of a model as a step calls them: in the precision of the run, with results in float32.
 
@@ -270,6 +190,7 @@ class RunNetworks(Mapping[str, Network]):
         cuda_graphs: record the kernels of each network once and replay them, compiled or not. :meth:`begin_step` then
             says that their results of the step before are no longer needed.
         ports: in place of ``recipe``: what networks declare, by name.
+        augmentation: what stands in front of discriminators in training; None for nothing.
     """
 
     def __init__(
@@ -282,10 +203,11 @@ class RunNetworks(Mapping[str, Network]):
         compile: bool = False,
         cuda_graphs: bool = False,
         ports: Mapping[str, Ports] | None = None,
+        augmentation: RunAugmentation | None = None,
     ) -> None:
         self.model = model
         settled = {} if recipe is None else {"size": recipe.data.size, **recipe.dimensions}
-        self._calls = _Calls(precision, copies=cuda_graphs, settled=settled)
+        self._calls = Calls(precision, copies=cuda_graphs, settled=settled, augmentation=augmentation)
         self._cuda_graphs = cuda_graphs
         self._networks: dict[str, NetworkCall] = {}
         for name, network in model.callables.items():
@@ -322,6 +244,11 @@ class RunNetworks(Mapping[str, Network]):
     def precision(self) -> Precision:
         """How the networks compute."""
         return self._calls.precision
+
+    @property
+    def augmentation(self) -> RunAugmentation | None:
+        """What stands in front of discriminators in training."""
+        return self._calls.augmentation
 
     def __getitem__(self, name: str) -> NetworkCall:
         """Return a network by its name.

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from facekit.data import PackedFaces, ProgressCallback, check_reference, find_prepared, prepare
+from facekit.data import (
+    FaceLoader,
+    PackedFaces,
+    ProgressCallback,
+    check_reference,
+    find_prepared,
+    prepare,
+    steps_for_epochs,
+)
 from facekit.data.extras import check_mirror
 from facekit.interfaces import (
     ATTRIBUTES,
@@ -123,3 +131,44 @@ def open_data(recipe: ResolvedRecipe, registry: Registry, progress: ProgressCall
     )
     _check_extra(recipe, ports, packed)
     return packed
+
+
+def open_loader(
+    recipe: ResolvedRecipe, packed: PackedFaces, *, rank: int, world_size: int, pin_memory: bool
+) -> FaceLoader:
+    """Return what gives a run its faces. A player that is updated several times a step sees other faces each time.
+
+    Args:
+        recipe: the recipe.
+        packed: its packed faces.
+        rank: which process this is.
+        world_size: how many there are.
+        pin_memory: put batches where a GPU fetches them by itself.
+    """
+    settings = recipe.train
+    rounds = max((settings.turns.get(player, 1) for player in recipe.players), default=1)
+    return FaceLoader(
+        packed,
+        packed.rows("train"),
+        batch=settings.batch,
+        seed=settings.seed,
+        mirror=recipe.data.mirror,
+        reference=recipe.data.reference,
+        workers=recipe.data.workers,
+        accumulate=settings.accumulate * rounds,
+        rank=rank,
+        world_size=world_size,
+        pin_memory=pin_memory,
+    )
+
+
+def steps_of(recipe: ResolvedRecipe, loader: FaceLoader, *, world_size: int) -> int:
+    """Return the steps of a run, from its steps or its epochs."""
+    settings = recipe.train
+    return settings.steps or steps_for_epochs(
+        settings.epochs or 0,
+        len(loader.rows),
+        settings.batch,
+        accumulate=loader.accumulate,
+        world_size=world_size,
+    )

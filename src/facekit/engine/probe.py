@@ -22,6 +22,7 @@ from torch._subclasses.fake_tensor import (
 from torch.utils.flop_counter import FlopCounterMode
 
 from facekit.data import is_drawn
+from facekit.engine.augmentation import build_augmentation
 from facekit.engine.ema import averaged_networks
 from facekit.engine.initialise import InitialWeights, initial_weights
 from facekit.engine.memory import process_memory
@@ -174,7 +175,8 @@ def _run_one_step(
     model.train()
     for each in weights:
         each.check(model)
-    networks = RunNetworks(model, precision, recipe=recipe, label_maps=registry.label_maps)
+    augmentation = build_augmentation(recipe, precision=precision, label_map=label_map, attribute_names=attribute_names)
+    networks = RunNetworks(model, precision, recipe=recipe, label_maps=registry.label_maps, augmentation=augmentation)
     players = build_players(replace(recipe, train=once), model=model, losses=losses, steps=1, early=early)
     batch = _batch_of_shapes(recipe, registry, label_map, attribute_names)
     costs = _Costs(model, checkpointing=recipe.train.activation_checkpointing)

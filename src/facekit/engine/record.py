@@ -118,6 +118,7 @@ def _choices(recipe: ResolvedRecipe) -> list[ComponentChoice]:
     """Return the components of a recipe that plugins bring."""
     choices = [recipe.dataset, *(choice for _, choice in recipe.model.components())]
     choices += [*(loss.choice for loss in recipe.losses), *recipe.metrics, *recipe.updates.components()]
+    choices += [] if recipe.augmentation is None else [recipe.augmentation.choice]
     return [each for each in choices if not is_built_in(each.component.spec.kind, each.component.spec.id)]
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from facekit.engine import checkpoints, seeds
+from facekit.engine.augmentation import RunAugmentation
 from facekit.engine.checkpoint_reader import COMPONENTS, CheckpointReader, Components, written_by
 from facekit.engine.checkpoints import Checkpoint
 from facekit.engine.contents import reading
@@ -23,6 +24,7 @@ from facekit.engine.validation import BestCheckpoint
 from facekit.interfaces import Player, RunFailure
 
 STEP, RANDOM, SUMS, SUMMED_STEPS, WATCH, BEST = "step", "random", "sums", "summed_steps", "reference_watch", "best"
+AUGMENTATION = "augmentation"
 """Keys of a checkpoint's ``state.json``."""
 
 
@@ -38,6 +40,7 @@ class TrainingState:
         watch: whether results change with the reference.
         best: which checkpoint was the best.
         components: the components whose tensors a checkpoint holds.
+        augmentation: what stands in front of discriminators; None for nothing.
         done: updates done.
     """
 
@@ -48,6 +51,7 @@ class TrainingState:
     watch: ReferenceWatch
     best: BestCheckpoint
     components: Components
+    augmentation: RunAugmentation | None = None
     done: int = field(default=0)
 
     def check(self, where: Path) -> None:
@@ -83,6 +87,7 @@ class TrainingState:
                 checkpoints.EMA: {} if self.ema is None else self._weights(self.ema.model),
                 checkpoints.OPTIMISER: moments,
                 checkpoints.LOSSES: loss_state(self.players),
+                checkpoints.AUGMENTATION: {} if self.augmentation is None else self.augmentation.state(),
             },
             state={
                 STEP: self.done,
@@ -93,6 +98,7 @@ class TrainingState:
                 SUMMED_STEPS: self.guard.steps,
                 WATCH: self.watch.state(),
                 BEST: self.best.state(),
+                AUGMENTATION: None if self.augmentation is None else self.augmentation.counts(),
             },
             copies=copies,
         )
@@ -130,6 +136,8 @@ class TrainingState:
             self.guard.steps = int(state[SUMMED_STEPS])
             self.watch.load_state(state[WATCH])
             self.best.load_state(state[BEST])
+            if self.augmentation is not None:
+                self.augmentation.load_state(reader.augmentation(), state[AUGMENTATION], device)
         return reader.notes
 
 

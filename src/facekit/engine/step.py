@@ -223,6 +223,9 @@ class StepRunner:
         self._around = around
         self._updates = updates
         self._shares = settings.accumulate == 1 if shares is None else shares
+        self._augmentation = networks.augmentation
+        # The next turn draws anew: what a discriminator gave in this one is of no use there.
+        self._shown_otherwise = frozenset[str]() if self._augmentation is None else self._augmentation.of
 
     @property
     def micro_batches(self) -> int:
@@ -249,9 +252,11 @@ class StepRunner:
                 with self._around(player), self.networks.checking() if checking else nullcontext():
                     self._take_turn(player, memories, later, index=index, number=number, checking=checking)
                 if self._shares:
-                    memories[0].forget(player.trained)
+                    memories[0].forget(player.trained | self._shown_otherwise)
                 else:
                     memories = [BatchMemory(memory.batch) for memory in memories]
+        if self._augmentation is not None and self._updates:
+            self._augmentation.end_step(index)
 
     def _placed(self, batch: FaceBatch, index: int, number: int, micro: int) -> BatchMemory:
         seed = (self._settings.seed, index, number, micro, self._rank)
@@ -284,20 +289,22 @@ class StepRunner:
 
         with player.awake(index), player.arrivals() if checking else nullcontext() as arrived:
             for micro, memory in enumerate(memories):
+                seed = (settings.seed, index, player.name, number, micro, self._rank)
                 step = TrainingStep(
                     index=index,
                     player=player.name,
                     trained=player.trained,
                     networks=self.networks,
                     memory=memory,
-                    seed=(settings.seed, index, player.name, number, micro, self._rank),
+                    seed=seed,
                     later=awake_later,
                 )
                 total = torch.zeros((), device=self.networks.precision.device)
-                for loss in player.losses:
-                    value = loss(step)
-                    self._watch(f"{player.name}/{loss.label}", value, step.batch, share=share / len(memories))
-                    total = total + value
+                with self._augmented(step, seed):
+                    for loss in player.losses:
+                        value = loss(step)
+                        self._watch(f"{player.name}/{loss.label}", value, step.batch, share=share / len(memories))
+                        total = total + value
                 # Lazy losses and frozen parts can leave a turn without a gradient.
                 weights = [weight for weight in player.parameters.values() if weight.requires_grad]
                 if total.requires_grad and weights:
@@ -316,6 +323,12 @@ class StepRunner:
             if norm is not None:
                 self._watch(f"{GRADIENT_NORM}{player.name}", norm, memories[-1].batch, share=share)
             player.optimiser.update(factor)
+
+    def _augmented(self, step: TrainingStep, seed: tuple[int | str, ...]) -> AbstractContextManager[object]:
+        """Return the context in which the recipe's augmentation stands in front of its discriminators."""
+        if self._augmentation is None:
+            return nullcontext()
+        return self._augmentation.turn(step.batch, trained=step.trained, seed=seed, certain=not self._updates)
 
 
 def check_one_process(players: Mapping[Player, PlayerInTraining], *, processes: int) -> None:

@@ -1,5 +1,6 @@
 """The words everything in facekit speaks. Importing this package does not import torch."""
 
+from facekit.interfaces.augmentation import AdaptiveAugmentation, Augmentation
 from facekit.interfaces.containers import (
     Condition,
     FaceBatch,
@@ -100,6 +101,8 @@ __all__ = [
     "STYLE",
     "STYLE_ENCODER",
     "TASKS",
+    "AdaptiveAugmentation",
+    "Augmentation",
     "BuildContext",
     "CheckpointSaved",
     "Condition",

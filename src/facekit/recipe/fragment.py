@@ -10,7 +10,14 @@ import yaml
 from facekit.interfaces import NoOptions, Options
 from facekit.recipe.lock import RecipeDumper
 from facekit.recipe.network_kinds import NETWORK_KINDS
-from facekit.recipe.settings import DataSettings, LossSettings, NetworkSettings, OptimiserCore, ScheduleCore
+from facekit.recipe.settings import (
+    AugmentCore,
+    DataSettings,
+    LossSettings,
+    NetworkSettings,
+    OptimiserCore,
+    ScheduleCore,
+)
 from facekit.registry import Kind, RegisteredComponent, Registry
 
 _WIDEST_LINE = 96
@@ -38,6 +45,8 @@ def recipe_fragment(registry: Registry, entry: RegisteredComponent, options: Map
         return {"metrics": [choice]}
     if spec.kind in ("optimiser", "schedule"):
         return {"train": {spec.kind: choice}}
+    if spec.kind == "augmentation":
+        return {"train": {"augment": choice}}
     if spec.kind == "network":  # called by any name
         return {"model": {spec.name: choice}}
     return {"model": {spec.kind: choice}} if spec.kind in NETWORK_KINDS else {}
@@ -50,6 +59,7 @@ def core_settings(kind: Kind) -> type[Options]:
         "loss": LossSettings,
         "optimiser": OptimiserCore,
         "schedule": ScheduleCore,
+        "augmentation": AugmentCore,
     }
     found |= dict.fromkeys(NETWORK_KINDS, NetworkSettings)
     return found.get(kind, NoOptions)

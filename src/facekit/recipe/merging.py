@@ -8,7 +8,7 @@ from dataclasses import replace
 from facekit.interfaces import FacekitError, did_you_mean
 from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, is_null, raised
 from facekit.recipe.problems import Path, Problems, show_path
-from facekit.recipe.settings import DataSettings, LossSettings, OptimiserCore, ScheduleCore
+from facekit.recipe.settings import AugmentCore, DataSettings, LossSettings, OptimiserCore, ScheduleCore
 from facekit.registry import join_use, name_of_use, split_use
 
 _POSITION = re.compile(r"\[([0-9]+)\]|([0-9]+)")
@@ -198,6 +198,8 @@ def _core_keys(path: Path) -> frozenset[str] | None:
         return frozenset(OptimiserCore.model_fields)
     if path == ("train", "schedule") or (path[:3] == ("train", "schedule", "of") and len(path) == 4):
         return frozenset(ScheduleCore.model_fields)
+    if path == ("train", "augment"):
+        return frozenset(AugmentCore.model_fields)
     if path[:1] == ("train",):
         return None
     return frozenset()

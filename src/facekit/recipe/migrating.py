@@ -11,7 +11,14 @@ from facekit.recipe.network_kinds import kind_of_network
 from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, plain
 from facekit.recipe.problems import Path, Problems
 from facekit.recipe.resolved import Mark
-from facekit.recipe.settings import DataSettings, LossSettings, NetworkSettings, OptimiserCore, ScheduleCore
+from facekit.recipe.settings import (
+    AugmentCore,
+    DataSettings,
+    LossSettings,
+    NetworkSettings,
+    OptimiserCore,
+    ScheduleCore,
+)
 from facekit.registry import Kind, OptionNote, Registry, UnknownComponent, join_use, migrate_options, name_of_use
 
 Place = tuple[Path, Kind, frozenset[str]]
@@ -31,6 +38,7 @@ def component_places(root: MapNode, registry: Registry | None) -> Iterator[Place
     yield ("metrics",), "metric", frozenset()
     yield ("train", "optimiser"), "optimiser", frozenset(OptimiserCore.model_fields)
     yield ("train", "schedule"), "schedule", frozenset(ScheduleCore.model_fields)
+    yield ("train", "augment"), "augmentation", frozenset(AugmentCore.model_fields)
 
 
 def migrate_components(root: MapNode, *, registry: Registry, problems: Problems) -> MapNode:

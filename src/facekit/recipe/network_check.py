@@ -37,6 +37,12 @@ def names_are_meant(
     return not misspelt
 
 
+def in_usual_order(networks: Mapping[str, NetworkChoice]) -> dict[str, NetworkChoice]:
+    """Return the networks of the usual names first, then the others as the recipe has them."""
+    usual = [str(kind) for kind in NAMED_KINDS if kind in networks]
+    return {name: networks[name] for name in (*usual, *(name for name in networks if name not in usual))}
+
+
 def check_calls(model: ModelChoice, node: MapNode, problems: Problems) -> None:
     """Check that networks of the usual names can be called as their names say, and that images can be generated.
 

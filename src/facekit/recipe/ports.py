@@ -30,7 +30,7 @@ from facekit.interfaces import (
 )
 from facekit.interfaces.ports import Dimension
 from facekit.recipe.problems import Problems
-from facekit.recipe.resolved import ComponentChoice, LossChoice, Mark, ModelChoice
+from facekit.recipe.resolved import AugmentationChoice, ComponentChoice, LossChoice, Mark, ModelChoice
 from facekit.registry import Registry
 
 FREE = "batch"
@@ -94,6 +94,7 @@ def resolve_dimensions(
     model: ModelChoice,
     losses: tuple[LossChoice, ...],
     metrics: tuple[ComponentChoice, ...],
+    augmentation: AugmentationChoice | None = None,
     size: int,
     size_mark: Mark | None,
     batch: int,
@@ -109,6 +110,7 @@ def resolve_dimensions(
         model: the parts of the model.
         losses: the losses.
         metrics: the metrics.
+        augmentation: what stands in front of discriminators; None for nothing.
         size: picture side in pixels.
         size_mark: where it was set; None for the default.
         batch: photos a step.
@@ -134,6 +136,8 @@ def resolve_dimensions(
         add(f"the {loss.player}'s loss", loss.choice, loss.player)
     for metric in metrics:
         add("the metric", metric)
+    if augmentation is not None:
+        add("the augmentation", augmentation.choice)
 
     join = _Join(problems, size, size_mark or dataset.mark)
     for part in parts:

@@ -142,6 +142,7 @@ def _resolve(
         model=model,
         losses=checked.losses,
         metrics=checked.metrics,
+        augmentation=checked.augmentation,
         size=data.size,
         size_mark=_written(root, "data", "size"),
         batch=train.batch,
@@ -164,6 +165,7 @@ def _resolve(
             checked.name, checked.description, dataset, data, model, checked.losses, checked.metrics, train
         ),
         dimensions=dimensions,
+        augmentation=checked.augmentation,
         notices=problems.notices_in_order(),
     )
 

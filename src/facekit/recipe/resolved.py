@@ -173,6 +173,14 @@ class UpdateChoices:
 
 
 @dataclass(frozen=True)
+class AugmentationChoice:
+    """What stands in front of discriminators in training, and the names of those."""
+
+    choice: ComponentChoice
+    of: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class NetworkChoice:
     """A network of a model.
 
@@ -262,6 +270,7 @@ class ResolvedRecipe:
         document: the merged recipe as plain YAML data, every default written out: it is locked into the run folder and
             reads back to an equal recipe.
         dimensions: the named dimensions that the ports settled.
+        augmentation: what stands in front of discriminators; None for nothing.
         notices: what was read as an older version of a component has it; recipes that differ in this alone are equal.
     """
 
@@ -276,6 +285,7 @@ class ResolvedRecipe:
     updates: UpdateChoices
     document: Mapping[str, Any]
     dimensions: Mapping[str, int]
+    augmentation: AugmentationChoice | None = None
     notices: tuple[Notice, ...] = field(default=(), compare=False)
 
     def losses_of(self, player: Player) -> tuple[LossChoice, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -12,7 +12,7 @@ from facekit.interfaces import NoOptions
 from facekit.recipe.fragment import core_settings, dump_value
 from facekit.recipe.layers import RECIPE_FORMAT
 from facekit.recipe.network_kinds import NAMED_KINDS, USUAL_PLAYERS
-from facekit.recipe.settings import NETWORK_NAME, OptimiserSettings, ScheduleSettings, TrainSettings
+from facekit.recipe.settings import NETWORK_NAME, AugmentSettings, OptimiserSettings, ScheduleSettings, TrainSettings
 from facekit.registry import ComponentSpec, Kind, RegisteredComponent, Registry
 from facekit.registry.built_in import find_built_in
 from facekit.registry.options_reference import describe_type
@@ -117,16 +117,16 @@ class _Schema:
         }
 
     def _train(self) -> dict[str, Any]:
-        """Return the schema of ``train:``; its optimiser and its schedule are components."""
+        """Return the schema of ``train:``; its optimiser, its schedule and its augmentation are components."""
         train = self._settings(TrainSettings, "train")
-        for settings in (OptimiserSettings, ScheduleSettings):
+        for settings in (OptimiserSettings, ScheduleSettings, AugmentSettings):
             del self._definitions[f"train.{settings.__name__}"]
-        kinds: tuple[Literal["optimiser", "schedule"], ...] = ("optimiser", "schedule")
-        for kind in kinds:
-            choice = self._choice(kind)
-            own = train["properties"][kind]
-            about = {key: own[key] for key in ("description", "markdownDescription") if key in own}
-            train["properties"][kind] = {**choice, **about, "title": kind}
+        places: dict[str, Kind] = {"optimiser": "optimiser", "schedule": "schedule", "augment": "augmentation"}
+        for key, kind in places.items():
+            own = train["properties"][key]
+            about = {each: own[each] for each in ("description", "markdownDescription") if each in own}
+            choice = {**self._choice(kind), **about, "title": kind}
+            train["properties"][key] = _nullable(choice) if key == "augment" else choice
         # A player's own schedule is a schedule like any other.
         schedule = train["properties"]["schedule"]
         schedule["properties"]["of"] = {

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from facekit.interfaces import NoOptions, Player, did_you_mean
+from facekit.recipe.augment_check import check_augmentation
 from facekit.recipe.layers import RECIPE_FORMAT, check_format
-from facekit.recipe.network_check import check_calls, check_players, names_are_meant
+from facekit.recipe.network_check import check_calls, check_players, in_usual_order, names_are_meant
 from facekit.recipe.network_kinds import NAMED_KINDS, USUAL_PLAYERS, kind_of_network
 from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, describe, is_null, mark_at
 from facekit.recipe.problems import Path, Problems, show_path
 from facekit.recipe.resolved import (
+    AugmentationChoice,
     ComponentChoice,
     LossChoice,
     Mark,
@@ -23,6 +25,7 @@ from facekit.recipe.resolved import (
 )
 from facekit.recipe.settings import (
     NETWORK_NAME,
+    AugmentCore,
     DataSettings,
     LossSettings,
     NetworkSettings,
@@ -38,7 +41,7 @@ TOP_LEVEL = ("facekit", "extends", "name", "description", "data", "model", "loss
 """The keys a recipe may have at its top."""
 
 CoreSettings = TypeVar(
-    "CoreSettings", DataSettings, LossSettings, NetworkSettings, OptimiserCore, ScheduleCore, NoOptions
+    "CoreSettings", DataSettings, LossSettings, NetworkSettings, OptimiserCore, ScheduleCore, AugmentCore, NoOptions
 )
 
 
@@ -55,6 +58,7 @@ class CheckedRecipe:
     metrics: tuple[ComponentChoice, ...]
     train: TrainSettings | None
     updates: UpdateChoices | None
+    augmentation: AugmentationChoice | None
 
 
 def check_schema(
@@ -93,7 +97,7 @@ class _SchemaCheck:
         model = self._model()
         losses = self._losses(model)
         metrics = self._metrics()
-        train, updates = self._train(model)
+        train, updates, augmentation = self._train(model)
         return CheckedRecipe(
             name=self._text("name") or name,
             description=self._text("description") or "",
@@ -104,6 +108,7 @@ class _SchemaCheck:
             metrics=metrics,
             train=train,
             updates=updates,
+            augmentation=augmentation,
         )
 
     def _data(self) -> tuple[ComponentChoice | None, DataSettings | None]:
@@ -153,7 +158,7 @@ class _SchemaCheck:
         if not networks:
             self._problems.add("needs a network", mark, ("model",), "add model.generator")
             return None
-        model = ModelChoice(_in_usual_order(networks))
+        model = ModelChoice(in_usual_order(networks))
         check_calls(model, node, self._problems)
         return model
 
@@ -212,10 +217,12 @@ class _SchemaCheck:
                 found.append(choice)
         return tuple(found)
 
-    def _train(self, model: ModelChoice | None) -> tuple[TrainSettings | None, UpdateChoices | None]:
+    def _train(
+        self, model: ModelChoice | None
+    ) -> tuple[TrainSettings | None, UpdateChoices | None, AugmentationChoice | None]:
         section = self._section("train")
         if section is None:
-            return None, None
+            return None, None, None
         node, mark = section
         entries = dict(node.entries)
         if not is_null(node.get("steps")) and not is_null(node.get("epochs")):
@@ -225,6 +232,7 @@ class _SchemaCheck:
                     "train.steps already says how long to train", entries["epochs"].key_mark, ("train", "epochs")
                 )
             del entries["epochs"]
+        augment = entries.pop("augment", None)
         chosen = {str(key): entries.pop(key) for key in ("optimiser", "schedule") if key in entries}
         train = check_settings(TrainSettings, entries, path=("train",), mark=mark, problems=self._problems)
         updates, settings = check_updates(
@@ -235,8 +243,11 @@ class _SchemaCheck:
             networks=None if model is None else list(model.networks),
             problems=self._problems,
         )
+        augmentation, augment_settings = check_augmentation(
+            augment, component=self._component, model=model, problems=self._problems
+        )
         if train is not None:
-            train = train.model_copy(update=settings)
+            train = train.model_copy(update={**settings, "augment": augment_settings})
             self._check_parts(train, node, model)
             if train.keep.best is not None and train.evaluate_every is None:
                 self._problems.add(
@@ -245,7 +256,7 @@ class _SchemaCheck:
                     ("train", "keep", "best"),
                     "set train.evaluate_every",
                 )
-        return train, updates
+        return train, updates, augmentation
 
     def _check_parts(self, train: TrainSettings, node: MapNode, model: ModelChoice | None) -> None:
         """Check that what ``train`` says of parts of the model is about parts that the model has."""
@@ -381,9 +392,3 @@ class _SchemaCheck:
         for key, entry in node.entries.items():
             if key not in known:
                 self._problems.add(f"unknown key {key!r}", entry.key_mark, (*path, key), unknown_key_hint(key, known))
-
-
-def _in_usual_order(networks: Mapping[str, NetworkChoice]) -> dict[str, NetworkChoice]:
-    """Return the networks of the usual names first, then the others as the recipe has them."""
-    usual = [str(kind) for kind in NAMED_KINDS if kind in networks]
-    return {name: networks[name] for name in (*usual, *(name for name in networks if name not in usual))}

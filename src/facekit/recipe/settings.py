@@ -144,6 +144,17 @@ class ScheduleSettings(ScheduleCore, _Chosen):
     """Which. ``linear_decay`` holds the rate, then lowers it to zero at the last step."""
 
 
+class AugmentCore(Options):
+    """What the core does with an augmentation; these keys stand beside the augmentation's own options."""
+
+    of: tuple[str, ...] = ()
+    """The discriminators that it stands in front of, by their names in ``model:``; by default all of them."""
+
+
+class AugmentSettings(AugmentCore, _Chosen):
+    """What discriminators are shown in training is changed at random: an augmentation of a plugin, with its options."""
+
+
 class EmaSettings(Options):
     """Exponential moving average of the weights that generate: by ``half_life``, or by ``decay``."""
 
@@ -254,6 +265,8 @@ class TrainSettings(Options):
     """How players' weights are updated; Adam by default."""
     schedule: ScheduleSettings = ScheduleSettings()
     """The learning rate over the run; linear decay over the second half by default."""
+    augment: AugmentSettings | None = None
+    """What stands in front of the discriminators, ``{use: ada, target: 0.6}``; none by default."""
     ema: EmaSettings = EmaSettings()
     """On by default."""
     gradient_clip: float | None = Field(None, gt=0)

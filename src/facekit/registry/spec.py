@@ -22,6 +22,7 @@ Kind = Literal[
     "metric",
     "optimiser",
     "schedule",
+    "augmentation",
     "segmenter",
     "face_detector",
 ]

@@ -144,6 +144,15 @@ PARTS: dict[Kind, Part] = {
             (),
             "learning rates that fall several times in a run",
         ),
+        Part(
+            "augmentation",
+            "light",
+            "LIGHT",
+            "LightOptions",
+            "AugmentationContract",
+            (),
+            "a brightness that is added to what discriminators are shown",
+        ),
     )
 }
 """By kind, in the order in which a recipe names them."""

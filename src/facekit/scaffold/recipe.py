@@ -91,6 +91,7 @@ def write_recipe(name: PluginName, parts: Sequence[Part], *, command: str) -> st
         if "optimiser" in own
         else "  optimiser: {use: adam, lr: 4.0e-4, betas: [0.5, 0.999]}",
         *([f"  schedule: {{use: {own['schedule']}}}"] if "schedule" in own else []),
+        *([f"  augment: {{use: {own['augmentation']}}}"] if "augmentation" in own else []),
         "  log_every: 5",
         "  sample_every: 10",
         "  checkpoint_every: 10",

@@ -3,6 +3,7 @@
 It needs pytest (``pip install facekit-toolkit[testing]``). Importing it imports torch; import it in tests only.
 """
 
+from facekit.testing.augmentation import AugmentationContract
 from facekit.testing.contract import BENCH_ATTRIBUTES, BENCH_LABEL_MAP, BrokenPromise, ComponentContract
 from facekit.testing.dataset import DatasetContract
 from facekit.testing.family import FamilyNetworkContract, SamplerContract
@@ -16,6 +17,7 @@ from facekit.testing.updates import OptimiserContract, ScheduleContract
 __all__ = [
     "BENCH_ATTRIBUTES",
     "BENCH_LABEL_MAP",
+    "AugmentationContract",
     "BrokenPromise",
     "ComponentContract",
     "DatasetContract",

@@ -41,7 +41,7 @@ def _discriminate(step: Step, turn: Turn, name: str) -> None:
         with torch.no_grad():
             turn.outputs[name] = discriminate_images(step.networks, *turn.made[name])
         return
-    together = [name] if step.networks[DISCRIMINATOR].batch_dependent else _sharing_a_pass(turn, name, trains)
+    together = [name] if step.networks[DISCRIMINATOR].batch_dependent else _sharing_a_pass(step, turn, name, trains)
     images = [turn.made[each][0] for each in together]
     if len(images) > 1:
         # What a family adds to its images says how they came about; real photos do not have it.
@@ -53,7 +53,7 @@ def _discriminate(step: Step, turn: Turn, name: str) -> None:
     turn.outputs[together[-1]] = output
 
 
-def _sharing_a_pass(turn: Turn, name: str, trains: bool) -> list[str]:
+def _sharing_a_pass(step: Step, turn: Turn, name: str, trains: bool) -> list[str]:
     """Return the images that are judged together with one, itself among them: those of its form that were made."""
     image = turn.made[name][0]
 
@@ -62,4 +62,8 @@ def _sharing_a_pass(turn: Turn, name: str, trains: bool) -> list[str]:
         return len(made.pyramid) == len(image.pyramid) and made.maps.keys() == image.maps.keys()
 
     others = [each for each in turn.made if each not in turn.outputs and (trains or each != REAL)]
-    return sorted((each for each in others if fits(each)), key=lambda each: each != REAL)
+    # Those of a part of the batch last: an augmentation changes row r as sample r modulo the batch.
+    whole = len(step.batch)
+    return sorted(
+        (each for each in others if fits(each)), key=lambda each: (each != REAL, len(turn.made[each][0].image) < whole)
+    )
