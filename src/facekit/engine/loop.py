@@ -22,12 +22,13 @@ from facekit.engine.guard import LossGuard, out_of_memory
 from facekit.engine.initialise import initial_weights
 from facekit.engine.interruption import Interruption
 from facekit.engine.journal import Journal, Observer, rewind
+from facekit.engine.loss_shares import LossShares
 from facekit.engine.memory import give_freed_memory_back, keep_freed_memory
 from facekit.engine.networks import RunNetworks, build_model, count_parameters
 from facekit.engine.open_data import open_data, open_loader, steps_of
 from facekit.engine.players import build_losses, build_players
 from facekit.engine.precision import choose_precision
-from facekit.engine.recompute import recompute_activations
+from facekit.engine.recompute import keeps_all, recompute_activations
 from facekit.engine.reference_watch import CHANGES_WITH_REFERENCE, ReferenceWatch, measures_at
 from facekit.engine.reproducible import reproducible
 from facekit.engine.run_folder import RunFolder
@@ -211,6 +212,7 @@ class Training:
         self.painter = ema.model if ema is not None else model
         self.painter_weights = "ema" if ema is not None else "live"
         self.guard = LossGuard(run, self.precision.device, dict(model.named_parameters()))
+        self.loss_shares = LossShares(model, self.players, settings)
         self.state = TrainingState(
             model=model,
             players=self.players,
@@ -219,6 +221,7 @@ class Training:
             watch=ReferenceWatch(self.steps),
             best=BestCheckpoint(settings.keep.best),
             components=components_of(recipe),
+            loss_shares=self.loss_shares,
             augmentation=self.augmentation,
         )
         self.steps_of = StepRunner(
@@ -228,6 +231,7 @@ class Training:
             rank=team.rank,
             watch=self.guard.watch,
             average=team.average_gradients if team.size > 1 else None,
+            loss_shares=self.loss_shares,
         )
         self.seconds, self.timed = 0.0, 0
 
@@ -244,11 +248,7 @@ class Training:
             registry=registry,
         )
         self.resume_command = resume_command(run.path, now)
-        warnings = [
-            f"train.activation_checkpointing: the {name.replace('_', ' ')} keeps all its activations; it does not "
-            "say what may be computed again"
-            for name in keeping
-        ]
+        warnings = [keeps_all(name) for name in keeping]
         if before is not None:
             warnings += [*before.warnings, *record.compare_records(before, now)]
             if found is not None:
@@ -344,6 +344,7 @@ class Training:
         self.guard.settle()
         means = self.team.mean(self.guard.means(), self.precision.device)
         others = {name: value for name, value in means.items() if name.startswith(GRADIENT_NORM)}
+        others |= self.team.mean(self.loss_shares.taken(), self.precision.device)
         if self.augmentation is not None:
             others |= self.augmentation.diagnostics()
         self.journal.logged(
@@ -360,6 +361,8 @@ class Training:
                 diagnostics={**diagnostics, **others},
             )
         )
+        for warning in self.loss_shares.warnings():
+            self.journal.warned(self.state.done, warning)
         self.guard.reset()
         self.seconds, self.timed = 0.0, 0
 

@@ -40,3 +40,11 @@ def recompute_activations(model: FaceModel, how: Recompute = checkpointed) -> li
         if not parts:
             keeping.append(slot)
     return keeping
+
+
+def keeps_all(name: str) -> str:
+    """Return the warning of a network that has no parts that may be computed again."""
+    return (
+        f"train.activation_checkpointing: the {name.replace('_', ' ')} keeps all its activations; it does not "
+        "say what may be computed again"
+    )

@@ -16,6 +16,7 @@ from facekit.engine.checkpoints import Checkpoint
 from facekit.engine.contents import reading
 from facekit.engine.ema import Ema
 from facekit.engine.guard import LossGuard
+from facekit.engine.loss_shares import LossShares
 from facekit.engine.networks import FaceModel
 from facekit.engine.players import PlayerInTraining, load_loss_state, loss_state
 from facekit.engine.reference_watch import ReferenceWatch
@@ -24,7 +25,7 @@ from facekit.engine.validation import BestCheckpoint
 from facekit.interfaces import Player, RunFailure
 
 STEP, RANDOM, SUMS, SUMMED_STEPS, WATCH, BEST = "step", "random", "sums", "summed_steps", "reference_watch", "best"
-AUGMENTATION = "augmentation"
+AUGMENTATION, LOSS_SHARES = "augmentation", "loss_shares"
 """Keys of a checkpoint's ``state.json``."""
 
 
@@ -40,6 +41,7 @@ class TrainingState:
         watch: whether results change with the reference.
         best: which checkpoint was the best.
         components: the components whose tensors a checkpoint holds.
+        loss_shares: how much each loss is of the gradient.
         augmentation: what stands in front of discriminators; None for nothing.
         done: updates done.
     """
@@ -51,6 +53,7 @@ class TrainingState:
     watch: ReferenceWatch
     best: BestCheckpoint
     components: Components
+    loss_shares: LossShares
     augmentation: RunAugmentation | None = None
     done: int = field(default=0)
 
@@ -98,6 +101,7 @@ class TrainingState:
                 SUMMED_STEPS: self.guard.steps,
                 WATCH: self.watch.state(),
                 BEST: self.best.state(),
+                LOSS_SHARES: self.loss_shares.state(),
                 AUGMENTATION: None if self.augmentation is None else self.augmentation.counts(),
             },
             copies=copies,
@@ -136,6 +140,8 @@ class TrainingState:
             self.guard.steps = int(state[SUMMED_STEPS])
             self.watch.load_state(state[WATCH])
             self.best.load_state(state[BEST])
+            if LOSS_SHARES in state:  # runs that began before they were read go on
+                self.loss_shares.load_state(state[LOSS_SHARES])
             if self.augmentation is not None:
                 self.augmentation.load_state(reader.augmentation(), state[AUGMENTATION], device)
         return reader.notes

@@ -21,6 +21,7 @@ from typing import Any, Protocol, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
+from facekit.engine.loss_shares import LossShares
 from facekit.engine.networks import RunNetworks
 from facekit.engine.players import PlayerInTraining
 from facekit.engine.seeds import generator as random_generator
@@ -198,6 +199,7 @@ class StepRunner:
         around: gives a context for each turn.
         updates: update the weights; the shape check does not.
         shares: let the turns of a round share what ``once`` computed; by default with one micro-batch.
+        loss_shares: reads how much each loss is of the gradient, in the last round of a step; None for nobody.
     """
 
     def __init__(
@@ -212,6 +214,7 @@ class StepRunner:
         around: Around = lambda player: nullcontext(),
         updates: bool = True,
         shares: bool | None = None,
+        loss_shares: LossShares | None = None,
     ) -> None:
         self.networks = networks
         self.players = players
@@ -223,6 +226,7 @@ class StepRunner:
         self._around = around
         self._updates = updates
         self._shares = settings.accumulate == 1 if shares is None else shares
+        self._loss_shares = loss_shares
         self._augmentation = networks.augmentation
         # The next turn draws anew: what a discriminator gave in this one is of no use there.
         self._shown_otherwise = frozenset[str]() if self._augmentation is None else self._augmentation.of
@@ -299,12 +303,16 @@ class StepRunner:
                     seed=seed,
                     later=awake_later,
                 )
-                total = torch.zeros((), device=self.networks.precision.device)
+                total, values = torch.zeros((), device=self.networks.precision.device), []
                 with self._augmented(step, seed):
                     for loss in player.losses:
                         value = loss(step)
                         self._watch(f"{player.name}/{loss.label}", value, step.batch, share=share / len(memories))
                         total = total + value
+                        values.append(value)
+                reader, first = self._loss_shares, number == self.rounds - 1 and micro == 0
+                if reader is not None and first and reader.due(player.name, index):
+                    reader.read(player, values)
                 # Lazy losses and frozen parts can leave a turn without a gradient.
                 weights = [weight for weight in player.parameters.values() if weight.requires_grad]
                 if total.requires_grad and weights:

@@ -27,6 +27,10 @@ class _Shown:
             object.__setattr__(self, entry.name, read_only(getattr(self, entry.name)))
 
 
+GRADIENT_SHARE = "gradient_share/"
+"""Begins the names of the shares of losses among the diagnostics of a log line."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunStarted(_Shown):
     """A run starts or goes on.
@@ -71,7 +75,7 @@ class StepLogged(_Shown):
         learning_rates: the rate of the step just done, by network, and by part of a network that has its own.
         seconds_per_step: time a step took, logging, samples, checkpoints and watchers left out.
         diagnostics: ``changes_with_reference`` (0 to 2) now and then; ``gradient_norm/PLAYER`` where gradients are
-            clipped.
+            clipped; ``gradient_share/PLAYER/LOSS`` (0 to 1) now and then; what an augmentation has come to.
     """
 
     run: Path

@@ -112,6 +112,18 @@ class UpdatedEarly(Protocol):
     updated_early: bool
 
 
+@runtime_checkable
+class SaysLastLayer(Protocol):
+    """A network that says which of its weights is the last before its result.
+
+    The shares of losses in the gradient are read there (``train.loss_shares``). Without the attribute it is the last
+    matrix in the order in which the network registered its weights.
+    """
+
+    last_layer: str
+    """The weight's name within the network: ``to_image.weight``."""
+
+
 class Step(Protocol):
     """One turn of one player on one batch, as a loss sees it. Nothing here is about faces or about GANs.
 

@@ -277,6 +277,9 @@ class TrainSettings(Options):
     """Parts of the model that are not trained at first."""
     log_every: int = Field(20, ge=1)
     """Steps between lines of ``metrics.jsonl``."""
+    loss_shares: int | None = Field(20, ge=1)
+    """Steps between readings of how much each loss is of its player's gradient at the last layer; null takes none. With
+    ``compile`` or ``cuda_graphs`` none are taken."""
     checkpoint_every: int = Field(500, ge=1)
     """Steps between checkpoints; the last step and an interruption write one as well."""
     sample_every: int = Field(500, ge=1)

@@ -16,7 +16,7 @@ from facekit.registry.registry import (
     forget_registries,
     load_registry,
 )
-from facekit.registry.spec import KINDS, CommandSpec, ComponentSpec, Kind, PluginInfo
+from facekit.registry.spec import KINDS, CommandSpec, ComponentSpec, Kind, LeastShare, PluginInfo
 from facekit.registry.uses import join_use, name_of_use, split_use
 from facekit.registry.versions import INTERFACE_CHANGES, InterfaceChange, how_to_upgrade
 
@@ -31,6 +31,7 @@ __all__ = [
     "FunctionComponent",
     "InterfaceChange",
     "Kind",
+    "LeastShare",
     "LoadedPlugin",
     "MigratedOptions",
     "Migration",

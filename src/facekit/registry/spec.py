@@ -32,6 +32,26 @@ _ID = re.compile(r"[a-z0-9_]+/[a-z0-9_]+")
 _COMMAND = re.compile(r"[a-z0-9][a-z0-9_-]*( [a-z0-9][a-z0-9_-]*)?")
 
 
+@dataclass(frozen=True)
+class LeastShare:
+    """The share of a player's gradient below which a loss no longer does what it is for.
+
+    Args:
+        share: of the norms of the gradients of all its losses at the last layer, 0 to 1.
+        meaning: what it means to stay below, in words that go on a sentence: ``the recipe is a regression``.
+
+    Raises:
+        ValueError: the share is not between 0 and 1.
+    """
+
+    share: float
+    meaning: str
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < 1:
+            raise ValueError(f"a least share lies between 0 and 1, found {self.share!r}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ComponentSpec:
     """Everything facekit knows of a component without importing the code that builds it.
@@ -50,6 +70,7 @@ class ComponentSpec:
         weights_licence: licence of pretrained weights that the component loads, if any.
         players: for losses: whether it is for ``generator``, ``discriminator`` or both; players of other names may have
             any loss.
+        least_share: for losses: the run warns where it stays below this share of its player's gradient; None never.
         batch_dependent: for networks: one sample's result depends on the others in its batch (minibatch
             standard deviation), so that real and fake must not share a pass.
         interface_version: the version of the interfaces it was written for, as a number: the one facekit had then, not
@@ -77,6 +98,7 @@ class ComponentSpec:
     licence: str = "Apache-2.0"
     weights_licence: str | None = None
     players: tuple[str, ...] = ("generator",)
+    least_share: LeastShare | None = None
     batch_dependent: bool = False
     version: int = 1
     migrations: tuple[Migration, ...] = ()

@@ -18,9 +18,10 @@ from facekit.engine.damaged_json import LARGEST
 from facekit.engine.run_folder import RECIPE_HASH, REPORT
 from facekit.engine.run_reading import RunRecord, read_run
 from facekit.evaluation.store import BASELINE_PREFIX
-from facekit.figures.charts import line_chart
+from facekit.figures.charts import Series, line_chart
 from facekit.figures.html import command, duration, facts, numbers_table, section, text, yaml
 from facekit.figures.page import page, write_page
+from facekit.interfaces.events import GRADIENT_SHARE
 from facekit.registry import ComponentRecord, name_of_use
 from facekit.report.pairs import measured_pairs
 from facekit.report.results import course, results_tables, table_html, tiles
@@ -154,6 +155,7 @@ def _training(record: RunRecord) -> str:
                 smooth=False,
             )
         )
+    charts += _share_charts(diagnostics)
     charts.append(course(record))
     charts += [
         line_chart(name.replace("_", " ").replace("/", " · ").capitalize(), {name: points})
@@ -163,6 +165,23 @@ def _training(record: RunRecord) -> str:
     charts.append(line_chart("Seconds per step", {"seconds": record.speed()}))
     body = "".join(charts)
     return f'<div class="plots">{body}</div>' if body else ""
+
+
+def _share_charts(diagnostics: dict[str, Series]) -> list[str]:
+    """Return the charts of shares in gradients, one a player, and take these out of the diagnostics."""
+    shares: dict[str, dict[str, Series]] = {}
+    for name in [name for name in diagnostics if name.startswith(GRADIENT_SHARE)]:
+        player, _, loss = name.removeprefix(GRADIENT_SHARE).partition("/")
+        shares.setdefault(player, {})[loss] = diagnostics.pop(name)
+    return [
+        line_chart(
+            f"{player.capitalize()} losses in the gradient",
+            curves,
+            note="share of each in the gradient at the last layer: who decides what is learnt",
+            smooth=False,
+        )
+        for player, curves in sorted(shares.items(), reverse=True)
+    ]
 
 
 def training_seconds(record: RunRecord) -> float:

@@ -17,7 +17,7 @@ from facekit.interfaces import (
     Ports,
     did_you_mean,
 )
-from facekit.registry import ComponentSpec, PluginInfo, hookimpl
+from facekit.registry import ComponentSpec, LeastShare, PluginInfo, hookimpl
 
 from .options import (
     AdversarialOptions,
@@ -124,6 +124,7 @@ def facekit_components() -> list[ComponentSpec]:
             paper="Goodfellow et al., NeurIPS 2014; Mao et al., ICCV 2017; Lim and Ye, 2017; "
             "Arjovsky et al., ICML 2017; Jolicoeur-Martineau, ICLR 2019",
             players=("generator", "discriminator"),
+            least_share=LeastShare(0.05, "the other losses decide what is learnt, and the recipe is a regression"),
         ),
         ComponentSpec(
             interface_version=1,
