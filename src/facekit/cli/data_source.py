@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DataSource:
-    """A dataset that is opened, and what the core is to do with it."""
+    """A dataset that is opened, the id of its component, and what the core is to do with it."""
 
     name: str
+    component: str
     dataset: FaceDataset
     settings: DataSettings
 
@@ -53,8 +54,9 @@ def open_source(argument: str, *, registry: Registry, overrides: Sequence[str]) 
             ) from error
         recipe = read_run_recipe(path, registry=registry, overrides=overrides)
         choice, settings = recipe.dataset, recipe.data
-    dataset = choice.component.spec.build(choice.options, DatasetContext(registry.label_maps))
-    return DataSource(choice.component.spec.name, dataset, settings)
+    spec = choice.component.spec
+    dataset = spec.build(choice.options, DatasetContext(registry.label_maps))
+    return DataSource(spec.name, spec.id, dataset, settings)
 
 
 def _read_dataset(name: str, registry: Registry, overrides: Sequence[str]) -> tuple[ComponentChoice, DataSettings]:

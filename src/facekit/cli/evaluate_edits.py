@@ -1,0 +1,149 @@
+"""``facekit evaluate-edits``: measure what edits of a run show, beside real photos and a baseline without a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from facekit.cli.output import note, plural, print_json, print_table
+from facekit.cli.paths import FilePath
+from facekit.cli.state import State, plugin_file_option, set_option
+
+if TYPE_CHECKING:
+    from facekit.edit_quality import ScriptResult
+    from facekit.evaluation import EvaluationResult
+
+ARROWS = {"higher": "↑", "lower": "↓"}
+
+
+@click.command(short_help="Measure what edits of a run show.")
+@click.argument("run", type=FilePath())
+@click.option("--data", "source", required=True, help="A dataset's name, whose options --set gives; or a recipe.")
+@set_option
+@click.option("-o", "--output", type=FilePath(), required=True, help="A folder for the numbers and the sheets.")
+@click.option(
+    "--local", type=FilePath(), help="A run that fills holes (recipe local_edit), for edits of a part of the face."
+)
+@click.option("--script", "names", multiple=True, metavar="NAME", help="Only this script; may be given several times.")
+@click.option("--split", default="test", show_default=True, help="Whose photos are edited.")
+@click.option("--real", default="train", show_default=True, help="The split of the real photos they stand beside.")
+@click.option("--limit", type=click.IntRange(min=1), help="Photos of a script at most.")
+@click.option("--most-real", type=click.IntRange(min=2), default=200, show_default=True, help="Real photos of a kind.")
+@click.option("--side", type=click.IntRange(min=64), default=512, show_default=True, help="Pixels of a photo's side.")
+@click.option("--extractor", default="efficientnet_lite0", show_default=True, help="Whose features KID compares.")
+@click.option("--weights", type=click.Choice(["ema", "live"]), default="ema", show_default=True, help="Which weights.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
+@click.option("--overwrite", is_flag=True, help="Replace results that are there.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@plugin_file_option
+@click.pass_obj
+def evaluate_edits(
+    state: State,
+    run: Path,
+    source: str,
+    overrides: tuple[str, ...],
+    output: Path,
+    local: Path | None,
+    names: tuple[str, ...],
+    split: str,
+    real: str,
+    limit: int | None,
+    most_real: int,
+    side: int,
+    extractor: str,
+    weights: Literal["ema", "live"],
+    device: str,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Edit photos by named scripts with RUN, and measure what the edited region shows and what lies outside it.
+
+    The scripts are open_mouth, close_mouth, remove_glasses, longer_hair and raise_brows. Each is made of the photos it
+    makes sense for, and stands beside real photos that show the same, and beside the same region pasted from the real
+    photo whose mask is nearest. The folder gets edits.json, with the values of every photo, and a sheet of pictures a
+    script. Ctrl-C leaves the scripts that are finished.
+
+    \b
+    Example:
+      facekit evaluate-edits runs/first --local runs/local --data celebamask_hq
+        --set root=data/CelebAMask-HQ --script open_mouth -o edits/
+    """
+    from facekit.cli.data_source import open_source
+    from facekit.cli.progress_bar import stage_progress
+    from facekit.edit_quality import NAMED_EDITS, NUMBERS, EditSettings, named_edit, write_results, write_sheet
+    from facekit.edit_quality import evaluate_edits as measure
+    from facekit.editing import PhotoEditor, load
+    from facekit.interfaces import FacekitError
+
+    edits = [named_edit(name) for name in dict.fromkeys(names)] or list(NAMED_EDITS.values())
+    if (output / NUMBERS).exists() and not overwrite:
+        raise FacekitError("there are results in this folder", where=str(output), remedy="--overwrite replaces them")
+    registry = state.registry()
+    opened = open_source(source, registry=registry, overrides=overrides)
+    pipeline = load(run, weights=weights, device=device, registry=registry)
+    helper = None if local is None else load(local, weights=weights, device=device, registry=registry)
+    settings = EditSettings(split=split, real=real, limit=limit, most_real=most_real, side=side, extractor=extractor)
+    done: list[ScriptResult] = []
+    with stage_progress() as progress:
+        found = measure(
+            PhotoEditor(pipeline, local=helper),
+            opened.dataset,
+            edits,
+            registry=registry,
+            dataset_id=opened.component,
+            settings=settings,
+            progress=progress,
+        )
+        for result in found:
+            done.append(result)
+            file = write_results(output, done, pipeline=pipeline, local=helper, settings=settings)
+            if not result.skipped:
+                write_sheet(output, result, pipeline=pipeline)
+    if as_json:
+        print_json(_read(file))
+        return
+    for result in done:
+        print_script(result)
+    click.echo(f"\nnumbers and pictures are in {output}")
+
+
+def print_script(result: ScriptResult) -> None:
+    """Print a table of a script: a row a measurement, a column a painter; what is not measured is said under it."""
+    click.echo()
+    if result.skipped:
+        click.echo(f"{result.edit.name}: not measured: {result.skipped}")
+        return
+    first = result.painters[0].result
+    numbers = [painter.result for painter in result.painters]
+    rows = []
+    for name in dict.fromkeys(entry.name for each in numbers for entry in each.measurements):
+        entry = next(entry for each in numbers for entry in each.measurements if entry.name == name)
+        unit = f" ({entry.unit})" if entry.unit else ""
+        rows.append((f"{name}{unit} {ARROWS[entry.better]}", *(_cell(each, name) for each in numbers)))
+    click.echo(
+        f"{result.edit.name}: {plural(int(first.fields['photos']), 'photo')} of {first.split}, {first.fields['side']} px"
+    )
+    columns = [each.painter.replace("_", " ") for each in numbers]
+    print_table(("MEASUREMENT", *columns), rows, right=columns, figures=True)
+    click.echo(f"± is half of the 95% interval over the photos; protocol {first.protocol}")
+    for said in result.notes:
+        note(said)
+    for name, why in result.painters[0].figures.absent.items():
+        click.echo(f"not measured: {name}: {why}")
+
+
+def _cell(result: EvaluationResult, name: str) -> str:
+    value = next((entry.value for entry in result.measurements if entry.name == name), None)
+    if value is None or value != value:
+        return "-"
+    interval = result.intervals.get(name)
+    spread = f" ±{(interval[1] - interval[0]) / 2:.2g}" if interval else ""
+    return f"{value:.3g}{spread}"
+
+
+def _read(file: Path) -> Any:
+    import json
+
+    return json.loads(file.read_text(encoding="utf-8"))

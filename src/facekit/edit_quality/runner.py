@@ -1,0 +1,267 @@
+"""Measuring named edits of a run: photos are edited, measured beside real photos and baselines, and shown."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from facekit.edit_quality.faces import SIDE, Face, faces_by_edit, fingerprint_of
+from facekit.edit_quality.judged import Judges
+from facekit.edit_quality.kinds import NamedEdit
+from facekit.edit_quality.measure import Figures, RealKind, Result, measure_results
+from facekit.edit_quality.painters import PASTE_NEAREST, EditPainter, PasteNearest, RunPainter
+from facekit.editing import PhotoEditor
+from facekit.editing.edit_folder import script_record
+from facekit.editing.files import content_of
+from facekit.editing.provenance import SCRIPT_SHA256
+from facekit.editing.script import EditContext, EditScript, apply_script
+from facekit.evaluation import EvaluationResult
+from facekit.evaluation.baseline_names import REAL_PHOTOS
+from facekit.interfaces import FaceDataset, FacekitError
+from facekit.registry import Registry
+
+PROTOCOL = "edit quality 1"
+"""Goes up when the same edits would be given other numbers."""
+
+EXTRACTOR = "efficientnet_lite0"
+"""Whose features crops are compared in, where nothing else is asked for."""
+
+MOST_REAL = 200
+"""Real photos of a kind, where nothing else is asked for."""
+
+SHOWN = 6
+"""Photos of a script that its sheet shows."""
+
+RUN = "run"
+"""What the run is called beside its baselines."""
+
+EditProgress = Callable[[str, int, int], None]
+"""Told what is done, how much of it is done, and how much there is."""
+
+
+@dataclass(frozen=True)
+class EditSettings:
+    """How edits are measured.
+
+    Args:
+        split: whose photos are edited.
+        real: the split of the real photos that they stand beside.
+        limit: photos of a script at most; None for all.
+        most_real: real photos of a kind at most.
+        side: pixels of the photos' side.
+        extractor: whose features crops are compared in.
+    """
+
+    split: str = "test"
+    real: str = "train"
+    limit: int | None = None
+    most_real: int = MOST_REAL
+    side: int = SIDE
+    extractor: str = EXTRACTOR
+
+
+@dataclass(frozen=True, eq=False)
+class PaintedEdits:
+    """What one painter made of the photos of a script.
+
+    Args:
+        result: the numbers, as evaluations have them.
+        figures: with the values of every photo, and what was not measured.
+        shown: the results that the sheet shows.
+    """
+
+    result: EvaluationResult
+    figures: Figures
+    shown: tuple[Result, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class ScriptResult:
+    """What was measured of a script.
+
+    Args:
+        edit: the edit.
+        painters: the run first, then the baselines and real photos.
+        real: some real photos of the kind, for the sheet.
+        skipped: why nothing was measured; empty where something was.
+        notes: what people should know.
+    """
+
+    edit: NamedEdit
+    painters: tuple[PaintedEdits, ...] = ()
+    real: tuple[Face, ...] = ()
+    skipped: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """What all scripts share."""
+
+    editor: PhotoEditor
+    dataset: FaceDataset
+    judges: Judges
+    settings: EditSettings
+    fingerprint: str
+    progress: EditProgress | None
+    scripts: Mapping[str, EditScript] = field(default_factory=dict)
+
+    def tell(self, what: str, done: int, total: int) -> None:
+        if self.progress is not None:
+            self.progress(what, done, total)
+
+
+def evaluate_edits(
+    editor: PhotoEditor,
+    dataset: FaceDataset,
+    edits: Sequence[NamedEdit],
+    *,
+    registry: Registry,
+    dataset_id: str = "",
+    settings: EditSettings | None = None,
+    progress: EditProgress | None = None,
+) -> Iterator[ScriptResult]:
+    """Measure edits, and give the result of each as it is done.
+
+    Args:
+        editor: the run, or two of them.
+        dataset: photos with masks.
+        edits: what is measured.
+        registry: the plugins, whose metrics are asked where they are there.
+        dataset_id: the id of the dataset component.
+        settings: how it is measured.
+        progress: told how far it is.
+
+    Raises:
+        FacekitError: data and run have other classes, the data lacks a split or has smaller photos, ``kid`` does not
+            know the extractor, or an edit is about a class that there is not.
+    """
+    settings = settings or EditSettings()
+    label_map = editor.pipeline.label_map
+    if dataset.label_map != label_map:
+        raise FacekitError(
+            f"the run knows the classes of {label_map.name}, and the data has masks of {dataset.label_map.name}",
+            where=str(editor.pipeline.run),
+            remedy="take data with the label map of the run",
+        )
+    judges = Judges(
+        registry, label_map=label_map, dataset=dataset_id, side=settings.side, device=editor.pipeline.device
+    )
+    judges.check_extractor(settings.extractor)
+    scripts = {edit.name: edit.script(label_map) for edit in edits}
+    asked = _Asked(editor, dataset, judges, settings, dataset.fingerprint(), progress, scripts)
+
+    def read(
+        split: str, what: str, wanted: Callable[[NamedEdit, Face], bool], most: int | None
+    ) -> dict[str, list[Face]]:
+        return faces_by_edit(
+            dataset,
+            split,
+            edits,
+            wanted,
+            most=most,
+            side=settings.side,
+            progress=lambda done, total: asked.tell(what, done, total),
+        )
+
+    def is_kind(edit: NamedEdit, face: Face) -> bool:
+        return edit.is_shown_by(face.mask, label_map) and bool(edit.shown(face.mask, label_map).any())
+
+    photos = read(
+        settings.split,
+        "reading photos to edit",
+        lambda edit, face: edit.is_made_for(face.mask, label_map) and _changes(asked, edit, face),
+        settings.limit,
+    )
+    held_out = (
+        {edit.name: [] for edit in edits}
+        if settings.split == settings.real
+        else read(settings.split, "reading real photos", is_kind, settings.limit)
+    )
+    real = read(settings.real, f"reading real photos of {settings.real}", is_kind, settings.most_real)
+    for edit in edits:
+        yield _measured(asked, edit, photos[edit.name], real[edit.name], held_out[edit.name])
+
+
+def _wanted(asked: _Asked, edit: NamedEdit, face: Face) -> np.ndarray:
+    return apply_script(asked.scripts[edit.name], face.mask, EditContext(asked.editor.pipeline.label_map))
+
+
+def _changes(asked: _Asked, edit: NamedEdit, face: Face) -> bool:
+    """Return whether the script changes a photo's mask, and leaves something to show."""
+    wanted = _wanted(asked, edit, face)
+    shown = edit.shown(wanted, asked.editor.pipeline.label_map)
+    return bool((wanted != face.mask).any() and shown.any())
+
+
+def _measured(
+    asked: _Asked, edit: NamedEdit, photos: Sequence[Face], real: Sequence[Face], held_out: Sequence[Face]
+) -> ScriptResult:
+    settings, label_map = asked.settings, asked.editor.pipeline.label_map
+    if not photos:
+        return ScriptResult(edit, skipped=f"no photo of {settings.split} is one that it is made for")
+    if not real:
+        return ScriptResult(edit, skipped=f"no photo of {settings.real} shows what it should show")
+    kind = RealKind(edit, real, split=settings.real, label_map=label_map)
+    fields = _fields(asked, edit, photos, real)
+    wanted = [_wanted(asked, edit, face) for face in photos]
+    pipeline = asked.editor.pipeline
+
+    def painted(name: str, results: Sequence[Result], seconds: float = 0.0) -> PaintedEdits:
+        figures = measure_results(edit, results, kind, asked.judges, label_map=label_map, extractor=settings.extractor)
+        own = name == RUN
+        result = EvaluationResult(
+            painter=name,
+            split=settings.split,
+            weights=pipeline.weights if own else f"baseline/{name}",
+            step=pipeline.step if own else 0,
+            fields=fields,
+            measurements=figures.measurements,
+            intervals=figures.intervals,
+            seconds_per_picture=seconds,
+            data_fingerprint=asked.fingerprint,
+        )
+        return PaintedEdits(result, figures, tuple(results[:SHOWN]))
+
+    def made(name: str, painter: EditPainter) -> PaintedEdits:
+        began = time.perf_counter()
+        results = []
+        for number, (face, mask) in enumerate(zip(photos, wanted, strict=True), start=1):
+            edited = painter(face, mask)
+            results.append(Result(face, mask, edited.image, edited.touched))
+            asked.tell(f"{edit.name}: {name}", number, len(photos))
+        return painted(name, results, (time.perf_counter() - began) / len(photos))
+
+    painters = [
+        made(RUN, RunPainter(asked.editor, asked.scripts[edit.name])),
+        made(PASTE_NEAREST, PasteNearest(edit, real, label_map)),
+    ]
+    notes = []
+    if held_out:
+        painters.append(painted(REAL_PHOTOS, [Result.real(face) for face in held_out]))
+    elif settings.split == settings.real:
+        notes.append(f"real photos of {settings.real} are not measured beside themselves")
+    else:
+        notes.append(f"no photo of {settings.split} is of the kind, so real photos have no column")
+    return ScriptResult(edit, tuple(painters), tuple(real[:SHOWN]), notes=tuple(notes))
+
+
+def _fields(asked: _Asked, edit: NamedEdit, photos: Sequence[Face], real: Sequence[Face]) -> dict[str, str]:
+    """Return what numbers must share to be compared; the run is no part of it."""
+    settings, script = asked.settings, asked.scripts[edit.name]
+    told = script_record(script, content_of([Path(file) for file in script.files]))
+    return {
+        "protocol": PROTOCOL,
+        "data": fingerprint_of(photos),
+        "split": settings.split,
+        "photos": str(len(photos)),
+        "side": str(settings.side),
+        "script": edit.name,
+        "script_sha256": str(told[SCRIPT_SHA256]),
+        "real": f"{len(real)} photos of {settings.real}, sha256 {fingerprint_of(real)}",
+        **edit.told(),
+    }
