@@ -12,7 +12,7 @@ from facekit.cli.paths import FilePath
 from facekit.cli.state import State, plugin_file_option, set_option
 
 if TYPE_CHECKING:
-    from facekit.edit_quality import ScriptResult
+    from facekit.edit_quality import EditSettings, ScriptResult
     from facekit.evaluation import EvaluationResult
 
 ARROWS = {"higher": "↑", "lower": "↓"}
@@ -67,8 +67,7 @@ def evaluate_edits(
 
     \b
     Example:
-      facekit evaluate-edits runs/first --local runs/local --data celebamask_hq
-        --set root=data/CelebAMask-HQ --script open_mouth -o edits/
+      facekit evaluate-edits runs/first --data celebamask_hq --set root=data/CelebAMask-HQ -o edits/
     """
     from facekit.cli.data_source import open_source
     from facekit.cli.progress_bar import stage_progress
@@ -105,11 +104,11 @@ def evaluate_edits(
         print_json(_read(file))
         return
     for result in done:
-        print_script(result)
+        print_script(result, settings)
     click.echo(f"\nnumbers and pictures are in {output}")
 
 
-def print_script(result: ScriptResult) -> None:
+def print_script(result: ScriptResult, settings: EditSettings) -> None:
     """Print a table of a script: a row a measurement, a column a painter; what is not measured is said under it."""
     click.echo()
     if result.skipped:
@@ -121,13 +120,17 @@ def print_script(result: ScriptResult) -> None:
     for name in dict.fromkeys(entry.name for each in numbers for entry in each.measurements):
         entry = next(entry for each in numbers for entry in each.measurements if entry.name == name)
         unit = f" ({entry.unit})" if entry.unit else ""
-        rows.append((f"{name}{unit} {ARROWS[entry.better]}", *(_cell(each, name) for each in numbers)))
-    click.echo(
-        f"{result.edit.name}: {plural(int(first.fields['photos']), 'photo')} of {first.split}, {first.fields['side']} px"
-    )
+        label = name.replace(f"-{settings.extractor}", "")
+        rows.append((f"{label}{unit} {ARROWS[entry.better]}", *(_cell(each, name) for each in numbers)))
+    photos = plural(int(first.fields["photos"]), "photo")
+    click.echo(f"{result.edit.name}: {photos} of {first.split} at {first.fields['side']} px")
     columns = [each.painter.replace("_", " ") for each in numbers]
     print_table(("MEASUREMENT", *columns), rows, right=columns, figures=True)
     click.echo(f"± is half of the 95% interval over the photos; protocol {first.protocol}")
+    click.echo(f"KID of crops in the features of {settings.extractor}")
+    if result.edit.attribute is not None and "attribute" not in result.painters[0].figures.absent:
+        name, wanted = result.edit.attribute
+        click.echo(f"attribute: how often a classifier sees {name if wanted else f'no {name}'}")
     for said in result.notes:
         note(said)
     for name, why in result.painters[0].figures.absent.items():
@@ -140,7 +143,7 @@ def _cell(result: EvaluationResult, name: str) -> str:
         return "-"
     interval = result.intervals.get(name)
     spread = f" ±{(interval[1] - interval[0]) / 2:.2g}" if interval else ""
-    return f"{value:.3g}{spread}"
+    return f"{value:.2g}{spread}" if abs(value) < 100 else f"{value:.0f}{spread}"
 
 
 def _read(file: Path) -> Any:

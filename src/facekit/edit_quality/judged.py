@@ -61,7 +61,7 @@ class CropPhotos:
 
 def to_tensor(images: NDArray[np.uint8]) -> Tensor:
     """Return photos (N, H, W, 3) uint8 as (N, 3, H, W) float32 in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float().div(127.5).sub(1).contiguous()
+    return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float().div(127.5).sub(1).contiguous()
 
 
 class Judges:
@@ -115,7 +115,9 @@ class Judges:
         """
         value = torch.tensor([[float(wanted)]], device=self._device)
         seen = (self._observation(key, photo, image, None, attributes=value) for key, photo, image in edited)
-        return self._ask("attribute_accuracy", {"attributes": (name,)}, self._with(attribute_names=(name,)), seen)
+        return self._ask(
+            "attribute_accuracy", {"attributes": (name,), "transfer": ()}, self._with(attribute_names=(name,)), seen
+        )
 
     def segmentation(
         self, edited: Iterable[tuple[str, NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]]

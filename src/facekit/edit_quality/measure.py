@@ -234,17 +234,18 @@ def _judged(
     take(
         "kid",
         _told(judges.kid(crops, kind.crops, extractor=extractor), crop=f"{CONTEXT} extents, {CROP_SIDE} px a side"),
-        {own: f"kid/{extractor}", f"{own}/deviation": f"kid/{extractor}/deviation"},
+        {own: f"KID-{extractor}", f"{own}/deviation": f"KID-{extractor}/deviation"},
     )
     if edit.attribute is not None:
         name, wanted = edit.attribute
         after = [(each.face.key, each.face.image, each.image) for each in results]
-        names = {f"attribute_accuracy/{name}": f"attribute/{name}"}
-        take(f"attribute/{name}", judges.attribute(name, wanted, after), names)
+        protocol = {"attribute": name if wanted else f"no {name}"}
+        names = {f"attribute_accuracy/{name}": "attribute"}
+        take("attribute", _told(judges.attribute(name, wanted, after), **protocol), names)
         before = [(each.face.key, each.face.image, each.face.image) for each in results if each.touched is not None]
-        if before and f"attribute/{name}" not in absent:
-            names = {f"attribute_accuracy/{name}": f"attribute_before/{name}"}
-            take(f"attribute_before/{name}", judges.attribute(name, wanted, before), names)
+        if before and "attribute" not in absent:
+            names = {f"attribute_accuracy/{name}": "attribute_before"}
+            take("attribute_before", _told(judges.attribute(name, wanted, before), **protocol), names)
     masked = [(each.face.key, each.face.image, each.image, each.wanted) for each in results]
     classes = dict.fromkeys(name for part in edit.window for name in edit.parts[part] if name in label_map.names)
     names = {f"segmentation_iou_reconstruction/{name}": f"iou/{name}" for name in classes}

@@ -36,6 +36,9 @@ MOST_REAL = 200
 SHOWN = 6
 """Photos of a script that its sheet shows."""
 
+TRAIN = "train"
+"""The split that runs learn from."""
+
 RUN = "run"
 """What the run is called beside its baselines."""
 
@@ -57,7 +60,7 @@ class EditSettings:
     """
 
     split: str = "test"
-    real: str = "train"
+    real: str = TRAIN
     limit: int | None = None
     most_real: int = MOST_REAL
     side: int = SIDE
@@ -240,7 +243,7 @@ def _measured(
         made(RUN, RunPainter(asked.editor, asked.scripts[edit.name])),
         made(PASTE_NEAREST, PasteNearest(edit, real, label_map)),
     ]
-    notes = []
+    notes = [f"the photos are of {TRAIN}: the run has learned from them"] if settings.split == TRAIN else []
     if held_out:
         painters.append(painted(REAL_PHOTOS, [Result.real(face) for face in held_out]))
     elif settings.split == settings.real:

@@ -1,0 +1,89 @@
+"""The command, on drawn faces with a small run of random weights."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from facekit.cli.main import cli
+from facekit.editing import read_provenance
+
+
+@pytest.fixture(scope="module")
+def call(small_run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("edits")
+
+    def run(*more: str):
+        arguments = ["evaluate-edits", str(small_run), "--data", "synthetic_faces", "--set", "train=12", "--set"]
+        arguments += ["test=12", "--side", "256", "--limit", "4", "--device", "cpu", "-o", str(folder), *more]
+        return folder, CliRunner().invoke(cli, arguments)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def done(call):
+    folder, result = call("--script", "close_mouth", "--script", "open_mouth")
+    assert result.exit_code == 0, result.output
+    return folder, result
+
+
+def test_the_table_fits_a_terminal_and_says_what_is_absent(done):
+    _, result = done
+    table = [line for line in result.output.splitlines() if not line.startswith(("not measured", "numbers and"))]
+    assert max(map(len, table)) <= 80
+    assert "texture/fine/mouth" in result.output
+    assert "paste nearest" in result.output.replace("\n", " ") or "nearest" in result.output
+    assert "not measured: attribute: " in result.output
+
+
+def test_the_file_has_every_photo_its_protocol_and_what_made_it(done):
+    folder, _ = done
+    document = json.loads((folder / "edits.json").read_text())
+    assert document["run"]["weights_sha256"]
+    assert document["local"] is None
+    assert [entry["script"] for entry in document["scripts"]] == ["close_mouth", "open_mouth"]
+    for script in document["scripts"]:
+        painters = {entry["painter"]: entry for entry in script["results"]}
+        assert {"run", "paste_nearest"} <= set(painters)
+        run = painters["run"]
+        assert len({entry["protocol"] for entry in painters.values()}) == 1
+        assert run["protocol_fields"]["script_sha256"]
+        assert run["data_fingerprint"]
+        assert all(own["outside_pixels"] == 0 for own in run["per_photo"].values())
+        for entry in run["measurements"]:
+            values = [own[entry["name"]] for own in run["per_photo"].values() if entry["name"] in own]
+            assert not values or entry["value"] == pytest.approx(np.mean(values))
+        assert all(name.startswith(("attribute", "iou", "identity", "kid")) for name in run["absent"])
+
+
+def test_the_sheet_shows_the_photos_at_full_size_and_says_that_it_is_synthetic(done):
+    folder, _ = done
+    record = read_provenance(folder / "open_mouth.png")
+    assert record is not None
+    assert record["synthetic"]
+    assert Image.open(folder / "open_mouth.png").width > 4 * 256
+
+
+def test_results_that_are_there_are_not_replaced(done, call):
+    _, result = call("--script", "open_mouth")
+    assert result.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--script", "opne_mouth"], "no script"),
+        (["--split", "tset"], "no photos in a split"),
+        (["--extractor", "vgg"], "no extractor"),
+        (["--set", "label_map=celebamask_hq_merged"], "the run knows the classes of celebamask_hq"),
+    ],
+)
+def test_mistakes_are_told(call, more, message):
+    _, result = call("--overwrite", *more)
+    assert result.exit_code != 0
+    assert message in str(result.exception)
