@@ -18,7 +18,7 @@ from facekit.engine import checkpoints
 from facekit.engine.networks import build_model
 from facekit.engine.run_folder import RunFolder
 from facekit.recipe import dump_recipe, read_recipe
-from facekit.registry import load_registry
+from facekit.registry import Registry, load_registry
 
 SIZE = 64
 CLASSES = 19
@@ -26,7 +26,7 @@ CLASSES = 19
 RECIPE = """
 facekit: 1
 name: small
-data: {use: synthetic_faces, size: 64}
+data: {use: synthetic_faces, size: 64DATA}
 model:
 MODEL
 losses:
@@ -45,16 +45,25 @@ PLAIN = """
 """
 
 
-def write_run(folder: Path, model: str) -> Path:
+FILLING = """
+  generator: {use: holes/fill}
+"""
+HOLES = Path(__file__).parent / "plugin" / "holes_plugin.py"
+
+
+def write_run(
+    folder: Path, model: str, *, registry: Registry | None = None, data: str = "", labels: str = "celebamask_hq"
+) -> Path:
     """Write a run with one checkpoint at step 7, whose averaged weights differ from the live ones."""
-    registry = load_registry()
+    registry = load_registry() if registry is None else registry
     folder.mkdir(parents=True)
     source = folder.parent / f"{folder.name}.yaml"
-    source.write_text(RECIPE.replace("MODEL", model.strip("\n")))
+    text = RECIPE.replace("MODEL", model.strip("\n")).replace("DATA", f"{data}, label_map: {labels}")
+    source.write_text(text)
     recipe = read_recipe(source, registry=registry)
     run = RunFolder(folder)
     run.recipe.write_text(dump_recipe(recipe))
-    label_map = registry.label_maps["celebamask_hq"]
+    label_map = registry.label_maps[labels]
     run.lock.write_text(json.dumps({"label_map": label_map_document(label_map), "attribute_names": []}))
     network = build_model(recipe, label_map=label_map, attribute_names=())
     random = torch.Generator().manual_seed(3)
@@ -86,6 +95,21 @@ def maskless_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def plain_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that takes no reference."""
     return write_run(tmp_path_factory.mktemp("runs") / "plain", PLAIN)
+
+
+@pytest.fixture(scope="session")
+def filling_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that fills holes, of a plugin in one file."""
+    folder = tmp_path_factory.mktemp("runs") / "filling"
+    return write_run(folder, FILLING, registry=load_registry(HOLES), data=", windows: {}")
+
+
+@pytest.fixture(scope="session")
+def merged_filling_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One that knows no left and right."""
+    folder = tmp_path_factory.mktemp("runs") / "merged-filling"
+    labels = "celebamask_hq_merged"
+    return write_run(folder, FILLING, registry=load_registry(HOLES), data=", windows: {}", labels=labels)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 @click.option(
     "--local", type=FilePath(), help="A run that fills holes (recipe local_edit), for edits of a part of the face."
 )
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the noise, where a run has any.")
 @click.option("--segmenter", default="segmenter", show_default=True, help="The component that reads masks of photos.")
 @click.option("--detector", default="mtcnn", show_default=True, help="The component that finds faces.")
 @click.option("--weights", type=click.Choice(["ema", "live"]), default="ema", show_default=True, help="Which weights.")
@@ -44,6 +46,7 @@ def edit(
     mask: Path | None,
     aligned: bool,
     local: Path | None,
+    seed: int,
     segmenter: str,
     detector: str,
     weights: Literal["ema", "live"],
@@ -60,7 +63,7 @@ def edit(
 
     A run of the recipe `local_edit` fills in what changed at the photo's own resolution, and sees the photo around it.
     Give it as RUN, or beside a RUN that generates whole faces as --local: then edits of a part are filled in, and those
-    of the whole face or its style generated.
+    of the whole face or its style generated. It starts from noise: another --seed gives other teeth.
 
     \b
     Example:
@@ -68,8 +71,8 @@ def edit(
       facekit edit runs/first photos/ --mask masks/ --script surprised.yaml -o edited/
     """
     from facekit.editing import PhotoEditor, edit_folder, load
-    from facekit.editing.photo import check_edits_masks
     from facekit.editing.script import read_script
+    from facekit.editing.suitable import check_edits_masks
 
     state: State = context.obj
     registry = state.registry()
@@ -82,8 +85,11 @@ def edit(
         local=None if local is None else load(local, weights=weights, device=device, registry=registry),
         segmenter=_component(registry, "segmenter", segmenter) if reads else None,
         detector=_component(registry, "face_detector", detector) if reads and not aligned else None,
+        seed=seed,
     )
     note(f"painting with the {pipeline.weights} weights of step {pipeline.step:,} on {pipeline.device}")
+    if local is not None and editor.local is not None:
+        note(f"edits of a part: {local}, step {editor.local.pipeline.step:,}")
 
     with picture_progress("editing") as show:
 
@@ -103,12 +109,12 @@ def edit(
             progress=progress,
         )
     if as_json:
-        print_json(
-            [{"output": str(item.output), "outcome": item.outcome, "message": item.message} for item in result.items]
-        )
+        print_json([{**asdict(item), "output": str(item.output)} for item in result.items])
     else:
         written, skipped, failed = (len(result.of(outcome)) for outcome in ("written", "skipped", "failed"))
+        locally = sum(item.locally for item in result.items)
         parts = [f"{plural(written, 'picture')} written to {output}"]
+        parts += [f"{locally:,} of them edited locally"] if written and local is not None else []
         parts += [f"{skipped:,} were there"] if skipped else []
         parts += [f"{failed:,} failed"] if failed else []
         click.echo(", ".join(parts))

@@ -47,13 +47,15 @@ def edit_folder(
         what became of each.
 
     Raises:
-        FacekitError: a file or folder does not exist, or a single photo cannot be edited.
+        FacekitError: a file or folder does not exist, the run cannot follow the script, or a single photo cannot be
+            edited.
         RunFailure: a result cannot be written (a full disk).
     """
     photos, masks, target = Path(photo), None if mask is None else Path(mask), Path(output)
     for path in (photos, masks):
         if path is not None and not path.exists():
             raise FacekitError("there is no such file or folder", where=str(path))
+    editor.check_looks(script)
     mask_files = None if masks is None or not masks.is_dir() else pictures_of(masks)
     told = script_record(script, content_of([script_folder / file for file in script.files]))
 
@@ -81,19 +83,19 @@ def _edit(
     inputs = content_of([photo, *([] if mask is None else [mask])])
     made_of = {
         provenance.INPUTS_SHA256: inputs,
-        **editor.pipeline.made_of,
+        **editor.made_of,
         provenance.SCRIPT_SHA256: told[provenance.SCRIPT_SHA256],
     }
-    made_with = "with other weights, photos or another script"
+    made_with = "with other weights, photos, another seed or another script"
     if not overwrite and provenance.is_there(place, made_of, made_with=made_with):
         return FolderItem(place, "skipped")
     face = editor.open(photo, mask, aligned=aligned)
     edited = editor.edit(face, script, folder=folder)
-    record = editor.pipeline.record(
+    record = editor.record(
         **{provenance.INPUTS_SHA256: inputs, provenance.PHOTO: photo.name}, **told, **edit_record(face, edited)
     )
     provenance.save_png(Image.fromarray(edited.photo), place, record)
-    return FolderItem(place, "written", "; ".join((*face.notes, *edited.notes)))
+    return FolderItem(place, "written", "; ".join((*face.notes, *edited.notes)), locally=edited.local)
 
 
 def script_record(script: EditScript, contents: str) -> dict[str, Any]:
@@ -114,5 +116,6 @@ def edit_record(face: OpenFace, edited: EditedFace) -> dict[str, Any]:
     return {
         provenance.MASK: face.mask_source,
         provenance.CHANGED: round(float(edited.touched.mean()), 6),
+        provenance.EDITED_LOCALLY: edited.local,
         provenance.SQUARE: [round(value, 2) for corner in face.placement.corners for value in corner],
     }

@@ -25,12 +25,14 @@ class FolderItem:
     Args:
         output: its file.
         outcome: ``written``; ``skipped``, because it was there from before; or ``failed``.
-        message: why it failed.
+        message: why it failed; or what a person should know.
+        locally: whether it is an edit that a run for local edits filled in, just now.
     """
 
     output: Path
     outcome: Literal["written", "skipped", "failed"]
     message: str = ""
+    locally: bool = False
 
 
 @dataclass

@@ -16,6 +16,12 @@ from facekit.editing.script.masks import Ids
 from facekit.interfaces import HOLE, Condition, FacekitError
 from facekit.sampling.inputs import MASK, SOURCE, SamplingInputs
 
+MASK_SIDE = 512
+"""Pixels of the face's side at which masks are edited for local edits, which work at the photo's resolution."""
+
+LARGEST_SQUARE = 1024
+"""Most pixels of the face's side at which local edits work."""
+
 LARGEST_EXTENT = 0.75
 """Largest extent of a hole, as a share of the square's side: beyond it too little of the face is left to go by."""
 

@@ -5,32 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from facekit.editing import provenance
 from facekit.editing.alignment import Placement
 from facekit.editing.compositing import FEATHER, paste_back
 from facekit.editing.files import open_picture
-from facekit.editing.given import needs_of
-from facekit.editing.local import LocalEditor, fills_holes
+from facekit.editing.local import LARGEST_SQUARE, MASK_SIDE, LocalEditor, fills_holes
 from facekit.editing.pictures import Batch, read_masks, read_photos, to_pictures
 from facekit.editing.pipeline import FacePipeline
 from facekit.editing.script import BlendReference, EditContext, EditScript, Reference, apply_script
 from facekit.editing.script.masks import Ids
-from facekit.interfaces import FaceDetector, FacekitError, LabelMap, Segmenter, Style
+from facekit.editing.suitable import check_beside, check_edits_masks, table_of
+from facekit.interfaces import FaceDetector, FacekitError, Segmenter, Style
 from facekit.interfaces import Reference as PhotoReference
 from facekit.interfaces.image_files import rgb_pixels
-from facekit.sampling.inputs import MASK, REFERENCE, REFERENCE_MASK
-
-LOCAL_MASK_SIDE = 512
-"""Pixels of the face's side at which masks are edited for local edits, which work at the photo's resolution."""
-
-LARGEST_SQUARE = 1024
-"""Most pixels of the face's side at which local edits work."""
+from facekit.sampling.inputs import REFERENCE
 
 READ_SIDE = 256
 """Pixels of the face's side that a segmenter is shown, where the run's own side is smaller."""
@@ -66,7 +61,8 @@ class EditedFace:
         touched: (H, W): the pixels the edit could change; all others are the original's, bit by bit.
         painted: what the run painted, (S, S, 3) uint8; after a local edit the square with its holes filled.
         mask: the mask after the edit, (M, M) uint8.
-        notes: what the operations had to say.
+        notes: what the operations had to say, and what a person should know.
+        local: whether the edit was filled in by a run that fills holes.
     """
 
     photo: NDArray[np.uint8]
@@ -74,30 +70,7 @@ class EditedFace:
     painted: NDArray[np.uint8]
     mask: Ids
     notes: tuple[str, ...]
-
-
-def check_edits_masks(pipeline: FacePipeline) -> None:
-    """Check that photos can be edited with a run: by a mask, and at most a reference with its own mask, or by filling
-    holes.
-
-    Raises:
-        FacekitError: the run reads no mask, or needs something else.
-    """
-    inputs = pipeline.inputs
-    if fills_holes(inputs):
-        return
-    if not inputs.reads(MASK):
-        raise FacekitError(
-            f"this run reads no mask, so there is no mask to edit; {needs_of(inputs)}",
-            where=str(pipeline.run),
-            remedy="`facekit generate` generates with it from what it needs",
-        )
-    if inputs.needed - {MASK, REFERENCE, REFERENCE_MASK}:
-        raise FacekitError(
-            f"photos are edited by a mask and a reference, and this run needs more: {needs_of(inputs)}",
-            where=str(pipeline.run),
-            remedy="`facekit generate` generates with it from what it needs",
-        )
+    local: bool = False
 
 
 class ScriptFiles(Protocol):
@@ -121,10 +94,18 @@ class PhotoEditor:
         segmenter: reads masks of photos that come without one; None where every photo has a mask.
         detector: finds the face in photos that are not aligned; None where all are.
         feather: how far an edit blends into the photo, in sides of the face's square.
+        seed: of the noise, for runs that start from noise.
+
+    Attributes:
+        pipeline: the run.
+        local: what fills in edits of a part; None where there is no run that fills holes.
+        mask_side: pixels of the side of masks as they are edited.
+        seed: of the noise.
 
     Raises:
-        FacekitError: the segmenter knows other classes than the run, the run does not generate from masks, or ``local``
-            does not fill holes or knows other classes.
+        FacekitError: the segmenter knows other classes than the run, the run does not generate from masks, ``local``
+            does not fill holes or knows other classes, both runs fill holes, or a seed is given and nothing starts from
+            noise.
     """
 
     def __init__(
@@ -135,25 +116,29 @@ class PhotoEditor:
         segmenter: Segmenter | None = None,
         detector: FaceDetector | None = None,
         feather: float = FEATHER,
+        seed: int = 0,
     ) -> None:
         check_edits_masks(pipeline)
-        self.pipeline = pipeline
-        if local is None and fills_holes(pipeline.inputs):
+        if local is not None:
+            check_beside(local, pipeline)
+        elif fills_holes(pipeline.inputs):
             local = pipeline
-        if local is not None and local.label_map != pipeline.label_map:
-            raise FacekitError(
-                f"the run for local edits knows the classes of {local.label_map.name}, and the other one those of "
-                f"{pipeline.label_map.name}",
-                where=str(local.run),
-                remedy="train both on data of one label map",
-            )
+        self.pipeline = pipeline
         self.local = None if local is None else LocalEditor(local)
-        self.mask_side = pipeline.size if local is None else max(pipeline.size, LOCAL_MASK_SIDE)
-        """Pixels of the side of masks as they are edited."""
+        self._beside = None if local is pipeline else local
+        self.mask_side = pipeline.size if local is None else max(pipeline.size, MASK_SIDE)
+        self._noisy = bool(pipeline.inputs.noise) or (local is not None and bool(local.inputs.noise))
+        if seed and not self._noisy:
+            raise FacekitError(
+                "nothing here starts from noise, so that every seed gives the same",
+                where=str(pipeline.run),
+                remedy="leave out the seed (--seed)",
+            )
+        self.seed = seed
         self._segmenter = segmenter
         self._detector = detector
         self._feather = feather
-        self._table = None if segmenter is None else _table(segmenter.label_map, pipeline.label_map)
+        self._table = None if segmenter is None else table_of(segmenter.label_map, pipeline.label_map)
 
     def open(self, photo: str | Path, mask: str | Path | None = None, *, aligned: bool | None = None) -> OpenFace:
         """Open a photo: find its face, cut out the square, and read its mask.
@@ -219,31 +204,92 @@ class PhotoEditor:
         Raises:
             FacekitError: an operation or a file is wrong, or the run does not read a reference that the script gives.
         """
+        self.check_looks(script)
         files = _FolderFiles(self, folder) if files is None else files
         context = EditContext(self.pipeline.label_map, read_mask=files.mask)
         mask = apply_script(script, face.mask, context)
+        notes = tuple(context.notes)
+        if not script.looks:
+            filled = self.fill(face, mask, notes)
+            if filled is not None:
+                return filled
+        if self._beside is not None:
+            why = "the script gives another look" if script.looks else "it changes too much of the face for the other"
+            notes = (*notes, f"painted by the run of whole faces: {why}")
         style = self.style_of(face, script.looks, files) if self.pipeline.inputs.reads(REFERENCE) else None
-        if script.looks and style is None:
-            raise FacekitError(
-                "the script gives another style, and this run reads no reference", where=str(self.pipeline.run)
-            )
+        painted = self.paint(mask, style)
         # Another look changes every pixel of the square; without one, only the mask tells what the edit is about.
         changed = np.ones(mask.shape, dtype=bool) if script.looks else mask != face.mask
-        if self.local is not None and not script.looks and (style is None or self.local.is_local(changed)):
-            return self._fill(self.local, face, mask, changed, tuple(context.notes))
-        painted = self.paint(mask, style)
         composite = paste_back(face.photo, painted, face.placement, changed=changed, feather=self._feather)
-        return EditedFace(composite.photo, composite.touched, painted, mask, tuple(context.notes))
+        return EditedFace(composite.photo, composite.touched, painted, mask, notes)
 
-    def _fill(
-        self, local: LocalEditor, face: OpenFace, mask: Ids, changed: NDArray[np.bool_], notes: tuple[str, ...]
-    ) -> EditedFace:
-        """Fill in what an edit changes, at the photo's resolution."""
-        side = min(max(round(face.placement.side), local.pipeline.size), LARGEST_SQUARE)
-        filled = local.fill(face.placement.cut(face.photo, side), mask, changed)
+    def check_looks(self, script: EditScript) -> None:
+        """Raise FacekitError where a script gives a look, and the run that generates reads no reference."""
+        if not script.looks or self.pipeline.inputs.reads(REFERENCE):
+            return
+        fills = self.local is not None and self._beside is None
+        raise FacekitError(
+            "the script gives another look, and this run reads no reference",
+            where=str(self.pipeline.run),
+            remedy="give a run that reads one as RUN, and this one as --local, for the edits of a part"
+            if fills
+            else "take a run that reads one, or leave the look out of the script",
+        )
+
+    def fill(self, face: OpenFace, mask: Ids, notes: tuple[str, ...] = ()) -> EditedFace | None:
+        """Fill in what an edit without looks changes, at the photo's resolution.
+
+        Args:
+            face: the face.
+            mask: its mask after the edit, (M, M).
+            notes: what the operations had to say.
+
+        Returns:
+            the edited face; None where this is for the run of whole faces.
+        """
+        if self.local is None:
+            return None
+        changed = mask != face.mask
+        if not self.local.is_local(changed):
+            if self._beside is not None:
+                return None
+            notes = (*notes, "more of the face changes than a run that fills holes is made for")
+        side = min(max(round(face.placement.side), self.local.pipeline.size), LARGEST_SQUARE)
+        filled = self.local.fill(face.placement.cut(face.photo, side), mask, changed, seed=self.seed)
         # The square is the photo's outside the holes, so that there is nothing to match, and a pixel to blend.
         composite = paste_back(face.photo, filled.image, face.placement, changed=filled.hole, feather=1 / side)
-        return EditedFace(composite.photo, composite.touched, filled.image, mask, notes)
+        return EditedFace(composite.photo, composite.touched, filled.image, mask, notes, local=True)
+
+    @property
+    def made_of(self) -> dict[str, Any]:
+        """What results depend on beside photo, mask and script: the weights of both runs, and the seed.
+
+        None stands for what there is none of, so that a result that had it is not taken for one that had not.
+        """
+        beside = {} if self._beside is None else self._beside.made_of
+        return {
+            **self.pipeline.made_of,
+            provenance.LOCAL + provenance.WEIGHTS_SHA256: None,
+            **{provenance.LOCAL + key: value for key, value in beside.items()},
+            provenance.SEED: self.seed if self._noisy else None,
+        }
+
+    def record(self, **inputs: Any) -> dict[str, Any]:
+        """Return what is written into a result: that it is synthetic, and what made it.
+
+        A run for local edits is named whether it did the edit or could have done it.
+
+        Args:
+            **inputs: further entries, such as the names of the files.
+        """
+        beside = {} if self._beside is None else self._beside.record()
+        beside.pop(provenance.SYNTHETIC, None)
+        return {
+            **self.pipeline.record(),
+            **{provenance.LOCAL + key: value for key, value in beside.items()},
+            **({provenance.SEED: self.seed} if self._noisy else {}),
+            **inputs,
+        }
 
     def style_of(
         self, face: OpenFace, looks: Sequence[Reference | BlendReference], files: ScriptFiles | Path = Path()
@@ -284,7 +330,7 @@ class PhotoEditor:
         """Return the picture (S, S, 3) uint8 of a mask (S, S) in a style."""
         ids = torch.from_numpy(mask.astype(np.int64))
         masks = read_masks(ids, size=self.pipeline.size, label_map=self.pipeline.label_map, role="mask")
-        return np.asarray(to_pictures(self.pipeline.generate_in_style(masks, style))[0])
+        return np.asarray(to_pictures(self.pipeline.generate_in_style(masks, style, seed=self.seed))[0])
 
     def encode(self, image: NDArray[np.uint8], mask: Ids | None) -> Style | PhotoReference:
         """Return the style of a square photo (S, S, 3) uint8 with its own mask (S, S), None where it has none."""
@@ -346,17 +392,3 @@ class _FolderFiles:
 
     def mask(self, file: str) -> Ids:
         return self._editor.read_mask(open_picture(self._folder / file))
-
-
-def _table(theirs: LabelMap, ours: LabelMap) -> Ids:
-    """Return the run's id for each of the segmenter's."""
-    if theirs.names == ours.names:
-        return np.arange(256, dtype=np.uint8)
-    if ours.of == theirs.name:
-        table = np.zeros(256, dtype=np.uint8)
-        table[: len(theirs)] = ours.merged_ids(theirs)
-        return table
-    raise FacekitError(
-        f"the segmenter knows the classes of {theirs.name}, and the run paints those of {ours.name}",
-        remedy="train a segmenter on data with the run's label map",
-    )

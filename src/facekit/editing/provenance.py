@@ -33,7 +33,11 @@ SYNTHETIC, RUN, RECIPE, STEP, WEIGHTS, WEIGHTS_SHA256, INPUTS_SHA256, MASK, REFE
 PHOTO, SCRIPT, SCRIPT_SHA256, CHANGED, SQUARE = ("photo", "script", "script_sha256", "changed_share", "square")
 WISHES, ATTRIBUTES = ("wanted_attributes", "attributes")
 SEED, SAMPLE, SAMPLE_KEY, RUNTIME = ("seed", "sample", "sample_key", "runtime")
+EDITED_LOCALLY = "edited_locally"
 """Keys of the record."""
+
+LOCAL = "local_"
+"""What the keys of a second run begin with, one for local edits: ``local_run``, ``local_weights_sha256``."""
 
 
 def save_png(image: Image.Image, path: Path, record: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from facekit.editing import load
 from facekit.editing.components import build_by_name
-from facekit.editing.photo import check_edits_masks
+from facekit.editing.suitable import check_edits_masks
 from facekit.interfaces import FacekitError
 from facekit.registry import Registry
 from facekit.studio.application import Studio
