@@ -47,6 +47,20 @@ train: {steps: 3, batch: 2, precision: fp32, device: cpu, samples: 1, log_every:
 """
 
 
+LOCAL_RECIPE = """\
+facekit: 1
+name: tiny_local
+description: A few steps on windows of a few drawn faces.
+data: {use: synthetic_faces, size: 32, train: 4, validation: 2, test: 2, windows: {per_photo: 2, held_out: 1}}
+model:
+  generator: {use: local_edit, filters: 4}
+losses:
+  generator: [{use: hole_l1}]
+metrics: [{use: psnr}]
+train: {steps: 3, batch: 2, precision: fp32, device: cpu, samples: 1, log_every: 1}
+"""
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A cache of its own, and one thread, so that processes paint the same bits."""
@@ -61,8 +75,14 @@ def _environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def train(folder: Path, *, style: str, generator: str, labels: str = "") -> Path:
+    return train_recipe(
+        folder, RECIPE.replace("STYLE", style).replace("GENERATOR", generator).replace("LABELS", labels)
+    )
+
+
+def train_recipe(folder: Path, recipe: str) -> Path:
     source = folder.with_suffix(".yaml")
-    source.write_text(RECIPE.replace("STYLE", style).replace("GENERATOR", generator).replace("LABELS", labels))
+    source.write_text(recipe)
     result = CliRunner().invoke(cli, ["run", str(source), "--out", str(folder)], prog_name="facekit")
     assert result.exit_code == 0, result.output
     return folder
@@ -81,6 +101,12 @@ def merged_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained") / "merged"
     labels = ", label_map: celebamask_hq_merged"
     return train(folder, style="", generator="pix2pixhd_global", labels=labels)
+
+
+@pytest.fixture(scope="session")
+def local_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that fills holes."""
+    return train_recipe(tmp_path_factory.mktemp("trained") / "Tiny Local", LOCAL_RECIPE)
 
 
 @dataclass
@@ -111,10 +137,10 @@ class Served:
 
 
 @contextmanager
-def serving(*runs: Path, reader: Callable[[Studio], Any] | None = None) -> Iterator[Served]:
+def serving(*runs: Path, local: Path | None = None, reader: Callable[[Studio], Any] | None = None) -> Iterator[Served]:
     """Serve runs in a thread; with another reader of uploads, where one is given."""
     notes: list[str] = []
-    studio = build_studio(runs, registry=load_registry(), device="cpu", report=notes.append)
+    studio = build_studio(runs, registry=load_registry(), device="cpu", local=local, report=notes.append)
     if reader is not None:
         studio._reader = reader(studio)
     token = new_token()

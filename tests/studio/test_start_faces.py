@@ -27,7 +27,7 @@ def test_faces_are_drawn_where_the_data_is_gone(pipelines: list[FacePipeline], m
     notes: list[str] = []
     registry = load_registry()
     faces = start_faces(pipelines, side=48, registry=registry, drawn="synthetic_faces", report=notes.append, count=3)
-    assert notes[0] == "the data of Tiny Run cannot be opened: there is no such folder"
+    assert notes[0] == "the data of Tiny Run cannot be taken: there is no such folder"
     assert [face.source for face in faces] == ["drawn"] * 6
     assert len({face.identity for face in faces}) == 6
     own, merged = faces[0], faces[3]

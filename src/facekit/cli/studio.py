@@ -17,6 +17,7 @@ _LOCAL = ("127.0.0.1", "localhost", "::1")
 
 @click.command(short_help="Edit faces by painting, in the browser.")
 @click.argument("runs", metavar="[RUN...]", nargs=-1, type=FilePath())
+@click.option("--local", type=FilePath(), help="A run that fills holes (recipe local_edit), for edits of a part.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option("--port", type=click.IntRange(0, 65535), help="The port; 0 for any. By default 8765, or any if taken.")
 @click.option("--open", "open_browser", is_flag=True, help="Open the page in the browser.")
@@ -30,6 +31,7 @@ _LOCAL = ("127.0.0.1", "localhost", "::1")
 def studio(
     context: click.Context,
     runs: tuple[Path, ...],
+    local: Path | None,
     host: str,
     port: int | None,
     open_browser: bool,
@@ -45,16 +47,20 @@ def studio(
     asks nothing of the internet, and nothing is written to the disk. Ctrl-C ends it. Needs `pip install
     "facekit-toolkit[studio]"`.
 
+    A run of the recipe `local_edit`, given as --local, fills in the edits of a part at the photo's resolution. Alone,
+    as RUN, it does all of them, without other looks.
+
     \b
     Example:
       facekit studio runs/first
       facekit studio runs/first runs/second --port 9000
+      facekit studio runs/first --local runs/local_edit-1
     """
     from facekit.studio import require_extra
 
     require_extra()
-    chosen = runs or (_newest_run(_RUNS),)
-    _check_runs(chosen)
+    chosen = runs or (_newest_run(_RUNS, but=local),)
+    _check_runs(chosen if local is None else (*chosen, local))
 
     from facekit.studio.server import address_of, build_studio, new_token, open_socket, serve
 
@@ -65,6 +71,7 @@ def studio(
             registry=state.registry(),
             weights=weights,
             device=device,
+            local=local,
             segmenter=segmenter,
             detector=detector,
             drawn=faces,
@@ -94,8 +101,12 @@ def _check_runs(runs: tuple[Path, ...]) -> None:
             raise FacekitError("this is not a run folder: it has no recipe.yaml", where=str(run))
 
 
-def _newest_run(folder: Path) -> Path:
-    """Return the run in a folder that has the newest checkpoint. Raises FacekitError saying how to get one."""
+def _newest_run(folder: Path, *, but: Path | None = None) -> Path:
+    """Return the run in a folder that has the newest checkpoint, but for one.
+
+    Raises:
+        FacekitError: there is none; it says how to get one.
+    """
     from facekit.engine.run_folder import RunFolder
     from facekit.interfaces import FacekitError
 
@@ -103,7 +114,9 @@ def _newest_run(folder: Path) -> Path:
     trained = {
         place: max((entry.stat().st_mtime for entry in RunFolder(place).checkpoints.iterdir()), default=0.0)
         for place in places
-        if RunFolder(place).holds_a_run and RunFolder(place).checkpoints.is_dir()
+        if (but is None or place.resolve() != but.resolve())
+        and RunFolder(place).holds_a_run
+        and RunFolder(place).checkpoints.is_dir()
     }
     found = [place for place, when in trained.items() if when]
     if not found:

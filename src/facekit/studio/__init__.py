@@ -15,7 +15,8 @@ there. 413: too large. 415: a body of the wrong kind. 500: a defect. 503: too bu
 
 **A mask** in JSON is ``{"size": [height, width], "ids": base64 of height * width bytes}``: a class id a pixel, row
 by row. ``label_map`` beside it says what the ids mean; a run takes masks of its own label map, and of the finer one
-that it merges. Masks of faces have the studio's ``side``, the size of its largest run.
+that it merges. Masks of faces have the studio's ``side``: the size of its largest run, and 512 at least where a run
+fills in parts.
 
 **A face** is ``{"id", "name", "source", "label_map", "has_mask", "mask_source", "size", "aligned", "removable",
 "notes", "files": {"photo", "mask"}}``. ``source`` is ``data``, ``drawn`` or ``upload``. ``files`` are the names that
@@ -28,8 +29,9 @@ larger photo.
 
 ``GET /api/state``
     ``{facekit, side, runs, label_maps, faces, operations, can_parse, can_align, limits}``. A run is ``{id, name,
-    folder, size, label_map, weights, step, inputs}``; ``inputs`` is what its images are made from: ``mask``,
-    ``reference``, ``reference_mask``. ``label_maps`` is by name,
+    folder, size, label_map, weights, step, inputs, local}``; ``inputs`` is what its images are made from: ``mask``,
+    ``reference``, ``reference_mask``; or ``mask``, ``source`` and ``hole`` for a run that fills in parts of faces.
+    ``local`` is null, or ``{folder, step}`` of the run that fills in edits of a part for it. ``label_maps`` is by name,
     each ``{classes: [{id, name, colour: [r, g, b]}], mirrored: [[left, right]], of}``. ``operations`` is by name,
     each the JSON Schema of its options. ``limits`` is ``{upload_bytes, pixels, json_bytes, mask_side, faces}``.
 
@@ -61,11 +63,13 @@ larger photo.
     then part of the way to those of others, one after another. ``into`` is null for the picture as it is painted; or
     the face whose square it is put back into, as an edit is: PNG of ``side``, which differs from the square only where
     the mask differs from the face's, or everywhere, where a look is given. ``look`` is null for the own look of
-    ``into``, as in a script without looks, and for runs that read no reference.
+    ``into``, as in a script without looks, and for runs that read no reference. A run that fills in parts needs
+    ``into``.
     ``client`` names who asks (up to 64 letters, digits, dashes, underscores), and ``sequence`` counts its requests
     up. A preview that waits while a newer one of the same client and run arrives gets 409, as does one that is not
     newer than what was asked for; one that is being painted is finished. The headers ``X-Facekit-Milliseconds`` and
-    ``X-Facekit-Sequence`` say how long painting took, and which one it is.
+    ``X-Facekit-Sequence`` say how long painting took, and which one it is; ``X-Facekit-Local`` is 1 where a run filled
+    in the part that changed, and 0 where one painted the whole face.
 
 ``POST /api/export/picture``: ``{run, face, name, description, operations, mask}``
     The PNG file, provenance included, that ``facekit edit`` makes of the same photo, mask and script. ``mask`` may

@@ -54,7 +54,7 @@ class Studio:
         faces: those it begins with.
         reader: opens uploads; its run has the studio's side.
         registry: the plugins.
-        side: side of the masks of faces.
+        side: side of the masks and squares of faces.
     """
 
     def __init__(
@@ -221,6 +221,7 @@ class Studio:
             headers={
                 "X-Facekit-Milliseconds": f"{preview.milliseconds:.1f}",
                 "X-Facekit-Sequence": str(body.sequence),
+                "X-Facekit-Local": str(int(preview.local)),
             },
         )
 

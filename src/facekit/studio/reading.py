@@ -25,7 +25,8 @@ class Reader:
     """Opens uploads for a studio. :meth:`face` is for one thread at a time.
 
     Args:
-        pipeline: the run with the studio's side.
+        pipeline: the run whose masks are edited at the studio's side.
+        local: a run for local edits beside it.
         segmenter: reads masks; None where there is none.
         detector: finds faces; None where there is none.
 
@@ -33,10 +34,17 @@ class Reader:
         FacekitError: the segmenter knows other classes than the run.
     """
 
-    def __init__(self, pipeline: FacePipeline, *, segmenter: Segmenter | None, detector: FaceDetector | None) -> None:
-        self._editor = PhotoEditor(pipeline, segmenter=segmenter, detector=detector)
+    def __init__(
+        self,
+        pipeline: FacePipeline,
+        *,
+        local: FacePipeline | None = None,
+        segmenter: Segmenter | None,
+        detector: FaceDetector | None,
+    ) -> None:
+        self._editor = PhotoEditor(pipeline, local=local, segmenter=segmenter, detector=detector)
         self._label_map = pipeline.label_map
-        self._side = pipeline.size
+        self._side = self._editor.mask_side
         self.can_parse = segmenter is not None
         self.can_align = segmenter is not None and detector is not None
 
@@ -114,6 +122,7 @@ class Reader:
 def build_reader(
     pipeline: FacePipeline,
     *,
+    local: FacePipeline | None = None,
     segmenter: Callable[[], Segmenter],
     detector: Callable[[], FaceDetector],
     report: Callable[[str], None],
@@ -121,7 +130,8 @@ def build_reader(
     """Return a reader with what is installed; what is not, is reported in a sentence.
 
     Args:
-        pipeline: the run with the studio's side.
+        pipeline: the run whose masks are edited at the studio's side.
+        local: a run for local edits beside it.
         segmenter: builds the segmenter; raises FacekitError where there is none.
         detector: builds the face detector; raises FacekitError where there is none.
         report: told what is missing.
@@ -133,10 +143,10 @@ def build_reader(
         except FacekitError as error:
             finds = None
             report(f"uploads are not aligned: {_told(error)}")
-        return Reader(pipeline, segmenter=reads, detector=finds)
+        return Reader(pipeline, local=local, segmenter=reads, detector=finds)
     except FacekitError as error:
         report(f"uploads need masks: {_told(error)}")
-        return Reader(pipeline, segmenter=None, detector=None)
+        return Reader(pipeline, local=local, segmenter=None, detector=None)
 
 
 def _told(error: FacekitError) -> str:

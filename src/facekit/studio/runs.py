@@ -21,6 +21,7 @@ from facekit.editing.compositing import paste_back
 from facekit.editing.edit_folder import edit_record, script_record
 from facekit.editing.files import digest_of
 from facekit.editing.lint import MaskFinding, lint_mask
+from facekit.editing.local import fills_holes
 from facekit.editing.pictures import read_masks
 from facekit.editing.script import EditScript, write_script
 from facekit.editing.script.masks import Ids
@@ -45,8 +46,9 @@ The picture is the file that this command makes again, pixel by pixel:
 
   {command}
 
-RUN is the folder of the run {run}, whose weights have the SHA-256 {weights}.
 """
+
+_PLACE = "{word} is the folder of the run {run}, whose weights have the SHA-256 {weights}.\n"
 
 
 @dataclass(frozen=True)
@@ -69,10 +71,12 @@ class Preview:
     Args:
         png: the file.
         milliseconds: how long it took.
+        local: whether it was filled in by a run that fills holes.
     """
 
     png: bytes
     milliseconds: float
+    local: bool
 
 
 class StudioRun:
@@ -81,15 +85,21 @@ class StudioRun:
     Args:
         identity: what requests call it.
         pipeline: the run.
+        local: a run of its own that fills holes, for the edits of a part.
+
+    Raises:
+        FacekitError: the two do not go together.
     """
 
-    def __init__(self, identity: str, pipeline: FacePipeline) -> None:
+    def __init__(self, identity: str, pipeline: FacePipeline, *, local: FacePipeline | None = None) -> None:
         self.identity = identity
         self.pipeline = pipeline
+        self.local = local
         self.worker = Worker(f"studio-{identity}")
         self.seen: tuple[str, ...] | None = None
         """The classes that its training masks show; None until :meth:`look_at_training_masks` found out."""
-        self._editor = PhotoEditor(pipeline)
+        self._editor = PhotoEditor(pipeline, local=local)
+        self.mask_side = self._editor.mask_side
         self._styles: OrderedDict[tuple[str, int], Style | Reference] = OrderedDict()
         self._reads_reference = pipeline.inputs.reads(REFERENCE)
 
@@ -105,6 +115,7 @@ class StudioRun:
             "weights": pipeline.weights,
             "step": pipeline.step,
             "inputs": sorted(pipeline.inputs.needed),
+            "local": None if self.local is None else {"folder": str(self.local.run), "step": self.local.step},
         }
 
     def takes(self, label_map: LabelMap) -> bool:
@@ -153,7 +164,7 @@ class StudioRun:
 
     def prepare(self) -> None:
         """Do what the first picture would wait for."""
-        _ = self.pipeline.weights_sha256
+        _ = self._editor.made_of
 
     def preview(self, mask: Ids, label_map: LabelMap, look: WantedLook | None, into: Face | None) -> Preview:
         """Paint a mask.
@@ -166,28 +177,30 @@ class StudioRun:
                 all of the square is painted, as by an edit with a look.
 
         Raises:
-            FacekitError: the label map is not the run's, or a look is missing, or has no mask.
+            FacekitError: the label map is not the run's; a look is missing, or has no mask; or the run fills in parts
+                of faces, and is given none.
         """
         start = perf_counter()
         self.check_takes(label_map)
         whose = WantedLook(into) if look is None and into is not None else look
         if self._reads_reference and whose is None:
             raise RequestError("this run paints in the look of a face, and none is given", where="look")
-        batch = read_masks(
-            torch.from_numpy(mask.astype(np.int64)),
-            size=self.pipeline.size,
-            label_map=self.pipeline.label_map,
-            role="mask",
-            given=label_map,
-        )
-        ids = batch.tensor[0].numpy().astype(np.uint8)
-        style = self._style(whose) if self._reads_reference and whose is not None else None
-        painted = self._editor.paint(ids, style)
-        if into is not None:
-            painted = self._put_back(painted, ids, into, everywhere=style is not None and look is not None)
-        record = self.pipeline.record(preview=True)
+        if fills_holes(self.pipeline.inputs) and into is None:
+            raise RequestError("this run fills in a part of a face, and none is given", where="into")
+        ids = self._ids(mask, label_map, role="mask")
+        own_look = look is None or not self._reads_reference
+        filled = None if into is None or not own_look else self._editor.fill(self._square(into), ids)
+        if filled is not None:
+            painted = filled.photo
+        else:
+            style = self._style(whose) if self._reads_reference and whose is not None else None
+            painted = self._editor.paint(ids, style)
+            if into is not None:
+                painted = self._put_back(painted, ids, into, everywhere=not own_look)
+        local = filled is not None
+        record = self._editor.record(**{"preview": True, provenance.EDITED_LOCALLY: local})
         png = provenance.png_bytes(Image.fromarray(painted), record, compression=1)
-        return Preview(png, 1000 * (perf_counter() - start))
+        return Preview(png, 1000 * (perf_counter() - start), local)
 
     def export(self, face: Face, script: EditScript, files: SessionFiles) -> bytes:
         """Return the PNG file that ``facekit edit`` makes of a face's photo, its mask, and a script.
@@ -205,7 +218,7 @@ class StudioRun:
         opened = self._open(face)
         edited = self._editor.edit(opened, script, files=EditorFiles(self._editor, files))
         inputs = [face.original, *([face.mask_png] if face.aligned else [])]
-        record = self.pipeline.record(
+        record = self._editor.record(
             **{provenance.INPUTS_SHA256: digest_of(inputs), provenance.PHOTO: face.original_file},
             **script_record(script, digest_of(files.contents(file) for file in script.files)),
             **edit_record(opened, edited),
@@ -227,10 +240,16 @@ class StudioRun:
             contents[file] = files.contents(file)
         words = ["facekit", "edit", "RUN", face.original_file]
         words += ["--mask", face.mask_file] if face.aligned else []
-        plugins = plugin_file_arguments(RunFolder(self.pipeline.run))
+        words += [] if self.local is None else ["--local", "LOCAL"]
+        places = {"RUN": self.pipeline, **({} if self.local is None else {"LOCAL": self.local})}
+        plugins: list[str] = []
+        for pipeline in places.values():
+            added = plugin_file_arguments(RunFolder(pipeline.run))
+            plugins += added if added != plugins else []
         command = shlex.join([*words, "--script", "script.yaml", "-o", "again.png", *plugins])
-        read_me = _READ_ME.format(
-            command=command, run=self.pipeline.run.resolve().name, weights=self.pipeline.weights_sha256
+        read_me = _READ_ME.format(command=command) + "".join(
+            _PLACE.format(word=word, run=pipeline.run.resolve().name, weights=pipeline.weights_sha256)
+            for word, pipeline in places.items()
         )
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -269,18 +288,26 @@ class StudioRun:
         return style
 
     def _mask_of(self, face: Face) -> Ids:
-        """Return a face's mask at the run's size, in the run's label map."""
+        """Return a face's mask as it is edited: at :attr:`mask_side`, in the run's label map."""
+        return self._ids(face.ids, face.label_map, role="reference_mask")
+
+    def _ids(self, mask: Ids, label_map: LabelMap, *, role: str) -> Ids:
         read = read_masks(
-            torch.from_numpy(face.ids.astype(np.int64)),
-            size=self.pipeline.size,
+            torch.from_numpy(mask.astype(np.int64)),
+            size=self.mask_side,
             label_map=self.pipeline.label_map,
-            role="reference_mask",
-            given=face.label_map,
+            role=role,
+            given=label_map,
         )
         return read.tensor[0].numpy().astype(np.uint8)
 
-    def _put_back(self, painted: NDArray[np.uint8], ids: Ids, face: Face, *, everywhere: bool) -> NDArray[np.uint8]:
+    def _square(self, face: Face) -> OpenFace:
+        """Return a face as if its square were the photo."""
         self.check_takes(face.label_map)
-        changed = np.ones(ids.shape, bool) if everywhere else ids != self._mask_of(face)
         placement = Placement.whole(face.square.shape[1], face.square.shape[0])
-        return paste_back(face.square, painted, placement, changed=changed).photo
+        return OpenFace(face.square, placement, face.square, self._mask_of(face), face.mask_source)
+
+    def _put_back(self, painted: NDArray[np.uint8], ids: Ids, face: Face, *, everywhere: bool) -> NDArray[np.uint8]:
+        square = self._square(face)
+        changed = np.ones(ids.shape, bool) if everywhere else ids != square.mask
+        return paste_back(square.photo, painted, square.placement, changed=changed).photo

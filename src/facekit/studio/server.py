@@ -13,9 +13,10 @@ from typing import Literal
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from facekit.editing import load
+from facekit.editing import FacePipeline, load
 from facekit.editing.components import build_by_name
-from facekit.editing.suitable import check_edits_masks
+from facekit.editing.local import fills_holes
+from facekit.editing.suitable import check_beside, check_edits_masks
 from facekit.interfaces import FacekitError
 from facekit.registry import Registry
 from facekit.studio.application import Studio
@@ -126,6 +127,7 @@ def build_studio(
     registry: Registry,
     weights: Literal["ema", "live"] = "ema",
     device: str = "auto",
+    local: Path | None = None,
     segmenter: str = "segmenter",
     detector: str = "mtcnn",
     drawn: str | None = "synthetic_faces",
@@ -136,6 +138,7 @@ def build_studio(
     Args:
         runs: run folders; at least one.
         registry: the plugins.
+        local: the folder of a run that fills holes, for the edits of a part with each run that it goes with.
         weights: which weights paint.
         device: where.
         segmenter: the component that reads masks of uploads.
@@ -144,45 +147,74 @@ def build_studio(
         report: told, in sentences, what a person should know.
 
     Raises:
-        FacekitError: a folder is no run, or it cannot be loaded; or none of the runs edits masks. One of several that
-            does not is reported and left out.
+        FacekitError: a folder is no run, or it cannot be loaded; none of the runs edits masks, or none goes with
+            ``local``. One of several that does not is reported; one that edits no masks is left out.
     """
     if not runs:
         raise ValueError("a studio has at least one run")
-    loaded: dict[str, StudioRun] = {}
-    refused: list[FacekitError] = []
-    for folder in dict.fromkeys(path.resolve() for path in runs):
+
+    def opened(folder: Path) -> FacePipeline:
         pipeline = load(folder, weights=weights, device=device, registry=registry)
         report(f"{folder.name}: {pipeline.weights} weights of step {pipeline.step:,} on {pipeline.device}")
+        return pipeline
+
+    loaded = _opened_runs(runs, local, opened, report)
+    opened_runs = list(loaded.values())
+    largest = max(opened_runs, key=lambda run: run.mask_side)
+    side, label_map = largest.mask_side, opened_runs[0].pipeline.label_map
+    # Uploads are read for the first of the largest runs with the first run's label map, or else the largest.
+    reading = next(
+        (run for run in opened_runs if run.mask_side == side and run.pipeline.label_map == label_map), largest
+    )
+    # The data of runs that fill holes are no whole faces.
+    pipelines = sorted((run.pipeline for run in opened_runs), key=lambda pipeline: fills_holes(pipeline.inputs))
+    faces = start_faces(pipelines, side=side, registry=registry, drawn=drawn, report=report)
+    if not faces:
+        report("there are no faces to begin with: upload a photo and its mask in the page")
+    reader = build_reader(
+        reading.pipeline,
+        local=reading.local,
+        segmenter=lambda: build_by_name(registry, "segmenter", segmenter),
+        detector=lambda: build_by_name(registry, "face_detector", detector),
+        report=report,
+    )
+    return Studio(loaded, faces=faces, reader=reader, registry=registry, side=side)
+
+
+def _opened_runs(
+    runs: Sequence[Path], local: Path | None, opened: Callable[[Path], FacePipeline], report: Callable[[str], None]
+) -> dict[str, StudioRun]:
+    """Return the runs that edit masks, by id. Raises FacekitError as :func:`build_studio`."""
+    loaded: dict[str, StudioRun] = {}
+    refused: list[FacekitError] = []
+    apart: list[FacekitError] = []
+    for folder in dict.fromkeys(path.resolve() for path in runs):
+        pipeline = opened(folder)
         try:
             check_edits_masks(pipeline)
         except FacekitError as error:
             refused.append(error)
             report(f"{folder.name} is left out: {error.message}")
             continue
+        # Each run has one of its own beside it, since each works in a thread of its own.
+        beside = None if local is None else opened(local.resolve())
+        if beside is not None:
+            try:
+                check_beside(beside, pipeline)
+            except FacekitError as error:
+                apart.append(error)
+                report(f"{folder.name} edits without the run for local edits: {error.message}")
+                beside = None
         wanted = slug(folder.name) or "run"
         identity, number = wanted, 2
         while identity in loaded:
             identity, number = f"{wanted}-{number}", number + 1
-        loaded[identity] = StudioRun(identity, pipeline)
+        loaded[identity] = StudioRun(identity, pipeline, local=beside)
     if not loaded:
         raise refused[0]
-    pipelines = [run.pipeline for run in loaded.values()]
-    largest = max(pipelines, key=lambda pipeline: pipeline.size)
-    # Uploads are read for the first of the largest runs with the first run's label map, or else the largest.
-    reading = next(
-        (each for each in pipelines if each.size == largest.size and each.label_map == pipelines[0].label_map), largest
-    )
-    faces = start_faces(pipelines, side=largest.size, registry=registry, drawn=drawn, report=report)
-    if not faces:
-        report("there are no faces to begin with: upload a photo and its mask in the page")
-    reader = build_reader(
-        reading,
-        segmenter=lambda: build_by_name(registry, "segmenter", segmenter),
-        detector=lambda: build_by_name(registry, "face_detector", detector),
-        report=report,
-    )
-    return Studio(loaded, faces=faces, reader=reader, registry=registry, side=largest.size)
+    if len(apart) == len(loaded):
+        raise apart[0]
+    return loaded
 
 
 def build_server(studio: Studio, *, token: str, host: str) -> uvicorn.Server:

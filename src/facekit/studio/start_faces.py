@@ -11,8 +11,8 @@ import numpy as np
 from facekit.data.geometry import resize_mask, resize_photo
 from facekit.editing import FacePipeline
 from facekit.editing.alignment import Placement
-from facekit.engine.open_data import open_dataset
-from facekit.interfaces import DatasetContext, FaceDataset, FacekitError, LabelMap
+from facekit.engine.open_data import extra_ports, open_dataset
+from facekit.interfaces import HOLE, DatasetContext, FaceDataset, FacekitError, LabelMap
 from facekit.registry import Registry, UnknownComponent
 from facekit.studio.faces import Face, slug
 
@@ -34,15 +34,15 @@ def start_faces(
 ) -> list[Face]:
     """Return faces for each label map of the runs.
 
-    They come from the data of the first run with that label map, where it can be opened, else from a dataset that draws
-    them.
+    They come from the data of the first run with that label map, where it can be opened and shows whole faces, else
+    from a dataset that draws them.
 
     Args:
         pipelines: the runs.
         side: side of the squares.
         registry: the plugins.
         drawn: the dataset to draw faces with; None for none.
-        report: told, in sentences, which data cannot be opened.
+        report: told, in sentences, which data cannot be taken.
         count: how many of each label map.
     """
     faces: list[Face] = []
@@ -53,11 +53,13 @@ def start_faces(
             continue
         done.append(label_map)
         try:
+            if HOLE in extra_ports(pipeline.recipe, registry.label_maps):
+                raise FacekitError("it holds windows of photos, and no whole faces")
             faces += _some(open_dataset(pipeline.recipe, registry), "data", label_map, side=side, count=count)
             continue
         except (FacekitError, OSError) as error:
             told = error.message if isinstance(error, FacekitError) else error
-            report(f"the data of {pipeline.run.name} cannot be opened: {told}")
+            report(f"the data of {pipeline.run.name} cannot be taken: {told}")
         dataset = None if drawn is None else _drawing(drawn, registry)
         if dataset is not None:
             faces += _some(dataset, "drawn", label_map, side=side, count=count)

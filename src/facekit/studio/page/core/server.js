@@ -74,7 +74,11 @@ export const server = {
 
   async preview(wanted) {
     const answer = await ask("/api/preview", post(wanted));
-    return { blob: await answer.blob(), milliseconds: Number(answer.headers.get("X-Facekit-Milliseconds")) };
+    return {
+      blob: await answer.blob(),
+      milliseconds: Number(answer.headers.get("X-Facekit-Milliseconds")),
+      local: answer.headers.get("X-Facekit-Local") === "1",
+    };
   },
 
   exportPicture: (wanted) => asBlob("/api/export/picture", post(wanted)),

@@ -40,8 +40,8 @@ class Painter {
       const start = performance.now();
       try {
         const body = { ...wanted.body(), client, sequence: this.#sequence };
-        const { blob, milliseconds } = await server.preview(body);
-        this.tell({ ...wanted, blob, milliseconds, waited: performance.now() - start, newest: this.#wanted === null });
+        const painted = await server.preview(body);
+        this.tell({ ...wanted, ...painted, waited: performance.now() - start, newest: this.#wanted === null });
       } catch (error) {
         if (!(error instanceof ServerError)) throw error;
         if (error.status === 503) {
@@ -56,8 +56,8 @@ class Painter {
 }
 
 /**
- * Events: `painting` and `painted`, with `{run, state, blob, milliseconds, waited, newest}` or `{run, error, newest}`;
- * `newest` is false where another picture follows.
+ * Events: `painting` and `painted`, with `{run, state, blob, milliseconds, local, waited, newest}` or `{run, error,
+ * newest}`; `newest` is false where another picture follows.
  */
 export class Previews extends EventTarget {
   #painters = new Map();
@@ -90,14 +90,15 @@ export class Previews extends EventTarget {
     if (edit === null) return;
     const { ids, current } = edit;
     const shown = ids === current.ids ? ids : ids.slice(); // a stroke goes on painting on its ids
-    const into = studio.options.putBack ? face.id : null;
-    const own = into === null ? { face: face.id, blends: [] } : null;
     let mask = null; // packed once for all runs
     for (const run of studio.runs) {
       if (!studio.options.shownRuns.includes(run.id)) continue;
       if (!this.#painters.has(run.id)) {
         this.#painters.set(run.id, new Painter((told) => this.#tell("painted", told)));
       }
+      // A run that fills holes paints nothing but what it puts back.
+      const into = studio.options.putBack || run.inputs.includes("hole") ? face.id : null;
+      const own = into === null ? { face: face.id, blends: [] } : null;
       const look = run.inputs.includes("reference") ? (studio.wantedLook(current.look) ?? own) : null;
       const body = () => {
         mask ??= packed(shown, side);

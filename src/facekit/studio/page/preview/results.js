@@ -34,7 +34,8 @@ class Pane {
       this.divider,
     );
     const about = [`step ${run.step.toLocaleString("en")}`, `${run.size} px`].join(" · ");
-    const name = make("h3", { textContent: run.id, title: `${run.name}, ${run.folder}` });
+    const beside = run.local ? `; edits of a part: ${run.local.folder}` : "";
+    const name = make("h3", { textContent: run.id, title: `${run.name}, ${run.folder}${beside}` });
     const head = make("header.pane-head", {}, name, make("span.about", { textContent: about }), this.time);
     this.element = make("article.pane", { data: { run: run.id } }, head, make("div.room", {}, this.frame));
     this.#divide();
@@ -63,7 +64,7 @@ class Pane {
     this.element.classList.add("painting");
   }
 
-  show({ blob, milliseconds, waited, error, newest }) {
+  show({ blob, milliseconds, local, waited, error, newest }) {
     this.element.classList.toggle("painting", !newest);
     this.error.hidden = !error;
     this.error.textContent = error?.told ?? "";
@@ -74,7 +75,8 @@ class Pane {
     if (this.#address) URL.revokeObjectURL(this.#address);
     this.#address = URL.createObjectURL(blob);
     this.after.src = this.#address;
-    this.time.textContent = `${Math.round(milliseconds)} ms`;
+    const by = this.run.local ? `${local ? "local" : "whole face"} · ` : "";
+    this.time.textContent = `${by}${Math.round(milliseconds)} ms`;
     this.time.title = `${Math.round(milliseconds)} ms of painting, ${Math.round(waited)} ms until it was here`;
     this.element.dataset.painted = String(Number(this.element.dataset.painted ?? 0) + 1);
   }
