@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from facekit.data import check_dataset
-from facekit.interfaces import Finding
+from facekit.interfaces import FaceSample, Finding
 
 
 def messages(findings):
@@ -66,7 +66,7 @@ def test_exchanged_sides_are_warned_of_and_repairs_named(make_dataset):
     dataset.repair_names = ("exchanged sides",)
     dataset.samples[6] = replace(dataset.samples[6], repairs=("exchanged sides",))
     report = check_dataset(dataset)
-    assert messages(report.warnings) == [
+    assert [message for message in messages(report.warnings) if "face-4" in message] == [
         "sample face-4: left and right are exchanged in the mask: left_eye and right_eye; they are the person's own "
         "sides"
     ]
@@ -103,3 +103,19 @@ def test_small_photos_and_what_never_occurs_are_warned_of(make_dataset, labels):
         "attribute Smiling: every picture has it; a model cannot learn it",
         "attribute Young: no picture has it; a model cannot learn it",
     ]
+
+
+def test_copies_in_two_splits_are_found(array_dataset):
+    random = np.random.default_rng(0)
+    photos = [np.kron(random.integers(40, 200, (16, 16, 3)), np.ones((4, 4, 1))).astype(np.uint8) for _ in range(6)]
+    photos += [(photos[1].astype(float) * 0.7 + 30)[:, ::-1].astype(np.uint8), photos[2]]
+    dataset = array_dataset(
+        [FaceSample(photo, np.zeros(photo.shape[:2], np.uint8), None) for photo in photos],
+        {"train": [0, 1, 2, 3], "validation": [4, 7], "test": [5, 6]},
+    )
+    found = {
+        each.where: each.message for each in check_dataset(dataset, workers=1).findings if "is also in" in each.message
+    }
+    assert set(found) == {"sample face-6", "sample face-7"}
+    assert "of the test split, is also in the train split: face-1 (" in found["sample face-6"]
+    assert "of the validation split, is also in the train split: face-2 (" in found["sample face-7"]

@@ -152,7 +152,7 @@ class TestCachesOfBefore:
 class TestChecking:
     def test_sound_photos_have_no_findings_about_masks(self, make_photos):
         report = check_dataset(make_photos(), size=40)
-        assert report.findings == ()
+        assert [each for each in report.findings if "is also in" not in each.message] == []  # the drawings are alike
         assert (report.samples, report.readable) == (12, 12)
         assert (report.classes, report.mask_sizes) == ((), {})
         assert report.photo_sizes == {(40, 40): 12}

@@ -30,7 +30,7 @@ from facekit_metrics import attribute_accuracy, segmentation_accuracy
 from facekit_metrics.judges import store
 from facekit_metrics.judges.classifier import load_classifier
 from facekit_metrics.judges.faces import read_faces, read_portraits
-from facekit_metrics.judges.seen import CLOSE, LearnedFrom, thumbnails
+from facekit_metrics.judges.seen import LearnedFrom, thumbnails
 from facekit_metrics.judges.segmenter import load_segmenter
 from facekit_metrics.options import AttributeAccuracyOptions, SegmentationAccuracyOptions
 
@@ -333,7 +333,12 @@ class TestPlantedFault:
         assert known.among(half).all()
         assert known.among(noisy).all()
         assert not known.among(unseen[0]).any()
-        assert CLOSE < 12
+        darker = (0.5 * (photos + 1)) ** 1.5 * 2 - 1
+        assert known.among(darker).all()
+        assert known.among(darker.flip(3)).all()
+        assert known.among(photos.mean(1, keepdim=True).expand(-1, 3, -1, -1)).all()
+        assert not known.among(unseen[0].flip(3)).any()
+        assert known.among(photos[:0]).shape == (0,)
         levels = ((photos + 1) * 127.5).round().to(torch.uint8)
         assert torch.equal(thumbnails(levels), thumbnails(photos))
 

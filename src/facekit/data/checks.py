@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from facekit.data.copies import copy_findings
 from facekit.data.extras import ArrayKind, extra_problems, kind_problems, kinds_of, mirrored_extra
 from facekit.data.geometry import same_aspect
 from facekit.data.mask_labels import mouth_findings, mouth_of
 from facekit.data.parallel import over_samples
 from facekit.data.progress import Progress, ProgressCallback, ignore_progress
-from facekit.faces import exchanged_sides
+from facekit.faces import exchanged_sides, thumbnail
 from facekit.interfaces import SPLITS, FaceDataset, FacekitError, FaceSample, Finding, LabelMap, Repairs
 
 if TYPE_CHECKING:
@@ -115,10 +116,9 @@ def check_dataset(
 
     Found: what the dataset's own checks find (unreadable, truncated and oversized pictures, parts or masks that are
     missing, odd sizes, files that belong to nothing), masks with ids outside the label map, masks in which left and
-    right are exchanged, photos and masks of
-    different aspect, samples without a mask where others have one, further arrays that are not finite or differ from
-    those of the first sample, samples in two splits, keys that occur twice, classes that never occur. Of photos without
-    masks, what concerns masks is left out.
+    right are exchanged, photos and masks of different aspect, samples without a mask where others have one, further
+    arrays that are not finite or differ from those of the first sample, samples in two splits, copies of a photo in two
+    splits, keys that occur twice, classes that never occur. What concerns masks is left out for photos without masks.
 
     Args:
         dataset: the pictures.
@@ -145,7 +145,8 @@ def check_dataset(
             look = _compared(look, key, *first, shapes=size is not None)
         findings.extend(look.findings)
         tally.add(look, dataset.keys[index])
-    findings.extend([*tally.never_seen(dataset), *mouth_findings(tally.mouths)])
+    thumbnails = {index: look.seen.thumbnail for index, look in looks.items() if look.seen is not None}
+    findings.extend([*copy_findings(dataset, thumbnails), *tally.never_seen(dataset), *mouth_findings(tally.mouths)])
     return CheckReport(
         findings=tuple(findings),
         samples=len(members),
@@ -171,6 +172,7 @@ class _Seen:
     extra: tuple[ArrayKind, ...]
     repairs: tuple[str, ...]
     mouth: tuple[bool, bool, bool] | None  # what mouth_of() returns
+    thumbnail: NDArray[np.uint8]  # (32, 32, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +226,7 @@ def _look(dataset: FaceDataset, index: int, size: int | None) -> _Look:
         extra=kinds_of(sized.extra),
         repairs=sample.repairs,
         mouth=mouth_of(dataset, sample),
+        thumbnail=thumbnail(sample.image),
     )
     return _Look(findings, seen)
 

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from facekit.faces.attributes import SHOWN_BY, TINTED_GLASSES, VISIBLE_MOUTH, ShownAttribute, shows
+    from facekit.faces.copies import THUMBNAIL_SIDE, KnownPhotos, pattern_distances, thumbnail
     from facekit.faces.glasses import TINTED_VERSION, Lenses, lenses_of, tinted_glasses
     from facekit.faces.sides import SIDES_VERSION, exchange_sides, exchanged_sides
 
 _HOMES = {
     "attributes": ("SHOWN_BY", "TINTED_GLASSES", "VISIBLE_MOUTH", "ShownAttribute", "shows"),
+    "copies": ("THUMBNAIL_SIDE", "KnownPhotos", "pattern_distances", "thumbnail"),
     "glasses": ("TINTED_VERSION", "Lenses", "lenses_of", "tinted_glasses"),
     "sides": ("SIDES_VERSION", "exchange_sides", "exchanged_sides"),
 }
@@ -23,15 +25,19 @@ _HOMES = {
 __all__ = [
     "SHOWN_BY",
     "SIDES_VERSION",
+    "THUMBNAIL_SIDE",
     "TINTED_GLASSES",
     "TINTED_VERSION",
     "VISIBLE_MOUTH",
+    "KnownPhotos",
     "Lenses",
     "ShownAttribute",
     "exchange_sides",
     "exchanged_sides",
     "lenses_of",
+    "pattern_distances",
     "shows",
+    "thumbnail",
     "tinted_glasses",
 ]
 

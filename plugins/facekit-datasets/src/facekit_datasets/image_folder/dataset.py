@@ -41,10 +41,10 @@ class ImageFolder(PhotoFolder):
         return [*self._other_files(), *self._copies()]
 
     def _copies(self) -> Iterator[Finding]:
-        """Find photos in splits whose files are equal: one in two splits would be tested on what was learned."""
+        """Find photos of one split whose files are equal; `facekit data check` finds copies in two splits itself."""
         split_of = {self._keys[index]: split for split, indices in self._splits.items() for index in indices}
         lengths = Counter(_length(self._photos[key]) for key in split_of)
-        first: dict[str, str] = {}
+        first: dict[tuple[str, str], str] = {}
         for key in sorted(split_of):
             file = self._photos[key]
             if lengths[_length(file)] == 1:  # files of different lengths are different
@@ -53,12 +53,10 @@ class ImageFolder(PhotoFolder):
                 content = hashlib.sha256(file.read_bytes()).hexdigest()
             except OSError:  # check() says so of the sample
                 continue
-            other = first.setdefault(content, key)
+            other = first.setdefault((content, split_of[key]), key)
             if other == key:
                 continue
             message = f"the photo is a copy of {self._photos[other].relative_to(self._photo_folder)}"
-            if split_of[key] != split_of[other]:
-                message += f", and they are in two splits: {split_of[other]} and {split_of[key]}"
             yield Finding("warning", str(file), message, "remove one of them")
 
 

@@ -1,37 +1,45 @@
 """What a judge learned from, kept with it, so that it is never asked about the same photos.
 
-A photo is known by its colours at 8 x 8 places: they survive another size, another resize filter, another JPEG
-quality and a slightly different crop, and no two photos share them.
+A photo is known by its thumbnail (:mod:`facekit.faces.copies`): it is found again in another size, with another resize
+filter, JPEG quality or tone, mirrored, and in a slightly different crop. No two different photos of 900 are called the
+same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from facekit.faces import THUMBNAIL_SIDE, KnownPhotos
 from facekit.interfaces import FacekitError
 
-SIDE = 8
-CLOSE = 8.0
-"""Largest difference of levels (0 to 255), averaged over places and colours, between two forms of one photo.
-CelebA's and CelebA-HQ's crops of the same photos differ by 2 to 8, other photos by 12 and more."""
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def thumbnails(photos: Tensor) -> Tensor:
-    """Return the colours of photos at 8 x 8 places.
+    """Return the colours of photos at 32 x 32 places.
 
     Args:
         photos: (N, 3, H, W), uint8, or float in [-1, 1].
 
     Returns:
-        (N, 3, 8, 8) uint8.
+        (N, 3, 32, 32) uint8.
     """
     levels = photos.float() if photos.dtype == torch.uint8 else (photos.float() + 1) * 127.5
-    return F.adaptive_avg_pool2d(levels, SIDE).round().clamp(0, 255).to(torch.uint8).cpu()
+    return F.adaptive_avg_pool2d(levels, THUMBNAIL_SIDE).round().clamp(0, 255).to(torch.uint8).cpu()
+
+
+def _as_arrays(thumbnails: Tensor) -> NDArray[np.uint8]:
+    """Return thumbnails (N, 3, 32, 32) as (N, 32, 32, 3)."""
+    return thumbnails.permute(0, 2, 3, 1).numpy()
 
 
 @dataclass(frozen=True)
@@ -39,20 +47,22 @@ class LearnedFrom:
     """The photos a judge learned from.
 
     Args:
-        known: their thumbnails, (N, 3, 8, 8) uint8.
+        known: their thumbnails, (N, 3, 32, 32) uint8.
         judge: the judge, for messages.
     """
 
     known: Tensor
     judge: str
 
+    @cached_property
+    def _known(self) -> KnownPhotos:
+        return KnownPhotos(_as_arrays(self.known))
+
     def among(self, photos: Tensor) -> Tensor:
         """Return which of some photos (N, 3, H, W) it learned from, (N,) bool."""
-        if not len(self.known) or not len(photos):
-            return torch.zeros(len(photos), dtype=torch.bool)
-        wanted = thumbnails(photos).flatten(1).float()
-        distance = torch.cdist(wanted, self.known.flatten(1).float(), p=1) / wanted.shape[1]
-        return (distance < CLOSE).any(1)
+        found = torch.zeros(len(photos), dtype=torch.bool)
+        found[[row for row, _ in self._known.copies(_as_arrays(thumbnails(photos)))]] = True
+        return found
 
     def refuse(self, photos: Tensor, keys: Sequence[str]) -> None:
         """Check that the judge has not learned from photos that are to be measured.

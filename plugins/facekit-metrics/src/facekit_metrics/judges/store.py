@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from facekit.faces import THUMBNAIL_SIDE
 from facekit.interfaces import FacekitError, LabelClass, LabelMap, cache_folder, did_you_mean
 
 from .options import AUTO, NEWEST
@@ -198,7 +199,7 @@ def save(
 ) -> KeptJudge:
     """Keep a trained judge; its folder is written beside and renamed, so that it is whole or not there.
 
-    ``learned_from`` holds the thumbnails (N, 3, 8, 8) of the photos it learned from.
+    ``learned_from`` holds the thumbnails (N, 3, 32, 32) of the photos it learned from.
 
     Raises:
         FacekitError: it cannot be written.
@@ -265,7 +266,7 @@ def learned_from(judge: KeptJudge) -> LearnedFrom:
     """Return the photos a judge learned from.
 
     Raises:
-        FacekitError: the list is missing or damaged.
+        FacekitError: the list is missing or damaged, or of an older facekit.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -279,6 +280,13 @@ def learned_from(judge: KeptJudge) -> LearnedFrom:
             where=str(file),
             remedy="train it again with `facekit judge train`",
         ) from error
+    if known.shape[1:] != (3, THUMBNAIL_SIDE, THUMBNAIL_SIDE):
+        raise FacekitError(
+            f"the photos that this judge learned from are kept at {known.shape[-1]} x {known.shape[-1]} places, "
+            "which is too coarse to know them in other tones",
+            where=str(file),
+            remedy="train it again with `facekit judge train`",
+        )
     return LearnedFrom(known, f"{judge.kind} {judge.id}")
 
 
