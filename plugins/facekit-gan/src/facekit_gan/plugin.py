@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from facekit.interfaces import IMAGE, MASK, Options, PortContext, Ports
 from facekit.registry import ComponentSpec, PluginInfo, hookimpl
 
 from .options import AdaOptions, DiffAugmentOptions
+
+
+def _ports(options: Options, context: PortContext) -> Ports:
+    return Ports(needs=(IMAGE, replace(MASK, optional=True)))
 
 
 @hookimpl
@@ -24,6 +31,7 @@ def facekit_components() -> list[ComponentSpec]:
             summary="Colour, translation and cutout of everything that discriminators are shown.",
             options=DiffAugmentOptions,
             factory="facekit_gan.diffaugment:build",
+            ports=_ports,
             paper="Zhao et al., Differentiable Augmentation for Data-Efficient GAN Training, NeurIPS 2020",
             example={"policy": ["color", "translation", "cutout"]},
         ),
@@ -34,6 +42,7 @@ def facekit_components() -> list[ComponentSpec]:
             summary="Augmentation whose probability follows how well the discriminator knows the photos (ADA).",
             options=AdaOptions,
             factory="facekit_gan.ada:build",
+            ports=_ports,
             paper="Karras et al., Training Generative Adversarial Networks with Limited Data, NeurIPS 2020",
             example={"target": 0.6},
         ),
