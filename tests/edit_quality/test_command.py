@@ -85,5 +85,5 @@ def test_results_that_are_there_are_not_replaced(done, call):
 )
 def test_mistakes_are_told(call, more, message):
     _, result = call("--overwrite", *more)
-    assert result.exit_code != 0
-    assert message in str(result.exception)
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.split())

@@ -24,7 +24,7 @@ from facekit.interfaces import FacekitError, LabelMap
 PASTE_NEAREST = "paste_nearest"
 """The baseline's name."""
 
-MARGIN = 0.01
+MARGIN = 0.02
 """How far a pasted part reaches beyond what the mask changes, in sides of the photo."""
 
 _COMPARED = 64
