@@ -136,3 +136,10 @@ def test_an_extractor_that_kid_does_not_know_is_told(label_map):
     judges.check_extractor("efficientnet_lite0")
     with pytest.raises(FacekitError, match="no extractor 'vgg'"):
         judges.check_extractor("vgg")
+
+
+def test_a_part_that_no_edit_changes_is_told(measure, shut_mouths):
+    nothing = np.zeros((SIDE, SIDE), dtype=bool)
+    figures = measure([Result(face, face.mask, face.image, nothing) for face in shut_mouths])
+    assert "in no photo" in figures.absent["mouth"]
+    assert not any(entry.name.startswith(("texture", "colour", "seam")) for entry in figures.measurements)

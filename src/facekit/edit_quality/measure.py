@@ -137,8 +137,8 @@ def measure_results(
         own = photos[result.face.key]
         for part, figures in _figures(edit, result, label_map).items():
             if figures is not None:
-                own[f"texture/fine/{part}"] = figures.fine / kind.texture(part, "fine")
-                own[f"texture/coarse/{part}"] = figures.coarse / kind.texture(part, "coarse")
+                own[f"texture/fine/{part}"] = _ratio(figures.fine, kind.texture(part, "fine"))
+                own[f"texture/coarse/{part}"] = _ratio(figures.coarse, kind.texture(part, "coarse"))
                 own[f"colour/{part}"] = kind.colour_distance(part, figures.lab)
         if result.touched is not None:
             own["outside_pixels"] = changed_outside(result.image, result.face.image, result.touched)
@@ -149,6 +149,9 @@ def measure_results(
     measurements = _of_photos(edit, photos, kind)
     judged, absent = _judged(edit, results, kind, judges, label_map=label_map, extractor=extractor)
     measurements += judged
+    for part in edit.parts:
+        if not any(f"colour/{part}" in own for own in photos.values()):
+            absent[part] = f"in no photo does the edit change {FEWEST} of its pixels, less their outline"
     intervals = {
         entry.name: interval for entry in measurements if (interval := bootstrap_interval(entry.per_sample)) is not None
     }
@@ -261,6 +264,11 @@ def _told(answer: tuple[Measurement, ...] | str, **more: str) -> tuple[Measureme
     if isinstance(answer, str):
         return answer
     return tuple(replace(entry, protocol={**entry.protocol, **more}) for entry in answer)
+
+
+def _ratio(energy: float, real: float) -> float:
+    """Return an energy as a multiple of that of real photos; NaN where they are flat, or none shows the part."""
+    return energy / real if real > 0 else math.nan
 
 
 def _mean(values: Sequence[float]) -> float:
