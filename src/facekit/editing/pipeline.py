@@ -311,15 +311,12 @@ class FacePipeline:
         return self._generate(condition, None if style is None else style.repeat(len(masks)), keys, seed)
 
     def generate_for(self, condition: Condition, keys: Sequence[str], *, seed: int = 0) -> Tensor:
-        """Generate images of conditions that are tensors already: what a family's own ports need is in ``extra``.
+        """Return images (N, 3, size, size), float32 in [-1, 1] on the CPU, of conditions that are tensors already.
 
         Args:
-            condition: N of them, or one for all; on any device.
+            condition: N of them, or one for all, on any device; what a family's own ports need is in ``extra``.
             keys: what to call the images, N of them, for their noise.
             seed: of the noise.
-
-        Returns:
-            (N, 3, size, size), float32 in [-1, 1], on the CPU.
         """
         return self._generate(condition, None, keys, seed)
 
