@@ -340,7 +340,8 @@ class TestPlantedFault:
         assert not known.among(unseen[0].flip(3)).any()
         assert known.among(photos[:0]).shape == (0,)
         levels = ((photos + 1) * 127.5).round().to(torch.uint8)
-        assert torch.equal(thumbnails(levels), thumbnails(photos))
+        apart = thumbnails(levels).int() - thumbnails(photos).int()
+        assert apart.abs().max() <= 1  # halves may be rounded either way
 
 
 class TestTraining:
