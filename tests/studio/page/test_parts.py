@@ -27,6 +27,7 @@ def test_the_status_line_says_by_which_run(
         assert page.side == 512
         before = page.picture("tiny-run")
         page.choose_class("hat")
+        window.evaluate("scrollTo(0, 0)")  # on a phone the classes are below the picture
         page.drag((200, 200), (280, 200))
         page.wait_for_history(2)
         assert status(page, "tiny-run") == "local · N ms"
