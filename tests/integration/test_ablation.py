@@ -77,7 +77,7 @@ def test_a_grid_is_run(toy: tuple[Path, Any]) -> None:
     assert set(numbers) == {
         (row, name)
         for row in ("full model", "no feature matching", "copy the reference")
-        for name in ("psnr", "style_following/skin", "style_following/hair")
+        for name in ("psnr", "style_following/mean", "style_following/skin", "style_following/hair")
     }
     assert numbers["copy the reference", "psnr"] == "100.0"
     for name in ("table.md", "table.tex", "index.html", "contact_sheet.png", "grid.yaml"):

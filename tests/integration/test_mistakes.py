@@ -28,7 +28,7 @@ def _mistakes() -> list[Any]:
     module = module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
-    return list(module.make_mistakes(REAL.read_text("utf-8"), registry=load_registry(), style_option="style_dim"))
+    return list(module.make_mistakes(REAL.read_text("utf-8"), registry=load_registry(), style_option="code"))
 
 
 def _wrong(mistake: Any, folder: Path, code: int, out: str, err: str) -> str | None:

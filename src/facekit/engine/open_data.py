@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from facekit.data import (
-    FaceLoader,
-    PackedFaces,
-    ProgressCallback,
-    check_reference,
-    find_prepared,
-    prepare,
-    steps_for_epochs,
-)
+from facekit.data import PackedFaces, ProgressCallback, check_reference, find_prepared, prepare, steps_for_epochs
 from facekit.data.extras import check_mirror
 from facekit.interfaces import (
     ATTRIBUTES,
@@ -30,6 +23,9 @@ from facekit.interfaces import (
 )
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
+
+if TYPE_CHECKING:
+    from facekit.data import FaceLoader
 
 
 def open_dataset(recipe: ResolvedRecipe, registry: Registry) -> FaceDataset:
@@ -145,6 +141,8 @@ def open_loader(
         world_size: how many there are.
         pin_memory: put batches where a GPU fetches them by itself.
     """
+    from facekit.data import FaceLoader  # which imports torch; listing and planning do without
+
     settings = recipe.train
     rounds = max((settings.turns.get(player, 1) for player in recipe.players), default=1)
     return FaceLoader(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage, stats
-from scipy.spatial.distance import cdist
+
+# SciPy is imported where it is used: a prepared cache is opened, and a grid planned, without.
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,6 +57,8 @@ class KnownPhotos:
 
     def copies(self, thumbnails: NDArray[np.uint8]) -> Iterator[tuple[int, int]]:
         """Yield the rows of other photos (N, 32, 32, 3) and of these that show the same photo, by rising rows."""
+        from scipy.spatial.distance import cdist
+
         if not self._parts:
             return
         for start in range(0, len(thumbnails), _CHUNK):
@@ -85,6 +87,8 @@ def _levels(thumbnails: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 def _patterns(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return each place's rank of brightness beside its surroundings, (N, 32, 32)."""
+    from scipy import stats
+
     brightness = thumbnails.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
     ranks = stats.rankdata(brightness.reshape(len(thumbnails), -1), axis=1) / THUMBNAIL_SIDE**2
     ranks = ranks.reshape(brightness.shape)
@@ -93,6 +97,8 @@ def _patterns(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _blurred(images: NDArray[np.float64]) -> NDArray[np.float64]:
+    from scipy import ndimage
+
     blurred: NDArray[np.float64] = ndimage.gaussian_filter(images, (0, _SCALE, _SCALE), mode="nearest")
     return blurred
 

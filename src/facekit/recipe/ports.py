@@ -215,7 +215,7 @@ class _Join:
                 f"{_named(first)} needs `{name}`{also}, and nothing in this recipe gives it",
                 first.choice.mark,
                 first.choice.path,
-                did_you_mean(name, self._given) or _USUAL_GIVERS.get(name) or f"given here: {', '.join(self._given)}",
+                _USUAL_GIVERS.get(name) or did_you_mean(name, self._given) or f"given here: {', '.join(self._given)}",
             )
 
     def dimensions(self) -> dict[str, int]:
