@@ -8,7 +8,7 @@ import torch
 from facekit.interfaces import BuildContext, Condition, FacekitError, LabelClass, LabelMap, Style
 from facekit_sft_pix2pixhd.alignment import affine_maps, region_moments, sampling_grid, shown
 from facekit_sft_pix2pixhd.plugin import RegionalGeneratorOptions, RegionalStyleOptions
-from facekit_sft_pix2pixhd.regional import RegionalStyle, build_generator, build_style_encoder, region_colours
+from facekit_sft_pix2pixhd.regional import RegionalStyle, build_generator, build_style_encoder, region_statistics
 
 LABELS = LabelMap(name="four", classes=tuple(LabelClass(name, (i, i, i)) for i, name in enumerate("abcd")))
 CONTEXT = BuildContext(label_map=LABELS, attribute_names=(), size=32)
@@ -72,7 +72,7 @@ def test_moments_of_nonsense_stay_finite():
 def test_colours_of_a_region_are_its_own():
     mask = oval((30, 30), (10, 10))[None]
     image = torch.where(mask[:, None] == 1, torch.tensor(0.6), torch.tensor(-0.4)).expand(1, 3, 64, 64)
-    found = region_colours(image, planes(mask))[0]
+    found = region_statistics(image, planes(mask))[0]
     assert torch.allclose(found[1], torch.tensor([0.6] * 3 + [0.01] * 3), atol=1e-3)
     assert torch.allclose(found[0, :3], torch.tensor(-0.4), atol=1e-4)
     assert torch.equal(found[2, :3], torch.zeros(3))

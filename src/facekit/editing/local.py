@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from scipy import ndimage
 
+from facekit.data.geometry import resize_mask
 from facekit.editing.pictures import read_photos, to_pictures
 from facekit.editing.pipeline import FacePipeline
 from facekit.editing.script.masks import Ids
@@ -128,8 +129,7 @@ def mask_at(mask: Ids, side: int) -> Ids:
     """Return class ids (M, M) at another side: by the nearest pixel where it gets smaller, with smooth outlines where
     it gets larger."""
     if side <= mask.shape[0]:
-        places = ((np.arange(side) + 0.5) * (mask.shape[0] / side)).astype(np.intp)
-        return mask[places[:, None], places[None, :]]
+        return resize_mask(mask, side)
     best = np.zeros((side, side), dtype=np.uint8)
     found = np.zeros((side, side), dtype=np.uint8)
     for identity in np.unique(mask):

@@ -121,7 +121,7 @@ def _details_of(style: Style) -> _Details | None:
     return _Details(tuple(found[:3]), found[3], found[4]) if len(found) == len(names) else None
 
 
-def region_colours(image: Tensor, member: Tensor) -> Tensor:
+def region_statistics(image: Tensor, member: Tensor) -> Tensor:
     """Return mean and deviation of the colours of every region.
 
     Args:
@@ -186,7 +186,7 @@ class RegionalStyleEncoder(nn.Module):
         if weight.is_contiguous(memory_format=torch.channels_last):
             image = image.contiguous(memory_format=torch.channels_last)
         member = one_hot(mask, classes=self.classes, weight=self.hidden.weight)
-        read = [region_colours(image, member)]
+        read = [region_statistics(image, member)]
         details: list[Tensor] = []
         if self.stem is not None:
             features = F.relu(self.stem(image))
