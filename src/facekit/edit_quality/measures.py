@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from facekit.data.geometry import Box, resize_photo
+from facekit.editing.script.masks import Pixels, extent_of
 
 Image = NDArray[np.uint8]
-Pixels = NDArray[np.bool_]
 
 SIGMAS = (1.0, 2.5)
 """Deviations of the Gaussians that bound the bands, in pixels of the measured side."""
@@ -126,15 +126,14 @@ def seam(edited: Image, photo: Image, touched: Pixels) -> float | None:
 
 def window_around(shown: Pixels) -> Box:
     """Return the square window around some pixels, within the photo (S, S)."""
-    side = shown.shape[0]
-    rows, columns = np.nonzero(shown)
-    extent = max(np.ptp(rows), np.ptp(columns)) + 1
-    length = float(min(side, max(SMALLEST_WINDOW * side, CONTEXT * extent)))
+    side, extent = shown.shape[0], extent_of(shown)
+    assert extent is not None  # who measures a window has seen that something is shown
+    length = float(min(side, max(SMALLEST_WINDOW * side, CONTEXT * max(extent.height, extent.width))))
 
-    def start(places: NDArray[np.intp]) -> float:
-        return float(np.clip((places.min() + places.max() + 1 - length) / 2, 0, side - length))
+    def start(first: int, end: int) -> float:
+        return float(np.clip((first + end - length) / 2, 0, side - length))
 
-    return Box(start(columns), start(rows), length)
+    return Box(start(extent.left, extent.right), start(extent.top, extent.bottom), length)
 
 
 def crop(image: Image, box: Box, side: int = CROP_SIDE) -> Image:

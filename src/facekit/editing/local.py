@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from scipy import ndimage
 from facekit.data.geometry import resize_mask
 from facekit.editing.pictures import read_photos, to_pictures
 from facekit.editing.pipeline import FacePipeline
-from facekit.editing.script.masks import Ids
+from facekit.editing.script.masks import Ids, Pixels, extent_of, grown
 from facekit.interfaces import HOLE, Condition, FacekitError
 from facekit.sampling.inputs import MASK, SOURCE, SamplingInputs
 
@@ -41,6 +42,12 @@ SMALLEST_MARGIN, LARGEST_MARGIN = 0.008, 0.03
 _STEPS = ImageFilter.GaussianBlur(0.8)
 """Smooths away the steps that pixels of a mask leave in its outlines."""
 
+_NEIGHBOURS = np.ones((3, 3))
+"""Pixels of one part touch each other, at a corner at least."""
+
+_BLENDED = 4
+"""Pixels round a hole to which blending reaches: as far as a Gaussian of 1 pixel is cut off."""
+
 
 @dataclass(frozen=True)
 class FilledSquare:
@@ -52,7 +59,7 @@ class FilledSquare:
     """
 
     image: NDArray[np.uint8]
-    hole: NDArray[np.bool_]
+    hole: Pixels
 
 
 def fills_holes(inputs: SamplingInputs) -> bool:
@@ -80,11 +87,11 @@ class LocalEditor:
             )
         self.pipeline = pipeline
 
-    def is_local(self, changed: NDArray[np.bool_]) -> bool:
+    def is_local(self, changed: Pixels) -> bool:
         """Return whether a change (M, M) of the square's mask leaves enough of the face around it."""
         return all(_extent(part) <= LARGEST_EXTENT * changed.shape[0] for part in _parts(_hole_of(changed)))
 
-    def fill(self, square: NDArray[np.uint8], mask: Ids, changed: NDArray[np.bool_], *, seed: int = 0) -> FilledSquare:
+    def fill(self, square: NDArray[np.uint8], mask: Ids, changed: Pixels, *, seed: int = 0) -> FilledSquare:
         """Fill in what changed.
 
         Args:
@@ -110,11 +117,9 @@ class LocalEditor:
             mixed = image[rows, columns] + weight * (made.astype(np.float64) - image[rows, columns])
             image[rows, columns] = np.rint(mixed).astype(np.uint8)
             open_hole &= ~part
-        return FilledSquare(image, ndimage.binary_dilation(whole, iterations=4) if whole.any() else whole)
+        return FilledSquare(image, ndimage.binary_dilation(whole, iterations=_BLENDED))
 
-    def _made(
-        self, window: NDArray[np.uint8], mask: Ids, hole: NDArray[np.bool_], key: str, seed: int
-    ) -> NDArray[np.uint8]:
+    def _made(self, window: NDArray[np.uint8], mask: Ids, hole: Pixels, key: str, seed: int) -> NDArray[np.uint8]:
         """Return a window (s, s, 3) with its hole filled."""
         size = self.pipeline.size
         photo = read_photos(Image.fromarray(window), size=size, role=SOURCE).tensor
@@ -140,35 +145,41 @@ def mask_at(mask: Ids, side: int) -> Ids:
     return found
 
 
-def _hole_of(changed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _hole_of(changed: Pixels) -> Pixels:
     """Return the hole of a change: each of its parts, and a margin around it."""
     hole = np.zeros_like(changed)
     side = changed.shape[0]
-    for part in _parts(changed):
-        margin = np.clip(MARGIN * _extent(part), SMALLEST_MARGIN * side, LARGEST_MARGIN * side)
-        hole |= ndimage.distance_transform_edt(~part) <= margin
+    labels, _ = ndimage.label(changed, structure=_NEIGHBOURS)
+    for number, place in enumerate(ndimage.find_objects(labels), start=1):
+        extent = max(span.stop - span.start for span in place)
+        margin = float(np.clip(MARGIN * extent, SMALLEST_MARGIN * side, LARGEST_MARGIN * side))
+        # No further than the margin reaches: an edit can leave hundreds of specks.
+        reach = math.ceil(margin)
+        around = tuple(slice(max(0, span.start - reach), span.stop + reach) for span in place)
+        hole[around] |= grown(labels[around] == number, margin)
     return hole
 
 
-def _parts(shape: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+def _parts(shape: Pixels) -> list[Pixels]:
     """Return the connected parts of a shape."""
-    labels, count = ndimage.label(shape, structure=np.ones((3, 3)))
+    labels, count = ndimage.label(shape, structure=_NEIGHBOURS)
     return [labels == number for number in range(1, count + 1)]
 
 
-def _extent(part: NDArray[np.bool_]) -> int:
-    """Return the larger side of a part's bounding box in pixels."""
-    return int(max(np.ptp(places) for places in np.nonzero(part))) + 1
+def _extent(part: Pixels) -> int:
+    """Return the larger side of a part's bounding box in pixels; 0 for nothing."""
+    box = extent_of(part)
+    return 0 if box is None else max(box.height, box.width)
 
 
-def _window(part: NDArray[np.bool_], side: int) -> tuple[slice, slice]:
+def _window(part: Pixels, side: int) -> tuple[slice, slice]:
     """Return the rows and columns of a square window around a part, within a square."""
-    length = min(side, max(round(SMALLEST_WINDOW * side), round(CONTEXT * _extent(part))))
+    box = extent_of(part)
+    assert box is not None  # a part has pixels
+    length = min(side, max(round(SMALLEST_WINDOW * side), round(CONTEXT * max(box.height, box.width))))
 
-    def span(places: NDArray[np.intp]) -> slice:
-        middle = (places.min() + places.max() + 1) / 2
-        start = int(np.clip(round(middle - length / 2), 0, side - length))
+    def span(first: int, end: int) -> slice:
+        start = int(np.clip(round((first + end) / 2 - length / 2), 0, side - length))
         return slice(start, start + length)
 
-    rows, columns = np.nonzero(part)
-    return span(rows), span(columns)
+    return span(box.top, box.bottom), span(box.left, box.right)
