@@ -17,7 +17,7 @@ from torch.nn.utils import parametrizations
 from facekit.interfaces import HOLE, BuildContext, Condition, FacekitError, Generated, Judgement, ScaleJudgement, Style
 from facekit_layers import instance_norm, one_hot
 
-from .plugin import NOISE_LEVELS, DiscriminatorOptions, GeneratorOptions, noise_name
+from .plugin import NOISE_LEVELS, STEP, DiscriminatorOptions, GeneratorOptions, noise_name
 
 SLOPE = 0.2
 """Slope of every leaky ReLU for negative values."""
@@ -154,9 +154,9 @@ class RegionCodes(nn.Module):
 class LocalEditGenerator(nn.Module):
     """A U-Net that fills the hole of a photo.
 
-    Layer plan, with leaky ReLU 0.2 between all: 5x5 to ``filters``; 4/2/1 to 2, 4 and 5 times as many; residual blocks
+    Layer plan, with leaky ReLU 0.2 between all: pixels folded, 5x5 (3x3 if folded) to ``filters``; 4/2/1 to 2, 4 and 5 times as many; residual blocks
     of dilation 1, 2, 4 and 1 with attention in their middle; three times pixels repeated, joined to the features of
-    that size, 3x3, noise, a residual block; 5x5 to 3, which change what :func:`fill_smoothly` began with.
+    that size, 3x3, noise, a residual block; 5x5 to 3, unfolded, which change what :func:`fill_smoothly` began with.
 
     Args:
         options: its options.
@@ -166,10 +166,13 @@ class LocalEditGenerator(nn.Module):
     def __init__(self, options: GeneratorOptions, *, classes: int) -> None:
         super().__init__()
         self.classes = classes
+        self.fold = options.fold
+        folded = options.fold**2
         full = options.filters
         widths = (full, 2 * full, 4 * full, 5 * full)
         deepest = widths[-1]
-        self.enter = nn.Conv2d(3 + 1 + classes, full, 5, padding=2)
+        kernel = 5 if options.fold == 1 else 3
+        self.enter = nn.Conv2d((3 + 1 + classes) * folded, full, kernel, padding=kernel // 2)
         self.downs = nn.ModuleList(nn.Conv2d(wide, wider, 4, stride=2, padding=1) for wide, wider in pairwise(widths))
         self.before = nn.Sequential(ResidualBlock(deepest), ResidualBlock(deepest, 2))
         self.attention = ContextAttention(deepest) if options.attention else None
@@ -181,7 +184,7 @@ class LocalEditGenerator(nn.Module):
         )
         self.blocks = nn.ModuleList(ResidualBlock(widths[level]) for level in range(NOISE_LEVELS))
         self.noise_gains = nn.ParameterList(nn.Parameter(torch.zeros(1, width, 1, 1)) for width in widths[:-1])
-        self.leave = nn.Conv2d(full, 3, 5, padding=2)
+        self.leave = nn.Conv2d(full, 3 * folded, 5, padding=2)
         nn.init.normal_(self.leave.weight, std=0.01)
         if self.leave.bias is not None:
             nn.init.zeros_(self.leave.bias)
@@ -201,7 +204,7 @@ class LocalEditGenerator(nn.Module):
         planes = one_hot(condition.require_mask(), classes=self.classes, weight=self.enter.weight)
         hole = hole.to(planes.dtype)
         begun = fill_smoothly(photo, hole)
-        given = torch.cat([begun.to(planes.dtype), hole, planes], dim=1)
+        given = F.pixel_unshuffle(torch.cat([begun.to(planes.dtype), hole, planes], dim=1), self.fold)
         if self.enter.weight.is_contiguous(memory_format=torch.channels_last):
             given = given.contiguous(memory_format=torch.channels_last)
         features: Tensor = self.enter(given)
@@ -211,17 +214,17 @@ class LocalEditGenerator(nn.Module):
             features = down(F.leaky_relu(features, SLOPE))
         features = self.before(features)
         if self.attention is not None:
-            features = self.attention(features, F.avg_pool2d(1 - hole, 8))
+            features = self.attention(features, F.avg_pool2d(1 - hole, STEP * self.fold))
         if self.codes is not None:
-            visible = F.avg_pool2d(planes * (1 - hole), 4)
-            features = self.codes(features, skips[2], visible, F.avg_pool2d(planes, 8))
+            visible = F.avg_pool2d(planes * (1 - hole), STEP // 2 * self.fold)
+            features = self.codes(features, skips[2], visible, F.avg_pool2d(planes, STEP * self.fold))
         features = self.after(features)
         for level in reversed(range(NOISE_LEVELS)):
             wider = F.interpolate(F.leaky_relu(features, SLOPE), scale_factor=2, mode="nearest")
             features = self.joins[level](torch.cat([wider, skips[level]], dim=1))
             noise = condition.extra[noise_name(level)].to(features.dtype)
             features = self.blocks[level](features + self.noise_gains[level] * noise)
-        change = self.leave(F.leaky_relu(features, SLOPE)).float()
+        change = F.pixel_shuffle(self.leave(F.leaky_relu(features, SLOPE)).float(), self.fold)
         made = torch.tanh(change + torch.atanh(begun.float().clamp(-LARGEST_VALUE, LARGEST_VALUE)))
         return Generated(torch.where(hole > 0, made, photo.float()))
 
@@ -229,9 +232,10 @@ class LocalEditGenerator(nn.Module):
 class HoleDiscriminator(nn.Module):
     """Judges patches of a hole, with photo, hole and mask before it.
 
-    Layer plan, with leaky ReLU 0.2 between all: 4/2/1 to ``filters``, 4/2/1 to twice and 4/2/1 to four times as many,
-    3/1/1 to as many, each but the first with instance norm or all with spectral norm (Miyato et al., ICLR 2018). Logits
-    by 3x3 after the second layer, of patches of 18 pixels, and after the last one, of 54.
+    Layer plan, with leaky ReLU 0.2 between all: 4/2/1 to ``filters``, 4/2/1 to twice and then to four times as many, as
+    often as ``halvings`` says, 3/1/1 to as many, each but the first with instance norm or all with spectral norm (Miyato
+    et al., ICLR 2018). Logits by 3x3 after the second layer, of patches of 18 pixels, and after the last one, of 54 where
+    the image was halved three times.
 
     Args:
         options: its options.
@@ -242,13 +246,10 @@ class HoleDiscriminator(nn.Module):
         super().__init__()
         self.classes = classes
         self.patches = options.patches
-        narrow, middle, wide = options.filters, 2 * options.filters, 4 * options.filters
-        plan = [
-            nn.Conv2d(3 + 1 + classes, narrow, 4, stride=2, padding=1),
-            nn.Conv2d(narrow, middle, 4, stride=2, padding=1),
-            nn.Conv2d(middle, wide, 4, stride=2, padding=1),
-            nn.Conv2d(wide, wide, 3, padding=1),
-        ]
+        widths = [options.filters * min(2**level, 4) for level in range(options.halvings)]
+        middle, wide = widths[1], widths[-1]
+        halvings = [nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in pairwise((3 + 1 + classes, *widths))]
+        plan = [*halvings, nn.Conv2d(wide, wide, 3, padding=1)]
         self.layers = nn.ModuleList(plan)
         self.fine = nn.Conv2d(middle, 1, 3, padding=1)
         self.coarse = nn.Conv2d(wide, 1, 3, padding=1)

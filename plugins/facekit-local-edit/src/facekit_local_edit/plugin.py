@@ -22,10 +22,10 @@ from facekit.interfaces import (
 from facekit.registry import ComponentSpec, PluginInfo, hookimpl
 
 STEP = 8
-"""The generator halves the image three times."""
+"""The generator halves its features three times."""
 
 NOISE_LEVELS = 3
-"""Sizes at which noise is added: the full one, its half and its quarter."""
+"""Sizes at which noise is added: that of the features, its half and its quarter."""
 
 _PAPER = "after Yu et al., Free-Form Image Inpainting with Gated Convolution, ICCV 2019"
 
@@ -35,6 +35,9 @@ class GeneratorOptions(Options):
 
     filters: int = Field(24, ge=4, multiple_of=4)
     """Channels at full resolution; 2, 4 and 5 times as many at its half, quarter and eighth."""
+    fold: Literal[1, 2, 4] = 1
+    """Fold squares of so many pixels a side into channels, and unfold them at the end (Shi et al., CVPR 2016): images of
+    twice the side for little more work."""
     attention: bool = True
     """Let places at an eighth of the size attend to those of the photo that stays."""
     region_codes: bool = True
@@ -46,6 +49,8 @@ class DiscriminatorOptions(Options):
 
     filters: int = Field(32, ge=1)
     """Channels after the first layer; doubled twice."""
+    halvings: int = Field(3, ge=2, le=6)
+    """How often the image is halved. Three see patches of 54 pixels, four of 110."""
     norm: Literal["instance", "spectral"] = "instance"
     """``instance`` norm of the features, or ``spectral`` norm of the weights, which learns more slowly."""
     patches: int = Field(64, ge=1)
@@ -53,19 +58,21 @@ class DiscriminatorOptions(Options):
 
 
 def noise_name(level: int) -> str:
-    """Return the name of the port of the noise that is added at a level: 0 for the full size, 1 for its half."""
+    """Return the name of the port of the noise that is added at a level: 0 for the features' size, 1 for its half."""
     return f"noise_{level}"
 
 
 def _generator_ports(options: GeneratorOptions, context: PortContext) -> Ports:
-    sides = [context.size >> level for level in range(NOISE_LEVELS)]
+    sides = [context.size // options.fold >> level for level in range(NOISE_LEVELS)]
     noise = [Port(noise_name(level), ("batch", 1, side, side), dtype="noise") for level, side in enumerate(sides)]
-    return Ports(needs=(MASK, IMAGE, HOLE, *noise), gives=(GENERATED,), smallest_size=2 * STEP, size_multiple=STEP)
+    step = STEP * options.fold
+    return Ports(needs=(MASK, IMAGE, HOLE, *noise), gives=(GENERATED,), smallest_size=2 * step, size_multiple=step)
 
 
 def _discriminator_ports(options: DiscriminatorOptions, context: PortContext) -> Ports:
+    step = 2**options.halvings
     return Ports(
-        needs=(IMAGE, MASK, HOLE), gives=(JUDGEMENT, JUDGEMENT_FEATURES), smallest_size=2 * STEP, size_multiple=STEP
+        needs=(IMAGE, MASK, HOLE), gives=(JUDGEMENT, JUDGEMENT_FEATURES), smallest_size=2 * step, size_multiple=step
     )
 
 

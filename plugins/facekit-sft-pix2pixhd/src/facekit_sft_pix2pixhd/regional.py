@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facekit.interfaces import BuildContext, Condition, FacekitError, Generated, Style
+from facekit.interfaces import BuildContext, Condition, FacekitError, Generated, Style, did_you_mean
 from facekit_layers import (
     HalvingConvolution,
     MaskConvolution,
@@ -27,7 +27,7 @@ from facekit_layers import (
     one_hot,
 )
 
-from .alignment import affine_maps, pixel_centres, region_moments, sampling_grid, shown
+from .alignment import affine_maps, land_in_region, pixel_centres, region_moments, sampling_grid, shown
 from .initialisation import initialise_as_published, initialise_he
 from .layers import SFT_LEAKY_SLOPE
 from .plugin import RegionalGeneratorOptions, RegionalStyleOptions, detail_channels
@@ -44,6 +44,9 @@ PLANES_BESIDE_DETAILS = 2
 LARGEST_MOVE = 0.1
 """How far features were moved, in halves of the side, where that plane reaches 1: below, the network may trust them the
 more, the nearer they are."""
+
+TEXTURE_REGIONS = ("hair",)
+"""Regions of one texture, where the recipe names none."""
 
 START = 0.3
 """Factor on the initial weights of what changes features by the reference: shapes are learnt before references tell
@@ -290,13 +293,16 @@ class RegionalGenerator(nn.Module):
     Args:
         options: its options.
         classes: classes of the masks.
+        texture_ids: class ids of regions of one texture.
     """
 
     updated_early = True
+    texture: Tensor
 
-    def __init__(self, options: RegionalGeneratorOptions, *, classes: int) -> None:
+    def __init__(self, options: RegionalGeneratorOptions, *, classes: int, texture_ids: Sequence[int] = ()) -> None:
         super().__init__()
         self.classes = classes
+        self.register_buffer("texture", torch.tensor(texture_ids, dtype=torch.long), persistent=False)
         self.step = 2**options.downsamplings
         widths = [options.filters * 2**level for level in range(options.downsamplings + 1)]
         deepest, regional = widths[-1], {"classes": classes, "code": options.code}
@@ -365,12 +371,11 @@ class RegionalGenerator(nn.Module):
             place = pixel_centres(small.shape[1], small.shape[2], mask.device).view(*small.shape[1:], 2)
             total: Tensor | None = None
             for number, (own, ids) in enumerate(zip(features.unbind(1), sources, strict=True)):
-                grid = sampling_grid(small, affine_maps(target, moments[number]))
+                grid = sampling_grid(small, affine_maps(target, moments[number]), target, moments[number])
                 share = given.share[..., number].float() * shown(target, moments[number])
                 weight = share.gather(1, small.flatten(1)).view(len(small), 1, *small.shape[1:])
-                # A map between two skins lands on the brows of one where the other has none: no features from there.
-                landed = F.grid_sample(ids[:, None].float(), grid, mode="nearest", align_corners=False)
-                weight = weight * (landed == small[:, None])
+                grid, landed = land_in_region(grid, small, ids, moments[number], torch.isin(small, self.texture))
+                weight = weight * landed[:, None]
                 moved = F.grid_sample(own, grid.to(own.dtype), padding_mode="border", align_corners=False)
                 way = (grid - place).norm(dim=-1)[:, None] / LARGEST_MOVE
                 beside = torch.cat([weight, weight * way.clamp_max(1)], dim=1).to(own.dtype)
@@ -387,5 +392,19 @@ def build_style_encoder(options: RegionalStyleOptions, context: BuildContext) ->
 
 
 def build_generator(options: RegionalGeneratorOptions, context: BuildContext) -> RegionalGenerator:
-    """Build the generator for the label map of ``context``."""
-    return RegionalGenerator(options, classes=len(context.label_map))
+    """Build the generator for the label map of ``context``.
+
+    Raises:
+        FacekitError: ``texture_regions`` names a region that the label map lacks.
+    """
+    names = context.label_map.names
+    regions = [name for name in TEXTURE_REGIONS if name in names] if options.texture_regions is None else None
+    for name in options.texture_regions or ():
+        if name not in names:
+            raise FacekitError(
+                f"the label map {context.label_map.name!r} has no class {name!r}",
+                where="texture_regions",
+                remedy=did_you_mean(name, names) or f"classes: {', '.join(names)}",
+            )
+    ids = context.label_map.ids_of(regions if regions is not None else options.texture_regions or ())
+    return RegionalGenerator(options, classes=len(names), texture_ids=ids)
