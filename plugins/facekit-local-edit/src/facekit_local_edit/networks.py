@@ -154,9 +154,10 @@ class RegionCodes(nn.Module):
 class LocalEditGenerator(nn.Module):
     """A U-Net that fills the hole of a photo.
 
-    Layer plan, with leaky ReLU 0.2 between all: pixels folded, 5x5 (3x3 if folded) to ``filters``; 4/2/1 to 2, 4 and 5 times as many; residual blocks
-    of dilation 1, 2, 4 and 1 with attention in their middle; three times pixels repeated, joined to the features of
-    that size, 3x3, noise, a residual block; 5x5 to 3, unfolded, which change what :func:`fill_smoothly` began with.
+    Layer plan, with leaky ReLU 0.2 between all: pixels folded, 5x5 (3x3 if folded) to ``filters``; 4/2/1 to 2, 4 and 5
+    times as many; residual blocks of dilation 1, 2, 4 and 1 with attention in their middle; three times pixels
+    repeated, joined to the features of that size, 3x3, noise, a residual block; 5x5 to 3, unfolded, which change what
+    :func:`fill_smoothly` began with.
 
     Args:
         options: its options.
@@ -232,10 +233,10 @@ class LocalEditGenerator(nn.Module):
 class HoleDiscriminator(nn.Module):
     """Judges patches of a hole, with photo, hole and mask before it.
 
-    Layer plan, with leaky ReLU 0.2 between all: 4/2/1 to ``filters``, 4/2/1 to twice and then to four times as many, as
-    often as ``halvings`` says, 3/1/1 to as many, each but the first with instance norm or all with spectral norm (Miyato
-    et al., ICLR 2018). Logits by 3x3 after the second layer, of patches of 18 pixels, and after the last one, of 54 where
-    the image was halved three times.
+    Layer plan, with leaky ReLU 0.2 between all: 4/2/1 to ``filters``, 4/2/1 to twice and then to four times as many,
+    as often as ``halvings`` says, 3/1/1 to as many, each but the first with instance norm or all with spectral norm
+    (Miyato et al., ICLR 2018). Logits by 3x3 after the second layer, of patches of 18 pixels, and after the last one,
+    of 54 where the image was halved three times.
 
     Args:
         options: its options.
