@@ -142,6 +142,26 @@ def region_statistics(image: Tensor, member: Tensor) -> Tensor:
         return torch.cat([mean, (square - mean.square()).clamp_min(1e-4).sqrt()], dim=2)
 
 
+def region_means(features: Tensor, ids: Tensor, mask: Tensor, classes: int) -> Tensor:
+    """Return, for every place of a mask, the mean features of its region in a reference.
+
+    Args:
+        features: of the reference, (N, C, h, w).
+        ids: its class ids (N, H, W), of a multiple of that size.
+        mask: class ids (N, h, w) of the places.
+        classes: how many classes there are.
+
+    Returns:
+        (N, C, h, w) in the type of ``features``; zeros where the reference lacks the region.
+    """
+    step = ids.shape[-1] // features.shape[-1]
+    planes = F.one_hot(ids[:, ::step, ::step].flatten(1), classes).to(features.dtype)
+    mean = features.flatten(2) @ planes / planes.sum(1, keepdim=True).clamp_min(1)
+    return mean.gather(2, mask.flatten(1)[:, None].expand(-1, features.shape[1], -1)).view(
+        *features.shape[:2], *mask.shape[1:]
+    )
+
+
 class RegionalStyleEncoder(nn.Module):
     """Reads a code for every region of a photo, and features at three sizes.
 
@@ -374,12 +394,15 @@ class RegionalGenerator(nn.Module):
                 grid = sampling_grid(small, affine_maps(target, moments[number]), target, moments[number])
                 share = given.share[..., number].float() * shown(target, moments[number])
                 weight = share.gather(1, small.flatten(1)).view(len(small), 1, *small.shape[1:])
-                grid, landed = land_in_region(grid, small, ids, moments[number], torch.isin(small, self.texture))
-                weight = weight * landed[:, None]
+                movable = torch.isin(small, self.texture)
+                grid, landed = land_in_region(grid, small, ids, moments[number], movable)
                 moved = F.grid_sample(own, grid.to(own.dtype), padding_mode="border", align_corners=False)
+                # A place of skin that lands on hair has no features of its own, but those of skin are known.
+                moved = torch.where(landed[:, None], moved, region_means(own, ids, small, self.classes))
                 way = (grid - place).norm(dim=-1)[:, None] / LARGEST_MOVE
-                beside = torch.cat([weight, weight * way.clamp_max(1)], dim=1).to(own.dtype)
-                part = torch.cat([moved * beside[:, :1], beside], dim=1)
+                here = weight * landed[:, None]
+                beside = torch.cat([here, here * way.clamp_max(1)], dim=1).to(own.dtype)
+                part = torch.cat([moved * weight.to(own.dtype), beside], dim=1)
                 total = part if total is None else total + part
             assert total is not None
             aligned.append(total)
