@@ -37,6 +37,23 @@ def made(network, given):
         return network(given, None).image
 
 
+def test_a_folded_generator_computes_at_half_the_size():
+    given = condition()
+    halves = {noise_name(level): torch.randn(2, 1, 16 >> level, 16 >> level) for level in range(3)}
+    folded = given.with_(**halves)
+    torch.manual_seed(0)
+    network = build_generator(GeneratorOptions(filters=4, fold=2), CONTEXT)
+    sizes = []
+    network.enter.register_forward_hook(lambda module, read, made: sizes.append(made.shape[-2:]))
+    with torch.no_grad():
+        image = network(folded, None).image
+    hole = given.extra[HOLE.name].expand(-1, 3, -1, -1) > 0
+    assert sizes == [(16, 16)]
+    assert torch.equal(image[~hole], given.source_image[~hole])
+    # The four pixels of a square are made apart.
+    assert (image[..., ::2, :] - image[..., 1::2, :])[hole[..., ::2, :] & hole[..., 1::2, :]].abs().min() > 0
+
+
 def test_all_but_the_hole_is_the_photo():
     given = condition()
     image, hole = made(generator(), given), given.extra[HOLE.name].expand(-1, 3, -1, -1) > 0
@@ -51,6 +68,14 @@ def test_what_the_photo_shows_in_the_hole_is_not_seen():
     inside = hole.expand(-1, 3, -1, -1) > 0
     network = generator()
     assert torch.equal(made(network, given)[inside], made(network, other)[inside])
+
+
+@pytest.mark.parametrize(("halvings", "side"), [(2, 8), (3, 4), (4, 2)])
+def test_the_discriminator_halves_as_often_as_asked(halvings, side):
+    network = build_discriminator(DiscriminatorOptions(filters=4, halvings=halvings, patches=8), CONTEXT)
+    given = condition()
+    scales = network(Generated(given.source_image), given).scales
+    assert [feature.shape[-1] for feature in scales[1].features][-1] == side
 
 
 @pytest.mark.parametrize("what", ["mask", "source_image", "noise_0", "noise_2"])

@@ -8,7 +8,13 @@ import torch
 from facekit.interfaces import BuildContext, Condition, FacekitError, LabelClass, LabelMap, Style
 from facekit_sft_pix2pixhd.alignment import affine_maps, land_in_region, region_moments, sampling_grid, shown
 from facekit_sft_pix2pixhd.plugin import RegionalGeneratorOptions, RegionalStyleOptions
-from facekit_sft_pix2pixhd.regional import RegionalStyle, build_generator, build_style_encoder, region_statistics
+from facekit_sft_pix2pixhd.regional import (
+    RegionalStyle,
+    build_generator,
+    build_style_encoder,
+    region_means,
+    region_statistics,
+)
 
 LABELS = LabelMap(name="four", classes=tuple(LabelClass(name, (i, i, i)) for i, name in enumerate("abcd")))
 CONTEXT = BuildContext(label_map=LABELS, attribute_names=(), size=32)
@@ -117,6 +123,19 @@ def test_hair_beside_the_hair_of_the_reference_comes_from_elsewhere_in_it():
     assert bool((there[:, 0][found & inside] == 1).all())
     # Places that had landed stay where they were.
     assert torch.equal(moved_grid[landed], grid[landed])
+
+
+def test_places_without_features_of_their_own_get_those_of_their_region():
+    features = torch.arange(2 * 64 * 64, dtype=torch.float32).view(1, 2, 64, 64)
+    ids = oval((32, 32), (10, 10))[None]
+    wanted = torch.full((1, 32, 32), 1)
+    wanted[:, :16] = 3
+    found = region_means(torch.nn.functional.avg_pool2d(features, 2), ids, wanted, 4)
+    inside = ids[:, ::2, ::2].expand(2, -1, -1) == 1
+    mean = torch.nn.functional.avg_pool2d(features, 2)[0][inside].view(2, -1).mean(1)
+    assert torch.allclose(found[0, :, 20, 20], mean)
+    # The reference has no region 3.
+    assert torch.equal(found[0, :, :16], torch.zeros(2, 16, 32))
 
 
 def test_the_regions_of_one_texture_are_hair_unless_named():
