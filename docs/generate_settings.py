@@ -23,7 +23,7 @@ INTRODUCTION = """\
 Generated from the settings by `docs/generate_settings.py`: every setting of a recipe that belongs to facekit itself,
 by its path. `--set PATH=VALUE` changes one, `facekit recipes show RECIPE --origin` prints all of a recipe with where
 each was set. The options of components stand beside them and are theirs: `facekit components show NAME` prints them.
-How settings work together is on [the page on recipes](recipes.md).
+[Recipes](recipes.md) says how settings work together, [the glossary](glossary.md) what the words mean.
 
 In a path, `NAME` is the name of a network, `PLAYER` that of a player, and `[]` an item of a list, which `--set`
 names by its position or its component: `losses.generator[perceptual].weight`.

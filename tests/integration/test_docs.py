@@ -118,6 +118,26 @@ def test_every_setting_is_on_its_page_with_what_it_does() -> None:
     assert {"losses.PLAYER[].weight.until", "train.optimiser.lr", "train.keep.best", "metrics[].use"} <= paths
 
 
+FIELD_WORDS = (
+    *("learning rate", "inference", "augmentation", "data loader", "latent", "hyperparameter", "gradient clipping"),
+    *("config", "wandb"),
+)
+"""Standard terms that people search for."""
+
+
+def test_the_glossary_has_the_words_of_the_field_and_names_settings_that_exist() -> None:
+    page, settings = ((DOCS / f"{name}.md").read_text("utf-8") for name in ("glossary", "settings"))
+    words, terms = page.split("## Standard terms")
+    for word in FIELD_WORDS:
+        assert word in terms.lower(), word
+    paths = set(re.findall(r"^\| `([^`]+)`", settings, re.MULTILINE))
+    named = set(re.findall(r"`((?:data|model|losses|train)\.[^`=]+)`", page))
+    assert len(named) > 20
+    assert named <= paths
+    listed = [line.split(" | ")[0] for line in words.splitlines() if line.startswith("| ")][1:]
+    assert listed == sorted(listed)
+
+
 def _generator(name: str) -> ModuleType:
     """Return the script that writes a page."""
     spec = spec_from_file_location(f"generate_{name}", DOCS / f"generate_{name}.py")
