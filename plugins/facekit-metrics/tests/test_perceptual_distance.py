@@ -6,9 +6,9 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from facekit_metrics.efficientnet_lite0 import packaged_weights
 
 from facekit.interfaces import FacekitError
+from facekit_backbones.efficientnet_lite0 import packaged_weights
 from facekit_metrics.options import PerceptualDistanceOptions
 from facekit_metrics.perceptual_distance import build, feature_distance
 
