@@ -165,11 +165,12 @@ def _anchors(page: Path) -> set[str]:
 
 
 def test_every_page_is_in_the_table_of_contents() -> None:
-    for folder in (DOCS, DOCS / "plugins"):
+    folders = ("plugins", "notes")
+    for folder in (DOCS, *(DOCS / name for name in folders)):
         contents = re.findall(r"^```\{toctree\}\n(.*?)^```", (folder / "index.md").read_text("utf-8"), re.M | re.S)
         listed = re.findall(r"^([\w/-]+)$", "\n".join(contents), re.MULTILINE)
         pages = {page.stem for page in folder.glob("*.md")} - {"index"}
-        assert sorted(listed) == sorted(pages | ({"plugins/index"} if folder == DOCS else set()))
+        assert sorted(listed) == sorted(pages | ({f"{name}/index" for name in folders} if folder == DOCS else set()))
 
 
 def test_every_room_and_every_dependency_is_in_the_architecture() -> None:

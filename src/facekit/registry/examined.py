@@ -88,7 +88,7 @@ def _examine(job: dict[str, Any], say: Say) -> dict[str, Any]:
     registry = Registry(plugins)
     commands = [spec for _, spec in registry.commands()]
     recipes = [str(path.absolute()) for _, path in registry.recipe_paths()]
-    about = [str(info.summary) for _, info in plugins.call("facekit_plugin_info")]
+    plugins.call("facekit_plugin_info")
     seconds = time.perf_counter() - began
     failures = [(failure.stage, failure.error, failure.traceback) for failure in _own_failures(registry)]
     failures += [(IMPORTING, problem, "")] if problem is not None else []
@@ -96,7 +96,6 @@ def _examine(job: dict[str, Any], say: Say) -> dict[str, Any]:
     failures += [(READING_COMPONENTS, twice.format(clash.kind, clash.id), "") for clash in registry.clashes]
     return {
         "seconds": seconds,
-        "summary": about[0] if about else "",
         "failures": failures,
         "components": [
             {

@@ -19,8 +19,6 @@ from torch.nn import functional as F
 
 from facekit.interfaces import BuildContext, Condition, FacekitError, Generated, Style, did_you_mean
 from facekit_layers import (
-    HalvingConvolution,
-    MaskConvolution,
     ReflectedConvolution,
     doubling_convolution,
     instance_norm,
@@ -174,8 +172,6 @@ class RegionalStyleEncoder(nn.Module):
         classes: classes of the masks.
     """
 
-    updated_early = True
-
     def __init__(self, options: RegionalStyleOptions, *, classes: int) -> None:
         super().__init__()
         self.classes = classes
@@ -316,7 +312,6 @@ class RegionalGenerator(nn.Module):
         texture_ids: class ids of regions of one texture.
     """
 
-    updated_early = True
     texture: Tensor
 
     def __init__(self, options: RegionalGeneratorOptions, *, classes: int, texture_ids: Sequence[int] = ()) -> None:
@@ -326,8 +321,8 @@ class RegionalGenerator(nn.Module):
         self.step = 2**options.downsamplings
         widths = [options.filters * 2**level for level in range(options.downsamplings + 1)]
         deepest, regional = widths[-1], {"classes": classes, "code": options.code}
-        self.stem = MaskConvolution(classes, options.filters, kernel=7)
-        self.downs = nn.ModuleList(HalvingConvolution(wide, wider) for wide, wider in pairwise(widths))
+        self.stem = ReflectedConvolution(classes, options.filters, kernel=7)
+        self.downs = nn.ModuleList(nn.Conv2d(wide, wider, 3, stride=2, padding=1) for wide, wider in pairwise(widths))
         self.blocks = nn.ModuleList(RegionalBlock(deepest, **regional) for _ in range(options.blocks))
         self.ups = nn.ModuleList(doubling_convolution(2 * narrow, narrow, "resize") for narrow in reversed(widths[:-1]))
         self.norms = nn.ModuleList(RegionalNorm(narrow, **regional) for narrow in reversed(widths[:-1]))
@@ -356,7 +351,7 @@ class RegionalGenerator(nn.Module):
         for _ in self.downs:
             planes.append(F.avg_pool2d(planes[-1], 2))
         details = [] if given is None else self._aligned(mask, planes[0], given)
-        features = instance_norm(self.stem(mask), slope=0.0)
+        features = instance_norm(self.stem(planes[0]), slope=0.0)
         for down in self.downs:
             features = instance_norm(down(features), slope=0.0)
         features = self._with_details(features, details, len(self.downs))
