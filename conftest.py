@@ -49,6 +49,7 @@ NO_UNIT = (
     "tests/recipe/test_fuzz.py",
     "tests/recipe/test_mistakes.py",
     "tests/recipe/test_torch_free.py",
+    "tests/registry/test_clashes.py",
     "tests/registry/test_damaged.py",
     "tests/registry/test_diagnosis.py",
     "tests/registry/test_examination.py",
