@@ -55,6 +55,7 @@ def compare(
     """
     from facekit.ablation.cells import KEY_LENGTH
     from facekit.ablation.compared import ComparedRuns, cells_of, read_runs, systems_of
+    from facekit.ablation.edits import kept_files
     from facekit.ablation.executor import LocalProcesses
     from facekit.ablation.settings import MeasuringSettings
     from facekit.ablation.sweep import SweepOutcome, Work, run_sweep
@@ -93,6 +94,7 @@ def compare(
                 )
         systems = systems_of(cells, keys, folder)
         files = [run.evaluation.file for system in systems for run in system.runs if run.evaluation is not None]
+        files += kept_files(systems)
         names = [(system.name, [(run.seed, run.error) for run in system.runs]) for system in systems]
         digest = digest_of([names, reference], files)
         command = ["facekit", "compare", *map(str, runs), "--split", split, "--weights", weights, "--out", str(out)]

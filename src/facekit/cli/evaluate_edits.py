@@ -63,7 +63,8 @@ def evaluate_edits(
     The scripts are open_mouth, close_mouth, remove_glasses, longer_hair and raise_brows. Each is made of the photos it
     makes sense for, and stands beside real photos that show the same, and beside the same region pasted from the real
     photo whose mask is nearest. The folder gets edits.json, with the values of every photo, and a sheet of pictures a
-    script. Ctrl-C leaves the scripts that are finished.
+    script. RUN keeps the numbers and small sheets as well, for its report and `facekit compare`. Ctrl-C leaves the
+    scripts that are finished.
 
     \b
     Example:
@@ -71,10 +72,20 @@ def evaluate_edits(
     """
     from facekit.cli.data_source import open_source
     from facekit.cli.progress_bar import stage_progress
-    from facekit.edit_quality import NAMED_EDITS, NUMBERS, EditSettings, named_edit, write_results, write_sheet
+    from facekit.edit_quality import (
+        NAMED_EDITS,
+        NUMBERS,
+        EditRecord,
+        EditSettings,
+        keep_in_run,
+        named_edit,
+        write_results,
+        write_sheet,
+    )
     from facekit.edit_quality import evaluate_edits as measure
     from facekit.editing import PhotoEditor, load
     from facekit.interfaces import FacekitError
+    from facekit.report import write_report
 
     edits = [named_edit(name) for name in dict.fromkeys(names)] or list(NAMED_EDITS.values())
     if (output / NUMBERS).exists() and not overwrite:
@@ -84,10 +95,12 @@ def evaluate_edits(
     pipeline = load(run, weights=weights, device=device, registry=registry)
     helper = None if local is None else load(local, weights=weights, device=device, registry=registry)
     settings = EditSettings(split=split, real=real, limit=limit, most_real=most_real, side=side, extractor=extractor)
+    editor = PhotoEditor(pipeline, local=helper)
+    record = EditRecord(editor, settings, opened.component, opened.dataset.fingerprint(), [edit.name for edit in edits])
     done: list[ScriptResult] = []
     with stage_progress() as progress:
         found = measure(
-            PhotoEditor(pipeline, local=helper),
+            editor,
             opened.dataset,
             edits,
             registry=registry,
@@ -97,15 +110,19 @@ def evaluate_edits(
         )
         for result in found:
             done.append(result)
-            file = write_results(output, done, pipeline=pipeline, local=helper, settings=settings)
+            file = write_results(output, done, record)
             if not result.skipped:
-                write_sheet(output, result, pipeline=pipeline)
+                write_sheet(output, result, editor=editor)
+            kept = keep_in_run(done, record)
+            # After each script, so that Ctrl-C leaves a report of those that are finished.
+            write_report(run)
     if as_json:
         print_json(_read(file))
         return
     for result in done:
         print_script(result, settings)
     click.echo(f"\nnumbers and pictures are in {output}")
+    click.echo(f"the run keeps them in {kept}; its report shows them")
 
 
 def print_script(result: ScriptResult, settings: EditSettings) -> None:
@@ -131,6 +148,7 @@ def print_script(result: ScriptResult, settings: EditSettings) -> None:
     if result.edit.attribute is not None and "attribute" not in result.painters[0].figures.absent:
         name, wanted = result.edit.attribute
         click.echo(f"attribute: how often a classifier sees {name if wanted else f'no {name}'}")
+    click.echo(f"edited: {result.edited_by}")
     for said in result.notes:
         note(said)
     for name, why in result.painters[0].figures.absent.items():

@@ -41,10 +41,12 @@ class Edited:
     Args:
         image: (S, S, 3) uint8.
         touched: (S, S): the pixels that the edit could change.
+        local: whether a run that fills holes made it.
     """
 
     image: NDArray[np.uint8]
     touched: Pixels
+    local: bool = False
 
 
 class EditPainter(Protocol):
@@ -72,7 +74,7 @@ class RunPainter:
         mask = self._editor.read_mask(Image.fromarray(face.mask))
         opened = self._editor.open_aligned(face.image, mask, mask_source="the data")
         edited = self._editor.edit(opened, self._script)
-        return Edited(edited.photo, edited.touched)
+        return Edited(edited.photo, edited.touched, edited.local)
 
 
 class PasteNearest:

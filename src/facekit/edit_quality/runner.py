@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from facekit.editing.provenance import SCRIPT_SHA256
 from facekit.editing.script import EditContext, EditScript, apply_script
 from facekit.evaluation import EvaluationResult
 from facekit.evaluation.baseline_names import REAL_PHOTOS
+from facekit.evaluation.edits import RUN, EditedBy
 from facekit.interfaces import FaceDataset, FacekitError
 from facekit.registry import Registry
 
@@ -38,9 +39,6 @@ SHOWN = 6
 
 TRAIN = "train"
 """The split that runs learn from."""
-
-RUN = "run"
-"""What the run is called beside its baselines."""
 
 EditProgress = Callable[[str, int, int], None]
 """Told what is done, how much of it is done, and how much there is."""
@@ -92,6 +90,7 @@ class ScriptResult:
         real: some real photos of the kind, for the sheet.
         skipped: why nothing was measured; empty where something was.
         notes: what people should know.
+        edited_by: which run made the edits; None where nothing was measured.
     """
 
     edit: NamedEdit
@@ -99,6 +98,7 @@ class ScriptResult:
     real: tuple[Face, ...] = ()
     skipped: str = ""
     notes: tuple[str, ...] = ()
+    edited_by: EditedBy | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,12 +230,16 @@ def _measured(
         )
         return PaintedEdits(result, figures, tuple(results[:SHOWN]))
 
+    filled: set[str] = set()
+
     def made(name: str, painter: EditPainter) -> PaintedEdits:
         began = time.perf_counter()
         results = []
         for number, (face, mask) in enumerate(zip(photos, wanted, strict=True), start=1):
             edited = painter(face, mask)
             results.append(Result(face, mask, edited.image, edited.touched))
+            if edited.local:
+                filled.add(face.key)
             asked.tell(f"{edit.name}: {name}", number, len(photos))
         return painted(name, results, (time.perf_counter() - began) / len(photos))
 
@@ -250,7 +254,18 @@ def _measured(
         notes.append(f"real photos of {settings.real} are not measured beside themselves")
     else:
         notes.append(f"no photo of {settings.split} is of the kind, so real photos have no column")
-    return ScriptResult(edit, tuple(painters), tuple(real[:SHOWN]), notes=tuple(notes))
+    edited_by = _edited_by(asked.editor, photos, filled)
+    return ScriptResult(edit, tuple(painters), tuple(real[:SHOWN]), notes=tuple(notes), edited_by=edited_by)
+
+
+def _edited_by(editor: PhotoEditor, photos: Sequence[Face], filled: Collection[str]) -> EditedBy:
+    keys = [face.key for face in photos]
+    return EditedBy(
+        editor.pipeline.run.resolve().name,
+        "" if editor.beside is None else editor.beside.run.resolve().name,
+        tuple(key for key in keys if key in filled),
+        tuple(key for key in keys if key not in filled),
+    )
 
 
 def _fields(asked: _Asked, edit: NamedEdit, photos: Sequence[Face], real: Sequence[Face]) -> dict[str, str]:

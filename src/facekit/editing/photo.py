@@ -99,6 +99,7 @@ class PhotoEditor:
     Attributes:
         pipeline: the run.
         local: what fills in edits of a part; None where there is no run that fills holes.
+        beside: the run for edits of a part beside ``pipeline``; None where there is none, or ``pipeline`` fills holes.
         mask_side: pixels of the side of masks as they are edited.
         seed: of the noise.
 
@@ -125,7 +126,7 @@ class PhotoEditor:
             local = pipeline
         self.pipeline = pipeline
         self.local = None if local is None else LocalEditor(local)
-        self._beside = None if local is pipeline else local
+        self.beside = None if local is pipeline else local
         self.mask_side = pipeline.size if local is None else max(pipeline.size, MASK_SIDE)
         self._noisy = bool(pipeline.inputs.noise) or (local is not None and bool(local.inputs.noise))
         if seed and not self._noisy:
@@ -213,7 +214,7 @@ class PhotoEditor:
             filled = self.fill(face, mask, notes)
             if filled is not None:
                 return filled
-        if self._beside is not None:
+        if self.beside is not None:
             why = "the script gives another look" if script.looks else "it changes too much of the face for the other"
             notes = (*notes, f"painted by the run of whole faces: {why}")
         style = self.style_of(face, script.looks, files) if self.pipeline.inputs.reads(REFERENCE) else None
@@ -227,7 +228,7 @@ class PhotoEditor:
         """Raise FacekitError where a script gives a look, and the run that generates reads no reference."""
         if not script.looks or self.pipeline.inputs.reads(REFERENCE):
             return
-        fills = self.local is not None and self._beside is None
+        fills = self.local is not None and self.beside is None
         raise FacekitError(
             "the script gives another look, and this run reads no reference",
             where=str(self.pipeline.run),
@@ -251,7 +252,7 @@ class PhotoEditor:
             return None
         changed = mask != face.mask
         if not self.local.is_local(changed):
-            if self._beside is not None:
+            if self.beside is not None:
                 return None
             notes = (*notes, "more of the face changes than a run that fills holes is made for")
         side = min(max(round(face.placement.side), self.local.pipeline.size), LARGEST_SQUARE)
@@ -266,7 +267,7 @@ class PhotoEditor:
 
         None stands for what there is none of, so that a result that had it is not taken for one that had not.
         """
-        beside = {} if self._beside is None else self._beside.made_of
+        beside = {} if self.beside is None else self.beside.made_of
         return {
             **self.pipeline.made_of,
             provenance.LOCAL + provenance.WEIGHTS_SHA256: None,
@@ -282,7 +283,7 @@ class PhotoEditor:
         Args:
             **inputs: further entries, such as the names of the files.
         """
-        beside = {} if self._beside is None else self._beside.record()
+        beside = {} if self.beside is None else self.beside.record()
         beside.pop(provenance.SYNTHETIC, None)
         return {
             **self.pipeline.record(),
