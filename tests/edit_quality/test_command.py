@@ -36,7 +36,11 @@ def done(call):
 
 def test_the_table_fits_a_terminal_and_says_what_is_absent(done):
     _, result = done
-    table = [line for line in result.output.splitlines() if not line.startswith(("not measured", "numbers and", "the run keeps"))]
+    table = [
+        line
+        for line in result.output.splitlines()
+        if not line.startswith(("not measured", "numbers and", "the run keeps"))
+    ]
     assert max(map(len, table)) <= 80
     assert "texture/fine/mouth" in result.output
     assert "paste nearest" in result.output.replace("\n", " ") or "nearest" in result.output

@@ -33,6 +33,7 @@ ARROWS = {"higher": "↑", "lower": "↓"}
 @click.option("--most-real", type=click.IntRange(min=2), default=200, show_default=True, help="Real photos of a kind.")
 @click.option("--side", type=click.IntRange(min=64), default=512, show_default=True, help="Pixels of a photo's side.")
 @click.option("--extractor", default="efficientnet_lite0", show_default=True, help="Whose features KID compares.")
+@click.option("--allow-learned", is_flag=True, help="Measure photos that a run has learned from too, and say so.")
 @click.option("--weights", type=click.Choice(["ema", "live"]), default="ema", show_default=True, help="Which weights.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @click.option("--overwrite", is_flag=True, help="Replace results that are there.")
@@ -53,6 +54,7 @@ def evaluate_edits(
     most_real: int,
     side: int,
     extractor: str,
+    allow_learned: bool,
     weights: Literal["ema", "live"],
     device: str,
     overwrite: bool,
@@ -60,11 +62,11 @@ def evaluate_edits(
 ) -> None:
     """Edit photos by named scripts with RUN, and measure what the edited region shows and what lies outside it.
 
-    The scripts are open_mouth, close_mouth, remove_glasses, longer_hair and raise_brows. Each is made of the photos it
-    makes sense for, and stands beside real photos that show the same, and beside the same region pasted from the real
-    photo whose mask is nearest. The folder gets edits.json, with the values of every photo, and a sheet of pictures a
-    script. RUN keeps the numbers and small sheets as well, for its report and `facekit compare`. Ctrl-C leaves the
-    scripts that are finished.
+    The scripts are open_mouth, close_mouth, remove_glasses, longer_hair and raise_brows. Each is made of the photos
+    it makes sense for, and stands beside real photos that show the same, and beside the same region pasted from the
+    real photo whose mask is nearest. Photos that a run has learned from are refused. The folder gets edits.json, with
+    the values of every photo, and a sheet of pictures a script. RUN keeps the numbers and small sheets as well, for
+    its report and `facekit compare`. Ctrl-C leaves the scripts that are finished.
 
     \b
     Example:
@@ -94,7 +96,15 @@ def evaluate_edits(
     opened = open_source(source, registry=registry, overrides=overrides)
     pipeline = load(run, weights=weights, device=device, registry=registry)
     helper = None if local is None else load(local, weights=weights, device=device, registry=registry)
-    settings = EditSettings(split=split, real=real, limit=limit, most_real=most_real, side=side, extractor=extractor)
+    settings = EditSettings(
+        split=split,
+        real=real,
+        limit=limit,
+        most_real=most_real,
+        side=side,
+        extractor=extractor,
+        allow_learned=allow_learned,
+    )
     editor = PhotoEditor(pipeline, local=helper)
     record = EditRecord(editor, settings, opened.component, opened.dataset.fingerprint(), [edit.name for edit in edits])
     done: list[ScriptResult] = []

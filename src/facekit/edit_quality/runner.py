@@ -12,6 +12,7 @@ import numpy as np
 from facekit.edit_quality.faces import SIDE, Face, faces_by_edit, fingerprint_of
 from facekit.edit_quality.judged import Judges
 from facekit.edit_quality.kinds import NamedEdit
+from facekit.edit_quality.learned import TRAIN, Learned, learned_photos, refuse_learned
 from facekit.edit_quality.measure import Figures, RealKind, Result, measure_results
 from facekit.edit_quality.painters import PASTE_NEAREST, EditPainter, PasteNearest, RunPainter
 from facekit.editing import PhotoEditor
@@ -37,9 +38,6 @@ MOST_REAL = 200
 SHOWN = 6
 """Photos of a script that its sheet shows."""
 
-TRAIN = "train"
-"""The split that runs learn from."""
-
 EditProgress = Callable[[str, int, int], None]
 """Told what is done, how much of it is done, and how much there is."""
 
@@ -55,6 +53,7 @@ class EditSettings:
         most_real: real photos of a kind at most.
         side: pixels of the photos' side.
         extractor: whose features crops are compared in.
+        allow_learned: measure photos that a run has learned from, and say so, in place of refusing them.
     """
 
     split: str = "test"
@@ -63,6 +62,7 @@ class EditSettings:
     most_real: int = MOST_REAL
     side: int = SIDE
     extractor: str = EXTRACTOR
+    allow_learned: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +91,7 @@ class ScriptResult:
         skipped: why nothing was measured; empty where something was.
         notes: what people should know.
         edited_by: which run made the edits; None where nothing was measured.
+        learned: what is known of each run and of these photos: whether it has learned from them.
     """
 
     edit: NamedEdit
@@ -99,6 +100,7 @@ class ScriptResult:
     skipped: str = ""
     notes: tuple[str, ...] = ()
     edited_by: EditedBy | None = None
+    learned: tuple[Learned, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +143,8 @@ def evaluate_edits(
 
     Raises:
         FacekitError: data and run have other classes, the data lacks a split or has smaller photos, ``kid`` does not
-            know the extractor, or an edit is about a class that there is not.
+            know the extractor, an edit is about a class that there is not, or a run has learned from the photos and
+            that is not allowed.
     """
     settings = settings or EditSettings()
     label_map = editor.pipeline.label_map
@@ -180,6 +183,7 @@ def evaluate_edits(
         lambda edit, face: edit.is_made_for(face.mask, label_map) and _changes(asked, edit, face),
         settings.limit,
     )
+    learned = _learned(asked, photos, registry)
     held_out = (
         {edit.name: [] for edit in edits}
         if settings.split == settings.real
@@ -187,7 +191,21 @@ def evaluate_edits(
     )
     real = read(settings.real, f"reading real photos of {settings.real}", is_kind, settings.most_real)
     for edit in edits:
-        yield _measured(asked, edit, photos[edit.name], real[edit.name], held_out[edit.name])
+        own = tuple(each.among(photos[edit.name]) for each in learned)
+        yield _measured(asked, edit, photos[edit.name], real[edit.name], held_out[edit.name], learned=own)
+
+
+def _learned(asked: _Asked, photos: Mapping[str, Sequence[Face]], registry: Registry) -> tuple[Learned, ...]:
+    """Return which of the photos the runs have learned from. Raises FacekitError where that is not allowed."""
+    every = list({face.key: face for faces in photos.values() for face in faces}.values())
+    if not every:
+        return ()
+    asked.tell("looking for them among the runs' training photos", 0, len(every))
+    found = learned_photos(asked.editor, every, registry=registry)
+    asked.tell("looking for them among the runs' training photos", len(every), len(every))
+    if not asked.settings.allow_learned:
+        refuse_learned(found, len(every))
+    return found
 
 
 def _wanted(asked: _Asked, edit: NamedEdit, face: Face) -> np.ndarray:
@@ -202,7 +220,13 @@ def _changes(asked: _Asked, edit: NamedEdit, face: Face) -> bool:
 
 
 def _measured(
-    asked: _Asked, edit: NamedEdit, photos: Sequence[Face], real: Sequence[Face], held_out: Sequence[Face]
+    asked: _Asked,
+    edit: NamedEdit,
+    photos: Sequence[Face],
+    real: Sequence[Face],
+    held_out: Sequence[Face],
+    *,
+    learned: tuple[Learned, ...],
 ) -> ScriptResult:
     settings, label_map = asked.settings, asked.editor.pipeline.label_map
     if not photos:
@@ -247,7 +271,7 @@ def _measured(
         made(RUN, RunPainter(asked.editor, asked.scripts[edit.name])),
         made(PASTE_NEAREST, PasteNearest(edit, real, label_map)),
     ]
-    notes = [f"the photos are of {TRAIN}: the run has learned from them"] if settings.split == TRAIN else []
+    notes = [said for each in learned if (said := each.note(len(photos)))]
     if held_out:
         painters.append(painted(REAL_PHOTOS, [Result.real(face) for face in held_out]))
     elif settings.split == settings.real:
@@ -255,7 +279,9 @@ def _measured(
     else:
         notes.append(f"no photo of {settings.split} is of the kind, so real photos have no column")
     edited_by = _edited_by(asked.editor, photos, filled)
-    return ScriptResult(edit, tuple(painters), tuple(real[:SHOWN]), notes=tuple(notes), edited_by=edited_by)
+    return ScriptResult(
+        edit, tuple(painters), tuple(real[:SHOWN]), notes=tuple(notes), edited_by=edited_by, learned=learned
+    )
 
 
 def _edited_by(editor: PhotoEditor, photos: Sequence[Face], filled: Collection[str]) -> EditedBy:

@@ -171,6 +171,7 @@ def _script(entry: ScriptResult) -> dict[str, Any]:
         "script": entry.edit.name,
         "sheet": sheet_name(entry),
         "notes": list(entry.notes),
+        "learned": [each.document() for each in entry.learned],
         "edited": None if entry.edited_by is None else entry.edited_by.document(),
         "results": [
             {
