@@ -64,22 +64,22 @@ def _table(
     reference: str,
     records: Mapping[Path, RunRecord] | None,
 ) -> Table:
-    scripts = [of_run[place] for of_run in kept.values() if place in of_run]
+    with_it = {folder: of_run[place] for folder, of_run in kept.items() if place in of_run}
+    scripts = list(with_it.values())
     rows = []
     for system in systems:
-        runs = [run for run in system.measured if place in kept.get(run.folder, {})]
+        runs = [run for run in system.measured if run.folder in with_it]
         if not system.trained or not runs:
             continue
-        own = [kept[run.folder][place] for run in runs]
+        own = [with_it[run.folder] for run in runs]
         done = tuple(
             replace(run, evaluation=_paired(script, RUN, scripts)) for run, script in zip(runs, own, strict=True)
         )
         rows.append(replace(system, runs=done, note="; ".join(dict.fromkeys(str(each.edited_by) for each in own))))
     # Baselines and real photos are the same for every run that was measured on the same photos.
     names: dict[tuple[str, str], Done] = {}
-    for folder, of_run in kept.items():
-        script = of_run.get(place)
-        for painter in () if script is None else script.results:
+    for folder, script in with_it.items():
+        for painter in script.results:
             if painter != RUN:
                 evaluation = _paired(script, painter, scripts)
                 names.setdefault((painter, evaluation.protocol), Done(None, folder, evaluation))
@@ -93,13 +93,14 @@ def _table(
 def _paired(script: StoredScript, painter: str, scripts: Sequence[StoredScript]) -> StoredEvaluation:
     """Return a result whose values of single photos stand only where all runs have values of the same photos.
 
-    A part may show in one result and not in another; values of other photos must not be taken for pairs.
+    A part may show in one result and not in another; values of other photos must not be taken for pairs. Numbers with
+    other ids are never paired, so that their photos do not matter.
     """
     result = script.results[painter]
     measurements = {}
     for name, entry in result.measurements.items():
         # Real photos are others than those that were edited.
-        with_it = [each.photos[RUN, name] for each in scripts if (RUN, name) in each.photos]
-        same = all(photos == script.photos[painter, name] for photos in with_it)
+        others = [each for each in scripts if (own := each.results[RUN].measurements.get(name)) and own.id == entry.id]
+        same = all(each.photos[RUN, name] == script.photos[painter, name] for each in others)
         measurements[name] = entry if same else replace(entry, per_sample=())
     return replace(result, measurements=measurements)

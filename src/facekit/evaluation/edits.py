@@ -176,6 +176,8 @@ def _script(entry: Mapping[str, Any], names: tuple[str, str], file: Path) -> Sto
             measurements.append({**measurement, "per_sample": list(own.values())})
         document = {**result, "measurements": measurements, "pairs": {}, "pictures": {}}
         results[result["painter"]] = stored_evaluation(document, file)
+    if RUN not in results:
+        raise KeyError(RUN)
     made = entry["edited"]
     edited_by = EditedBy(*names, tuple(map(str, made[LOCALLY])), tuple(map(str, made[AS_A_WHOLE])))
     sheet = file.with_suffix("") / f"{Path(name).name}.png"
