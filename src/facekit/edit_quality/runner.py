@@ -26,7 +26,7 @@ from facekit.evaluation.edits import RUN, EditedBy
 from facekit.interfaces import FaceDataset, FacekitError
 from facekit.registry import Registry
 
-PROTOCOL = "edit quality 1"
+PROTOCOL = "edit quality 2"
 """Goes up when the same edits would be given other numbers."""
 
 EXTRACTOR = "efficientnet_lite0"
