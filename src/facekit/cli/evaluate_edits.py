@@ -62,11 +62,11 @@ def evaluate_edits(
 ) -> None:
     """Edit photos by named scripts with RUN, and measure what the edited region shows and what lies outside it.
 
-    The scripts are open_mouth, close_mouth, remove_glasses, longer_hair and raise_brows. Each is made of the photos
-    it makes sense for, and stands beside real photos that show the same, and beside the same region pasted from the
-    real photo whose mask is nearest. Photos that a run has learned from are refused. The folder gets edits.json, with
-    the values of every photo, and a sheet of pictures a script. RUN keeps the numbers and small sheets as well, for
-    its report and `facekit compare`. Ctrl-C leaves the scripts that are finished.
+    The scripts are open_mouth, close_mouth, remove_glasses, longer_hair, raise_brows and move_glasses. Each is made
+    of the photos it makes sense for, and stands beside real photos that show the same, and beside the same region
+    pasted from the real photo whose mask is nearest. Photos that a run has learned from are refused. The folder gets
+    edits.json, with the values of every photo, and a sheet of pictures a script. RUN keeps the numbers and small
+    sheets as well, for its report and `facekit compare`. Ctrl-C leaves the scripts that are finished.
 
     \b
     Example:

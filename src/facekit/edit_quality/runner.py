@@ -175,12 +175,17 @@ def evaluate_edits(
         )
 
     def is_kind(edit: NamedEdit, face: Face) -> bool:
-        return edit.is_shown_by(face.mask, label_map) and bool(edit.shown(face.mask, label_map).any())
+        shown = edit.is_shown_by(face.mask, label_map) and bool(edit.shown(face.mask, label_map).any())
+        return shown and edit.suits(face.image, face.mask, label_map)
+
+    def is_edited(edit: NamedEdit, face: Face) -> bool:
+        made_for = edit.is_made_for(face.mask, label_map) and edit.suits(face.image, face.mask, label_map)
+        return made_for and _changes(asked, edit, face)
 
     photos = read(
         settings.split,
         "reading photos to edit",
-        lambda edit, face: edit.is_made_for(face.mask, label_map) and _changes(asked, edit, face),
+        is_edited,
         settings.limit,
     )
     learned = _learned(asked, photos, registry)
@@ -268,7 +273,7 @@ def _measured(
         return painted(name, results, (time.perf_counter() - began) / len(photos))
 
     painters = [
-        made(RUN, RunPainter(asked.editor, asked.scripts[edit.name])),
+        made(RUN, RunPainter(asked.editor, asked.scripts[edit.name], edit.again)),
         made(PASTE_NEAREST, PasteNearest(edit, real, label_map)),
     ]
     notes = [said for each in learned if (said := each.note(len(photos)))]

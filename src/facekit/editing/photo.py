@@ -16,11 +16,12 @@ from facekit.editing import provenance
 from facekit.editing.alignment import Placement
 from facekit.editing.compositing import FEATHER, paste_back
 from facekit.editing.files import open_picture
+from facekit.editing.folder_files import FolderFiles
 from facekit.editing.local import LARGEST_SQUARE, MASK_SIDE, LocalEditor, fills_holes
 from facekit.editing.pictures import Batch, read_masks, read_photos, to_pictures
 from facekit.editing.pipeline import FacePipeline
 from facekit.editing.script import BlendReference, EditContext, EditScript, Reference, apply_script
-from facekit.editing.script.masks import Ids
+from facekit.editing.script.masks import Ids, Pixels
 from facekit.editing.suitable import check_beside, check_edits_masks, table_of
 from facekit.interfaces import FaceDetector, FacekitError, Segmenter, Style
 from facekit.interfaces import Reference as PhotoReference
@@ -192,7 +193,13 @@ class PhotoEditor:
         return read.tensor[0].numpy().astype(np.uint8)
 
     def edit(
-        self, face: OpenFace, script: EditScript, *, folder: Path = Path(), files: ScriptFiles | None = None
+        self,
+        face: OpenFace,
+        script: EditScript,
+        *,
+        folder: Path = Path(),
+        files: ScriptFiles | None = None,
+        again: Pixels | None = None,
     ) -> EditedFace:
         """Apply a script to an open face and paint the result.
 
@@ -201,17 +208,18 @@ class PhotoEditor:
             script: what to do.
             folder: where files that the script names are looked for.
             files: where they come from instead, for scripts that must not read the disk.
+            again: pixels of the mask (M, M) that are painted anew even where the script leaves their class.
 
         Raises:
             FacekitError: an operation or a file is wrong, or the run does not read a reference that the script gives.
         """
         self.check_looks(script)
-        files = _FolderFiles(self, folder) if files is None else files
+        files = FolderFiles(self, folder) if files is None else files
         context = EditContext(self.pipeline.label_map, read_mask=files.mask)
         mask = apply_script(script, face.mask, context)
         notes = tuple(context.notes)
         if not script.looks:
-            filled = self.fill(face, mask, notes)
+            filled = self.fill(face, mask, notes, again=again)
             if filled is not None:
                 return filled
         if self.beside is not None:
@@ -220,7 +228,7 @@ class PhotoEditor:
         style = self.style_of(face, script.looks, files) if self.pipeline.inputs.reads(REFERENCE) else None
         painted = self.paint(mask, style)
         # Another look changes every pixel of the square; without one, only the mask tells what the edit is about.
-        changed = np.ones(mask.shape, dtype=bool) if script.looks else mask != face.mask
+        changed = np.ones(mask.shape, dtype=bool) if script.looks else _changed(face, mask, again)
         composite = paste_back(face.photo, painted, face.placement, changed=changed, feather=self._feather)
         return EditedFace(composite.photo, composite.touched, painted, mask, notes)
 
@@ -237,20 +245,23 @@ class PhotoEditor:
             else "take a run that reads one, or leave the look out of the script",
         )
 
-    def fill(self, face: OpenFace, mask: Ids, notes: tuple[str, ...] = ()) -> EditedFace | None:
+    def fill(
+        self, face: OpenFace, mask: Ids, notes: tuple[str, ...] = (), *, again: Pixels | None = None
+    ) -> EditedFace | None:
         """Fill in what an edit without looks changes, at the photo's resolution.
 
         Args:
             face: the face.
             mask: its mask after the edit, (M, M).
             notes: what the operations had to say.
+            again: pixels (M, M) that are filled in even where their class stays.
 
         Returns:
             the edited face; None where this is for the run of whole faces.
         """
         if self.local is None:
             return None
-        changed = mask != face.mask
+        changed = _changed(face, mask, again)
         if not self.local.is_local(changed):
             if self.beside is not None:
                 return None
@@ -305,7 +316,7 @@ class PhotoEditor:
         Raises:
             FacekitError: a reference is blended, and the run has no styles to blend.
         """
-        files = _FolderFiles(self, files) if isinstance(files, Path) else files
+        files = FolderFiles(self, files) if isinstance(files, Path) else files
         style = self.encode(face.image, face.mask)
         for look in looks:
             other = files.face(look.photo, look.mask)
@@ -381,15 +392,7 @@ class PhotoEditor:
         return "" if self._segmenter is None else self._segmenter.provenance
 
 
-class _FolderFiles:
-    """Files beside a script."""
-
-    def __init__(self, editor: PhotoEditor, folder: Path) -> None:
-        self._editor = editor
-        self._folder = folder
-
-    def face(self, photo: str, mask: str | None) -> OpenFace:
-        return self._editor.open(self._folder / photo, None if mask is None else self._folder / mask)
-
-    def mask(self, file: str) -> Ids:
-        return self._editor.read_mask(open_picture(self._folder / file))
+def _changed(face: OpenFace, mask: Ids, again: Pixels | None) -> Pixels:
+    """Return the pixels of a face's mask that an edit is about."""
+    changed = mask != face.mask
+    return changed if again is None else changed | again
