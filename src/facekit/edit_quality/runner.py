@@ -23,7 +23,7 @@ from facekit.editing.script import EditContext, EditScript, apply_script
 from facekit.evaluation import EvaluationResult
 from facekit.evaluation.baseline_names import REAL_PHOTOS
 from facekit.evaluation.edits import RUN, EditedBy
-from facekit.interfaces import FaceDataset, FacekitError
+from facekit.interfaces import FaceDataset, FacekitError, LabelMap
 from facekit.registry import Registry
 
 PROTOCOL = "edit quality 2"
@@ -37,6 +37,9 @@ MOST_REAL = 200
 
 SHOWN = 6
 """Photos of a script that its sheet shows."""
+
+MakePainter = Callable[[NamedEdit, Sequence[Face], LabelMap], EditPainter]
+"""Makes what edits photos beside the run: of an edit, real photos of its kind, and the label map."""
 
 EditProgress = Callable[[str, int, int], None]
 """Told what is done, how much of it is done, and how much there is."""
@@ -113,6 +116,7 @@ class _Asked:
     settings: EditSettings
     fingerprint: str
     progress: EditProgress | None
+    further: Mapping[str, MakePainter] = field(default_factory=dict)
     scripts: Mapping[str, EditScript] = field(default_factory=dict)
 
     def tell(self, what: str, done: int, total: int) -> None:
@@ -128,6 +132,7 @@ def evaluate_edits(
     registry: Registry,
     dataset_id: str = "",
     settings: EditSettings | None = None,
+    further: Mapping[str, MakePainter] | None = None,
     progress: EditProgress | None = None,
 ) -> Iterator[ScriptResult]:
     """Measure edits, and give the result of each as it is done.
@@ -139,6 +144,8 @@ def evaluate_edits(
         registry: the plugins, whose metrics are asked where they are there.
         dataset_id: the id of the dataset component.
         settings: how it is measured.
+        further: what else makes edits, by a name for its column, made of an edit, real photos of its kind, and the
+            label map.
         progress: told how far it is.
 
     Raises:
@@ -159,7 +166,7 @@ def evaluate_edits(
     )
     judges.check_extractor(settings.extractor)
     scripts = {edit.name: edit.script(label_map) for edit in edits}
-    asked = _Asked(editor, dataset, judges, settings, dataset.fingerprint(), progress, scripts)
+    asked = _Asked(editor, dataset, judges, settings, dataset.fingerprint(), progress, further or {}, scripts)
 
     def read(
         split: str, what: str, wanted: Callable[[NamedEdit, Face], bool], most: int | None
@@ -275,6 +282,7 @@ def _measured(
     painters = [
         made(RUN, RunPainter(asked.editor, asked.scripts[edit.name], edit.again)),
         made(PASTE_NEAREST, PasteNearest(edit, real, label_map)),
+        *(made(name, make(edit, real, label_map)) for name, make in asked.further.items()),
     ]
     notes = [said for each in learned if (said := each.note(len(photos)))]
     if held_out:
