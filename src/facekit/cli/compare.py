@@ -94,11 +94,9 @@ def compare(
                 )
         systems = systems_of(cells, keys, folder)
         files = [run.evaluation.file for system in systems for run in system.runs if run.evaluation is not None]
-        files += kept_files(systems)
         names = [(system.name, [(run.seed, run.error) for run in system.runs]) for system in systems]
-        digest = digest_of([names, reference], files)
+        digest = digest_of([names, reference], [*files, *kept_files(systems)])
         command = ["facekit", "compare", *map(str, runs), "--split", split, "--weights", weights, "--out", str(out)]
-        command += state.plugin_arguments()
         summary = read_summary(out, digest) or write_results(
             out,
             systems,
@@ -106,7 +104,7 @@ def compare(
             name=" and ".join(dict.fromkeys(cell.row.name for cell in cells)),
             reference=reference,
             kind="facekit comparison",
-            commands=[("The same again", shlex.join(command))],
+            commands=[("The same again", shlex.join([*command, *state.plugin_arguments()]))],
         )
     if as_json:
         print_json({"folder": str(out), **summary})

@@ -12,8 +12,13 @@ from facekit.cli.paths import FilePath
 from facekit.cli.state import State, plugin_file_option, set_option
 
 if TYPE_CHECKING:
-    from facekit.edit_quality import EditSettings, ScriptResult
+    from collections.abc import Sequence
+
+    from facekit.cli.data_source import DataSource
+    from facekit.edit_quality import EditSettings, NamedEdit, ScriptResult
+    from facekit.editing import PhotoEditor
     from facekit.evaluation import EvaluationResult
+    from facekit.registry import Registry
 
 ARROWS = {"higher": "↑", "lower": "↓"}
 
@@ -73,21 +78,9 @@ def evaluate_edits(
       facekit evaluate-edits runs/first --data celebamask_hq --set root=data/CelebAMask-HQ -o edits/
     """
     from facekit.cli.data_source import open_source
-    from facekit.cli.progress_bar import stage_progress
-    from facekit.edit_quality import (
-        NAMED_EDITS,
-        NUMBERS,
-        EditRecord,
-        EditSettings,
-        keep_in_run,
-        named_edit,
-        write_results,
-        write_sheet,
-    )
-    from facekit.edit_quality import evaluate_edits as measure
+    from facekit.edit_quality import NAMED_EDITS, NUMBERS, EditSettings, named_edit
     from facekit.editing import PhotoEditor, load
     from facekit.interfaces import FacekitError
-    from facekit.report import write_report
 
     edits = [named_edit(name) for name in dict.fromkeys(names)] or list(NAMED_EDITS.values())
     if (output / NUMBERS).exists() and not overwrite:
@@ -105,11 +98,37 @@ def evaluate_edits(
         extractor=extractor,
         allow_learned=allow_learned,
     )
-    editor = PhotoEditor(pipeline, local=helper)
-    record = EditRecord(editor, settings, opened.component, opened.dataset.fingerprint(), [edit.name for edit in edits])
+    done, kept = _measure(
+        PhotoEditor(pipeline, local=helper), opened, edits, registry=registry, settings=settings, output=output
+    )
+    if as_json:
+        print_json(_read(output / NUMBERS))
+        return
+    for result in done:
+        print_script(result, settings)
+    click.echo(f"\nnumbers and pictures are in {output}")
+    click.echo(f"the run keeps them in {kept}; its report shows them")
+
+
+def _measure(
+    editor: PhotoEditor,
+    opened: DataSource,
+    edits: Sequence[NamedEdit],
+    *,
+    registry: Registry,
+    settings: EditSettings,
+    output: Path,
+) -> tuple[list[ScriptResult], Path]:
+    """Measure edits and write what is found after each; return it, and the file that the run keeps."""
+    from facekit.cli.progress_bar import stage_progress
+    from facekit.edit_quality import EditRecord, evaluate_edits, keep_in_run, write_results, write_sheet
+    from facekit.report import write_report
+
+    names = [edit.name for edit in edits]
+    record = EditRecord(editor, settings, opened.component, opened.dataset.fingerprint(), names)
     done: list[ScriptResult] = []
     with stage_progress() as progress:
-        found = measure(
+        found = evaluate_edits(
             editor,
             opened.dataset,
             edits,
@@ -120,19 +139,13 @@ def evaluate_edits(
         )
         for result in found:
             done.append(result)
-            file = write_results(output, done, record)
+            write_results(output, done, record)
             if not result.skipped:
                 write_sheet(output, result, editor=editor)
             kept = keep_in_run(done, record)
             # After each script, so that Ctrl-C leaves a report of those that are finished.
-            write_report(run)
-    if as_json:
-        print_json(_read(file))
-        return
-    for result in done:
-        print_script(result, settings)
-    click.echo(f"\nnumbers and pictures are in {output}")
-    click.echo(f"the run keeps them in {kept}; its report shows them")
+            write_report(editor.pipeline.run)
+    return done, kept
 
 
 def print_script(result: ScriptResult, settings: EditSettings) -> None:

@@ -168,43 +168,52 @@ def evaluate_edits(
     scripts = {edit.name: edit.script(label_map) for edit in edits}
     asked = _Asked(editor, dataset, judges, settings, dataset.fingerprint(), progress, further or {}, scripts)
 
-    def read(
-        split: str, what: str, wanted: Callable[[NamedEdit, Face], bool], most: int | None
-    ) -> dict[str, list[Face]]:
-        return faces_by_edit(
-            dataset,
-            split,
-            edits,
-            wanted,
-            most=most,
-            side=settings.side,
-            progress=lambda done, total: asked.tell(what, done, total),
-        )
-
-    def is_kind(edit: NamedEdit, face: Face) -> bool:
-        shown = edit.is_shown_by(face.mask, label_map) and bool(edit.shown(face.mask, label_map).any())
-        return shown and edit.suits(face.image, face.mask, label_map)
-
-    def is_edited(edit: NamedEdit, face: Face) -> bool:
-        made_for = edit.is_made_for(face.mask, label_map) and edit.suits(face.image, face.mask, label_map)
-        return made_for and _changes(asked, edit, face)
-
-    photos = read(
-        settings.split,
-        "reading photos to edit",
-        is_edited,
-        settings.limit,
-    )
+    photos = _read(asked, edits, settings.split, "reading photos to edit", _is_edited, settings.limit)
     learned = _learned(asked, photos, registry)
     held_out = (
         {edit.name: [] for edit in edits}
         if settings.split == settings.real
-        else read(settings.split, "reading real photos", is_kind, settings.limit)
+        else _read(asked, edits, settings.split, "reading real photos", _is_kind, settings.limit)
     )
-    real = read(settings.real, f"reading real photos of {settings.real}", is_kind, settings.most_real)
+    what = f"reading real photos of {settings.real}"
+    real = _read(asked, edits, settings.real, what, _is_kind, settings.most_real)
     for edit in edits:
         own = tuple(each.among(photos[edit.name]) for each in learned)
         yield _measured(asked, edit, photos[edit.name], real[edit.name], held_out[edit.name], learned=own)
+
+
+def _read(
+    asked: _Asked,
+    edits: Sequence[NamedEdit],
+    split: str,
+    what: str,
+    wanted: Callable[[_Asked, NamedEdit, Face], bool],
+    most: int | None,
+) -> dict[str, list[Face]]:
+    """Return the first photos of a split that are wanted for each edit."""
+    return faces_by_edit(
+        asked.dataset,
+        split,
+        edits,
+        lambda edit, face: wanted(asked, edit, face),
+        most=most,
+        side=asked.settings.side,
+        progress=lambda done, total: asked.tell(what, done, total),
+    )
+
+
+def _is_kind(asked: _Asked, edit: NamedEdit, face: Face) -> bool:
+    """Return whether a real photo shows what results should show."""
+    label_map = asked.editor.pipeline.label_map
+    shown = edit.is_shown_by(face.mask, label_map) and bool(edit.shown(face.mask, label_map).any())
+    return shown and edit.suits(face.image, face.mask, label_map)
+
+
+def _is_edited(asked: _Asked, edit: NamedEdit, face: Face) -> bool:
+    """Return whether a photo is one that an edit is made for, and that it changes."""
+    label_map = asked.editor.pipeline.label_map
+    made_for = edit.is_made_for(face.mask, label_map) and edit.suits(face.image, face.mask, label_map)
+    return made_for and _changes(asked, edit, face)
 
 
 def _learned(asked: _Asked, photos: Mapping[str, Sequence[Face]], registry: Registry) -> tuple[Learned, ...]:
