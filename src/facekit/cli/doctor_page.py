@@ -92,7 +92,7 @@ def _plugin(plugin: PluginDiagnosis, width: int) -> Iterator[str]:
     if plugin.lost:
         yield from _field("lost", f"{_components(plugin.lost)}{whence}", width)
     elif plugin.from_source:
-        yield from _field("lost", "its components; which these are cannot be read from its source", width)
+        yield from _field("lost", "whatever it offers; its source names no component", width)
     yield from _field("recipes", _recipes_of(plugin), width)
     if origin.file is None:
         yield from _field("switch it off", f"export FACEKIT_PLUGINS={plugin.switch_off}", width)

@@ -65,8 +65,6 @@ class ExaminedComponent:
 
     kind: Kind
     id: str
-    version: int
-    interface_version: int
     problem: str | None
 
 
@@ -85,7 +83,6 @@ class ExaminedCommand:
     """A command that a plugin adds; ``problem`` says why it cannot be called."""
 
     name: str
-    target: str
     problem: str | None
 
 

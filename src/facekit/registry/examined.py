@@ -101,8 +101,6 @@ def _examine(job: dict[str, Any], say: Say) -> dict[str, Any]:
             {
                 "kind": entry.spec.kind,
                 "id": entry.spec.id,
-                "version": entry.spec.version,
-                "interface_version": entry.spec.interface_version,
                 "problem": _missing(
                     {"factory": entry.spec.factory, "probe": entry.spec.probe}
                     | {f"migration to version {one.to}": one.weights for one in entry.spec.migrations}
@@ -114,10 +112,7 @@ def _examine(job: dict[str, Any], say: Say) -> dict[str, Any]:
             {"kind": one.kind, "id": one.id, "message": one.message, "remedy": one.remedy} for one in registry.refused
         ],
         "label_maps": list(registry.label_maps),
-        "commands": [
-            {"name": spec.name, "target": spec.target, "problem": _missing({"target": spec.target})}
-            for spec in commands
-        ],
+        "commands": [{"name": spec.name, "problem": _missing({"target": spec.target})} for spec in commands],
         "recipes": recipes,
         "torch_at": plugins.torch_at,
         "printed": "".join(plugins.printed.values()),
