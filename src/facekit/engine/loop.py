@@ -258,7 +258,7 @@ class Training:
             if team.leads:
                 checkpoints.remove_unfinished(run.checkpoints)
                 checkpoints.set_aside_newer(run.checkpoints, step=self.state.done)
-                rewind(run, self.state.done)
+                warnings += rewind(run, self.state.done)
                 record.go_on(run, before, now)
         elif team.leads:
             record.start(run, recipe, {**now, "initialised": notes, FROZEN: write_frozen(run, model)})

@@ -5,7 +5,8 @@
     RUN/
       recipe.yaml        the resolved recipe, every default written out
       lock.json          versions, device, data fingerprint, label map, seed, command, parameters, a checksum
-      metrics.jsonl      what happened, one JSON object a line
+      metrics.jsonl      what happened, one JSON object a line, each with a checksum
+      metrics.damaged.jsonl  lines that a resumed run set aside, where there were any
       checkpoints/       step-00000500/ and so on
       frozen/            weights of frozen networks, written once
       samples/           step-00000500.png and so on
@@ -35,6 +36,7 @@ from facekit.interfaces.regular_files import read_regular
 RECIPE = "recipe.yaml"
 LOCK = "lock.json"
 METRICS = "metrics.jsonl"
+DAMAGED_METRICS = "metrics.damaged.jsonl"
 CHECKPOINTS = "checkpoints"
 FROZEN = "frozen"
 SAMPLES = "samples"
@@ -48,8 +50,12 @@ FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 RECIPE_HASH, LOCK_HASH = "recipe_sha256", "sha256"
-"""Keys of ``lock.json``: the SHA-256 of ``recipe.yaml`` as the run wrote it, and of all other entries of the lock."""
+"""Keys of ``lock.json``: the SHA-256 of ``recipe.yaml`` as the run wrote it, and of all other entries of the lock.
 
+Evaluations have the second of them too.
+"""
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _CHECKPOINT = re.compile(r"step-(\d{8,})")
 
 
@@ -78,6 +84,7 @@ class RunFolder:
         self.recipe = self.path / RECIPE
         self.lock = self.path / LOCK
         self.metrics = self.path / METRICS
+        self.damaged_metrics = self.path / DAMAGED_METRICS
         self.checkpoints = self.path / CHECKPOINTS
         self.samples = self.path / SAMPLES
         self.evaluations = self.path / EVALUATIONS
@@ -124,7 +131,7 @@ class RunFolder:
 
     def write_lock(self, document: Mapping[str, Any]) -> None:
         """Write ``lock.json`` with its checksum."""
-        write_json(self.lock, {**document, LOCK_HASH: _hash_of(document)})
+        write_json(self.lock, sealed(document))
 
     @contextmanager
     def owned(self) -> Iterator[None]:
@@ -169,6 +176,21 @@ def lock_is_sound(document: Mapping[str, Any]) -> bool:
     checksum = entries.pop(LOCK_HASH, None)
     # A lock with the hash of its recipe was written with a checksum: one that lacks it lost it.
     return checksum == _hash_of(entries) if checksum is not None or RECIPE_HASH in entries else True
+
+
+def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return JSON data with its checksum as last entry."""
+    entries = {name: value for name, value in document.items() if name != LOCK_HASH}
+    return {**entries, LOCK_HASH: _hash_of(entries)}
+
+
+def seal_is_sound(document: Mapping[str, Any]) -> bool:
+    """Return whether JSON data fits the checksum that :func:`sealed` gave it; data of older versions has none."""
+    checksum = document.get(LOCK_HASH)
+    if checksum is not None:
+        return checksum == _hash_of({name: value for name, value in document.items() if name != LOCK_HASH})
+    # The last entry is a SHA-256 under another name: that name was damaged.
+    return not _SHA256.fullmatch(str(next(reversed(document.values()), "")))
 
 
 def _hash_of(document: Mapping[str, Any]) -> str:
