@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 from facekit.engine.damaged_json import step_of
 from facekit.engine.metric_lines import damaged_lines, decode_lines, encode_line
-from facekit.engine.run_folder import RunFolder, full_disk_stops, write_file
+from facekit.engine.run_folder import RunFolder, folder_removed, full_disk_stops, write_file
 from facekit.engine.torch_settings import torch_settings_kept
 from facekit.interfaces import (
     CheckpointSaved,
@@ -162,9 +162,10 @@ def _append(file: Path, line: bytes) -> None:
         raise _unusable(file, error) from error
 
 
-def read_lines(file: Path) -> list[dict[str, Any]]:
-    """Return the lines of ``metrics.jsonl``. A line that is cut short or damaged is passed over."""
-    return decode_lines(file.read_bytes()).events if file.is_file() else []
+def read_lines(file: Path) -> Iterator[dict[str, Any]]:
+    """Yield the lines of ``metrics.jsonl``. A line that is cut short or damaged is passed over."""
+    if file.is_file():
+        yield from decode_lines(file.read_bytes()).events
 
 
 def rewind(run: RunFolder, step: int) -> list[str]:
@@ -200,6 +201,8 @@ def _comes_again(line: Mapping[str, Any], step: int) -> bool:
 
 
 def _unusable(file: Path, error: OSError) -> RunFailure:
+    if not file.parent.is_dir():
+        return folder_removed(file.parent)
     return RunFailure(
         f"the file cannot be read or written: {error.strerror or error}",
         where=str(file),

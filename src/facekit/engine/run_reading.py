@@ -222,9 +222,7 @@ def _parse_events(file: Path, problems: list[str]) -> list[Mapping[str, Any]]:
     if found.damaged:
         problems.append(f"{damaged_lines(found)}: what is damaged is left out here")
     if found.cut:
-        problems.append(
-            f"the last line of {METRICS} is not whole and left out here (the run was stopped while writing)"
-        )
+        problems.append(f"the last line of {METRICS} is not whole and left out: the run was stopped while writing it")
     return list(found.events)
 
 
