@@ -118,7 +118,7 @@ class Worker:
     @property
     def busy(self) -> bool:
         """Whether something is still being done; threads cannot be ended from outside."""
-        return any(not doing.done() for doing in self._running)
+        return any(not doing.done() for doing in list(self._running))
 
     def stop(self) -> None:
         """Answer all who wait, and all who come, that the studio closes; what is being done has nobody to tell."""
