@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -34,14 +36,13 @@ def main() -> int:
     asked = parser.parse_args()
     print("| attack | tried | noticed | harmless | fell | time | |\n|---|---|---|---|---|---|---|")
     fell = 0
+    caches = tempfile.mkdtemp(prefix="facekit-robustness-cache-")
+    atexit.register(shutil.rmtree, caches, ignore_errors=True)
+    os.environ.update(FACEKIT_CACHE=caches, FACEKIT_TENSORBOARD="off")
     for name in asked.attacks or ATTACKS:
         attack, count = ATTACKS[name]
         began = time.perf_counter()
-        with tempfile.TemporaryDirectory() as caches:
-            os.environ.setdefault("FACEKIT_CACHE", caches)
-            found = attack(count=asked.count or count, seed=asked.seed)
-            if os.environ["FACEKIT_CACHE"] == caches:
-                del os.environ["FACEKIT_CACHE"]
+        found = attack(count=asked.count or count, seed=asked.seed)
         print(found.row(time.perf_counter() - began), flush=True)
         for sentence in found.fell[:10]:
             print(f"  {sentence}", file=sys.stderr)

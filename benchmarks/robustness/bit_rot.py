@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import tempfile
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +31,15 @@ train: {steps: 6, batch: 2, precision: fp32, device: cpu, samples: 1, log_every:
 """
 
 
-def tiny_run(folder: Path) -> Path:
-    """Train, measure and report a tiny model with the command line. Returns the run folder."""
+@lru_cache(maxsize=1)
+def tiny_run() -> Path:
+    """Train, measure and report a tiny model with the command line, once. Returns the run folder."""
     from click.testing import CliRunner
 
     from facekit.cli.main import cli
 
+    folder = Path(tempfile.mkdtemp(prefix="facekit-robustness-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     source = folder / "tiny.yaml"
     source.write_text(RECIPE, encoding="utf-8")
     result = CliRunner().invoke(cli, ["run", str(source), "--out", str(folder / "run")], prog_name="facekit")
@@ -95,10 +101,8 @@ def _same(first: dict[str, Any], second: dict[str, Any]) -> bool:
 
 def run_folder(name: str, *, count: int, seed: int) -> Count:
     """Flip bits in one kind of file of a run: ``metrics``, ``lock``, ``recipe``, ``evaluations`` or ``checkpoints``."""
-    with tempfile.TemporaryDirectory() as scratch:
-        run = tiny_run(Path(scratch))
-        files, judge = _ATTACKS[name](run)
-        return flips(f"{name} of a run", files, judge, count=count, seed=seed)
+    files, judge = _ATTACKS[name](tiny_run())
+    return flips(f"{name} of a run", files, judge, count=count, seed=seed)
 
 
 Attack = tuple[list[Path], Callable[[Path, str], str]]

@@ -33,6 +33,11 @@ operations:
 
 
 def _mutated(text: str, chance: random.Random) -> str:
+    """Return a text with one digit changed, which often can still be read, or with one to three places damaged."""
+    digits = [place for place, character in enumerate(text) if character.isdigit()]
+    if chance.random() < 0.4:
+        place = chance.choice(digits)
+        return text[:place] + chance.choice(["-", "9", "0", "e9", "999999999", ".5"]) + text[place + 1 :]
     for _ in range(chance.randint(1, 3)):
         at = chance.randrange(len(text) + 1)
         length = chance.choice([0, 0, 1, 2, 10, 40])

@@ -30,7 +30,7 @@ def studio(*, count: int, seed: int) -> Count:
     """Let :data:`CLIENTS` clients make ``count`` requests together; 503 with another try counts as noticed."""
     found = Count(f"studio, {CLIENTS} clients")
     with tempfile.TemporaryDirectory() as scratch:
-        run = tiny_run(Path(scratch))
+        run = tiny_run()
         with (Path(scratch) / "stderr.txt").open("w+") as errors:
             started = subprocess.Popen(
                 [sys.executable, "-m", "facekit", "studio", str(run), "--port", "0", "--device", "cpu"],

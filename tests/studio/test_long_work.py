@@ -84,6 +84,7 @@ def test_who_waits_is_answered_when_the_studio_closes() -> None:
                 closing=closing,
             )
         )
+        await asyncio.sleep(0.05)
         second = asyncio.ensure_future(worker.do(lambda: 3))
         await asyncio.sleep(0.05)
         closing.set()
