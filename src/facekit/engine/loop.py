@@ -37,13 +37,7 @@ from facekit.engine.samples import FixedFaces
 from facekit.engine.state import TrainingState
 from facekit.engine.step import GRADIENT_NORM, StepRunner, check_one_process
 from facekit.engine.validation import BestCheckpoint, Evaluate, check_settings, measure
-from facekit.interfaces import (
-    CheckpointSaved,
-    FaceBatch,
-    RunFinished,
-    SamplesSaved,
-    StepLogged,
-)
+from facekit.interfaces import CheckpointSaved, FaceBatch, RunFinished, SamplesSaved, StepLogged
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
 from facekit.sampling.inputs import inputs_of
