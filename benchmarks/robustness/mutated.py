@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -105,7 +106,8 @@ def images(*, count: int, seed: int) -> Count:
 
     good = _good_images()
     chance, found = random.Random(seed), Count("mutated images, 5 readers each")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow tells of damaged entries that it passes over
         file = Path(folder) / "face.png"
         readers: dict[str, Callable[[], object]] = {
             "photos": lambda: rgb_pixels(upright(read_image(file)), name="face.png"),

@@ -23,7 +23,7 @@ from facekit.interfaces import (
     StepLogged,
     Warned,
 )
-from facekit.interfaces.sizes import spoken_bytes
+from facekit.interfaces.limits import spoken_bytes
 
 RUN = Path("runs/first")
 

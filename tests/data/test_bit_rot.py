@@ -159,3 +159,18 @@ def test_another_process_opens_the_rows_itself(folder):
     assert np.array_equal(copy[2], packed.images[2])
     with pytest.raises(IndexError):
         copy[12]
+
+
+def test_too_few_descriptors_say_nothing_of_the_cache(make_dataset, tmp_path, folder, monkeypatch):
+    import facekit.data.rows as rows_module
+
+    def fails(*arguments):
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rows_module.os, "open", fails)
+        with pytest.raises(OSError, match="Too many open files"):
+            PackedFaces.open(folder)
+    dataset = make_dataset()
+    prepare(dataset, size=16, cache=tmp_path)
+    assert not dataset.reads

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ import click
 from facekit import __version__
 from facekit.cli.output import print_notices
 from facekit.interfaces import FacekitError, RunFailure
-from facekit.interfaces.sizes import is_out_of_memory, memory_asked
+from facekit.interfaces.limits import TOO_MANY_FILES, is_out_of_memory, memory_asked
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells have it."""
@@ -71,7 +70,7 @@ def exit_code_of(
 
 def _of_the_machine(error: BaseException) -> RunFailure | None:
     """Return the sentence for an error that says that the machine has no more of something; None for any other."""
-    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+    if isinstance(error, OSError) and error.errno in TOO_MANY_FILES:
         return RunFailure(
             f"no more files can be opened at once ({error.strerror})",
             where=str(error.filename or "") or None,

@@ -15,7 +15,7 @@ from facekit.cli.display import spoken_time, training_display
 from facekit.cli.errors import INTERRUPTED
 from facekit.cli.measuring import measure_run, print_measurements
 from facekit.cli.output import note, print_json
-from facekit.interfaces.sizes import spoken_bytes
+from facekit.interfaces.limits import spoken_bytes
 
 if TYPE_CHECKING:
     from facekit.engine import RunResult

@@ -25,10 +25,10 @@ from facekit.data.locking import exclusive_lock
 from facekit.data.packing_plan import PackPlan, plan_packing
 from facekit.data.parallel import over_samples
 from facekit.data.progress import Progress, ProgressCallback, ignore_progress
-from facekit.data.rows import describe_rows
+from facekit.data.rows import describe_rows, raise_unless_damage
 from facekit.data.store import DamagedCache, PackedFaces
 from facekit.interfaces import FaceDataset, FacekitError, RunFailure, cache_folder
-from facekit.interfaces.sizes import spoken_bytes
+from facekit.interfaces.limits import spoken_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -363,6 +363,7 @@ def _disk_errors(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        raise_unless_damage(error)
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise RunFailure(
             "the disk is full" if full else f"cannot write the cache: {error.strerror or error}",

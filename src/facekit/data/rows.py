@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from facekit.interfaces import FacekitError
+from facekit.interfaces.limits import TOO_MANY_FILES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,6 +75,7 @@ class PackedRows:
         try:
             self._descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         except OSError as error:
+            raise_unless_damage(error)
             raise DamagedCache(
                 f"this file of the packed faces cannot be opened ({error.strerror})", where=str(file)
             ) from error
@@ -124,6 +126,12 @@ class PackedRows:
     def _damage(self, message: str) -> DamagedCache:
         forget_verified(self.file.parent)
         return DamagedCache(message, where=str(self.file))
+
+
+def raise_unless_damage(error: OSError) -> None:
+    """Raise an error that says nothing of the file, so that no sound cache is built again because of it."""
+    if error.errno in TOO_MANY_FILES:
+        raise error
 
 
 def forget_verified(folder: Path) -> None:

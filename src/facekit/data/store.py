@@ -36,6 +36,7 @@ from facekit.data.rows import (
     DamagedCache,
     PackedRows,
     describe_rows,
+    raise_unless_damage,
     read_row_checks,
     write_row_checks,
 )
@@ -278,6 +279,8 @@ def read_index(folder: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise DamagedCache("these packed faces have no index", where=str(file)) from error
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        if isinstance(error, OSError):
+            raise_unless_damage(error)
         raise DamagedCache(f"the index of the packed faces cannot be read ({error})", where=str(file)) from error
     if not sound:
         raise DamagedCache("the index of the packed faces does not fit its own checksums", where=str(file))
@@ -315,6 +318,7 @@ def _read_small(file: Path, said: Mapping[str, Any]) -> bytes:
     try:
         content = file.read_bytes()
     except OSError as error:
+        raise_unless_damage(error)
         raise DamagedCache(
             f"this file of the packed faces cannot be read ({error.strerror})", where=str(file)
         ) from error
@@ -352,6 +356,7 @@ def _verify_large(
         try:
             digest, checks[name] = describe_rows(folder / name, count, told)
         except OSError as error:
+            raise_unless_damage(error)
             raise DamagedCache(
                 f"this file of the packed faces cannot be read ({error.strerror})", where=str(folder / name)
             ) from error

@@ -42,7 +42,6 @@ from facekit.engine.run_folder import (
     FULL_DISK,
     MANIFEST,
     NOT_ALLOWED,
-    TOO_MANY_FILES,
     RunFolder,
     disk_full,
     full_disk_stops,
@@ -51,6 +50,7 @@ from facekit.engine.run_folder import (
     sync_folder,
 )
 from facekit.interfaces import FacekitError, RunFailure
+from facekit.interfaces.limits import TOO_MANY_FILES
 
 FORMAT = 1
 """Version of the folder's layout."""

@@ -31,6 +31,7 @@ from typing import Any
 
 from facekit.engine.lock_check import check_lock
 from facekit.interfaces import FacekitError, RunFailure
+from facekit.interfaces.limits import TOO_MANY_FILES
 from facekit.interfaces.regular_files import read_regular
 
 RECIPE = "recipe.yaml"
@@ -47,9 +48,6 @@ OWNER = "owner.json"
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors of the operating system that mean there is no room for what was to be written."""
-
-TOO_MANY_FILES = (errno.EMFILE, errno.ENFILE)
-"""Errors that mean that this process, or the machine, has too many files open."""
 
 NOT_ALLOWED = (errno.EACCES, errno.EPERM)
 """Errors that mean that this user may not read or write a file, which says nothing of what it holds."""
@@ -81,6 +79,8 @@ def steps_on_disk(checkpoints: Path) -> list[int]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
+        if error.errno in TOO_MANY_FILES:
+            raise
         raise _unreadable(checkpoints, error) from error
     matches = (_CHECKPOINT.fullmatch(entry.name) for entry in entries)
     return sorted(int(match.group(1)) for match in matches if match)

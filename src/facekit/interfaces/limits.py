@@ -1,9 +1,12 @@
-"""Sizes in words, and what is said of those that do not fit into memory."""
+"""What a machine has no more of: memory and open files; and sizes in words."""
 
 from __future__ import annotations
 
 import errno
 import re
+
+TOO_MANY_FILES = (errno.EMFILE, errno.ENFILE)
+"""Errors that mean that this process, or the machine, has too many files open: they say nothing of the file."""
 
 _BYTES_ASKED = re.compile(r"tried to allocate (\d+) bytes")
 """In the error of torch's allocator, which is a RuntimeError like any other."""
