@@ -10,7 +10,7 @@ from rich.console import Console
 
 from facekit.cli import display, progress_bar
 from facekit.cli.display import Lines, Panel, RunState, spoken_time, training_display
-from facekit.cli.output import print_table, spoken_bytes
+from facekit.cli.output import print_table
 from facekit.cli.training import next_run_folder
 from facekit.data import Progress
 from facekit.interfaces import (
@@ -23,6 +23,7 @@ from facekit.interfaces import (
     StepLogged,
     Warned,
 )
+from facekit.interfaces.limits import spoken_bytes
 
 RUN = Path("runs/first")
 
@@ -190,6 +191,7 @@ def test_tables_of_figures_break_long_headings_and_keep_the_figures(capsys: pyte
         (1020 * 2**20, "0.996 GiB"),
         (999 * 2**20, "999 MiB"),
         (3.72 * 2**30, "3.72 GiB"),
+        (51_200 * 2**30, "51,200 GiB"),
     ],
 )
 def test_sizes_are_said_without_exponents(count: float, wanted: str) -> None:

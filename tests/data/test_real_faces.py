@@ -21,9 +21,10 @@ def few(real_faces):
 def test_real_photos_pack_and_load(few, tmp_path):
     packed = prepare(few, size=64, cache=tmp_path)
     assert {split: len(rows) for split, rows in packed.splits.items()} == {"train": 20, "validation": 5, "test": 5}
-    assert packed.masks.max() <= 18
+    masks = np.asarray(packed.masks)
+    assert masks.max() <= 18
     # Skin is brighter in red than in blue in nearly every photo: photo and mask belong together.
-    skin = packed.images[packed.masks == packed.label_map.id_of("skin")].astype(float).mean(axis=0)
+    skin = np.asarray(packed.images)[masks == packed.label_map.id_of("skin")].astype(float).mean(axis=0)
     assert skin[0] > skin[1] > skin[2]
     batch = FaceLoader(packed, packed.rows("train"), batch=4, seed=0, mirror=True).batch(0)
     assert batch.image.shape == (4, 3, 64, 64)

@@ -73,6 +73,7 @@ def test_details_are_kept_as_such_and_evaluations_of_before_have_none(tmp_path: 
     document = json.loads(file.read_text())
     for entry in document["measurements"]:
         del entry["detail"]
+    del document["sha256"]
     file.write_text(json.dumps(document))
     assert not any(entry.detail for entry in read_evaluation(file).measurements.values())
 
@@ -94,6 +95,25 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
         read_evaluation(file)
     file.write_text('{"format": 99}', encoding="utf-8")
     with pytest.raises(FacekitError, match="of format 99"):
+        read_evaluation(file)
+
+
+def test_every_flipped_bit_is_noticed_or_changes_nothing(tmp_path: Path) -> None:
+    measurement = Measurement("m", 0.25, "dB", "higher", count=2, per_sample=(0.125, 0.375))
+    result = EvaluationResult("model", "test", "ema", 1, {"data": "x"}, (measurement,))
+    file = write_evaluation(result, tmp_path / "step-00000001-test-ema-01234567.json")
+    content, sound = file.read_bytes(), read_evaluation(file)
+    for place in range(len(content)):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << (place * 5) % 8
+        file.write_bytes(damaged)
+        try:
+            assert read_evaluation(file) == sound  # a capital E in a number, say
+        except FacekitError as error:
+            assert "cannot be read" in error.message or "of format" in error.message  # noqa: PT017
+            assert error.remedy or "format" in error.message  # noqa: PT017
+    file.write_bytes(content.replace(b"0.375", b"0.385"))
+    with pytest.raises(FacekitError, match=r"its entries and its checksum differ.*\n.*measure again"):
         read_evaluation(file)
 
 
@@ -128,6 +148,7 @@ def test_pictures_of_before_have_all_parts(packed, error_metric, network, tmp_pa
     )
     document = json.loads(file.read_text("utf-8"))
     assert document["pictures"]["reconstruction"][0].pop("shows") == ["mask", "reference", "photo", "result"]
+    del document["sha256"]  # nor a checksum
     file.write_text(json.dumps(document), encoding="utf-8")
     (picture,) = read_evaluation(file).pictures["reconstruction"]
     assert list(picture.parts()) == ["mask", "reference", "photo", "result"]

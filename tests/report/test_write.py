@@ -186,7 +186,7 @@ def test_a_run_that_was_killed_is_unfinished(make_run: Make) -> None:
     (run / "metrics.jsonl").write_text("\n".join(lines[:10]) + '\n{"event": "train", "ste')
     _, page = read(run)
     assert "unfinished" in page.text
-    assert "1 line is not whole" in page.text
+    assert "the last line of metrics.jsonl is not whole" in page.text
     assert "Nothing has been measured yet." in page.text
 
 

@@ -408,7 +408,7 @@ def test_the_newest_preview_wins(api: httpx.Client, served: Served, faces: list[
     worker = served.studio.runs["tiny-run"].worker
     gate = threading.Event()
     held = served.in_loop(worker.do(gate.wait, 20))
-    served.wait_for(lambda: worker._running == 1)
+    served.wait_for(lambda: worker.busy)
 
     def ask(sequence: int) -> httpx.Response:
         with served.client() as client:
@@ -453,7 +453,7 @@ def test_a_full_line_is_said(served: Served, faces: list[dict[str, Any]], monkey
             return api.post("/api/preview", json=body)
 
     served.in_loop(worker.do(gate.wait, 20))
-    served.wait_for(lambda: worker._running == 1)
+    served.wait_for(lambda: worker.busy)
     with ThreadPoolExecutor(2) as threads:
         waiting = [threads.submit(ask, f"full-{index}") for index in range(2)]
         served.wait_for(lambda: len(worker._waiting) == 2)

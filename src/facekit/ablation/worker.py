@@ -131,7 +131,7 @@ def _wait_until_free(run: RunFolder) -> None:
     Raises:
         FacekitError: it does not end.
     """
-    if not run.owner.exists():
+    if not run.path.exists():
         return
     deadline = time.monotonic() + _PATIENCE
     while True:

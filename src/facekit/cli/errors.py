@@ -10,7 +10,8 @@ import click
 
 from facekit import __version__
 from facekit.cli.output import print_notices
-from facekit.interfaces import FacekitError
+from facekit.interfaces import FacekitError, RunFailure
+from facekit.interfaces.limits import TOO_MANY_FILES, is_out_of_memory, memory_asked
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells have it."""
@@ -42,6 +43,12 @@ def exit_code_of(
         else:
             error.show()
         return error.exit_code
+    failure = _of_the_machine(error)
+    if failure is not None:
+        if debug:
+            traceback.print_exception(error)
+        print_error(failure)
+        return failure.exit_code
     traceback.print_exception(error)
     if foreign is not None:
         click.echo(
@@ -59,6 +66,23 @@ def exit_code_of(
         err=True,
     )
     return 1
+
+
+def _of_the_machine(error: BaseException) -> RunFailure | None:
+    """Return the sentence for an error that says that the machine has no more of something; None for any other."""
+    if isinstance(error, OSError) and error.errno in TOO_MANY_FILES:
+        return RunFailure(
+            f"no more files can be opened at once ({error.strerror})",
+            where=str(error.filename or "") or None,
+            remedy="raise the limit, for instance with `ulimit -n 1024`, and call it again",
+        )
+    if is_out_of_memory(error):
+        return RunFailure(
+            f"there is too little memory for this: {memory_asked(error)}",
+            remedy="lower the sizes it was given (data.size, train.batch, the options of networks), or end other "
+            "programs; `facekit validate RECIPE` estimates what training takes",
+        )
+    return None
 
 
 def print_error(error: FacekitError) -> None:

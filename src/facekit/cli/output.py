@@ -64,15 +64,6 @@ def _broken(heading: str, width: int) -> list[str]:
     return wrap(heading, width, break_long_words=False) or [""]
 
 
-def spoken_bytes(count: float) -> str:
-    """Return a size as people say it: ``3.72 GiB``."""
-    for unit in ("B", "KiB", "MiB"):
-        if count < 999.5:  # from there on three digits would read 1e+03
-            return f"{count:.3g} {unit}"
-        count /= 1024
-    return f"{count:.3g} GiB"
-
-
 def note(message: str) -> None:
     """Print a line for the person at the terminal on stderr."""
     click.echo(message, err=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -90,6 +93,16 @@ def studio(
             click.launch(address)
         serve(session, token=token, host=host, listening=listening)
     note("the studio is closed")
+    if session.busy:
+        _leave_at_once()
+
+
+def _leave_at_once() -> None:
+    """End the process though a thread of it still paints: Python would wait for it, for nobody."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # a reader that went away
+            stream.flush()
+    os._exit(0)  # nothing of the studio is on the disk
 
 
 def _check_runs(runs: tuple[Path, ...]) -> None:

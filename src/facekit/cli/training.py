@@ -14,7 +14,8 @@ import click
 from facekit.cli.display import spoken_time, training_display
 from facekit.cli.errors import INTERRUPTED
 from facekit.cli.measuring import measure_run, print_measurements
-from facekit.cli.output import note, print_json, spoken_bytes
+from facekit.cli.output import note, print_json
+from facekit.interfaces.limits import spoken_bytes
 
 if TYPE_CHECKING:
     from facekit.engine import RunResult

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facekit.cli.output import plural, print_json, print_notices, spoken_bytes
+from facekit.cli.output import plural, print_json, print_notices
 from facekit.cli.progress_bar import data_progress
 from facekit.cli.state import State, plugin_file_option, set_option
 from facekit.interfaces import SAMPLER
+from facekit.interfaces.limits import spoken_bytes
 
 if TYPE_CHECKING:
     from facekit.engine.probe import ShapeProbe

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -24,8 +25,10 @@ from facekit.data.locking import exclusive_lock
 from facekit.data.packing_plan import PackPlan, plan_packing
 from facekit.data.parallel import over_samples
 from facekit.data.progress import Progress, ProgressCallback, ignore_progress
+from facekit.data.rows import describe_rows, raise_unless_damage
 from facekit.data.store import DamagedCache, PackedFaces
 from facekit.interfaces import FaceDataset, FacekitError, RunFailure, cache_folder
+from facekit.interfaces.limits import spoken_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -288,9 +291,11 @@ def _require_space(partial: Path, plan: PackPlan, kinds: tuple[ArrayKind, ...]) 
     needed = len(plan.indices) * sum(plan.row_bytes(kinds).values())
     there = sum(_allocated(file) for file in partial.iterdir())
     free = shutil.disk_usage(partial).free
-    if needed - there > free:
+    short = needed - there - free
+    if short > 0:
         raise RunFailure(
-            f"the packed pictures need {needed / 1e9:.2f} GB; {free / 1e9:.2f} GB are free",
+            f"the packed pictures need {spoken_bytes(needed - there)} more and {spoken_bytes(free)} are free: "
+            f"{spoken_bytes(short)} too little",
             where=str(partial.parent),
             remedy="free some space, or choose another disk with FACEKIT_CACHE or data.cache",
         )
@@ -323,9 +328,16 @@ def _finish(
         done += length
         report(Progress("checksums", done, total))
 
+    checks = {}
     for name in names:
         file = partial / name
-        files[name] = {"bytes": file.stat().st_size, "sha256": store.hash_file(file, count)}
+        if name in store.SMALL:
+            content = file.read_bytes()
+            files[name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            count(len(content))
+        else:
+            digest, checks[name] = describe_rows(file, len(plan.indices), count)
+            files[name] = {"bytes": file.stat().st_size, "sha256": digest}
     index: dict[str, Any] = {
         "format": store.FORMAT,
         "count": len(plan.indices),
@@ -341,8 +353,9 @@ def _finish(
     if plan.repairs:
         repaired = np.fromfile(partial / store.REPAIRS, dtype=np.uint8).reshape(-1, len(plan.repairs)).sum(0)
         index["repairs"] = dict(zip(plan.repairs, repaired.tolist(), strict=True))
+    index[store.INDEX_HASH] = store.index_hash(index)
     store.write_json(partial / store.INDEX, index)
-    store.note_verified(partial, files)
+    store.note_verified(partial, checks)
 
 
 @contextmanager
@@ -350,6 +363,7 @@ def _disk_errors(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        raise_unless_damage(error)
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise RunFailure(
             "the disk is full" if full else f"cannot write the cache: {error.strerror or error}",

@@ -16,6 +16,7 @@ from facekit.data.extras import check_mirror
 from facekit.data.geometry import Box, mirror_mask, mirror_photo, resize_mask, resize_photo
 from facekit.data.hiding import chosen_regions, hide_regions
 from facekit.data.reference import PlainReference, ReferenceAugmentation, check_reference, is_drawn
+from facekit.data.rows import PackedRows
 from facekit.data.sampling import augmentation_numbers, stream
 from facekit.data.store import PackedFaces
 from facekit.data.warping import WARP_NUMBERS, move_mask, move_photo, warped_places
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Rows = Sequence[int] | NDArray[np.int64]
+    _Several = NDArray[np.uint8] | PackedRows
 
 _BATCHES_AHEAD = 2
 
@@ -208,7 +210,7 @@ def to_unit_range(images: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(planes)
 
 
-def _one(photos: NDArray[np.uint8], masks: NDArray[np.uint8] | None, place: int) -> _Pictures:
+def _one(photos: _Several, masks: _Several | None, place: int) -> _Pictures:
     """Return one face of several."""
     return _Pictures(photos[place], None if masks is None else masks[place])
 

@@ -1,4 +1,4 @@
-"""Packed faces: a folder of memory maps that opens at once, whatever its size.
+"""Packed faces: a folder of arrays that opens at once, whatever its size.
 
 The files of the folder, all little-endian and without headers:
 
@@ -10,7 +10,12 @@ The files of the folder, all little-endian and without headers:
 - ``keys.bin`` (all keys in UTF-8, end to end) and ``key_offsets.bin`` int64 (n + 1)
 - ``splits.bin`` int64: the rows of each split, one split after the other
 - ``index.json``: what the files hold, and the SHA-256 of each
-- ``verified.json``: size and time of each file when its SHA-256 was last compared
+- ``row_checks.bin``: a checksum of every row of the large files
+- ``verified.json``: the time of each large file when its SHA-256 was last compared
+
+The small files (the index, keys, splits, attributes) are compared with their SHA-256 whenever the folder is opened. The
+large ones (images, masks, further arrays) are compared as a whole when their date is not the one they had when last
+compared, and row by row when a row is first read: bit rot keeps the date (:mod:`facekit.data.rows`).
 """
 
 from __future__ import annotations
@@ -26,6 +31,15 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from facekit.data.extras import ArrayKind
+from facekit.data.rows import (
+    VERIFIED,
+    DamagedCache,
+    PackedRows,
+    describe_rows,
+    raise_unless_damage,
+    read_row_checks,
+    write_row_checks,
+)
 from facekit.interfaces import FacekitError, LabelClass, LabelMap
 
 if TYPE_CHECKING:
@@ -34,13 +48,20 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Version of the folder's layout."""
 
-INDEX, VERIFIED = "index.json", "verified.json"
+INDEX = "index.json"
 IMAGES, MASKS, ATTRIBUTES = "images.bin", "masks.bin", "attributes.bin"
 KEYS, KEY_OFFSETS, SPLIT_ROWS = "keys.bin", "key_offsets.bin", "splits.bin"
 REPAIRS = "repairs.bin"
 """uint8 (n, R) of 0 and 1: which repairs each sample took, in an unfinished cache only; the index keeps the counts."""
 
-_HASH_BLOCK = 1 << 22
+SMALL = (KEYS, KEY_OFFSETS, SPLIT_ROWS, ATTRIBUTES)
+"""Files that are read as a whole, and so compared whenever a cache is opened."""
+
+_INDEX_ENTRIES = frozenset(
+    ("format", "count", "size", "label_map", "attribute_names", "splits", "files", "extra", "fingerprint", "key")
+) | {"repairs", "sha256"}
+INDEX_HASH = "sha256"
+"""Entry of the index: the SHA-256 of all others, since its fingerprint leaves out those that are no data."""
 
 
 def extra_file(number: int, *, mirrored: bool = False) -> str:
@@ -48,15 +69,8 @@ def extra_file(number: int, *, mirrored: bool = False) -> str:
     return f"extra_{number}{'_mirrored' if mirrored else ''}.bin"
 
 
-class DamagedCache(FacekitError):
-    """A folder of packed faces that is incomplete, or whose contents are not what was written."""
-
-    def __init__(self, message: str, *, where: str) -> None:
-        super().__init__(message, where=where, remedy="`facekit data prepare` builds it again; or remove the folder")
-
-
 class KeyTable(Sequence[str]):
-    """The sample keys, read from the memory map when asked for."""
+    """The sample keys, made of their bytes when asked for."""
 
     def __init__(self, text: NDArray[np.uint8], offsets: NDArray[np.int64]) -> None:
         self._text = text
@@ -84,7 +98,7 @@ class KeyTable(Sequence[str]):
 
 @dataclass(frozen=True, eq=False)
 class PackedFaces:
-    """Faces of one fixed size, ready to train on. All arrays are read-only memory maps.
+    """Faces of one fixed size, ready to train on. All arrays are read-only.
 
     Args:
         folder: where they lie.
@@ -107,22 +121,22 @@ class PackedFaces:
 
     folder: Path
     size: int
-    images: NDArray[np.uint8]
-    masks: NDArray[np.uint8] | None
+    images: PackedRows
+    masks: PackedRows | None
     attributes: NDArray[np.int8] | None
     keys: KeyTable
     splits: Mapping[str, NDArray[np.int64]]
     label_map: LabelMap
     attribute_names: tuple[str, ...]
     fingerprint: str
-    extra: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    mirrored_extra: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    extra: Mapping[str, PackedRows] = field(default_factory=dict)
+    mirrored_extra: Mapping[str, PackedRows] = field(default_factory=dict)
     repairs: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def require_masks(self) -> NDArray[np.uint8]:
+    def require_masks(self) -> PackedRows:
         """Return the masks (n, S, S). Raises FacekitError when these are photos without masks."""
         if self.masks is None:
             raise FacekitError(
@@ -143,60 +157,68 @@ class PackedFaces:
     def open(folder: Path, *, verify: bool = False, progress: Callable[[int, int], None] | None = None) -> PackedFaces:
         """Open a folder that :func:`facekit.data.prepare` has written.
 
-        The sizes of all files are always checked. Their contents are compared with their SHA-256 when a file's date is
-        not the one it had when last compared, or when asked to.
+        The sizes of all files and the contents of the small ones are always checked. The contents of the large ones are
+        compared with their SHA-256 when a file's date is not the one it had when last compared, or when asked to, and
+        each of their rows is compared with its own checksum when it is first read.
 
         Args:
             folder: the folder.
             verify: compare the contents in any case (reads every byte).
-            progress: told ``(bytes compared, bytes in all)`` while contents are compared.
+            progress: told ``(bytes compared, bytes in all)`` while contents of large files are compared.
 
         Raises:
             DamagedCache: the folder is incomplete, or a file is not what was written.
         """
         index = read_index(folder)
-        _verify(folder, index["files"], always=verify, progress=progress or (lambda done, total: None))
-        count, size = index["count"], index["size"]
+        files, count, size = index["files"], index["count"], index["size"]
+        _check_sizes(folder, files)
+        small = {name: _read_small(folder / name, files[name]) for name in files if name in SMALL}
+        checks = _verify_large(
+            folder,
+            {name: said for name, said in files.items() if name not in SMALL},
+            count,
+            always=verify,
+            progress=progress or (lambda done, total: None),
+        )
         attribute_names = tuple(index["attribute_names"])
         label_map = label_map_from(index["label_map"])
-        rows = np.fromfile(folder / SPLIT_ROWS, dtype="<i8")
+        rows = np.frombuffer(small[SPLIT_ROWS], dtype="<i8")
         splits: dict[str, NDArray[np.int64]] = {}
         start = 0
         for name, length in index["splits"].items():
             splits[name] = rows[start : start + length]
             start += length
+
+        def pictures(name: str, *shape: int) -> PackedRows:
+            return PackedRows(folder / name, "u1", (count, *shape), checks[name])
+
         return PackedFaces(
             folder=folder,
             size=size,
-            images=_map(folder / IMAGES, np.uint8, (count, size, size, 3)),
-            masks=_map(folder / MASKS, np.uint8, (count, size, size)) if label_map.classes else None,
-            attributes=_map(folder / ATTRIBUTES, np.int8, (count, len(attribute_names))) if attribute_names else None,
-            keys=KeyTable(
-                _map(folder / KEYS, np.uint8, ((folder / KEYS).stat().st_size,)),
-                _map(folder / KEY_OFFSETS, np.int64, (count + 1,)),
-            ),
+            images=pictures(IMAGES, size, size, 3),
+            masks=pictures(MASKS, size, size) if label_map.classes else None,
+            attributes=np.frombuffer(small[ATTRIBUTES], np.int8).reshape(count, -1) if attribute_names else None,
+            keys=KeyTable(np.frombuffer(small[KEYS], np.uint8), np.frombuffer(small[KEY_OFFSETS], "<i8")),
             splits=splits,
             label_map=label_map,
             attribute_names=attribute_names,
             fingerprint=index["fingerprint"],
-            extra=_map_extra(folder, index, mirrored=False),
-            mirrored_extra=_map_extra(folder, index, mirrored=True),
+            extra=_extra_rows(folder, index, checks, mirrored=False),
+            mirrored_extra=_extra_rows(folder, index, checks, mirrored=True),
             repairs=index.get("repairs", {}),
         )
 
 
-def _map_extra(folder: Path, index: Mapping[str, Any], *, mirrored: bool) -> dict[str, Any]:
+def _extra_rows(
+    folder: Path, index: Mapping[str, Any], checks: Mapping[str, NDArray[np.uint32]], *, mirrored: bool
+) -> dict[str, PackedRows]:
     found = {}
     for number, entry in enumerate(index.get("extra", ())):
         kind = ArrayKind.from_document(entry)
         if entry["mirrored"] or not mirrored:
-            file = folder / extra_file(number, mirrored=mirrored)
-            found[kind.name] = np.memmap(file, dtype=kind.stored, mode="r", shape=(index["count"], *kind.shape))
+            name = extra_file(number, mirrored=mirrored)
+            found[kind.name] = PackedRows(folder / name, kind.stored, (index["count"], *kind.shape), checks[name])
     return found
-
-
-def _map(file: Path, kind: type[Any], shape: tuple[int, ...]) -> Any:
-    return np.memmap(file, dtype=np.dtype(kind).newbyteorder("<"), mode="r", shape=shape)
 
 
 def label_map_document(label_map: LabelMap) -> dict[str, Any]:
@@ -238,6 +260,12 @@ def fingerprint_of(index: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def index_hash(index: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of an index without the entry that holds it. Spaces and the order of keys do not count."""
+    entries = {name: value for name, value in index.items() if name != INDEX_HASH}
+    return hashlib.sha256(json.dumps(entries, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
 def read_index(folder: Path) -> dict[str, Any]:
     """Return a folder's ``index.json``. Raises DamagedCache when it is missing, damaged or of another format."""
     file = folder / INDEX
@@ -246,23 +274,17 @@ def read_index(folder: Path) -> dict[str, Any]:
         if index["format"] != FORMAT:
             raise DamagedCache(f"the packed faces are of format {index['format']}, not {FORMAT}", where=str(file))
         sound = fingerprint_of(index) == index["fingerprint"]
+        # Older caches have no hash of the whole; one whose name is damaged is an entry that nobody writes.
+        sound &= index.keys() <= _INDEX_ENTRIES and index.get(INDEX_HASH, index_hash(index)) == index_hash(index)
     except FileNotFoundError as error:
         raise DamagedCache("these packed faces have no index", where=str(file)) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        if isinstance(error, OSError):
+            raise_unless_damage(error)
         raise DamagedCache(f"the index of the packed faces cannot be read ({error})", where=str(file)) from error
     if not sound:
-        raise DamagedCache("the index of the packed faces does not fit its own fingerprint", where=str(file))
+        raise DamagedCache("the index of the packed faces does not fit its own checksums", where=str(file))
     return index
-
-
-def hash_file(file: Path, progress: Callable[[int], None]) -> str:
-    """Return a file's SHA-256 in hex; ``progress`` is told the bytes of each block."""
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while block := stream.read(_HASH_BLOCK):
-            digest.update(block)
-            progress(len(block))
-    return digest.hexdigest()
 
 
 def write_json(file: Path, document: Any) -> None:
@@ -275,12 +297,13 @@ def write_json(file: Path, document: Any) -> None:
     beside.replace(file)
 
 
-def note_verified(folder: Path, files: Mapping[str, Any]) -> None:
-    """Note the present date of each file: its contents have just been compared, or written."""
-    write_json(folder / VERIFIED, {name: (folder / name).stat().st_mtime_ns for name in files})
+def note_verified(folder: Path, checks: Mapping[str, NDArray[np.uint32]]) -> None:
+    """Note the present date of each large file and the checksums of its rows: it has just been compared, or written."""
+    write_row_checks(folder, checks)
+    write_json(folder / VERIFIED, {name: (folder / name).stat().st_mtime_ns for name in checks})
 
 
-def _verify(folder: Path, files: Mapping[str, Any], *, always: bool, progress: Callable[[int, int], None]) -> None:
+def _check_sizes(folder: Path, files: Mapping[str, Any]) -> None:
     for name, said in files.items():
         file = folder / name
         length = file.stat().st_size if file.is_file() else None
@@ -288,26 +311,60 @@ def _verify(folder: Path, files: Mapping[str, Any], *, always: bool, progress: C
             raise DamagedCache("this file of the packed faces is missing", where=str(file))
         if length != said["bytes"]:
             raise DamagedCache(f"the file has {length} bytes in place of {said['bytes']}", where=str(file))
+
+
+def _read_small(file: Path, said: Mapping[str, Any]) -> bytes:
+    """Return the contents of a small file. The bytes that are compared are those that are used."""
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise_unless_damage(error)
+        raise DamagedCache(
+            f"this file of the packed faces cannot be read ({error.strerror})", where=str(file)
+        ) from error
+    if hashlib.sha256(content).hexdigest() != said["sha256"]:
+        raise _differs(file)
+    return content
+
+
+def _differs(file: Path) -> DamagedCache:
+    return DamagedCache("the file is not what was written (its SHA-256 differs)", where=str(file))
+
+
+def _verify_large(
+    folder: Path, files: Mapping[str, Any], count: int, *, always: bool, progress: Callable[[int, int], None]
+) -> dict[str, NDArray[np.uint32]]:
+    """Return the checksums of the rows of each large file, which is compared as a whole where that is needed."""
     try:
         dates = json.loads((folder / VERIFIED).read_text(encoding="utf-8"))
         current = dates == {name: (folder / name).stat().st_mtime_ns for name in files}
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         current = False
-    if current and not always:
-        return
+    known = read_row_checks(folder, list(files), count) if current and not always else None
+    if known is not None:
+        return known
     total = sum(said["bytes"] for said in files.values())
     done = 0
 
-    def count(length: int) -> None:
+    def told(length: int) -> None:
         nonlocal done
         done += length
         progress(done, total)
 
+    checks = {}
     for name, said in files.items():
-        if hash_file(folder / name, count) != said["sha256"]:
-            raise DamagedCache("the file is not what was written (its SHA-256 differs)", where=str(folder / name))
+        try:
+            digest, checks[name] = describe_rows(folder / name, count, told)
+        except OSError as error:
+            raise_unless_damage(error)
+            raise DamagedCache(
+                f"this file of the packed faces cannot be read ({error.strerror})", where=str(folder / name)
+            ) from error
+        if digest != said["sha256"]:
+            raise _differs(folder / name)
     try:
-        note_verified(folder, files)
+        note_verified(folder, checks)
     except OSError:
         # A cache on a read-only disk serves as well; it is only compared again the next time.
-        return
+        return checks
+    return checks

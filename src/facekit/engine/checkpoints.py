@@ -25,6 +25,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,7 @@ from facekit.engine.contents import reading
 from facekit.engine.run_folder import (
     FULL_DISK,
     MANIFEST,
+    NOT_ALLOWED,
     RunFolder,
     disk_full,
     full_disk_stops,
@@ -48,6 +50,7 @@ from facekit.engine.run_folder import (
     sync_folder,
 )
 from facekit.interfaces import FacekitError, RunFailure
+from facekit.interfaces.limits import TOO_MANY_FILES
 
 FORMAT = 1
 """Version of the folder's layout."""
@@ -196,7 +199,7 @@ def newest(checkpoints: Path, *, step: int | None = None) -> Checkpoint | None:
         step: look at the checkpoint of this step alone.
 
     Raises:
-        FacekitError: all there are are damaged.
+        FacekitError: all there are are damaged, or one cannot be read by this user.
     """
     damaged: list[str] = []
     for each in reversed(steps_on_disk(checkpoints)):
@@ -217,24 +220,37 @@ def newest(checkpoints: Path, *, step: int | None = None) -> Checkpoint | None:
 
 
 def check(folder: Path) -> str | None:
-    """Return what is wrong with a checkpoint, from reading every byte of it; None when it is sound."""
+    """Return what is wrong with a checkpoint, from reading every byte of it; None when it is sound.
+
+    Raises:
+        FacekitError: this user may not read it, so that nobody knows whether it is sound.
+    """
     try:
         manifest = _manifest(folder)
         if manifest[KEY_FORMAT] != FORMAT:
             return f"its format is {manifest[KEY_FORMAT]}, this facekit reads {FORMAT}"
         for name, said in manifest[KEY_FILES].items():
             file = folder / name
-            if not file.is_file():
+            if not stat.S_ISREG(file.stat().st_mode):
                 return f"{name} is missing"
             if file.stat().st_size != said[KEY_BYTES]:
                 return f"{name} has {file.stat().st_size} bytes in place of {said[KEY_BYTES]}"
             if sha256(file) != said[KEY_SHA256]:
                 return f"the SHA-256 of {name} is not the one in its manifest"
-    except FileNotFoundError:
-        return f"{MANIFEST} is missing"
+    except FileNotFoundError as error:
+        return f"{Path(error.filename or MANIFEST).name} is missing"
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return f"{MANIFEST} cannot be read"
     except OSError as error:
+        if error.errno in TOO_MANY_FILES:
+            raise
+        if error.errno in NOT_ALLOWED:
+            # It may be as sound as any: to pass it over would lose the steps since the one before.
+            raise FacekitError(
+                f"a checkpoint cannot be read: {error.strerror}",
+                where=str(error.filename or folder),
+                remedy="see that you may read it; or move it elsewhere, and the one before it is used",
+            ) from error
         return f"it cannot be read: {error}"
     return None
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from facekit.interfaces import FacekitError
+from facekit.interfaces.limits import is_out_of_memory, memory_asked
 from facekit.recipe.resolved import ComponentChoice
 
 _OF_FAKE_TENSORS = "torch._subclasses"
@@ -95,6 +96,12 @@ def failures_in(culprit: Culprit, what: str) -> Iterator[None]:
     except Exception as error:
         if type(error).__module__.startswith(_OF_FAKE_TENSORS):
             raise
+        if is_out_of_memory(error):
+            raise culprit.error(
+                f"{culprit.title} {what}: there is too little memory ({memory_asked(error)})",
+                error=error,
+                remedy="lower its sizes, data.size or train.batch",
+            ) from error
         reason = f"{type(error).__name__}: {str(error).strip() or 'without a message'}"
         raise culprit.error(f"{culprit.title} {what}: {reason}", error=error) from error
 

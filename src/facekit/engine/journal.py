@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import time
@@ -13,8 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from facekit.engine.damaged_json import read_json, step_of
-from facekit.engine.run_folder import RunFolder, full_disk_stops, write_file
+from facekit.engine.damaged_json import step_of
+from facekit.engine.metric_lines import damaged_lines, decode_lines, encode_line
+from facekit.engine.run_folder import RunFolder, folder_removed, full_disk_stops, write_file
 from facekit.engine.torch_settings import torch_settings_kept
 from facekit.interfaces import (
     CheckpointSaved,
@@ -140,13 +140,16 @@ class Journal:
 
 
 def append_line(file: Path, document: Mapping[str, Any]) -> None:
-    """Append one JSON object to a file of lines, in one write.
+    """Append one JSON object to a file of lines, with its checksum, in one write.
 
     Raises:
         RunFailure: the disk is full, or the file cannot be written; half a line may stand at its end, which readers
             pass over.
     """
-    line = (json.dumps(document, separators=(",", ":"), allow_nan=False) + "\n").encode()
+    _append(file, encode_line(document))
+
+
+def _append(file: Path, line: bytes) -> None:
     try:
         with full_disk_stops(file):
             descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
@@ -161,32 +164,34 @@ def append_line(file: Path, document: Mapping[str, Any]) -> None:
 
 def read_lines(file: Path) -> Iterator[dict[str, Any]]:
     """Yield the lines of ``metrics.jsonl``. A line that is cut short or damaged is passed over."""
-    if not file.is_file():
-        return
-    with file.open(encoding="utf-8", errors="replace") as stream:
-        for text in stream:
-            try:
-                line = read_json(text)
-            except ValueError:
-                continue
-            if isinstance(line, dict):
-                yield line
+    if file.is_file():
+        yield from decode_lines(file.read_bytes()).events
 
 
-def rewind(run: RunFolder, step: int) -> None:
-    """Drop the lines that a run resumed at a step will write again, and lines that are damaged.
+def rewind(run: RunFolder, step: int) -> list[str]:
+    """Drop the lines that a run resumed at a step will write again, and set damaged ones aside.
+
+    Returns:
+        what the user should know: how many lines were damaged, and where they are now.
 
     Raises:
         RunFailure: the file cannot be read or written.
     """
     try:
-        kept = [line for line in read_lines(run.metrics) if not _comes_again(line, step)]
-        text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in kept)
-        if run.metrics.exists():
-            with full_disk_stops(run.metrics):
-                write_file(run.metrics, text.encode())
+        if not run.metrics.exists():
+            return []
+        found = decode_lines(run.metrics.read_bytes())
+        kept = b"".join(encode_line(line) for line in found.events if not _comes_again(line, step))
+        if found.damaged:
+            # Nobody knows what they said, but people may read more in them than a program does.
+            _append(run.damaged_metrics, b"".join(line + b"\n" for line in found.damaged.values()))
+        with full_disk_stops(run.metrics):
+            write_file(run.metrics, kept)
     except OSError as error:
         raise _unusable(run.metrics, error) from error
+    if not found.damaged:
+        return []
+    return [f"{damaged_lines(found)}; they are in {run.damaged_metrics.name} now, and what is sound stays"]
 
 
 def _comes_again(line: Mapping[str, Any], step: int) -> bool:
@@ -196,6 +201,8 @@ def _comes_again(line: Mapping[str, Any], step: int) -> bool:
 
 
 def _unusable(file: Path, error: OSError) -> RunFailure:
+    if not file.parent.is_dir():
+        return folder_removed(file.parent)
     return RunFailure(
         f"the file cannot be read or written: {error.strerror or error}",
         where=str(file),

@@ -31,19 +31,13 @@ from facekit.engine.precision import choose_precision
 from facekit.engine.recompute import keeps_all, recompute_activations
 from facekit.engine.reference_watch import CHANGES_WITH_REFERENCE, ReferenceWatch, measures_at
 from facekit.engine.reproducible import reproducible
-from facekit.engine.run_folder import RunFolder
+from facekit.engine.run_folder import RunFolder, folder_errors
 from facekit.engine.run_result import RunResult
 from facekit.engine.samples import FixedFaces
 from facekit.engine.state import TrainingState
 from facekit.engine.step import GRADIENT_NORM, StepRunner, check_one_process
 from facekit.engine.validation import BestCheckpoint, Evaluate, check_settings, measure
-from facekit.interfaces import (
-    CheckpointSaved,
-    FaceBatch,
-    RunFinished,
-    SamplesSaved,
-    StepLogged,
-)
+from facekit.interfaces import CheckpointSaved, FaceBatch, RunFinished, SamplesSaved, StepLogged
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
 from facekit.sampling.inputs import inputs_of
@@ -90,7 +84,12 @@ def train(
     """
     began = time.perf_counter()
     run = RunFolder(out)
-    with distributed.team() as team, run.owned() if team.leads else nullcontext(), seeds.global_states_kept():
+    with (
+        distributed.team() as team,
+        run.owned() if team.leads else nullcontext(),
+        folder_errors(run),
+        seeds.global_states_kept(),
+    ):
         training = Training(
             recipe,
             run,
@@ -256,7 +255,7 @@ class Training:
             if team.leads:
                 checkpoints.remove_unfinished(run.checkpoints)
                 checkpoints.set_aside_newer(run.checkpoints, step=self.state.done)
-                rewind(run, self.state.done)
+                warnings += rewind(run, self.state.done)
                 record.go_on(run, before, now)
         elif team.leads:
             record.start(run, recipe, {**now, "initialised": notes, FROZEN: write_frozen(run, model)})
@@ -269,7 +268,7 @@ class Training:
         """Train to the last step, or until Ctrl-C; return how it ended, ``finished`` or ``interrupted``."""
         first, settings = self.state.done, self.settings
         try:
-            with Interruption() as interruption, closing(self._faces(first)) as faces:
+            with folder_errors(self.run), Interruption() as interruption, closing(self._faces(first)) as faces:
                 self.journal.started(self.start)
                 for warning in self.warnings:
                     self.journal.warned(first, warning)

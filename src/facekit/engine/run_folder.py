@@ -5,7 +5,8 @@
     RUN/
       recipe.yaml        the resolved recipe, every default written out
       lock.json          versions, device, data fingerprint, label map, seed, command, parameters, a checksum
-      metrics.jsonl      what happened, one JSON object a line
+      metrics.jsonl      what happened, one JSON object a line, each with a checksum
+      metrics.damaged.jsonl  lines that a resumed run set aside, where there were any
       checkpoints/       step-00000500/ and so on
       frozen/            weights of frozen networks, written once
       samples/           step-00000500.png and so on
@@ -31,11 +32,13 @@ from typing import Any
 
 from facekit.engine.lock_check import check_lock
 from facekit.interfaces import FacekitError, RunFailure
+from facekit.interfaces.limits import TOO_MANY_FILES
 from facekit.interfaces.regular_files import read_regular
 
 RECIPE = "recipe.yaml"
 LOCK = "lock.json"
 METRICS = "metrics.jsonl"
+DAMAGED_METRICS = "metrics.damaged.jsonl"
 CHECKPOINTS = "checkpoints"
 FROZEN = "frozen"
 SAMPLES = "samples"
@@ -48,10 +51,17 @@ OWNER = "owner.json"
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors of the operating system that mean there is no room for what was to be written."""
 
+NOT_ALLOWED = (errno.EACCES, errno.EPERM)
+"""Errors that mean that this user may not read or write a file, which says nothing of what it holds."""
+
 
 RECIPE_HASH, LOCK_HASH = "recipe_sha256", "sha256"
-"""Keys of ``lock.json``: the SHA-256 of ``recipe.yaml`` as the run wrote it, and of all other entries of the lock."""
+"""Keys of ``lock.json``: the SHA-256 of ``recipe.yaml`` as the run wrote it, and of all other entries of the lock.
 
+Evaluations have the second of them too.
+"""
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _CHECKPOINT = re.compile(r"step-(\d{8,})")
 
 
@@ -61,10 +71,20 @@ def step_name(step: int) -> str:
 
 
 def steps_on_disk(checkpoints: Path) -> list[int]:
-    """Return the steps that have a checkpoint, rising; damaged ones too."""
-    if not checkpoints.is_dir():
+    """Return the steps that have a checkpoint, rising; damaged ones too.
+
+    Raises:
+        FacekitError: the folder of checkpoints cannot be read.
+    """
+    try:
+        entries = [entry for entry in checkpoints.iterdir() if entry.is_dir()]
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    matches = (_CHECKPOINT.fullmatch(entry.name) for entry in checkpoints.iterdir() if entry.is_dir())
+    except OSError as error:
+        if error.errno in TOO_MANY_FILES:
+            raise
+        raise _unreadable(checkpoints, error) from error
+    matches = (_CHECKPOINT.fullmatch(entry.name) for entry in entries)
     return sorted(int(match.group(1)) for match in matches if match)
 
 
@@ -80,6 +100,7 @@ class RunFolder:
         self.recipe = self.path / RECIPE
         self.lock = self.path / LOCK
         self.metrics = self.path / METRICS
+        self.damaged_metrics = self.path / DAMAGED_METRICS
         self.checkpoints = self.path / CHECKPOINTS
         self.samples = self.path / SAMPLES
         self.evaluations = self.path / EVALUATIONS
@@ -127,7 +148,7 @@ class RunFolder:
 
     def write_lock(self, document: Mapping[str, Any]) -> None:
         """Write ``lock.json`` with its checksum."""
-        write_json(self.lock, {**document, LOCK_HASH: _hash_of(document)})
+        write_json(self.lock, sealed(document))
 
     @contextmanager
     def owned(self) -> Iterator[None]:
@@ -139,31 +160,99 @@ class RunFolder:
             FacekitError: another process owns it; the message names that process and its host.
             RunFailure: the folder cannot be made or written to.
         """
-        import fcntl
-
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            # Opened for update, never truncated: until the lock is ours the contents are the owner's.
-            descriptor = os.open(self.owner, os.O_RDWR | os.O_CREAT, 0o644)
+            # The folder is locked first: its lock holds when somebody removes owner.json, which names the owner.
+            folder = os.open(self.path, os.O_RDONLY)
         except OSError as error:
-            raise RunFailure(f"the run folder cannot be written to: {error}", where=str(self.path)) from error
+            raise self._not_writable(error) from error
         try:
+            _lock(folder, self, may_be_unable=True)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Opened for update, never truncated: until the lock is ours the contents are the owner's.
+                descriptor = os.open(self.owner, os.O_RDWR | os.O_CREAT, 0o644)
             except OSError as error:
-                if error.errno not in (errno.EAGAIN, errno.EACCES):
-                    raise RunFailure(f"the run folder cannot be locked: {error}", where=str(self.path)) from error
-                raise FacekitError(
-                    f"{_describe_owner(self.owner)} owns this run folder",
-                    where=str(self.path),
-                    remedy="wait for it to end, stop it, or give another folder with --out",
-                ) from None
-            owner = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": round(time.time(), 3)})
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, owner.encode(), 0)
-            yield
+                raise self._not_writable(error) from error
+            try:
+                _lock(descriptor, self)
+                owner = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": round(time.time(), 3)})
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, owner.encode(), 0)
+                yield
+            finally:
+                os.close(descriptor)
         finally:
-            os.close(descriptor)
+            os.close(folder)
+
+    def _not_writable(self, error: OSError) -> RunFailure:
+        return RunFailure(f"the run folder cannot be written to: {error}", where=str(self.path))
+
+
+def _lock(descriptor: int, run: RunFolder, *, may_be_unable: bool = False) -> None:
+    """Lock a file or folder for this process.
+
+    Args:
+        descriptor: the open file or folder.
+        run: the run folder, for messages.
+        may_be_unable: go on without the lock where the file system cannot lock this: folders on network disks.
+
+    Raises:
+        FacekitError: another process has locked it.
+        RunFailure: it cannot be locked.
+    """
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            raise FacekitError(
+                f"{_describe_owner(run.owner)} owns this run folder",
+                where=str(run.path),
+                remedy="wait for it to end, stop it, or give another folder with --out",
+            ) from None
+        if not may_be_unable:
+            raise RunFailure(f"the run folder cannot be locked: {error}", where=str(run.path)) from error
+
+
+@contextmanager
+def folder_errors(run: RunFolder) -> Iterator[None]:
+    """Turn the system's errors about the files of a run into sentences; others pass.
+
+    Raises:
+        RunFailure: the run folder was removed, or a file in it cannot be read or written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if not run.path.is_dir():
+            raise folder_removed(run.path) from error
+        file = error.filename if isinstance(error.filename, str) else os.fspath(error.filename or "")
+        if error.errno in TOO_MANY_FILES or not file or not Path(file).absolute().is_relative_to(run.path.absolute()):
+            raise
+        raise RunFailure(
+            f"this file of the run cannot be read or written: {error.strerror or error}",
+            where=str(file),
+            remedy="see that the run folder is whole and can be written to, then go on with `facekit resume RUN`; "
+            "the checkpoints written before are intact",
+        ) from error
+
+
+def folder_removed(path: Path) -> RunFailure:
+    """Return the failure of a run whose folder is gone."""
+    return RunFailure(
+        "the run folder was removed while the run was going on",
+        where=str(path),
+        remedy="put it back from a copy and go on with `facekit resume RUN`, or start the run again",
+    )
+
+
+def _unreadable(checkpoints: Path, error: OSError) -> FacekitError:
+    return FacekitError(
+        f"the checkpoints cannot be read: {error.strerror or error}",
+        where=str(checkpoints),
+        remedy="see that you may read the folder, and that its disk is there",
+    )
 
 
 def lock_is_sound(document: Mapping[str, Any]) -> bool:
@@ -172,6 +261,21 @@ def lock_is_sound(document: Mapping[str, Any]) -> bool:
     checksum = entries.pop(LOCK_HASH, None)
     # A lock with the hash of its recipe was written with a checksum: one that lacks it lost it.
     return checksum == _hash_of(entries) if checksum is not None or RECIPE_HASH in entries else True
+
+
+def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return JSON data with its checksum as last entry."""
+    entries = {name: value for name, value in document.items() if name != LOCK_HASH}
+    return {**entries, LOCK_HASH: _hash_of(entries)}
+
+
+def seal_is_sound(document: Mapping[str, Any]) -> bool:
+    """Return whether JSON data fits the checksum that :func:`sealed` gave it; data of older versions has none."""
+    checksum = document.get(LOCK_HASH)
+    if checksum is not None:
+        return checksum == _hash_of({name: value for name, value in document.items() if name != LOCK_HASH})
+    # The last entry is a SHA-256 under another name: that name was damaged.
+    return not any(_SHA256.fullmatch(str(value)) for value in [*document.values()][-1:])
 
 
 def _hash_of(document: Mapping[str, Any]) -> str:

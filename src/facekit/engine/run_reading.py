@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from facekit.engine.damaged_json import LARGEST, read_json, readable, step_of
+from facekit.engine.metric_lines import damaged_lines, decode_lines
 from facekit.engine.run_folder import CHECKPOINTS, LOCK, LOCK_HASH, METRICS, RECIPE, SAMPLES, lock_is_sound
 from facekit.figures.charts import Series
 from facekit.interfaces import FacekitError
@@ -169,7 +170,7 @@ def read_run(folder: Path) -> RunRecord:
     record.recipe_text = _read_text(folder / RECIPE, record.problems)
     record.recipe = _parse_recipe(record.recipe_text, record.problems)
     record.lock = _parse_lock(_read_text(folder / LOCK, record.problems), record.problems)
-    record.events = _parse_events(_read_text(folder / METRICS, record.problems), record.problems)
+    record.events = _parse_events(folder / METRICS, record.problems)
     record.samples = _numbered(folder / SAMPLES, "*.png")
     record.checkpoints = [step for step, path in _numbered(folder / CHECKPOINTS, "step-*") if path.is_dir()]
     return record
@@ -212,24 +213,17 @@ def _parse_lock(text: str, problems: list[str]) -> Mapping[str, Any]:
     return {name: value for name, value in lock.items() if name != LOCK_HASH}
 
 
-def _parse_events(text: str, problems: list[str]) -> list[Mapping[str, Any]]:
-    events: list[Mapping[str, Any]] = []
-    broken = 0
-    for line in text.splitlines():
-        if not line.strip():
-            continue
-        try:
-            event = read_json(line)
-        except ValueError:
-            broken += 1
-            continue
-        if isinstance(event, Mapping):
-            events.append(event)
-    if broken:
-        lines = "1 line is" if broken == 1 else f"{broken} lines are"
-        why = "the run was stopped while writing, or the file was damaged"
-        problems.append(f"{lines} not whole in {METRICS} and left out here ({why})")
-    return events
+def _parse_events(file: Path, problems: list[str]) -> list[Mapping[str, Any]]:
+    try:
+        found = decode_lines(file.read_bytes())
+    except OSError as error:
+        problems.append(f"{file.name} cannot be read: {error.strerror or error}")
+        return []
+    if found.damaged:
+        problems.append(f"{damaged_lines(found)}: what is damaged is left out here")
+    if found.cut:
+        problems.append(f"the last line of {METRICS} is not whole and left out: the run was stopped while writing it")
+    return list(found.events)
 
 
 def _numbered(folder: Path, pattern: str) -> list[tuple[int, Path]]:

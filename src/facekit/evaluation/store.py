@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facekit.engine.damaged_json import read_json
-from facekit.engine.run_folder import full_disk_stops, step_name, write_json
+from facekit.engine.run_folder import full_disk_stops, seal_is_sound, sealed, step_name, write_json
 from facekit.evaluation.results import PARTS, EvaluationResult
 from facekit.evaluation.tasks import TASK_SEED
 from facekit.interfaces import FacekitError
@@ -193,7 +193,7 @@ def write_evaluation(result: EvaluationResult, file: Path) -> Path:
                 Image.fromarray(picture.strip).save(folder / name, format="PNG")
                 entry = {"key": picture.key, "reference_key": picture.reference_key, "file": f"{folder.name}/{name}"}
                 pictures.setdefault(task, []).append({**entry, "shows": list(picture.parts)})
-        write_json(file, {**document, "pictures": pictures})
+        write_json(file, sealed({**document, "pictures": pictures}))
     return file
 
 
@@ -204,7 +204,11 @@ def read_evaluation(file: Path) -> StoredEvaluation:
         FacekitError: there is no such file, or it cannot be read.
     """
     with readable_document(file):
-        document = read_json(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        document = read_json(text)
+        # Of what the file says, not of what is safe to use: damage must not look sound by being left out.
+        if not seal_is_sound(json.loads(text)):
+            raise ValueError("it is not what was written (its entries and its checksum differ)")
         if document["format"] != FORMAT:
             raise FacekitError(f"this evaluation is of format {document['format']}, not {FORMAT}", where=str(file))
         return stored_evaluation(document, file)

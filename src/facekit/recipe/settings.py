@@ -237,9 +237,9 @@ class TrainSettings(Options):
     """Training steps; in each, every player updates its networks."""
     epochs: float | None = Field(None, gt=0)
     """Passes over the training split."""
-    batch: int = Field(8, ge=1)
+    batch: int = Field(8, ge=1, le=65_536)
     """Batch size: photos a step (a micro-batch when ``accumulate`` is above 1)."""
-    accumulate: int = Field(1, ge=1)
+    accumulate: int = Field(1, ge=1, le=65_536)
     """Micro-batches whose gradients are averaged for one update."""
     seed: int = Field(0, ge=0)
     """Seed of everything random in the run."""

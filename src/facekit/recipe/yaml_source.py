@@ -46,7 +46,13 @@ def file_marks(text: str, file: str) -> MarkMaker:
 
 
 def parse_yaml(
-    text: str, *, marks: MarkMaker, problems: Problems, path: Path = (), most_values: int = MOST_VALUES
+    text: str,
+    *,
+    marks: MarkMaker,
+    problems: Problems,
+    path: Path = (),
+    most_values: int = MOST_VALUES,
+    go_on: Callable[[], None] = lambda: None,
 ) -> Node | None:
     """Read one YAML document.
 
@@ -56,6 +62,7 @@ def parse_yaml(
         problems: collects the mistakes.
         path: where in the recipe the document stands (for the value of an override).
         most_values: a document with more is refused.
+        go_on: called for each value that is read; what it raises ends the reading.
 
     Returns:
         Its root, with what could be read; None where the text cannot be parsed at all, or holds nothing.
@@ -63,7 +70,7 @@ def parse_yaml(
     loader: yaml.SafeLoader | None = None
     try:
         loader = yaml.SafeLoader(text)
-        return _Composer(loader, marks, problems, path, most_values).document()
+        return _Composer(loader, marks, problems, path, most_values, go_on).document()
     except _Hopeless:
         return None
     except yaml.reader.ReaderError as error:
@@ -93,8 +100,17 @@ class _Hopeless(Exception):
 class _Composer:
     """Makes nodes of the parser's events."""
 
-    def __init__(self, loader: yaml.SafeLoader, marks: MarkMaker, problems: Problems, path: Path, most: int) -> None:
+    def __init__(
+        self,
+        loader: yaml.SafeLoader,
+        marks: MarkMaker,
+        problems: Problems,
+        path: Path,
+        most: int,
+        go_on: Callable[[], None],
+    ) -> None:
         self._loader = loader
+        self._go_on = go_on
         self._marks = marks
         self._problems = problems
         self._path = path
@@ -117,6 +133,7 @@ class _Composer:
         return root
 
     def _next(self) -> yaml.Event:
+        self._go_on()
         return self._loader.get_event()
 
     def _mark(self, event: yaml.Event) -> Mark:

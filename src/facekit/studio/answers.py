@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
 
 from facekit.interfaces import FacekitError, RunFailure
@@ -75,3 +77,29 @@ def error_answer(error: FacekitError) -> Response:
 def png_answer(content: bytes, *, headers: Mapping[str, str] | None = None) -> Response:
     """Return a PNG file."""
     return Response(content, media_type="image/png", headers=dict(headers or {}))
+
+
+async def told(request: Request, error: Exception) -> Response:
+    """Answer a mistake in a request."""
+    assert isinstance(error, FacekitError)
+    return error_answer(error)
+
+
+async def http_error(request: Request, error: Exception) -> Response:
+    """Answer what the framework refuses."""
+    assert isinstance(error, HTTPException)
+    answer = error_answer(RequestError(str(error.detail), status=error.status_code, where=request.url.path[:200]))
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def gone(request: Request, error: Exception) -> Response:
+    """Answer a request whose connection is closed; nobody reads it."""
+    return Response(status_code=400)
+
+
+async def defect(request: Request, error: Exception) -> Response:
+    """Answer what is no mistake of whoever asked."""
+    return error_answer(
+        RequestError("this is a defect of the studio; the terminal it runs in shows what happened", status=500)
+    )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from starlette.applications import Starlette
@@ -23,7 +25,8 @@ from facekit.recipe.lock import dump_document
 from facekit.registry import Registry
 from facekit.registry.options_schema import options_schema
 from facekit.studio import bodies
-from facekit.studio.answers import RequestError, error_answer, json_answer, png_answer
+from facekit.studio.answers import Busy, RequestError, defect, gone, http_error, json_answer, png_answer, told
+from facekit.studio.cancelling import unless_gone
 from facekit.studio.faces import MOST_UPLOADS, Face, FaceShelf, indexed_png
 from facekit.studio.reading import Reader, plain_name
 from facekit.studio.runs import StudioRun, WantedLook
@@ -31,6 +34,9 @@ from facekit.studio.script_files import SessionFiles
 from facekit.studio.uploads import UPLOAD_BYTES
 from facekit.studio.workers import Worker
 from facekit.version import __version__
+
+PATIENCE = 0.8
+"""Seconds that threads have to end when the studio closes."""
 
 PAGE = Path(__file__).parent / "page"
 
@@ -68,6 +74,8 @@ class Studio:
         self._in_flight = bodies.InFlight()
         self._eyes = Worker("studio-reading")  # one at a time: a photo unpacked takes a hundred MB
         self._hands = Worker("studio-masks", threads=2)
+        self._scripts = Worker("studio-scripts")  # apart: reading a long one takes seconds
+        self._closing = Event()
         first = next(iter(runs.values())).pipeline.label_map
         self._label_maps = {first.name: first}
         for run in runs.values():
@@ -102,10 +110,10 @@ class Studio:
                 Route("/api/script/read", self._read_script, methods=["POST"]),
             ],
             exception_handlers={
-                FacekitError: _told,
-                HTTPException: _http_error,
-                ClientDisconnect: _gone,
-                Exception: _defect,
+                FacekitError: told,
+                HTTPException: http_error,
+                ClientDisconnect: gone,
+                Exception: defect,
             },
             lifespan=self._lifespan,
         )
@@ -118,8 +126,25 @@ class Studio:
         try:
             yield
         finally:
-            for worker in (self._eyes, self._hands, *(run.worker for run in self.runs.values())):
-                worker.close()
+            self.stop()
+            end = time.monotonic() + PATIENCE
+            for worker in self._workers:
+                worker.close(patience=max(0.0, end - time.monotonic()))
+
+    @property
+    def _workers(self) -> list[Worker]:
+        return [self._eyes, self._hands, self._scripts, *(run.worker for run in self.runs.values())]
+
+    @property
+    def busy(self) -> bool:
+        """Whether a thread still works on something that nobody waits for any more, after the studio has closed."""
+        return any(worker.busy for worker in self._workers)
+
+    def stop(self) -> None:
+        """Answer all requests that wait with 503, and ask the threads to stop. Called from the event loop."""
+        self._closing.set()
+        for worker in self._workers:
+            worker.stop()
 
     async def _page(self, request: Request) -> Response:
         name = request.path_params.get("name", "index.html")
@@ -192,13 +217,15 @@ class Studio:
     async def _apply(self, request: Request) -> Response:
         body = await self._json(request, bodies.ApplyBody)
         label_map = self._label_map(body.label_map)
-        return await self._hands.do(self._applied, body, label_map, SessionFiles(self.shelf.snapshot()))
+        files = SessionFiles(self.shelf.snapshot())
 
-    def _applied(self, body: bodies.ApplyBody, label_map: LabelMap, files: SessionFiles) -> Response:
-        script = _script(body.operations, label_map=label_map)
-        context = EditContext(label_map, read_mask=lambda file: files.mask(file, label_map).ids)
-        mask = apply_script(script, body.mask.array(label_map), context)
-        return json_answer({"mask": bodies.mask_document(mask), "notes": context.notes})
+        def applied(go_on: Callable[[], None]) -> Response:
+            script = _script(body.operations, label_map=label_map, go_on=go_on)
+            context = EditContext(label_map, read_mask=lambda file: files.mask(file, label_map).ids, go_on=go_on)
+            mask = apply_script(script, body.mask.array(label_map), context)
+            return json_answer({"mask": bodies.mask_document(mask), "notes": context.notes})
+
+        return await unless_gone(request, self._hands, applied, closing=self._closing)
 
     async def _lint(self, request: Request) -> Response:
         body = await self._json(request, bodies.LintBody)
@@ -277,8 +304,8 @@ class Studio:
         body = await self._json(request, bodies.TextBody)
         label_map = None if body.label_map is None else self._label_map(body.label_map)
 
-        def read() -> Response:
-            script = parse_script(body.text, file="script.yaml", label_map=label_map)
+        def read(go_on: Callable[[], None]) -> Response:
+            script = parse_script(body.text, file="script.yaml", label_map=label_map, go_on=go_on)
             return json_answer(
                 {
                     "name": script.name,
@@ -291,7 +318,7 @@ class Studio:
                 }
             )
 
-        return await self._hands.do(read)
+        return await unless_gone(request, self._scripts, read, closing=self._closing)
 
     async def _json(self, request: Request, kind: type[bodies.Body]) -> bodies.Body:
         declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -316,13 +343,20 @@ class Studio:
             ) from None
 
 
-def _script(operations: Any, *, label_map: LabelMap | None, name: str = "", description: str = "") -> EditScript:
+def _script(
+    operations: Any,
+    *,
+    label_map: LabelMap | None,
+    name: str = "",
+    description: str = "",
+    go_on: Callable[[], None] = lambda: None,
+) -> EditScript:
     """Return operations that came as JSON as a script, checked as one that is read from a file."""
     document: dict[str, Any] = {"facekit_edit": 1, "name": name, "description": description}
     if label_map is not None:
         document["label_map"] = label_map.name
     document["operations"] = operations
-    return parse_script(dump_document(document), file="request", label_map=label_map)
+    return parse_script(dump_document(document), file="request", label_map=label_map, go_on=go_on)
 
 
 def _check_same(mask: Ids, shown: Ids) -> None:
@@ -355,30 +389,9 @@ _background: set[Any] = set()
 
 def _in_background(work: Awaitable[None]) -> None:
     async def done() -> None:
-        await work
+        with suppress(Busy):  # the studio closes before it came to this
+            await work
 
     task = asyncio.get_running_loop().create_task(done())
     _background.add(task)
     task.add_done_callback(_background.discard)
-
-
-async def _told(request: Request, error: Exception) -> Response:
-    assert isinstance(error, FacekitError)
-    return error_answer(error)
-
-
-async def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    answer = error_answer(RequestError(str(error.detail), status=error.status_code, where=request.url.path[:200]))
-    answer.headers.update(error.headers or {})
-    return answer
-
-
-async def _gone(request: Request, error: Exception) -> Response:
-    return Response(status_code=400)  # nobody reads it
-
-
-async def _defect(request: Request, error: Exception) -> Response:
-    return error_answer(
-        RequestError("this is a defect of the studio; the terminal it runs in shows what happened", status=500)
-    )

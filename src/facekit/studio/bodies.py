@@ -20,6 +20,9 @@ from facekit.studio.answers import Busy, RequestError
 JSON_BYTES = 8_000_000
 """Largest JSON body; a thousand brush strokes take less than 1 MB."""
 
+SCRIPT_CHARACTERS = 2_000_000
+"""Longest script that is read: some seconds of a thread. `facekit edit` reads longer ones."""
+
 MASK_SIDE = 2048
 """Largest side of a mask in JSON."""
 
@@ -211,7 +214,7 @@ class ScriptBody(JsonBody):
 class TextBody(JsonBody):
     """A script to be read."""
 
-    text: str
+    text: Annotated[str, Field(max_length=SCRIPT_CHARACTERS)]
     label_map: str | None = None
 
 

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from facekit.data import DamagedCache
 from facekit.editing import FacePipeline, OpenFace, PhotoEditor, provenance
 from facekit.editing.alignment import Placement
 from facekit.editing.compositing import paste_back
@@ -143,8 +144,11 @@ class StudioRun:
             return
         masks = packed.require_masks()  # a run with a studio has painted masks of this label map
         counts = np.zeros(256, np.int64)
-        for rows in np.array_split(packed.rows("train"), max(1, len(packed) // 256)):
-            counts += np.bincount(masks[rows].ravel(), minlength=256)
+        try:
+            for rows in np.array_split(packed.rows("train"), max(1, len(packed) // 256)):
+                counts += np.bincount(masks[rows].ravel(), minlength=256)
+        except DamagedCache:  # whoever trains on it is told
+            return
         self.seen = tuple(name for name, count in zip(packed.label_map.names, counts, strict=False) if count)
 
     def lint(self, mask: Ids, label_map: LabelMap) -> list[MaskFinding]:

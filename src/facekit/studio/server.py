@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import socket
 from collections.abc import Callable, Sequence
@@ -217,6 +218,29 @@ def _opened_runs(
     return loaded
 
 
+class StudioServer(uvicorn.Server):
+    """A server that answers those who wait before it closes, in place of waiting for them.
+
+    Args:
+        config: how it serves.
+        studio: the session.
+    """
+
+    def __init__(self, config: uvicorn.Config, studio: Studio) -> None:
+        super().__init__(config)
+        self._studio = studio
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close all connections."""
+        self._studio.stop()
+        # What it says of connections that it has to cut off is no news to whoever pressed Ctrl-C.
+        logging.getLogger("uvicorn.error").disabled = True
+        try:
+            await super().shutdown(sockets)
+        finally:
+            logging.getLogger("uvicorn.error").disabled = False
+
+
 def build_server(studio: Studio, *, token: str, host: str) -> uvicorn.Server:
     """Return the server of a studio, ready to :meth:`run` with a socket.
 
@@ -237,9 +261,9 @@ def build_server(studio: Studio, *, token: str, host: str) -> uvicorn.Server:
         proxy_headers=False,
         limit_concurrency=MOST_CONNECTIONS,
         timeout_keep_alive=15,
-        timeout_graceful_shutdown=3,
+        timeout_graceful_shutdown=1,
     )
-    return uvicorn.Server(config)
+    return StudioServer(config, studio)
 
 
 def new_token() -> str:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any, TypeVar
 
 from facekit.studio.answers import Busy, Outdated
 
 Result = TypeVar("Result")
+
+CLOSING = "the studio is closing"
 
 MOST_WAITING = 64
 """Requests that wait for one worker; more are refused."""
@@ -40,7 +42,8 @@ class Worker:
         self._threads = threads
         self._most_waiting = most_waiting
         self._waiting: OrderedDict[Hashable, _Job] = OrderedDict()
-        self._running = 0
+        self._running: dict[Future[Any], _Job] = {}
+        self._stopped = False
         self._newest: OrderedDict[str, int] = OrderedDict()
 
     async def do(self, function: Callable[..., Result], *arguments: Any) -> Result:
@@ -80,6 +83,8 @@ class Worker:
         return await self._line_up(("client", client), partial(function, *arguments))
 
     async def _line_up(self, key: Hashable, function: Callable[[], Result]) -> Result:
+        if self._stopped:
+            raise Busy(CLOSING)
         if key not in self._waiting and len(self._waiting) >= self._most_waiting:
             raise Busy
         job = _Job(function, asyncio.get_running_loop().create_future())
@@ -89,30 +94,42 @@ class Worker:
         return result
 
     def _go_on(self) -> None:
-        while self._running < self._threads and self._waiting:
+        while len(self._running) < self._threads and self._waiting:
             _, job = self._waiting.popitem(last=False)
             if job.answer.done():  # whoever asked went away
                 continue
-            self._running += 1
-            doing = asyncio.get_running_loop().run_in_executor(self._executor, job.function)
-            doing.add_done_callback(partial(self._done, job))
+            doing = self._executor.submit(job.function)
+            self._running[doing] = job
+            asyncio.wrap_future(doing).add_done_callback(partial(self._done, doing))
 
-    def _done(self, job: _Job, doing: asyncio.Future[Any]) -> None:
-        self._running -= 1
-        error = None if doing.cancelled() else doing.exception()
+    def _done(self, doing: Future[Any], finished: asyncio.Future[Any]) -> None:
+        job = self._running.pop(doing)
+        error = None if finished.cancelled() else finished.exception()
         if job.answer.done():
             pass
-        elif doing.cancelled():
+        elif finished.cancelled():
             job.answer.cancel()
         elif error is not None:
             job.answer.set_exception(error)
         else:
-            job.answer.set_result(doing.result())
+            job.answer.set_result(finished.result())
         self._go_on()
 
-    def close(self) -> None:
-        """Give up what waits, and wait for what is being done."""
-        for job in self._waiting.values():
-            job.answer.cancel()
+    @property
+    def busy(self) -> bool:
+        """Whether something is still being done; threads cannot be ended from outside."""
+        return any(not doing.done() for doing in list(self._running))
+
+    def stop(self) -> None:
+        """Answer all who wait, and all who come, that the studio closes; what is being done has nobody to tell."""
+        self._stopped = True
+        for job in [*self._waiting.values(), *self._running.values()]:
+            if not job.answer.done():
+                job.answer.set_exception(Busy(CLOSING))
         self._waiting.clear()
-        self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def close(self, *, patience: float) -> None:
+        """Stop, and wait for what is being done, ``patience`` seconds at most."""
+        self.stop()
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        wait(list(self._running), timeout=patience)

@@ -33,7 +33,7 @@ _PAPER = "after Yu et al., Free-Form Image Inpainting with Gated Convolution, IC
 class GeneratorOptions(Options):
     """Options of the generator."""
 
-    filters: int = Field(24, ge=4, multiple_of=4)
+    filters: int = Field(24, ge=4, le=4096, multiple_of=4)
     """Channels at full resolution; 2, 4 and 5 times as many at its half, quarter and eighth."""
     fold: Literal[1, 2, 4] = 1
     """Fold squares of so many pixels a side into channels, and unfold them at the end (Shi et al., CVPR 2016): images
@@ -47,13 +47,13 @@ class GeneratorOptions(Options):
 class DiscriminatorOptions(Options):
     """Options of the discriminator."""
 
-    filters: int = Field(32, ge=1)
+    filters: int = Field(32, ge=1, le=4096)
     """Channels after the first layer; doubled twice."""
     halvings: int = Field(3, ge=2, le=6)
     """How often the image is halved. Three see patches of 54 pixels, four of 110."""
     norm: Literal["instance", "spectral"] = "instance"
     """``instance`` norm of the features, or ``spectral`` norm of the weights, which learns more slowly."""
-    patches: int = Field(64, ge=1)
+    patches: int = Field(64, ge=1, le=4096)
     """Patches of a scale that are judged, spread evenly over the hole."""
 
 

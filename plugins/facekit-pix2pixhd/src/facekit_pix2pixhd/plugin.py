@@ -33,11 +33,11 @@ REGION_FEATURES = Port("style", ("batch", "classes", FEATURE_CHANNELS), value_ra
 class GlobalGeneratorOptions(Options):
     """Options of G1."""
 
-    filters: int = Field(64, ge=1)
+    filters: int = Field(64, ge=1, le=4096)
     """Channels at full resolution; every downsampling doubles them."""
     downsamplings: int = Field(4, ge=1, le=8)
     """How often height and width are halved."""
-    blocks: int = Field(9, ge=1)
+    blocks: int = Field(9, ge=1, le=256)
     """Residual blocks at the lowest resolution."""
     upsampling: Literal["transposed", "resize"] = "transposed"
     """How the decoder doubles height and width: by ``transposed`` convolutions, as published, which lay a fine grid
@@ -49,13 +49,13 @@ class GlobalGeneratorOptions(Options):
 class LocalEnhancerOptions(Options):
     """Options of G2, with the G1 inside."""
 
-    filters: int = Field(32, ge=1)
+    filters: int = Field(32, ge=1, le=4096)
     """Channels at full resolution; the G1 inside has twice as many."""
     global_downsamplings: int = Field(4, ge=1, le=8)
     """How often the G1 inside halves its height and width, which are half of the picture's."""
-    global_blocks: int = Field(9, ge=1)
+    global_blocks: int = Field(9, ge=1, le=256)
     """Residual blocks of the G1 inside."""
-    local_blocks: int = Field(3, ge=1)
+    local_blocks: int = Field(3, ge=1, le=256)
     """Residual blocks of the enhancer."""
     upsampling: Literal["transposed", "resize"] = "transposed"
     """How the decoder doubles height and width: by ``transposed`` convolutions, as published, which lay a fine grid
@@ -71,7 +71,7 @@ class DiscriminatorOptions(Options):
     """How many sizes of the picture are judged, each half of the one before."""
     layers: int = Field(3, ge=1, le=8)
     """Strided layers of each scale: more see larger patches."""
-    filters: int = Field(64, ge=1)
+    filters: int = Field(64, ge=1, le=4096)
     """Channels after the first layer; doubled by each further one, up to 512."""
     norm: Literal["instance", "none"] = "instance"
     """Norm of all layers but the first and the last."""
@@ -85,7 +85,7 @@ class DiscriminatorOptions(Options):
 class RegionFeaturesOptions(Options):
     """Options of the feature encoder."""
 
-    filters: int = Field(16, ge=1)
+    filters: int = Field(16, ge=1, le=4096)
     """Channels at full resolution; every downsampling doubles them."""
     downsamplings: int = Field(4, ge=1, le=8)
     """How often height and width are halved."""

@@ -38,9 +38,9 @@ class StyleEncoderOptions(Options):
     style_gain: float = Field(1.0, gt=0)
     """Factor on the initial weights of the layer that gives the style vector, with ``scale_preserving``. A small one
     starts every AdaIN near plain instance norm: shapes are learnt before references tell them apart."""
-    head_hidden: int = Field(0, ge=0)
+    head_hidden: int = Field(0, ge=0, le=4096)
     """Channels of a hidden layer between the picture's 64 numbers and the style vector; 0 for none, as published."""
-    style_dim: int | None = Field(None, ge=1)
+    style_dim: int | None = Field(None, ge=1, le=4096)
     """Numbers in a style vector; by default as many as the generator takes."""
 
     @model_validator(mode="after")
@@ -57,9 +57,9 @@ class StyleEncoderOptions(Options):
 class GeneratorOptions(Options):
     """Options of the generator that takes a style."""
 
-    filters: int = Field(64, ge=1)
+    filters: int = Field(64, ge=1, le=4096)
     """Channels at full resolution; every downsampling doubles them."""
-    blocks: int = Field(4, ge=1)
+    blocks: int = Field(4, ge=1, le=256)
     """Residual blocks at the lowest resolution."""
     downsamplings: int = Field(4, ge=1, le=8)
     """How often height and width are halved."""
@@ -96,11 +96,11 @@ class GeneratorOptions(Options):
 class RegionalStyleOptions(Options):
     """Options of the style encoder with one code a region."""
 
-    code: int = Field(64, ge=1)
+    code: int = Field(64, ge=1, le=4096)
     """Numbers in the code of a region."""
-    filters: int = Field(16, ge=1)
+    filters: int = Field(16, ge=1, le=4096)
     """Channels at full resolution; each of the two downsamplings doubles them."""
-    hidden: int = Field(128, ge=1)
+    hidden: int = Field(128, ge=1, le=4096)
     """Units of the hidden layer that makes a code."""
     convolutions: bool = True
     """Read features by convolutions; ``false`` leaves the mean and the deviation of each region's colour."""
@@ -117,17 +117,17 @@ class RegionalStyleOptions(Options):
 class RegionalGeneratorOptions(Options):
     """Options of the generator that takes one code a region."""
 
-    code: int = Field(64, ge=1)
+    code: int = Field(64, ge=1, le=4096)
     """Numbers in the code of a region; as in the style encoder."""
-    filters: int = Field(32, ge=1)
+    filters: int = Field(32, ge=1, le=4096)
     """Channels at full resolution; every downsampling doubles them."""
-    blocks: int = Field(4, ge=1)
+    blocks: int = Field(4, ge=1, le=256)
     """Residual blocks at the lowest resolution."""
     downsamplings: int = Field(2, ge=1, le=8)
     """How often height and width are halved."""
     sft: bool = True
     """Transform the decoder's features by those of the reference, each region moved to where the mask has it."""
-    encoder_filters: int = Field(16, ge=1)
+    encoder_filters: int = Field(16, ge=1, le=4096)
     """The style encoder's ``filters``."""
     texture_regions: list[str] | None = None
     """Regions of one texture, for ``sft``: a place of theirs that lands outside the reference's region takes features

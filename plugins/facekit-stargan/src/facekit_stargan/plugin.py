@@ -31,9 +31,9 @@ DOWNSAMPLINGS = 2
 class GeneratorOptions(Options):
     """Options of the generator."""
 
-    filters: int = Field(64, ge=1)
+    filters: int = Field(64, ge=1, le=4096)
     """Channels at full resolution; each of the two downsamplings doubles them."""
-    blocks: int = Field(6, ge=1)
+    blocks: int = Field(6, ge=1, le=256)
     """Residual blocks at the lowest resolution."""
     statistics: Literal["image", "running"] = "image"
     """Mean and deviation by which instance norms normalise in evaluation mode: the ``image``'s own, as the published
@@ -43,7 +43,7 @@ class GeneratorOptions(Options):
 class DiscriminatorOptions(Options):
     """Options of the discriminator."""
 
-    filters: int = Field(64, ge=1)
+    filters: int = Field(64, ge=1, le=4096)
     """Channels after the first layer; every further one doubles them."""
     layers: int = Field(6, ge=1, le=8)
     """Strided layers. The head that classifies covers what they leave of the picture: 2x2 of 128x128 after six."""

@@ -25,11 +25,13 @@ class EditContext:
     Args:
         label_map: what the class ids mean.
         read_mask: reads the mask files that a script names.
+        go_on: called between operations, and now and then by one that may take long; what it raises ends the edit.
         notes: what operations had to say, e.g. that a face has no glasses to remove; filled while they run.
     """
 
     label_map: LabelMap
     read_mask: MaskReader = _no_files
+    go_on: Callable[[], None] = lambda: None
     notes: list[str] = field(default_factory=list)
 
     def ids(self, names: Sequence[str]) -> tuple[int, ...]:

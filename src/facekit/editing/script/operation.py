@@ -39,6 +39,10 @@ class Operation(Options):
             found.extend([value] if isinstance(value, str) else value or ())
         return tuple(found)
 
+    def rows_drawn(self, height: int, width: int) -> int:
+        """Return how many rows of single lines it draws on a mask of this size; 0 where it draws none."""
+        return 0
+
     def apply(self, mask: Ids, context: EditContext) -> Ids:
         """Return the edited mask (H, W); the given one is left as it is.
 

@@ -25,9 +25,13 @@ class SetRegion(Operation, Shape):
 
     REGION_FIELDS: ClassVar[tuple[str, ...]] = ("region", "only")
 
+    def rows_drawn(self, height: int, width: int) -> int:
+        """Return the rows that its stroke meets on a mask of this size, those of each segment counted."""
+        return 0 if self.stroke is None else self.stroke.brush(height, width).rows
+
     def apply(self, mask: Ids, context: EditContext) -> Ids:
         """Return the mask with the pixels in the class."""
-        pixels = self.pixels_on(mask)
+        pixels = self.pixels_on(mask, context.go_on)
         if self.only is not None:
             pixels = pixels & pixels_of(mask, context.ids(names_of(self.only)))
         return np.where(pixels, np.uint8(context.ids([self.region])[0]), mask)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,9 @@ SCRIPT_FORMAT = 1
 FORMAT_KEY = "facekit_edit"
 
 MOST_OPERATIONS, MOST_VALUES, LARGEST_BYTES = 5_000, 200_000, 16_000_000
+
+MOST_ROWS_DRAWN = 20_000_000
+"""Rows of pixels that the segments of all strokes of a script may meet: some ten seconds of one core."""
 """A script larger than any of these is a mistake or an attack."""
 
 _KEYS = (FORMAT_KEY, "name", "description", "label_map", "operations")
@@ -65,14 +68,24 @@ def apply_script(script: EditScript, mask: Ids, context: EditContext) -> Ids:
     """Return a mask (H, W) uint8 after all operations of a script.
 
     Raises:
-        FacekitError: saying which operation: a class the label map does not have, a file that cannot be read.
+        FacekitError: its strokes would take too long to draw; or, saying which operation: a class the label map does
+            not have, a file that cannot be read.
     """
     if script.label_map and script.label_map != context.label_map.name:
         raise FacekitError(
             f"the script is written for masks of {script.label_map}, and these are of {context.label_map.name}"
         )
+    drawn = sum(operation.rows_drawn(*mask.shape) for operation in script.operations)
+    if drawn > MOST_ROWS_DRAWN:
+        raise FacekitError(
+            f"the strokes of the script take {drawn:,} rows of pixels on a mask of {mask.shape[0]}x{mask.shape[1]}; "
+            f"at most {MOST_ROWS_DRAWN:,} are drawn",
+            where="operations",
+            remedy="give strokes fewer points, a narrower brush, or their pixels as `runs`",
+        )
     result = mask.copy()
     for index, operation in enumerate(script.operations):
+        context.go_on()
         try:
             result = operation.apply(result, context)
         except FacekitError as error:
@@ -106,11 +119,17 @@ def read_script(path: Path, *, label_map: LabelMap | None = None) -> EditScript:
     return parse_script(text, file=str(path), label_map=label_map)
 
 
-def parse_script(text: str, *, file: str = "<script>", label_map: LabelMap | None = None) -> EditScript:
-    """Read a script from text; see :func:`read_script`."""
+def parse_script(
+    text: str,
+    *,
+    file: str = "<script>",
+    label_map: LabelMap | None = None,
+    go_on: Callable[[], None] = lambda: None,
+) -> EditScript:
+    """Read a script from text; see :func:`read_script`. ``go_on`` is called now and then; what it raises ends it."""
     problems = Problems()
     marks = file_marks(text, file)
-    root = parse_yaml(text, marks=marks, problems=problems, most_values=MOST_VALUES)
+    root = parse_yaml(text, marks=marks, problems=problems, most_values=MOST_VALUES, go_on=go_on)
     if root is None and not problems.found:
         problems.add("the script is empty", marks(0, 0), remedy=f"begin with `{FORMAT_KEY}: {SCRIPT_FORMAT}`")
     script = None if root is None else _Reader(label_map, problems).read(root)

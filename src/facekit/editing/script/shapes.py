@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from typing import Annotated
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image, ImageDraw
 from pydantic import Field, model_validator
 
 from facekit.editing.script.masks import Ids, Pixels, pixels_of, resized
+from facekit.editing.script.strokes import Brush
 from facekit.interfaces import Options
 
 LARGEST_SIDE = 4096
@@ -72,19 +74,14 @@ class Stroke(Options):
     width: Annotated[float, Field(gt=0, le=1)]
     """Of the brush, as a fraction of the picture's side."""
 
-    def pixels(self, height: int, width: int) -> Pixels:
-        """Return the pixels on a mask of this size."""
-        rows, columns = np.indices((height, width), dtype=np.float64)
-        radius = self.width * max(height, width) / 2
-        places = [(x * width - 0.5, y * height - 0.5) for x, y in self.points]
-        found = np.zeros((height, width), dtype=bool)
-        for (x, y), (next_x, next_y) in zip(places, places[1:] or places, strict=False):
-            along_x, along_y = next_x - x, next_y - y
-            length = along_x**2 + along_y**2
-            share = 0.0 if length == 0 else ((columns - x) * along_x + (rows - y) * along_y) / length
-            share = np.clip(share, 0, 1)
-            found |= np.hypot(columns - x - share * along_x, rows - y - share * along_y) <= radius
-        return found
+    def brush(self, height: int, width: int) -> Brush:
+        """Return the line as it is drawn on a mask of this size."""
+        places = np.array([(x * width - 0.5, y * height - 0.5) for x, y in self.points], dtype=np.float64)
+        return Brush(places, self.width * max(height, width) / 2, height, width)
+
+    def pixels(self, height: int, width: int, go_on: Callable[[], None] = lambda: None) -> Pixels:
+        """Return the pixels on a mask of this size; ``go_on`` is called now and then, and what it raises ends it."""
+        return self.brush(height, width).pixels(go_on)
 
 
 class Ellipse(Options):
@@ -160,11 +157,14 @@ class Shape(Options):
             )
         return self
 
-    def pixels_on(self, mask: Ids) -> Pixels:
-        """Return which pixels of a mask are meant."""
+    def pixels_on(self, mask: Ids, go_on: Callable[[], None] = lambda: None) -> Pixels:
+        """Return which pixels of a mask are meant; ``go_on`` is called now and then, and what it raises ends it."""
         if self.flood is not None:
             return self.flood.area(mask)
-        shape = self.runs or self.stroke or self.ellipse or self.polygon
+        if self.stroke is not None:
+            height, width = mask.shape
+            return self.stroke.pixels(height, width, go_on)
+        shape = self.runs or self.ellipse or self.polygon
         assert shape is not None  # checked when it was made
         return shape.pixels(*mask.shape)
 
