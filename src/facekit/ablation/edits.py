@@ -79,28 +79,28 @@ def _table(
     # Baselines and real photos are the same for every run that was measured on the same photos.
     names: dict[tuple[str, str], Done] = {}
     for folder, script in with_it.items():
-        for painter in script.results:
-            if painter != RUN:
-                evaluation = _paired(script, painter, scripts)
-                names.setdefault((painter, evaluation.protocol), Done(None, folder, evaluation))
-    counts = [painter for painter, _ in names]
-    for (painter, protocol), run in names.items():
-        several = f" [{protocol}]" if counts.count(painter) > 1 else ""
-        rows.append(System(f"{painter.replace('_', ' ')}{several}", (run,), trained=False))
+        for name in script.results:
+            if name != RUN:
+                evaluation = _paired(script, name, scripts)
+                names.setdefault((name, evaluation.protocol), Done(None, folder, evaluation))
+    counts = [name for name, _ in names]
+    for (name, protocol), run in names.items():
+        several = f" [{protocol}]" if counts.count(name) > 1 else ""
+        rows.append(System(f"{name.replace('_', ' ')}{several}", (run,), trained=False))
     return make_table(rows, name=f"Edits: {place[1]}", reference=reference, records=records)
 
 
-def _paired(script: StoredScript, painter: str, scripts: Sequence[StoredScript]) -> StoredEvaluation:
+def _paired(script: StoredScript, shown: str, scripts: Sequence[StoredScript]) -> StoredEvaluation:
     """Return a result whose values of single photos stand only where all runs have values of the same photos.
 
     A part may show in one result and not in another; values of other photos must not be taken for pairs. Numbers with
     other ids are never paired, so that their photos do not matter.
     """
-    result = script.results[painter]
+    result = script.results[shown]
     measurements = {}
     for name, entry in result.measurements.items():
         # Real photos are others than those that were edited.
         others = [each for each in scripts if (own := each.results[RUN].measurements.get(name)) and own.id == entry.id]
-        same = all(each.photos[RUN, name] == script.photos[painter, name] for each in others)
+        same = all(each.photos[RUN, name] == script.photos[shown, name] for each in others)
         measurements[name] = entry if same else replace(entry, per_sample=())
     return replace(result, measurements=measurements)

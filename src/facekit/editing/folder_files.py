@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Generic, Protocol, TypeVar
+
+from PIL import Image
 
 from facekit.editing.files import open_picture
 from facekit.editing.script.masks import Ids
 
-if TYPE_CHECKING:
-    from facekit.editing.photo import OpenFace, PhotoEditor
+Face = TypeVar("Face")
+OpenedFace = TypeVar("OpenedFace", covariant=True)
 
 
-class FolderFiles:
+class OpensFiles(Protocol[OpenedFace]):
+    """What opens photos and masks: a :class:`facekit.editing.photo.PhotoEditor`."""
+
+    def open(self, photo: str | Path, mask: str | Path | None = None) -> OpenedFace:
+        """Return the face of a photo."""
+        ...
+
+    def read_mask(self, picture: Image.Image) -> Ids:
+        """Return a mask at the run's size."""
+        ...
+
+
+class FolderFiles(Generic[Face]):
     """Files beside a script; see :class:`facekit.editing.photo.ScriptFiles`.
 
     Args:
@@ -20,11 +34,11 @@ class FolderFiles:
         folder: where they lie.
     """
 
-    def __init__(self, editor: PhotoEditor, folder: Path) -> None:
+    def __init__(self, editor: OpensFiles[Face], folder: Path) -> None:
         self._editor = editor
         self._folder = folder
 
-    def face(self, photo: str, mask: str | None) -> OpenFace:
+    def face(self, photo: str, mask: str | None) -> Face:
         """Return the face of a photo. Raises FacekitError naming the file."""
         return self._editor.open(self._folder / photo, None if mask is None else self._folder / mask)
 

@@ -5,10 +5,11 @@ A library that plugins build networks of; it knows nothing of facekit.
 
 from .convolution import ReflectedConvolution, ResizeConvolution, Upsampling, doubling_convolution
 from .equalised import EqualisedConvolution, EqualisedTransposedConvolution, pixel_norm
-from .norm import instance_norm
+from .norm import INSTANCE_NORM_EPSILON, instance_norm
 from .planes import one_hot
 
 __all__ = [
+    "INSTANCE_NORM_EPSILON",
     "EqualisedConvolution",
     "EqualisedTransposedConvolution",
     "ReflectedConvolution",
