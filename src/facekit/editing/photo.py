@@ -22,7 +22,7 @@ from facekit.editing.pipeline import FacePipeline
 from facekit.editing.script import BlendReference, EditContext, EditScript, Reference, apply_script
 from facekit.editing.script.masks import Ids
 from facekit.editing.suitable import check_beside, check_edits_masks, table_of
-from facekit.editing.tuning import FaceTuner, TunedFace
+from facekit.editing.tuning import TunedFace, TunesFaces
 from facekit.interfaces import FaceDetector, FacekitError, Segmenter, Style
 from facekit.interfaces import Reference as PhotoReference
 from facekit.interfaces.image_files import rgb_pixels
@@ -65,7 +65,7 @@ class PhotoEditor:
         detector: FaceDetector | None = None,
         feather: float = FEATHER,
         seed: int = 0,
-        tuner: FaceTuner | None = None,
+        tuner: TunesFaces | None = None,
     ) -> None:
         check_edits_masks(pipeline)
         if local is not None:

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
 
 from facekit.interfaces import FacekitError, RunFailure
@@ -75,3 +77,29 @@ def error_answer(error: FacekitError) -> Response:
 def png_answer(content: bytes, *, headers: Mapping[str, str] | None = None) -> Response:
     """Return a PNG file."""
     return Response(content, media_type="image/png", headers=dict(headers or {}))
+
+
+async def tell_error(request: Request, error: Exception) -> Response:
+    """Answer with what is wrong."""
+    assert isinstance(error, FacekitError)
+    return error_answer(error)
+
+
+async def tell_http_error(request: Request, error: Exception) -> Response:
+    """Answer a request for what is not there, or by the wrong method."""
+    assert isinstance(error, HTTPException)
+    answer = error_answer(RequestError(str(error.detail), status=error.status_code, where=request.url.path[:200]))
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def tell_nobody(request: Request, error: Exception) -> Response:
+    """Answer one who went away while sending."""
+    return Response(status_code=400)  # nobody reads it
+
+
+async def tell_defect(request: Request, error: Exception) -> Response:
+    """Answer where the studio itself failed."""
+    return error_answer(
+        RequestError("this is a defect of the studio; the terminal it runs in shows what happened", status=500)
+    )

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,20 @@ from facekit.recipe.lock import dump_document
 from facekit.registry import Registry
 from facekit.registry.options_schema import options_schema
 from facekit.studio import bodies
-from facekit.studio.answers import RequestError, error_answer, json_answer, png_answer
+from facekit.studio.answers import (
+    RequestError,
+    json_answer,
+    png_answer,
+    tell_defect,
+    tell_error,
+    tell_http_error,
+    tell_nobody,
+)
 from facekit.studio.faces import MOST_UPLOADS, Face, FaceShelf, indexed_png
 from facekit.studio.reading import Reader, plain_name
 from facekit.studio.runs import StudioRun, WantedLook
 from facekit.studio.script_files import SessionFiles
+from facekit.studio.tunings import Tunings
 from facekit.studio.uploads import UPLOAD_BYTES
 from facekit.studio.workers import Worker
 from facekit.version import __version__
@@ -94,6 +104,9 @@ class Studio:
                 Route("/api/apply", self._apply, methods=["POST"]),
                 Route("/api/lint", self._lint, methods=["POST"]),
                 Route("/api/preview", self._preview, methods=["POST"]),
+                Route("/api/tuning", self._tuning),
+                Route("/api/tuning", self._tune, methods=["POST"]),
+                Route("/api/tuning", self._forget_tuning, methods=["DELETE"]),
                 Route("/api/export/picture", self._export_picture, methods=["POST"]),
                 Route("/api/export/bundle", self._export_bundle, methods=["POST"]),
                 Route("/api/export/mask", self._export_mask, methods=["POST"]),
@@ -102,10 +115,10 @@ class Studio:
                 Route("/api/script/read", self._read_script, methods=["POST"]),
             ],
             exception_handlers={
-                FacekitError: _told,
-                HTTPException: _http_error,
-                ClientDisconnect: _gone,
-                Exception: _defect,
+                FacekitError: tell_error,
+                HTTPException: tell_http_error,
+                ClientDisconnect: tell_nobody,
+                Exception: tell_defect,
             },
             lifespan=self._lifespan,
         )
@@ -118,8 +131,8 @@ class Studio:
         try:
             yield
         finally:
-            for worker in (self._eyes, self._hands, *(run.worker for run in self.runs.values())):
-                worker.close()
+            for working in (self._eyes, self._hands, *self.runs.values()):
+                working.close()
 
     async def _page(self, request: Request) -> Response:
         name = request.path_params.get("name", "index.html")
@@ -214,8 +227,11 @@ class Studio:
             blends = tuple((self.shelf.get(blend.face), blend.amount) for blend in body.look.blends)
             look = WantedLook(self.shelf.get(body.look.face), blends)
         into = None if body.into is None else self.shelf.get(body.into)
+        tuned_to = None if body.tuned is None else self.shelf.get(body.tuned)
         mask = body.mask.array(label_map)
-        preview = await run.worker.do_newest(body.client, body.sequence, run.preview, mask, label_map, look, into)
+        preview = await run.worker.do_newest(
+            body.client, body.sequence, run.preview, mask, label_map, look, into, tuned_to
+        )
         return png_answer(
             preview.png,
             headers={
@@ -225,17 +241,41 @@ class Studio:
             },
         )
 
+    async def _tuning(self, request: Request) -> Response:
+        tunings, face = self._asked_tuning(request)
+        return json_answer(tunings.described(face))
+
+    async def _tune(self, request: Request) -> Response:
+        body = await self._json(request, bodies.TuneBody)
+        run, face = self._run(body.run), self.shelf.get(body.face)
+        tunings = run.require_tunings()
+        run.check_takes(face.label_map)
+        _ = face.ids  # a face without a mask is refused here, and not in a thread that nobody listens to
+        tuning = tunings.begin(face)
+        if tuning is not None:
+            _in_background(tunings.worker.do(tunings.work, tuning, face))
+        return json_answer(tunings.described(face), 202)
+
+    async def _forget_tuning(self, request: Request) -> Response:
+        tunings, face = self._asked_tuning(request)
+        tunings.forget(face)
+        return Response(status_code=204)
+
+    def _asked_tuning(self, request: Request) -> tuple[Tunings, Face]:
+        run = self._run(request.query_params.get("run", ""))
+        return run.require_tunings(), self.shelf.get(request.query_params.get("face", ""))
+
     async def _export_picture(self, request: Request) -> Response:
-        run, face, script, files = await self._export(request)
-        content = await run.worker.do(run.export, face, script, files)
+        run, face, script, files, tuned = await self._export(request)
+        content = await run.worker.do(partial(run.export, face, script, files, tuned=tuned))
         return png_answer(content, headers=_as_file("result.png"))
 
     async def _export_bundle(self, request: Request) -> Response:
-        run, face, script, files = await self._export(request)
-        content = await run.worker.do(run.bundle, face, script, files)
+        run, face, script, files, tuned = await self._export(request)
+        content = await run.worker.do(partial(run.bundle, face, script, files, tuned=tuned))
         return Response(content, media_type="application/zip", headers=_as_file("edit.zip"))
 
-    async def _export(self, request: Request) -> tuple[StudioRun, Face, EditScript, SessionFiles]:
+    async def _export(self, request: Request) -> tuple[StudioRun, Face, EditScript, SessionFiles, bool]:
         body = await self._json(request, bodies.ExportBody)
         run, face = self._run(body.run), self.shelf.get(body.face)
         files = SessionFiles(self.shelf.snapshot())
@@ -247,7 +287,7 @@ class Studio:
                 _check_same(apply_script(script, face.ids, context), body.mask.array(face.label_map))
             return script
 
-        return run, face, await self._hands.do(checked), files
+        return run, face, await self._hands.do(checked), files, body.tuned
 
     async def _export_mask(self, request: Request) -> Response:
         body = await self._json(request, bodies.MaskExportBody)
@@ -360,25 +400,3 @@ def _in_background(work: Awaitable[None]) -> None:
     task = asyncio.get_running_loop().create_task(done())
     _background.add(task)
     task.add_done_callback(_background.discard)
-
-
-async def _told(request: Request, error: Exception) -> Response:
-    assert isinstance(error, FacekitError)
-    return error_answer(error)
-
-
-async def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    answer = error_answer(RequestError(str(error.detail), status=error.status_code, where=request.url.path[:200]))
-    answer.headers.update(error.headers or {})
-    return answer
-
-
-async def _gone(request: Request, error: Exception) -> Response:
-    return Response(status_code=400)  # nobody reads it
-
-
-async def _defect(request: Request, error: Exception) -> Response:
-    return error_answer(
-        RequestError("this is a defect of the studio; the terminal it runs in shows what happened", status=500)
-    )

@@ -8,13 +8,14 @@ styles must come out as before, wherever they differ from the photo's.
 
 from facekit.editing.tuning.low_rank import TunedChange
 from facekit.editing.tuning.options import METHOD, TuningOptions, TuningProgress
-from facekit.editing.tuning.tuner import FaceTuner, TunedFace, check_can_be_tuned
+from facekit.editing.tuning.tuner import FaceTuner, TunedFace, TunesFaces, check_can_be_tuned
 
 __all__ = [
     "METHOD",
     "FaceTuner",
     "TunedChange",
     "TunedFace",
+    "TunesFaces",
     "TuningOptions",
     "TuningProgress",
     "check_can_be_tuned",

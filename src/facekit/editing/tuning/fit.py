@@ -58,7 +58,7 @@ def fit(
 ) -> TunedChange:
     """Return the change with which a generator gives a photo.
 
-    Each step sees the photo, and one of the others.
+    Every second step sees the photo, and each one between them one of the others.
 
     Args:
         generator: a copy of the generator, in evaluation mode: during each call other weights stand in it.
@@ -93,15 +93,16 @@ def fit(
     for step in range(options.steps):
         optimiser.zero_grad(set_to_none=True)
         changed = merged(weights, factors)
-        # Both passes add to the gradients of the same weights, which then pass through the factors once.
+        # The gradients of the weights pass through the factors afterwards, but for weights that no gradient reaches.
         leaves = {name: weight.detach().requires_grad_() for name, weight in changed.items()}
-        loss = distance(photo, leaves)
+        if step % 2 == 0 or not others:
+            loss = distance(photo, leaves)
+        else:
+            other = others[int(torch.randint(len(others), (1,), generator=random))]
+            loss = options.locality * distance(other, leaves)
         if not loss.requires_grad:
             raise FacekitError("no gradient passes through this run's generator, so it cannot be tuned", where=where)
-        loss.backward()  # type: ignore[no-untyped-call]
-        if others and options.locality:
-            other = others[int(torch.randint(len(others), (1,), generator=random))]
-            (options.locality * distance(other, leaves)).backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         if not math.isfinite(float(loss.detach())):
             raise FacekitError(
                 f"tuning to the photo failed in step {step + 1}: the loss is not a finite number",

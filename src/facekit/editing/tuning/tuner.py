@@ -9,7 +9,7 @@ import logging
 from collections import OrderedDict
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -54,6 +54,22 @@ class TunedFace:
     sha256: str
     note: str
     found: bool
+
+
+class TunesFaces(Protocol):
+    """What an editor asks for the run as it is tuned to a face."""
+
+    seed: int
+    """Of all that is drawn."""
+
+    @property
+    def made_of(self) -> dict[str, Any]:
+        """What results depend on beside weights, photo, mask and seed."""
+        ...
+
+    def tune(self, image: NDArray[np.uint8], mask: Ids) -> TunedFace:
+        """Return the run, tuned to a square (S, S, 3) uint8 with its class ids (M, M)."""
+        ...
 
 
 def check_can_be_tuned(pipeline: FacePipeline) -> None:
