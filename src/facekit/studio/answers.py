@@ -79,6 +79,11 @@ def png_answer(content: bytes, *, headers: Mapping[str, str] | None = None) -> R
     return Response(content, media_type="image/png", headers=dict(headers or {}))
 
 
+def as_file(name: str) -> dict[str, str]:
+    """Return the headers of an answer that is saved as a file."""
+    return {"Content-Disposition": f'attachment; filename="{name}"'}
+
+
 async def tell_error(request: Request, error: Exception) -> Response:
     """Answer with what is wrong."""
     assert isinstance(error, FacekitError)

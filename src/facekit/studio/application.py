@@ -26,6 +26,7 @@ from facekit.registry.options_schema import options_schema
 from facekit.studio import bodies
 from facekit.studio.answers import (
     RequestError,
+    as_file,
     json_answer,
     png_answer,
     tell_defect,
@@ -253,7 +254,7 @@ class Studio:
         _ = face.ids  # a face without a mask is refused here, and not in a thread that nobody listens to
         tuning = tunings.begin(face)
         if tuning is not None:
-            _in_background(tunings.worker.do(tunings.work, tuning, face))
+            _in_background(tunings.carry_out(tuning, face))
         return json_answer(tunings.described(face), 202)
 
     async def _forget_tuning(self, request: Request) -> Response:
@@ -268,12 +269,12 @@ class Studio:
     async def _export_picture(self, request: Request) -> Response:
         run, face, script, files, tuned = await self._export(request)
         content = await run.worker.do(partial(run.export, face, script, files, tuned=tuned))
-        return png_answer(content, headers=_as_file("result.png"))
+        return png_answer(content, headers=as_file("result.png"))
 
     async def _export_bundle(self, request: Request) -> Response:
         run, face, script, files, tuned = await self._export(request)
         content = await run.worker.do(partial(run.bundle, face, script, files, tuned=tuned))
-        return Response(content, media_type="application/zip", headers=_as_file("edit.zip"))
+        return Response(content, media_type="application/zip", headers=as_file("edit.zip"))
 
     async def _export(self, request: Request) -> tuple[StudioRun, Face, EditScript, SessionFiles, bool]:
         body = await self._json(request, bodies.ExportBody)
@@ -293,7 +294,7 @@ class Studio:
         body = await self._json(request, bodies.MaskExportBody)
         label_map = self._label_map(body.label_map)
         content = await self._hands.do(lambda: indexed_png(body.mask.array(label_map), label_map))
-        return png_answer(content, headers=_as_file("mask.png"))
+        return png_answer(content, headers=as_file("mask.png"))
 
     async def _read_mask(self, request: Request) -> Response:
         label_map = self._label_map(request.query_params.get("label_map", self._first_label_map))
@@ -311,7 +312,7 @@ class Studio:
             )
 
         text = await self._hands.do(written)
-        return Response(text, media_type="application/yaml", headers=_as_file("script.yaml"))
+        return Response(text, media_type="application/yaml", headers=as_file("script.yaml"))
 
     async def _read_script(self, request: Request) -> Response:
         body = await self._json(request, bodies.TextBody)
@@ -384,10 +385,6 @@ def _described(label_map: LabelMap) -> dict[str, Any]:
         "mirrored": [list(pair) for pair in label_map.mirrored],
         "of": label_map.of,
     }
-
-
-def _as_file(name: str) -> dict[str, str]:
-    return {"Content-Disposition": f'attachment; filename="{name}"'}
 
 
 _background: set[Any] = set()

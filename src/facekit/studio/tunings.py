@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from facekit.editing import FacePipeline, FaceTuner, TunedFace, TuningOptions
 from facekit.editing.script.masks import Ids
 from facekit.interfaces import FacekitError
-from facekit.studio.answers import RequestError
+from facekit.studio.answers import Busy, RequestError
 from facekit.studio.faces import Face
 from facekit.studio.workers import Worker
 
@@ -100,7 +100,7 @@ class Tunings:
         square: Callable[[Face], Square],
         options: TuningOptions | None = None,
     ) -> None:
-        self.worker = Worker(f"studio-tuning-{identity}", most_waiting=MOST_TUNED)
+        self.worker = Worker(f"studio-tuning-{identity}")
         self.options = TuningOptions() if options is None else options
         self._pipeline = pipeline
         self._square = square
@@ -131,6 +131,13 @@ class Tunings:
             _, oldest = self._tunings.popitem(last=False)
             oldest.cancelled = True
         return tuning
+
+    async def carry_out(self, tuning: Tuning, face: Face) -> None:
+        """Do :meth:`work` in the thread for it."""
+        try:
+            await self.worker.do(self.work, tuning, face)
+        except Busy as error:
+            tuning.error = error
 
     def work(self, tuning: Tuning, face: Face) -> None:
         """Tune the run to a face; what goes wrong is kept in the tuning."""
