@@ -84,7 +84,7 @@ def edit(
     of the whole face or its style generated. It starts from noise: another --seed gives other teeth.
 
     --tune adapts a copy of RUN to each photo that it generates anew, so that the person and their detail stay: the
-    photo's style, and a change of low rank of the generator's weights. It takes a minute or two a photo on one core at
+    photo's style, and the generator's weights by a change of low rank. 60 steps take about 20 s a photo on one core at
     128 pixels; what was tuned is kept in the cache. RUN itself never changes.
 
     \b

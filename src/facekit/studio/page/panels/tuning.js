@@ -56,7 +56,7 @@ export function showTuning(studio) {
     make("p.hint", {
       textContent:
         "Tuning adapts a copy of the run to the photo, so that repainting the whole face keeps more of the person. " +
-        "It takes a minute or more; painting goes on meanwhile.",
+        "Painting goes on meanwhile.",
     }),
     ...rows.map((row) => row.element),
   );
