@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from facekit.interfaces import FacekitError, RunFailure
+from facekit.interfaces import FacekitError, LabelMap, RunFailure
 from facekit.recipe.problems import RecipeError
 
 
@@ -82,6 +82,18 @@ def png_answer(content: bytes, *, headers: Mapping[str, str] | None = None) -> R
 def as_file(name: str) -> dict[str, str]:
     """Return the headers of an answer that is saved as a file."""
     return {"Content-Disposition": f'attachment; filename="{name}"'}
+
+
+def described_label_map(label_map: LabelMap) -> dict[str, Any]:
+    """Return what the page is told of a label map."""
+    return {
+        "classes": [
+            {"id": identity, "name": entry.name, "colour": list(entry.colour)}
+            for identity, entry in enumerate(label_map.classes)
+        ],
+        "mirrored": [list(pair) for pair in label_map.mirrored],
+        "of": label_map.of,
+    }
 
 
 async def tell_error(request: Request, error: Exception) -> Response:

@@ -27,6 +27,7 @@ from facekit.studio import bodies
 from facekit.studio.answers import (
     RequestError,
     as_file,
+    described_label_map,
     json_answer,
     png_answer,
     tell_defect,
@@ -132,8 +133,10 @@ class Studio:
         try:
             yield
         finally:
-            for working in (self._eyes, self._hands, *self.runs.values()):
-                working.close()
+            for run in self.runs.values():
+                run.close()
+            self._eyes.close()
+            self._hands.close()
 
     async def _page(self, request: Request) -> Response:
         name = request.path_params.get("name", "index.html")
@@ -150,7 +153,7 @@ class Studio:
                 "facekit": __version__,
                 "side": self.side,
                 "runs": [run.described() for run in self.runs.values()],
-                "label_maps": {name: _described(label_map) for name, label_map in self._label_maps.items()},
+                "label_maps": {name: described_label_map(label_map) for name, label_map in self._label_maps.items()},
                 "faces": [face.described() for face in self.shelf],
                 "operations": self._operations,
                 "can_parse": self._reader.can_parse,
@@ -374,17 +377,6 @@ def _check_same(mask: Ids, shown: Ids) -> None:
             where="mask",
             remedy="this is a defect of the page; please report it",
         )
-
-
-def _described(label_map: LabelMap) -> dict[str, Any]:
-    return {
-        "classes": [
-            {"id": identity, "name": entry.name, "colour": list(entry.colour)}
-            for identity, entry in enumerate(label_map.classes)
-        ],
-        "mirrored": [list(pair) for pair in label_map.mirrored],
-        "of": label_map.of,
-    }
 
 
 _background: set[Any] = set()
