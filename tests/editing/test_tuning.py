@@ -93,6 +93,13 @@ def test_changes_are_of_low_rank(pipeline: FacePipeline, face: MakeFace) -> None
     assert all(torch.equal(ours.get_parameter(name), theirs.get_parameter(name)) for name in others)
 
 
+def test_weights_that_layers_share_are_tuned_once_and_tables_not_at_all() -> None:
+    first, second, table = torch.nn.Linear(4, 4), torch.nn.Linear(4, 4), torch.nn.Embedding(3, 4)
+    second.weight = first.weight
+    network = torch.nn.Sequential(first, second, table, torch.nn.LayerNorm(4), torch.nn.Conv2d(4, 2, 3))
+    assert list(tunable_weights(network)) == ["0.weight", "4.weight"]
+
+
 def test_without_the_locality_term_edits_drift_more(pipeline: FacePipeline, face: MakeFace) -> None:
     """What an edit shows where the mask changed must be what the run itself paints there."""
     image, mask = arrays(face)
@@ -262,6 +269,7 @@ def test_edits_of_a_part_are_filled_in_and_not_tuned(
     edited = editor.edit(opened, parse_script(small))
     assert edited.local
     assert edited.tuned is None
+    assert "nothing is tuned" in edited.notes[-1]
     assert not cache.exists()
 
 

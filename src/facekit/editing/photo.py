@@ -31,6 +31,8 @@ from facekit.sampling.inputs import REFERENCE
 READ_SIDE = 256
 """Pixels of the face's side that a segmenter is shown, where the run's own side is smaller."""
 
+_NOT_TUNED = "filled in by the run for edits of a part, so that nothing is tuned to the photo"
+
 
 class PhotoEditor:
     """Edits faces in photos with a trained run.
@@ -163,7 +165,7 @@ class PhotoEditor:
         mask = apply_script(script, face.mask, context)
         notes = tuple(context.notes)
         if not script.looks:
-            filled = self.fill(face, mask, notes)
+            filled = self.fill(face, mask, notes if self._tuner is None else (*notes, _NOT_TUNED))
             if filled is not None:
                 return filled
         if self._beside is not None:

@@ -15,7 +15,7 @@ from facekit.editing.tuning.options import TuningOptions, TuningProgress
 from facekit.editing.tuning.probes import Probe
 from facekit.interfaces import Condition, FacekitError, Generated
 
-WEIGHT_RATE, CODE_RATE = 4e-3, 1e-2
+WEIGHT_RATE, CODE_RATE = 1e-2, 2e-2
 """Learning rates of the factors of the weights and of the style's code."""
 
 BETAS = (0.9, 0.99)

@@ -73,14 +73,15 @@ def digest_of_tensors(tensors: Mapping[str, Tensor]) -> str:
 def tunable_weights(generator: nn.Module) -> dict[str, nn.Parameter]:
     """Return the weights of a generator's convolutions and linear layers by name: torch's own, or a plugin's that keep
     a ``weight`` of two dimensions or more."""
+    tables = {id(module.weight) for module in generator.modules() if isinstance(module, nn.Embedding | nn.EmbeddingBag)}
+    # A weight that several layers share has one name here, and one change.
     return {
-        f"{path}.weight" if path else "weight": module.weight
-        for path, module in generator.named_modules()
-        if isinstance(module._parameters.get("weight"), nn.Parameter)
-        and not isinstance(module, nn.Embedding | nn.EmbeddingBag)
-        and isinstance(module.weight, nn.Parameter)
-        and module.weight.dim() >= 2
-        and module.weight.is_floating_point()
+        name: weight
+        for name, weight in generator.named_parameters()
+        if name.rpartition(".")[2] == "weight"
+        and weight.dim() >= 2
+        and weight.is_floating_point()
+        and id(weight) not in tables
     }
 
 
