@@ -109,10 +109,10 @@ def test_without_the_locality_term_edits_drift_more(pipeline: FacePipeline, face
     editor = PhotoEditor(pipeline)
     untuned = editor.paint(edited, own_style(pipeline, image, mask))
     drift = {}
-    for locality in (0.0, 2.0):
+    for locality in (0.0, 5.0):
         tuned = FaceTuner(pipeline, TuningOptions(steps=40, locality=locality)).tune(image, mask)
         drift[locality] = error(editor.paint(edited, tuned.style, tuned=tuned), untuned, changed)
-    assert drift[2.0] < 0.8 * drift[0.0], drift
+    assert drift[5.0] < 0.8 * drift[0.0], drift
 
 
 def test_the_same_again_bit_for_bit(styled_run: Path, face: MakeFace) -> None:
