@@ -7,19 +7,24 @@ from facekit.editing.folder import generate_folder
 from facekit.editing.inference import InferenceNetworks
 from facekit.editing.lint import MaskFinding, lint_mask
 from facekit.editing.loading import load
-from facekit.editing.photo import EditedFace, OpenFace, PhotoEditor
+from facekit.editing.open_face import EditedFace, OpenFace
+from facekit.editing.photo import PhotoEditor
 from facekit.editing.pipeline import FacePipeline
 from facekit.editing.provenance import read_provenance, save_png
+from facekit.editing.tuning import FaceTuner, TunedFace, TuningOptions
 
 __all__ = [
     "EditedFace",
     "FacePipeline",
+    "FaceTuner",
     "FolderItem",
     "FolderResult",
     "InferenceNetworks",
     "MaskFinding",
     "OpenFace",
     "PhotoEditor",
+    "TunedFace",
+    "TuningOptions",
     "edit_folder",
     "generate_folder",
     "lint_mask",

@@ -10,7 +10,8 @@ from PIL import Image
 
 from facekit.editing import provenance
 from facekit.editing.files import FolderItem, FolderResult, Progress, change_each, content_of, pictures_of
-from facekit.editing.photo import EditedFace, OpenFace, PhotoEditor
+from facekit.editing.open_face import EditedFace, OpenFace
+from facekit.editing.photo import PhotoEditor
 from facekit.editing.script import EditScript, write_script
 from facekit.interfaces import FacekitError
 
@@ -86,7 +87,7 @@ def _edit(
         **editor.made_of,
         provenance.SCRIPT_SHA256: told[provenance.SCRIPT_SHA256],
     }
-    made_with = "with other weights, photos, another seed or another script"
+    made_with = "with other weights, photos, another seed, tuning or script"
     if not overwrite and provenance.is_there(place, made_of, made_with=made_with):
         return FolderItem(place, "skipped")
     face = editor.open(photo, mask, aligned=aligned)
@@ -117,5 +118,6 @@ def edit_record(face: OpenFace, edited: EditedFace) -> dict[str, Any]:
         provenance.MASK: face.mask_source,
         provenance.CHANGED: round(float(edited.touched.mean()), 6),
         provenance.EDITED_LOCALLY: edited.local,
+        **({} if edited.tuned is None else {provenance.TUNED_SHA256: edited.tuned}),
         provenance.SQUARE: [round(value, 2) for corner in face.placement.corners for value in corner],
     }

@@ -84,7 +84,9 @@ class InferenceNetworks(Mapping[str, PlacedNetwork]):
     ) -> None:
         self._networks = RunNetworks(model, precision, recipe=recipe, label_maps=label_maps)
         self._precision = precision
+        self._recipe = recipe
         self._label_map = label_map
+        self._label_maps = label_maps
         self._noise = dict(model.noise)
 
     def __getitem__(self, name: str) -> PlacedNetwork:
@@ -120,6 +122,32 @@ class InferenceNetworks(Mapping[str, PlacedNetwork]):
             return False
         needs = self._networks[GENERATOR].ports.needs if GENERATOR in self else ()
         return not any(port.name.startswith("reference.") for port in needs)
+
+    def module(self, name: str) -> nn.Module:
+        """Return a network itself, as it lies on the device: for gradients through it. It is not to be changed.
+
+        Raises:
+            FacekitError: there is no module of that name.
+        """
+        module = self._networks.model.get(name)
+        if module is None:
+            raise FacekitError(f"this recipe has no network {name!r}", remedy=f"it has {', '.join(self)}")
+        return module
+
+    def with_network(self, name: str, module: nn.Module) -> InferenceNetworks:
+        """Return the networks with another one in place of the network ``name``; these stay as they are.
+
+        Args:
+            name: the name of one of them.
+            module: the other network, on the device and in evaluation mode.
+        """
+        return InferenceNetworks(
+            self._networks.model.with_network(name, module),
+            self._precision,
+            recipe=self._recipe,
+            label_map=self._label_map,
+            label_maps=self._label_maps,
+        )
 
     def encode(self, image: Tensor, mask: Tensor | None = None) -> Style:
         """Return the style of photos.

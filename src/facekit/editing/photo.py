@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,11 +17,13 @@ from facekit.editing.compositing import FEATHER, paste_back
 from facekit.editing.files import open_picture
 from facekit.editing.folder_files import FolderFiles
 from facekit.editing.local import LARGEST_SQUARE, MASK_SIDE, LocalEditor, fills_holes
+from facekit.editing.open_face import EditedFace, OpenFace, ScriptFiles
 from facekit.editing.pictures import Batch, read_masks, read_photos, to_pictures
 from facekit.editing.pipeline import FacePipeline
 from facekit.editing.script import BlendReference, EditContext, EditScript, Reference, apply_script
 from facekit.editing.script.masks import Ids, Pixels
 from facekit.editing.suitable import check_beside, check_edits_masks, table_of
+from facekit.editing.tuning import TunedFace, TunesFaces
 from facekit.interfaces import FaceDetector, FacekitError, Segmenter, Style
 from facekit.interfaces import Reference as PhotoReference
 from facekit.interfaces.image_files import rgb_pixels
@@ -31,59 +32,7 @@ from facekit.sampling.inputs import REFERENCE
 READ_SIDE = 256
 """Pixels of the face's side that a segmenter is shown, where the run's own side is smaller."""
 
-
-@dataclass(frozen=True)
-class OpenFace:
-    """A face in a photo, ready to be edited.
-
-    Args:
-        photo: the whole photo (H, W, 3) uint8.
-        placement: where the run's square lies in it.
-        image: the square (S, S, 3) uint8.
-        mask: its class ids (M, M) uint8, at the editor's :attr:`PhotoEditor.mask_side`.
-        mask_source: what read the mask: a file's name, or the segmenter.
-        notes: what a person should know, e.g. that there were several faces.
-    """
-
-    photo: NDArray[np.uint8]
-    placement: Placement
-    image: NDArray[np.uint8]
-    mask: Ids
-    mask_source: str
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class EditedFace:
-    """What an edit made of a face.
-
-    Args:
-        photo: the whole photo with the edited face in it, (H, W, 3) uint8.
-        touched: (H, W): the pixels the edit could change; all others are the original's, bit by bit.
-        painted: what the run painted, (S, S, 3) uint8; after a local edit the square with its holes filled.
-        mask: the mask after the edit, (M, M) uint8.
-        notes: what the operations had to say, and what a person should know.
-        local: whether the edit was filled in by a run that fills holes.
-    """
-
-    photo: NDArray[np.uint8]
-    touched: NDArray[np.bool_]
-    painted: NDArray[np.uint8]
-    mask: Ids
-    notes: tuple[str, ...]
-    local: bool = False
-
-
-class ScriptFiles(Protocol):
-    """Where the photos and masks come from that a script names."""
-
-    def face(self, photo: str, mask: str | None) -> OpenFace:
-        """Return the face of a photo whose look a script wants. Raises FacekitError naming the file."""
-        ...
-
-    def mask(self, file: str) -> Ids:
-        """Return the mask that a script names, at the run's size. Raises FacekitError naming the file."""
-        ...
+_NOT_TUNED = "filled in by the run for edits of a part, so that nothing is tuned to the photo"
 
 
 class PhotoEditor:
@@ -95,7 +44,8 @@ class PhotoEditor:
         segmenter: reads masks of photos that come without one; None where every photo has a mask.
         detector: finds the face in photos that are not aligned; None where all are.
         feather: how far an edit blends into the photo, in sides of the face's square.
-        seed: of the noise, for runs that start from noise.
+        seed: of the noise, for runs that start from noise, and of the tuning.
+        tuner: tunes ``pipeline`` to each photo before it paints, from the same seed; None paints with its own weights.
 
     Attributes:
         pipeline: the run.
@@ -119,6 +69,7 @@ class PhotoEditor:
         detector: FaceDetector | None = None,
         feather: float = FEATHER,
         seed: int = 0,
+        tuner: TunesFaces | None = None,
     ) -> None:
         check_edits_masks(pipeline)
         if local is not None:
@@ -130,13 +81,17 @@ class PhotoEditor:
         self.beside = None if local is pipeline else local
         self.mask_side = pipeline.size if local is None else max(pipeline.size, MASK_SIDE)
         self._noisy = bool(pipeline.inputs.noise) or (local is not None and bool(local.inputs.noise))
-        if seed and not self._noisy:
+        if tuner is not None and tuner.seed != seed:
+            raise ValueError(f"the tuner has the seed {tuner.seed}, and the editor {seed}")
+        self._seeded = self._noisy or tuner is not None
+        if seed and not self._seeded:
             raise FacekitError(
                 "nothing here starts from noise, so that every seed gives the same",
                 where=str(pipeline.run),
                 remedy="leave out the seed (--seed)",
             )
         self.seed = seed
+        self._tuner = tuner
         self._segmenter = segmenter
         self._detector = detector
         self._feather = feather
@@ -219,18 +174,24 @@ class PhotoEditor:
         mask = apply_script(script, face.mask, context)
         notes = tuple(context.notes)
         if not script.looks:
-            filled = self.fill(face, mask, notes, again=again)
+            shown = notes if self._tuner is None else (*notes, _NOT_TUNED)
+            filled = self.fill(face, mask, shown, again=again)
             if filled is not None:
                 return filled
         if self.beside is not None:
             why = "the script gives another look" if script.looks else "it changes too much of the face for the other"
             notes = (*notes, f"painted by the run of whole faces: {why}")
-        style = self.style_of(face, script.looks, files) if self.pipeline.inputs.reads(REFERENCE) else None
-        painted = self.paint(mask, style)
+        tuned = None if self._tuner is None else self._tuner.tune(face.image, face.mask)
+        notes = notes if tuned is None else (*notes, tuned.note)
+        reads = self.pipeline.inputs.reads(REFERENCE)
+        style = self.style_of(face, script.looks, files, tuned=tuned) if reads else None
+        painted = self.paint(mask, style, tuned=tuned)
         # Another look changes every pixel of the square; without one, only the mask tells what the edit is about.
         changed = np.ones(mask.shape, dtype=bool) if script.looks else _changed(face, mask, again)
         composite = paste_back(face.photo, painted, face.placement, changed=changed, feather=self._feather)
-        return EditedFace(composite.photo, composite.touched, painted, mask, notes)
+        return EditedFace(
+            composite.photo, composite.touched, painted, mask, notes, tuned=None if tuned is None else tuned.sha256
+        )
 
     def check_looks(self, script: EditScript) -> None:
         """Raise FacekitError where a script gives a look, and the run that generates reads no reference."""
@@ -274,7 +235,7 @@ class PhotoEditor:
 
     @property
     def made_of(self) -> dict[str, Any]:
-        """What results depend on beside photo, mask and script: the weights of both runs, and the seed.
+        """What results depend on beside photo, mask and script: the weights of both runs, the seed, and the tuning.
 
         None stands for what there is none of, so that a result that had it is not taken for one that had not.
         """
@@ -283,7 +244,8 @@ class PhotoEditor:
             **self.pipeline.made_of,
             provenance.LOCAL + provenance.WEIGHTS_SHA256: None,
             **{provenance.LOCAL + key: value for key, value in beside.items()},
-            provenance.SEED: self.seed if self._noisy else None,
+            provenance.SEED: self.seed if self._seeded else None,
+            provenance.TUNING: None if self._tuner is None else self._tuner.made_of,
         }
 
     def record(self, **inputs: Any) -> dict[str, Any]:
@@ -299,12 +261,18 @@ class PhotoEditor:
         return {
             **self.pipeline.record(),
             **{provenance.LOCAL + key: value for key, value in beside.items()},
-            **({provenance.SEED: self.seed} if self._noisy else {}),
+            **({provenance.SEED: self.seed} if self._seeded else {}),
+            **({} if self._tuner is None else {provenance.TUNING: self._tuner.made_of}),
             **inputs,
         }
 
     def style_of(
-        self, face: OpenFace, looks: Sequence[Reference | BlendReference], files: ScriptFiles | Path = Path()
+        self,
+        face: OpenFace,
+        looks: Sequence[Reference | BlendReference],
+        files: ScriptFiles | Path = Path(),
+        *,
+        tuned: TunedFace | None = None,
     ) -> Style | PhotoReference:
         """Return the style to generate in: the face's own, changed by the script's references in their order.
 
@@ -312,12 +280,13 @@ class PhotoEditor:
             face: the face.
             looks: the references.
             files: where their photos come from: a folder, or something that has them.
+            tuned: the run as it was tuned to the face; its style is the face's own.
 
         Raises:
             FacekitError: a reference is blended, and the run has no styles to blend.
         """
         files = FolderFiles(self, files) if isinstance(files, Path) else files
-        style = self.encode(face.image, face.mask)
+        style = self.encode(face.image, face.mask) if tuned is None else tuned.style
         for look in looks:
             other = files.face(look.photo, look.mask)
             theirs = self.encode(other.image, other.mask)
@@ -338,11 +307,14 @@ class PhotoEditor:
             )
         return style.towards(other, share)
 
-    def paint(self, mask: Ids, style: Style | PhotoReference | None) -> NDArray[np.uint8]:
-        """Return the picture (S, S, 3) uint8 of a mask (S, S) in a style."""
+    def paint(
+        self, mask: Ids, style: Style | PhotoReference | None, *, tuned: TunedFace | None = None
+    ) -> NDArray[np.uint8]:
+        """Return the picture (S, S, 3) uint8 of a mask (S, S) in a style, by the run or as it was tuned."""
+        pipeline = self.pipeline if tuned is None else tuned.pipeline
         ids = torch.from_numpy(mask.astype(np.int64))
         masks = read_masks(ids, size=self.pipeline.size, label_map=self.pipeline.label_map, role="mask")
-        return np.asarray(to_pictures(self.pipeline.generate_in_style(masks, style, seed=self.seed))[0])
+        return np.asarray(to_pictures(pipeline.generate_in_style(masks, style, seed=self.seed))[0])
 
     def encode(self, image: NDArray[np.uint8], mask: Ids | None) -> Style | PhotoReference:
         """Return the style of a square photo (S, S, 3) uint8 with its own mask (S, S), None where it has none."""

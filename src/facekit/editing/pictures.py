@@ -244,3 +244,19 @@ def _resize_float(photos: Tensor, size: int) -> Tensor:
     square = photos[:, :, top : top + side, left : left + side]
     resized = F.interpolate(square, size=(size, size), mode="bicubic", antialias=True, align_corners=False)
     return resized.clamp(-1, 1)
+
+
+def in_the_form_of(
+    inputs: tuple[PhotoInput | None, PhotoInput | None, MaskInput | None], images: Tensor, *, single: bool
+) -> PhotoOutput:
+    """Return images in the form of the first input that is given: reference, source, mask."""
+    *photos, mask = inputs
+    photo = next((each for each in photos if each is not None), None)
+    given = mask if photo is None else photo
+    if not isinstance(given, Tensor):
+        pictures = to_pictures(images)
+        return pictures[0] if single else pictures
+    if photo is not None:
+        images = to_bytes(images) if given.dtype == torch.uint8 else images.to(given.dtype)
+    images = images.to(given.device)
+    return images[0] if single else images

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
@@ -22,10 +23,9 @@ from facekit.editing.pictures import (
     MaskInput,
     PhotoInput,
     PhotoOutput,
+    in_the_form_of,
     read_masks,
     read_photos,
-    to_bytes,
-    to_pictures,
 )
 from facekit.engine.model import LoadedModel, runtime_options
 from facekit.engine.precision import Precision
@@ -143,7 +143,7 @@ class FacePipeline:
         """
         given = self.read(mask, reference, reference_mask, source=source, attributes=attributes, batch=batch)
         images = self.generate_from(given, keys=keys, seed=seed, batch=batch)
-        return _in_the_form_of((reference, source, mask), images, single=given.single and len(images) == 1)
+        return in_the_form_of((reference, source, mask), images, single=given.single and len(images) == 1)
 
     def sample(
         self,
@@ -184,7 +184,7 @@ class FacePipeline:
         given = self.read(mask, reference, reference_mask, source=source, attributes=attributes, batch=batch)
         keys = [str(number) for number in range(count)]
         images = self.generate_from(given, keys=keys, seed=seed, batch=batch)
-        return images if tensors else _in_the_form_of((reference, source, mask), images, single=False)
+        return images if tensors else in_the_form_of((reference, source, mask), images, single=False)
 
     def check_starts_from_noise(self) -> None:
         """Raise FacekitError where the run starts from no noise."""
@@ -332,6 +332,12 @@ class FacePipeline:
             )
         return image
 
+    def with_networks(self, networks: InferenceNetworks) -> FacePipeline:
+        """Return the same run generating with other networks; :attr:`made_of` stays that of the run's own weights."""
+        other = copy.copy(self)
+        other.networks, other._remembered = networks, None
+        return other
+
     def record(self, **inputs: Any) -> dict[str, Any]:
         """Return what :func:`facekit.editing.save_png` writes into a result: that it is synthetic, and what made it.
 
@@ -380,19 +386,3 @@ class FacePipeline:
 
 def _equal(one: Tensor | None, other: Tensor | None) -> bool:
     return one is other if one is None or other is None else torch.equal(one, other)
-
-
-def _in_the_form_of(
-    inputs: tuple[PhotoInput | None, PhotoInput | None, MaskInput | None], images: Tensor, *, single: bool
-) -> PhotoOutput:
-    """Return images in the form of the first input that is given: reference, source, mask."""
-    *photos, mask = inputs
-    photo = next((each for each in photos if each is not None), None)
-    given = mask if photo is None else photo
-    if not isinstance(given, Tensor):
-        pictures = to_pictures(images)
-        return pictures[0] if single else pictures
-    if photo is not None:
-        images = to_bytes(images) if given.dtype == torch.uint8 else images.to(given.dtype)
-    images = images.to(given.device)
-    return images[0] if single else images

@@ -34,6 +34,7 @@ PHOTO, SCRIPT, SCRIPT_SHA256, CHANGED, SQUARE = ("photo", "script", "script_sha2
 WISHES, ATTRIBUTES = ("wanted_attributes", "attributes")
 SEED, SAMPLE, SAMPLE_KEY, RUNTIME = ("seed", "sample", "sample_key", "runtime")
 EDITED_LOCALLY = "edited_locally"
+TUNING, TUNED_SHA256 = ("tuning", "tuned_sha256")
 """Keys of the record."""
 
 LOCAL = "local_"

@@ -109,6 +109,11 @@ class FaceModel(nn.Module):
         networks = {name: network for name, network in self.named_children() if name in names}
         return FaceModel(networks, sampler=self._sampler, frozen=self._frozen & networks.keys(), noise=self._noise)
 
+    def with_network(self, name: str, network: nn.Module) -> FaceModel:
+        """Return a model of the same networks with another one in place of ``name``."""
+        networks = {**dict(self.named_children()), name: network}
+        return FaceModel(networks, sampler=self._sampler, frozen=self._frozen, noise=self._noise)
+
     def encode(self, reference: Reference) -> Style:
         """Return the style of reference photos; see :func:`facekit.interfaces.encode`."""
         return encode(self.callables, reference)

@@ -29,9 +29,10 @@ larger photo.
 
 ``GET /api/state``
     ``{facekit, side, runs, label_maps, faces, operations, can_parse, can_align, limits}``. A run is ``{id, name,
-    folder, size, label_map, weights, step, inputs, local}``; ``inputs`` is what its images are made from: ``mask``,
-    ``reference``, ``reference_mask``; or ``mask``, ``source`` and ``hole`` for a run that fills in parts of faces.
-    ``local`` is null, or ``{folder, step}`` of the run that fills in edits of a part for it. ``label_maps`` is by name,
+    folder, size, label_map, weights, step, inputs, local, tunable}``; ``inputs`` is what its images are made from:
+    ``mask``, ``reference``, ``reference_mask``; or ``mask``, ``source`` and ``hole`` for a run that fills in parts of
+    faces. ``tunable`` says whether it can be tuned to a face. ``local`` is null, or ``{folder, step}`` of the run that
+    fills in edits of a part for it. ``label_maps`` is by name,
     each ``{classes: [{id, name, colour: [r, g, b]}], mirrored: [[left, right]], of}``. ``operations`` is by name,
     each the JSON Schema of its options. ``limits`` is ``{upload_bytes, pixels, json_bytes, mask_side, faces}``.
 
@@ -58,22 +59,29 @@ larger photo.
 ``POST /api/lint``: ``{mask, label_map, run}``
     ``{findings: [{level, message, remedy, region}]}``.
 
-``POST /api/preview``: ``{run, mask, label_map, look, into, client, sequence}``
+``POST /api/preview``: ``{run, mask, label_map, look, into, tuned, client, sequence}``
     PNG of the run's size. ``look`` is ``{"face": ID, "blends": [{"face": ID, "amount": 0..1}]}``: the look of a face,
     then part of the way to those of others, one after another. ``into`` is null for the picture as it is painted; or
     the face whose square it is put back into, as an edit is: PNG of ``side``, which differs from the square only where
     the mask differs from the face's, or everywhere, where a look is given. ``look`` is null for the own look of
     ``into``, as in a script without looks, and for runs that read no reference. A run that fills in parts needs
     ``into``.
+    ``tuned`` is null for the run as it is, or the face that is edited, where the run is tuned to it; else 409.
     ``client`` names who asks (up to 64 letters, digits, dashes, underscores), and ``sequence`` counts its requests
     up. A preview that waits while a newer one of the same client and run arrives gets 409, as does one that is not
     newer than what was asked for; one that is being painted is finished. The headers ``X-Facekit-Milliseconds`` and
     ``X-Facekit-Sequence`` say how long painting took, and which one it is; ``X-Facekit-Local`` is 1 where a run filled
     in the part that changed, and 0 where one painted the whole face.
 
-``POST /api/export/picture``: ``{run, face, name, description, operations, mask}``
+``POST /api/tuning``: ``{run, face}``; ``GET`` and ``DELETE /api/tuning?run=ID&face=ID``
+    Tunes a run to a face, beside its painting; how far that is; cancels it, or takes it back (204). ``{state, done,
+    steps, note, error}``; ``state`` is ``none``, ``tuning``, ``tuned`` or ``failed``; ``note`` is how long it took and
+    what it gave; ``error`` is null, or ``{message, remedy}``.
+
+``POST /api/export/picture``: ``{run, face, name, description, operations, mask, tuned}``
     The PNG file, provenance included, that ``facekit edit`` makes of the same photo, mask and script. ``mask`` may
-    be left out; where it is given, 409 says that the operations do not lead to it.
+    be left out; where it is given, 409 says that the operations do not lead to it. With ``tuned``, it is what
+    ``facekit edit --tune`` makes; 409 where the run is not tuned to the face.
 
 ``POST /api/export/bundle``: the same
     ZIP: the picture, photo, mask, script, the files that the script names, and the command that makes the picture

@@ -7,49 +7,45 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
-from pathlib import Path
+from functools import partial
 from threading import Event
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from facekit.editing.script import OPERATIONS, EditContext, EditScript, apply_script, parse_script, write_script
 from facekit.editing.script.masks import Ids
-from facekit.interfaces import FacekitError, LabelMap
+from facekit.interfaces import LabelMap
 from facekit.interfaces.image_files import MOST_PIXELS
 from facekit.recipe.lock import dump_document
 from facekit.registry import Registry
 from facekit.registry.options_schema import options_schema
 from facekit.studio import bodies
-from facekit.studio.answers import Busy, RequestError, defect, gone, http_error, json_answer, png_answer, told
+from facekit.studio.answers import (
+    TELLS,
+    Busy,
+    RequestError,
+    as_file,
+    described_label_map,
+    json_answer,
+    page_answer,
+    png_answer,
+)
 from facekit.studio.cancelling import unless_gone
 from facekit.studio.faces import MOST_UPLOADS, Face, FaceShelf, indexed_png
 from facekit.studio.reading import Reader, plain_name
 from facekit.studio.runs import StudioRun, WantedLook
 from facekit.studio.script_files import SessionFiles
+from facekit.studio.tunings import Tunings
 from facekit.studio.uploads import UPLOAD_BYTES
 from facekit.studio.workers import Worker
 from facekit.version import __version__
 
 PATIENCE = 0.8
 """Seconds that threads have to end when the studio closes."""
-
-PAGE = Path(__file__).parent / "page"
-
-_KINDS = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".json": "application/json",
-    ".svg": "image/svg+xml",
-    ".png": "image/png",
-    ".woff2": "font/woff2",
-}
-"""Files of the page that are served; others in its folder are not."""
 
 
 class Studio:
@@ -102,6 +98,9 @@ class Studio:
                 Route("/api/apply", self._apply, methods=["POST"]),
                 Route("/api/lint", self._lint, methods=["POST"]),
                 Route("/api/preview", self._preview, methods=["POST"]),
+                Route("/api/tuning", self._tuning),
+                Route("/api/tuning", self._tune, methods=["POST"]),
+                Route("/api/tuning", self._forget_tuning, methods=["DELETE"]),
                 Route("/api/export/picture", self._export_picture, methods=["POST"]),
                 Route("/api/export/bundle", self._export_bundle, methods=["POST"]),
                 Route("/api/export/mask", self._export_mask, methods=["POST"]),
@@ -109,12 +108,7 @@ class Studio:
                 Route("/api/script/write", self._write_script, methods=["POST"]),
                 Route("/api/script/read", self._read_script, methods=["POST"]),
             ],
-            exception_handlers={
-                FacekitError: told,
-                HTTPException: http_error,
-                ClientDisconnect: gone,
-                Exception: defect,
-            },
+            exception_handlers=TELLS,
             lifespan=self._lifespan,
         )
 
@@ -133,7 +127,7 @@ class Studio:
 
     @property
     def _workers(self) -> list[Worker]:
-        return [self._eyes, self._hands, self._scripts, *(run.worker for run in self.runs.values())]
+        return [self._eyes, self._hands, self._scripts, *(each for run in self.runs.values() for each in run.workers)]
 
     @property
     def busy(self) -> bool:
@@ -143,17 +137,13 @@ class Studio:
     def stop(self) -> None:
         """Answer all requests that wait with 503, and ask the threads to stop. Called from the event loop."""
         self._closing.set()
-        for worker in self._workers:
+        for run in self.runs.values():
+            run.stop()
+        for worker in (self._eyes, self._hands, self._scripts):
             worker.stop()
 
     async def _page(self, request: Request) -> Response:
-        name = request.path_params.get("name", "index.html")
-        # The name is looked up among those that are there, never joined to a folder.
-        files = {file.relative_to(PAGE).as_posix(): file for file in PAGE.rglob("*") if file.is_file()}
-        file = files.get(name)
-        if file is None or file.suffix not in _KINDS:
-            raise RequestError("there is no such page", status=404)
-        return Response(file.read_bytes(), headers={"Content-Type": _KINDS[file.suffix]})
+        return page_answer(request.path_params.get("name", "index.html"))
 
     async def _state(self, request: Request) -> Response:
         return json_answer(
@@ -161,7 +151,7 @@ class Studio:
                 "facekit": __version__,
                 "side": self.side,
                 "runs": [run.described() for run in self.runs.values()],
-                "label_maps": {name: _described(label_map) for name, label_map in self._label_maps.items()},
+                "label_maps": {name: described_label_map(label_map) for name, label_map in self._label_maps.items()},
                 "faces": [face.described() for face in self.shelf],
                 "operations": self._operations,
                 "can_parse": self._reader.can_parse,
@@ -241,8 +231,11 @@ class Studio:
             blends = tuple((self.shelf.get(blend.face), blend.amount) for blend in body.look.blends)
             look = WantedLook(self.shelf.get(body.look.face), blends)
         into = None if body.into is None else self.shelf.get(body.into)
+        tuned_to = None if body.tuned is None else self.shelf.get(body.tuned)
         mask = body.mask.array(label_map)
-        preview = await run.worker.do_newest(body.client, body.sequence, run.preview, mask, label_map, look, into)
+        preview = await run.worker.do_newest(
+            body.client, body.sequence, run.preview, mask, label_map, look, into, tuned_to
+        )
         return png_answer(
             preview.png,
             headers={
@@ -252,17 +245,41 @@ class Studio:
             },
         )
 
+    async def _tuning(self, request: Request) -> Response:
+        tunings, face = self._asked_tuning(request)
+        return json_answer(tunings.described(face))
+
+    async def _tune(self, request: Request) -> Response:
+        body = await self._json(request, bodies.TuneBody)
+        run, face = self._run(body.run), self.shelf.get(body.face)
+        tunings = run.require_tunings()
+        run.check_takes(face.label_map)
+        _ = face.ids  # a face without a mask is refused here, and not in a thread that nobody listens to
+        tuning = tunings.begin(face)
+        if tuning is not None:
+            _in_background(tunings.carry_out(tuning, face))
+        return json_answer(tunings.described(face), 202)
+
+    async def _forget_tuning(self, request: Request) -> Response:
+        tunings, face = self._asked_tuning(request)
+        tunings.forget(face)
+        return Response(status_code=204)
+
+    def _asked_tuning(self, request: Request) -> tuple[Tunings, Face]:
+        run = self._run(request.query_params.get("run", ""))
+        return run.require_tunings(), self.shelf.get(request.query_params.get("face", ""))
+
     async def _export_picture(self, request: Request) -> Response:
-        run, face, script, files = await self._export(request)
-        content = await run.worker.do(run.export, face, script, files)
-        return png_answer(content, headers=_as_file("result.png"))
+        run, face, script, files, tuned = await self._export(request)
+        content = await run.worker.do(partial(run.export, face, script, files, tuned=tuned))
+        return png_answer(content, headers=as_file("result.png"))
 
     async def _export_bundle(self, request: Request) -> Response:
-        run, face, script, files = await self._export(request)
-        content = await run.worker.do(run.bundle, face, script, files)
-        return Response(content, media_type="application/zip", headers=_as_file("edit.zip"))
+        run, face, script, files, tuned = await self._export(request)
+        content = await run.worker.do(partial(run.bundle, face, script, files, tuned=tuned))
+        return Response(content, media_type="application/zip", headers=as_file("edit.zip"))
 
-    async def _export(self, request: Request) -> tuple[StudioRun, Face, EditScript, SessionFiles]:
+    async def _export(self, request: Request) -> tuple[StudioRun, Face, EditScript, SessionFiles, bool]:
         body = await self._json(request, bodies.ExportBody)
         run, face = self._run(body.run), self.shelf.get(body.face)
         files = SessionFiles(self.shelf.snapshot())
@@ -274,13 +291,13 @@ class Studio:
                 _check_same(apply_script(script, face.ids, context), body.mask.array(face.label_map))
             return script
 
-        return run, face, await self._hands.do(checked), files
+        return run, face, await self._hands.do(checked), files, body.tuned
 
     async def _export_mask(self, request: Request) -> Response:
         body = await self._json(request, bodies.MaskExportBody)
         label_map = self._label_map(body.label_map)
         content = await self._hands.do(lambda: indexed_png(body.mask.array(label_map), label_map))
-        return png_answer(content, headers=_as_file("mask.png"))
+        return png_answer(content, headers=as_file("mask.png"))
 
     async def _read_mask(self, request: Request) -> Response:
         label_map = self._label_map(request.query_params.get("label_map", self._first_label_map))
@@ -298,7 +315,7 @@ class Studio:
             )
 
         text = await self._hands.do(written)
-        return Response(text, media_type="application/yaml", headers=_as_file("script.yaml"))
+        return Response(text, media_type="application/yaml", headers=as_file("script.yaml"))
 
     async def _read_script(self, request: Request) -> Response:
         body = await self._json(request, bodies.TextBody)
@@ -367,21 +384,6 @@ def _check_same(mask: Ids, shown: Ids) -> None:
             where="mask",
             remedy="this is a defect of the page; please report it",
         )
-
-
-def _described(label_map: LabelMap) -> dict[str, Any]:
-    return {
-        "classes": [
-            {"id": identity, "name": entry.name, "colour": list(entry.colour)}
-            for identity, entry in enumerate(label_map.classes)
-        ],
-        "mirrored": [list(pair) for pair in label_map.mirrored],
-        "of": label_map.of,
-    }
-
-
-def _as_file(name: str) -> dict[str, str]:
-    return {"Content-Disposition": f'attachment; filename="{name}"'}
 
 
 _background: set[Any] = set()

@@ -180,6 +180,7 @@ class PreviewBody(JsonBody):
     label_map: str
     look: Look | None = None
     into: FaceId | None = None
+    tuned: FaceId | None = None
     client: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
     sequence: Annotated[int, Field(ge=0, le=2**53)]
 
@@ -193,6 +194,14 @@ class ExportBody(JsonBody):
     description: Name = ""
     operations: Operations
     mask: MaskBody | None = None
+    tuned: bool = False
+
+
+class TuneBody(JsonBody):
+    """A run to be tuned to a face."""
+
+    run: str
+    face: FaceId
 
 
 class MaskExportBody(JsonBody):

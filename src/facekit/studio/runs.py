@@ -26,6 +26,7 @@ from facekit.editing.local import fills_holes
 from facekit.editing.pictures import read_masks
 from facekit.editing.script import EditScript, write_script
 from facekit.editing.script.masks import Ids
+from facekit.editing.tuning import TunedFace, check_can_be_tuned
 from facekit.engine.commands import plugin_file_arguments
 from facekit.engine.open_data import find_data
 from facekit.engine.run_folder import RunFolder
@@ -36,6 +37,7 @@ from facekit.sampling.inputs import REFERENCE, REFERENCE_MASK
 from facekit.studio.answers import RequestError
 from facekit.studio.faces import Face
 from facekit.studio.script_files import EditorFiles, SessionFiles, mask_at_size
+from facekit.studio.tunings import AlreadyTuned, Square, Tunings
 from facekit.studio.uploads import decoded
 from facekit.studio.workers import Worker
 
@@ -103,6 +105,7 @@ class StudioRun:
         self.mask_side = self._editor.mask_side
         self._styles: OrderedDict[tuple[str, int], Style | Reference] = OrderedDict()
         self._reads_reference = pipeline.inputs.reads(REFERENCE)
+        self.tunings = Tunings(identity, pipeline, self._tuned_square) if _can_be_tuned(pipeline) else None
 
     def described(self) -> dict[str, Any]:
         """Return what the page is told of it."""
@@ -117,7 +120,26 @@ class StudioRun:
             "step": pipeline.step,
             "inputs": sorted(pipeline.inputs.needed),
             "local": None if self.local is None else {"folder": str(self.local.run), "step": self.local.step},
+            "tunable": self.tunings is not None,
         }
+
+    def require_tunings(self) -> Tunings:
+        """Return the tunings of the run. Raises RequestError where it cannot be tuned."""
+        if self.tunings is None:
+            raise RequestError(f"the run {self.identity} cannot be tuned to a photo", where="run")
+        return self.tunings
+
+    @property
+    def workers(self) -> list[Worker]:
+        """The threads that work for it."""
+        return [self.worker] if self.tunings is None else [self.worker, self.tunings.worker]
+
+    def stop(self) -> None:
+        """Ask what is being done for it to end soon. Called from the event loop."""
+        if self.tunings is not None:
+            self.tunings.cancel()
+        for worker in self.workers:
+            worker.stop()
 
     def takes(self, label_map: LabelMap) -> bool:
         """Whether masks of a label map can be painted: its own, or the finer one that it merges."""
@@ -170,7 +192,14 @@ class StudioRun:
         """Do what the first picture would wait for."""
         _ = self._editor.made_of
 
-    def preview(self, mask: Ids, label_map: LabelMap, look: WantedLook | None, into: Face | None) -> Preview:
+    def preview(
+        self,
+        mask: Ids,
+        label_map: LabelMap,
+        look: WantedLook | None,
+        into: Face | None,
+        tuned_to: Face | None = None,
+    ) -> Preview:
         """Paint a mask.
 
         Args:
@@ -179,10 +208,11 @@ class StudioRun:
             look: whose look; None for that of ``into``, and for runs that read no reference.
             into: the face whose square the picture is put back into; None for the picture alone. Where a look is given,
                 all of the square is painted, as by an edit with a look.
+            tuned_to: the face that the run is tuned to, which is the one that is edited; None for the run as it is.
 
         Raises:
-            FacekitError: the label map is not the run's; a look is missing, or has no mask; or the run fills in parts
-                of faces, and is given none.
+            FacekitError: the label map is not the run's; a look is missing, or has no mask; the run fills in parts
+                of faces, and is given none; or it is not tuned to the face.
         """
         start = perf_counter()
         self.check_takes(label_map)
@@ -194,23 +224,27 @@ class StudioRun:
         ids = self._ids(mask, label_map, role="mask")
         own_look = look is None or not self._reads_reference
         filled = None if into is None or not own_look else self._editor.fill(self._square(into), ids)
+        tuned = None if tuned_to is None or filled is not None else self.require_tunings().tuned(tuned_to)
         if filled is not None:
             painted = filled.photo
         else:
-            style = self._style(whose) if self._reads_reference and whose is not None else None
-            painted = self._editor.paint(ids, style)
+            style = self._style(whose, tuned_to, tuned) if self._reads_reference and whose is not None else None
+            painted = self._editor.paint(ids, style, tuned=tuned)
             if into is not None:
                 painted = self._put_back(painted, ids, into, everywhere=not own_look)
         local = filled is not None
-        record = self._editor.record(**{"preview": True, provenance.EDITED_LOCALLY: local})
+        of_tuning = {} if tuned is None else {provenance.TUNED_SHA256: tuned.sha256}
+        record = self._editor.record(**{"preview": True, provenance.EDITED_LOCALLY: local, **of_tuning})
         png = provenance.png_bytes(Image.fromarray(painted), record, compression=1)
         return Preview(png, 1000 * (perf_counter() - start), local)
 
-    def export(self, face: Face, script: EditScript, files: SessionFiles) -> bytes:
-        """Return the PNG file that ``facekit edit`` makes of a face's photo, its mask, and a script.
+    def export(self, face: Face, script: EditScript, files: SessionFiles, *, tuned: bool = False) -> bytes:
+        """Return the PNG file that ``facekit edit`` makes of a face's photo, its mask, and a script; with ``tuned``,
+        that of ``facekit edit --tune``.
 
         Raises:
-            FacekitError: an operation is wrong, or the face's mask is not of the run's label map.
+            FacekitError: an operation is wrong, the face's mask is not of the run's label map, or the run is not tuned
+                to it.
         """
         own = self.pipeline.label_map
         if face.label_map != own:
@@ -220,19 +254,20 @@ class StudioRun:
                 remedy="export it with a run of the mask's label map",
             )
         opened = self._open(face)
-        edited = self._editor.edit(opened, script, files=EditorFiles(self._editor, files))
+        editor = self._tuned_editor(face) if tuned else self._editor
+        edited = editor.edit(opened, script, files=EditorFiles(editor, files))
         inputs = [face.original, *([face.mask_png] if face.aligned else [])]
-        record = self._editor.record(
+        record = editor.record(
             **{provenance.INPUTS_SHA256: digest_of(inputs), provenance.PHOTO: face.original_file},
             **script_record(script, digest_of(files.contents(file) for file in script.files)),
             **edit_record(opened, edited),
         )
         return provenance.png_bytes(Image.fromarray(edited.photo), record)
 
-    def bundle(self, face: Face, script: EditScript, files: SessionFiles) -> bytes:
+    def bundle(self, face: Face, script: EditScript, files: SessionFiles, *, tuned: bool = False) -> bytes:
         """Return :meth:`export`'s picture with all that makes it again, as a ZIP file."""
         contents = {
-            "result.png": self.export(face, script, files),
+            "result.png": self.export(face, script, files, tuned=tuned),
             "script.yaml": write_script(script).encode(),
             face.original_file: face.original,
             **({face.mask_file: face.mask_png} if face.aligned else {}),
@@ -245,6 +280,7 @@ class StudioRun:
         words = ["facekit", "edit", "RUN", face.original_file]
         words += ["--mask", face.mask_file] if face.aligned else []
         words += [] if self.local is None else ["--local", "LOCAL"]
+        words += ["--tune", str(self.require_tunings().options.steps)] if tuned else []
         places = {"RUN": self.pipeline, **({} if self.local is None else {"LOCAL": self.local})}
         plugins: list[str] = []
         for pipeline in places.values():
@@ -269,8 +305,19 @@ class StudioRun:
         image = face.placement.cut(pixels, self.pipeline.size)
         return OpenFace(pixels, face.placement, image, mask, face.mask_source, face.notes)
 
-    def _style(self, look: WantedLook) -> Style | Reference:
-        style = self._style_of(look.face)
+    def _tuned_editor(self, face: Face) -> PhotoEditor:
+        tunings = self.require_tunings()
+        return PhotoEditor(self.pipeline, local=self.local, tuner=AlreadyTuned(tunings.tuned(face), tunings.tuner()))
+
+    def _tuned_square(self, face: Face) -> Square:
+        """Return a face as an edit reads it, so that what is painted and what is exported is tuned alike."""
+        self.check_takes(face.label_map)
+        pixels = rgb_pixels(decoded(face.photo, what="photo"), name=face.name) if face.photo else face.square
+        return face.placement.cut(pixels, self.pipeline.size), self._mask_of(face)
+
+    def _style(self, look: WantedLook, tuned_to: Face | None, tuned: TunedFace | None) -> Style | Reference:
+        own = tuned is not None and look.face is tuned_to
+        style = tuned.style if tuned is not None and own else self._style_of(look.face)
         for face, amount in look.blends:
             style = self._editor.blend(style, self._style_of(face), amount)
         return style
@@ -315,3 +362,11 @@ class StudioRun:
         square = self._square(face)
         changed = np.ones(ids.shape, bool) if everywhere else ids != square.mask
         return paste_back(square.photo, painted, square.placement, changed=changed).photo
+
+
+def _can_be_tuned(pipeline: FacePipeline) -> bool:
+    try:
+        check_can_be_tuned(pipeline)
+    except FacekitError:  # it says why; the page offers no tuning then
+        return False
+    return True

@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from facekit.studio.application import _KINDS, PAGE
+from facekit.studio.answers import PAGE, PAGE_KINDS
 
 DOCS = Path(__file__).parents[3] / "docs" / "studio.md"
 
@@ -33,7 +33,7 @@ def test_files_are_ours_alone() -> None:
     files = [file for file in PAGE.rglob("*") if file.is_file()]
     assert len(files) > 20
     for file in files:
-        assert file.suffix in _KINDS, file
+        assert file.suffix in PAGE_KINDS, file
         text = file.read_text(encoding="utf-8")
         addresses = set(re.findall(r"https?://[^\"'\s)]+", text)) - {"http://www.w3.org/2000/svg"}
         assert addresses == set(), file

@@ -18,6 +18,7 @@ import { showLook } from "./panels/look.js";
 import { showOptions } from "./panels/options.js";
 import { showShape } from "./panels/shape.js";
 import { makeTabs } from "./panels/tabs.js";
+import { showTuning } from "./panels/tuning.js";
 import { Previews } from "./preview/previews.js";
 import { showResults } from "./preview/results.js";
 import { Tools } from "./tools/tools.js";
@@ -38,6 +39,7 @@ async function start() {
   showClasses(studio);
   showShape(studio);
   showLook(studio, opening);
+  showTuning(studio);
   showChecks(studio, editor);
   showHistory(studio, previews);
   const tabs = makeTabs();

@@ -81,6 +81,10 @@ export const server = {
     };
   },
 
+  tune: (run, face) => asJson("/api/tuning", post({ run, face })),
+  tuning: (run, face) => asJson(`/api/tuning?${named({ run, face })}`),
+  forgetTuning: (run, face) => ask(`/api/tuning?${named({ run, face })}`, { method: "DELETE" }),
+
   exportPicture: (wanted) => asBlob("/api/export/picture", post(wanted)),
   exportBundle: (wanted) => asBlob("/api/export/bundle", post(wanted)),
   exportMask: (ids, side, labelMap) =>

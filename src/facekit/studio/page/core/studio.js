@@ -5,6 +5,7 @@ import { Edit, tidyLook } from "./edit.js";
 import { LabelMap } from "./label_map.js";
 import { same } from "./pixels.js";
 import { server } from "./server.js";
+import { Tunings } from "./tunings.js";
 
 const STARTING = {
   tool: "brush",
@@ -36,6 +37,7 @@ export class Studio extends EventTarget {
     this.canAlign = told.can_align;
     this.canParse = told.can_parse;
     this.labelMaps = new Map(Object.entries(told.label_maps).map(([name, map]) => [name, new LabelMap(name, map)]));
+    this.tunings = new Tunings();
     this.edit = null;
     this.face = null;
     this.options = { ...STARTING, run: told.runs[0].id, shownRuns: told.runs.map((run) => run.id) };
@@ -113,6 +115,7 @@ export class Studio extends EventTarget {
   addFace(face) {
     this.faces = [...this.faces.filter((each) => each.id !== face.id), face];
     this.#edits.delete(face.id);
+    this.tunings.drop(face.id);
     this.#tell("faces");
   }
 
@@ -120,6 +123,7 @@ export class Studio extends EventTarget {
     await server.removeFace(id);
     this.faces = this.faces.filter((face) => face.id !== id);
     this.#edits.delete(id);
+    this.tunings.drop(id);
     if (this.face?.id === id && this.faces.length) await this.open(this.faces[0].id);
     this.#tell("faces");
   }

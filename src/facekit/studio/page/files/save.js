@@ -42,9 +42,10 @@ export class Saving {
   }
 
   #wanted() {
-    const { face, run } = this.studio;
+    const { face, run, tunings } = this.studio;
+    const tuned = tunings.has(run.id, face.id);
     // The server finds out whether the operations lead to the mask that is shown; its size is left to each run.
-    return { run: run.id, face: face.id, name: this.name.value, description: "", operations: this.studio.script(run), mask: this.#mask() };
+    return { run: run.id, face: face.id, name: this.name.value, description: "", operations: this.studio.script(run), mask: this.#mask(), tuned };
   }
 
   #mask() {

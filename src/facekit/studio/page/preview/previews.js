@@ -56,7 +56,7 @@ class Painter {
 }
 
 /**
- * Events: `painting` and `painted`, with `{run, state, blob, milliseconds, local, waited, newest}` or `{run, error,
+ * Events: `painting` and `painted`, with `{run, state, tuned, blob, milliseconds, local, waited, newest}` or `{run, error,
  * newest}`; `newest` is false where another picture follows.
  */
 export class Previews extends EventTarget {
@@ -68,6 +68,9 @@ export class Previews extends EventTarget {
     super();
     this.studio = studio;
     for (const name of ["edit", "ids"]) studio.addEventListener(name, () => this.#soon());
+    studio.tunings.addEventListener("tunings", ({ detail }) => {
+      if (detail.state !== "tuning" && detail.face === studio.face?.id) this.#soon();
+    });
     let before = studio.options;
     studio.addEventListener("options", () => {
       const { options } = studio;
@@ -100,12 +103,13 @@ export class Previews extends EventTarget {
       const into = studio.options.putBack || run.inputs.includes("hole") ? face.id : null;
       const own = into === null ? { face: face.id, blends: [] } : null;
       const look = run.inputs.includes("reference") ? (studio.wantedLook(current.look) ?? own) : null;
+      const tuned = studio.tunings.has(run.id, face.id);
       const body = () => {
         mask ??= packed(shown, side);
-        return { run: run.id, mask, label_map: face.label_map, look, into };
+        return { run: run.id, mask, label_map: face.label_map, look, into, tuned: tuned ? face.id : null };
       };
       this.#tell("painting", { run: run.id });
-      this.#painters.get(run.id).want({ run: run.id, face, state: ids === current.ids ? current : null, body });
+      this.#painters.get(run.id).want({ run: run.id, face, tuned, state: ids === current.ids ? current : null, body });
     }
   }
 

@@ -64,7 +64,7 @@ class Pane {
     this.element.classList.add("painting");
   }
 
-  show({ blob, milliseconds, local, waited, error, newest }) {
+  show({ blob, milliseconds, local, tuned, waited, error, newest }) {
     this.element.classList.toggle("painting", !newest);
     this.error.hidden = !error;
     this.error.textContent = error?.told ?? "";
@@ -76,7 +76,8 @@ class Pane {
     this.#address = URL.createObjectURL(blob);
     this.after.src = this.#address;
     const by = this.run.local ? `${local ? "local" : "whole face"} · ` : "";
-    this.time.textContent = `${by}${Math.round(milliseconds)} ms`;
+    const how = tuned && !local ? "tuned · " : "";
+    this.time.textContent = `${by}${how}${Math.round(milliseconds)} ms`;
     this.time.title = `${Math.round(milliseconds)} ms of painting, ${Math.round(waited)} ms until it was here`;
     this.element.dataset.painted = String(Number(this.element.dataset.painted ?? 0) + 1);
   }

@@ -1,0 +1,113 @@
+"""Changes of low rank of a generator's weights, and of a style's code (Hu et al., LoRA, 2021)."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from facekit.interfaces import Style
+
+Factors = Mapping[str, tuple[Tensor, Tensor]]
+"""By a weight's name two matrices, (O, r) and (r, I), whose product is its change, flattened after its first
+dimension."""
+
+
+@dataclass(frozen=True, eq=False)
+class TunedChange:
+    """What tuning to a photo changes.
+
+    Args:
+        code: what is added to the code of the photo's style, of its shape (1, ...).
+        factors: the changes of the generator's weights.
+    """
+
+    code: Tensor
+    factors: Factors
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it by name, on the CPU: ``code``, and ``up/NAME`` and ``down/NAME`` of each weight."""
+        named = {"code": self.code}
+        for name, (up, down) in self.factors.items():
+            named[f"up/{name}"], named[f"down/{name}"] = up, down
+        return {name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}
+
+    @staticmethod
+    def of(tensors: Mapping[str, Tensor]) -> TunedChange:
+        """Return the change that :attr:`tensors` are of. Raises KeyError where one is missing."""
+        names = [name.removeprefix("up/") for name in tensors if name.startswith("up/")]
+        return TunedChange(tensors["code"], {name: (tensors[f"up/{name}"], tensors[f"down/{name}"]) for name in names})
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 over the names and values of all of it."""
+        return digest_of_tensors(self.tensors)
+
+    def style(self, style: Style) -> Style:
+        """Return the photo's style with its code changed; whatever else a model family keeps in it stays."""
+        return replace(style, code=style.code + self.code.to(style.code))
+
+    def generator(self, generator: nn.Module) -> nn.Module:
+        """Return a copy of a generator with its weights changed; the generator itself stays as it is."""
+        tuned = copy.deepcopy(generator).requires_grad_(False)
+        with torch.no_grad():
+            for name, weight in merged(tunable_weights(generator), self.factors).items():
+                tuned.get_parameter(name).copy_(weight)
+        return tuned
+
+
+def digest_of_tensors(tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 over the names, shapes and values of tensors on the CPU."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def tunable_weights(generator: nn.Module) -> dict[str, nn.Parameter]:
+    """Return the weights of a generator's convolutions and linear layers by name: torch's own, or a plugin's that keep
+    a ``weight`` of two dimensions or more."""
+    tables = {id(module.weight) for module in generator.modules() if isinstance(module, nn.Embedding | nn.EmbeddingBag)}
+    # A weight that several layers share has one name here, and one change.
+    return {
+        name: weight
+        for name, weight in generator.named_parameters()
+        if name.rpartition(".")[2] == "weight"
+        and weight.dim() >= 2
+        and weight.is_floating_point()
+        and id(weight) not in tables
+    }
+
+
+def first_factors(
+    weights: Mapping[str, Tensor], rank: int, random: torch.Generator
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return factors of no change yet: the first are zeros, the second are drawn with a variance of 1 / I.
+
+    Args:
+        weights: the weights by name.
+        rank: of their changes; less where a weight has fewer rows or columns.
+        random: a generator on the CPU.
+    """
+    found = {}
+    for name, weight in weights.items():
+        rows, columns = weight.shape[0], weight[0].numel()
+        inner = min(rank, rows, columns)
+        down = torch.randn((inner, columns), generator=random) / columns**0.5
+        up = torch.zeros((rows, inner), device=weight.device)
+        found[name] = (up.requires_grad_(), down.to(weight.device).requires_grad_())
+    return found
+
+
+def merged(weights: Mapping[str, Tensor], factors: Factors) -> dict[str, Tensor]:
+    """Return weights with their changes added; gradients flow into the factors."""
+    return {
+        name: weights[name].detach() + (up @ down).view(weights[name].shape).to(weights[name])
+        for name, (up, down) in factors.items()
+    }
