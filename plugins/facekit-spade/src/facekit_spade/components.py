@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
-from facekit.interfaces import BuildContext, Condition, FacekitError, Generated, NoOptions, Step, Style
+from facekit.interfaces import BuildContext, Condition, FacekitError, Generated, Step, Style
 from facekit_gan import style as style_of
 from facekit_layers import DoublingConvolution, HalvingConvolution, ReflectedConvolution, instance_norm, one_hot
 
 from .norms import CladeNorm, RegionDense, SeanNorm, SpadeNorm
-from .plugin import SeanOptions, SeanStyleOptions, SpadeEncoderOptions, SpadeOptions, encoder_side
+from .plugin import KlOptions, SeanOptions, SeanStyleOptions, SpadeEncoderOptions, SpadeOptions, encoder_side
 
 LEAKY_SLOPE = 0.2
 PUBLISHED_GAIN = 0.02
@@ -314,20 +314,28 @@ class SeanStyleEncoder(nn.Module):
 
 
 def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Return the divergence of normal distributions (N, D) from the standard normal, summed over all, as published."""
+    """Return the divergence of normal distributions (N, D) from the standard normal, a scalar: the sum over all N."""
     mean, log_variance = mean.float(), log_variance.float()
     return -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum()
 
 
+@dataclass(frozen=True)
 class KlDivergence:
-    """The divergence of the style encoder's distribution from the standard normal."""
+    """The divergence of the style encoder's distribution from the standard normal.
+
+    Args:
+        mean: of the samples, in place of their sum.
+    """
+
+    mean: bool = False
 
     def __call__(self, step: Step) -> Tensor:
-        """Return the loss, a scalar that grows with the batch."""
+        """Return the loss, a scalar."""
         style = cast("SpadeStyle", style_of(step))
         assert style.mean is not None
         assert style.log_variance is not None
-        return kl_divergence(style.mean, style.log_variance)
+        divergence = kl_divergence(style.mean, style.log_variance)
+        return divergence / len(style.mean) if self.mean else divergence
 
 
 def build_spade(options: SpadeOptions, context: BuildContext) -> SpadeGenerator:
@@ -358,6 +366,6 @@ def build_sean_style(options: SeanStyleOptions, context: BuildContext) -> SeanSt
     return SeanStyleEncoder(options, classes=len(context.label_map))
 
 
-def build_kl(options: NoOptions, context: BuildContext) -> KlDivergence:
-    """Build the loss."""
-    return KlDivergence()
+def build_kl(options: KlOptions, context: BuildContext) -> KlDivergence:
+    """Build the loss from a recipe's options."""
+    return KlDivergence(options.reduction == "mean")

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from facekit.interfaces import GENERATED, IMAGE, MASK, FacekitError, NoOptions, Options, Port, PortContext, Ports
+from facekit.interfaces import GENERATED, IMAGE, MASK, FacekitError, Options, Port, PortContext, Ports
 from facekit.registry import CommandSpec, ComponentSpec, PluginInfo, hookimpl
 
 SPADE_PAPER = "Park et al., Semantic Image Synthesis with Spatially-Adaptive Normalization, CVPR 2019"
@@ -77,6 +77,13 @@ class SeanStyleOptions(Options):
     """Gain of the initial weights of the last layer; see the generator's."""
 
 
+class KlOptions(Options):
+    """Options of the divergence."""
+
+    reduction: Literal["sum", "mean"] = "sum"
+    """``sum`` over the batch, as published, which grows with it; ``mean`` of the samples does not."""
+
+
 def encoder_side(options: SpadeEncoderOptions, size: int) -> int:
     """Return the side that the image encoder works at.
 
@@ -126,7 +133,7 @@ def _sean_style_ports(options: SeanStyleOptions, context: PortContext) -> Ports:
     return Ports(needs=(IMAGE, MASK), gives=(_codes(options.code),), smallest_size=8, size_multiple=4)
 
 
-def _kl_ports(options: NoOptions, context: PortContext) -> Ports:
+def _kl_ports(options: KlOptions, context: PortContext) -> Ports:
     named = [Port(f"style.{name}", ("batch",), leading=True) for name in ("mean", "log_variance")]
     return Ports(needs=tuple(named))
 
@@ -189,8 +196,8 @@ def facekit_components() -> list[ComponentSpec]:
             interface_version=1,
             kind="loss",
             id="spade/kl",
-            summary="Divergence of the encoder's distribution from the standard normal, summed over the batch.",
-            options=NoOptions,
+            summary="Divergence of the style encoder's distribution from the standard normal.",
+            options=KlOptions,
             factory="facekit_spade.components:build_kl",
             ports=_kl_ports,
             paper=SPADE_PAPER,
