@@ -44,9 +44,7 @@ def count(network: nn.Module) -> int:
         ("sean", {"filters": 16}, 111_833_287 - 1_568_576),
     ],
 )
-def test_the_published_networks_have_these_many_parameters(
-    name: str, options: dict[str, Any], parameters: int
-) -> None:
+def test_the_published_networks_have_these_many_parameters(name: str, options: dict[str, Any], parameters: int) -> None:
     with torch.device("meta"):
         assert count(build(name, size=256, **options)) == parameters
 

@@ -30,7 +30,7 @@ class TestSean(GeneratorContract):
     spec = SPECS["sean"]
     options = {"filters": 2, "hidden": 8, "code": 16, "gain": 1.0}
     sizes = (32, 64)
-    # Norms of the last block read no codes, and have nothing to blend. The published ones have the numbers all the same.
+    # Norms of the last block have nothing to blend; the published ones have the numbers all the same.
     parameters_without_gradient = ("blocks.6.*.blend",)
 
 

@@ -134,7 +134,8 @@ def sean_state() -> dict[str, Tensor]:
         if part in layers:
             state[f"{block}.{layers[part]}.{spectral.get(last, last)}"] = tensor
         elif rest[2] == "blend":
-            state[f"{block}.{norms[part]}.blending_gamma"], state[f"{block}.{norms[part]}.blending_beta"] = tensor.split(1)
+            for kind, number in zip(("gamma", "beta"), tensor.split(1), strict=True):
+                state[f"{block}.{norms[part]}.blending_{kind}"] = number.clone()
         elif rest[2] in ("style", "mask") and rest[-2] != "hidden":
             own = "conv_" if rest[2] == "style" else "Spade.mlp_"
             for kind, half in zip(("gamma", "beta"), tensor.chunk(2), strict=True):
@@ -156,7 +157,8 @@ def sean_state() -> dict[str, Tensor]:
 def test_the_newer_names_of_spectral_norm_and_of_data_parallel_are_the_same(tmp_path: Path) -> None:
     state = sean_state()
     newer = {
-        "module." + name.replace("weight_orig", "parametrizations.weight.original")
+        "module."
+        + name.replace("weight_orig", "parametrizations.weight.original")
         .replace("weight_u", "parametrizations.weight.0._u")
         .replace("weight_v", "parametrizations.weight.0._v"): tensor
         for name, tensor in state.items()

@@ -14,19 +14,24 @@ from .convolution import (
 from .equalised import EqualisedConvolution, EqualisedTransposedConvolution, pixel_norm
 from .functions import convolve, double
 from .mask_convolution import MaskConvolution
+from .mask_norm import CladeNorm, RegionDense, SeanNorm, SpadeNorm
 from .norm import INSTANCE_NORM_EPSILON, instance_norm
 from .planes import one_hot
 from .reflection import reflect
 
 __all__ = [
     "INSTANCE_NORM_EPSILON",
+    "CladeNorm",
     "DoublingConvolution",
     "EqualisedConvolution",
     "EqualisedTransposedConvolution",
     "HalvingConvolution",
     "MaskConvolution",
     "ReflectedConvolution",
+    "RegionDense",
     "ResizeConvolution",
+    "SeanNorm",
+    "SpadeNorm",
     "Upsampling",
     "convolve",
     "double",

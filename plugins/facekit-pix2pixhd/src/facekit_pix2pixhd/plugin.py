@@ -78,8 +78,8 @@ class DiscriminatorOptions(Options):
     norm: Literal["instance", "none"] = "instance"
     """Norm of all layers but the first and the last."""
     spectral_norm: bool | Literal["middle"] = False
-    """Divide every weight by its largest singular value; with ``middle``, as in SPADE, those between the first layer and
-    the last, which then have no bias where a norm would take it away."""
+    """Divide every weight by its largest singular value; with ``middle``, as in SPADE, those between the first layer
+    and the last, which then have no bias where a norm would take it away."""
     classify: bool = False
     """Also read the attributes of the data off the picture, for the loss ``domain_classification``: a head on the
     features of the coarsest scale. Not published."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import cast
 
 import torch
@@ -14,9 +15,18 @@ from torch.nn.utils import parametrizations
 
 from facekit.interfaces import BuildContext, Condition, FacekitError, Generated, Step, Style
 from facekit_gan import style as style_of
-from facekit_layers import DoublingConvolution, HalvingConvolution, ReflectedConvolution, instance_norm, one_hot
+from facekit_layers import (
+    CladeNorm,
+    DoublingConvolution,
+    HalvingConvolution,
+    ReflectedConvolution,
+    RegionDense,
+    SeanNorm,
+    SpadeNorm,
+    instance_norm,
+    one_hot,
+)
 
-from .norms import CladeNorm, RegionDense, SeanNorm, SpadeNorm
 from .plugin import KlOptions, SeanOptions, SeanStyleOptions, SpadeEncoderOptions, SpadeOptions, encoder_side
 
 LEAKY_SLOPE = 0.2
@@ -102,8 +112,7 @@ class MaskGenerator(nn.Module):
         self.start = nn.Linear(latent, widths[0] * start**2) if latent else nn.Conv2d(classes, widths[0], 3, padding=1)
         # In SEAN the block that ends with `filters` channels reads no codes.
         self.blocks = nn.ModuleList(
-            Block(inputs, outputs, partial(norm, outputs != filters))
-            for inputs, outputs in zip(widths[:-1], widths[1:], strict=True)
+            Block(inputs, outputs, partial(norm, outputs != filters)) for inputs, outputs in pairwise(widths)
         )
         self.to_image = nn.Conv2d(widths[-1], 3, 3, padding=1)
         initialise(self, gain=options.gain)
@@ -232,8 +241,7 @@ class SpadeEncoder(nn.Module):
         self.side = side
         widths = [3, *(options.filters * min(2**level, 8) for level in range(side.bit_length() - 3))]
         self.layers = nn.ModuleList(
-            nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False)
-            for inputs, outputs in zip(widths[:-1], widths[1:], strict=True)
+            nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False) for inputs, outputs in pairwise(widths)
         )
         self.mean, self.log_variance = (nn.Linear(16 * widths[-1], options.latent) for _ in range(2))
         initialise(self, gain=PUBLISHED_GAIN)

@@ -1,7 +1,7 @@
 """Official SPADE and SEAN state dicts to the weights of components.
 
-Options are deduced from shapes; what shapes do not tell (6 upsamplings in place of 5, the discriminator's last stride) is
-asked for or follows from the family.
+Options are deduced from shapes; what shapes do not tell (6 upsamplings in place of 5, the discriminator's last stride)
+is asked for or follows from the family.
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ def _checked(
     """Return the weights, once every one of them has the shape that the network with these options has."""
     wanted = built.state_dict()
     # Files written without the counters of batch norms are whole all the same: nothing reads them.
-    tensors |= {name: tensor for name, tensor in wanted.items() if name.endswith("num_batches_tracked") and name not in tensors}
+    tensors = {name: tensor for name, tensor in wanted.items() if name.endswith("num_batches_tracked")} | tensors
     for name in sorted(wanted.keys() | tensors.keys()):
         found = tuple(tensors[name].shape) if name in tensors else None
         expected = tuple(wanted[name].shape) if name in wanted else None

@@ -141,7 +141,7 @@ def _kl_ports(options: KlOptions, context: PortContext) -> Ports:
 @hookimpl
 def facekit_plugin_info() -> PluginInfo:
     """Say what this plugin is."""
-    return PluginInfo(summary="SPADE, CLADE and SEAN: generators whose norms read the mask, and a code for each region.")
+    return PluginInfo(summary="SPADE, CLADE and SEAN: generators whose norms read the mask, a code for each region.")
 
 
 @hookimpl

@@ -1,20 +1,22 @@
 """Norms whose scale and shift are read off the mask: SPADE, CLADE and SEAN.
 
-All of them are called with features (N, channels, H, W), the one-hot mask at the size of the features (N, classes, H, W),
-and codes by region (N, classes, D), which SEAN alone reads.
+All of them are called with features (N, channels, H, W), the one-hot mask at their size (N, classes, H, W), and codes
+by region (N, classes, D), which SEAN alone reads.
 """
 
 from __future__ import annotations
 
 from math import gcd
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facekit_layers import instance_norm
+from .norm import instance_norm
 
-from .plugin import Statistics
+#: What features are normalised over: the batch, groups of channels of a sample, or single channels of a sample.
+Statistics = Literal["batch", "group", "instance"]
 
 CHANNELS_A_GROUP = 8
 """Channels that a group norm takes together, or as many of them as divide the channels evenly."""

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facekit_spade.norms import CladeNorm, SeanNorm, SpadeNorm, convolve_by_region
+from facekit_layers import CladeNorm, SeanNorm, SpadeNorm
+from facekit_layers.mask_norm import convolve_by_region
 
 CLASSES, CHANNELS, CODE, SIDE = 5, 6, 4, 8
 
@@ -93,9 +94,7 @@ def test_clade_looks_scale_and_shift_up_by_class(mask: Tensor) -> None:
 
 
 def sean() -> SeanNorm:
-    norm = SeanNorm(
-        CHANNELS, classes=CLASSES, hidden=7, statistics="batch", code=CODE, dense=True, noise=True
-    )
+    norm = SeanNorm(CHANNELS, classes=CLASSES, hidden=7, statistics="batch", code=CODE, dense=True, noise=True)
     return randomise(norm).eval()
 
 
