@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from .efficientnet_lite0 import EfficientNetLite0
 from .options import PerceptualDistanceOptions
 from .squeezenet import SqueezeNet
+from .stlpips import LAYERS as STLPIPS_LAYERS
+from .stlpips import StLpips
 
 LAYERS = ("stem", "block2", "block4", "block7", "block10")
 """Of EfficientNet-Lite0: one layer for each resolution from 1/2 to 1/16."""
@@ -28,12 +30,17 @@ class Backbone:
         network: takes normalised pictures (N, 3, H, W), gives maps by layer.
         normalise: takes pictures in [-1, 1].
         protocol: network, weights, layers and input, in words.
+        distance: takes the features of two batches, gives a distance (N,) of each pair; None for that of unit channel
+            vectors, averaged over positions and layers.
+        said: the distance, in words; for a protocol.
     """
 
     name: str
     network: nn.Module
     normalise: Callable[[Tensor], Tensor]
     protocol: Mapping[str, str]
+    distance: Callable[[Mapping[str, Tensor], Mapping[str, Tensor]], Tensor] | None = None
+    said: str = "squared, unit channel vectors, mean over positions and layers"
 
 
 def open_backbone(options: PerceptualDistanceOptions) -> Backbone:
@@ -45,6 +52,11 @@ def open_backbone(options: PerceptualDistanceOptions) -> Backbone:
             "SqueezeNet 1.1", squeezenet.weights_sha256, SQUEEZENET_LAYERS, "BGR in 0..255 less 104, 117, 123"
         )
         return Backbone(options.backbone, squeezenet, SqueezeNet.normalise, said)
+    if options.backbone == "stlpips":
+        stlpips = StLpips(weights=path)
+        said = _protocol("ST-LPIPS, shift-tolerant AlexNet", stlpips.weights_sha256, STLPIPS_LAYERS, "LPIPS's scaling")
+        words = "ST-LPIPS: squared, unit channel vectors, learned weights, mean over positions, sum over layers"
+        return Backbone(options.backbone, stlpips, StLpips.normalise, said, stlpips.distance, words)
     network = EfficientNetLite0(layers=LAYERS, weights=path)
     said = _protocol("EfficientNet-Lite0", network.weights_sha256, LAYERS, "(x - 127) / 128")
     return Backbone(options.backbone, network, EfficientNetLite0.normalise, said)

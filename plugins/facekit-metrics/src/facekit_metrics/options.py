@@ -60,9 +60,10 @@ class PsnrOutsideEditOptions(FaceTaskOptions):
 class PerceptualDistanceOptions(Options):
     """Options of ``perceptual_distance`` and ``diversity``."""
 
-    backbone: Literal["efficientnet_lite0", "squeezenet"] = "efficientnet_lite0"
+    backbone: Literal["efficientnet_lite0", "squeezenet", "stlpips"] = "efficientnet_lite0"
     """Network whose features are compared; it is part of the measurement's name. `squeezenet` is in no loss, and needs
-    the extra `squeezenet`."""
+    the extra `squeezenet`. `stlpips` is ST-LPIPS, a distance learned from people's judgements that a shift by a pixel
+    hardly moves; it needs the extra `stlpips`."""
     weights: str | None = None
     """Weight file of the backbone, in place of the one in its package."""
 

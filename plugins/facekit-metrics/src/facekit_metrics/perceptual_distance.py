@@ -50,12 +50,13 @@ def picture_distance(backbone: Backbone, first: Tensor, second: Tensor) -> float
     """
     with torch.autocast(first.device.type, enabled=False):
         features = [backbone.network(backbone.normalise(image.float())) for image in (first, second)]
-    return float(feature_distance(*features))
+    distance = feature_distance if backbone.distance is None else backbone.distance
+    return float(distance(*features))
 
 
 def distance_protocol(backbone: Backbone) -> dict[str, str]:
     """Return what two distances must share to be compared."""
-    return {**backbone.protocol, "distance": "squared, unit channel vectors, mean over positions and layers"}
+    return {**backbone.protocol, "distance": backbone.said}
 
 
 class PerceptualDistance:

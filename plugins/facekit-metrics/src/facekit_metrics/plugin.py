@@ -95,9 +95,9 @@ def facekit_components() -> list[ComponentSpec]:
             factory="facekit_metrics.perceptual_distance:build",
             ports=_perceptual_ports,
             paper="Zhang et al., The Unreasonable Effectiveness of Deep Features as a Perceptual Metric, CVPR 2018 "
-            "(form of the distance); Tan and Le, EfficientNet, ICML 2019, or Iandola et al., SqueezeNet, 2016 "
-            "(features)",
-            weights_licence="Apache-2.0 (efficientnet_lite0), BSD-2-Clause (squeezenet)",
+            "(form of the distance); Tan and Le, EfficientNet, ICML 2019, Iandola et al., SqueezeNet, 2016, or Ghildyal "
+            "and Liu, Shift-tolerant Perceptual Similarity Metric, ECCV 2022 (features)",
+            weights_licence="Apache-2.0 (efficientnet_lite0), BSD-2-Clause (squeezenet, stlpips)",
             example={"backbone": "efficientnet_lite0"},
         ),
         ComponentSpec(
@@ -109,8 +109,9 @@ def facekit_components() -> list[ComponentSpec]:
             factory="facekit_metrics.diversity:build",
             ports=_perceptual_ports,
             paper="Zhu et al., Toward Multimodal Image-to-Image Translation, NeurIPS 2017 (the measure); Tan and Le, "
-            "EfficientNet, ICML 2019, or Iandola et al., SqueezeNet, 2016 (features)",
-            weights_licence="Apache-2.0 (efficientnet_lite0), BSD-2-Clause (squeezenet)",
+            "EfficientNet, ICML 2019, Iandola et al., SqueezeNet, 2016, or Ghildyal and Liu, ST-LPIPS, ECCV 2022 "
+            "(features)",
+            weights_licence="Apache-2.0 (efficientnet_lite0), BSD-2-Clause (squeezenet, stlpips)",
         ),
         ComponentSpec(
             interface_version=1,

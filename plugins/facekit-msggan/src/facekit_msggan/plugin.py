@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from facekit.interfaces import GENERATED, GENERATED_PYRAMID, JUDGEMENT, FacekitError, Options, Port, PortContext, Ports
-from facekit.registry import ComponentSpec, PluginInfo, hookimpl
+from facekit.registry import CommandSpec, ComponentSpec, PluginInfo, hookimpl
 
 SMALLEST_SIZE = 8
 """Images of 4 pixels would have no other size beside them."""
@@ -71,6 +71,7 @@ def facekit_components() -> list[ComponentSpec]:
             ports=_generator_ports,
             paper=_PAPER,
             example={"latent": 128},
+            runtime=("sphere",),
         ),
         ComponentSpec(
             interface_version=1,
@@ -84,4 +85,16 @@ def facekit_components() -> list[ComponentSpec]:
             example={"latent": 128},
             batch_dependent=True,
         ),
+    ]
+
+
+@hookimpl
+def facekit_commands() -> list[CommandSpec]:
+    """Offer the import of official checkpoints."""
+    return [
+        CommandSpec(
+            name="import msggan",
+            summary="Convert an official MSG-ProGAN checkpoint into weights that recipes can start from.",
+            target="facekit_msggan.command:import_msggan",
+        )
     ]

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from facekit.interfaces import GENERATED, IMAGE, MASK, STYLE, Options, Port, PortContext, Ports
-from facekit.registry import ComponentSpec, PluginInfo, hookimpl
+from facekit.registry import CommandSpec, ComponentSpec, PluginInfo, hookimpl
 
 from .style_size import style_dimension
 
@@ -255,5 +255,17 @@ def facekit_components() -> Iterable[ComponentSpec]:
             ports=regional_generator_ports,
             example={"filters": 32, "blocks": 4},
             paper="after SEAN (Zhu et al., CVPR 2020), CLADE (Tan et al., TPAMI 2021) and SFT (Wang et al., CVPR 2018)",
+        ),
+    )
+
+
+@hookimpl
+def facekit_commands() -> Iterable[CommandSpec]:
+    """Offer the import of MaskGAN's released generator."""
+    return (
+        CommandSpec(
+            name="import maskgan",
+            summary="Convert MaskGAN's released generator into weights that recipes can start from.",
+            target="facekit_sft_pix2pixhd.command:import_maskgan",
         ),
     )

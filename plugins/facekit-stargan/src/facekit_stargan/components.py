@@ -21,7 +21,12 @@ class StarGanGenerator(AttributeGenerator):
     updated_early = True
 
     def __init__(self, options: GeneratorOptions, *, attribute_names: Sequence[str]) -> None:
-        super().__init__(attributes=len(attribute_names), filters=options.filters, blocks=options.blocks)
+        super().__init__(
+            attributes=len(attribute_names),
+            filters=options.filters,
+            blocks=options.blocks,
+            running=options.statistics == "running",
+        )
         self.attribute_names = tuple(attribute_names)
 
     def forward(self, condition: Condition, style: Style | None) -> Generated:  # type: ignore[override]

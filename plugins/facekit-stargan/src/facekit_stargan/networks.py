@@ -25,10 +25,12 @@ LEAKY_SLOPE = 0.01
 class Layer(nn.Module):
     """A convolution without bias, then instance norm, then ReLU where there is one."""
 
-    def __init__(self, convolution: nn.Conv2d | nn.ConvTranspose2d, *, rectified: bool = True) -> None:
+    def __init__(
+        self, convolution: nn.Conv2d | nn.ConvTranspose2d, *, rectified: bool = True, running: bool = False
+    ) -> None:
         super().__init__()
         self.convolution = convolution
-        self.norm = InstanceNorm(convolution.out_channels)
+        self.norm = InstanceNorm(convolution.out_channels, running=running)
         self.rectified = rectified
 
     def forward(self, features: Tensor) -> Tensor:
@@ -40,10 +42,10 @@ class Layer(nn.Module):
 class ResidualBlock(nn.Module):
     """Two 3/1/1 convolutions with instance norm, ReLU between them, plus the identity."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, running: bool = False) -> None:
         super().__init__()
-        self.first = Layer(nn.Conv2d(channels, channels, 3, padding=1, bias=False))
-        self.second = Layer(nn.Conv2d(channels, channels, 3, padding=1, bias=False), rectified=False)
+        self.first = Layer(nn.Conv2d(channels, channels, 3, padding=1, bias=False), running=running)
+        self.second = Layer(nn.Conv2d(channels, channels, 3, padding=1, bias=False), rectified=False, running=running)
 
     def forward(self, features: Tensor) -> Tensor:
         """N,channels,H,W to the same shape."""
@@ -62,19 +64,21 @@ class AttributeGenerator(nn.Module):
         attributes: how many attributes.
         filters: channels at full resolution (64 as published).
         blocks: residual blocks (6 as published).
+        running: keep running statistics in the norms, which they use in evaluation mode.
     """
 
-    def __init__(self, *, attributes: int, filters: int = 64, blocks: int = 6) -> None:
+    def __init__(self, *, attributes: int, filters: int = 64, blocks: int = 6, running: bool = False) -> None:
         super().__init__()
         widths = [filters * 2**level for level in range(DOWNSAMPLINGS + 1)]
         self.attributes = attributes
-        self.stem = Layer(nn.Conv2d(PHOTO_CHANNELS + attributes, filters, 7, padding=3, bias=False))
+        self.stem = Layer(nn.Conv2d(PHOTO_CHANNELS + attributes, filters, 7, padding=3, bias=False), running=running)
         self.downs = nn.ModuleList(
-            Layer(nn.Conv2d(wide, wider, 4, stride=2, padding=1, bias=False)) for wide, wider in pairwise(widths)
+            Layer(nn.Conv2d(wide, wider, 4, stride=2, padding=1, bias=False), running=running)
+            for wide, wider in pairwise(widths)
         )
-        self.blocks = nn.ModuleList(ResidualBlock(widths[-1]) for _ in range(blocks))
+        self.blocks = nn.ModuleList(ResidualBlock(widths[-1], running=running) for _ in range(blocks))
         self.ups = nn.ModuleList(
-            Layer(nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1, bias=False))
+            Layer(nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1, bias=False), running=running)
             for wide, narrow in pairwise(reversed(widths))
         )
         self.head = nn.Conv2d(filters, PHOTO_CHANNELS, 7, padding=3, bias=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 from pydantic import Field
 
@@ -16,7 +17,7 @@ from facekit.interfaces import (
     PortContext,
     Ports,
 )
-from facekit.registry import ComponentSpec, PluginInfo, hookimpl
+from facekit.registry import CommandSpec, ComponentSpec, PluginInfo, hookimpl
 
 PAPER = (
     "StarGAN: Unified Generative Adversarial Networks for Multi-Domain Image-to-Image Translation "
@@ -34,6 +35,9 @@ class GeneratorOptions(Options):
     """Channels at full resolution; each of the two downsamplings doubles them."""
     blocks: int = Field(6, ge=1)
     """Residual blocks at the lowest resolution."""
+    statistics: Literal["image", "running"] = "image"
+    """Mean and deviation by which instance norms normalise in evaluation mode: the ``image``'s own, as the published
+    test script, or ``running`` averages over training, as the published network does in evaluation mode."""
 
 
 class DiscriminatorOptions(Options):
@@ -88,5 +92,17 @@ def facekit_components() -> Iterable[ComponentSpec]:
             ports=discriminator_ports,
             example={"filters": 64, "layers": 6},
             paper=PAPER,
+        ),
+    )
+
+
+@hookimpl
+def facekit_commands() -> Iterable[CommandSpec]:
+    """Offer the import of official checkpoints."""
+    return (
+        CommandSpec(
+            name="import stargan",
+            summary="Convert an official StarGAN checkpoint into weights that recipes can start from.",
+            target="facekit_stargan.command:import_stargan",
         ),
     )
