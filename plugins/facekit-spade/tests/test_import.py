@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from facekit.interfaces import BuildContext, Condition, FacekitError, Generated, LabelClass, LabelMap, Style
 from facekit.registry import load_registry
 from facekit_spade.command import import_sean, import_spade
-from facekit_spade.official import convert
+from facekit_spade.official_layout import convert
 
 PARITY = Path(__file__).resolve().parents[4] / "shared" / "parity"
 LABELS = LabelMap("nineteen", tuple(LabelClass(f"class{index}", (index, 0, 0)) for index in range(19)))
@@ -45,13 +45,18 @@ def imported(command: Any, weights: dict[str, Tensor], folder: Path) -> dict[str
     return json.loads(result.output)
 
 
-def network(document: dict[str, Any], size: int = 64) -> nn.Module:
+def network(document: dict[str, Any], name: str = "generator", size: int = 64) -> nn.Module:
     """Return the component of a recipe with the imported weights."""
-    found = load_registry().components[document["network"], document["component"]]
-    options = found.spec.options(**document["options"])
-    built = found.spec.build(options, BuildContext(label_map=LABELS, attribute_names=(), size=size))
-    built.load_state_dict(load_file(document["file"]), strict=True)
-    assert sum(parameter.numel() for parameter in built.parameters()) == document["parameters"]
+    one = document["networks"][name]
+    found = load_registry().components[name, one["component"]]
+    built = found.spec.build(
+        found.spec.options(**one["options"]), BuildContext(label_map=LABELS, attribute_names=(), size=size)
+    )
+    state = load_file(document["file"])
+    if len(document["networks"]) > 1:
+        state = {key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")}
+    built.load_state_dict(state, strict=True)
+    assert sum(parameter.numel() for parameter in built.parameters()) == one["parameters"]
     return built.eval()
 
 
@@ -75,7 +80,7 @@ def test_the_image_encoder_reads_the_official_distribution(tmp_path: Path) -> No
     weights, inputs, outputs = golden("spade_encoder")
     document = imported(import_spade, weights, tmp_path)
     assert document["options"] == {"filters": 2, "latent": 256, "side": 256}
-    style = network(document)(inputs["image"], None)
+    style = network(document, "style_encoder")(inputs["image"], None)
     assert_same(style.mean, outputs["mean"])
     assert_same(style.log_variance, outputs["log_variance"])
     torch.testing.assert_close(style.code, style.mean)
@@ -86,7 +91,7 @@ def test_the_discriminator_gives_the_official_maps(tmp_path: Path) -> None:
     weights, inputs, outputs = golden("spade_discriminator")
     document = imported(import_spade, weights, tmp_path)
     assert document["options"] == {"filters": 8, "layers": 3, "scales": 2, "spectral_norm": "middle"}
-    judged = network(document)(Generated(inputs["image"]), Condition(inputs["mask"]))
+    judged = network(document, "discriminator")(Generated(inputs["image"]), Condition(inputs["mask"]))
     for scale, one in enumerate(judged.scales):
         for layer, found in enumerate((*one.features, one.logits)):
             assert_same(found, outputs[f"scale{scale}.layer{layer}"])
@@ -96,8 +101,8 @@ def test_the_discriminator_gives_the_official_maps(tmp_path: Path) -> None:
 def test_sean_reads_the_official_codes_and_generates_the_official_images(tmp_path: Path) -> None:
     weights, inputs, outputs = golden("sean_generator")
     document = imported(import_sean, weights, tmp_path)
-    assert (document["component"], document["style_encoder"]["component"]) == ("spade/sean", "spade/sean_style")
-    style = network(document["style_encoder"])(inputs["reference_image"], inputs["reference_mask"])
+    assert document["component"] == "spade/sean"
+    style = network(document, "style_encoder")(inputs["reference_image"], inputs["reference_mask"])
     assert_same(style.code, outputs["style_codes"])
     assert style.present is not None
     assert_same(network(document)(Condition(inputs["mask"]), style).image, outputs["image"])
@@ -106,8 +111,8 @@ def test_sean_reads_the_official_codes_and_generates_the_official_images(tmp_pat
 def test_the_file_says_what_is_in_it_and_is_not_overwritten(tmp_path: Path) -> None:
     state = sean_state()
     document = imported(import_sean, state, tmp_path)
-    with safe_open(document["style_encoder"]["file"], "pt") as file:
-        assert file.metadata()["facekit.component"] == "spade/sean_style"
+    with safe_open(document["file"], "pt") as file:
+        assert json.loads(file.metadata()["facekit.networks"])["style_encoder"]["component"] == "spade/sean_style"
     with pytest.raises(FacekitError, match="is there already"):
         imported(import_sean, state, tmp_path)
 
@@ -163,7 +168,7 @@ def test_the_newer_names_of_spectral_norm_and_of_data_parallel_are_the_same(tmp_
         .replace("weight_v", "parametrizations.weight.0._v"): tensor
         for name, tensor in state.items()
     }
-    for one, other in zip(convert(state, family="sean"), convert(newer, family="sean"), strict=True):
+    for one, other in zip(convert(state, family="SEAN"), convert(newer, family="SEAN"), strict=True):
         assert one.options == other.options
         assert all(torch.equal(tensor, other.tensors[name]) for name, tensor in one.tensors.items())
 
@@ -173,12 +178,12 @@ def test_a_missing_weight_is_named(name: str) -> None:
     state = sean_state()
     del state[name]
     with pytest.raises(FacekitError, match="the weight '"):
-        convert(state, family="sean")
+        convert(state, family="SEAN")
 
 
 def test_anything_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FacekitError, match="no checkpoint of SPADE"):
-        convert({"model.1.weight": torch.zeros(3)}, family="spade")
+        convert({"model.1.weight": torch.zeros(3)}, family="SPADE")
     save_file({"conv_img.weight": torch.zeros(3)}, tmp_path / "odd.safetensors")
     with pytest.raises(FacekitError) as caught:
         CliRunner().invoke(

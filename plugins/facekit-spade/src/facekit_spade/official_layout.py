@@ -7,8 +7,9 @@ is asked for or follows from the family.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from math import isqrt
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from facekit.interfaces import BuildContext, FacekitError, LabelClass, LabelMap
+from facekit.interfaces.imported import ImportedNetwork, fitted, shape_of, unknown_checkpoint, unwrapped
 
 from .components import build_sean, build_sean_style, build_spade, build_spade_encoder
 from .plugin import SeanOptions, SeanStyleOptions, SpadeEncoderOptions, SpadeOptions
@@ -27,24 +29,12 @@ _NORMS = {"0": "first_norm", "1": "second_norm", "s": "shortcut_norm"}
 _BLOCKS = ("head_0", "G_middle_0", "G_middle_1", *(f"up_{level}" for level in range(5)))
 _SPECTRAL = {"weight_orig": "original", "weight_u": "0._u", "weight_v": "0._v"}
 _STYLE_LAYERS = {"1": "layers.0", "4": "layers.1", "7": "layers.2", "10": "layers.3", "14": "last"}
-_BUFFERS = ("_u", "_v", "running_mean", "running_var", "num_batches_tracked", "mean_code", "seen")
+_BUFFERS = ("._u", "._v", ".running_mean", ".running_var", ".num_batches_tracked", "mean_code", "seen")
 
 
 @dataclass(frozen=True)
-class Converted:
-    """Weights of one component.
-
-    Args:
-        component: the component's id.
-        options: the options it must have, as a recipe gives them.
-        input_channels: channels of the input of its first convolution.
-        tensors: float32 weights by the component's own names.
-    """
-
-    component: str
-    options: Mapping[str, Any]
-    input_channels: int
-    tensors: Mapping[str, Tensor] = field(repr=False)
+class _Converted(ImportedNetwork):
+    """A network of which some weights are buffers that norms keep."""
 
     @property
     def parameters(self) -> int:
@@ -52,64 +42,65 @@ class Converted:
         return sum(tensor.numel() for name, tensor in self.tensors.items() if not name.endswith(_BUFFERS))
 
 
-def convert(state: Mapping[str, Tensor], *, family: str, upsamplings: int | None = None) -> list[Converted]:
+def convert(state: Mapping[str, Tensor], *, family: str, upsamplings: int = 5) -> list[ImportedNetwork]:
     """Return the weights of the components that an official state dict belongs to, the generator first.
 
     Args:
         state: the state dict of a generator (with SEAN's style encoder in it), an image encoder or a discriminator.
-        family: ``spade`` or ``sean``.
-        upsamplings: of the generator, where it is 6; 5 and 7 differ in their shapes.
+        family: ``SPADE`` or ``SEAN``.
+        upsamplings: of the generator, 5 or 6; one with 7 is known by its shapes.
 
     Raises:
         FacekitError: names or shapes are of no network that this plugin has.
     """
-    state = {_without_prefix(name): tensor for name, tensor in state.items()}
+    state = {_older(name): tensor for name, tensor in unwrapped(state).items()}
     if "conv_img.weight" in state:
         return _generator(state, upsamplings)
     if "fc_mu.weight" in state:
         return [_encoder(state)]
     if "discriminator_0.model0.0.weight" in state:
-        return [_discriminator(state, last_stride=2 if family == "sean" else 1)]
-    raise FacekitError(
-        f"this is no checkpoint of {family.upper()} that facekit knows",
-        remedy=f"its {len(state)} names begin with: {', '.join(sorted(state)[:3]) or 'none'}",
-    )
+        return [_discriminator(state, last_stride=2 if family == "SEAN" else 1)]
+    raise unknown_checkpoint(family, state, "`conv_img.`, `fc_mu.` or `discriminator_0.`")
 
 
-def _without_prefix(name: str) -> str:
-    """Return a name without DataParallel's prefix, and spectral norm's by their older form."""
-    name = name.removeprefix("module.").replace("parametrizations.weight.original", "weight_orig")
+def _older(name: str) -> str:
+    """Return a name with those of spectral norm in torch's older form."""
+    name = name.replace("parametrizations.weight.original", "weight_orig")
     return name.replace("parametrizations.weight.0._", "weight_")
 
 
-def _generator(state: Mapping[str, Tensor], upsamplings: int | None) -> list[Converted]:
+def _generator(state: Mapping[str, Tensor], upsamplings: int) -> list[ImportedNetwork]:
+    of = "a generator of SPADE or SEAN"
     sean = any(".ace_" in name for name in state)
     norm = "head_0.ace_0.Spade" if sean else "head_0.norm_0"
-    hidden, classes = _shape(state, f"{norm}.mlp_shared.0.weight")[:2]
-    deepest = _shape(state, "head_0.conv_0.weight_orig")[0]
-    doublings = 7 if any(name.startswith("up_4.") for name in state) else upsamplings or 5
+    hidden, classes = shape_of(state, f"{norm}.mlp_shared.0.weight", dimensions=4, of=of)[:2]
+    deepest = shape_of(state, "head_0.conv_0.weight_orig", dimensions=4, of=of)[0]
+    doublings = 7 if any(name.startswith("up_4.") for name in state) else upsamplings
     options: dict[str, Any] = {"filters": deepest // 16, "hidden": hidden, "upsamplings": doublings}
-    start = _shape(state, "fc.weight")
+    start = state["fc.weight"].shape if "fc.weight" in state else ()
     styles = {name: tensor for name, tensor in state.items() if name.startswith("Zencoder.")}
     tensors = _named({name: tensor for name, tensor in state.items() if name not in styles})
     if not sean:
         if len(start) == 2:  # a dense layer of the style, to features of one side
             options["latent"] = start[1]
         side = isqrt(start[0] // deepest) if len(start) == 2 else 1
-        built = build_spade(SpadeOptions(**options), _context(classes, size=side * 2**doublings))
-        return [_checked("spade/spade", options, classes, tensors, built)]
-    options["code"] = _shape(state, "head_0.ace_0.conv_gamma.weight")[1]
-    found = [_checked("spade/sean", options, classes, tensors, build_sean(SeanOptions(**options), _context(classes)))]
+        context = _context(classes, size=side * 2**doublings)
+        build = partial(build_spade, SpadeOptions(**options), context)
+        return [_checked("generator", "spade/spade", options, classes, tensors, build)]
+    options["code"] = shape_of(state, "head_0.ace_0.conv_gamma.weight", dimensions=4, of=of)[1]
+    build = partial(build_sean, SeanOptions(**options), _context(classes))
+    found = [_checked("generator", "spade/sean", options, classes, tensors, build)]
     if styles:
-        renamed = {}
+        renamed: dict[str, Tensor] = {}
         for name, tensor in styles.items():
             _, _, index, rest = f"{name}...".split(".")[:4]
             renamed[f"{_STYLE_LAYERS.get(index, name)}.{rest}"] = tensor
-        own = {"code": options["code"], "filters": _shape(state, "Zencoder.model.1.weight")[0]}
-        encoder = build_sean_style(SeanStyleOptions(**own), _context(classes))
+        filters = shape_of(state, "Zencoder.model.1.weight", dimensions=4, of=of)[0]
+        own: dict[str, Any] = {"code": options["code"], "filters": filters}
         # The published network has no mean codes: absent regions have zeros, as there.
-        renamed |= {name: tensor.clone() for name, tensor in encoder.named_buffers()}
-        found.append(_checked("spade/sean_style", own, PHOTO_CHANNELS, renamed, encoder))
+        renamed |= {"mean_code": torch.zeros(classes, own["code"]), "seen": torch.zeros(classes)}
+        build = partial(build_sean_style, SeanStyleOptions(**own), _context(classes))
+        found.append(_checked("style_encoder", "spade/sean_style", own, PHOTO_CHANNELS, renamed, build))
     return found
 
 
@@ -144,11 +135,12 @@ def _named(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return named | {name: torch.stack([parts[index] for index in sorted(parts)]) for name, parts in dense.items()}
 
 
-def _encoder(state: Mapping[str, Tensor]) -> Converted:
+def _encoder(state: Mapping[str, Tensor]) -> ImportedNetwork:
+    of = "SPADE's image encoder"
     layers = len({name.split(".")[0] for name in state if name.startswith("layer")})
-    options = {
-        "filters": _shape(state, "layer1.0.weight_orig")[0],
-        "latent": _shape(state, "fc_mu.weight")[0],
+    options: dict[str, Any] = {
+        "filters": shape_of(state, "layer1.0.weight_orig", dimensions=4, of=of)[0],
+        "latent": shape_of(state, "fc_mu.weight", dimensions=2, of=of)[0],
         "side": 2 ** (layers + 2),
     }
     tensors = {}
@@ -159,11 +151,11 @@ def _encoder(state: Mapping[str, Tensor]) -> Converted:
             tensors[f"layers.{int(match[1]) - 1}.parametrizations.weight.{place}"] = tensor
         else:
             tensors[{"fc_mu": "mean", "fc_var": "log_variance"}.get(layer, layer) + f".{rest}"] = tensor
-    built = build_spade_encoder(SpadeEncoderOptions(**options), _context(1))
-    return _checked("spade/spade_encoder", options, PHOTO_CHANNELS, tensors, built)
+    build = partial(build_spade_encoder, SpadeEncoderOptions(**options), _context(1))
+    return _checked("style_encoder", "spade/spade_encoder", options, PHOTO_CHANNELS, tensors, build)
 
 
-def _discriminator(state: Mapping[str, Tensor], *, last_stride: int) -> Converted:
+def _discriminator(state: Mapping[str, Tensor], *, last_stride: int) -> ImportedNetwork:
     """Convert a discriminator: ``multiscale_patch`` of facekit-pix2pixhd, whose first scale is the finest as well."""
     tensors: dict[str, Tensor] = {}
     for name, tensor in state.items():
@@ -174,19 +166,14 @@ def _discriminator(state: Mapping[str, Tensor], *, last_stride: int) -> Converte
         tensors[f"scales.{match[1]}.layers.{match[2]}.{last}"] = tensor.float().contiguous()
     places = {tuple(int(part) for part in name.split(".")[1:4:2]) for name in tensors}
     scales, depth = (max(numbers) + 1 for numbers in zip(*places, strict=True))
-    filters, inputs = _shape(state, "discriminator_0.model0.0.weight")[:2]
+    filters, inputs = shape_of(state, "discriminator_0.model0.0.weight", dimensions=4, of="SPADE's discriminator")[:2]
     if len(places) != scales * depth or depth < 3:
         raise FacekitError(f"this discriminator has {len(places)} layers at {scales} scales: some are missing")
-    options = {"filters": filters, "layers": depth - 2, "scales": scales, "spectral_norm": "middle"}
+    options: dict[str, Any] = {"filters": filters, "layers": depth - 2, "scales": scales, "spectral_norm": "middle"}
     if last_stride != 1:
         options["last_stride"] = last_stride
-    return Converted("pix2pixhd/multiscale_patch", options, inputs, tensors)
-
-
-def _shape(state: Mapping[str, Tensor], name: str) -> tuple[int, ...]:
-    if name not in state:
-        raise FacekitError(f"the weight {name!r} is missing", remedy="a whole state dict of one network is needed")
-    return tuple(state[name].shape)
+    sizes = {"input_channels": inputs}
+    return _Converted("discriminator", "pix2pixhd/multiscale_patch", options, tensors, sizes)
 
 
 def _context(classes: int, size: int = 256) -> BuildContext:
@@ -195,20 +182,18 @@ def _context(classes: int, size: int = 256) -> BuildContext:
 
 
 def _checked(
-    component: str, options: Mapping[str, Any], inputs: int, tensors: dict[str, Tensor], built: nn.Module
-) -> Converted:
+    network: str,
+    component: str,
+    options: Mapping[str, Any],
+    channels: int,
+    tensors: Mapping[str, Tensor],
+    build: Callable[[], nn.Module],
+) -> ImportedNetwork:
     """Return the weights, once every one of them has the shape that the network with these options has."""
-    wanted = built.state_dict()
-    # Files written without the counters of batch norms are whole all the same: nothing reads them.
-    tensors = {name: tensor for name, tensor in wanted.items() if name.endswith("num_batches_tracked")} | tensors
-    for name in sorted(wanted.keys() | tensors.keys()):
-        found = tuple(tensors[name].shape) if name in tensors else None
-        expected = tuple(wanted[name].shape) if name in wanted else None
-        if found != expected:
-            plan = ", ".join(f"{key} {value}" for key, value in options.items())
-            raise FacekitError(
-                f"the weight {name!r} has the shape {found}, but {component} with {plan} has {expected}",
-                remedy="the checkpoint is of a network that is like the published one, and not the same",
-            )
-    converted = {name: tensors[name].detach().to(wanted[name].dtype).contiguous() for name in wanted}
-    return Converted(component, options, inputs, converted)
+    counters = {}
+    if any(name.endswith(".running_mean") for name in tensors):
+        # Files written without the counters of batch norms are whole all the same: nothing reads them.
+        statistics = [name.removesuffix("running_mean") for name in tensors if name.endswith(".running_mean")]
+        counters = {f"{name}num_batches_tracked": torch.zeros(()) for name in statistics}
+    found = fitted(component, options, {**counters, **tensors}, build)
+    return _Converted(network, component, options, found, {"input_channels": channels})
