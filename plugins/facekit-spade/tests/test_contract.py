@@ -22,7 +22,7 @@ class TestSpadeFromAStyle(GeneratorContract):
 
 class TestClade(GeneratorContract):
     spec = SPECS["spade"]
-    options = {"filters": 4, "norm": "clade", "statistics": "group"}
+    options = {"filters": 4, "norm": "clade", "statistics": "group", "gain": 1.0}
     sizes = (64, 128)
 
 
