@@ -46,3 +46,13 @@ class TestDiscriminatorThatClassifies(DiscriminatorContract):
 class TestDiscriminatorWithSpectralNorm(DiscriminatorContract):
     spec = SPECS["multiscale_patch"]
     options = {"filters": 4, "layers": 1, "scales": 1, "norm": "none", "spectral_norm": True}
+
+
+class TestDiscriminatorOfSpade(DiscriminatorContract):
+    spec = SPECS["multiscale_patch"]
+    options = {"filters": 4, "layers": 2, "spectral_norm": "middle"}
+
+
+class TestDiscriminatorOfSean(DiscriminatorContract):
+    spec = SPECS["multiscale_patch"]
+    options = {"filters": 4, "layers": 1, "spectral_norm": "middle", "last_stride": 2}

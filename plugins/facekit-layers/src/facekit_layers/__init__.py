@@ -5,15 +5,20 @@ A library that plugins build networks of; it knows nothing of facekit.
 
 from .convolution import ReflectedConvolution, ResizeConvolution, Upsampling, doubling_convolution
 from .equalised import EqualisedConvolution, EqualisedTransposedConvolution, pixel_norm
+from .mask_norm import CladeNorm, RegionDense, SeanNorm, SpadeNorm
 from .norm import INSTANCE_NORM_EPSILON, instance_norm
 from .planes import one_hot
 
 __all__ = [
     "INSTANCE_NORM_EPSILON",
+    "CladeNorm",
     "EqualisedConvolution",
     "EqualisedTransposedConvolution",
     "ReflectedConvolution",
+    "RegionDense",
     "ResizeConvolution",
+    "SeanNorm",
+    "SpadeNorm",
     "Upsampling",
     "doubling_convolution",
     "instance_norm",

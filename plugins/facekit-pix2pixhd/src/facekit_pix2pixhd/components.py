@@ -109,6 +109,7 @@ class MultiScalePatchDiscriminator(MultiScaleDiscriminator):
             inputs=classes + PHOTO_CHANNELS,
             filters=options.filters,
             layers=options.layers,
+            last_stride=options.last_stride,
             scales=options.scales,
             norm=options.norm,
             spectral_norm=options.spectral_norm,

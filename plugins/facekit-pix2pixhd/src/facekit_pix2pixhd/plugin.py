@@ -70,13 +70,16 @@ class DiscriminatorOptions(Options):
     scales: int = Field(2, ge=1, le=6)
     """How many sizes of the picture are judged, each half of the one before."""
     layers: int = Field(3, ge=1, le=8)
-    """Strided layers of each scale: more see larger patches."""
+    """Layers of each scale after the first: more see larger patches. The logits come from one more."""
+    last_stride: Literal[1, 2] = 1
+    """Stride of the last of these layers: 1 in pix2pixHD and SPADE, 2 in SEAN."""
     filters: int = Field(64, ge=1, le=4096)
     """Channels after the first layer; doubled by each further one, up to 512."""
     norm: Literal["instance", "none"] = "instance"
     """Norm of all layers but the first and the last."""
-    spectral_norm: bool = False
-    """Divide every weight by its largest singular value."""
+    spectral_norm: bool | Literal["middle"] = False
+    """Divide every weight by its largest singular value; with ``middle``, as in SPADE, those between the first layer
+    and the last, which then have no bias where a norm would take it away."""
     classify: bool = False
     """Also read the attributes of the data off the picture, for the loss ``domain_classification``: a head on the
     features of the coarsest scale. Not published."""

@@ -18,6 +18,9 @@ from .recompute import plainly
 #: Norm between the layers: ``instance`` as published, or none (for gradient penalties and spectral norm).
 PatchNorm = Literal["instance", "none"]
 
+#: Which weights are divided by their largest singular value: all, none, or those between the first and the last layer.
+SpectralNorm = bool | Literal["middle"]
+
 #: Slope of every leaky ReLU for negative values.
 LEAKY_SLOPE = 0.2
 
@@ -41,18 +44,29 @@ class PatchDiscriminator(nn.Module):
     Args:
         inputs: channels of mask and photo together.
         filters: channels after the first layer (64 as published).
-        layers: strided layers (3 as published).
-        norm: norm of all layers but the first and the last.
+        layers: layers between the first and the last (3 as published).
+        last_stride: stride of the last of these (1 as published, 2 in SEAN).
+        norm: norm of these layers.
+        bias: whether they have a bias, which instance norm takes away.
     """
 
-    def __init__(self, *, inputs: int = 22, filters: int = 64, layers: int = 3, norm: PatchNorm = "instance") -> None:
+    def __init__(
+        self,
+        *,
+        inputs: int = 22,
+        filters: int = 64,
+        layers: int = 3,
+        last_stride: int = 1,
+        norm: PatchNorm = "instance",
+        bias: bool = True,
+    ) -> None:
         super().__init__()
         self.norm = norm
         widths = [min(filters * 2**level, 512) for level in range(layers + 1)]
         plan = [nn.Conv2d(inputs, widths[0], 4, stride=2, padding=2)]
         for level in range(1, layers + 1):
-            stride = 2 if level < layers else 1
-            plan.append(nn.Conv2d(widths[level - 1], widths[level], 4, stride=stride, padding=2))
+            stride = 2 if level < layers else last_stride
+            plan.append(nn.Conv2d(widths[level - 1], widths[level], 4, stride=stride, padding=2, bias=bias))
         plan.append(nn.Conv2d(widths[-1], 1, 4, stride=1, padding=2))
         self.layers = nn.ModuleList(plan)
 
@@ -108,10 +122,12 @@ class MultiScaleDiscriminator(nn.Module):
     Args:
         inputs: channels of mask and photo together.
         filters: channels after the first layer of each scale.
-        layers: strided layers of each scale.
+        layers: layers of each scale between the first and the last.
         scales: number of scales.
-        norm: norm of all layers but the first and the last of each scale.
-        spectral_norm: divide every weight by its largest singular value (Miyato et al., ICLR 2018).
+        last_stride: stride of the last of these layers.
+        norm: norm of these layers.
+        spectral_norm: divide every weight by its largest singular value (Miyato et al., ICLR 2018); ``middle`` those of
+            these layers alone, which then have no bias before instance norm (Park et al., CVPR 2019).
         attributes: attributes that :meth:`classify` reads off a picture; 0 for none. Other weights start as without.
     """
 
@@ -122,21 +138,28 @@ class MultiScaleDiscriminator(nn.Module):
         filters: int = 64,
         layers: int = 3,
         scales: int = 2,
+        last_stride: int = 1,
         norm: PatchNorm = "instance",
-        spectral_norm: bool = False,
+        spectral_norm: SpectralNorm = False,
         attributes: int = 0,
     ) -> None:
         super().__init__()
         self.inputs = inputs
+        bias = norm != "instance" or spectral_norm != "middle"
+        plan = {"filters": filters, "layers": layers, "last_stride": last_stride}
         self.scales = nn.ModuleList(
-            PatchDiscriminator(inputs=inputs, filters=filters, layers=layers, norm=norm) for _ in range(scales)
+            PatchDiscriminator(inputs=inputs, **plan, norm=norm, bias=bias) for _ in range(scales)
         )
         initialise_as_published(self)
         width = min(filters * 2**layers, 512)
         self.classifier = AttributeHead(inputs=width, hidden=2 * filters, attributes=attributes) if attributes else None
         if not spectral_norm:  # which changes a buffer whenever a weight is read
             self.recompute: Callable[..., Any] = plainly
-        if spectral_norm:
+        if spectral_norm == "middle":
+            for scale in self.scales:
+                for layer in scale.layers[1:-1]:
+                    parametrizations.spectral_norm(layer)
+        elif spectral_norm:
             for layer in [module for module in self.modules() if isinstance(module, nn.Conv2d)]:
                 parametrizations.spectral_norm(layer)
 
