@@ -156,11 +156,11 @@ class MultiScaleDiscriminator(nn.Module):
         if not spectral_norm:  # which changes a buffer whenever a weight is read
             self.recompute: Callable[..., Any] = plainly
         if spectral_norm:
-            layers = [module for module in self.modules() if isinstance(module, nn.Conv2d)]
+            normed = [module for module in self.modules() if isinstance(module, nn.Conv2d)]
             if spectral_norm == "middle":
                 middle = [list(scale.layers)[1:-1] for scale in self.scales if isinstance(scale, PatchDiscriminator)]
-                layers = [layer for scale in middle for layer in scale if isinstance(layer, nn.Conv2d)]
-            for layer in layers:
+                normed = [layer for scale in middle for layer in scale if isinstance(layer, nn.Conv2d)]
+            for layer in normed:
                 parametrizations.spectral_norm(layer)
 
     def classify(self, photo: Tensor) -> Tensor:
