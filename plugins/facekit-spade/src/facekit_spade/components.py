@@ -116,8 +116,8 @@ class MaskGenerator(nn.Module):
         initialise(self, gain=options.gain)
         initialise(self.to_image, gain=PUBLISHED_GAIN)
         for block in self.blocks:
-            for layer in (block.first, block.second, block.shortcut):
-                if layer is not None:
+            for name, layer in block.named_children():
+                if name in ("first", "second", "shortcut"):
                     parametrizations.spectral_norm(layer)
 
     def generate(self, mask: Tensor, *, style: Tensor | None = None, codes: Tensor | None = None) -> Generated:

@@ -85,11 +85,11 @@ def _generator(state: Mapping[str, Tensor], upsamplings: int) -> list[ImportedNe
             options["latent"] = start[1]
         side = isqrt(start[0] // deepest) if len(start) == 2 else 1
         context = _context(classes, size=side * 2**doublings)
-        build: Callable[[], nn.Module] = partial(build_spade, SpadeOptions(**options), context)
-        return [_checked("generator", "spade/spade", options, classes, tensors, build)]
+        generator = partial(build_spade, SpadeOptions(**options), context)
+        return [_checked("generator", "spade/spade", options, classes, tensors, generator)]
     options["code"] = shape_of(state, "head_0.ace_0.conv_gamma.weight", dimensions=4, of=of)[1]
-    build = partial(build_sean, SeanOptions(**options), _context(classes))
-    found = [_checked("generator", "spade/sean", options, classes, tensors, build)]
+    sean_generator = partial(build_sean, SeanOptions(**options), _context(classes))
+    found = [_checked("generator", "spade/sean", options, classes, tensors, sean_generator)]
     if styles:
         renamed: dict[str, Tensor] = {}
         for name, tensor in styles.items():
@@ -99,8 +99,8 @@ def _generator(state: Mapping[str, Tensor], upsamplings: int) -> list[ImportedNe
         own: dict[str, Any] = {"code": options["code"], "filters": filters}
         # The published network has no mean codes: absent regions have zeros, as there.
         renamed |= {"mean_code": torch.zeros(classes, own["code"]), "seen": torch.zeros(classes)}
-        build = partial(build_sean_style, SeanStyleOptions(**own), _context(classes))
-        found.append(_checked("style_encoder", "spade/sean_style", own, PHOTO_CHANNELS, renamed, build))
+        encoder = partial(build_sean_style, SeanStyleOptions(**own), _context(classes))
+        found.append(_checked("style_encoder", "spade/sean_style", own, PHOTO_CHANNELS, renamed, encoder))
     return found
 
 

@@ -155,12 +155,12 @@ class MultiScaleDiscriminator(nn.Module):
         self.classifier = AttributeHead(inputs=width, hidden=2 * filters, attributes=attributes) if attributes else None
         if not spectral_norm:  # which changes a buffer whenever a weight is read
             self.recompute: Callable[..., Any] = plainly
-        if spectral_norm == "middle":
-            for scale in self.scales:
-                for layer in scale.layers[1:-1]:
-                    parametrizations.spectral_norm(layer)
-        elif spectral_norm:
-            for layer in [module for module in self.modules() if isinstance(module, nn.Conv2d)]:
+        if spectral_norm:
+            normed = [module for module in self.modules() if isinstance(module, nn.Conv2d)]
+            if spectral_norm == "middle":
+                middle = [list(scale.layers)[1:-1] for scale in self.scales if isinstance(scale, PatchDiscriminator)]
+                normed = [layer for scale in middle for layer in scale if isinstance(layer, nn.Conv2d)]
+            for layer in normed:
                 parametrizations.spectral_norm(layer)
 
     def classify(self, photo: Tensor) -> Tensor:
