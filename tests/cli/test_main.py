@@ -7,9 +7,10 @@ import pytest
 from click.testing import CliRunner
 
 from facekit import __version__
+from facekit.cli.commands import COMMANDS
 from facekit.cli.errors import exit_code_of
 from facekit.cli.lazy import LazyCommand, load_command
-from facekit.cli.main import COMMANDS, Program, cli
+from facekit.cli.main import Program, cli
 from facekit.cli.plugin_commands import PluginGroup
 from facekit.interfaces import FacekitError, RunFailure
 

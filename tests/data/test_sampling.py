@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facekit.data import steps_for_epochs, steps_per_epoch, swapped_pairs
@@ -15,6 +15,7 @@ def test_every_epoch_is_a_permutation(seed, epoch, count):
     assert sorted(epoch_order(seed, epoch, count).tolist()) == list(range(count))
 
 
+@settings(deadline=None)
 @given(
     seed=st.integers(0, 1000), count=st.integers(1, 30), start=st.integers(0, 200), lengths=st.lists(st.integers(1, 50))
 )

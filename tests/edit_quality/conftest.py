@@ -24,7 +24,7 @@ SIDE = 256
 RECIPE = """
 facekit: 1
 name: small
-data: {use: synthetic_faces, size: 64}
+data: {use: synthetic_faces, size: 64, train: 12}
 model:
   generator: {use: pix2pixhd_global, filters: 4, blocks: 1}
 losses:

@@ -11,6 +11,8 @@ from PIL import Image
 
 from facekit.cli.main import cli
 from facekit.editing import read_provenance
+from facekit.evaluation.edits import read_edits
+from facekit.report import write_report
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,11 @@ def done(call):
 
 def test_the_table_fits_a_terminal_and_says_what_is_absent(done):
     _, result = done
-    table = [line for line in result.output.splitlines() if not line.startswith(("not measured", "numbers and"))]
+    table = [
+        line
+        for line in result.output.splitlines()
+        if not line.startswith(("not measured", "numbers and", "the run keeps"))
+    ]
     assert max(map(len, table)) <= 80
     assert "texture/fine/mouth" in result.output
     assert "paste nearest" in result.output.replace("\n", " ") or "nearest" in result.output
@@ -45,7 +51,10 @@ def test_the_file_has_every_photo_its_protocol_and_what_made_it(done):
     folder, _ = done
     document = json.loads((folder / "edits.json").read_text())
     assert document["run"]["weights_sha256"]
+    assert document["run"]["fills_holes"] is False
     assert document["local"] is None
+    assert document["date"].endswith("+00:00")
+    assert document["data"]["component"].endswith("/synthetic_faces")
     assert [entry["script"] for entry in document["scripts"]] == ["close_mouth", "open_mouth"]
     for script in document["scripts"]:
         painters = {entry["painter"]: entry for entry in script["results"]}
@@ -69,6 +78,38 @@ def test_the_sheet_shows_the_photos_at_full_size_and_says_that_it_is_synthetic(d
     assert record is not None
     assert record["synthetic"]
     assert Image.open(folder / "open_mouth.png").width > 4 * 256
+
+
+def test_the_run_keeps_them_and_its_report_shows_them(done, small_run):
+    folder, result = done
+    (file,) = (small_run / "edits").glob("step-00000007-test-ema-*.json")
+    assert str(file) in result.output.replace("\n", "")
+    assert json.loads(file.read_text()) == json.loads((folder / "edits.json").read_text())
+    kept = read_edits(file)
+    assert (kept.step, kept.split, kept.weights) == (7, "test", "ema")
+    made = kept.scripts["open_mouth"].edited_by
+    assert made is not None
+    assert not made.locally
+    assert str(made) == "4 photos: 4 painted as a whole face by small"
+    assert {result.painter for result in kept.scripts["open_mouth"].results.values()} >= {"run", "paste_nearest"}
+    report = (small_run / "report.html").read_text()
+    assert "4 photos: 4 painted as a whole face by small" in report
+    for name in ("close_mouth", "open_mouth"):
+        assert f'alt="edits by {name}"' in report
+        sheet = file.with_suffix("") / f"{name}.png"
+        assert read_provenance(sheet)["synthetic"]
+        assert Image.open(sheet).width < 1000
+
+
+def test_a_damaged_file_of_edits_is_told_in_the_report(done, small_run):
+    damaged = small_run / "edits" / "step-00000001-test-ema-0.json"
+    damaged.write_text("{")
+    try:
+        assert (
+            "edits/step-00000001-test-ema-0.json: the evaluation cannot be read" in write_report(small_run).read_text()
+        )
+    finally:
+        damaged.unlink()
 
 
 def test_results_that_are_there_are_not_replaced(done, call):

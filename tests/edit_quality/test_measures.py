@@ -8,11 +8,11 @@ from facekit.edit_quality.measures import (
     band_energy,
     changed_outside,
     crop,
-    lab_colours,
     part_figures,
     seam,
     window_around,
 )
+from facekit.faces import lab_colours
 
 
 def grain(seed: int, side: int = 64, deviation: float = 20) -> np.ndarray:
@@ -98,6 +98,7 @@ def test_a_window_lies_in_the_photo_and_holds_what_it_is_around(place):
     shown = square(*place, 10)
     box = window_around(shown)
     assert box.side == 15
+    assert all(float(length).is_integer() for length in box), "whole pixels, as the windows of local edits"
     assert box.left >= 0
     assert box.left + box.side <= 64
     assert box.left <= place[1]

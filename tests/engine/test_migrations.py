@@ -356,18 +356,6 @@ def test_a_state_of_losses_that_does_not_fit_is_told(killed: Path, second: Regis
         train(recipe, out=killed, registry=second, resume=True)
 
 
-def test_a_checkpoint_that_states_no_versions_is_of_the_first(whole: Path, first: Registry, second: Registry) -> None:
-    state = RunFolder(whole).checkpoints / step_name(8) / "state.json"
-    document = json.loads(state.read_text())
-    del document[COMPONENTS]
-    state.write_text(json.dumps(document))
-    manifest = state.with_name("manifest.json")
-    files = json.loads(manifest.read_text())
-    files["files"]["state.json"] = checkpoints._described(state)
-    manifest.write_text(json.dumps(files))
-    assert torch.equal(pictures(whole, second), pictures(whole, first))
-
-
 def _facekit(version: int, *arguments: str | Path) -> Result:
     plugins = [PLUGINS / "tiny_plugin.py", METRIC, PLUGINS / f"changing_{version}.py"]
     files = [part for plugin in plugins for part in ("--plugin-file", str(plugin))]

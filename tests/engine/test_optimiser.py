@@ -1,10 +1,9 @@
-"""Updates of weights: fused, on weights as they lie in memory, after the backward pass or during it."""
+"""Updates of weights: fused, on weights as they lie in memory."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -13,7 +12,6 @@ from torch import nn
 
 from facekit.engine.failures import Culprit
 from facekit.engine.networks import FaceModel
-from facekit.engine.optimiser import LARGE
 from facekit.engine.players import PlayerInTraining, WeightedLoss
 from facekit.interfaces import NoOptions, Step
 from facekit.recipe.resolved import ComponentChoice, Mark, OptimiserChoice, ScheduleChoice, UpdateChoices
@@ -32,7 +30,7 @@ def _updates(settings: dict[str, Any]) -> UpdateChoices:
     )
 
 
-def _player(model: FaceModel, *, early: bool = False, clip: float | None = None, **settings: Any) -> PlayerInTraining:
+def _player(model: FaceModel, **settings: Any) -> PlayerInTraining:
     def loss(step: Step) -> torch.Tensor:
         raise AssertionError
 
@@ -45,8 +43,7 @@ def _player(model: FaceModel, *, early: bool = False, clip: float | None = None,
         updates=_updates(settings),
         frozen=(),
         steps=10,
-        gradient_clip=clip,
-        early=early,
+        gradient_clip=None,
     )
 
 
@@ -90,52 +87,6 @@ def test_weights_that_lie_in_no_usual_order_are_updated_and_saved_in_their_own_s
         assert player.optimiser.state()[f"generator.{name}/exp_avg"].shape == weight.shape
 
 
-class Large(nn.Module):
-    """Two weights that are large enough to be updated early, one of them used twice, and small ones."""
-
-    updated_early = True
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = nn.Linear(1024, 1024)
-        self.second = nn.Conv2d(128, 1024, 3)
-
-    def forward(self, numbers: torch.Tensor) -> torch.Tensor:
-        hidden = torch.tanh(self.first(torch.tanh(self.first(numbers))))
-        return self.second(hidden.view(-1, 128, 4, 2).repeat(1, 1, 1, 2)).square().mean()
-
-
-@pytest.mark.parametrize("micro_batches", [1, 2])
-def test_updates_during_the_backward_pass_are_those_after_it(micro_batches: int) -> None:
-    torch.manual_seed(0)
-    one, other = Large().to(memory_format=torch.channels_last), Large().to(memory_format=torch.channels_last)
-    other.load_state_dict(one.state_dict())
-    early, late = (_player(FaceModel({"generator": network}), early=network is one) for network in (one, other))
-    assert LARGE == one.first.weight.numel() < one.second.weight.numel()
-    for step in range(3):
-        batches = [torch.randn(2, 1024) for _ in range(micro_batches)]
-        for player, network in ((early, one), (late, other)):
-            with player.awake(step):
-                for index, batch in enumerate(batches):
-                    last = index == len(batches) - 1
-                    with player.optimiser.updating_early(0.5) if last else nullcontext():
-                        network(batch).backward(inputs=list(network.parameters()))
-        assert one.first.weight.grad is one.second.weight.grad is None  # updated, and the gradients are gone
-        assert one.first.bias.grad is not None
-        small = one.first.bias.numel() + one.second.bias.numel()
-        assert early.optimiser.gradients_at_once == small + one.second.weight.numel()
-        assert late.optimiser.gradients_at_once == sum(weight.numel() for weight in other.parameters())
-        assert other.first.weight.grad is not None
-        for player in (early, late):
-            player.optimiser.update(0.5)
-        for mine, theirs in zip(one.parameters(), other.parameters(), strict=True):
-            assert torch.equal(mine, theirs)
-            assert mine.grad is theirs.grad is None
-    state = late.optimiser.state()
-    assert all(torch.equal(state[key], value) for key, value in early.optimiser.state().items())
-    assert float(state["generator.first.weight/step"]) == 3
-
-
 def test_a_weight_that_two_networks_share_is_updated_once() -> None:
     encoder, generator = nn.Linear(2, 2), nn.Linear(2, 2)
     generator.weight = encoder.weight
@@ -150,20 +101,6 @@ def test_a_weight_that_two_networks_share_is_updated_once() -> None:
         "style_encoder.bias",
         "generator.bias",
     }
-
-
-@pytest.mark.parametrize("why", ["clipped", "silent", "elsewhere"])
-def test_no_weight_is_updated_early_where_it_may_not_be(why: str) -> None:
-    network = Large()
-    if why == "silent":
-        network.updated_early = False
-    clip = 1.0 if why == "clipped" else None
-    player = _player(FaceModel({"generator": network}), early=why != "elsewhere", clip=clip)
-    before = network.first.weight.detach().clone()
-    with player.awake(0), player.optimiser.updating_early(1.0):
-        network(torch.randn(2, 1024)).backward()
-    assert torch.equal(network.first.weight, before)
-    assert network.first.weight.grad is not None
 
 
 def test_training_imports_no_compiler() -> None:

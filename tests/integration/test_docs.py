@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import click
@@ -15,6 +16,7 @@ import pytest
 from PIL import Image
 
 from facekit.cli.main import cli
+from facekit.recipe.settings import DataSettings, NetworkSettings, TrainSettings
 
 REPOSITORY = Path(__file__).parents[2]
 DOCS = REPOSITORY / "docs"
@@ -99,14 +101,51 @@ def test_the_requirements_install_every_plugin_of_the_repository() -> None:
     assert "-r requirements.txt" in more
 
 
-def test_the_command_line_reference_is_that_of_the_commands() -> None:
-    spec = spec_from_file_location("generate_command_line", DOCS / "generate_command_line.py")
+@pytest.mark.parametrize("name", ["command_line", "settings"])
+def test_a_generated_page_is_what_its_script_writes(name: str) -> None:
+    written = (DOCS / f"{name.replace('_', '-')}.md").read_text("utf-8")
+    assert written == _generator(name).render(), f"run `python docs/generate_{name}.py`"
+
+
+def test_every_setting_is_on_its_page_with_what_it_does() -> None:
+    rows = re.findall(
+        r"^\| `([^`]+)` \| (.*) \| (.*) \| (.*) \|$", (DOCS / "settings.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert [path for path, kind, _, about in rows if not kind or not about] == []
+    paths = {path for path, *_ in rows}
+    for path, settings in (("data", DataSettings), ("model.NAME", NetworkSettings), ("train", TrainSettings)):
+        assert {f"{path}.{name}" for name in settings.model_fields} <= paths
+    assert {"losses.PLAYER[].weight.until", "train.optimiser.lr", "train.keep.best", "metrics[].use"} <= paths
+
+
+FIELD_WORDS = (
+    *("learning rate", "inference", "augmentation", "data loader", "latent", "hyperparameter", "gradient clipping"),
+    *("config", "wandb"),
+)
+"""Standard terms that people search for."""
+
+
+def test_the_glossary_has_the_words_of_the_field_and_names_settings_that_exist() -> None:
+    page, settings = ((DOCS / f"{name}.md").read_text("utf-8") for name in ("glossary", "settings"))
+    words, terms = page.split("## Standard terms")
+    for word in FIELD_WORDS:
+        assert word in terms.lower(), word
+    paths = set(re.findall(r"^\| `([^`]+)`", settings, re.MULTILINE))
+    named = set(re.findall(r"`((?:data|model|losses|train)\.[^`=]+)`", page))
+    assert len(named) > 20
+    assert named <= paths
+    listed = [line.split(" | ")[0] for line in words.splitlines() if line.startswith("| ")][1:]
+    assert listed == sorted(listed)
+
+
+def _generator(name: str) -> ModuleType:
+    """Return the script that writes a page."""
+    spec = spec_from_file_location(f"generate_{name}", DOCS / f"generate_{name}.py")
     assert spec is not None
     assert spec.loader is not None
     generator = module_from_spec(spec)
     spec.loader.exec_module(generator)
-    written = (DOCS / "command-line.md").read_text("utf-8")
-    assert written == generator.render(), "run `python docs/generate_command_line.py`"
+    return generator
 
 
 def test_every_link_between_pages_leads_somewhere() -> None:
@@ -126,11 +165,12 @@ def _anchors(page: Path) -> set[str]:
 
 
 def test_every_page_is_in_the_table_of_contents() -> None:
-    for folder in (DOCS, DOCS / "plugins"):
+    folders = ("plugins", "notes")
+    for folder in (DOCS, *(DOCS / name for name in folders)):
         contents = re.findall(r"^```\{toctree\}\n(.*?)^```", (folder / "index.md").read_text("utf-8"), re.M | re.S)
         listed = re.findall(r"^([\w/-]+)$", "\n".join(contents), re.MULTILINE)
         pages = {page.stem for page in folder.glob("*.md")} - {"index"}
-        assert sorted(listed) == sorted(pages | ({"plugins/index"} if folder == DOCS else set()))
+        assert sorted(listed) == sorted(pages | ({f"{name}/index" for name in folders} if folder == DOCS else set()))
 
 
 def test_every_room_and_every_dependency_is_in_the_architecture() -> None:

@@ -21,7 +21,8 @@ from typing import Any
 import click
 import pytest
 
-from facekit.cli.main import COMMANDS, cli
+from facekit.cli.commands import COMMANDS
+from facekit.cli.main import cli
 from facekit.registry import load_registry
 
 Facekit = Callable[..., Any]

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facekit.cli.main import OPEN_GROUPS
+from facekit.cli.commands import OPEN_GROUPS
 from facekit.interfaces import GENERATED, STYLE, Ports
 from facekit.registry import ComponentSpec, forget_registries, hooks, load_registry
 from facekit.testing import BrokenPromise, DatasetContract, GeneratorContract, LossContract
@@ -212,7 +212,7 @@ MISTAKES = [
 """What the recipes say whose mistakes the page on ports shows, in its order."""
 
 TILES = """
-from facekit.cli.main import OPEN_GROUPS
+from facekit.cli.commands import OPEN_GROUPS
 from facekit.interfaces import GENERATED, STYLE, Ports
 from facekit.registry import ComponentSpec, hookimpl
 

@@ -58,7 +58,6 @@ def test_components_that_two_plugins_claim_are_nobodys(install: Install, diagnos
     (clash,) = diagnosis.clashes
     assert (clash.what, clash.name, clash.outcome) == ("component", "loss same/l1", "nobody gets it")
     assert _sides(clash) == _losers(clash) == ["face-one", "face-two"]
-    assert not clash.harmless
     states = {plugin.origin.distribution: plugin.state for plugin in diagnosis.plugins}
     assert states == {"face-one": "clashing", "face-two": "clashing", "face-three": "sound"}
     assert not diagnosis.sound
@@ -81,7 +80,7 @@ def test_the_known_side_of_a_clash_is_kept(install: Install, diagnosed: Diagnose
     install.component("a-stranger", "losses/l1")
     install.component("z-stranger", "losses/hinge_of_mine")
     diagnosis = diagnosed("a-stranger", "facekit-losses", "z-stranger")
-    assert [origin.distribution for origin in diagnosis.left_out] == ["a-stranger"]
+    assert diagnosis.without == "-a-stranger"
 
 
 def test_the_first_of_two_label_maps_is_kept(install: Install, diagnosed: Diagnose) -> None:
@@ -147,51 +146,6 @@ def test_two_plugins_may_add_to_one_group() -> None:
     assert clash.name == "tool one"
 
 
-def test_recipes_of_one_name_are_told_apart(install: Install, diagnosed: Diagnose) -> None:
-    folder = install.site / "recipes"
-    files = [install.write(f"recipes/{name}/same.yaml", "facekit: 1\n") for name in ("one", "two")]
-    source = "from pathlib import Path\nfrom facekit.registry import hookimpl\n@hookimpl\ndef facekit_recipes():\n"
-    install("face-one", f"{source}    return [Path({str(folder / 'one')!r})]\n")
-    install("face-two", f"{source}    return [Path({str(folder / 'two')!r})]\n")
-    recipes = [
-        RecipeNeeds("same", files[0], "face-one", ()),
-        RecipeNeeds("face-two:same", files[1], "face-two", ()),
-    ]
-    diagnosis = diagnosed("face-one", "face-two", recipes=recipes)
-    (clash,) = diagnosis.clashes
-    assert (clash.title, clash.outcome) == ("recipe same", "that of face-two 1.2 is called `face-two:same`")
-    assert clash.harmless
-    assert diagnosis.sound
-
-
-def test_entry_points_of_one_name(install: Install, diagnosed: Diagnose) -> None:
-    install.component("face-one", "one/l1", entry_points="losses = face_one")
-    install.component("face-two", "two/l1", entry_points="Losses = face_two")
-    diagnosis = diagnosed("face-one", "face-two")
-    (clash,) = diagnosis.clashes
-    assert (clash.title, clash.outcome) == ("entry point losses", "FACEKIT_PLUGINS=losses means all of them")
-    assert clash.harmless
-    assert [plugin.switch_off for plugin in diagnosis.plugins] == ["-face-one", "-face-two"]
-
-
-def test_two_entry_points_to_one_module(install: Install, diagnosed: Diagnose) -> None:
-    install.component("face-one", "one/l1", entry_points="a = face_one\nb = face_one")
-    diagnosis = diagnosed("face-one")
-    (clash,) = (one for one in diagnosis.clashes if one.what == "module")
-    assert clash.outcome == "it is loaded once, for the entry point 'a' of face-one 1.2"
-    assert [origin.name for origin in clash.losers] == ["b"]
-    assert [loaded.origin.name for loaded in _load("face-one").loaded] == ["a"]
-
-
-def test_an_entry_point_declared_twice(install: Install, diagnosed: Diagnose) -> None:
-    install.component(
-        "face-one", "one/l1", entry_points="a = face_one\na = face_one_too", files={"face_one_too.py": ""}
-    )
-    clashes = diagnosed("face-one").clashes
-    assert "face-one declares it 2 times, and the first one is used" in [clash.outcome for clash in clashes]
-    assert len(_load("face-one").loaded) == 1
-
-
 def test_a_broken_plugin_does_not_clash(install: Install, diagnosed: Diagnose) -> None:
     install.component("face-one", "same/l1")
     install("face-two", install.source("face-two", "same/l1") + "1 / 0\n")
@@ -199,6 +153,3 @@ def test_a_broken_plugin_does_not_clash(install: Install, diagnosed: Diagnose) -
     assert diagnosis.clashes == ()
     assert [plugin.state for plugin in diagnosis.plugins] == ["sound", "broken"]
     assert diagnosis.plugins[1].lost == ()  # what it would offer is to be had from the other
-    assert diagnosis.plugins[1].notes == (
-        "another plugin offers loss same/l1 as well: mended, it takes that name from both",
-    )

@@ -53,14 +53,13 @@ def greet(): ...
     found = examined("face-one")
     assert found.finished
     assert not found.failures
-    assert found.summary == "Face one"
     assert [(one.kind, one.id, one.problem) for one in found.components] == [("loss", "one/l1", None)]
     assert found.label_maps == ("one",)
     assert [(one.name, one.problem) for one in found.commands] == [("greet", None)]
     assert found.recipes == (recipe,)
     assert found.seconds is not None
     assert 0 <= found.seconds < 30
-    assert (found.printed, found.complained, found.torch_at) == ("", "", None)
+    assert (found.printed, found.torch_at) == ("", None)
     assert "face_one" not in sys.modules  # it was imported there, not here
 
 
@@ -187,12 +186,11 @@ def test_what_a_plugin_started_is_ended_with_it(install: Install, examined: Exam
 
 
 def test_printing(install: Install, examined: Examine) -> None:
-    source = "import os, sys\nprint('hello')\nos.write(1, b'from below\\n')\nprint('oh', file=sys.stderr)\n"
+    source = "import os\nprint('hello')\nos.write(1, b'from below\\n')\n"
     install("face-one", f"{install.hook}{source}")
     found = examined("face-one")
     assert not found.failures
     assert found.printed.splitlines() == ["hello", "from below"]
-    assert found.complained == "oh"
 
 
 def test_asking_a_question_gets_no_answer(install: Install, examined: Examine) -> None:
@@ -259,15 +257,13 @@ def test_files(tmp_path: Path, install: Install) -> None:
     assert [one.error for one in second.failures] == ["ZeroDivisionError: division by zero"]
 
 
-def test_several_keep_their_order_and_are_told_of(install: Install) -> None:
+def test_several_keep_their_order(install: Install) -> None:
     origins = []
     for index in range(6):
         install(f"face-{index}", "import time\n" + ("time.sleep(0.5)\n" if index == 0 else ""))
         origins.append(PluginOrigin(f"face-{index}", f"face-{index}", "1.2", f"face_{index}"))
-    told: list[PluginOrigin] = []
-    found = examine(origins, progress=told.append)
+    found = examine(origins)
     assert [one.origin for one in found] == origins
-    assert sorted(told, key=str) == origins
 
 
 def test_interrupting_ends_the_processes(install: Install, tmp_path: Path) -> None:

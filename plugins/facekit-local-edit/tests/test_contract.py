@@ -18,6 +18,11 @@ class TestGeneratorWithoutItsAdditions(GeneratorContract):
     options = {"filters": 4, "attention": False, "region_codes": False}
 
 
+class TestFoldedGenerator(GeneratorContract):
+    spec = GENERATOR
+    options = {"filters": 4, "fold": 2}
+
+
 class TestDiscriminator(DiscriminatorContract):
     spec = DISCRIMINATOR
     options = {"filters": 4, "patches": 8}
@@ -26,6 +31,11 @@ class TestDiscriminator(DiscriminatorContract):
 class TestDiscriminatorWithSpectralNorm(DiscriminatorContract):
     spec = DISCRIMINATOR
     options = {"filters": 4, "patches": 8, "norm": "spectral"}
+
+
+class TestDiscriminatorOfLargerPatches(DiscriminatorContract):
+    spec = DISCRIMINATOR
+    options = {"filters": 4, "patches": 8, "halvings": 4}
 
 
 class TestHoleL1(LossContract):

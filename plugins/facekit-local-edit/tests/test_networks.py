@@ -26,8 +26,8 @@ def generator():
     torch.manual_seed(0)
     network = build_generator(GeneratorOptions(filters=4), CONTEXT)
     with torch.no_grad():  # as after training, when noise and changes count
-        network.leave.weight.mul_(10)
-        for gain in network.noise_gains:
+        network.core.leave.weight.mul_(10)
+        for gain in network.core.noise_gains:
             gain.fill_(0.5)
     return network
 
@@ -35,6 +35,38 @@ def generator():
 def made(network, given):
     with torch.no_grad():
         return network(given, None).image
+
+
+def test_a_folded_generator_computes_at_half_the_size():
+    given = condition()
+    halves = {noise_name(level): torch.randn(2, 1, 16 >> level, 16 >> level) for level in range(3)}
+    folded = given.with_(**halves)
+    torch.manual_seed(0)
+    network = build_generator(GeneratorOptions(filters=4, fold=2), CONTEXT)
+    torch.nn.init.normal_(network.fold_out.weight)
+    sizes = []
+    network.core.enter.register_forward_hook(lambda module, read, made: sizes.append(made.shape[-2:]))
+    with torch.no_grad():
+        image = network(folded, None).image
+    hole = given.extra[HOLE.name].expand(-1, 3, -1, -1) > 0
+    assert sizes == [(16, 16)]
+    assert torch.equal(image[~hole], given.source_image[~hole])
+    # The four pixels of a square are made apart.
+    assert (image[..., ::2, :] - image[..., 1::2, :])[hole[..., ::2, :] & hole[..., 1::2, :]].abs().min() > 0
+
+
+def test_a_folded_generator_begins_as_the_one_of_half_the_size():
+    plain = generator()
+    folded = build_generator(GeneratorOptions(filters=4, fold=2), CONTEXT)
+    folded.core.load_state_dict(plain.core.state_dict())
+    given = condition()
+    large = {
+        "mask": given.mask.repeat_interleave(2, 1).repeat_interleave(2, 2),
+        "source_image": torch.nn.functional.interpolate(given.source_image, scale_factor=2, mode="nearest"),
+        HOLE.name: torch.nn.functional.interpolate(given.extra[HOLE.name], scale_factor=2, mode="nearest"),
+    }
+    wide = made(folded, given.with_(**large))
+    assert (torch.nn.functional.avg_pool2d(wide, 2) - made(plain, given)).abs().mean() < 0.02
 
 
 def test_all_but_the_hole_is_the_photo():
@@ -51,6 +83,14 @@ def test_what_the_photo_shows_in_the_hole_is_not_seen():
     inside = hole.expand(-1, 3, -1, -1) > 0
     network = generator()
     assert torch.equal(made(network, given)[inside], made(network, other)[inside])
+
+
+@pytest.mark.parametrize(("halvings", "side"), [(2, 8), (3, 4), (4, 2)])
+def test_the_discriminator_halves_as_often_as_asked(halvings, side):
+    network = build_discriminator(DiscriminatorOptions(filters=4, halvings=halvings, patches=8), CONTEXT)
+    given = condition()
+    scales = network(Generated(given.source_image), given).scales
+    assert [feature.shape[-1] for feature in scales[1].features][-1] == side
 
 
 @pytest.mark.parametrize("what", ["mask", "source_image", "noise_0", "noise_2"])

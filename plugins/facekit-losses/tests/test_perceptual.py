@@ -6,109 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 from torchvision.models import vgg19
 
 from facekit.interfaces import BuildContext, FacekitError
-from facekit_losses.backbones import VGG19, EfficientNetLite0
-from facekit_losses.backbones.efficientnet_lite0 import packaged_weights
+from facekit_backbones import EfficientNetLite0
 from facekit_losses.options import PerceptualOptions
 from facekit_losses.perceptual import PerceptualLoss, build, feature_distance, perceptual_loss
-
-
-class PlainLite0(nn.Module):
-    """EfficientNet-Lite0 written out anew with ordinary modules under the package's own key names."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._conv_stem = nn.Conv2d(3, 32, 3, stride=2, bias=False)
-        self._bn0 = nn.BatchNorm2d(32, eps=1e-3)
-        blocks, inputs = [], 32
-        for kernel, stride, expansion, outputs in (
-            [(3, 1, 1, 16)]
-            + [(3, 2, 6, 24), (3, 1, 6, 24)]
-            + [(5, 2, 6, 40), (5, 1, 6, 40)]
-            + [(3, 2, 6, 80), (3, 1, 6, 80), (3, 1, 6, 80)]
-            + [(5, 1, 6, 112)] * 3
-            + [(5, 2, 6, 192)]
-            + [(5, 1, 6, 192)] * 3
-            + [(3, 1, 6, 320)]
-        ):
-            block = nn.Module()
-            wide = inputs * expansion
-            if expansion != 1:
-                block._expand_conv = nn.Conv2d(inputs, wide, 1, bias=False)
-                block._bn0 = nn.BatchNorm2d(wide, eps=1e-3)
-            block._depthwise_conv = nn.Conv2d(wide, wide, kernel, stride=stride, groups=wide, bias=False)
-            block._bn1 = nn.BatchNorm2d(wide, eps=1e-3)
-            block._project_conv = nn.Conv2d(wide, outputs, 1, bias=False)
-            block._bn2 = nn.BatchNorm2d(outputs, eps=1e-3)
-            blocks.append(block)
-            inputs = outputs
-        self._blocks = nn.ModuleList(blocks)
-        self._conv_head = nn.Conv2d(320, 1280, 1, bias=False)
-        self._bn1 = nn.BatchNorm2d(1280, eps=1e-3)
-        self._fc = nn.Linear(1280, 1000)
-
-    @staticmethod
-    def same(hidden: Tensor, conv: nn.Conv2d) -> Tensor:
-        (kernel, _), (stride, _) = conv.kernel_size, conv.stride
-        lacking = [max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in hidden.shape[-2:]]
-        below, right = lacking
-        return conv(F.pad(hidden, (right // 2, right - right // 2, below // 2, below - below // 2)))  # type: ignore[no-any-return]
-
-    def forward(self, hidden: Tensor) -> dict[str, Tensor]:
-        features = {}
-        hidden = F.relu6(self._bn0(self.same(hidden, self._conv_stem)))
-        features["stem"] = hidden
-        for index, block in enumerate(self._blocks):
-            before = hidden
-            if hasattr(block, "_expand_conv"):
-                hidden = F.relu6(block._bn0(block._expand_conv(hidden)))
-            hidden = F.relu6(block._bn1(self.same(hidden, block._depthwise_conv)))
-            hidden = block._bn2(block._project_conv(hidden))
-            if hidden.shape == before.shape:
-                hidden = hidden + before
-            features[f"block{index}"] = hidden
-        return features
-
-
-class TestEfficientNetLite0:
-    @pytest.mark.parametrize("size", [64, 75])
-    def test_features_agree_with_plain_modules_that_load_the_packages_weights(self, size: int) -> None:
-        plain = PlainLite0().eval()
-        plain.load_state_dict(torch.load(packaged_weights(), weights_only=True))
-        names = ["stem", *(f"block{index}" for index in range(16))]
-        ours = EfficientNetLite0(layers=names)
-        image = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0)) * 2 - 1
-        with torch.no_grad():
-            expected, features = plain(image), ours(image)
-        assert list(features) == names
-        for name in names:
-            scale = expected[name].abs().max()
-            torch.testing.assert_close(features[name] / scale, expected[name] / scale, rtol=0, atol=1e-5)
-
-    def test_pictures_are_normalised_as_in_training(self) -> None:
-        levels = torch.tensor([0.0, 127.0, 255.0])
-        torch.testing.assert_close(EfficientNetLite0.normalise(levels / 127.5 - 1), (levels - 127) / 128)
-
-    def test_it_stops_at_the_deepest_layer(self) -> None:
-        network = EfficientNetLite0(layers=["block2"])
-        assert network.depth == 3
-        assert list(network(torch.zeros(1, 3, 32, 32))) == ["block2"]
-
-    def test_exception(self, tmp_path: Path) -> None:
-        with pytest.raises(FacekitError, match="are not there"):
-            EfficientNetLite0(layers=["stem"], weights=tmp_path / "absent.pth")
-        torch.save({"_conv_stem.weight": torch.zeros(8, 3, 3, 3)}, tmp_path / "other.pth")
-        with pytest.raises(FacekitError, match="belongs to another network"):
-            EfficientNetLite0(layers=["stem"], weights=tmp_path / "other.pth")
-        (tmp_path / "broken.pth").write_bytes(b"no weights")
-        with pytest.raises(FacekitError, match="cannot be read"):
-            EfficientNetLite0(layers=["stem"], weights=tmp_path / "broken.pth")
-        with pytest.raises(ValueError, match="no layers"):
-            EfficientNetLite0(layers=["relu1_1"])
+from facekit_losses.vgg19 import VGG19
 
 
 @pytest.fixture(scope="module")

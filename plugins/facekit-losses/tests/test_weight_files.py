@@ -1,4 +1,4 @@
-"""Weight files of strangers for the perceptual loss: damaged ones end in a sentence; the package's own is pinned."""
+"""Weight files of strangers for the perceptual loss: damaged ones end in a sentence."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from safetensors.torch import save
 
 from facekit.interfaces import FacekitError
 from facekit.interfaces.weight_files import read_weight_file
-from facekit_losses.backbones import efficientnet_lite0
-from facekit_losses.backbones.efficientnet_lite0 import EfficientNetLite0, packaged_weights
-from facekit_losses.backbones.vgg19 import VGG19
+from facekit_losses.vgg19 import VGG19
 
 TENSORS = {"_conv_stem.weight": torch.arange(24.0).reshape(2, 3, 2, 2), "_bn0.weight": torch.ones(3)}
 
@@ -40,15 +38,13 @@ def damaged(content: bytes) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
-@pytest.mark.parametrize("backbone", [EfficientNetLite0, VGG19])
-def test_damaged_weights_are_a_sentence(tmp_path: Path, suffix: str, backbone: type) -> None:
+def test_damaged_weights_are_a_sentence(tmp_path: Path, suffix: str) -> None:
     file = tmp_path / f"weights{suffix}"
-    layers = ["stem"] if backbone is EfficientNetLite0 else ["relu1_1"]
     for content in damaged(contents(suffix)):
         file.write_bytes(content)
         # Those that are read in spite of their damage belong to another network.
         with pytest.raises(FacekitError) as failure:
-            backbone(layers=layers, weights=file)
+            VGG19(layers=["relu1_1"], weights=file)
         assert "\n" not in failure.value.message
         assert str(failure.value.where) == str(file)
 
@@ -65,15 +61,3 @@ def test_sparse_tensors_are_refused(tmp_path: Path) -> None:
     torch.save({"_conv_stem.weight": torch.eye(4).to_sparse()}, tmp_path / "sparse.pth")
     with pytest.raises(FacekitError, match=r"_conv_stem\.weight of a network is not a plain one"):
         read_weight_file(tmp_path / "sparse.pth", what="a network", missing="")
-
-
-def test_the_weights_of_the_package_are_pinned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    EfficientNetLite0(layers=["stem"])
-    state = torch.load(packaged_weights(), weights_only=True)
-    state["_conv_stem.weight"][0, 0, 0, 0] += 1e-3
-    torch.save(state, tmp_path / "other.pth")
-    EfficientNetLite0(layers=["stem"], weights=tmp_path / "other.pth")  # named by the user, who may
-    monkeypatch.setattr(efficientnet_lite0, "packaged_weights", lambda: tmp_path / "other.pth")
-    with pytest.raises(FacekitError, match="not those that this version was made for") as failure:
-        EfficientNetLite0(layers=["stem"])
-    assert "reinstall" in str(failure.value.remedy)

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from facekit.interfaces import FacekitError
+from facekit_backbones import EfficientNetLite0
 from facekit_metrics.backbones import LAYERS
 from facekit_metrics.diversity import build
-from facekit_metrics.efficientnet_lite0 import EfficientNetLite0
 from facekit_metrics.options import PerceptualDistanceOptions
 from facekit_metrics.perceptual_distance import feature_distance
 

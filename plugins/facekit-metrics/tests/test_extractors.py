@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from facekit.interfaces import Condition, FacekitError, Generated, Observation
-from facekit_metrics.efficientnet_lite0 import packaged_weights
+from facekit_backbones.efficientnet_lite0 import packaged_weights
 from facekit_metrics.features.extractor import efficientnet_lite0, extractor, inception
 from facekit_metrics.features.inception import FILES, VARIABLE, Inception, find_weights
 from facekit_metrics.features.resize import Resize, bicubic_antialiased

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from facekit.evaluation import measurement_id
 from facekit.interfaces import BuildContext, Condition, FacekitError, Generated, Observation, Task
+from facekit_backbones import EfficientNetLite0
 from facekit_metrics import (
     density_coverage,
     diversity,
@@ -21,7 +22,6 @@ from facekit_metrics import (
     precision_recall,
 )
 from facekit_metrics.backbones import LAYERS
-from facekit_metrics.efficientnet_lite0 import EfficientNetLite0
 from facekit_metrics.options import PerceptualDistanceOptions, PsnrOutsideEditOptions, StyleConsistencyOptions
 from facekit_metrics.perceptual_distance import feature_distance
 from facekit_metrics.set_options import (

@@ -2,72 +2,17 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional as F
 
 from facekit.interfaces import FacekitError
-from facekit_metrics.backbones import LAYERS
-from facekit_metrics.efficientnet_lite0 import BLOCKS, EfficientNetLite0, packaged_weights
+from facekit_backbones.efficientnet_lite0 import packaged_weights
 from facekit_metrics.options import PerceptualDistanceOptions
 from facekit_metrics.perceptual_distance import build, feature_distance
 
 MASKS = torch.zeros(6, 32, 32, dtype=torch.long)
-
-
-class TestBackbone:
-    def test_features_agree_with_convolutions_and_batch_norms_one_by_one(self) -> None:
-        """The weights of the package in a plain double-precision forward pass, without folding."""
-        state = {key: value.double() for key, value in torch.load(packaged_weights(), weights_only=True).items()}
-        torch.manual_seed(0)
-        image = torch.rand(1, 3, 64, 64, dtype=torch.float64) * 2 - 1
-
-        def layer(hidden, conv, norm, stride=1, groups=1):  # type: ignore[no-untyped-def]
-            weight = state[f"{conv}.weight"]
-            kernel = weight.shape[-1]
-            # "Same" padding of even sides: symmetric at stride 1, one less at the upper left at stride 2.
-            before, after = (kernel // 2, kernel // 2) if stride == 1 else ((kernel - 2) // 2, (kernel - 1) // 2)
-            hidden = F.conv2d(F.pad(hidden, (before, after) * 2), weight, stride=stride, groups=groups)
-            parts = (state[f"{norm}.{part}"] for part in ("running_mean", "running_var", "weight", "bias"))
-            return F.batch_norm(hidden, *parts, training=False, eps=1e-3)
-
-        features = {"stem": layer(image, "_conv_stem", "_bn0", 2).clamp(0, 6)}
-        hidden = features["stem"]
-        for index, stride in enumerate((1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1)):
-            key, before = f"_blocks.{index}", hidden
-            if index:
-                hidden = layer(hidden, f"{key}._expand_conv", f"{key}._bn0").clamp(0, 6)
-            wide = hidden.shape[1]
-            hidden = layer(hidden, f"{key}._depthwise_conv", f"{key}._bn1", stride, wide).clamp(0, 6)
-            hidden = layer(hidden, f"{key}._project_conv", f"{key}._bn2")
-            hidden = hidden + before if hidden.shape == before.shape else hidden
-            features[f"block{index}"] = hidden
-        with torch.no_grad():
-            ours = EfficientNetLite0(layers=LAYERS)(image.float())
-        assert set(ours) == set(LAYERS)
-        for name in LAYERS:
-            scale = features[name].abs().max()
-            torch.testing.assert_close(ours[name].double() / scale, features[name] / scale, rtol=0, atol=1e-5)
-
-    def test_there_are_sixteen_blocks(self) -> None:
-        assert len(BLOCKS) == 16
-        assert BLOCKS[-1].outputs == 320
-
-    def test_exception(self, tmp_path: Path) -> None:
-        with pytest.raises(FacekitError, match="are not there"):
-            EfficientNetLite0(layers=LAYERS, weights=tmp_path / "absent.pth")
-        torch.save({"other": torch.zeros(1)}, tmp_path / "other.pth")
-        with pytest.raises(FacekitError, match="belongs to another network"):
-            EfficientNetLite0(layers=LAYERS, weights=tmp_path / "other.pth")
-        (tmp_path / "broken.pth").write_bytes(b"nothing")
-        with pytest.raises(FacekitError, match="cannot be read"):
-            EfficientNetLite0(layers=LAYERS, weights=tmp_path / "broken.pth")
-        torch.save([torch.zeros(1)], tmp_path / "list.pth")
-        with pytest.raises(FacekitError, match="tensors by name"):
-            EfficientNetLite0(layers=LAYERS, weights=tmp_path / "list.pth")
 
 
 class TestDistance:

@@ -6,9 +6,15 @@ import pytest
 import torch
 
 from facekit.interfaces import BuildContext, Condition, FacekitError, LabelClass, LabelMap, Style
-from facekit_sft_pix2pixhd.alignment import affine_maps, region_moments, sampling_grid, shown
+from facekit_sft_pix2pixhd.alignment import affine_maps, land_in_region, region_moments, sampling_grid, shown
 from facekit_sft_pix2pixhd.plugin import RegionalGeneratorOptions, RegionalStyleOptions
-from facekit_sft_pix2pixhd.regional import RegionalStyle, build_generator, build_style_encoder, region_statistics
+from facekit_sft_pix2pixhd.regional import (
+    RegionalStyle,
+    build_generator,
+    build_style_encoder,
+    region_means,
+    region_statistics,
+)
 
 LABELS = LabelMap(name="four", classes=tuple(LabelClass(name, (i, i, i)) for i, name in enumerate("abcd")))
 CONTEXT = BuildContext(label_map=LABELS, attribute_names=(), size=32)
@@ -27,8 +33,9 @@ def planes(mask):
 
 
 def moved(image, mask, reference_mask):
-    maps = affine_maps(region_moments(planes(mask)), region_moments(planes(reference_mask)))
-    grid = sampling_grid(mask, maps)
+    target, reference = region_moments(planes(mask)), region_moments(planes(reference_mask))
+    maps = affine_maps(target, reference)
+    grid = sampling_grid(mask, maps, target, reference)
     return torch.nn.functional.grid_sample(image, grid, padding_mode="border", align_corners=False), maps
 
 
@@ -62,6 +69,85 @@ def test_a_region_that_the_reference_lacks_keeps_its_place():
     moments = region_moments(planes(target)), region_moments(planes(reference))
     assert shown(*moments)[0].tolist() == [True, False, False, False]
     assert torch.equal(affine_maps(*moments)[0, 1], torch.eye(2, 3))
+
+
+def face_with_brow(row: int):
+    """A face of class 1 that stays where it is, and a brow of class 2."""
+    face = oval((32, 32), (24, 28), 90)
+    return torch.where(oval((row, 32), (10, 3)) == 1, 2, face)[None]
+
+
+def test_skin_beside_a_brow_comes_from_beside_the_brow_of_the_reference():
+    target, reference = face_with_brow(24), face_with_brow(30)
+    moments = region_moments(planes(target)), region_moments(planes(reference))
+    grid = sampling_grid(target, affine_maps(*moments), *moments)
+    rows = (grid[0, ..., 1] + 1) * 32 - 0.5
+    # Two pixels above and below the brow it follows the brow, six pixels down; at the chin it stays.
+    assert target[0, 19, 32] == target[0, 29, 32] == 1
+    assert (rows[19, 32] - 25).abs() < 1
+    assert (rows[29, 32] - 35).abs() < 1.5
+    assert reference[0, int(rows[19, 32] + 0.5), 32] == reference[0, int(rows[29, 32] + 0.5), 32] == 1
+    assert (rows[52, 32] - 52).abs() < 1
+    # By the map of the skin alone, these places of skin would lie on the brow of the reference.
+    own = affine_maps(*moments)[0, 1]
+    alone = (own @ torch.tensor([1 / 64, (29.5 / 32) - 1, 1.0]))[1]
+    assert reference[0, int((alone + 1) * 32), 32] == 2
+
+
+def test_large_neighbours_move_nothing():
+    target, reference = oval((30, 32), (20, 20))[None], oval((34, 32), (20, 20))[None]
+    moments = region_moments(planes(target)), region_moments(planes(reference))
+    maps = affine_maps(*moments)
+    grid = sampling_grid(target, maps, *moments)
+    outside = target[0] == 0
+    x, y = grid[0][outside].unbind(1)
+    centres = torch.stack(torch.meshgrid(*((torch.arange(64) + 0.5) / 32 - 1,) * 2, indexing="ij"), 2).flip(2)[outside]
+    wanted = centres @ maps[0, 0, :, :2].T + maps[0, 0, :, 2]
+    assert torch.allclose(torch.stack([x, y], 1), wanted, atol=1e-4)
+
+
+def test_hair_beside_the_hair_of_the_reference_comes_from_elsewhere_in_it():
+    target, reference = oval((32, 32), (28, 10))[None], oval((32, 32), (10, 10))[None]
+    moments = region_moments(planes(target)), region_moments(planes(reference))
+    # As if the map were the identity, so that the ends of the long oval lie beside the short one.
+    identity = torch.eye(2, 3).expand(1, 4, 2, 3)
+    grid = sampling_grid(target, identity, *moments)
+    inside = target == 1
+    everywhere, nowhere = torch.ones_like(inside), torch.zeros_like(inside)
+    still, landed = land_in_region(grid, target, reference, moments[1], nowhere)
+    assert torch.equal(still, grid)
+    assert torch.equal(landed, target == reference)
+    moved_grid, found = land_in_region(grid, target, reference, moments[1], everywhere)
+    assert found[inside].float().mean() > landed[inside].float().mean() + 0.3
+    there = torch.nn.functional.grid_sample(reference[:, None].float(), moved_grid, mode="nearest", align_corners=False)
+    assert bool((there[:, 0][found & inside] == 1).all())
+    # Places that had landed stay where they were.
+    assert torch.equal(moved_grid[landed], grid[landed])
+
+
+def test_places_without_features_of_their_own_get_those_of_their_region():
+    features = torch.arange(2 * 64 * 64, dtype=torch.float32).view(1, 2, 64, 64)
+    ids = oval((32, 32), (10, 10))[None]
+    wanted = torch.full((1, 32, 32), 1)
+    wanted[:, :16] = 3
+    found = region_means(torch.nn.functional.avg_pool2d(features, 2), ids, wanted, 4)
+    inside = ids[:, ::2, ::2].expand(2, -1, -1) == 1
+    mean = torch.nn.functional.avg_pool2d(features, 2)[0][inside].view(2, -1).mean(1)
+    assert torch.allclose(found[0, :, 20, 20], mean)
+    # The reference has no region 3.
+    assert torch.equal(found[0, :, :16], torch.zeros(2, 16, 32))
+
+
+def test_the_regions_of_one_texture_are_hair_unless_named():
+    hair = LabelMap(name="two", classes=(LabelClass("background", (0, 0, 0)), LabelClass("hair", (1, 1, 1))))
+    context = BuildContext(label_map=hair, attribute_names=(), size=32)
+    options = {"code": 8, "filters": 8, "blocks": 1, "encoder_filters": 4}
+    assert build_generator(RegionalGeneratorOptions(**options), context).texture.tolist() == [1]
+    assert build_generator(RegionalGeneratorOptions(**options), CONTEXT).texture.tolist() == []
+    named = RegionalGeneratorOptions(**options, texture_regions=["b", "d"])
+    assert build_generator(named, CONTEXT).texture.tolist() == [1, 3]
+    with pytest.raises(FacekitError, match="no class 'e'"):
+        build_generator(RegionalGeneratorOptions(**options, texture_regions=["e"]), CONTEXT)
 
 
 def test_moments_of_nonsense_stay_finite():

@@ -41,10 +41,6 @@ NOT_DECISIVE = (
 _DATA = ("size", "mirror", "reference")
 """Settings of the core beside the dataset that do; which faces there are is known by their content."""
 
-_LATER: Mapping[str, Any] = {"hide_regions": 0.0}
-"""Settings of ``data.reference`` that came after keys did, with the value that changes nothing: they count only where
-they are used, so that runs from before keep their keys."""
-
 
 @dataclass(frozen=True)
 class Cell:
@@ -181,8 +177,6 @@ def recipe_key(recipe: ResolvedRecipe, fingerprint: str, *, seed: bool = True) -
     if not seed:
         del train["seed"]
     data = {name: document["data"][name] for name in _DATA}
-    reference = data["reference"]
-    data["reference"] = {name: reference[name] for name in reference if reference[name] != _LATER.get(name)}
     said = {"faces": fingerprint, "data": data, "train": train}
     return _hash({**said, "model": document["model"], "losses": document["losses"]})
 

@@ -60,6 +60,7 @@ def render_page(
     grid_text: str,
     commands: Sequence[tuple[str, str]],
     home: Path,
+    edits: Sequence[Table] = (),
 ) -> str:
     """Return the page.
 
@@ -72,10 +73,12 @@ def render_page(
         grid_text: the grid; empty where there is none.
         commands: titles and commands for the reader.
         home: the folder that the page is written to; links to runs are relative to it.
+        edits: tables of what edits by named scripts show.
     """
     grid = f"<details><summary>The grid</summary>{yaml(grid_text)}</details>" if grid_text else ""
     bodies = {
         "results": ("Results", section("results", "Results", _table(table), _protocols(table), _pairs(table))),
+        "edits": ("Edits", section("edits", "Edits", *(_edits(each) for each in edits))),
         "published": ("As published", _published(published)),
         "pictures": ("Pictures", _pictures(sheet)),
         "curves": ("Curves", section("curves", "Curves", _curves(table, records))),
@@ -164,6 +167,10 @@ def _table(table: Table) -> str:
         f'<div class="scroll comparison"><table><thead><tr><th></th>{heads}{rest}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div><ul class=note>{notes}</ul>"
     )
+
+
+def _edits(table: Table) -> str:
+    return f"<details open><summary>{text(table.name)}</summary>{_table(table)}{_protocols(table)}</details>"
 
 
 def _column_head(column: Column) -> str:

@@ -6,6 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from facekit.ablation.results import Column, Cost, Entry, System, Table
 from facekit.ablation.settings import PublishedFigures
@@ -147,11 +148,22 @@ _CSV_COLUMNS = (
 )
 
 
-def csv_text(table: Table) -> str:
-    """Return every number of the table in a line of its own, for programs."""
+def csv_text(table: Table, *edits: Table) -> str:
+    """Return every number of the table in a line of its own, for programs; after them those of tables of edits.
+
+    Measurements of edits carry the script: ``open_mouth/texture/fine/lips``.
+    """
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(_CSV_COLUMNS)
+    _write_rows(writer, table)
+    for each in edits:
+        script = next((fields["script"] for fields in each.fields.values()), each.name)
+        _write_rows(writer, each, f"{script}/")
+    return stream.getvalue()
+
+
+def _write_rows(writer: Any, table: Table, prefix: str = "") -> None:
     for system in table.systems:
         cost = table.costs[system.name]
         for column in table.columns:
@@ -161,14 +173,13 @@ def csv_text(table: Table) -> str:
             low, high = entry.interval or (None, None)
             writer.writerow(
                 [
-                    *(system.name, column.name, column.unit, column.better, column.id),
+                    *(system.name, f"{prefix}{column.name}", column.unit, column.better, column.id),
                     *(entry.mean, entry.deviation, len(entry.values) if system.trained else ""),
                     *(" ".join(map(repr, entry.values)), low, high, entry.photos),
                     *(entry.difference, entry.p, entry.verdict),
                     *(cost.parameters, cost.steps, cost.batch, round(cost.seconds, 3)),
                 ]
             )
-    return stream.getvalue()
 
 
 def latex(table: Table) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from facekit import __version__
+from facekit.ablation.edits import edit_tables
 from facekit.ablation.folder import CSV, LATEX, MARKDOWN, PAGE, RESULTS, SHEET
 from facekit.ablation.page import Sheet, render_page
 from facekit.ablation.results import System, Table, make_table
@@ -20,7 +21,7 @@ from facekit.engine.run_reading import read_run
 from facekit.figures.page import write_page
 
 Summary = Mapping[str, Any]
-"""What the terminal shows of a table: ``columns``, ``rows``, ``reference``."""
+"""What the terminal shows of a table: ``columns``, ``rows``, ``reference``, and ``edits``, the same a script."""
 
 
 def digest_of(said: Any, files: Iterable[Path]) -> str:
@@ -38,7 +39,7 @@ def read_summary(out: Path, digest: str) -> Summary | None:
     try:
         document = json.loads((out / RESULTS).read_text(encoding="utf-8"))
         if document["digest"] == digest and all((out / name).is_file() for name in files):
-            summary: Summary = document["summary"]
+            summary: Summary = {"edits": {}, **document["summary"]}  # older tables have no edits
             return summary
     except (OSError, ValueError, KeyError, TypeError):
         return None  # they are written again
@@ -92,7 +93,12 @@ def write_results(
     )
     settings = sheet or SheetSettings()
     drawn = contact_sheet(systems, task=settings.task, faces=settings.faces)
-    texts = {MARKDOWN: markdown(table, published), CSV: csv_text(table), LATEX: latex(table)}
+    edits = edit_tables(systems, reference=reference, records=records)
+    texts = {
+        MARKDOWN: "\n".join([markdown(table, published), *(markdown(each) for each in edits)]),
+        CSV: csv_text(table, *edits),
+        LATEX: "\n".join(latex(each) for each in (table, *edits)),
+    }
     with full_disk_stops(out):
         out.mkdir(parents=True, exist_ok=True)
         for file, text in texts.items():
@@ -110,9 +116,10 @@ def write_results(
         grid_text=grid_text,
         commands=commands,
         home=out,
+        edits=edits,
     )
     write_page(out / PAGE, content, what="page")
-    summary = summary_of(table)
+    summary = {**summary_of(table), "edits": {each.name: summary_of(each) for each in edits}}
     write_json(out / RESULTS, {"digest": digest, "summary": summary})
     return summary
 

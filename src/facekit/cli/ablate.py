@@ -182,12 +182,13 @@ def _results(
     from facekit.ablation.folder import GRID, read_failure
     from facekit.ablation.results import Done, System, load
     from facekit.ablation.writing import digest_of, read_summary, write_results
+    from facekit.evaluation.edits import edit_files
 
     text = grid.path.read_text(encoding="utf-8")
     files = [
         file
         for cell, key in zip(cells, keys, strict=True)
-        for file in (folder.evaluation(cell, key), folder.failure(key))
+        for file in (folder.evaluation(cell, key), folder.failure(key), *edit_files(folder.run(cell, key)))
     ]
     digest = digest_of([text, command, [cell.label for cell in cells]], files)
     known = read_summary(folder.path, digest)
@@ -246,6 +247,9 @@ def print_summary(summary: Summary, folder: Path) -> None:
     """Print a table, and where it lies, on stdout."""
     columns = summary["columns"]
     print_table(columns, summary["rows"], right=columns[1:], figures=True)
+    for name, edits in summary["edits"].items():
+        click.echo(f"\n{name}")
+        print_table(edits["columns"], edits["rows"], right=edits["columns"][1:], figures=True)
     click.echo(f"\n▲ better, ▼ worse than {summary['reference']!r}; ± is the deviation over seeds")
     click.echo(f"page:    {folder / 'index.html'}")
     click.echo(f"tables:  {folder / 'table.md'}, table.csv, table.tex")

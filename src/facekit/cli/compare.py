@@ -55,6 +55,7 @@ def compare(
     """
     from facekit.ablation.cells import KEY_LENGTH
     from facekit.ablation.compared import ComparedRuns, cells_of, read_runs, systems_of
+    from facekit.ablation.edits import kept_files
     from facekit.ablation.executor import LocalProcesses
     from facekit.ablation.settings import MeasuringSettings
     from facekit.ablation.sweep import SweepOutcome, Work, run_sweep
@@ -94,9 +95,8 @@ def compare(
         systems = systems_of(cells, keys, folder)
         files = [run.evaluation.file for system in systems for run in system.runs if run.evaluation is not None]
         names = [(system.name, [(run.seed, run.error) for run in system.runs]) for system in systems]
-        digest = digest_of([names, reference], files)
+        digest = digest_of([names, reference], [*files, *kept_files(systems)])
         command = ["facekit", "compare", *map(str, runs), "--split", split, "--weights", weights, "--out", str(out)]
-        command += state.plugin_arguments()
         summary = read_summary(out, digest) or write_results(
             out,
             systems,
@@ -104,7 +104,7 @@ def compare(
             name=" and ".join(dict.fromkeys(cell.row.name for cell in cells)),
             reference=reference,
             kind="facekit comparison",
-            commands=[("The same again", shlex.join(command))],
+            commands=[("The same again", shlex.join([*command, *state.plugin_arguments()]))],
         )
     if as_json:
         print_json({"folder": str(out), **summary})

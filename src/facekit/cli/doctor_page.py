@@ -22,19 +22,12 @@ _MOST_LINES = 24
 
 _MOST_RECIPES = 12
 
-_WHENCE = {
-    "its hooks": "",
-    "its source": " (as its source says)",
-    "what is known of it": " (as it is known to offer)",
-}
 
-
-def doctor_page(diagnosis: Diagnosis, *, hints: Sequence[str], seconds: float, width: int) -> Iterator[str]:
+def doctor_page(diagnosis: Diagnosis, *, seconds: float, width: int) -> Iterator[str]:
     """Yield the lines that tell what is wrong.
 
     Args:
         diagnosis: what was found.
-        hints: for each of ``diagnosis.homeless``, how to get what the recipe lacks.
         seconds: how long it took to find out.
         width: columns to wrap at; lines of tracebacks and words longer than a line may go beyond.
     """
@@ -51,18 +44,13 @@ def doctor_page(diagnosis: Diagnosis, *, hints: Sequence[str], seconds: float, w
         yield _bad(mistake.message)
         yield from _paragraph("this stops every command that loads plugins", width)
         yield from _field("instead", mistake.remedy or "", width)
-    if diagnosis.strict and diagnosis.broken:
-        yield ""
-        yield _bad("FACEKIT_STRICT_PLUGINS is set")
-        yield from _paragraph("so every command that loads plugins stops at the first that is broken", width)
     for plugin in diagnosis.broken:
         yield ""
         yield from _plugin(plugin, width)
     for clash in diagnosis.clashes:
-        if not clash.harmless:
-            yield ""
-            yield from _clash(clash, diagnosis, width)
-    yield from _remarks(diagnosis, hints, width)
+        yield ""
+        yield from _clash(clash, diagnosis, width)
+    yield from _remarks(diagnosis, width)
     yield ""
     yield from _summary(diagnosis, width)
 
@@ -100,11 +88,11 @@ def _plugin(plugin: PluginDiagnosis, width: int) -> Iterator[str]:
         "entry point", f"{origin.name} = {origin.target}" if origin.target and origin.file is None else "", width
     )
     yield from _field("installed in", plugin.folder, width)
+    whence = " (as its source says)" if plugin.from_source else ""
     if plugin.lost:
-        more = "" if plugin.offers_complete else " and perhaps others"
-        yield from _field("lost", f"{_components(plugin.lost)}{more}{_WHENCE[plugin.offers_from]}", width)
-    elif not plugin.offers_complete:
-        yield from _field("lost", "its components; which these are cannot be read from its source", width)
+        yield from _field("lost", f"{_components(plugin.lost)}{whence}", width)
+    elif plugin.from_source:
+        yield from _field("lost", "whatever it offers; its source names no component", width)
     yield from _field("recipes", _recipes_of(plugin), width)
     if origin.file is None:
         yield from _field("switch it off", f"export FACEKIT_PLUGINS={plugin.switch_off}", width)
@@ -137,9 +125,7 @@ def _recipes_of(plugin: PluginDiagnosis) -> str:
         return f"all of them, until it is switched off{rest}"
     if named:
         return f"{named} {_need(len(plugin.affected))} what is lost"
-    if plugin.perhaps:
-        return f"perhaps {_named(plugin.perhaps)}: nobody else offers that"
-    if plugin.lost or not plugin.offers_complete:
+    if plugin.lost or plugin.from_source:
         return "none that is shipped or lies here needs what is lost"
     return "no component is lost, so every recipe works"
 
@@ -171,17 +157,11 @@ def _clash(clash: NameClash, diagnosis: Diagnosis, width: int) -> Iterator[str]:
             yield from _field("without", f"{origin.name}: export FACEKIT_PLUGINS={of[origin].switch_off}", width)
 
 
-def _remarks(diagnosis: Diagnosis, hints: Sequence[str], width: int) -> Iterator[str]:
-    remarks = [f"{one.title}: {one.outcome}" for one in diagnosis.clashes if one.harmless]
-    remarks += [
+def _remarks(diagnosis: Diagnosis, width: int) -> Iterator[str]:
+    remarks = [
         f"{one.name} cannot be read, so what it needs is not known: {one.problem}"
         for one in diagnosis.recipes
         if one.problem and not one.source
-    ]
-    remarks += [
-        f"{one.name} {one.version} in {one.folder} is hidden by version {one.used_version} in {one.used_folder}, which "
-        "comes first on the path"
-        for one in diagnosis.hidden
     ]
     for plugin in diagnosis.plugins:
         if plugin.state == "switched off":
@@ -192,11 +172,6 @@ def _remarks(diagnosis: Diagnosis, hints: Sequence[str], width: int) -> Iterator
             )
         elif plugin.state == "sound":
             remarks += [f"{plugin.origin.name} ({plugin.origin}): {note}" for note in plugin.notes]
-    if not any(plugin.perhaps for plugin in diagnosis.plugins):
-        remarks += [
-            f"{one.recipe.name} needs {_components(one.components)}, which no installed plugin offers{hint}"
-            for one, hint in zip(diagnosis.homeless, hints, strict=True)
-        ]
     if remarks:
         yield ""
         yield click.style("Worth knowing", bold=True)
@@ -214,7 +189,7 @@ def _summary(diagnosis: Diagnosis, width: int) -> Iterator[str]:
     ending = [plugin.origin.name for plugin in diagnosis.broken if plugin.ends_facekit]
     if ending:
         first = f"No command that loads plugins works before {' and '.join(ending)} {_is(len(ending))} switched off."
-    elif diagnosis.mistakes or (diagnosis.strict and diagnosis.broken):
+    elif diagnosis.mistakes:
         first = "No command that loads plugins works with these switches."
     else:
         first = "Everything that does not need what is lost works as before."

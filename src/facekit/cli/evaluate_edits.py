@@ -12,8 +12,13 @@ from facekit.cli.paths import FilePath
 from facekit.cli.state import State, plugin_file_option, set_option
 
 if TYPE_CHECKING:
-    from facekit.edit_quality import EditSettings, ScriptResult
+    from collections.abc import Sequence
+
+    from facekit.cli.data_source import DataSource
+    from facekit.edit_quality import EditSettings, NamedEdit, ScriptResult
+    from facekit.editing import PhotoEditor
     from facekit.evaluation import EvaluationResult
+    from facekit.registry import Registry
 
 ARROWS = {"higher": "↑", "lower": "↓"}
 
@@ -33,6 +38,7 @@ ARROWS = {"higher": "↑", "lower": "↓"}
 @click.option("--most-real", type=click.IntRange(min=2), default=200, show_default=True, help="Real photos of a kind.")
 @click.option("--side", type=click.IntRange(min=64), default=512, show_default=True, help="Pixels of a photo's side.")
 @click.option("--extractor", default="efficientnet_lite0", show_default=True, help="Whose features KID compares.")
+@click.option("--allow-learned", is_flag=True, help="Measure photos that a run has learned from too, and say so.")
 @click.option("--weights", type=click.Choice(["ema", "live"]), default="ema", show_default=True, help="Which weights.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @click.option("--overwrite", is_flag=True, help="Replace results that are there.")
@@ -53,6 +59,7 @@ def evaluate_edits(
     most_real: int,
     side: int,
     extractor: str,
+    allow_learned: bool,
     weights: Literal["ema", "live"],
     device: str,
     overwrite: bool,
@@ -60,19 +67,18 @@ def evaluate_edits(
 ) -> None:
     """Edit photos by named scripts with RUN, and measure what the edited region shows and what lies outside it.
 
-    The scripts are open_mouth, close_mouth, remove_glasses, longer_hair and raise_brows. Each is made of the photos it
-    makes sense for, and stands beside real photos that show the same, and beside the same region pasted from the real
-    photo whose mask is nearest. The folder gets edits.json, with the values of every photo, and a sheet of pictures a
-    script. Ctrl-C leaves the scripts that are finished.
+    The scripts are open_mouth, close_mouth, remove_glasses, longer_hair, raise_brows and move_glasses. Each is made
+    of the photos it makes sense for, and stands beside real photos that show the same, and beside the same region
+    pasted from the real photo whose mask is nearest. Photos that a run has learned from are refused. The folder gets
+    edits.json, with the values of every photo, and a sheet of pictures a script. RUN keeps the numbers and small
+    sheets as well, for its report and `facekit compare`. Ctrl-C leaves the scripts that are finished.
 
     \b
     Example:
       facekit evaluate-edits runs/first --data celebamask_hq --set root=data/CelebAMask-HQ -o edits/
     """
     from facekit.cli.data_source import open_source
-    from facekit.cli.progress_bar import stage_progress
-    from facekit.edit_quality import NAMED_EDITS, NUMBERS, EditSettings, named_edit, write_results, write_sheet
-    from facekit.edit_quality import evaluate_edits as measure
+    from facekit.edit_quality import NAMED_EDITS, NUMBERS, EditSettings, named_edit
     from facekit.editing import PhotoEditor, load
     from facekit.interfaces import FacekitError
 
@@ -83,11 +89,47 @@ def evaluate_edits(
     opened = open_source(source, registry=registry, overrides=overrides)
     pipeline = load(run, weights=weights, device=device, registry=registry)
     helper = None if local is None else load(local, weights=weights, device=device, registry=registry)
-    settings = EditSettings(split=split, real=real, limit=limit, most_real=most_real, side=side, extractor=extractor)
+    settings = EditSettings(
+        split=split,
+        real=real,
+        limit=limit,
+        most_real=most_real,
+        side=side,
+        extractor=extractor,
+        allow_learned=allow_learned,
+    )
+    done, kept = _measure(
+        PhotoEditor(pipeline, local=helper), opened, edits, registry=registry, settings=settings, output=output
+    )
+    if as_json:
+        print_json(_read(output / NUMBERS))
+        return
+    for result in done:
+        print_script(result, settings)
+    click.echo(f"\nnumbers and pictures are in {output}")
+    click.echo(f"the run keeps them in {kept}; its report shows them")
+
+
+def _measure(
+    editor: PhotoEditor,
+    opened: DataSource,
+    edits: Sequence[NamedEdit],
+    *,
+    registry: Registry,
+    settings: EditSettings,
+    output: Path,
+) -> tuple[list[ScriptResult], Path]:
+    """Measure edits and write what is found after each; return it, and the file that the run keeps."""
+    from facekit.cli.progress_bar import stage_progress
+    from facekit.edit_quality import EditRecord, evaluate_edits, keep_in_run, write_results, write_sheet
+    from facekit.report import write_report
+
+    names = [edit.name for edit in edits]
+    record = EditRecord(editor, settings, opened.component, opened.dataset.fingerprint(), names)
     done: list[ScriptResult] = []
     with stage_progress() as progress:
-        found = measure(
-            PhotoEditor(pipeline, local=helper),
+        found = evaluate_edits(
+            editor,
             opened.dataset,
             edits,
             registry=registry,
@@ -97,15 +139,13 @@ def evaluate_edits(
         )
         for result in found:
             done.append(result)
-            file = write_results(output, done, pipeline=pipeline, local=helper, settings=settings)
+            write_results(output, done, record)
             if not result.skipped:
-                write_sheet(output, result, pipeline=pipeline)
-    if as_json:
-        print_json(_read(file))
-        return
-    for result in done:
-        print_script(result, settings)
-    click.echo(f"\nnumbers and pictures are in {output}")
+                write_sheet(output, result, editor=editor)
+            kept = keep_in_run(done, record)
+            # After each script, so that Ctrl-C leaves a report of those that are finished.
+            write_report(editor.pipeline.run)
+    return done, kept
 
 
 def print_script(result: ScriptResult, settings: EditSettings) -> None:
@@ -131,6 +171,7 @@ def print_script(result: ScriptResult, settings: EditSettings) -> None:
     if result.edit.attribute is not None and "attribute" not in result.painters[0].figures.absent:
         name, wanted = result.edit.attribute
         click.echo(f"attribute: how often a classifier sees {name if wanted else f'no {name}'}")
+    click.echo(f"edited: {result.edited_by}")
     for said in result.notes:
         note(said)
     for name, why in result.painters[0].figures.absent.items():

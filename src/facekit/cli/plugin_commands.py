@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facekit.cli.commands import COMMANDS, OPEN_GROUPS
 from facekit.cli.lazy import load_command
 from facekit.cli.state import state_of
 
@@ -19,8 +20,6 @@ Offer = tuple["PluginOrigin", "CommandSpec"]
 
 def own_commands() -> dict[str, bool]:
     """Return facekit's own commands, and whether plugins may add to each as a group."""
-    from facekit.cli.main import COMMANDS, OPEN_GROUPS
-
     return {name: name in OPEN_GROUPS for name in COMMANDS}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,7 +60,7 @@ def doctor(state: State, time_limit: float, as_json: bool) -> None:
     installed, switches = find_installed(), Switches.read()
     origins = [plugin.origin for plugin in installed.plugins if switches.load(plugin.origin)]
     origins += [PluginOrigin.of_file(file) for file in state.plugin_files]
-    examinations = examine(origins, time_limit=time_limit, progress=_Progress(len(origins)))
+    examinations = examine(origins, time_limit=time_limit)
     shipped = [(one.origin, path) for one in examinations for path in one.recipes]
     for one in examinations:
         if not one.finished:
@@ -74,42 +73,19 @@ def doctor(state: State, time_limit: float, as_json: bool) -> None:
         own_commands=own_commands(),
     )
     seconds = time.perf_counter() - began
-    hints = [_how_to_get(affected) for affected in diagnosis.homeless]
     if as_json:
-        print_json(_document(diagnosis, hints, seconds))
+        print_json(_document(diagnosis, seconds))
     else:
         from facekit.cli.component_page import page_width
         from facekit.cli.doctor_page import doctor_page
 
-        for line in doctor_page(diagnosis, hints=hints, seconds=seconds, width=page_width()):
+        for line in doctor_page(diagnosis, seconds=seconds, width=page_width()):
             click.echo(line)
     if not diagnosis.sound:
         click.get_current_context().exit(1)
 
 
-class _Progress:
-    """Says on a terminal how far the examination is, in a line that goes away."""
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._done = 0
-        self._shown = sys.stderr.isatty()
-
-    def __call__(self, origin: PluginOrigin) -> None:
-        self._done += 1
-        if self._shown:
-            text = f"examined {self._done} of {self._total} plugins" if self._done < self._total else ""
-            click.echo(f"\r\x1b[K{text}", nl=False, err=True)
-
-
-def _how_to_get(affected: Affected) -> str:
-    from facekit.registry.known import known_distributions
-
-    names = sorted({known.name for known in known_distributions() for key in affected.components if known.offers(*key)})
-    return f": `pip install {' '.join(names)}`" if names else ""
-
-
-def _document(diagnosis: Diagnosis, hints: list[str], seconds: float) -> dict[str, Any]:
+def _document(diagnosis: Diagnosis, seconds: float) -> dict[str, Any]:
     from facekit import __version__
     from facekit.registry.discovery import SWITCHES
 
@@ -121,11 +97,6 @@ def _document(diagnosis: Diagnosis, hints: list[str], seconds: float) -> dict[st
         "mistakes": [{"message": mistake.message, "remedy": mistake.remedy} for mistake in diagnosis.mistakes],
         "plugins": [_plugin(plugin) for plugin in diagnosis.plugins],
         "clashes": [_clash(clash, diagnosis) for clash in diagnosis.clashes],
-        "hidden": [vars(hidden) for hidden in diagnosis.hidden],
-        "recipes_without_components": [
-            {**_affected(affected), "remedy": hint.removeprefix(": ")}
-            for affected, hint in zip(diagnosis.homeless, hints, strict=True)
-        ],
         "leave_out": {"FACEKIT_PLUGINS": diagnosis.without} if diagnosis.without else None,
     }
 
@@ -143,12 +114,10 @@ def _plugin(plugin: PluginDiagnosis) -> dict[str, Any]:
             for one in plugin.problems
         ],
         "notes": list(plugin.notes),
-        "components": _components(plugin.offers),
-        "components_from": plugin.offers_from,
-        "components_complete": plugin.offers_complete,
+        "components": _components(plugin.gives),
+        "from_source": plugin.from_source,
         "lost": _components(plugin.lost),
         "recipes": [_affected(affected) for affected in plugin.affected],
-        "recipes_perhaps": [_affected(affected) for affected in plugin.perhaps],
         "switch_off": {"FACEKIT_PLUGINS": plugin.switch_off} if plugin.switch_off else None,
         "uninstall": None if origin.file is not None else f"pip uninstall {origin.distribution}",
     }
@@ -172,7 +141,6 @@ def _clash(clash: NameClash, diagnosis: Diagnosis) -> dict[str, Any]:
         "sides": [_origin(origin) for origin in clash.sides],
         "with_facekit": clash.with_facekit,
         "outcome": clash.outcome,
-        "harmless": clash.harmless,
         "recipes": [{"recipe": recipe.name, "path": str(recipe.path)} for recipe in recipes],
     }
 

@@ -2,15 +2,17 @@
 
 from facekit.edit_quality.kinds import NAMED_EDITS, NamedEdit, named_edit
 from facekit.edit_quality.runner import EditSettings, ScriptResult, evaluate_edits
-from facekit.edit_quality.store import NUMBERS, write_results, write_sheet
+from facekit.edit_quality.store import NUMBERS, EditRecord, keep_in_run, write_results, write_sheet
 
 __all__ = [
     "NAMED_EDITS",
     "NUMBERS",
+    "EditRecord",
     "EditSettings",
     "NamedEdit",
     "ScriptResult",
     "evaluate_edits",
+    "keep_in_run",
     "named_edit",
     "write_results",
     "write_sheet",

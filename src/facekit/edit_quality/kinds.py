@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
+from facekit.faces import TINTED_VERSION, lenses_of
 from facekit.interfaces import FacekitError, LabelMap, did_you_mean
 
 if TYPE_CHECKING:
@@ -61,6 +63,8 @@ class NamedEdit:
         window: the parts that the window of a crop is laid around.
         attribute: an attribute of CelebA, and whether results should have it, for an attribute classifier.
         needs: classes without which the edit makes no sense.
+        again: classes that are painted anew where they were, although the mask stays the same there.
+        clear_glasses: whether photos show clear glasses, which must stay clear.
     """
 
     name: str
@@ -70,6 +74,8 @@ class NamedEdit:
     window: tuple[str, ...]
     attribute: tuple[str, bool] | None = None
     needs: tuple[str, ...] = ()
+    again: tuple[str, ...] = ()
+    clear_glasses: bool = False
 
     def script(self, label_map: LabelMap) -> EditScript:
         """Return its script.
@@ -94,6 +100,14 @@ class NamedEdit:
         """Return whether a real photo with this mask shows what results should show."""
         return all(share.holds(mask, label_map) for share in self.kind)
 
+    def suits(self, image: NDArray[np.uint8], mask: Ids, label_map: LabelMap) -> bool:
+        """Return whether a photo (H, W, 3) shows clear glasses, where the edit is about them; masks do not tell."""
+        return not self.clear_glasses or glasses_are_clear(image, mask, label_map) is True
+
+    def changed(self, before: Ids, wanted: Ids, label_map: LabelMap) -> Pixels:
+        """Return the pixels that the edit is about: those of another class, and those that are painted anew."""
+        return np.asarray((wanted != before) | pixels_of_classes(before, self.again, label_map))
+
     def part(self, name: str, mask: Ids, label_map: LabelMap) -> Pixels:
         """Return the pixels of a part in a mask."""
         return pixels_of_classes(mask, self.parts[name], label_map)
@@ -107,6 +121,8 @@ class NamedEdit:
         return {
             "edited": ", ".join(map(str, self.applies)),
             "kind": ", ".join(map(str, self.kind)),
+            **({"again": "+".join(self.again)} if self.again else {}),
+            **({"glasses": f"clear before, by the photo (version {TINTED_VERSION})"} if self.clear_glasses else {}),
             "parts": "; ".join(f"{name} {'+'.join(classes)}" for name, classes in self.parts.items()),
         }
 
@@ -156,6 +172,17 @@ NAMED_EDITS: dict[str, NamedEdit] = {
             parts={"brows": _BROWS, "skin": ("skin",)},
             window=("brows",),
         ),
+        NamedEdit(
+            "move_glasses",
+            applies=(Share(("eye_g",), above=SEEN),),
+            kind=(Share(("eye_g",), above=SEEN),),
+            parts={"glasses": ("eye_g",)},
+            window=("glasses",),
+            attribute=("Eyeglasses", True),
+            needs=("eye_g",),
+            again=("eye_g",),
+            clear_glasses=True,
+        ),
     )
 }
 """Every edit that is measured, by name."""
@@ -170,6 +197,12 @@ def named_edit(name: str) -> NamedEdit:
             remedy=did_you_mean(name, NAMED_EDITS) or f"there are {', '.join(NAMED_EDITS)}",
         )
     return NAMED_EDITS[name]
+
+
+def glasses_are_clear(image: NDArray[np.uint8], mask: Ids, label_map: LabelMap) -> bool | None:
+    """Return whether the glasses of a photo (H, W, 3) with its mask (h, w) are clear; None where no lenses are seen."""
+    lenses = lenses_of(image, mask, label_map)
+    return None if lenses is None else not lenses.tinted
 
 
 def pixels_of_classes(mask: Ids, names: Sequence[str], label_map: LabelMap) -> Pixels:

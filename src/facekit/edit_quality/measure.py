@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from facekit.edit_quality.faces import Face
 from facekit.edit_quality.judged import CropPhotos, Judges
-from facekit.edit_quality.kinds import NamedEdit
+from facekit.edit_quality.kinds import NamedEdit, glasses_are_clear
 from facekit.edit_quality.measures import (
     CONTEXT,
     CROP_SIDE,
@@ -27,6 +27,7 @@ from facekit.edit_quality.measures import (
 )
 from facekit.editing.script.masks import Ids, Pixels
 from facekit.evaluation import bootstrap_interval
+from facekit.faces import TINTED_VERSION
 from facekit.interfaces import LabelMap, Measurement
 
 _ENERGY = "squared difference of BT.601 luma to Gaussians of 1.0 and 2.5 pixels, mean over the part's pixels"
@@ -54,10 +55,11 @@ class Result:
         """Return a real photo in place of a result."""
         return cls(face, face.mask, face.image, None)
 
-    @property
-    def changed(self) -> Pixels:
-        """Where the mask changes; everywhere in a real photo."""
-        return np.ones(self.wanted.shape, dtype=bool) if self.touched is None else self.wanted != self.face.mask
+    def changed(self, edit: NamedEdit, label_map: LabelMap) -> Pixels:
+        """Return the pixels that an edit is about; all of a real photo."""
+        if self.touched is None:
+            return np.ones(self.wanted.shape, dtype=bool)
+        return edit.changed(self.face.mask, self.wanted, label_map)
 
 
 class RealKind:
@@ -140,6 +142,10 @@ def measure_results(
                 own[f"texture/fine/{part}"] = _ratio(figures.fine, kind.texture(part, "fine"))
                 own[f"texture/coarse/{part}"] = _ratio(figures.coarse, kind.texture(part, "coarse"))
                 own[f"colour/{part}"] = kind.colour_distance(part, figures.lab)
+        if edit.clear_glasses:
+            clear = glasses_are_clear(result.image, result.wanted, label_map)
+            if clear is not None:
+                own["clear_glasses"] = float(clear)
         if result.touched is not None:
             own["outside_pixels"] = changed_outside(result.image, result.face.image, result.touched)
             own["touched"] = float(result.touched.mean())
@@ -163,7 +169,7 @@ def measure_results(
 
 
 def _figures(edit: NamedEdit, result: Result, label_map: LabelMap) -> dict[str, PartFigures | None]:
-    energy, changed = band_energy(result.image), result.changed
+    energy, changed = band_energy(result.image), result.changed(edit, label_map)
     return {
         name: part_figures(result.image, edit.part(name, result.wanted, label_map) & changed, energy)
         for name in edit.parts
@@ -185,6 +191,11 @@ def _of_photos(edit: NamedEdit, photos: Mapping[str, Mapping[str, float]], kind:
             "beside": f"{beside}, in the root of their mean squared distance to it",
         }
         found.append(_mean_of(f"colour/{part}", photos, "spreads", "lower", protocol))
+    glasses = {
+        "glasses": f"lenses of the result beside the skin around them, by facekit.faces (version {TINTED_VERSION}); "
+        "clear before the edit"
+    }
+    found.append(_mean_of("clear_glasses", photos, "share", "higher", glasses))
     outside = {
         "outside_pixels": ("pixels", {"outside": "pixels that the edit does not say it touched"}),
         "seam": ("levels", {"seam": "steps of brightness across the outline of what was touched, less the photo's"}),

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from facekit.data.geometry import Box, resize_photo
-from facekit.editing.script.masks import Pixels, extent_of
+from facekit.editing.script.masks import Pixels, extent_of, square_around
+from facekit.faces import lab_colours, luminance
 
 Image = NDArray[np.uint8]
 
@@ -28,12 +29,6 @@ CONTEXT = 1.5
 SMALLEST_WINDOW = 0.125
 """Smallest side of a window, as a share of the photo's."""
 
-_LUMA = np.array((0.299, 0.587, 0.114))
-_SRGB_TO_XYZ = np.array(
-    ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750), (0.0193339, 0.1191920, 0.9503041))
-)
-_D65 = np.array((0.95047, 1.0, 1.08883))
-
 
 @dataclass(frozen=True)
 class PartFigures:
@@ -50,11 +45,6 @@ class PartFigures:
     lab: NDArray[np.float64]
 
 
-def luminance(image: Image) -> NDArray[np.float64]:
-    """Return the brightness (H, W) in 0..1 of a photo: BT.601 luma of its sRGB values as stored."""
-    return np.asarray(image @ _LUMA / 255)
-
-
 def band_energy(image: Image) -> NDArray[np.float64]:
     """Return the energy (2, H, W) of the fine and of the coarse band of a photo (H, W, 3) at every pixel.
 
@@ -64,16 +54,6 @@ def band_energy(image: Image) -> NDArray[np.float64]:
     grey = luminance(image)
     narrow, wide = (ndimage.gaussian_filter(grey, sigma, mode="reflect", truncate=4.0) for sigma in SIGMAS)
     return np.stack(((grey - narrow) ** 2, (narrow - wide) ** 2))
-
-
-def lab_colours(colours: Image) -> NDArray[np.float64]:
-    """Return CIE 1976 L*a*b* (..., 3) of sRGB colours (..., 3), for the white point D65."""
-    encoded = colours.astype(np.float64) / 255
-    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
-    xyz = linear @ _SRGB_TO_XYZ.T / _D65
-    epsilon, kappa = 216 / 24389, 24389 / 27
-    x, y, z = np.moveaxis(np.where(xyz > epsilon, np.cbrt(xyz), (kappa * xyz + 16) / 116), -1, 0)
-    return np.stack((116 * y - 16, 500 * (x - y), 200 * (y - z)), axis=-1)
 
 
 def without_outline(part: Pixels) -> Pixels:
@@ -126,14 +106,9 @@ def seam(edited: Image, photo: Image, touched: Pixels) -> float | None:
 
 def window_around(shown: Pixels) -> Box:
     """Return the square window around some pixels, within the photo (S, S)."""
-    side, extent = shown.shape[0], extent_of(shown)
+    extent = extent_of(shown)
     assert extent is not None  # who measures a window has seen that something is shown
-    length = float(min(side, max(SMALLEST_WINDOW * side, CONTEXT * max(extent.height, extent.width))))
-
-    def start(first: int, end: int) -> float:
-        return float(np.clip((first + end - length) / 2, 0, side - length))
-
-    return Box(start(extent.left, extent.right), start(extent.top, extent.bottom), length)
+    return square_around(extent, shown.shape[0], context=CONTEXT, smallest=SMALLEST_WINDOW)
 
 
 def crop(image: Image, box: Box, side: int = CROP_SIDE) -> Image:

@@ -12,7 +12,7 @@ from PIL import Image
 from scipy import ndimage
 
 from facekit.edit_quality.faces import Face
-from facekit.edit_quality.kinds import NamedEdit
+from facekit.edit_quality.kinds import NamedEdit, pixels_of_classes
 from facekit.edit_quality.measures import window_around
 from facekit.editing.alignment import Placement
 from facekit.editing.compositing import paste_back
@@ -41,10 +41,12 @@ class Edited:
     Args:
         image: (S, S, 3) uint8.
         touched: (S, S): the pixels that the edit could change.
+        local: whether a run that fills holes made it.
     """
 
     image: NDArray[np.uint8]
     touched: Pixels
+    local: bool = False
 
 
 class EditPainter(Protocol):
@@ -61,18 +63,21 @@ class RunPainter:
     Args:
         editor: the run, or two of them.
         script: what to do; the run applies it to the mask at the size that it edits masks at.
+        again: classes that are painted anew where they were.
     """
 
-    def __init__(self, editor: PhotoEditor, script: EditScript) -> None:
+    def __init__(self, editor: PhotoEditor, script: EditScript, again: Sequence[str] = ()) -> None:
         self._editor = editor
         self._script = script
+        self._again = tuple(again)
 
     def __call__(self, face: Face, wanted: Ids) -> Edited:
         """Return the photo that the run makes."""
         mask = self._editor.read_mask(Image.fromarray(face.mask))
         opened = self._editor.open_aligned(face.image, mask, mask_source="the data")
-        edited = self._editor.edit(opened, self._script)
-        return Edited(edited.photo, edited.touched)
+        again = pixels_of_classes(mask, self._again, self._editor.pipeline.label_map)
+        edited = self._editor.edit(opened, self._script, again=again)
+        return Edited(edited.photo, edited.touched, edited.local)
 
 
 class PasteNearest:
@@ -104,7 +109,7 @@ class PasteNearest:
         side = wanted.shape[0]
         shown = self._edit.shown(wanted, self._label_map)
         box = extent_of(shown)
-        hole = grown(wanted != face.mask, MARGIN * side)
+        hole = grown(self._edit.changed(face.mask, wanted, self._label_map), MARGIN * side)
         if box is None or not hole.any():
             return Edited(face.image.copy(), np.zeros_like(hole))
         donor, own = self._nearest(wanted, shown, box)

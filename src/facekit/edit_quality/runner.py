@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 from facekit.edit_quality.faces import SIDE, Face, faces_by_edit, fingerprint_of
 from facekit.edit_quality.judged import Judges
 from facekit.edit_quality.kinds import NamedEdit
+from facekit.edit_quality.learned import TRAIN, Learned, learned_photos, refuse_learned
 from facekit.edit_quality.measure import Figures, RealKind, Result, measure_results
 from facekit.edit_quality.painters import PASTE_NEAREST, EditPainter, PasteNearest, RunPainter
 from facekit.editing import PhotoEditor
@@ -21,10 +22,11 @@ from facekit.editing.provenance import SCRIPT_SHA256
 from facekit.editing.script import EditContext, EditScript, apply_script
 from facekit.evaluation import EvaluationResult
 from facekit.evaluation.baseline_names import REAL_PHOTOS
-from facekit.interfaces import FaceDataset, FacekitError
+from facekit.evaluation.edits import RUN, EditedBy
+from facekit.interfaces import FaceDataset, FacekitError, LabelMap
 from facekit.registry import Registry
 
-PROTOCOL = "edit quality 1"
+PROTOCOL = "edit quality 2"
 """Goes up when the same edits would be given other numbers."""
 
 EXTRACTOR = "efficientnet_lite0"
@@ -36,11 +38,8 @@ MOST_REAL = 200
 SHOWN = 6
 """Photos of a script that its sheet shows."""
 
-TRAIN = "train"
-"""The split that runs learn from."""
-
-RUN = "run"
-"""What the run is called beside its baselines."""
+MakePainter = Callable[[NamedEdit, Sequence[Face], LabelMap], EditPainter]
+"""Makes what edits photos beside the run: of an edit, real photos of its kind, and the label map."""
 
 EditProgress = Callable[[str, int, int], None]
 """Told what is done, how much of it is done, and how much there is."""
@@ -57,6 +56,7 @@ class EditSettings:
         most_real: real photos of a kind at most.
         side: pixels of the photos' side.
         extractor: whose features crops are compared in.
+        allow_learned: measure photos that a run has learned from, and say so, in place of refusing them.
     """
 
     split: str = "test"
@@ -65,6 +65,7 @@ class EditSettings:
     most_real: int = MOST_REAL
     side: int = SIDE
     extractor: str = EXTRACTOR
+    allow_learned: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +93,8 @@ class ScriptResult:
         real: some real photos of the kind, for the sheet.
         skipped: why nothing was measured; empty where something was.
         notes: what people should know.
+        edited_by: which run made the edits; None where nothing was measured.
+        learned: what is known of each run and of these photos: whether it has learned from them.
     """
 
     edit: NamedEdit
@@ -99,6 +102,8 @@ class ScriptResult:
     real: tuple[Face, ...] = ()
     skipped: str = ""
     notes: tuple[str, ...] = ()
+    edited_by: EditedBy | None = None
+    learned: tuple[Learned, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +116,7 @@ class _Asked:
     settings: EditSettings
     fingerprint: str
     progress: EditProgress | None
+    further: Mapping[str, MakePainter] = field(default_factory=dict)
     scripts: Mapping[str, EditScript] = field(default_factory=dict)
 
     def tell(self, what: str, done: int, total: int) -> None:
@@ -126,6 +132,7 @@ def evaluate_edits(
     registry: Registry,
     dataset_id: str = "",
     settings: EditSettings | None = None,
+    further: Mapping[str, MakePainter] | None = None,
     progress: EditProgress | None = None,
 ) -> Iterator[ScriptResult]:
     """Measure edits, and give the result of each as it is done.
@@ -137,11 +144,14 @@ def evaluate_edits(
         registry: the plugins, whose metrics are asked where they are there.
         dataset_id: the id of the dataset component.
         settings: how it is measured.
+        further: what else makes edits, by a name for its column, made of an edit, real photos of its kind, and the
+            label map.
         progress: told how far it is.
 
     Raises:
         FacekitError: data and run have other classes, the data lacks a split or has smaller photos, ``kid`` does not
-            know the extractor, or an edit is about a class that there is not.
+            know the extractor, an edit is about a class that there is not, or a run has learned from the photos and
+            that is not allowed.
     """
     settings = settings or EditSettings()
     label_map = editor.pipeline.label_map
@@ -156,38 +166,67 @@ def evaluate_edits(
     )
     judges.check_extractor(settings.extractor)
     scripts = {edit.name: edit.script(label_map) for edit in edits}
-    asked = _Asked(editor, dataset, judges, settings, dataset.fingerprint(), progress, scripts)
+    asked = _Asked(editor, dataset, judges, settings, dataset.fingerprint(), progress, further or {}, scripts)
 
-    def read(
-        split: str, what: str, wanted: Callable[[NamedEdit, Face], bool], most: int | None
-    ) -> dict[str, list[Face]]:
-        return faces_by_edit(
-            dataset,
-            split,
-            edits,
-            wanted,
-            most=most,
-            side=settings.side,
-            progress=lambda done, total: asked.tell(what, done, total),
-        )
-
-    def is_kind(edit: NamedEdit, face: Face) -> bool:
-        return edit.is_shown_by(face.mask, label_map) and bool(edit.shown(face.mask, label_map).any())
-
-    photos = read(
-        settings.split,
-        "reading photos to edit",
-        lambda edit, face: edit.is_made_for(face.mask, label_map) and _changes(asked, edit, face),
-        settings.limit,
-    )
+    photos = _read(asked, edits, settings.split, "reading photos to edit", _is_edited, settings.limit)
+    learned = _learned(asked, photos, registry)
     held_out = (
         {edit.name: [] for edit in edits}
         if settings.split == settings.real
-        else read(settings.split, "reading real photos", is_kind, settings.limit)
+        else _read(asked, edits, settings.split, "reading real photos", _is_kind, settings.limit)
     )
-    real = read(settings.real, f"reading real photos of {settings.real}", is_kind, settings.most_real)
+    what = f"reading real photos of {settings.real}"
+    real = _read(asked, edits, settings.real, what, _is_kind, settings.most_real)
     for edit in edits:
-        yield _measured(asked, edit, photos[edit.name], real[edit.name], held_out[edit.name])
+        own = tuple(each.among(photos[edit.name]) for each in learned)
+        yield _measured(asked, edit, photos[edit.name], real[edit.name], held_out[edit.name], learned=own)
+
+
+def _read(
+    asked: _Asked,
+    edits: Sequence[NamedEdit],
+    split: str,
+    what: str,
+    wanted: Callable[[_Asked, NamedEdit, Face], bool],
+    most: int | None,
+) -> dict[str, list[Face]]:
+    """Return the first photos of a split that are wanted for each edit."""
+    return faces_by_edit(
+        asked.dataset,
+        split,
+        edits,
+        lambda edit, face: wanted(asked, edit, face),
+        most=most,
+        side=asked.settings.side,
+        progress=lambda done, total: asked.tell(what, done, total),
+    )
+
+
+def _is_kind(asked: _Asked, edit: NamedEdit, face: Face) -> bool:
+    """Return whether a real photo shows what results should show."""
+    label_map = asked.editor.pipeline.label_map
+    shown = edit.is_shown_by(face.mask, label_map) and bool(edit.shown(face.mask, label_map).any())
+    return shown and edit.suits(face.image, face.mask, label_map)
+
+
+def _is_edited(asked: _Asked, edit: NamedEdit, face: Face) -> bool:
+    """Return whether a photo is one that an edit is made for, and that it changes."""
+    label_map = asked.editor.pipeline.label_map
+    made_for = edit.is_made_for(face.mask, label_map) and edit.suits(face.image, face.mask, label_map)
+    return made_for and _changes(asked, edit, face)
+
+
+def _learned(asked: _Asked, photos: Mapping[str, Sequence[Face]], registry: Registry) -> tuple[Learned, ...]:
+    """Return which of the photos the runs have learned from. Raises FacekitError where that is not allowed."""
+    every = list({face.key: face for faces in photos.values() for face in faces}.values())
+    if not every:
+        return ()
+    asked.tell("looking for them among the runs' training photos", 0, len(every))
+    found = learned_photos(asked.editor, every, registry=registry)
+    asked.tell("looking for them among the runs' training photos", len(every), len(every))
+    if not asked.settings.allow_learned:
+        refuse_learned(found, len(every))
+    return found
 
 
 def _wanted(asked: _Asked, edit: NamedEdit, face: Face) -> np.ndarray:
@@ -202,7 +241,13 @@ def _changes(asked: _Asked, edit: NamedEdit, face: Face) -> bool:
 
 
 def _measured(
-    asked: _Asked, edit: NamedEdit, photos: Sequence[Face], real: Sequence[Face], held_out: Sequence[Face]
+    asked: _Asked,
+    edit: NamedEdit,
+    photos: Sequence[Face],
+    real: Sequence[Face],
+    held_out: Sequence[Face],
+    *,
+    learned: tuple[Learned, ...],
 ) -> ScriptResult:
     settings, label_map = asked.settings, asked.editor.pipeline.label_map
     if not photos:
@@ -230,27 +275,45 @@ def _measured(
         )
         return PaintedEdits(result, figures, tuple(results[:SHOWN]))
 
+    filled: set[str] = set()
+
     def made(name: str, painter: EditPainter) -> PaintedEdits:
         began = time.perf_counter()
         results = []
         for number, (face, mask) in enumerate(zip(photos, wanted, strict=True), start=1):
             edited = painter(face, mask)
             results.append(Result(face, mask, edited.image, edited.touched))
+            if edited.local:
+                filled.add(face.key)
             asked.tell(f"{edit.name}: {name}", number, len(photos))
         return painted(name, results, (time.perf_counter() - began) / len(photos))
 
     painters = [
-        made(RUN, RunPainter(asked.editor, asked.scripts[edit.name])),
+        made(RUN, RunPainter(asked.editor, asked.scripts[edit.name], edit.again)),
         made(PASTE_NEAREST, PasteNearest(edit, real, label_map)),
+        *(made(name, make(edit, real, label_map)) for name, make in asked.further.items()),
     ]
-    notes = [f"the photos are of {TRAIN}: the run has learned from them"] if settings.split == TRAIN else []
+    notes = [said for each in learned if (said := each.note(len(photos)))]
     if held_out:
         painters.append(painted(REAL_PHOTOS, [Result.real(face) for face in held_out]))
     elif settings.split == settings.real:
         notes.append(f"real photos of {settings.real} are not measured beside themselves")
     else:
         notes.append(f"no photo of {settings.split} is of the kind, so real photos have no column")
-    return ScriptResult(edit, tuple(painters), tuple(real[:SHOWN]), notes=tuple(notes))
+    edited_by = _edited_by(asked.editor, photos, filled)
+    return ScriptResult(
+        edit, tuple(painters), tuple(real[:SHOWN]), notes=tuple(notes), edited_by=edited_by, learned=learned
+    )
+
+
+def _edited_by(editor: PhotoEditor, photos: Sequence[Face], filled: Collection[str]) -> EditedBy:
+    keys = [face.key for face in photos]
+    return EditedBy(
+        editor.pipeline.run.resolve().name,
+        "" if editor.beside is None else editor.beside.run.resolve().name,
+        tuple(key for key in keys if key in filled),
+        tuple(key for key in keys if key not in filled),
+    )
 
 
 def _fields(asked: _Asked, edit: NamedEdit, photos: Sequence[Face], real: Sequence[Face]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from scipy import ndimage
 from facekit.data.geometry import resize_mask
 from facekit.editing.pictures import read_photos, to_pictures
 from facekit.editing.pipeline import FacePipeline
-from facekit.editing.script.masks import Ids, Pixels, extent_of, grown
+from facekit.editing.script.masks import Ids, Pixels, extent_of, grown, square_around
 from facekit.interfaces import HOLE, Condition, FacekitError
 from facekit.sampling.inputs import MASK, SOURCE, SamplingInputs
 
@@ -176,10 +176,6 @@ def _window(part: Pixels, side: int) -> tuple[slice, slice]:
     """Return the rows and columns of a square window around a part, within a square."""
     box = extent_of(part)
     assert box is not None  # a part has pixels
-    length = min(side, max(round(SMALLEST_WINDOW * side), round(CONTEXT * max(box.height, box.width))))
-
-    def span(first: int, end: int) -> slice:
-        start = int(np.clip(round((first + end) / 2 - length / 2), 0, side - length))
-        return slice(start, start + length)
-
-    return span(box.top, box.bottom), span(box.left, box.right)
+    square = square_around(box, side, context=CONTEXT, smallest=SMALLEST_WINDOW)
+    top, left, length = int(square.top), int(square.left), int(square.side)
+    return slice(top, top + length), slice(left, left + length)

@@ -16,11 +16,12 @@ from facekit.editing import provenance
 from facekit.editing.alignment import Placement
 from facekit.editing.compositing import FEATHER, paste_back
 from facekit.editing.files import open_picture
+from facekit.editing.folder_files import FolderFiles
 from facekit.editing.local import LARGEST_SQUARE, MASK_SIDE, LocalEditor, fills_holes
 from facekit.editing.pictures import Batch, read_masks, read_photos, to_pictures
 from facekit.editing.pipeline import FacePipeline
 from facekit.editing.script import BlendReference, EditContext, EditScript, Reference, apply_script
-from facekit.editing.script.masks import Ids
+from facekit.editing.script.masks import Ids, Pixels
 from facekit.editing.suitable import check_beside, check_edits_masks, table_of
 from facekit.interfaces import FaceDetector, FacekitError, Segmenter, Style
 from facekit.interfaces import Reference as PhotoReference
@@ -99,6 +100,7 @@ class PhotoEditor:
     Attributes:
         pipeline: the run.
         local: what fills in edits of a part; None where there is no run that fills holes.
+        beside: the run for edits of a part beside ``pipeline``; None where there is none, or ``pipeline`` fills holes.
         mask_side: pixels of the side of masks as they are edited.
         seed: of the noise.
 
@@ -125,7 +127,7 @@ class PhotoEditor:
             local = pipeline
         self.pipeline = pipeline
         self.local = None if local is None else LocalEditor(local)
-        self._beside = None if local is pipeline else local
+        self.beside = None if local is pipeline else local
         self.mask_side = pipeline.size if local is None else max(pipeline.size, MASK_SIDE)
         self._noisy = bool(pipeline.inputs.noise) or (local is not None and bool(local.inputs.noise))
         if seed and not self._noisy:
@@ -191,7 +193,13 @@ class PhotoEditor:
         return read.tensor[0].numpy().astype(np.uint8)
 
     def edit(
-        self, face: OpenFace, script: EditScript, *, folder: Path = Path(), files: ScriptFiles | None = None
+        self,
+        face: OpenFace,
+        script: EditScript,
+        *,
+        folder: Path = Path(),
+        files: ScriptFiles | None = None,
+        again: Pixels | None = None,
     ) -> EditedFace:
         """Apply a script to an open face and paint the result.
 
@@ -200,26 +208,27 @@ class PhotoEditor:
             script: what to do.
             folder: where files that the script names are looked for.
             files: where they come from instead, for scripts that must not read the disk.
+            again: pixels of the mask (M, M) that are painted anew even where the script leaves their class.
 
         Raises:
             FacekitError: an operation or a file is wrong, or the run does not read a reference that the script gives.
         """
         self.check_looks(script)
-        files = _FolderFiles(self, folder) if files is None else files
+        files = FolderFiles(self, folder) if files is None else files
         context = EditContext(self.pipeline.label_map, read_mask=files.mask)
         mask = apply_script(script, face.mask, context)
         notes = tuple(context.notes)
         if not script.looks:
-            filled = self.fill(face, mask, notes)
+            filled = self.fill(face, mask, notes, again=again)
             if filled is not None:
                 return filled
-        if self._beside is not None:
+        if self.beside is not None:
             why = "the script gives another look" if script.looks else "it changes too much of the face for the other"
             notes = (*notes, f"painted by the run of whole faces: {why}")
         style = self.style_of(face, script.looks, files) if self.pipeline.inputs.reads(REFERENCE) else None
         painted = self.paint(mask, style)
         # Another look changes every pixel of the square; without one, only the mask tells what the edit is about.
-        changed = np.ones(mask.shape, dtype=bool) if script.looks else mask != face.mask
+        changed = np.ones(mask.shape, dtype=bool) if script.looks else _changed(face, mask, again)
         composite = paste_back(face.photo, painted, face.placement, changed=changed, feather=self._feather)
         return EditedFace(composite.photo, composite.touched, painted, mask, notes)
 
@@ -227,7 +236,7 @@ class PhotoEditor:
         """Raise FacekitError where a script gives a look, and the run that generates reads no reference."""
         if not script.looks or self.pipeline.inputs.reads(REFERENCE):
             return
-        fills = self.local is not None and self._beside is None
+        fills = self.local is not None and self.beside is None
         raise FacekitError(
             "the script gives another look, and this run reads no reference",
             where=str(self.pipeline.run),
@@ -236,22 +245,25 @@ class PhotoEditor:
             else "take a run that reads one, or leave the look out of the script",
         )
 
-    def fill(self, face: OpenFace, mask: Ids, notes: tuple[str, ...] = ()) -> EditedFace | None:
+    def fill(
+        self, face: OpenFace, mask: Ids, notes: tuple[str, ...] = (), *, again: Pixels | None = None
+    ) -> EditedFace | None:
         """Fill in what an edit without looks changes, at the photo's resolution.
 
         Args:
             face: the face.
             mask: its mask after the edit, (M, M).
             notes: what the operations had to say.
+            again: pixels (M, M) that are filled in even where their class stays.
 
         Returns:
             the edited face; None where this is for the run of whole faces.
         """
         if self.local is None:
             return None
-        changed = mask != face.mask
+        changed = _changed(face, mask, again)
         if not self.local.is_local(changed):
-            if self._beside is not None:
+            if self.beside is not None:
                 return None
             notes = (*notes, "more of the face changes than a run that fills holes is made for")
         side = min(max(round(face.placement.side), self.local.pipeline.size), LARGEST_SQUARE)
@@ -266,7 +278,7 @@ class PhotoEditor:
 
         None stands for what there is none of, so that a result that had it is not taken for one that had not.
         """
-        beside = {} if self._beside is None else self._beside.made_of
+        beside = {} if self.beside is None else self.beside.made_of
         return {
             **self.pipeline.made_of,
             provenance.LOCAL + provenance.WEIGHTS_SHA256: None,
@@ -282,7 +294,7 @@ class PhotoEditor:
         Args:
             **inputs: further entries, such as the names of the files.
         """
-        beside = {} if self._beside is None else self._beside.record()
+        beside = {} if self.beside is None else self.beside.record()
         beside.pop(provenance.SYNTHETIC, None)
         return {
             **self.pipeline.record(),
@@ -304,7 +316,7 @@ class PhotoEditor:
         Raises:
             FacekitError: a reference is blended, and the run has no styles to blend.
         """
-        files = _FolderFiles(self, files) if isinstance(files, Path) else files
+        files = FolderFiles(self, files) if isinstance(files, Path) else files
         style = self.encode(face.image, face.mask)
         for look in looks:
             other = files.face(look.photo, look.mask)
@@ -380,15 +392,7 @@ class PhotoEditor:
         return "" if self._segmenter is None else self._segmenter.provenance
 
 
-class _FolderFiles:
-    """Files beside a script."""
-
-    def __init__(self, editor: PhotoEditor, folder: Path) -> None:
-        self._editor = editor
-        self._folder = folder
-
-    def face(self, photo: str, mask: str | None) -> OpenFace:
-        return self._editor.open(self._folder / photo, None if mask is None else self._folder / mask)
-
-    def mask(self, file: str) -> Ids:
-        return self._editor.read_mask(open_picture(self._folder / file))
+def _changed(face: OpenFace, mask: Ids, again: Pixels | None) -> Pixels:
+    """Return the pixels of a face's mask that an edit is about."""
+    changed = mask != face.mask
+    return changed if again is None else changed | again

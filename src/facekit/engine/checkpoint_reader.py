@@ -23,9 +23,6 @@ from facekit.interfaces import FacekitError
 from facekit.recipe.resolved import ComponentChoice, ResolvedRecipe
 from facekit.registry import changes_weights, how_to_upgrade, join_use, migrate_weights, split_use
 
-_FIRST = 1
-"""The version of every component that wrote a checkpoint which states none: there were no others then."""
-
 _MOST_NAMED = 3
 
 Components = Mapping[str, ComponentChoice]
@@ -68,9 +65,9 @@ class CheckpointReader:
         written = found.state().get(COMPONENTS, {})
         for place, choice in components.items():
             spec = choice.component.spec
-            name, version = split_use(written.get(place, join_use(spec.id, _FIRST)))
+            name, version = split_use(written.get(place, ""))
             if name != spec.id or version is None:
-                continue  # of another component: only its names and shapes can tell whether it fits
+                continue  # of another component, or of none: only its names and shapes can tell whether it fits
             if version > spec.version:
                 raise FacekitError(
                     f"version {version} of {spec.id} wrote the weights of the {_named(place)}, and "

@@ -202,8 +202,6 @@ class Training:
             model=model,
             losses=losses,
             steps=self.steps,
-            # A GPU updates all weights by a few kernels at once, and several processes first average their gradients.
-            early=self.precision.device.type == "cpu" and team.size == 1,
         )
         check_one_process(self.players, processes=team.size)
         images = settings.batch * settings.accumulate * team.size

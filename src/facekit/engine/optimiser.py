@@ -1,10 +1,9 @@
-"""Adam and AdamW on weights as they lie in memory: all together after the backward pass, or large ones during it."""
+"""Adam and AdamW on weights as they lie in memory."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,9 +14,6 @@ from torch.optim.adamw import adamw
 
 from facekit.interfaces import TrainingContext
 from facekit.registry.built_in import AdamOptions, AdamWOptions
-
-LARGE = 1 << 20
-"""From so many numbers on a weight is updated by a call of its own; below, the call would cost more than it saves."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +59,6 @@ class Optimiser:
         options: which of the two, and its numbers.
         parameters: the weights by name.
         rates: the learning rate of each.
-        early: names of those that may be updated while the backward pass goes on.
     """
 
     def __init__(
@@ -71,26 +66,13 @@ class Optimiser:
         options: AdamOptions,
         parameters: Mapping[str, nn.Parameter],
         rates: Mapping[str, float],
-        *,
-        early: Iterable[str] = (),
     ) -> None:
         self._options = options
         self._function = adamw if isinstance(options, AdamWOptions) else adam
-        self._factor: float | None = None
         self._weights = {
             key: _Weight(parameter, in_storage_order(parameter.detach()), rates[key])
             for key, parameter in parameters.items()
         }
-        self._early = {key for key in early if parameters[key].numel() >= LARGE}
-        for key in self._early:
-            self._update_on_arrival(self._weights[key])
-
-    @property
-    def gradients_at_once(self) -> int:
-        """How many numbers of gradients lie in memory at most: one weight at a time of those that are updated early."""
-        numbers = {key: weight.parameter.numel() for key, weight in self._weights.items()}
-        early = [numbers.pop(key) for key in self._early]
-        return sum(numbers.values()) + max(early, default=0)
 
     def update(self, factor: float) -> None:
         """Update the weights that have gradients, with every learning rate times ``factor``; the gradients go."""
@@ -100,18 +82,6 @@ class Optimiser:
                 by_rate[weight.rate].append(weight)
         for rate, weights in by_rate.items():
             self._update(weights, rate * factor)
-
-    @contextmanager
-    def updating_early(self, factor: float) -> Iterator[None]:
-        """Let a backward pass within update the large weights that may be: each as soon as its gradient is complete.
-
-        The results are those of :meth:`update`, but gradients of these weights never lie in memory all at once.
-        """
-        self._factor = factor
-        try:
-            yield
-        finally:
-            self._factor = None
 
     def state(self) -> dict[str, Tensor]:
         """Return moments and counts by name, ``generator.stem.weight/exp_avg``, in the shapes of the weights."""
@@ -134,17 +104,6 @@ class Optimiser:
             moments.step.copy_(state[f"{key}/step"])
             moments.exp_avg.copy_(in_storage_order(state[f"{key}/exp_avg"], like=weight.parameter))
             moments.exp_avg_sq.copy_(in_storage_order(state[f"{key}/exp_avg_sq"], like=weight.parameter))
-
-    def _update_on_arrival(self, weight: _Weight) -> None:
-        def arrived(_: Tensor) -> None:
-            if self._factor is not None:
-                self._update([weight], weight.rate * self._factor)
-
-        # Only weights that take gradients can be given a hook, and all are frozen until a turn begins.
-        before = weight.parameter.requires_grad
-        weight.parameter.requires_grad_(True)
-        weight.parameter.register_post_accumulate_grad_hook(arrived)
-        weight.parameter.requires_grad_(before)
 
     @torch.no_grad()
     def _update(self, weights: Sequence[_Weight], rate: float) -> None:
@@ -177,7 +136,7 @@ class Optimiser:
 
 
 def build_adam(options: AdamOptions, context: TrainingContext) -> partial[Optimiser]:
-    """Build what makes the optimiser from weights, their learning rates, and which of them may be updated early."""
+    """Build what makes the optimiser from weights and their learning rates."""
     return partial(Optimiser, options)
 
 

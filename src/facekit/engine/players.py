@@ -23,7 +23,6 @@ from facekit.interfaces import (
     Player,
     Stateful,
     Step,
-    UpdatedEarly,
     did_you_mean,
 )
 from facekit.recipe.resolved import ResolvedRecipe, UpdateChoices, networks_of
@@ -96,7 +95,6 @@ class PlayerInTraining:
         frozen: parts of the model that are not trained at first.
         steps: steps of the run.
         gradient_clip: largest norm of its gradient.
-        early: whether large weights may be updated while the backward pass goes on, in networks that allow it.
     """
 
     def __init__(
@@ -112,7 +110,6 @@ class PlayerInTraining:
         steps: int,
         gradient_clip: float | None,
         turns: int = 1,
-        early: bool = False,
     ) -> None:
         self.name: Player = name
         self.trained = frozenset(trained)
@@ -126,7 +123,6 @@ class PlayerInTraining:
         self._trained_from: dict[str, float] = {}
         self._rates: dict[str, float] = {}
         rates: dict[str, float] = {}
-        updated_early: list[str] = []
         for slot in trained:
             network = model.get(slot)
             # A weight that several networks of a player use is trained once, under its first name.
@@ -139,9 +135,6 @@ class PlayerInTraining:
             for part in (slot, *(key for key in lr_scale if key.startswith(f"{slot}."))):
                 self._rates[part] = scaled_rate(part, optimiser.lr, lr_scale)
             rates.update({key: scaled_rate(key, optimiser.lr, lr_scale) for key in own})
-            # A gradient is clipped by its whole length, which is known when all of it is there.
-            if early and gradient_clip is None and isinstance(network, UpdatedEarly) and network.updated_early:
-                updated_early += own
         if not self.parameters:
             raise FacekitError(
                 f"the {name} has losses but no weights to train", where=f"losses.{name}", remedy="take its losses out"
@@ -158,7 +151,6 @@ class PlayerInTraining:
             steps=steps,
             parameters=self.parameters,
             rates=rates,
-            early=updated_early,
         )
 
     def is_trained(self, key: str, step: int) -> bool:
@@ -299,7 +291,7 @@ def _check_untrained(loss: nn.Module, culprit: Culprit) -> None:
 
 
 def build_players(
-    recipe: ResolvedRecipe, *, model: FaceModel, losses: LossesOf, steps: int, early: bool = False
+    recipe: ResolvedRecipe, *, model: FaceModel, losses: LossesOf, steps: int
 ) -> dict[Player, PlayerInTraining]:
     """Build the players that have losses, in the order of their turns. All weights are frozen until a turn begins.
 
@@ -308,7 +300,6 @@ def build_players(
         model: the model.
         losses: the losses of each.
         steps: steps of the run.
-        early: whether large weights may be updated while the backward pass goes on, in networks that allow it.
 
     Raises:
         FacekitError: a part that is to be frozen, or to have a learning rate of its own, does not exist; or an
@@ -331,7 +322,6 @@ def build_players(
             frozen=recipe.train.freeze,
             steps=steps,
             gradient_clip=recipe.train.gradient_clip,
-            early=early,
         )
         for name, own in losses.items()
     }

@@ -140,12 +140,11 @@ def _prepare(recipe: ResolvedRecipe, registry: Registry) -> Callable[..., ShapeP
     # On the CPU whatever the run's device: fake tensors compute nothing, and a recipe can be checked elsewhere.
     on_cuda = recipe.train.device == "cuda" or (recipe.train.device == "auto" and torch.cuda.is_available())
     held = 0 if on_cuda else process_memory()
-    early = not on_cuda and recipe.train.accumulate == 1
     device = torch.device("cpu")
     precision = Precision(device, choose_number_format(recipe.train.precision, device))
     losses = build_losses(recipe, precision=precision, label_map=label_map, attribute_names=attribute_names)
     weights = initial_weights(recipe, registry=registry)
-    return partial(_run_one_step, recipe, registry, precision, label_map, attribute_names, losses, weights, held, early)
+    return partial(_run_one_step, recipe, registry, precision, label_map, attribute_names, losses, weights, held)
 
 
 def _on_fake_tensors(run: Callable[..., ShapeProbe]) -> ShapeProbe | None:
@@ -166,7 +165,6 @@ def _run_one_step(
     losses: LossesOf,
     weights: Sequence[InitialWeights],
     held: int,
-    early: bool,
     *,
     on_fake_tensors: bool,
 ) -> ShapeProbe:
@@ -177,7 +175,7 @@ def _run_one_step(
         each.check(model)
     augmentation = build_augmentation(recipe, precision=precision, label_map=label_map, attribute_names=attribute_names)
     networks = RunNetworks(model, precision, recipe=recipe, label_maps=registry.label_maps, augmentation=augmentation)
-    players = build_players(replace(recipe, train=once), model=model, losses=losses, steps=1, early=early)
+    players = build_players(replace(recipe, train=once), model=model, losses=losses, steps=1)
     batch = _batch_of_shapes(recipe, registry, label_map, attribute_names)
     costs = _Costs(model, checkpointing=recipe.train.activation_checkpointing)
     runner = StepRunner(networks, players, once, around=costs.of_turn, updates=False, shares=False)
@@ -192,7 +190,7 @@ def _run_one_step(
         sharing = StepRunner(networks, players, once, around=together.of_turn, updates=False, shares=True)
         sharing.run(0, iter([batch]))
     sampling = counter.get_total_flops()
-    trained = sum(parameter.numel() for player in players.values() for parameter in player.parameters.values())
+    trained = [sum(each.numel() for each in player.parameters.values()) for player in players.values()]
     kept = sum(tensor_bytes(tensor) for tensor in model.state_dict().values())
     # With activation checkpointing freed memory is given back, one weight at a time; else copies of all come to stay.
     largest = max(map(tensor_bytes, model.parameters()))
@@ -209,8 +207,8 @@ def _run_one_step(
         picture_flops=sampling // recipe.train.batch,
         memory=MemoryEstimate(
             parameters=kept,
-            gradients=max(player.optimiser.gradients_at_once for player in players.values()) * _FLOAT_BYTES,
-            optimiser=trained * _MOMENTS * _FLOAT_BYTES,
+            gradients=max(trained) * _FLOAT_BYTES,
+            optimiser=sum(trained) * _MOMENTS * _FLOAT_BYTES,
             average=averaged * _FLOAT_BYTES if recipe.train.ema.on else 0,
             activations=activations,
             borrowed=reordered + round(_BORROWED_ACTIVATIONS * activations),

@@ -11,6 +11,7 @@
       frozen/            weights of frozen networks, written once
       samples/           step-00000500.png and so on
       evaluations/       what was measured, one value a photo, and some of the pictures
+      edits/             what edits were measured to show, and some of the pictures
       report.html
       owner.json         which process owns the folder (locked while it does)
 """
@@ -42,6 +43,7 @@ CHECKPOINTS = "checkpoints"
 FROZEN = "frozen"
 SAMPLES = "samples"
 EVALUATIONS = "evaluations"
+EDITS = "edits"
 MANIFEST = "manifest.json"
 REPORT = "report.html"
 OWNER = "owner.json"
@@ -102,6 +104,7 @@ class RunFolder:
         self.checkpoints = self.path / CHECKPOINTS
         self.samples = self.path / SAMPLES
         self.evaluations = self.path / EVALUATIONS
+        self.edits = self.path / EDITS
         self.report = self.path / REPORT
         self.owner = self.path / OWNER
 

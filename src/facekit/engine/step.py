@@ -316,10 +316,8 @@ class StepRunner:
                 # Lazy losses and frozen parts can leave a turn without a gradient.
                 weights = [weight for weight in player.parameters.values() if weight.requires_grad]
                 if total.requires_grad and weights:
-                    last = micro == len(memories) - 1 and self._updates
-                    with player.optimiser.updating_early(factor) if last else nullcontext():
-                        # A result of `once` may lead into networks of later players, which still need its graph.
-                        (total / len(memories)).backward(inputs=weights)
+                    # A result of `once` may lead into networks of later players, which still need its graph.
+                    (total / len(memories)).backward(inputs=weights)
             if arrived is not None:
                 player.check_arrivals(arrived, index)
             if not self._updates:

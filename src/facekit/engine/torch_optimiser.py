@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import torch
@@ -18,17 +17,8 @@ from facekit.registry.built_in import OWN
 class WeightUpdates(Protocol):
     """What updates the weights of a player."""
 
-    @property
-    def gradients_at_once(self) -> int:
-        """How many numbers of gradients lie in memory at most."""
-        ...
-
     def update(self, factor: float) -> None:
         """Update the weights that have gradients, with every learning rate times ``factor``; the gradients go."""
-        ...
-
-    def updating_early(self, factor: float) -> AbstractContextManager[None]:
-        """Let a backward pass within update weights as soon as their gradient is complete, where that is possible."""
         ...
 
     def state(self) -> dict[str, Tensor]:
@@ -89,11 +79,6 @@ class TorchOptimiser:
         self.optimizer = made
         self._first = [self._numbers(group) for group in made.param_groups]
 
-    @property
-    def gradients_at_once(self) -> int:
-        """How many numbers of gradients lie in memory at most: all."""
-        return sum(parameter.numel() for parameter in self._parameters.values())
-
     def update(self, factor: float) -> None:
         """Update the weights that have gradients, with every learning rate times ``factor``; the gradients go."""
         if all(parameter.grad is None for parameter in self._parameters.values()):
@@ -102,10 +87,6 @@ class TorchOptimiser:
             group["lr"] = rate * factor
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-
-    def updating_early(self, factor: float) -> AbstractContextManager[None]:
-        """Do nothing: these optimisers update all weights at once."""
-        return nullcontext()
 
     def state(self) -> dict[str, Tensor]:
         """Return what it knows of each weight, and the numbers of its groups that it has changed.
@@ -179,7 +160,6 @@ def make_optimiser(
     steps: int,
     parameters: Mapping[str, nn.Parameter],
     rates: Mapping[str, float],
-    early: Iterable[str] = (),
 ) -> WeightUpdates:
     """Return what updates the weights of a player.
 
@@ -189,14 +169,13 @@ def make_optimiser(
         steps: steps of the run.
         parameters: its weights by name.
         rates: the learning rate of each, before any schedule.
-        early: names of those that may be updated while the backward pass goes on.
 
     Raises:
         FacekitError: the optimiser cannot be built from its options.
     """
     made = choice.build(TrainingContext(player=player, steps=steps))
     if choice.component.origin == OWN:
-        updates: WeightUpdates = made(parameters, rates, early=early)
+        updates: WeightUpdates = made(parameters, rates)
         return updates
     return TorchOptimiser(choice, made, player=player, parameters=parameters, rates=rates)
 

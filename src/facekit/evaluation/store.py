@@ -15,7 +15,8 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -202,30 +203,32 @@ def read_evaluation(file: Path) -> StoredEvaluation:
     Raises:
         FacekitError: there is no such file, or it cannot be read.
     """
-    try:
-        text = file.read_text(encoding="utf-8")
-        document = read_json(text)
-        # Of what the file says, not of what is safe to use: damage must not look sound by being left out.
-        if not seal_is_sound(json.loads(text)):
-            raise ValueError("it is not what was written (its entries and its checksum differ)")
+    with readable_document(file):
+        document = sound_document(file)
         if document["format"] != FORMAT:
             raise FacekitError(f"this evaluation is of format {document['format']}, not {FORMAT}", where=str(file))
-        return StoredEvaluation(
-            file=file,
-            **{name: _a(str, document, name) for name in ("painter", "split", "weights", "protocol")},
-            step=_a(int, document, "step"),
-            fields=_a(dict, document, "protocol_fields"),
-            seconds_per_picture=float(_a((int, float), document, "seconds_per_picture")),
-            measurements={entry["name"]: _measurement(entry) for entry in document["measurements"]},
-            pairs={
-                name: tuple((str(target), str(reference)) for target, reference in pairs)
-                for name, pairs in document["pairs"].items()
-            },
-            pictures={
-                task: tuple(_picture(file.parent, entry) for entry in kept)
-                for task, kept in document["pictures"].items()
-            },
-        )
+        return stored_evaluation(document, file)
+
+
+def sound_document(file: Path) -> Any:
+    """Return what a JSON file with a checksum holds, safe to use; within :func:`readable_document`.
+
+    Raises:
+        OSError, ValueError: it cannot be read, or is not what was written.
+    """
+    text = file.read_text(encoding="utf-8")
+    document = read_json(text)
+    # Of what the file says, not of what is safe to use: damage must not look sound by being left out.
+    if isinstance(document, dict) and not seal_is_sound(json.loads(text)):
+        raise ValueError("it is not what was written (its entries and its checksum differ)")
+    return document
+
+
+@contextmanager
+def readable_document(file: Path) -> Iterator[None]:
+    """Turn whatever reading a damaged evaluation raises into a FacekitError that names the file."""
+    try:
+        yield
     except KeyError as error:
         raise FacekitError(
             f"the evaluation cannot be read: it has no {error.args[0]!r}",
@@ -238,7 +241,31 @@ def read_evaluation(file: Path) -> StoredEvaluation:
         ) from error
 
 
-def _a(kind: Any, document: Mapping[str, Any], name: str) -> Any:
+def stored_evaluation(document: Mapping[str, Any], file: Path) -> StoredEvaluation:
+    """Return the evaluation that a document of a file holds.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError, IndexError: it holds something else; see
+            :func:`readable_document`.
+    """
+    return StoredEvaluation(
+        file=file,
+        **{name: a_value(str, document, name) for name in ("painter", "split", "weights", "protocol")},
+        step=a_value(int, document, "step"),
+        fields=a_value(dict, document, "protocol_fields"),
+        seconds_per_picture=float(a_value((int, float), document, "seconds_per_picture")),
+        measurements={entry["name"]: _measurement(entry) for entry in document["measurements"]},
+        pairs={
+            name: tuple((str(target), str(reference)) for target, reference in pairs)
+            for name, pairs in document["pairs"].items()
+        },
+        pictures={
+            task: tuple(_picture(file.parent, entry) for entry in kept) for task, kept in document["pictures"].items()
+        },
+    )
+
+
+def a_value(kind: Any, document: Mapping[str, Any], name: str) -> Any:
     """Return an entry of an evaluation. Raises KeyError where there is none, TypeError where it is of another type."""
     value = document[name]
     if not isinstance(value, kind) or isinstance(value, bool):
@@ -249,15 +276,17 @@ def _a(kind: Any, document: Mapping[str, Any], name: str) -> Any:
 def _picture(folder: Path, entry: Mapping[str, Any]) -> KeptPicture:
     # Evaluations of before say nothing of the parts: they have all of them.
     shows = tuple(str(part) for part in entry.get("shows", PARTS))
-    return KeptPicture(_a(str, entry, "key"), _a(str, entry, "reference_key"), folder / _a(str, entry, "file"), shows)
+    return KeptPicture(
+        a_value(str, entry, "key"), a_value(str, entry, "reference_key"), folder / a_value(str, entry, "file"), shows
+    )
 
 
 def _measurement(entry: Mapping[str, Any]) -> StoredMeasurement:
     interval = entry["interval"]
     return StoredMeasurement(
-        **{name: _a(str, entry, name) for name in ("name", "unit", "better", "id")},
-        count=_a(int, entry, "count"),
-        protocol=_a(dict, entry, "protocol"),
+        **{name: a_value(str, entry, name) for name in ("name", "unit", "better", "id")},
+        count=a_value(int, entry, "count"),
+        protocol=a_value(dict, entry, "protocol"),
         value=math.nan if entry["value"] is None else float(entry["value"]),
         interval=None if interval is None else (float(interval[0]), float(interval[1])),
         per_sample=tuple(math.nan if value is None else float(value) for value in entry["per_sample"]),

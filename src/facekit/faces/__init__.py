@@ -11,20 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from facekit.faces.attributes import SHOWN_BY, TINTED_GLASSES, VISIBLE_MOUTH, ShownAttribute, shows
+    from facekit.faces.colour import D65, LUMA, SRGB_TO_XYZ, lab_colours, luminance
     from facekit.faces.copies import THUMBNAIL_SIDE, KnownPhotos, pattern_distances, thumbnail
     from facekit.faces.glasses import TINTED_VERSION, Lenses, lenses_of, tinted_glasses
     from facekit.faces.sides import SIDES_VERSION, exchange_sides, exchanged_sides
 
 _HOMES = {
     "attributes": ("SHOWN_BY", "TINTED_GLASSES", "VISIBLE_MOUTH", "ShownAttribute", "shows"),
+    "colour": ("D65", "LUMA", "SRGB_TO_XYZ", "lab_colours", "luminance"),
     "copies": ("THUMBNAIL_SIDE", "KnownPhotos", "pattern_distances", "thumbnail"),
     "glasses": ("TINTED_VERSION", "Lenses", "lenses_of", "tinted_glasses"),
     "sides": ("SIDES_VERSION", "exchange_sides", "exchanged_sides"),
 }
 
 __all__ = [
+    "D65",
+    "LUMA",
     "SHOWN_BY",
     "SIDES_VERSION",
+    "SRGB_TO_XYZ",
     "THUMBNAIL_SIDE",
     "TINTED_GLASSES",
     "TINTED_VERSION",
@@ -34,7 +39,9 @@ __all__ = [
     "ShownAttribute",
     "exchange_sides",
     "exchanged_sides",
+    "lab_colours",
     "lenses_of",
+    "luminance",
     "pattern_distances",
     "shows",
     "thumbnail",

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from facekit.faces.colour import LUMA
+
 # SciPy is imported where it is used: a prepared cache is opened, and a grid planned, without.
 
 if TYPE_CHECKING:
@@ -89,7 +91,7 @@ def _patterns(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return each place's rank of brightness beside its surroundings, (N, 32, 32)."""
     from scipy import stats
 
-    brightness = thumbnails.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
+    brightness = thumbnails.astype(np.float64) @ np.array(LUMA)
     ranks = stats.rankdata(brightness.reshape(len(thumbnails), -1), axis=1) / THUMBNAIL_SIDE**2
     ranks = ranks.reshape(brightness.shape)
     fine = ranks - _blurred(ranks)

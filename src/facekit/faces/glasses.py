@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from facekit.faces.colour import lab_colours
 from facekit.interfaces import LabelMap
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def lenses_of(image: NDArray[np.uint8], mask: NDArray[np.uint8], label_map: Labe
     inside = (depth > _FRAME * depth.max()) & ~ndimage.binary_dilation(eyes, iterations=max(1, side // 170))
     if min(skin.sum(), inside.sum()) < _FEWEST:
         return None
-    return _compare(_lab(pixels[inside]), _lab(pixels[skin]))
+    return _compare(lab_colours(pixels[inside]), lab_colours(pixels[skin]))
 
 
 def tinted_glasses(image: NDArray[np.uint8], mask: NDArray[np.uint8], label_map: LabelMap) -> bool:
@@ -120,16 +121,3 @@ def _at_one_size(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> tuple[NDA
     )
     resized = Image.fromarray(image).resize((width, height), Image.Resampling.BOX)
     return np.asarray(resized), mask[rows[:, None], columns]
-
-
-def _lab(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Return sRGB levels (N, 3) as CIE Lab (N, 3) under D65."""
-    levels = pixels / 255
-    linear = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
-    to_xyz = np.array(
-        [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
-    )
-    relative = linear @ (to_xyz / to_xyz.sum(1, keepdims=True)).T
-    root = np.where(relative > (6 / 29) ** 3, np.cbrt(relative), relative * (29 / 6) ** 2 / 3 + 4 / 29)
-    x, y, z = root.T
-    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)

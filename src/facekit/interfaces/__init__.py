@@ -13,7 +13,7 @@ from facekit.interfaces.containers import (
     concatenate,
     map_tensors,
 )
-from facekit.interfaces.data import SPLITS, FaceDataset, FaceSample, Finding, MirrorsExtra, Repairs
+from facekit.interfaces.data import SPLITS, CutFromPhotos, FaceDataset, FaceSample, Finding, MirrorsExtra, Repairs
 from facekit.interfaces.errors import FacekitError, RunFailure, did_you_mean, nearest
 from facekit.interfaces.events import (
     CheckpointSaved,
@@ -45,7 +45,6 @@ from facekit.interfaces.model import (
     Stateful,
     Step,
     StyleEncoder,
-    UpdatedEarly,
     discriminate,
     encode,
     sample,
@@ -107,6 +106,7 @@ __all__ = [
     "BuildContext",
     "CheckpointSaved",
     "Condition",
+    "CutFromPhotos",
     "DatasetContext",
     "DetectedFace",
     "Discriminator",
@@ -162,7 +162,6 @@ __all__ = [
     "Task",
     "TrainingContext",
     "TransferMetric",
-    "UpdatedEarly",
     "Warned",
     "cache_folder",
     "concatenate",

@@ -133,6 +133,19 @@ class Repairs(Protocol):
 
 
 @runtime_checkable
+class CutFromPhotos(Protocol):
+    """What a dataset has beside :class:`FaceDataset` when its samples are parts of photos, such as windows.
+
+    Whoever asks whether a model has learned from a photo looks for it among the photos, since no window shows it whole.
+    """
+
+    @property
+    def photos(self) -> FaceDataset:
+        """The dataset of the whole photos; a split of it has the photos of the parts in the split of that name."""
+        ...
+
+
+@runtime_checkable
 class MirrorsExtra(Protocol):
     """What a dataset has beside :class:`FaceDataset` when its ``extra`` arrays can be mirrored (``data.mirror``).
 

@@ -99,20 +99,6 @@ class Recomputable(Protocol):
 
 
 @runtime_checkable
-class UpdatedEarly(Protocol):
-    """A network whose weights may change while its backward pass goes on.
-
-    On the CPU the engine then updates each large weight as soon as its gradient is complete, and the gradients of all
-    never lie in memory at once. Networks of torch's own layers may say so, by an attribute ``updated_early = True``. A
-    network may not where the backward pass reads a weight on a way that does not lead to its gradient: where it
-    computes with ``weight.detach()``, or keeps a weight for an autograd function outside ``save_for_backward``.
-    Networks without the attribute are updated when the backward pass is over.
-    """
-
-    updated_early: bool
-
-
-@runtime_checkable
 class SaysLastLayer(Protocol):
     """A network that says which of its weights is the last before its result.
 

@@ -60,6 +60,7 @@ _USUAL_GIVERS = {
     "reference.mask": "a dataset with masks gives it",
     "style": "add a model.style_encoder",
     "generated": "a generator gives it",
+    "hole": "a dataset of windows gives it: data.windows: {}",
     "generated.pyramid": "a generator that paints several scales gives it",
     "judgement": "add a model.discriminator",
     "judgement.features": "add a model.discriminator that shows its feature maps",

@@ -31,15 +31,16 @@ class DataSettings(Options):
     """What the core does with a dataset; these keys stand beside the dataset's own options under ``data:``."""
 
     size: int = Field(128, ge=16, le=2048)
-    """Picture side in pixels."""
+    """Side of the images in pixels: the resolution."""
     mirror: bool = True
-    """Mirror training photos at random; left and right classes change places."""
+    """Augmentation: mirror training photos at random; left and right classes change places."""
     reference: ReferenceSettings = ReferenceSettings()
     """How the reference of a training photo is drawn."""
     cache: str | None = None
     """Folder of packed caches; by default ``FACEKIT_CACHE`` or the user's cache folder."""
     workers: int = Field(1, ge=0, le=64)
-    """Threads that prepare batches ahead; 0 prepares them in the training loop. The result is the same."""
+    """Threads of the data loader, which prepare batches ahead; 0 prepares them in the training loop. The result is the
+    same."""
 
 
 class NetworkSettings(Options):
@@ -119,6 +120,7 @@ class _Chosen(Options):
     model_config = ConfigDict(extra="allow")
 
     use: str
+    """Which component, by its short name or its whole id."""
 
 
 class OptimiserSettings(OptimiserCore, _Chosen):
@@ -209,7 +211,7 @@ class InitialiseSettings(Options):
     """Weights a part of the model starts from, in place of its own initialisation."""
 
     part: str
-    """Slot, or slot and submodule: ``generator``, ``generator.global_generator``."""
+    """A network, or one of its submodules: ``generator``, ``generator.global_generator``."""
     weights: str
     """A run folder, or a safetensors file."""
     source: str | None = None
@@ -220,7 +222,7 @@ class FreezeSettings(Options):
     """A part of the model that is not trained at first (coarse-to-fine schedules)."""
 
     part: str
-    """Slot, or slot and submodule: ``generator.global_generator``."""
+    """A network, or one of its submodules: ``generator.global_generator``."""
     until: float = Field(1.0, gt=0, le=1)
     """Share of all steps after which it is trained too; 1 never trains it."""
 
@@ -232,11 +234,11 @@ class TrainSettings(Options):
     """
 
     steps: int | None = Field(None, ge=1)
-    """Generator updates."""
+    """Training steps; in each, every player updates its networks."""
     epochs: float | None = Field(None, gt=0)
     """Passes over the training split."""
     batch: int = Field(8, ge=1, le=65_536)
-    """Photos a step (a micro-batch when ``accumulate`` is above 1)."""
+    """Batch size: photos a step (a micro-batch when ``accumulate`` is above 1)."""
     accumulate: int = Field(1, ge=1, le=65_536)
     """Micro-batches whose gradients are averaged for one update."""
     seed: int = Field(0, ge=0)
@@ -268,9 +270,9 @@ class TrainSettings(Options):
     augment: AugmentSettings | None = None
     """What stands in front of the discriminators, ``{use: ada, target: 0.6}``; none by default."""
     ema: EmaSettings = EmaSettings()
-    """On by default."""
+    """The exponential moving average of the weights that generate; on by default."""
     gradient_clip: float | None = Field(None, gt=0)
-    """Largest norm of a player's gradient; longer ones are scaled down."""
+    """Gradient clipping: the largest norm of a player's gradient; longer ones are scaled down."""
     initialise: tuple[InitialiseSettings, ...] = ()
     """Weights that parts of the model start from; read once, when the run starts."""
     freeze: tuple[FreezeSettings, ...] = ()

@@ -12,7 +12,6 @@ from facekit.interfaces import FacekitError
 from facekit.registry.clashes import NameClash, name_clashes
 from facekit.registry.discovery import (
     READING_ENTRY_POINTS,
-    HiddenDistribution,
     Installed,
     PluginOrigin,
     Switches,
@@ -99,13 +98,10 @@ class PluginDiagnosis:
         problems: what is wrong.
         notes: what is worth knowing.
         ends_facekit: no command that loads plugins works because of it.
-        offers: the components that it offers, or would.
-        offers_from: where that is known from.
-        offers_complete: it offers no others.
-        gives: those of them that can be used.
-        lost: those of them that cannot be had, from it or from any other.
+        from_source: what it offers is known from its source, since its hooks could not be asked.
+        gives: the components of it that can be used.
+        lost: those that cannot be had, from it or from any other.
         affected: recipes that name one of these.
-        perhaps: recipes that name components which nobody is known to offer, where this one may.
         switch_off: the value of ``FACEKIT_PLUGINS`` that leaves it out; empty for a file.
         seconds: how long it takes to load.
     """
@@ -116,13 +112,10 @@ class PluginDiagnosis:
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
     ends_facekit: bool = False
-    offers: tuple[ComponentKey, ...] = ()
-    offers_from: Literal["its hooks", "its source", "what is known of it"] = "its hooks"
-    offers_complete: bool = True
+    from_source: bool = False
     gives: tuple[ComponentKey, ...] = ()
     lost: tuple[ComponentKey, ...] = ()
     affected: tuple[Affected, ...] = ()
-    perhaps: tuple[Affected, ...] = ()
     switch_off: str = ""
     seconds: float | None = None
 
@@ -134,22 +127,15 @@ class Diagnosis:
     Args:
         plugins: in the order in which they are loaded.
         clashes: names that several claim.
-        hidden: distributions that others of the same name stand before.
         mistakes: what is wrong with the switches themselves.
-        homeless: recipes that name components which no installed plugin is known to offer.
-        strict: failures are fatal.
-        left_out: the plugins without which all the others are sound.
-        without: the value of ``FACEKIT_PLUGINS`` that leaves these out.
+        recipes: the recipes that may need them.
+        without: the value of ``FACEKIT_PLUGINS`` that leaves out plugins without which all the others are sound.
     """
 
     plugins: tuple[PluginDiagnosis, ...]
     clashes: tuple[NameClash, ...]
-    hidden: tuple[HiddenDistribution, ...]
     mistakes: tuple[FacekitError, ...]
-    homeless: tuple[Affected, ...]
     recipes: tuple[RecipeNeeds, ...] = ()
-    strict: bool = False
-    left_out: tuple[PluginOrigin, ...] = ()
     without: str = ""
 
     @property
@@ -160,7 +146,7 @@ class Diagnosis:
     @property
     def sound(self) -> bool:
         """Whether nothing is wrong."""
-        return not (self.broken or self.mistakes or any(not clash.harmless for clash in self.clashes))
+        return not (self.broken or self.mistakes or self.clashes)
 
     def named_in(self, component: ComponentKey) -> list[RecipeNeeds]:
         """Return the recipes that name a component."""
@@ -203,13 +189,13 @@ def diagnose(
     switches = Switches.read(environment)
     cases = list(_cases(installed, examinations, switches))
     loaded = [case.examination for case in cases if case.examination is not None]
-    clashes = tuple(name_clashes(installed, loaded, recipes=recipes, own_commands=own_commands))
+    clashes = tuple(name_clashes(loaded, own_commands=own_commands))
     claimed = {clash.component for clash in clashes if clash.component is not None}
     for case in cases:
         case.problems += [
             Problem(clash.stage, clash.outcome_for(case.origin), clash=clash)
             for clash in clashes
-            if clash.hurts(case.origin)
+            if case.origin in clash.losers
         ]
         case.usable -= claimed
         case.problems += [
@@ -219,12 +205,6 @@ def diagnose(
         ]
     usable = {key for case in cases for key in case.usable}
     plugins = [_diagnosed(case, usable) for case in cases]
-    offered = {key for plugin in plugins for key in plugin.offers}
-    homeless = [
-        Affected(recipe, missing)
-        for recipe in recipes
-        if (missing := tuple(use for use in recipe.uses if not _is_there(use, usable | offered)))
-    ]
 
     def affected(lost: Sequence[ComponentKey]) -> Iterator[Affected]:
         for recipe in recipes:
@@ -238,7 +218,6 @@ def diagnose(
         replace(
             plugin,
             affected=tuple(affected(plugin.lost)),
-            perhaps=() if plugin.offers_complete else tuple(homeless),
             switch_off="" if plugin.origin.file else _switched_off([plugin.origin], installed, environment),
         )
         for plugin in plugins
@@ -252,12 +231,8 @@ def diagnose(
     return Diagnosis(
         plugins=tuple(plugins),
         clashes=clashes,
-        hidden=tuple(installed.hidden),
         mistakes=mistakes,
-        homeless=tuple(homeless),
         recipes=tuple(recipes),
-        strict=switches.strict,
-        left_out=tuple(left_out),
         without=_switched_off(left_out, installed, environment) if left_out else "",
     )
 
@@ -322,8 +297,6 @@ def _add_examination(case: _Case, found: Examination) -> None:
         case.problems.append(
             Problem("", "it prints while it is loaded, at every command", detail=found.printed, remedy="")
         )
-    if found.complained:
-        case.notes.append(f"it writes to stderr while it is loaded: {_first_line(found.complained)}")
     if found.seconds is not None and found.seconds > SLOW:
         case.notes.append(f"it takes {found.seconds:.1f} s to load, for which every command waits")
 
@@ -331,29 +304,15 @@ def _add_examination(case: _Case, found: Examination) -> None:
 def _diagnosed(case: _Case, usable: Set[ComponentKey]) -> PluginDiagnosis:
     found = case.examination
     offers: set[ComponentKey] = set(case.usable)
-    offers_from: Literal["its hooks", "its source", "what is known of it"] = "its hooks"
-    complete = True
     if found is not None:
         offers |= {(one.kind, one.id) for one in found.components} | {(one.kind, one.id) for one in found.refused}
     if not case.asked:
         offers |= {(one.kind, one.id) for one in case.source.components}
-        offers_from, complete = "its source", case.source.complete
-        known = next(
-            (one for one in known_distributions() if normal_name(one.name) == normal_name(case.origin.distribution)),
-            None,
-        )
-        if known is not None and not complete:
-            offers |= set(known.components)
-            offers_from, complete = "what is known of it", True
-    off = found is None and not case.problems
     state: State = "sound"
-    if off:
+    if found is None and not case.problems:
         state = "switched off"
     elif case.problems:
         state = "clashing" if all(problem.clash for problem in case.problems) else "broken"
-    if state == "broken" and (doubles := sorted((offers & usable) - case.usable)):
-        named = ", ".join(f"{kind} {id_}" for kind, id_ in doubles)
-        case.notes.append(f"another plugin offers {named} as well: mended, it takes that name from both")
     return PluginDiagnosis(
         origin=case.origin,
         folder=case.folder,
@@ -361,9 +320,7 @@ def _diagnosed(case: _Case, usable: Set[ComponentKey]) -> PluginDiagnosis:
         problems=tuple(case.problems),
         notes=tuple(case.notes),
         ends_facekit=found is not None and any(failure.ends_facekit for failure in found.failures),
-        offers=tuple(sorted(offers)),
-        offers_from=offers_from,
-        offers_complete=complete or off,
+        from_source=not case.asked,
         gives=tuple(sorted(case.usable)),
         lost=tuple(sorted(offers - usable)),
         seconds=None if found is None else found.seconds,
@@ -385,7 +342,7 @@ def _left_out(plugins: Sequence[PluginDiagnosis], clashes: Sequence[NameClash]) 
     out = {plugin.origin: None for plugin in plugins if plugin.state == "broken"}
     for clash in clashes:
         sides = [origin for origin in clash.sides if origin not in out]
-        if clash.harmless or not sides:
+        if not sides:
             continue
         if not clash.with_facekit:
             # The one that many have stays, else the one that has the name now.
@@ -410,8 +367,3 @@ def _switched_off(origins: Sequence[PluginOrigin], installed: Installed, environ
 
 def _names(origin: PluginOrigin) -> set[str]:
     return {normal_name(origin.name), normal_name(origin.distribution)}
-
-
-def _first_line(text: str) -> str:
-    first = text.strip().splitlines()[0]
-    return first if len(first) <= 120 else first[:117] + "..."

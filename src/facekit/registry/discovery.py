@@ -100,17 +100,6 @@ class MisplacedEntryPoint:
         return f'write [project.entry-points."{ENTRY_POINT_GROUP}"] in its pyproject.toml, and install it again'
 
 
-@dataclass(frozen=True)
-class HiddenDistribution:
-    """A distribution with plugins that is not used, because another one of its name comes first on the path."""
-
-    name: str
-    version: str
-    folder: str
-    used_version: str
-    used_folder: str
-
-
 @dataclass
 class Installed:
     """The plugins that the distributions on the path declare.
@@ -118,13 +107,11 @@ class Installed:
     Args:
         plugins: by distribution and name.
         unreadable: distributions that have plugins, or may have, and cannot be read.
-        hidden: distributions that others of the same name stand before.
         misplaced: entry points of groups that look like facekit's.
     """
 
     plugins: list[InstalledPlugin] = field(default_factory=list)
     unreadable: list[UnreadableDistribution] = field(default_factory=list)
-    hidden: list[HiddenDistribution] = field(default_factory=list)
     misplaced: list[MisplacedEntryPoint] = field(default_factory=list)
 
     def names(self) -> set[str]:
@@ -141,7 +128,7 @@ def find_installed() -> Installed:
     the whole of every distribution's metadata.
     """
     found = Installed()
-    used: dict[str, tuple[str, str]] = {}
+    used: set[str] = set()
     for distribution in metadata.distributions():
         folder = folder_of(distribution)
         name, version = _guessed_name_and_version(distribution)
@@ -149,12 +136,9 @@ def find_installed() -> Installed:
             if not _declares_plugins(distribution):
                 continue
             name, version = _name_and_version(distribution)
-            first = used.get(normal_name(name))
-            if first is not None:
-                if first != (version, folder):  # else the folder stands on the path twice
-                    found.hidden.append(HiddenDistribution(name, version, folder, *first))
+            if normal_name(name) in used:  # the first on the path is the one that is imported
                 continue
-            used[normal_name(name)] = version, folder
+            used.add(normal_name(name))
             declared = list(distribution.entry_points)
             entry_points = [one for one in declared if one.group == ENTRY_POINT_GROUP]
         except Exception as error:  # bytes that are no text, a file that is no list of entry points

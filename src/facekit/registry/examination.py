@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -65,8 +65,6 @@ class ExaminedComponent:
 
     kind: Kind
     id: str
-    version: int
-    interface_version: int
     problem: str | None
 
 
@@ -85,7 +83,6 @@ class ExaminedCommand:
     """A command that a plugin adds; ``problem`` says why it cannot be called."""
 
     name: str
-    target: str
     problem: str | None
 
 
@@ -98,7 +95,6 @@ class Examination:
         failures: what it failed in.
         finished: all its hooks were called, whatever they gave; otherwise what follows is empty.
         seconds: how long loading it and calling its hooks took.
-        summary: what it says of itself.
         components: those that can be used.
         refused: those that cannot.
         label_maps: the names of its label maps.
@@ -106,14 +102,12 @@ class Examination:
         recipes: the files of its recipes.
         torch_at: what it was doing when it imported torch; None where it did not.
         printed: what it printed to stdout.
-        complained: what it printed to stderr.
     """
 
     origin: PluginOrigin
     failures: tuple[Failure, ...]
     finished: bool = False
     seconds: float | None = None
-    summary: str = ""
     components: tuple[ExaminedComponent, ...] = ()
     refused: tuple[RefusedComponent, ...] = ()
     label_maps: tuple[str, ...] = ()
@@ -121,36 +115,23 @@ class Examination:
     recipes: tuple[Path, ...] = ()
     torch_at: str | None = None
     printed: str = ""
-    complained: str = ""
 
 
-def examine(
-    origins: Sequence[PluginOrigin],
-    *,
-    time_limit: float = TIME_LIMIT,
-    progress: Callable[[PluginOrigin], None] = lambda origin: None,
-) -> list[Examination]:
+def examine(origins: Sequence[PluginOrigin], *, time_limit: float = TIME_LIMIT) -> list[Examination]:
     """Examine plugins, a few at a time.
 
     Args:
         origins: the plugins.
         time_limit: seconds for each.
-        progress: told of each that is done.
 
     Returns:
         one examination a plugin, in the same order.
     """
     examiner = _Examiner(time_limit)
-
-    def one(origin: PluginOrigin) -> Examination:
-        examination = examiner.examine(origin)
-        progress(origin)
-        return examination
-
     workers = max(1, min(_MOST_PROCESSES, os.cpu_count() or 1, len(origins)))
     with ThreadPoolExecutor(max_workers=workers) as pool:
         try:
-            return list(pool.map(one, origins))
+            return list(pool.map(examiner.examine, origins))
         except BaseException:  # Ctrl-C: the processes are in sessions of their own, so they do not hear of it
             examiner.stop()
             pool.shutdown(cancel_futures=True)
@@ -245,13 +226,12 @@ def _read(origin: PluginOrigin, folder: Path, code: int, late: bool, time_limit:
         doing = stage if found is None else ENDING
         failures.append(_death(_text(folder / "trace"), code, late, time_limit, doing))
     if found is None:
-        return Examination(origin, tuple(failures), printed=printed, complained=complained)
+        return Examination(origin, tuple(failures), printed=printed)
     return Examination(
         origin,
         tuple(failures),
         finished=True,
         seconds=found["seconds"],
-        summary=found["summary"],
         components=tuple(ExaminedComponent(**one) for one in found["components"]),
         refused=tuple(RefusedComponent(**one) for one in found["refused"]),
         label_maps=tuple(found["label_maps"]),
@@ -259,13 +239,7 @@ def _read(origin: PluginOrigin, folder: Path, code: int, late: bool, time_limit:
         recipes=tuple(Path(path) for path in found["recipes"]),
         torch_at=found["torch_at"],
         printed="\n".join(part for part in (found["printed"].strip(), printed) if part),
-        complained=_without(complained, found["printed"].splitlines()),
     )
-
-
-def _without(text: str, lines: Sequence[str]) -> str:
-    """Return a text without these lines: what is printed to stdout goes to stderr as well while a plugin is loaded."""
-    return "\n".join(line for line in text.splitlines() if line not in lines).strip()
 
 
 def _death(trace: str, code: int, late: bool, time_limit: float, stage: str) -> Failure:

@@ -88,7 +88,7 @@ def _examine(job: dict[str, Any], say: Say) -> dict[str, Any]:
     registry = Registry(plugins)
     commands = [spec for _, spec in registry.commands()]
     recipes = [str(path.absolute()) for _, path in registry.recipe_paths()]
-    about = [str(info.summary) for _, info in plugins.call("facekit_plugin_info")]
+    plugins.call("facekit_plugin_info")
     seconds = time.perf_counter() - began
     failures = [(failure.stage, failure.error, failure.traceback) for failure in _own_failures(registry)]
     failures += [(IMPORTING, problem, "")] if problem is not None else []
@@ -96,14 +96,11 @@ def _examine(job: dict[str, Any], say: Say) -> dict[str, Any]:
     failures += [(READING_COMPONENTS, twice.format(clash.kind, clash.id), "") for clash in registry.clashes]
     return {
         "seconds": seconds,
-        "summary": about[0] if about else "",
         "failures": failures,
         "components": [
             {
                 "kind": entry.spec.kind,
                 "id": entry.spec.id,
-                "version": entry.spec.version,
-                "interface_version": entry.spec.interface_version,
                 "problem": _missing(
                     {"factory": entry.spec.factory, "probe": entry.spec.probe}
                     | {f"migration to version {one.to}": one.weights for one in entry.spec.migrations}
@@ -115,10 +112,7 @@ def _examine(job: dict[str, Any], say: Say) -> dict[str, Any]:
             {"kind": one.kind, "id": one.id, "message": one.message, "remedy": one.remedy} for one in registry.refused
         ],
         "label_maps": list(registry.label_maps),
-        "commands": [
-            {"name": spec.name, "target": spec.target, "problem": _missing({"target": spec.target})}
-            for spec in commands
-        ],
+        "commands": [{"name": spec.name, "problem": _missing({"target": spec.target})} for spec in commands],
         "recipes": recipes,
         "torch_at": plugins.torch_at,
         "printed": "".join(plugins.printed.values()),

@@ -45,15 +45,20 @@ def unmet_requirements(distribution: metadata.Distribution) -> Iterator[str]:
 def library_versions(plugins: Iterable[str]) -> dict[str, str]:
     """Return the versions of what plugins need beside facekit and what facekit needs: layers, weights, decoders.
 
-    A run's numbers depend on these as on the plugins themselves. What is not installed, or cannot be read, is left out:
-    :func:`unmet_requirements` speaks of that.
+    A run's numbers depend on these as on the plugins themselves. A library that needs facekit is listed with what it
+    needs. What is not installed, or cannot be read, is left out: :func:`unmet_requirements` speaks of that.
 
     Args:
         plugins: names of distributions; those of one-file plugins, which say nothing of what they need, may be among
             them.
     """
-    plugins = set(plugins)
-    needed = {name for plugin in plugins for name in _needed_by(plugin)} - {TOOLKIT, *_needed_by(TOOLKIT), *plugins}
+    plugins, common = set(plugins), {TOOLKIT, *_needed_by(TOOLKIT)}
+    needed: set[str] = set()
+    waiting = sorted(plugins)
+    while waiting:
+        found = _needed_by(waiting.pop()) - needed - common - plugins
+        needed |= found
+        waiting += [name for name in found if TOOLKIT in _needed_by(name)]
     versions = {name: _version_of(name) for name in sorted(needed)}
     return {name: version for name, version in versions.items() if version is not None}
 

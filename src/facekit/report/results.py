@@ -99,14 +99,14 @@ def table_html(table: Table, *, pairs: str = "", folded: bool = False) -> str:
     title = f"{text(table.split.capitalize())} split{after}"
     caption = "" if folded else f"<caption>{title}</caption>"
     body = (
-        f"{_rows(table, [name for name in found if name not in details], caption)}"
+        f"{rows_html(table, [name for name in found if name not in details], caption)}"
         f"<p class=note>Brackets are 95% intervals over the faces. Protocol "
         f"<code>{text(table.protocol)}</code>; figures with other protocol ids are not comparable.</p>"
     )
     if details:
         body += (
             f"<details><summary>Single regions, classes and further measures: {len(details)}</summary>"
-            f"{_rows(table, details, '')}</details>"
+            f"{rows_html(table, details, '')}</details>"
         )
     if _training_photos(table):
         body += (
@@ -119,7 +119,7 @@ def table_html(table: Table, *, pairs: str = "", folded: bool = False) -> str:
     return f"<details><summary>{title}</summary>{body}</details>" if folded else body
 
 
-def _rows(table: Table, names: Sequence[str], caption: str) -> str:
+def rows_html(table: Table, names: Sequence[str], caption: str) -> str:
     """Return the table of some measurements."""
     head = "".join(f"<th class=number>{text(column.heading)}</th>" for column in table.columns)
     rows = []

@@ -23,12 +23,14 @@ from facekit.figures.html import command, duration, facts, numbers_table, sectio
 from facekit.figures.page import page, write_page
 from facekit.interfaces.events import GRADIENT_SHARE
 from facekit.registry import ComponentRecord, name_of_use
+from facekit.report.edits import edits_html
 from facekit.report.pairs import measured_pairs
 from facekit.report.results import course, results_tables, table_html, tiles
 from facekit.report.samples import samples_html
 
 _SECTIONS = {
     "results": "Results",
+    "edits": "Edits",
     "samples": "Samples",
     "training": "Training",
     "model": "Model and speed",
@@ -70,6 +72,7 @@ def render_report(record: RunRecord) -> str:
             ),
             "" if tables else "<p class=note>Nothing has been measured yet.</p>",
         ),
+        "edits": section("edits", _SECTIONS["edits"], edits_html(record)),
         "samples": f'<div class="samples">{section("samples", _SECTIONS["samples"], samples_html(record))}</div>',
         "training": section("training", _SECTIONS["training"], _training(record)),
         "model": section("model", _SECTIONS["model"], _model(record)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import tempfile
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -14,11 +13,11 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from facekit.engine.convolution_guard import right_gradients
-from facekit.interfaces import UpdatedEarly, map_tensors
+from facekit.interfaces import map_tensors
 from facekit.testing.contract import BrokenPromise, ComponentContract, build_failure, matching, seeded
 from facekit.testing.gradients import check_gradients_agree, gradients_of
 from facekit.testing.network_inputs import Inputs, make_inputs
-from facekit.testing.outputs import Given, difference, same, some, tensors_of
+from facekit.testing.outputs import Given, difference, some, tensors_of
 from facekit.testing.own_fields import named_floats
 from facekit.testing.specimens import check_given
 
@@ -101,42 +100,6 @@ class NetworkContract(ComponentContract):
                 f"a gradient reaches {some(sorted(excepted - missed))}, which the contract excepts",
                 "shorten `parameters_without_gradient`",
             )
-
-    def test_weights_may_be_updated_early(self) -> None:
-        """A network that says ``updated_early`` gives the same gradients when each weight changes as soon as its own
-        gradient is complete."""
-        promise = (
-            "the backward pass of a network that says `updated_early` reads no weight that has its gradient already"
-        )
-        remedy = "take `updated_early` out, or let every use of a weight lead to its gradient: no `weight.detach()`"
-        size = self.sizes[0]
-        network = self._network(size).train()
-        if not (isinstance(network, UpdatedEarly) and network.updated_early):
-            return
-        late, early = copy.deepcopy(network), network
-        batches = [self.inputs(size, max(self.batches), seed=self.seed + number) for number in range(2)]
-
-        def change(parameter: Tensor) -> None:
-            with torch.no_grad():
-                parameter.add_(1.0)
-
-        for parameter in early.parameters():
-            if parameter.requires_grad:
-                parameter.register_post_accumulate_grad_hook(change)
-        for each in (late, early):
-            # Two passes, as for a face in its own look and in another's, and one backward pass for both.
-            totals = [self._total(self._run(each, one, "a training pass works", gradients=True)) for one in batches]
-            try:
-                (totals[0] + totals[1]).backward()
-            except RuntimeError as error:
-                raise BrokenPromise(promise, f"the backward pass fails: {error}", remedy) from error
-        changed = [
-            name
-            for (name, one), other in zip(late.named_parameters(), early.parameters(), strict=True)
-            if one.grad is not None and (other.grad is None or not same(one.grad, other.grad))
-        ]
-        if changed:
-            raise BrokenPromise(promise, f"the gradient changes in {some(changed)}", remedy)
 
     def test_eval_is_deterministic(self) -> None:
         """In eval mode the same inputs give the same result, whatever the global random state is."""

@@ -28,19 +28,6 @@ from facekit.interfaces import (
 )
 
 
-class Stashed(torch.autograd.Function):
-    """A product that keeps its factor where autograd does not see it."""
-
-    @staticmethod
-    def forward(ctx: Any, hidden: Tensor, scale: Tensor) -> Tensor:
-        ctx.scale = scale
-        return hidden * scale
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return gradient * ctx.scale, None
-
-
 class WrongGradientInChannelsLast(torch.autograd.Function):
     """Passes features on, and reads the memory order in the backward pass alone."""
 
@@ -63,16 +50,10 @@ class Spoiled(nn.Module):
         self.secret = torch.randn(width, 1, 1) if fault == "save" else None
         if fault == "gradient":
             self.unused = nn.Parameter(torch.ones(3))
-        if fault.startswith("early"):
-            self.scale = nn.Parameter(torch.ones(width, 1, 1))
 
     def forward(self, hidden: Tensor) -> Tensor:
         if self.fault == "not_finite_gradient":
             hidden = hidden + (hidden - hidden.detach()).pow(2).sqrt()
-        if self.fault == "early":
-            hidden = hidden * self.scale.detach() + self.scale
-        if self.fault == "early_and_unseen":
-            hidden = Stashed.apply(hidden, self.scale.detach()) + self.scale
         if self.fault == "determinism":
             hidden = hidden + torch.rand(hidden.shape)
         if self.fault == "independence":
@@ -208,8 +189,6 @@ def one_hot(mask: Tensor, classes: int) -> Tensor:
 
 
 class StyleEncoder(nn.Module):
-    updated_early = True
-
     def __init__(self, options: SubjectOptions, context: BuildContext) -> None:
         super().__init__()
         self.classes = len(context.label_map)
@@ -227,8 +206,6 @@ class StyleEncoder(nn.Module):
 
 
 class Generator(nn.Module):
-    updated_early = True
-
     def __init__(self, options: SubjectOptions, context: BuildContext) -> None:
         super().__init__()
         self.classes = len(context.label_map)
@@ -249,8 +226,6 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    updated_early = True
-
     def __init__(self, options: SubjectOptions, context: BuildContext) -> None:
         super().__init__()
         self.classes = len(context.label_map)

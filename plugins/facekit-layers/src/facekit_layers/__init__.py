@@ -3,36 +3,19 @@
 A library that plugins build networks of; it knows nothing of facekit.
 """
 
-from .convolution import (
-    DoublingConvolution,
-    HalvingConvolution,
-    ReflectedConvolution,
-    ResizeConvolution,
-    Upsampling,
-    doubling_convolution,
-)
+from .convolution import ReflectedConvolution, ResizeConvolution, Upsampling, doubling_convolution
 from .equalised import EqualisedConvolution, EqualisedTransposedConvolution, pixel_norm
-from .functions import convolve, double
-from .mask_convolution import MaskConvolution
-from .norm import INSTANCE_NORM_EPSILON, instance_norm
+from .norm import instance_norm
 from .planes import one_hot
-from .reflection import reflect
 
 __all__ = [
-    "INSTANCE_NORM_EPSILON",
-    "DoublingConvolution",
     "EqualisedConvolution",
     "EqualisedTransposedConvolution",
-    "HalvingConvolution",
-    "MaskConvolution",
     "ReflectedConvolution",
     "ResizeConvolution",
     "Upsampling",
-    "convolve",
-    "double",
     "doubling_convolution",
     "instance_norm",
     "one_hot",
     "pixel_norm",
-    "reflect",
 ]

@@ -1,5 +1,4 @@
-"""The convolutions of the networks: torch's own layers with padding and, under autocast, weights cast where it costs
-least. What computes them is in :mod:`.functions`."""
+"""The convolutions of the networks: torch's numbers, and on the CPU two faster ways to them."""
 
 from __future__ import annotations
 
@@ -9,46 +8,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .functions import convolve, double
+from . import winograd
+from .reflection import reflect
 
 #: ``transposed``: a transposed convolution, as published. ``resize``: pixels repeated, then a convolution.
 Upsampling = Literal["transposed", "resize"]
 
-
-class _CastOnce:
-    """Casts weights that are not trained for autocast, once for as long as they stay the same."""
-
-    weight: Tensor
-    bias: Tensor | None
-    _kept: tuple[tuple[object, ...], Tensor] | None = None
-
-    def cast(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return features in the type that autocast computes convolutions in, or as they are where it is off, the
-        weight that convolves them and the bias; a weight that is trained is cast by the convolution itself."""
-        dtype = autocast_type(features.device)
-        if dtype is None:
-            return features, self.convolving(self.weight), self.bias
-        bias = None if self.bias is None else self.bias.to(dtype)
-        return features.to(dtype), self._weight_for(dtype), bias
-
-    def convolving(self, weight: Tensor) -> Tensor:
-        """Return the weight that convolves, from the one that is trained."""
-        return weight
-
-    def _weight_for(self, dtype: torch.dtype) -> Tensor:
-        weight = self.weight
-        # Subclasses of tensors, such as fake ones, need not have a place in memory.
-        if torch.is_grad_enabled() or torch.compiler.is_compiling() or type(weight) not in (Tensor, nn.Parameter):
-            return self.convolving(weight)
-        # The counter rises with every update in place; another place in memory means other weights.
-        updates = None if weight.is_inference() else weight._version
-        key = (dtype, weight.device, weight.data_ptr(), updates)
-        if self._kept is None or self._kept[0] != key:
-            self._kept = (key, self.convolving(weight).to(dtype))
-        return self._kept[1]
+FEW_OUTPUTS, NEIGHBOURS = 4, 4
+"""A convolution to so many channels, or fewer, computes so many neighbours of a row at once."""
 
 
-class ReflectedConvolution(_CastOnce, nn.Conv2d):
+class ReflectedConvolution(nn.Conv2d):
     """A convolution with bias and reflection padding.
 
     An odd ``kernel`` with stride 1 keeps height and width; 4 with stride 2 halves them.
@@ -60,37 +30,16 @@ class ReflectedConvolution(_CastOnce, nn.Conv2d):
 
     def forward(self, features: Tensor) -> Tensor:
         """N,inputs,H,W to N,outputs and that height and width."""
-        features, weight, bias = self.cast(features)
-        return convolve(features, weight, bias, stride=self.stride[0], reflection=(self.kernel_size[0] - 1) // 2)
+        padded = reflect(features, (self.kernel_size[0] - 1) // 2)
+        if padded.device.type == "cpu" and self.stride[0] == 1 and not torch.compiler.is_compiling():
+            if winograd.fits(padded, self.weight):
+                return winograd.convolve(padded, self.weight, self.bias)
+            if self.out_channels <= FEW_OUTPUTS and (padded.shape[3] - self.kernel_size[0] + 1) % NEIGHBOURS == 0:
+                return _convolve_neighbours(padded, self.weight, self.bias)
+        return F.conv2d(padded, self.weight, self.bias, self.stride)
 
 
-class HalvingConvolution(_CastOnce, nn.Conv2d):
-    """The 3/2/1 zero-padded convolution that halves height and width."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(inputs, outputs, 3, stride=2, padding=1)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """N,inputs,2H,2W to N,outputs,H,W."""
-        features, weight, bias = self.cast(features)
-        return convolve(features, weight, bias, stride=2, padding=1)
-
-
-class DoublingConvolution(_CastOnce, nn.ConvTranspose2d):
-    """The transposed 3/2/1 convolution with output padding 1 that doubles height and width."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(inputs, outputs, 3, stride=2, padding=1, output_padding=1)
-
-    def forward(self, features: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """N,inputs,H,W to N,outputs,2H,2W."""
-        if output_size is not None:
-            raise ValueError("a doubling convolution has one output size: twice that of its input")
-        features, weight, bias = self.cast(features)
-        return double(features, weight, bias, output_padding=1)
-
-
-class ResizeConvolution(_CastOnce, nn.Conv2d):
+class ResizeConvolution(nn.Conv2d):
     """Repeat every pixel twice each way, then convolve 3x3 with zero padding (Odena et al., Distill 2016).
 
     A transposed convolution of 3x3 with stride 2 reaches some pixels by four times as many weights as others, and lays
@@ -103,23 +52,27 @@ class ResizeConvolution(_CastOnce, nn.Conv2d):
 
     def forward(self, features: Tensor) -> Tensor:
         """N,inputs,H,W to N,outputs,2H,2W."""
-        features, weight, bias = self.cast(features)
-        return double(features, weight, bias)
-
-    def convolving(self, weight: Tensor) -> Tensor:
-        """outputs, inputs, 3, 3 to the weights inputs, outputs, 4, 4 of the transposed convolution."""
-        weight = F.pad(weight.transpose(0, 1).flip(2, 3), (0, 1, 0, 1))
+        weight = F.pad(self.weight.transpose(0, 1).flip(2, 3), (0, 1, 0, 1))
         weight = weight + weight.roll(1, 2)
-        return weight + weight.roll(1, 3)
+        weight = weight + weight.roll(1, 3)
+        return F.conv_transpose2d(features, weight, self.bias, stride=2, padding=1)
 
 
-def doubling_convolution(inputs: int, outputs: int, form: Upsampling) -> DoublingConvolution | ResizeConvolution:
+def doubling_convolution(inputs: int, outputs: int, form: Upsampling) -> nn.ConvTranspose2d | ResizeConvolution:
     """A convolution that doubles height and width: transposed 3/2/1 with output padding 1, or with pixels repeated."""
-    return ResizeConvolution(inputs, outputs) if form == "resize" else DoublingConvolution(inputs, outputs)
+    if form == "resize":
+        return ResizeConvolution(inputs, outputs)
+    return nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1)
 
 
-def autocast_type(device: torch.device) -> torch.dtype | None:
-    """Return the type that autocast computes convolutions in on a device; None where it is off."""
-    # Compiled code cannot ask whether a device knows autocast; those that are compiled for do.
-    known = torch.compiler.is_compiling() or torch.amp.is_autocast_available(device.type)
-    return torch.get_autocast_dtype(device.type) if known and torch.is_autocast_enabled(device.type) else None
+def _convolve_neighbours(features: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Convolve to a few channels with stride 1: neighbours in a row are outputs of one place, by shifted weights.
+
+    A processor computes 16 outputs at a time, of which the last layer of a generator needs three.
+    """
+    last = NEIGHBOURS - 1
+    shifted = torch.cat([F.pad(weight, (shift, last - shift)) for shift in range(NEIGHBOURS)])
+    biases = None if bias is None else bias.repeat(NEIGHBOURS)
+    found = F.conv2d(features, shifted, biases, (1, NEIGHBOURS)).permute(0, 2, 3, 1)
+    # In channels-last order the outputs of neighbours lie one after the other, as those of a wider row do.
+    return found.reshape(*found.shape[:2], -1, len(weight)).permute(0, 3, 1, 2)

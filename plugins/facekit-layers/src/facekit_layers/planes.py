@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .convolution import autocast_type
-
 
 def one_hot(mask: Tensor, *, classes: int, weight: Tensor) -> Tensor:
     """Return the planes of a mask in the dtype and the memory format in which a convolution wants them.
@@ -19,13 +17,19 @@ def one_hot(mask: Tensor, *, classes: int, weight: Tensor) -> Tensor:
 
     Returns:
         (N, classes, H, W) of zeros and ones.
+
+    Raises:
+        IndexError: an id is out of range, on the CPU.
     """
-    planes = planes_of(mask, classes=classes, dtype=autocast_type(weight.device) or weight.dtype)
+    dtype = _autocast_dtype(weight.device) or weight.dtype
+    # Rows of the unit matrix: one pass over the planes, where filling with zeros and writing the ones takes two.
+    rows = torch.eye(classes, dtype=dtype, device=mask.device).index_select(0, mask.long().flatten())
+    planes = rows.view(*mask.shape, classes).permute(0, 3, 1, 2)
     return planes if weight.is_contiguous(memory_format=torch.channels_last) else planes.contiguous()
 
 
-def planes_of(mask: Tensor, *, classes: int, dtype: torch.dtype) -> Tensor:
-    """Return the planes N,classes,H,W of class ids N,H,W, in channels-last order."""
-    # Rows of the unit matrix: one pass over the planes, where filling with zeros and writing the ones takes two.
-    rows = torch.eye(classes, dtype=dtype, device=mask.device).index_select(0, mask.long().flatten())
-    return rows.view(*mask.shape, classes).permute(0, 3, 1, 2)
+def _autocast_dtype(device: torch.device) -> torch.dtype | None:
+    """Return the type that autocast computes convolutions in on a device; None where it is off."""
+    # Compiled code cannot ask whether a device knows autocast; those that are compiled for do.
+    known = torch.compiler.is_compiling() or torch.amp.is_autocast_available(device.type)
+    return torch.get_autocast_dtype(device.type) if known and torch.is_autocast_enabled(device.type) else None

@@ -27,12 +27,6 @@ def reflect_repeatably(features: Tensor, width: int) -> Tensor:
     return cast("Tensor", _Reflection.apply(features, width))
 
 
-def reflected_gradient(gradient: Tensor, features: Tensor, width: int) -> Tensor:
-    """Return the gradient of ``features`` (N,C,H,W) from that of what :func:`reflect` made of them, on the CPU."""
-    with torch.autocast("cpu", enabled=False):
-        return cast("Tensor", torch.ops.aten.reflection_pad2d_backward(gradient, features, (width,) * 4))
-
-
 class _Reflection(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, features: Tensor, width: int) -> Tensor:

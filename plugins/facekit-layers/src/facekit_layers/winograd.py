@@ -9,12 +9,10 @@ bf16 the sums on the way would be rounded once more.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
-
-from .windows import add_windows
 
 _TILES = torch.tensor([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]], dtype=torch.float32)
 _WEIGHTS = torch.tensor([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], dtype=torch.float32)
@@ -27,65 +25,80 @@ MANY_CHANNELS, MANY_PLACES = 256, 256
 """With fewer channels, going in or out, or fewer places of a batch there is less to multiply than to transform."""
 
 OUTPUTS_AT_ONCE = 128
-"""Of so many outputs the weights are transformed at a time."""
+"""Number of output channels whose weights are transformed per chunk."""
 
 
-def fits(features: Tensor, weight: Tensor, *, stride: int, padding: int) -> bool:
-    """Return whether a convolution is computed so: 3x3 in fp32, channels-last, with many channels and places, and even
-    sides."""
+def fits(features: Tensor, weight: Tensor) -> bool:
+    """Return whether a convolution with stride 1, and without padding, is faster so: 3x3 in fp32, channels-last, with
+    many channels and places, and even sides."""
     layout = torch.channels_last
-    height, width = (side + 2 * padding - 2 for side in features.shape[2:])
+    height, width = (side - 2 for side in features.shape[2:])
     return (
-        stride == 1
-        and weight.shape[-1] == 3
+        weight.shape[-1] == 3
         and min(weight.shape[:2]) >= MANY_CHANNELS
         and len(features) * height * width >= MANY_PLACES
         and features.dtype == weight.dtype == torch.float32
+        and not torch.is_autocast_enabled(features.device.type)
         and height % 2 == width % 2 == 0
         and features.is_contiguous(memory_format=layout)
         and weight.is_contiguous(memory_format=layout)
     )
 
 
-def convolve(features: Tensor, weight: Tensor, bias: Tensor | None, *, padding: int) -> Tensor:
-    """Convolve N,inputs,H,W with outputs,inputs,3,3 to N,outputs,H+2*padding-2,W+2*padding-2."""
-    tiles, (count, down, across) = _tiles(features, padding)
-    result = features.new_empty(count, down, 2, across, 2, len(weight))
-    for part in _parts(weight):
-        multiplied = torch.bmm(_transformed(weight[part]), tiles.transpose(1, 2))
-        # 2, 2, outputs, N, h, w: the four places of each tile.
-        places = _mixed(PLACES, multiplied).view(2, 2, -1, count, down, across)
-        result[..., part] = places.permute(3, 4, 0, 5, 1, 2)
-    result = result.view(count, 2 * down, 2 * across, -1)
-    if bias is not None:
-        result += bias
-    return result.permute(0, 3, 1, 2)
+def convolve(features: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Convolve N,inputs,H,W with outputs,inputs,3,3 to N,outputs,H-2,W-2."""
+    return cast("Tensor", _Convolution.apply(features, weight, bias))
 
 
-def gradients(
-    features: Tensor, gradient: Tensor, weight: Tensor, *, padding: int, wanted: tuple[bool, bool]
-) -> tuple[Tensor | None, Tensor | None]:
-    """Return the gradients of features and weight, each where it is wanted, from that of the result."""
-    places = gradient.permute(0, 2, 3, 1)
-    four = torch.stack([places[:, row::2, column::2] for row in range(2) for column in range(2)])
-    multiplied = _mixed(PLACES.t(), four.flatten(1, 3))
-    of_features = _features_gradient(features, multiplied, weight, padding) if wanted[0] else None
-    of_weight = _weight_gradient(features, multiplied, weight, padding) if wanted[1] else None
-    return of_features, of_weight
+class _Convolution(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(features, weight)
+        tiles, (count, down, across) = _tiles(features)
+        result = features.new_empty(count, down, 2, across, 2, len(weight))
+        for part in _parts(weight):
+            multiplied = torch.bmm(_transformed(weight[part]), tiles.transpose(1, 2))
+            # 2, 2, outputs, N, h, w: the four places of each tile.
+            places = _mixed(PLACES, multiplied).view(2, 2, -1, count, down, across)
+            result[..., part] = places.permute(3, 4, 0, 5, 1, 2)
+        result = result.view(count, 2 * down, 2 * across, -1)
+        if bias is not None:
+            result += bias
+        return result.permute(0, 3, 1, 2)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        features, weight = ctx.saved_tensors
+        wanted = ctx.needs_input_grad
+        if torch.is_grad_enabled():  # the gradient is to be differentiated again, which torch's own can be
+            how = [len(weight)], (1, 1), (0, 0), (1, 1), False, (0, 0), 1, wanted
+            of_features, of_weight, of_bias = torch.ops.aten.convolution_backward(gradient, features, weight, *how)
+            return of_features, of_weight, of_bias
+        places = gradient.permute(0, 2, 3, 1)
+        four = torch.stack([places[:, row::2, column::2] for row in range(2) for column in range(2)])
+        multiplied = _mixed(PLACES.t(), four.flatten(1, 3))
+        return (
+            _features_gradient(features, multiplied, weight) if wanted[0] else None,
+            _weight_gradient(features, multiplied, weight) if wanted[1] else None,
+            gradient.sum((0, 2, 3)) if wanted[2] else None,
+        )
 
 
-def _features_gradient(features: Tensor, multiplied: Tensor, weight: Tensor, padding: int) -> Tensor:
-    count, inputs, *sides = features.shape
-    height, width = (side + 2 * padding for side in sides)
+def _features_gradient(features: Tensor, multiplied: Tensor, weight: Tensor) -> Tensor:
+    count, inputs, height, width = features.shape
     tiles = features.new_zeros(16, multiplied.shape[1], inputs)
     for part in _parts(weight):
         tiles.baddbmm_(multiplied[..., part], _transformed(weight[part]))
     pixels = _mixed(TILES.t(), tiles).view(4, 4, count, height // 2 - 1, width // 2 - 1, inputs)
-    return add_windows(pixels, sides=(sides[0], sides[1]), stride=2, padding=padding)
+    total = features.new_zeros(count, height, width, inputs)
+    for row in range(4):
+        for column in range(4):
+            total[:, row : row + height - 3 : 2, column : column + width - 3 : 2] += pixels[row, column]
+    return total.permute(0, 3, 1, 2)
 
 
-def _weight_gradient(features: Tensor, multiplied: Tensor, weight: Tensor, padding: int) -> Tensor:
-    tiles, _ = _tiles(features, padding)
+def _weight_gradient(features: Tensor, multiplied: Tensor, weight: Tensor) -> Tensor:
+    tiles, _ = _tiles(features)
     outputs, inputs = weight.shape[:2]
     result = weight.new_empty(outputs, 9, inputs)
     for part in _parts(weight):
@@ -100,9 +113,9 @@ def _parts(weight: Tensor) -> Iterator[slice]:
         yield slice(start, start + OUTPUTS_AT_ONCE)
 
 
-def _tiles(features: Tensor, padding: int) -> tuple[Tensor, tuple[int, int, int]]:
+def _tiles(features: Tensor) -> tuple[Tensor, tuple[int, int, int]]:
     """Return the transformed tiles (16, N*h*w, inputs), and N, h, w."""
-    pixels = F.pad(features, (padding,) * 4).permute(0, 2, 3, 1)
+    pixels = features.permute(0, 2, 3, 1)
     height, width = (side - 3 for side in pixels.shape[1:3])
     cut = [pixels[:, row : row + height : 2, column : column + width : 2] for row in range(4) for column in range(4)]
     count, down, across, _ = cut[0].shape

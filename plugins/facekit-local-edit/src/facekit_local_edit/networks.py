@@ -151,28 +151,24 @@ class RegionCodes(nn.Module):
         return torch.addcmul(features + shift, features, scale)
 
 
-class LocalEditGenerator(nn.Module):
-    """A U-Net that fills the hole of a photo.
+class HoleUNet(nn.Module):
+    """A U-Net over a photo with a hole, and a change of what the hole begins with.
 
-    Layer plan, with leaky ReLU 0.2 between all: pixels folded, 5x5 (3x3 if folded) to ``filters``; 4/2/1 to 2, 4 and 5 times as many; residual blocks
+    Layer plan, with leaky ReLU 0.2 between all: 5x5 to ``filters``; 4/2/1 to 2, 4 and 5 times as many; residual blocks
     of dilation 1, 2, 4 and 1 with attention in their middle; three times pixels repeated, joined to the features of
-    that size, 3x3, noise, a residual block; 5x5 to 3, unfolded, which change what :func:`fill_smoothly` began with.
+    that size, 3x3, noise, a residual block; 5x5 to 3.
 
     Args:
-        options: its options.
+        options: of the generator.
         classes: classes of the masks.
     """
 
     def __init__(self, options: GeneratorOptions, *, classes: int) -> None:
         super().__init__()
-        self.classes = classes
-        self.fold = options.fold
-        folded = options.fold**2
         full = options.filters
         widths = (full, 2 * full, 4 * full, 5 * full)
         deepest = widths[-1]
-        kernel = 5 if options.fold == 1 else 3
-        self.enter = nn.Conv2d((3 + 1 + classes) * folded, full, kernel, padding=kernel // 2)
+        self.enter = nn.Conv2d(3 + 1 + classes, full, 5, padding=2)
         self.downs = nn.ModuleList(nn.Conv2d(wide, wider, 4, stride=2, padding=1) for wide, wider in pairwise(widths))
         self.before = nn.Sequential(ResidualBlock(deepest), ResidualBlock(deepest, 2))
         self.attention = ContextAttention(deepest) if options.attention else None
@@ -184,10 +180,70 @@ class LocalEditGenerator(nn.Module):
         )
         self.blocks = nn.ModuleList(ResidualBlock(widths[level]) for level in range(NOISE_LEVELS))
         self.noise_gains = nn.ParameterList(nn.Parameter(torch.zeros(1, width, 1, 1)) for width in widths[:-1])
-        self.leave = nn.Conv2d(full, 3 * folded, 5, padding=2)
+        self.leave = nn.Conv2d(full, 3, 5, padding=2)
         nn.init.normal_(self.leave.weight, std=0.01)
         if self.leave.bias is not None:
             nn.init.zeros_(self.leave.bias)
+
+    def forward(self, given: Tensor, finer: Tensor | None, condition: Condition) -> tuple[Tensor, Tensor]:
+        """Return features and change.
+
+        Args:
+            given: (N, 4 + classes, h, w): photo with its hole begun, hole, and planes of the mask.
+            finer: (N, filters, h, w), added to the first features; None for nothing.
+            condition: has the noise.
+
+        Returns:
+            (N, filters, h, w) after a leaky ReLU, and (N, 3, h, w).
+        """
+        hole, planes = given[:, 3:4], given[:, 4:]
+        features: Tensor = self.enter(given)
+        features = features if finer is None else features + finer
+        skips: list[Tensor] = []
+        for down in self.downs:
+            skips.append(features)
+            features = down(F.leaky_relu(features, SLOPE))
+        features = self.before(features)
+        if self.attention is not None:
+            features = self.attention(features, F.avg_pool2d(1 - hole, STEP))
+        if self.codes is not None:
+            visible = F.avg_pool2d(planes * (1 - hole), STEP // 2)
+            features = self.codes(features, skips[2], visible, F.avg_pool2d(planes, STEP))
+        features = self.after(features)
+        for level in reversed(range(NOISE_LEVELS)):
+            wider = F.interpolate(F.leaky_relu(features, SLOPE), scale_factor=2, mode="nearest")
+            features = self.joins[level](torch.cat([wider, skips[level]], dim=1))
+            noise = condition.extra[noise_name(level)].to(features.dtype)
+            features = self.blocks[level](features + self.noise_gains[level] * noise)
+        features = F.leaky_relu(features, SLOPE)
+        return features, self.leave(features)
+
+
+class LocalEditGenerator(nn.Module):
+    """Fills the hole of a photo: :func:`fill_smoothly` begins, and :class:`HoleUNet` changes what it began with.
+
+    With ``fold`` the U-Net sees the photo at a half or a quarter of its side. Two layers join it to the full size: one
+    adds what squares of pixels show to its first features, one adds to its change what differs within them (Shi et al.,
+    CVPR 2016). Both begin at zero, so that a U-Net that was trained on smaller images goes on where it was.
+
+    Args:
+        options: its options.
+        classes: classes of the masks.
+    """
+
+    def __init__(self, options: GeneratorOptions, *, classes: int) -> None:
+        super().__init__()
+        self.classes = classes
+        self.fold = options.fold
+        self.core = HoleUNet(options, classes=classes)
+        self.fold_in: nn.Conv2d | None = None
+        self.fold_out: nn.Conv2d | None = None
+        if options.fold > 1:
+            squares = options.fold**2
+            self.fold_in = nn.Conv2d((3 + 1 + classes) * squares, options.filters, 3, padding=1, bias=False)
+            self.fold_out = nn.Conv2d(options.filters, 3 * squares, 3, padding=1, bias=False)
+            for layer in (self.fold_in, self.fold_out):
+                nn.init.zeros_(layer.weight)
 
     def forward(self, condition: Condition, style: Style | None) -> Generated:
         """Return the photos of ``condition`` with their holes filled by its masks, (N, 3, H, W) float32 in [-1, 1].
@@ -201,30 +257,20 @@ class LocalEditGenerator(nn.Module):
                 "the generator 'local_edit' fills a hole in a photo, and was not given both",
                 remedy="train it on windows of photos: `data: {use: celebamask_hq, windows: {}}`",
             )
-        planes = one_hot(condition.require_mask(), classes=self.classes, weight=self.enter.weight)
-        hole = hole.to(planes.dtype)
-        begun = fill_smoothly(photo, hole)
-        given = F.pixel_unshuffle(torch.cat([begun.to(planes.dtype), hole, planes], dim=1), self.fold)
-        if self.enter.weight.is_contiguous(memory_format=torch.channels_last):
+        planes = one_hot(condition.require_mask(), classes=self.classes, weight=self.core.enter.weight)
+        begun = fill_smoothly(photo, hole.to(planes.dtype))
+        given = torch.cat([begun.to(planes.dtype), hole.to(planes.dtype), planes], dim=1)
+        finer = None
+        if self.fold_in is not None:
+            finer = self.fold_in(F.pixel_unshuffle(given, self.fold))
+            given = F.avg_pool2d(given, self.fold)
+        if self.core.enter.weight.is_contiguous(memory_format=torch.channels_last):
             given = given.contiguous(memory_format=torch.channels_last)
-        features: Tensor = self.enter(given)
-        skips: list[Tensor] = []
-        for down in self.downs:
-            skips.append(features)
-            features = down(F.leaky_relu(features, SLOPE))
-        features = self.before(features)
-        if self.attention is not None:
-            features = self.attention(features, F.avg_pool2d(1 - hole, STEP * self.fold))
-        if self.codes is not None:
-            visible = F.avg_pool2d(planes * (1 - hole), STEP // 2 * self.fold)
-            features = self.codes(features, skips[2], visible, F.avg_pool2d(planes, STEP * self.fold))
-        features = self.after(features)
-        for level in reversed(range(NOISE_LEVELS)):
-            wider = F.interpolate(F.leaky_relu(features, SLOPE), scale_factor=2, mode="nearest")
-            features = self.joins[level](torch.cat([wider, skips[level]], dim=1))
-            noise = condition.extra[noise_name(level)].to(features.dtype)
-            features = self.blocks[level](features + self.noise_gains[level] * noise)
-        change = F.pixel_shuffle(self.leave(F.leaky_relu(features, SLOPE)).float(), self.fold)
+        features, change = self.core(given, finer, condition)
+        change = change.float()
+        if self.fold_out is not None:
+            change = F.interpolate(change, scale_factor=self.fold, mode="bilinear", align_corners=False)
+            change = change + F.pixel_shuffle(self.fold_out(features).float(), self.fold)
         made = torch.tanh(change + torch.atanh(begun.float().clamp(-LARGEST_VALUE, LARGEST_VALUE)))
         return Generated(torch.where(hole > 0, made, photo.float()))
 
@@ -232,10 +278,10 @@ class LocalEditGenerator(nn.Module):
 class HoleDiscriminator(nn.Module):
     """Judges patches of a hole, with photo, hole and mask before it.
 
-    Layer plan, with leaky ReLU 0.2 between all: 4/2/1 to ``filters``, 4/2/1 to twice and then to four times as many, as
-    often as ``halvings`` says, 3/1/1 to as many, each but the first with instance norm or all with spectral norm (Miyato
-    et al., ICLR 2018). Logits by 3x3 after the second layer, of patches of 18 pixels, and after the last one, of 54 where
-    the image was halved three times.
+    Layer plan, with leaky ReLU 0.2 between all: 4/2/1 to ``filters``, 4/2/1 to twice and then to four times as many,
+    as often as ``halvings`` says, 3/1/1 to as many, each but the first with instance norm or all with spectral norm
+    (Miyato et al., ICLR 2018). Logits by 3x3 after the second layer, of patches of 18 pixels, and after the last one,
+    of 54 where the image was halved three times.
 
     Args:
         options: its options.

@@ -36,8 +36,8 @@ class GeneratorOptions(Options):
     filters: int = Field(24, ge=4, le=4096, multiple_of=4)
     """Channels at full resolution; 2, 4 and 5 times as many at its half, quarter and eighth."""
     fold: Literal[1, 2, 4] = 1
-    """Fold squares of so many pixels a side into channels, and unfold them at the end (Shi et al., CVPR 2016): images of
-    twice the side for little more work."""
+    """Fold squares of so many pixels a side into channels, and unfold them at the end (Shi et al., CVPR 2016): images
+    of twice the side for little more work."""
     attention: bool = True
     """Let places at an eighth of the size attend to those of the photo that stays."""
     region_codes: bool = True

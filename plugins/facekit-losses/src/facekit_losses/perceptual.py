@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facekit.interfaces import BuildContext, Step
+from facekit_backbones import EfficientNetLite0
 from facekit_gan import fake, real
 
-from .backbones import VGG19, EfficientNetLite0
 from .numeric import at_least_float32
 from .options import Distance, PerceptualOptions, Precision
+from .vgg19 import VGG19
 
 SMALLEST_SCALE = 1e-6
 """Smallest mean feature that a relative distance is divided by."""

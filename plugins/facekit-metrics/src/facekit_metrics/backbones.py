@@ -8,7 +8,8 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from .efficientnet_lite0 import EfficientNetLite0
+from facekit_backbones import EfficientNetLite0
+
 from .options import PerceptualDistanceOptions
 from .squeezenet import SqueezeNet
 

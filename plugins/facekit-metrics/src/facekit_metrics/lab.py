@@ -5,15 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-SRGB_TO_XYZ = (
-    (0.4124564, 0.3575761, 0.1804375),
-    (0.2126729, 0.7151522, 0.0721750),
-    (0.0193339, 0.1191920, 0.9503041),
-)
-"""Linear sRGB to XYZ for the white point D65 (IEC 61966-2-1)."""
-
-D65 = (0.95047, 1.0, 1.08883)
-"""XYZ of the white point."""
+from facekit.faces import D65, SRGB_TO_XYZ
 
 
 def lab(image: Tensor) -> Tensor:

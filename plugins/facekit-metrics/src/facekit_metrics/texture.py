@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from facekit.faces import LUMA
 from facekit.interfaces import BuildContext, FacekitError, Measurement, Observation, Task
 
 from .options import MEAN
@@ -21,9 +22,6 @@ SIGMAS = (1.0, 2.5)
 
 BANDS = {"fine": "g - Gaussian(g, 1.0)", "coarse": "Gaussian(g, 1.0) - Gaussian(g, 2.5)"}
 """The two bands, and what is squared in each."""
-
-LUMA = (0.299, 0.587, 0.114)
-"""Weights of red, green and blue as they are stored (ITU-R BT.601)."""
 
 _TRUNCATE = 4.0
 """How many deviations a Gaussian reaches."""

@@ -32,8 +32,6 @@ class Pix2PixHdGlobalGenerator(GlobalGenerator):
         classes: classes of the masks.
     """
 
-    updated_early = True
-
     def __init__(self, options: GlobalGeneratorOptions, *, classes: int) -> None:
         super().__init__(
             inputs=input_channels(classes, features=options.features),
@@ -52,12 +50,13 @@ class Pix2PixHdGlobalGenerator(GlobalGenerator):
             FacekitError: features are to be joined, and there are none.
             ValueError: height or width do not fit.
         """
-        read = (
-            join_features(condition.require_mask(), style, classes=self.classes, weight=self.stem.weight)
+        weight = self.stem.weight
+        planes = (
+            join_features(condition.require_mask(), style, classes=self.classes, weight=weight)
             if self.joins_features
-            else condition.require_mask()
+            else one_hot(condition.require_mask(), classes=self.classes, weight=weight)
         )
-        return Generated(super().forward(read).float())
+        return Generated(super().forward(planes).float())
 
 
 class Pix2PixHdLocalEnhancer(LocalEnhancer):
@@ -67,8 +66,6 @@ class Pix2PixHdLocalEnhancer(LocalEnhancer):
         options: its options.
         classes: classes of the masks.
     """
-
-    updated_early = True
 
     def __init__(self, options: LocalEnhancerOptions, *, classes: int) -> None:
         super().__init__(
@@ -107,8 +104,6 @@ class MultiScalePatchDiscriminator(MultiScaleDiscriminator):
         attributes: how many attributes the data has; only read with ``classify``.
     """
 
-    updated_early = True
-
     def __init__(self, options: DiscriminatorOptions, *, classes: int, attributes: int = 0) -> None:
         super().__init__(
             inputs=classes + PHOTO_CHANNELS,
@@ -146,8 +141,6 @@ class RegionFeatures(FeatureEncoder):
         options: its options.
         classes: classes of the masks.
     """
-
-    updated_early = True
 
     def __init__(self, options: RegionFeaturesOptions, *, classes: int) -> None:
         super().__init__(features=FEATURE_CHANNELS, filters=options.filters, downsamplings=options.downsamplings)

@@ -16,8 +16,11 @@ SMALLEST_SHARE = 1e-4
 """Share of the image below which a region counts as absent: one pixel at 100x100."""
 
 LARGEST_NEIGHBOUR = 0.25
-"""Area of a region that other places follow, too, as a share of the area of their own region: brows, eyes, nose and lips
-move the skin around them; hair, whose place says little of the face, moves none."""
+"""Area of a region that other places follow, too, as a share of the area of their own region: brows, eyes, nose and
+lips move the skin around them; hair, whose place says little of the face, moves none."""
+
+REACH = 2.0
+"""Deviations of the normal distributions by which regions move what is near, as multiples of those of the regions."""
 
 TRIES = (0.85, 1.2, 0.7, 1.4, 0.5, 1.8)
 """Factors on a place's distance from the middle of its region, tried in turn until it lies in the region."""
@@ -86,7 +89,7 @@ def sampling_grid(mask: Tensor, maps: Tensor, target: Tensor, reference: Tensor)
 
     A place follows the map of its own region and those of much smaller regions near it, so that the skin beside a brow
     is taken from beside the reference's brow, and no place lands on a brow that the mask has elsewhere. Each map counts
-    by the density at the place of a normal distribution with the moments of its region.
+    by the density at the place of a normal distribution about its region.
 
     Args:
         mask: class ids (N, H, W).
@@ -118,9 +121,9 @@ def land_in_region(
 ) -> tuple[Tensor, Tensor]:
     """Say which places lie in the region they stand for, and move some of the others into it.
 
-    A map between two skins lands on the hair of one where the other has none. For skin there are no features then, since
-    those of elsewhere would be a light or a spot that is wrong here. For hair those of elsewhere have the right texture:
-    its places are moved to or from the middle of their region by :data:`TRIES`, until they lie in it.
+    A map between two skins lands on the hair of one where the other has none. For skin there are no features then,
+    since those of elsewhere would be a light or a spot that is wrong here. For hair those of elsewhere have the right
+    texture: its places are moved to or from the middle of their region by :data:`TRIES`, until they lie in it.
 
     Args:
         grid: (N, H, W, 2) of :func:`sampling_grid`.
@@ -156,7 +159,7 @@ def _log_density(moments: Tensor) -> Tensor:
     Returns:
         (N, classes, 6).
     """
-    covariance = _covariance(moments)
+    covariance = _covariance(moments) * REACH**2
     (a, b), (_, c) = _inverse(covariance)[..., 0, :].unbind(-1), _inverse(covariance)[..., 1, :].unbind(-1)
     x, y = moments[..., 1], moments[..., 2]
     constant = -0.5 * (a * x * x + c * y * y + 2 * b * x * y + _determinant(covariance).log())

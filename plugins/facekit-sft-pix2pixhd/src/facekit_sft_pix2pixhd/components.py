@@ -29,8 +29,6 @@ class SftStyleEncoder(StyleEncoder):
         style_numbers: length of the style vector.
     """
 
-    updated_early = True
-
     def __init__(self, options: StyleEncoderOptions, *, classes: int, style_numbers: int) -> None:
         super().__init__(
             classes=classes,
@@ -75,8 +73,6 @@ class SftPix2PixHdGenerator(AdaInGenerator):
         classes: classes of the masks.
     """
 
-    updated_early = True
-
     def __init__(self, options: GeneratorOptions, *, classes: int) -> None:
         super().__init__(
             classes=classes,
@@ -102,7 +98,8 @@ class SftPix2PixHdGenerator(AdaInGenerator):
                 "the generator 'sft_pix2pixhd' paints in a style, but was given none",
                 remedy="give the recipe a style encoder: `model.style_encoder: {use: sft_style}`",
             )
-        return Generated(super().forward(condition.require_mask(), style.code).float())
+        planes = one_hot(condition.require_mask(), classes=self.classes, weight=self.stem.weight)
+        return Generated(super().forward(planes, style.code).float())
 
 
 def build_style_encoder(options: StyleEncoderOptions, context: BuildContext) -> SftStyleEncoder:

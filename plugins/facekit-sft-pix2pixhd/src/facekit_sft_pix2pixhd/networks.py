@@ -17,8 +17,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facekit_layers import (
-    HalvingConvolution,
-    MaskConvolution,
     ReflectedConvolution,
     Upsampling,
     doubling_convolution,
@@ -300,8 +298,8 @@ class AdaInGenerator(nn.Module):
         # The style vector: first the blocks, one after the other, then the upsamplings.
         self._block_styles = [4 * deepest] * blocks if adain else []
         self._decoder_styles = [2 * narrow for narrow in reversed(widths[:-1])] if adain_decoder else []
-        self.stem = MaskConvolution(classes, filters, kernel=7)
-        self.downs = nn.ModuleList(HalvingConvolution(wide, wider) for wide, wider in pairwise(widths))
+        self.stem = ReflectedConvolution(classes, filters, kernel=7)
+        self.downs = nn.ModuleList(nn.Conv2d(wide, wider, 3, stride=2, padding=1) for wide, wider in pairwise(widths))
         self.join = None if adain else nn.Conv2d(deepest + CONCATENATED_STYLE_CHANNELS, deepest, 1)
         self.blocks = nn.ModuleList(
             AdaptiveResidualBlock(deepest) if adain else PlainResidualBlock(deepest) for _ in range(blocks)
@@ -317,8 +315,7 @@ class AdaInGenerator(nn.Module):
         """Draw ``mask`` in ``style``.
 
         Args:
-            mask: class ids N,H,W, or one-hot planes N,classes,H,W; H and W multiples of 2**downsamplings and at least
-                twice that.
+            mask: one-hot planes N,classes,H,W; H and W multiples of 2**downsamplings and at least twice that.
             style: N,style_dimension from :class:`StyleEncoder`.
 
         Returns:

@@ -130,8 +130,8 @@ class RegionalGeneratorOptions(Options):
     encoder_filters: int = Field(16, ge=1, le=4096)
     """The style encoder's ``filters``."""
     texture_regions: list[str] | None = None
-    """Regions of one texture, for ``sft``: a place of theirs that lands outside the reference's region takes features from
-    elsewhere in it. Hair by default, where the label map has it."""
+    """Regions of one texture, for ``sft``: a place of theirs that lands outside the reference's region takes features
+    from elsewhere in it. Hair by default, where the label map has it."""
 
 
 def detail_channels(filters: int) -> tuple[int, int, int]:

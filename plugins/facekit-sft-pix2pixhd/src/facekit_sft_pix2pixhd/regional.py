@@ -19,8 +19,6 @@ from torch.nn import functional as F
 
 from facekit.interfaces import BuildContext, Condition, FacekitError, Generated, Style, did_you_mean
 from facekit_layers import (
-    HalvingConvolution,
-    MaskConvolution,
     ReflectedConvolution,
     doubling_convolution,
     instance_norm,
@@ -142,6 +140,26 @@ def region_statistics(image: Tensor, member: Tensor) -> Tensor:
         return torch.cat([mean, (square - mean.square()).clamp_min(1e-4).sqrt()], dim=2)
 
 
+def region_means(features: Tensor, ids: Tensor, mask: Tensor, classes: int) -> Tensor:
+    """Return, for every place of a mask, the mean features of its region in a reference.
+
+    Args:
+        features: of the reference, (N, C, h, w).
+        ids: its class ids (N, H, W), of a multiple of that size.
+        mask: class ids (N, h, w) of the places.
+        classes: how many classes there are.
+
+    Returns:
+        (N, C, h, w) in the type of ``features``; zeros where the reference lacks the region.
+    """
+    step = ids.shape[-1] // features.shape[-1]
+    planes = F.one_hot(ids[:, ::step, ::step].flatten(1), classes).to(features.dtype)
+    mean = features.flatten(2) @ planes / planes.sum(1, keepdim=True).clamp_min(1)
+    return mean.gather(2, mask.flatten(1)[:, None].expand(-1, features.shape[1], -1)).view(
+        *features.shape[:2], *mask.shape[1:]
+    )
+
+
 class RegionalStyleEncoder(nn.Module):
     """Reads a code for every region of a photo, and features at three sizes.
 
@@ -153,8 +171,6 @@ class RegionalStyleEncoder(nn.Module):
         options: its options.
         classes: classes of the masks.
     """
-
-    updated_early = True
 
     def __init__(self, options: RegionalStyleOptions, *, classes: int) -> None:
         super().__init__()
@@ -296,7 +312,6 @@ class RegionalGenerator(nn.Module):
         texture_ids: class ids of regions of one texture.
     """
 
-    updated_early = True
     texture: Tensor
 
     def __init__(self, options: RegionalGeneratorOptions, *, classes: int, texture_ids: Sequence[int] = ()) -> None:
@@ -306,8 +321,8 @@ class RegionalGenerator(nn.Module):
         self.step = 2**options.downsamplings
         widths = [options.filters * 2**level for level in range(options.downsamplings + 1)]
         deepest, regional = widths[-1], {"classes": classes, "code": options.code}
-        self.stem = MaskConvolution(classes, options.filters, kernel=7)
-        self.downs = nn.ModuleList(HalvingConvolution(wide, wider) for wide, wider in pairwise(widths))
+        self.stem = ReflectedConvolution(classes, options.filters, kernel=7)
+        self.downs = nn.ModuleList(nn.Conv2d(wide, wider, 3, stride=2, padding=1) for wide, wider in pairwise(widths))
         self.blocks = nn.ModuleList(RegionalBlock(deepest, **regional) for _ in range(options.blocks))
         self.ups = nn.ModuleList(doubling_convolution(2 * narrow, narrow, "resize") for narrow in reversed(widths[:-1]))
         self.norms = nn.ModuleList(RegionalNorm(narrow, **regional) for narrow in reversed(widths[:-1]))
@@ -336,7 +351,7 @@ class RegionalGenerator(nn.Module):
         for _ in self.downs:
             planes.append(F.avg_pool2d(planes[-1], 2))
         details = [] if given is None else self._aligned(mask, planes[0], given)
-        features = instance_norm(self.stem(mask), slope=0.0)
+        features = instance_norm(self.stem(planes[0]), slope=0.0)
         for down in self.downs:
             features = instance_norm(down(features), slope=0.0)
         features = self._with_details(features, details, len(self.downs))
@@ -374,12 +389,15 @@ class RegionalGenerator(nn.Module):
                 grid = sampling_grid(small, affine_maps(target, moments[number]), target, moments[number])
                 share = given.share[..., number].float() * shown(target, moments[number])
                 weight = share.gather(1, small.flatten(1)).view(len(small), 1, *small.shape[1:])
-                grid, landed = land_in_region(grid, small, ids, moments[number], torch.isin(small, self.texture))
-                weight = weight * landed[:, None]
+                movable = torch.isin(small, self.texture)
+                grid, landed = land_in_region(grid, small, ids, moments[number], movable)
                 moved = F.grid_sample(own, grid.to(own.dtype), padding_mode="border", align_corners=False)
+                # A place of skin that lands on hair has no features of its own, but those of skin are known.
+                moved = torch.where(landed[:, None], moved, region_means(own, ids, small, self.classes))
                 way = (grid - place).norm(dim=-1)[:, None] / LARGEST_MOVE
-                beside = torch.cat([weight, weight * way.clamp_max(1)], dim=1).to(own.dtype)
-                part = torch.cat([moved * beside[:, :1], beside], dim=1)
+                here = weight * landed[:, None]
+                beside = torch.cat([here, here * way.clamp_max(1)], dim=1).to(own.dtype)
+                part = torch.cat([moved * weight.to(own.dtype), beside], dim=1)
                 total = part if total is None else total + part
             assert total is not None
             aligned.append(total)

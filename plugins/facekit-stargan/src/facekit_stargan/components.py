@@ -18,8 +18,6 @@ class StarGanGenerator(AttributeGenerator):
         attribute_names: the attributes of the data, in order.
     """
 
-    updated_early = True
-
     def __init__(self, options: GeneratorOptions, *, attribute_names: Sequence[str]) -> None:
         super().__init__(attributes=len(attribute_names), filters=options.filters, blocks=options.blocks)
         self.attribute_names = tuple(attribute_names)
@@ -57,8 +55,6 @@ class StarGanDiscriminator(AttributeDiscriminator):
         attributes: how many attributes.
         size: picture side in pixels.
     """
-
-    updated_early = True
 
     def __init__(self, options: DiscriminatorOptions, *, attributes: int, size: int) -> None:
         super().__init__(attributes=attributes, size=size, filters=options.filters, layers=options.layers)

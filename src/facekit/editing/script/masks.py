@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from facekit.data.geometry import Box
+
 Ids = NDArray[np.uint8]
 """A mask (H, W) of class ids."""
 
@@ -113,6 +115,23 @@ def warped(
     inside = (row >= 0) & (row < mask.shape[0]) & (column >= 0) & (column < mask.shape[1])
     row, column = np.where(inside, row, 0), np.where(inside, column, 0)
     return mask[row, column], inside & part[row, column]
+
+
+def square_around(extent: Extent, side: int, *, context: float, smallest: float) -> Box:
+    """Return the square window around an extent, of whole pixels and within a picture (side, side).
+
+    Args:
+        extent: what it is laid around.
+        side: the picture's side.
+        context: side of the window in extents.
+        smallest: smallest side of the window, as a share of the picture's.
+    """
+    length = min(side, max(round(smallest * side), round(context * max(extent.height, extent.width))))
+
+    def start(first: int, end: int) -> int:
+        return int(np.clip(round((first + end) / 2 - length / 2), 0, side - length))
+
+    return Box(start(extent.left, extent.right), start(extent.top, extent.bottom), length)
 
 
 def resized(mask: Ids, height: int, width: int) -> Ids:

@@ -64,6 +64,11 @@ class WindowDataset:
         return self._photos.label_map
 
     @property
+    def photos(self) -> FaceDataset:
+        """The dataset that the windows are cut from."""
+        return self._photos
+
+    @property
     def attribute_names(self) -> tuple[str, ...]:
         """Those of the photos."""
         return self._photos.attribute_names

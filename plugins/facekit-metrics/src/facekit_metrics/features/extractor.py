@@ -14,7 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.weak import WeakIdKeyDictionary
 
-from ..efficientnet_lite0 import EfficientNetLite0, packaged_weights
+from facekit_backbones import EfficientNetLite0
+from facekit_backbones.efficientnet_lite0 import packaged_weights
+
 from ..squeezenet import SqueezeNet
 from ..squeezenet import packaged_weights as squeezenet_weights
 from .inception import DIMENSION, SIDE, Inception, find_weights

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facekit_metrics.efficientnet_lite0 import EfficientNetLite0
+from facekit_backbones import EfficientNetLite0
 
 FINE, COARSE = "block10", "block15"
 """The encoder's layers it looks at, at 1/16 and 1/32 of the side."""

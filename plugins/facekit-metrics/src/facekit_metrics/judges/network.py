@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facekit_metrics.efficientnet_lite0 import EfficientNetLite0
+from facekit_backbones import EfficientNetLite0
 
 LAYERS = {"stem": 32, "block2": 24, "block4": 40, "block10": 112, "block15": 320}
 """The encoder's layers, from 1/2 to 1/32 of the side, and their channels."""

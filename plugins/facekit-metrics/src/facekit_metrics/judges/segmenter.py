@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from facekit.interfaces import BuildContext, LabelMap
-from facekit_metrics.efficientnet_lite0 import EfficientNetLite0
+from facekit_backbones import EfficientNetLite0
 
 from . import store
 from .network import LAYERS, SegmenterNetwork, both_ways

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from facekit_layers import HalvingConvolution, MaskConvolution, ReflectedConvolution, Upsampling, doubling_convolution
+from facekit_layers import ReflectedConvolution, Upsampling, doubling_convolution
 
 from .initialisation import initialise_as_published
 from .layers import (
@@ -51,8 +51,8 @@ class GlobalGenerator(nn.Module):
         self.filters = filters
         self.downsamplings = downsamplings
         widths = [filters * 2**level for level in range(downsamplings + 1)]
-        self.stem = MaskConvolution(inputs, filters, kernel=7)
-        self.downs = nn.ModuleList(HalvingConvolution(wide, wider) for wide, wider in pairwise(widths))
+        self.stem = ReflectedConvolution(inputs, filters, kernel=7)
+        self.downs = nn.ModuleList(nn.Conv2d(wide, wider, 3, stride=2, padding=1) for wide, wider in pairwise(widths))
         self.blocks = nn.ModuleList(ResidualBlock(widths[-1]) for _ in range(blocks))
         self.ups = nn.ModuleList(
             doubling_convolution(2 * narrow, narrow, upsampling) for narrow in reversed(widths[:-1])
@@ -65,7 +65,7 @@ class GlobalGenerator(nn.Module):
         """The last features before the final convolution.
 
         Args:
-            condition: N,inputs,H,W, or class ids N,H,W; H and W divisible by 2**downsamplings and at least twice that.
+            condition: N,inputs,H,W; H and W divisible by 2**downsamplings and at least twice that.
 
         Returns:
             N,filters,H,W, not negative.
@@ -105,7 +105,7 @@ class GlobalGenerator(nn.Module):
         """Draw the picture.
 
         Args:
-            condition: N,inputs,H,W, or class ids N,H,W; see :meth:`features`.
+            condition: N,inputs,H,W; see :meth:`features`.
 
         Returns:
             N,outputs,H,W in [-1, 1].

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facekit_layers import HalvingConvolution, ReflectedConvolution, Upsampling, doubling_convolution
+from facekit_layers import ReflectedConvolution, Upsampling, doubling_convolution
 
 from .global_generator import GlobalGenerator
 from .initialisation import initialise_as_published
@@ -62,7 +62,7 @@ class LocalEnhancer(nn.Module):
         )
         del self.global_generator.head
         self.stem = ReflectedConvolution(inputs, filters, kernel=7)
-        self.down = HalvingConvolution(filters, 2 * filters)
+        self.down = nn.Conv2d(filters, 2 * filters, 3, stride=2, padding=1)
         self.blocks = nn.ModuleList(ResidualBlock(2 * filters) for _ in range(local_blocks))
         self.up = doubling_convolution(2 * filters, filters, upsampling)
         self.head = ReflectedConvolution(filters, outputs, kernel=7)

