@@ -96,7 +96,7 @@ def kills(*, count: int, seed: int) -> Count:
                 found.noticed += 1
             else:
                 found.fell.append(f"kill {found.tried}: {got}")
-        found.notes.append(f"{halves} left a half-written checkpoint; all that are not under fell are the same bits")
+        found.notes.append(f"{halves} left a half-written checkpoint; the rest went on bit for bit")
     return found
 
 

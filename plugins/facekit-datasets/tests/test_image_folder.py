@@ -187,5 +187,5 @@ def test_real_photos(tmp_path: Path) -> None:
     assert report.photo_sizes == {(512, 512): report.samples}
     packed = prepare(dataset, size=64, cache=tmp_path, workers=2)
     assert packed.masks is None
-    red, _, blue = packed.images.reshape(-1, 3).mean(axis=0)
+    red, _, blue = np.asarray(packed.images).reshape(-1, 3).mean(axis=0)
     assert red > blue + 10  # faces

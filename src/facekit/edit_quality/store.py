@@ -20,7 +20,7 @@ from facekit.data.geometry import resize_photo
 from facekit.edit_quality.runner import RUN, EditSettings, ScriptResult
 from facekit.editing import FacePipeline, PhotoEditor, save_png
 from facekit.editing.local import fills_holes
-from facekit.engine.run_folder import RunFolder, full_disk_stops, write_json
+from facekit.engine.run_folder import RunFolder, full_disk_stops, sealed, write_json
 from facekit.evaluation.edits import FORMAT, edits_name
 from facekit.figures.sheet import draw_sheet
 
@@ -155,7 +155,7 @@ def sheet_name(result: ScriptResult) -> str:
 def _write(file: Path, document: dict[str, Any]) -> Path:
     with full_disk_stops(file):
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_json(file, document)
+        write_json(file, sealed(document))
     return file
 
 

@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facekit.engine.damaged_json import read_json
 from facekit.engine.run_folder import EDITS, step_name
-from facekit.evaluation.store import StoredEvaluation, a_value, readable_document, stored_evaluation
+from facekit.evaluation.store import StoredEvaluation, a_value, readable_document, sound_document, stored_evaluation
 from facekit.interfaces import FacekitError
 
 FORMAT = 2
@@ -127,7 +126,7 @@ def read_edits(file: Path) -> StoredEdits:
         FacekitError: there is no such file, or it cannot be read.
     """
     with readable_document(file):
-        document = read_json(file.read_text(encoding="utf-8"))
+        document = sound_document(file)
         if document["format"] != FORMAT:
             raise FacekitError(f"these edits are of format {document['format']}, not {FORMAT}", where=str(file))
         run, local = document["run"], document["local"]

@@ -204,14 +204,24 @@ def read_evaluation(file: Path) -> StoredEvaluation:
         FacekitError: there is no such file, or it cannot be read.
     """
     with readable_document(file):
-        text = file.read_text(encoding="utf-8")
-        document = read_json(text)
-        # Of what the file says, not of what is safe to use: damage must not look sound by being left out.
-        if not seal_is_sound(json.loads(text)):
-            raise ValueError("it is not what was written (its entries and its checksum differ)")
+        document = sound_document(file)
         if document["format"] != FORMAT:
             raise FacekitError(f"this evaluation is of format {document['format']}, not {FORMAT}", where=str(file))
         return stored_evaluation(document, file)
+
+
+def sound_document(file: Path) -> Any:
+    """Return what a JSON file with a checksum holds, safe to use; within :func:`readable_document`.
+
+    Raises:
+        OSError, ValueError: it cannot be read, or is not what was written.
+    """
+    text = file.read_text(encoding="utf-8")
+    document = read_json(text)
+    # Of what the file says, not of what is safe to use: damage must not look sound by being left out.
+    if isinstance(document, dict) and not seal_is_sound(json.loads(text)):
+        raise ValueError("it is not what was written (its entries and its checksum differ)")
+    return document
 
 
 @contextmanager
