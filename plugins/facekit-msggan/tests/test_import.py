@@ -21,7 +21,7 @@ from facekit_msggan.official_layout import convert
 from facekit_msggan.plugin import facekit_components
 
 PARITY = Path(__file__).resolve().parents[4] / "shared" / "parity"
-SPECS = {spec.kind: spec for spec in facekit_components()}
+SPECS = {spec.kind: spec for spec in facekit_components() if spec.name == "msg_progan"}
 
 
 # --- the published networks, with the names of official checkpoints -------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING
 
 from facekit.interfaces.errors import FacekitError
@@ -47,6 +48,9 @@ def read_weight_file(
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # readers raise whatever damaged bytes lead them to; the file is at fault
         said = next(iter(str(error).splitlines()), "") or type(error).__name__
+        if isinstance(error, UnpicklingError):
+            # torch's own message tells people to read the file without the check, which runs whatever is in it.
+            said = "it is damaged, or holds more than tensors"
         raise FacekitError(f"the weights of {what} cannot be read: {said}", where=str(path), remedy=again) from error
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise FacekitError(f"the weights of {what} are not tensors by name", where=str(path), remedy=again)

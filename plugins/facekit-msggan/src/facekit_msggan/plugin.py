@@ -28,10 +28,57 @@ class MsgProGanGeneratorOptions(MsgProGanOptions):
     calls its generator."""
 
 
+NOISE_PLANES = "noise_planes"
+"""The name of MSG-StyleGAN's port for the noise of its layers: all planes in one row, coarsest first."""
+
+
+class MsgStyleGanOptions(Options):
+    """Options of MSG-StyleGAN's discriminator, and of the generator beside it."""
+
+    base: int = Field(8192, ge=8, multiple_of=8)
+    """Channels at a size of S pixels are twice this over S, unless they are more than ``most``."""
+    most: int = Field(512, ge=2, multiple_of=2)
+    """Most channels at any size."""
+
+
+class MsgStyleGanGeneratorOptions(MsgStyleGanOptions):
+    """Options of MSG-StyleGAN's generator."""
+
+    latent: int = Field(512, ge=1)
+    """Numbers of the latent vector, and of the style that the mapping network makes of it."""
+    mapping_layers: int = Field(8, ge=1, le=16)
+    """Fully connected layers of the mapping network."""
+    truncation: float = Field(0.7, ge=0, le=1)
+    """How far from the mean style faces may be when they are generated: 1 is everywhere, 0 is one mean face."""
+    truncated_layers: int = Field(8, ge=0)
+    """Layers, from the coarsest on, whose styles are drawn to the mean."""
+
+
+def style_channels(side: int, options: MsgStyleGanOptions) -> int:
+    """Return MSG-StyleGAN's channels at a size of ``side`` pixels, an even number."""
+    return max(2, min(2 * options.base // side, options.most) // 2 * 2)
+
+
+def _style_generator_ports(options: MsgStyleGanGeneratorOptions, context: PortContext) -> Ports:
+    _check_size(context)
+    image = Port(GENERATED.name, GENERATED.shape)
+    latent = Port("latent", ("batch", options.latent), dtype="noise")
+    # Two layers a size, from 4 pixels on: 2 * (16 + 64 + ... + size^2).
+    places = 2 * (4 * context.size**2 - 16) // 3
+    planes = Port(NOISE_PLANES, ("batch", places), dtype="noise")
+    return Ports(needs=(latent, planes), gives=(image, GENERATED_PYRAMID), smallest_size=SMALLEST_SIZE)
+
+
+def _style_discriminator_ports(options: MsgStyleGanOptions, context: PortContext) -> Ports:
+    _check_size(context)
+    image = Port(GENERATED.name, GENERATED.shape)
+    return Ports(needs=(image, GENERATED_PYRAMID), gives=(JUDGEMENT,), smallest_size=SMALLEST_SIZE)
+
+
 def _check_size(context: PortContext) -> None:
     if context.size & (context.size - 1):
         raise FacekitError(
-            f"MSG-ProGAN doubles the size from 4 pixels on, so the side is a power of two, not {context.size}",
+            f"MSG-GAN doubles the size from 4 pixels on, so the side is a power of two, not {context.size}",
             where="",
             remedy="set data.size to 32, 64, 128, 256, 512 or 1024",
         )
@@ -54,7 +101,9 @@ def _discriminator_ports(options: MsgProGanOptions, context: PortContext) -> Por
 @hookimpl
 def facekit_plugin_info() -> PluginInfo:
     """Say what this plugin is."""
-    return PluginInfo(summary="MSG-ProGAN: faces from noise, generated and judged at every size at once")
+    return PluginInfo(
+        summary="MSG-ProGAN and MSG-StyleGAN: faces from noise, judged at every size at once"
+    )
 
 
 @hookimpl
@@ -83,6 +132,30 @@ def facekit_components() -> list[ComponentSpec]:
             ports=_discriminator_ports,
             paper=_PAPER,
             example={"latent": 128},
+            batch_dependent=True,
+        ),
+        ComponentSpec(
+            interface_version=1,
+            kind="generator",
+            id="msggan/msg_stylegan",
+            summary="Generates a face by a mapping network and styled layers, with an image at every size.",
+            options=MsgStyleGanGeneratorOptions,
+            factory="facekit_msggan.style_networks:build_generator",
+            ports=_style_generator_ports,
+            paper=_PAPER,
+            example={"latent": 512, "mapping_layers": 8},
+            runtime=("truncation", "truncated_layers"),
+        ),
+        ComponentSpec(
+            interface_version=1,
+            kind="discriminator",
+            id="msggan/msg_stylegan",
+            summary="Scores an image by all its sizes; each block sees how much a group of samples varies.",
+            options=MsgStyleGanOptions,
+            factory="facekit_msggan.style_networks:build_discriminator",
+            ports=_style_discriminator_ports,
+            paper=_PAPER,
+            example={"base": 8192},
             batch_dependent=True,
         ),
     ]
