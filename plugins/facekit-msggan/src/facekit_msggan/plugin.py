@@ -101,9 +101,7 @@ def _discriminator_ports(options: MsgProGanOptions, context: PortContext) -> Por
 @hookimpl
 def facekit_plugin_info() -> PluginInfo:
     """Say what this plugin is."""
-    return PluginInfo(
-        summary="MSG-ProGAN and MSG-StyleGAN: faces from noise, judged at every size at once"
-    )
+    return PluginInfo(summary="MSG-ProGAN and MSG-StyleGAN: faces from noise, judged at every size at once")
 
 
 @hookimpl
