@@ -21,8 +21,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 ROOT = Path(__file__).parent
 
 UNIT = (
-    "tests/ablation/test_grid.py",
-    "tests/ablation/test_statistics.py",
+    "tests/experiments/test_grid.py",
+    "tests/experiments/test_statistics.py",
     "tests/cli/test_display.py",
     "tests/cli/test_progress_bar.py",
     "tests/data/test_geometry.py",

@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks import command_start, cuda, data, growth, inference, metrics, training
 from benchmarks.measure import machine
 from benchmarks.report import SECTIONS, markdown
-from facekit.engine.memory import keep_freed_memory
+from facekit.training.memory import keep_freed_memory
 
 MEASURES: dict[str, Callable[..., dict[str, Any]]] = {
     "training": training.measure,

@@ -16,8 +16,8 @@ import torch
 from benchmarks import inference
 from benchmarks.measure import convolution_peak, in_turns, ratio
 from benchmarks.subjects import Case, Facekit, Plain
-from facekit.engine.probe import probe_shapes
 from facekit.registry import load_registry
+from facekit.training.check.shape_check import probe_shapes
 
 CASES = (Case(256, 4), Case(128, 8))
 PAINTED = (Case(256, 1), Case(512, 1))

@@ -22,14 +22,14 @@ from pathlib import Path
 import torch
 
 from facekit.data import FaceLoader, PackedFaces
-from facekit.engine.distributed import Team
-from facekit.engine.loop import Training
-from facekit.engine.networks import build_model
-from facekit.engine.open_data import open_data
-from facekit.engine.run_folder import RunFolder
 from facekit.interfaces import Condition, Generated
 from facekit.recipe import ResolvedRecipe, read_recipe
 from facekit.registry import load_registry
+from facekit.training.distributed import Team
+from facekit.training.loop import Training
+from facekit.training.networks import build_model
+from facekit.training.open_data import open_data
+from facekit.training.run.folder import RunFolder
 from facekit_losses.feature_matching import feature_matching_loss
 
 RECIPE = """\
@@ -79,7 +79,7 @@ class BareLoop:
         for parameter in self.judging:
             parameter.requires_grad_(True)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            both = self.model.judge(Generated(torch.cat([photo, fake.image.detach()])), twice)
+            both = self.model.discriminate(Generated(torch.cat([photo, fake.image.detach()])), twice)
         of_photo, of_fake = both.split(len(batch))
         loss = torch.zeros(())
         for real_scale, fake_scale in zip(of_photo.scales, of_fake.scales, strict=True):
@@ -92,9 +92,9 @@ class BareLoop:
         for parameter in self.judging:
             parameter.requires_grad_(False)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            of_fake = self.model.judge(fake, condition)
+            of_fake = self.model.discriminate(fake, condition)
             with torch.no_grad():
-                of_photo = self.model.judge(Generated(photo), condition)
+                of_photo = self.model.discriminate(Generated(photo), condition)
         loss = 10 * feature_matching_loss(of_fake, of_photo) + 10 * (fake.image.float() - photo).abs().mean()
         for scale in of_fake.scales:
             loss = loss + (scale.logits.float() - 1).square().mean()

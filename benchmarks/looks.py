@@ -1,4 +1,4 @@
-"""How much of a judge's word is about the look and not about the shapes? The same masks painted in three looks.
+"""How much of an evaluator's word is about the look and not about the shapes? The same masks painted in three looks.
 
 ::
 
@@ -25,13 +25,13 @@ import facekit
 from facekit.data import PackedFaces, fixed_batch
 from facekit.editing import FacePipeline
 from facekit.editing.pictures import Batch
-from facekit.engine.open_data import open_data
 from facekit.evaluation.tasks import transfer_pairs
 from facekit.interfaces import FaceBatch, Style, concatenate, map_tensors
 from facekit.registry import load_registry
-from facekit_metrics.judges import store
-from facekit_metrics.judges.classifier import TrainedClassifier, load_classifier
-from facekit_metrics.judges.segmenter import TrainedSegmenter, load_segmenter
+from facekit.training.open_data import open_data
+from facekit_metrics.evaluators import store
+from facekit_metrics.evaluators.classifier import TrainedClassifier, load_classifier
+from facekit_metrics.evaluators.segmenter import TrainedSegmenter, load_segmenter
 
 AT_ONCE = 10
 STYLES_OF_THE_MEAN = 200
@@ -69,7 +69,7 @@ def measure(
     classifier: TrainedClassifier,
     segmenter: TrainedSegmenter,
 ) -> dict[str, Any]:
-    """Return what the judges say of each look, in percent; without a ``mean`` style the run takes no reference."""
+    """Return what the evaluators say of each look, in percent; without a ``mean`` style the run takes no reference."""
     logit, column = classifier.attributes.index(attribute), packed.attribute_names.index(attribute)
     found: dict[str, list[Tensor]] = {}
     for seed in range(repeats):
@@ -107,8 +107,8 @@ def main() -> None:
     parser.add_argument("--attribute", action="append", help="may be repeated; by default Smiling")
     parser.add_argument("--repeats", type=int, default=4, help="partners of each face")
     parser.add_argument("--split", default="test")
-    parser.add_argument("--classifier", default=store.NEWEST, help="id of a judge of attributes")
-    parser.add_argument("--segmenter", default=store.NEWEST, help="id of a judge of regions")
+    parser.add_argument("--classifier", default=store.NEWEST, help="id of an evaluator of attributes")
+    parser.add_argument("--segmenter", default=store.NEWEST, help="id of an evaluator of regions")
     chosen = parser.parse_args()
     registry = load_registry()
     pipeline = facekit.load(chosen.run, registry=registry)

@@ -148,8 +148,8 @@ class PlainDiscriminator(nn.Module):
         return nn.ModuleList(layers)
 
     def forward(self, pair: Tensor) -> list[list[Tensor]]:
-        """Judge N,22,H,W, full resolution first."""
-        judgements = []
+        """Evaluator N,22,H,W, full resolution first."""
+        discriminator_outputs = []
         for index, scale in enumerate(self.scales):
             if index:
                 pair = self.pool(pair)
@@ -157,8 +157,8 @@ class PlainDiscriminator(nn.Module):
             for layer in scale:
                 hidden = layer(hidden)
                 maps.append(hidden)
-            judgements.append(maps)
-        return judgements
+            discriminator_outputs.append(maps)
+        return discriminator_outputs
 
 
 class PlainLosses(NamedTuple):

@@ -9,14 +9,14 @@ from pathlib import Path
 from torch import Tensor
 
 from benchmarks.plain import PlainTraining, copy_weights
-from facekit.engine.distributed import Team
-from facekit.engine.loop import Training
-from facekit.engine.open_data import open_data
-from facekit.engine.reproducible import reproducible
-from facekit.engine.run_folder import RunFolder
 from facekit.interfaces import FaceBatch
 from facekit.recipe import ResolvedRecipe, read_recipe
 from facekit.registry import Registry, load_registry
+from facekit.training.distributed import Team
+from facekit.training.loop import Training
+from facekit.training.open_data import open_data
+from facekit.training.reproducible import reproducible
+from facekit.training.run.folder import RunFolder
 
 RECIPE = """\
 facekit: 1

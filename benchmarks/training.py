@@ -14,8 +14,8 @@ import torch
 
 from benchmarks.measure import convolution_peak, in_process, in_turns, peak_memory, ratio
 from benchmarks.subjects import Case, Facekit, Plain
-from facekit.engine.probe import probe_shapes
 from facekit.registry import load_registry
+from facekit.training.check.shape_check import probe_shapes
 
 CASES = (Case(256, 1), Case(256, 4), Case(128, 8), Case(128, 8, filters=32))
 SUBJECTS = ("plain", "facekit", "estimate")

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from facekit.components.options_reference import OptionDescription, describe_options
 from facekit.recipe.fragment import dump_value
 from facekit.recipe.schema import recipe_schema
 from facekit.recipe.settings import DataSettings, LossSettings, NetworkSettings, TrainSettings
 from facekit.registry import PluginSet, Registry
 from facekit.registry.built_in import KINDS_WITH_OWN, SPECS
-from facekit.registry.options_reference import OptionDescription, describe_options
 
 TARGET = Path(__file__).with_name("settings.md")
 

@@ -14,11 +14,11 @@ from pydantic import Field, model_validator
 
 from facekit.interfaces import (
     ATTRIBUTES,
+    DISCRIMINATOR_CLASS_LOGITS,
+    DISCRIMINATOR_FEATURES,
+    DISCRIMINATOR_OUTPUT,
     GENERATED,
     IMAGE,
-    JUDGEMENT,
-    JUDGEMENT_CLASS_LOGITS,
-    JUDGEMENT_FEATURES,
     MASK,
     LabelClass,
     LabelMap,
@@ -124,9 +124,11 @@ def _generator(options: GeneratorOptions, context: PortContext) -> Ports:
 
 
 def _discriminator(options: DiscriminatorOptions, context: PortContext) -> Ports:
-    logits = (JUDGEMENT_CLASS_LOGITS,) if options.classify else ()
+    logits = (DISCRIMINATOR_CLASS_LOGITS,) if options.classify else ()
     return Ports(
-        needs=(MASK, GENERATED), gives=(JUDGEMENT, JUDGEMENT_FEATURES, *logits), smallest_size=16 * 2**options.scales
+        needs=(MASK, GENERATED),
+        gives=(DISCRIMINATOR_OUTPUT, DISCRIMINATOR_FEATURES, *logits),
+        smallest_size=16 * 2**options.scales,
     )
 
 
@@ -164,13 +166,13 @@ class Catalogue:
             spec("style_encoder", "sft_style", EncoderOptions, _encoder),
             spec("generator", "adain_global", GeneratorOptions, _generator),
             spec("discriminator", "multiscale_patch", DiscriminatorOptions, _discriminator),
-            spec("loss", "adversarial", AdversarialOptions, needs(JUDGEMENT), **both),
-            spec("loss", "feature_matching", NoOptions, needs(JUDGEMENT_FEATURES)),
+            spec("loss", "adversarial", AdversarialOptions, needs(DISCRIMINATOR_OUTPUT), **both),
+            spec("loss", "feature_matching", NoOptions, needs(DISCRIMINATOR_FEATURES)),
             spec("loss", "perceptual", PerceptualOptions, needs(GENERATED, IMAGE)),
             spec("loss", "l1", NoOptions, needs(GENERATED, IMAGE)),
             spec("loss", "style_swap", NoOptions, needs(GENERATED, smallest_batch=2)),
-            spec("loss", "gradient_penalty", NoOptions, needs(JUDGEMENT), **critic),
-            spec("loss", "attribute_class", NoOptions, needs(JUDGEMENT_CLASS_LOGITS, ATTRIBUTES), **both),
+            spec("loss", "gradient_penalty", NoOptions, needs(DISCRIMINATOR_OUTPUT), **critic),
+            spec("loss", "attribute_class", NoOptions, needs(DISCRIMINATOR_CLASS_LOGITS, ATTRIBUTES), **both),
             spec("metric", "psnr", NoOptions, needs(GENERATED, IMAGE)),
             spec("metric", "style_following", NoOptions, needs(GENERATED, MASK)),
         ]

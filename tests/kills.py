@@ -8,8 +8,8 @@ from pathlib import Path
 from safetensors.torch import load_file
 from torch import Tensor
 
-from facekit.engine.run_folder import RunFolder, step_name
 from facekit.interfaces import RunEvent, StepLogged
+from facekit.training.run.folder import RunFolder, step_name
 
 
 class Killed(BaseException):

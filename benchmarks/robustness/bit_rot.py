@@ -65,7 +65,7 @@ def cache(*, count: int, seed: int) -> Count:
         verified = folder / "verified.json"
         dates = verified.read_bytes()
 
-        def judge(file: Path, which: str) -> str:
+        def evaluator(file: Path, which: str) -> str:
             try:
                 packed = PackedFaces.open(folder)
                 same = _same(_all_of(packed), sound)
@@ -77,7 +77,7 @@ def cache(*, count: int, seed: int) -> Count:
             # What only says when files were compared is compared again, and costs nothing but that.
             return "harmless" if same else f"{which}: other faces, and not a word"
 
-        return flips("packed cache, file dates kept", sorted(folder.iterdir()), judge, count=count, seed=seed)
+        return flips("packed cache, file dates kept", sorted(folder.iterdir()), evaluator, count=count, seed=seed)
 
 
 def _all_of(packed: Any) -> dict[str, Any]:
@@ -101,20 +101,20 @@ def _same(first: dict[str, Any], second: dict[str, Any]) -> bool:
 
 def run_folder(name: str, *, count: int, seed: int) -> Count:
     """Flip bits in one kind of file of a run: ``metrics``, ``lock``, ``recipe``, ``evaluations`` or ``checkpoints``."""
-    files, judge = _ATTACKS[name](tiny_run())
-    return flips(f"{name} of a run", files, judge, count=count, seed=seed)
+    files, evaluator = _ATTACKS[name](tiny_run())
+    return flips(f"{name} of a run", files, evaluator, count=count, seed=seed)
 
 
 Attack = tuple[list[Path], Callable[[Path, str], str]]
 
 
 def _metrics(run: Path) -> Attack:
-    from facekit.engine.metric_lines import decode_lines
+    from facekit.training.run.metric_lines import decode_lines
 
     file = run / "metrics.jsonl"
     sound = decode_lines(file.read_bytes()).events
 
-    def judge(file: Path, which: str) -> str:
+    def evaluator(file: Path, which: str) -> str:
         found = decode_lines(file.read_bytes())
         if any(event not in sound for event in found.events):
             return f"{which}: another number, and not a word"
@@ -122,40 +122,40 @@ def _metrics(run: Path) -> Attack:
             return f"{which}: sound lines are lost"
         return "noticed" if found.damaged or found.cut else "harmless"
 
-    return [file], judge
+    return [file], evaluator
 
 
 def _lock(run: Path) -> Attack:
-    from facekit.engine.checkpoints import newest
-    from facekit.engine.lockfile import read_run_lock
-    from facekit.engine.run_folder import RunFolder
+    from facekit.training.checkpoint.checkpoints import newest
+    from facekit.training.lock_reader import read_run_lock
+    from facekit.training.run.folder import RunFolder
 
     folder = RunFolder(run)
     sound, found = read_run_lock(folder), newest(folder.checkpoints)
 
-    def judge(file: Path, which: str) -> str:
+    def evaluator(file: Path, which: str) -> str:
         now = read_run_lock(folder, found)
         if now.lock != sound.lock:
             return f"{which}: another record, and not a word"
         return "noticed" if now.warnings else "harmless"
 
-    return [folder.lock], judge
+    return [folder.lock], evaluator
 
 
 def _recipe(run: Path) -> Attack:
-    from facekit.engine.checkpoints import newest
-    from facekit.engine.lockfile import check_recipe, read_run_lock
-    from facekit.engine.run_folder import RunFolder
-    from facekit.engine.run_recipe import read_run_recipe
     from facekit.interfaces import FacekitError
     from facekit.recipe import dump_recipe
     from facekit.registry import load_registry
+    from facekit.training.checkpoint.checkpoints import newest
+    from facekit.training.lock_reader import check_recipe, read_run_lock
+    from facekit.training.run.folder import RunFolder
+    from facekit.training.run.recipe import read_run_recipe
 
     folder, registry = RunFolder(run), load_registry()
     before, found = read_run_lock(folder), newest(folder.checkpoints)
     sound = dump_recipe(read_run_recipe(folder.recipe, registry=registry))
 
-    def judge(file: Path, which: str) -> str:
+    def evaluator(file: Path, which: str) -> str:
         try:
             check_recipe(folder, before, found, registry=registry)
             now = dump_recipe(read_run_recipe(folder.recipe, registry=registry))
@@ -163,7 +163,7 @@ def _recipe(run: Path) -> Attack:
             return "noticed"
         return "harmless" if now == sound else f"{which}: another setting, and not a word"
 
-    return [folder.recipe], judge
+    return [folder.recipe], evaluator
 
 
 def _evaluations(run: Path) -> Attack:
@@ -173,23 +173,23 @@ def _evaluations(run: Path) -> Attack:
     files = sorted((run / "evaluations").glob("*.json"))
     sound = {file: read_evaluation(file) for file in files}
 
-    def judge(file: Path, which: str) -> str:
+    def evaluator(file: Path, which: str) -> str:
         try:
             return "harmless" if read_evaluation(file) == sound[file] else f"{which}: another number, and not a word"
         except FacekitError:
             return "noticed"
 
-    return files, judge
+    return files, evaluator
 
 
 def _checkpoints(run: Path) -> Attack:
-    from facekit.engine.checkpoints import newest
-    from facekit.engine.run_folder import RunFolder, step_name, steps_on_disk
+    from facekit.training.checkpoint.checkpoints import newest
+    from facekit.training.run.folder import RunFolder, step_name, steps_on_disk
 
     folder = RunFolder(run).checkpoints
     older, last = steps_on_disk(folder)[-2:]
 
-    def judge(file: Path, which: str) -> str:
+    def evaluator(file: Path, which: str) -> str:
         found = newest(folder)
         if found is None or found.step not in (older, last):
             return f"{which}: no checkpoint is found"
@@ -198,7 +198,7 @@ def _checkpoints(run: Path) -> Attack:
         # The manifest holds blanks; its numbers and names are compared with the files.
         return "harmless" if file.name == "manifest.json" else f"{which}: not noticed"
 
-    return sorted((folder / step_name(last)).iterdir()), judge
+    return sorted((folder / step_name(last)).iterdir()), evaluator
 
 
 _ATTACKS: dict[str, Callable[[Path], Attack]] = {

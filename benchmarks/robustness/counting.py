@@ -55,13 +55,13 @@ def put(file: Path, content: bytes, modified: int) -> None:
     os.utime(file, ns=(modified, modified))
 
 
-def flips(name: str, files: list[Path], judge: Callable[[Path, str], str], *, count: int, seed: int) -> Count:
+def flips(name: str, files: list[Path], evaluator: Callable[[Path, str], str], *, count: int, seed: int) -> Count:
     """Flip single bits of files, one at a time, each file as often as the others.
 
     Args:
         name: of the attack.
         files: the files; each is put back before the next flip.
-        judge: is given the damaged file and which bit it was; returns ``noticed``, ``harmless``, or what is wrong.
+        evaluator: is given the damaged file and which bit it was; returns ``noticed``, ``harmless``, or what is wrong.
         count: how many flips.
         seed: of the choice of bits.
     """
@@ -71,7 +71,7 @@ def flips(name: str, files: list[Path], judge: Callable[[Path, str], str], *, co
         modified = file.stat().st_mtime_ns
         content, which = flip(file, chance)
         try:
-            outcome = judge(file, which)
+            outcome = evaluator(file, which)
         except Exception as error:  # a traceback is what this looks for
             outcome = f"{which}: {type(error).__name__}: {error}"
         finally:

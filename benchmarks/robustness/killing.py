@@ -27,8 +27,8 @@ def kills(*, count: int, seed: int) -> Count:
     import torch
 
     from facekit.cli import main as program
-    from facekit.engine import checkpoints
-    from facekit.engine.run_folder import RunFolder
+    from facekit.training.checkpoint import checkpoints
+    from facekit.training.run.folder import RunFolder
 
     torch.set_num_threads(1)
     tiny_run()  # which imports all that a run imports

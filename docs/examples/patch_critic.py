@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from facekit.interfaces import GENERATED, JUDGEMENT, JUDGEMENT_FEATURES, MASK, Options, Ports
+from facekit.interfaces import DISCRIMINATOR_FEATURES, DISCRIMINATOR_OUTPUT, GENERATED, MASK, Options, Ports
 from facekit.registry import ComponentSpec, Migration, hookimpl
 
 
@@ -53,7 +53,9 @@ def facekit_components():
             summary="Tells patches of real and generated images apart, by two layers.",
             options=PatchCriticOptions,
             factory="patch_critic:build",
-            ports=lambda options, context: Ports(needs=(MASK, GENERATED), gives=(JUDGEMENT, JUDGEMENT_FEATURES)),
+            ports=lambda options, context: Ports(
+                needs=(MASK, GENERATED), gives=(DISCRIMINATOR_OUTPUT, DISCRIMINATOR_FEATURES)
+            ),
             version=3,
             migrations=(NAMES, SLOPE),
         )
@@ -66,7 +68,7 @@ def build(options, context):
     from torch import nn
     from torch.nn import functional as F
 
-    from facekit.interfaces import Judgement, ScaleJudgement
+    from facekit.interfaces import DiscriminatorOutput, ScaleOutput
 
     class PatchCritic(nn.Module):
         def __init__(self):
@@ -79,6 +81,6 @@ def build(options, context):
             planes = F.one_hot(condition.require_mask(), len(context.label_map)).permute(0, 3, 1, 2)
             pair = torch.cat([planes.to(image.image.dtype), image.image], 1)
             features = F.leaky_relu(self.norm(self.first(pair)), options.slope)
-            return Judgement((ScaleJudgement(self.second(features), (features,)),))
+            return DiscriminatorOutput((ScaleOutput(self.second(features), (features,)),))
 
     return PatchCritic()

@@ -77,13 +77,13 @@ def test_the_plain_build_computes_what_facekit_computes(tmp_path: Path, monkeypa
     model, (photo, mask) = ours.training.model, ours.pictures(0)
     with torch.no_grad():
         painted = model.generate(Condition(mask, Reference(photo, mask))).image
-        judged = [scale.logits for scale in model.judge(Generated(photo), Condition(mask)).scales]
+        judged = [scale.logits for scale in model.discriminate(Generated(photo), Condition(mask)).scales]
         wanted = plain.training.paint(photo, mask)
         judged_plainly = [maps[-1] for maps in plain.training.discriminator(torch.cat((one_hot(mask), photo), 1))]
     tolerance = 1e-4 if ours.training.precision.name == "fp32" else 0.1
     for one, other in zip([painted, *judged], [wanted, *judged_plainly], strict=True):
         assert (one - other).abs().max() < tolerance
-    # Before its first update the discriminator judges the same; later the order of the updates differs.
+    # Before its first update the discriminator says the same; later the order of the updates differs.
     losses, plain_losses = ours.step(), plain.step()
     first, second = (found["discriminator/adversarial"] for found in (plain_losses, losses))
     assert first == pytest.approx(second, rel=1e-4 if tolerance < 0.1 else 0.05)

@@ -24,13 +24,13 @@ def test_what_is_not_noticed_and_what_raises_falls(tmp_path: Path) -> None:
     file.write_bytes(bytes(100))
     outcomes = iter(["noticed", "harmless", "another number", None])
 
-    def judge(damaged: Path, which: str) -> str:
+    def evaluator(damaged: Path, which: str) -> str:
         outcome = next(outcomes)
         if outcome is None:
             raise KeyError("label_map")
         return outcome
 
-    found = flips("flips", [file], judge, count=4, seed=0)
+    found = flips("flips", [file], evaluator, count=4, seed=0)
     assert (found.tried, found.noticed, found.harmless) == (4, 1, 1)
     assert found.fell[0] == "another number"
     assert "KeyError" in found.fell[1]

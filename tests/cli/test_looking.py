@@ -42,7 +42,7 @@ def build(options, context):
 TELLING = '''
 from typing import Literal
 from pydantic import Field
-from facekit.interfaces import IMAGE, JUDGEMENT, MASK, Options, Port, Ports
+from facekit.interfaces import IMAGE, DISCRIMINATOR_OUTPUT, MASK, Options, Port, Ports
 from facekit.registry import ComponentSpec, Migration, PluginInfo, hookimpl
 
 class Stage(Options):
@@ -78,7 +78,7 @@ def facekit_components():
             factory="telling_plugin:build",
             ports=lambda options, context: Ports(
                 needs=(IMAGE, Port("mask", MASK.shape, dtype="class_ids", classes=19, optional=True)),
-                gives=(JUDGEMENT,),
+                gives=(DISCRIMINATOR_OUTPUT,),
                 smallest_size=64,
                 size_multiple=16,
                 smallest_batch=2,
@@ -102,7 +102,7 @@ discriminator mine/telling
   Tells all there is to tell, in one sentence that is too long for a line of a
   terminal.
 
-  batches   a sample's judgement depends on the others in its batch: real and
+  batches   a sample's output depends on the others in its batch: real and
             fake are judged apart
   paper     Somebody: A paper, 2020
   licence   MIT
@@ -134,7 +134,7 @@ Needs with the options of the example
   mask   batch x size x size      class ids below 19; optional
 
 Gives with the options of the example
-  judgement  batch  real numbers
+  discriminator_output  batch  real numbers
 
 Picture side  at least 64 pixels, a multiple of 16
 Batch         at least 2
@@ -244,7 +244,7 @@ def test_components_show_tells_options_with_limits_and_ports(call: Call) -> None
     output = call("components", "show", "multiscale_patch", COLUMNS="100").output
     assert "  scales         whole number, 1 to 6; default 2\n" in output
     assert "                 How many sizes of the picture are judged, each half of the one before.\n" in output
-    assert "  judgement.features  batch  real numbers\n" in output
+    assert "  discriminator_output.features  batch  real numbers\n" in output
     assert "  mask   batch x size x size      class ids below `classes`\n" in output
     assert "  plugin   pix2pixhd, of facekit-pix2pixhd" in output
     assert "facekit_pix2pixhd/components.py:" in output

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from facekit.engine.commands import generate_command, generate_in_python, inputs_of
 from facekit.recipe import read_recipe
 from facekit.registry import load_registry
+from facekit.training.run.commands import generate_command, generate_in_python, inputs_of
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 

@@ -12,12 +12,12 @@ import torch
 
 from facekit.data.store import label_map_document
 from facekit.edit_quality.faces import Face, read_face
-from facekit.engine import checkpoints
-from facekit.engine.networks import build_model
-from facekit.engine.run_folder import RunFolder
 from facekit.interfaces import DatasetContext, FaceDataset, LabelMap
 from facekit.recipe import dump_recipe, read_recipe
 from facekit.registry import load_registry
+from facekit.training.checkpoint import checkpoints
+from facekit.training.networks import build_model
+from facekit.training.run.folder import RunFolder
 
 SIDE = 256
 

@@ -57,10 +57,10 @@ def test_the_file_has_every_photo_its_protocol_and_what_made_it(done):
     assert document["data"]["component"].endswith("/synthetic_faces")
     assert [entry["script"] for entry in document["scripts"]] == ["close_mouth", "open_mouth"]
     for script in document["scripts"]:
-        painters = {entry["painter"]: entry for entry in script["results"]}
-        assert {"run", "paste_nearest"} <= set(painters)
-        run = painters["run"]
-        assert len({entry["protocol"] for entry in painters.values()}) == 1
+        systems = {entry["system"]: entry for entry in script["results"]}
+        assert {"run", "paste_nearest"} <= set(systems)
+        run = systems["run"]
+        assert len({entry["protocol"] for entry in systems.values()}) == 1
         assert run["protocol_fields"]["script_sha256"]
         assert run["data_fingerprint"]
         assert all(own["outside_pixels"] == 0 for own in run["per_photo"].values())
@@ -91,7 +91,7 @@ def test_the_run_keeps_them_and_its_report_shows_them(done, small_run):
     assert made is not None
     assert not made.locally
     assert str(made) == "4 photos: 4 painted as a whole face by small"
-    assert {result.painter for result in kept.scripts["open_mouth"].results.values()} >= {"run", "paste_nearest"}
+    assert {result.system for result in kept.scripts["open_mouth"].results.values()} >= {"run", "paste_nearest"}
     report = (small_run / "report.html").read_text()
     assert "4 photos: 4 painted as a whole face by small" in report
     for name in ("close_mouth", "open_mouth"):

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from facekit.edit_quality.editors import PasteNearest, RunEditor
 from facekit.edit_quality.faces import Face, read_face
-from facekit.edit_quality.judged import Judges
 from facekit.edit_quality.kinds import named_edit
 from facekit.edit_quality.measure import RealKind, Result, measure_results
-from facekit.edit_quality.painters import PasteNearest, RunPainter
+from facekit.edit_quality.plugin_metrics import Evaluators
 from facekit.editing import PhotoEditor, load
 from facekit.editing.script import EditContext, apply_script
 from facekit.faces import lenses_of
@@ -65,7 +65,7 @@ def test_the_whole_glasses_are_painted_anew(wearers, small_run, label_map):
     assert changed[worn].all()
     assert (changed & ~worn).any(), "they have moved"
     editor = PhotoEditor(load(small_run, device="cpu"))
-    edited = RunPainter(editor, EDIT.script(label_map), EDIT.again)(face, wanted)
+    edited = RunEditor(editor, EDIT.script(label_map), EDIT.again)(face, wanted)
     # The run edits masks at its own 64 pixels.
     assert edited.touched[worn].mean() > 0.95
     assert not edited.touched.all()
@@ -74,7 +74,7 @@ def test_the_whole_glasses_are_painted_anew(wearers, small_run, label_map):
 
 
 def test_the_share_of_clear_ones_is_measured(wearers, label_map):
-    judges = Judges(load_registry(), label_map=label_map, dataset="", side=SIDE, device=torch.device("cpu"))
+    evaluators = Evaluators(load_registry(), label_map=label_map, dataset="", side=SIDE, device=torch.device("cpu"))
     kind = RealKind(EDIT, wearers, split="train", label_map=label_map)
     clear, dark = [], []
     for face in wearers:
@@ -85,7 +85,7 @@ def test_the_share_of_clear_ones_is_measured(wearers, label_map):
         dark.append(Result(face, wanted, tinted(face, glasses).image, touched))
 
     def share(results):
-        figures = measure_results(EDIT, results, kind, judges, label_map=label_map, extractor="efficientnet_lite0")
+        figures = measure_results(EDIT, results, kind, evaluators, label_map=label_map, extractor="efficientnet_lite0")
         return next(entry for entry in figures.measurements if entry.name == "clear_glasses")
 
     assert share(clear).value == 1

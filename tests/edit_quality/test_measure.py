@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from facekit.edit_quality.judged import Judges
+from facekit.edit_quality.editors import PasteNearest
 from facekit.edit_quality.kinds import named_edit
 from facekit.edit_quality.measure import Figures, RealKind, Result, measure_results
-from facekit.edit_quality.painters import PasteNearest
+from facekit.edit_quality.plugin_metrics import Evaluators
 from facekit.editing.script import EditContext, apply_script
 from facekit.interfaces import FacekitError
 from facekit.registry import load_registry
@@ -35,9 +35,9 @@ def shut_mouths(faces, noisy, label_map):
 @pytest.fixture
 def measure(open_mouths, label_map):
     def run(results) -> Figures:
-        judges = Judges(load_registry(), label_map=label_map, dataset="", side=SIDE, device=torch.device("cpu"))
+        evaluators = Evaluators(load_registry(), label_map=label_map, dataset="", side=SIDE, device=torch.device("cpu"))
         kind = RealKind(EDIT, open_mouths, split="train", label_map=label_map)
-        return measure_results(EDIT, results, kind, judges, label_map=label_map, extractor="efficientnet_lite0")
+        return measure_results(EDIT, results, kind, evaluators, label_map=label_map, extractor="efficientnet_lite0")
 
     return run
 
@@ -132,10 +132,10 @@ def test_what_is_not_measured_is_told(measure, shut_mouths, label_map, tmp_path,
 
 
 def test_an_extractor_that_kid_does_not_know_is_told(label_map):
-    judges = Judges(load_registry(), label_map=label_map, dataset="", side=SIDE, device=torch.device("cpu"))
-    judges.check_extractor("efficientnet_lite0")
+    evaluators = Evaluators(load_registry(), label_map=label_map, dataset="", side=SIDE, device=torch.device("cpu"))
+    evaluators.check_extractor("efficientnet_lite0")
     with pytest.raises(FacekitError, match="no extractor 'vgg'"):
-        judges.check_extractor("vgg")
+        evaluators.check_extractor("vgg")
 
 
 def test_a_part_that_no_edit_changes_is_told(measure, shut_mouths):

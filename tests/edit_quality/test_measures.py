@@ -41,7 +41,7 @@ def test_a_flat_part_has_no_energy_and_grain_has_that_of_its_noise():
 
 def test_energy_is_that_of_the_texture_metric():
     texture = pytest.importorskip("facekit_metrics.texture", reason="this facekit-metrics measures no texture yet")
-    from facekit.edit_quality.judged import to_tensor
+    from facekit.edit_quality.plugin_metrics import to_tensor
 
     image = np.random.default_rng(4).integers(0, 256, (40, 40, 3)).astype(np.uint8)
     assert band_energy(image) == pytest.approx(texture.band_energy(to_tensor(image[None])[0]).numpy(), abs=1e-7)

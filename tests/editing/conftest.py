@@ -14,11 +14,11 @@ from PIL import Image
 
 from facekit.data.store import label_map_document
 from facekit.editing import FacePipeline, load
-from facekit.engine import checkpoints
-from facekit.engine.networks import build_model
-from facekit.engine.run_folder import RunFolder
 from facekit.recipe import dump_recipe, read_recipe
 from facekit.registry import Registry, load_registry
+from facekit.training.checkpoint import checkpoints
+from facekit.training.networks import build_model
+from facekit.training.run.folder import RunFolder
 
 SIZE = 64
 CLASSES = 19

@@ -9,7 +9,7 @@ import pytest
 
 from facekit.editing.alignment import Placement
 from facekit.interfaces import FacekitError
-from facekit.interfaces.seeing import DetectedFace
+from facekit.interfaces.perception import DetectedFace
 
 
 def face(points: np.ndarray) -> DetectedFace:

@@ -13,11 +13,11 @@ from PIL import Image
 import facekit
 from facekit.cli.main import cli
 from facekit.editing import FacePipeline, PhotoEditor, generate_folder, parse_attributes, read_provenance
-from facekit.engine import train
 from facekit.interfaces import FacekitError
 from facekit.recipe import read_recipe
 from facekit.registry import load_registry
 from facekit.studio.runs import StudioRun
+from facekit.training import train
 
 SIZE = 32
 NAMES = ("Smiling", "Eyeglasses")

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from facekit.editing import load
-from facekit.engine import checkpoints
-from facekit.engine.run_folder import RunFolder
 from facekit.interfaces import FacekitError
+from facekit.training.checkpoint import checkpoints
+from facekit.training.run.folder import RunFolder
 
 MakeFace = Callable[..., Any]
 

@@ -15,13 +15,13 @@ from safetensors.torch import load_file, save_file
 import facekit
 from facekit.editing import FacePipeline, PhotoEditor
 from facekit.editing.script import parse_script
-from facekit.engine import checkpoints
-from facekit.engine.open_data import labels_of
 from facekit.interfaces import Condition, FacekitError, LabelMap, Reference, Style
 from facekit.recipe import read_recipe
 from facekit.registry import load_registry
-from facekit.studio.answers import RequestError
+from facekit.studio.responses import RequestError
 from facekit.studio.runs import StudioRun
+from facekit.training.checkpoint import checkpoints
+from facekit.training.open_data import labels_of
 
 DOCS = Path(__file__).parents[2] / "docs"
 PLUGIN = Path(__file__).parent / "plugin" / "noise_plugin.py"

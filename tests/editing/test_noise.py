@@ -15,11 +15,12 @@ from PIL import Image
 
 from facekit.cli.main import cli
 from facekit.editing import FacePipeline, generate_folder, load, read_provenance
-from facekit.engine import commands, train
 from facekit.interfaces import Condition, FacekitError
 from facekit.recipe import read_recipe
 from facekit.registry import load_registry
 from facekit.studio.server import build_studio
+from facekit.training import train
+from facekit.training.run import commands
 
 PLUGIN = Path(__file__).parent / "plugin" / "noise_plugin.py"
 RECIPE = """

@@ -15,9 +15,9 @@ from torch import Tensor
 
 import facekit
 from facekit.editing import FacePipeline, load
-from facekit.engine.model import load_model
 from facekit.interfaces import Condition, FacekitError, Reference
 from facekit.registry import load_registry
+from facekit.training.model import load_model
 
 MakeFace = Callable[..., Any]
 

@@ -1,4 +1,4 @@
-"""Packed faces, painters and metrics for the tests of the evaluation room."""
+"""Packed faces, generators and metrics for the tests of the evaluation room."""
 
 from __future__ import annotations
 

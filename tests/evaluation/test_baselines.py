@@ -72,18 +72,18 @@ def test_every_baseline_paints(packed: PackedFaces) -> None:
         *("copy_reference", "mean_colour_per_region", "nearest_training_photo_by_mask", "real_photos")
     ]
     for baseline in BASELINES.values():
-        painter = baseline.make(packed)
-        if isinstance(painter, TargetPhotos):  # the runner puts the photos in; see its tests
+        generator = baseline.make(packed)
+        if isinstance(generator, TargetPhotos):  # the runner puts the photos in; see its tests
             continue
-        image = painter(condition).image
+        image = generator(condition).image
         assert image.shape == (7, 3, 16, 16)
         assert image.abs().max() <= 1
 
 
 def test_exception(packed: PackedFaces) -> None:
     condition = Condition(torch.zeros(1, 16, 16, dtype=torch.long))
-    for painter in (CopyReference(), MeanColourPerRegion(classes=3)):
+    for generator in (CopyReference(), MeanColourPerRegion(classes=3)):
         with pytest.raises(FacekitError, match="there is none"):
-            painter(condition)
+            generator(condition)
     with pytest.raises(FacekitError, match="no 'extra' split"):
         NearestTrainingPhoto(packed, split="extra")

@@ -12,9 +12,6 @@ import pytest
 import torch
 
 from facekit.data import PackedFaces, fixed_batch
-from facekit.engine import FaceModel, load_model, train
-from facekit.engine.open_data import open_data
-from facekit.engine.precision import Precision
 from facekit.evaluation import (
     BASELINES,
     CopyReference,
@@ -35,6 +32,9 @@ from facekit.interfaces import NO_LABELS, TASKS, Condition, FacekitError, Genera
 from facekit.recipe import ResolvedRecipe, read_recipe
 from facekit.registry import Registry
 from facekit.sampling import SamplingInputs, noise_for_keys
+from facekit.training import FaceModel, load_model, train
+from facekit.training.open_data import open_data
+from facekit.training.precision import Precision
 
 RECIPE = """\
 facekit: 1
@@ -226,7 +226,7 @@ class TestFit:
             metrics="{use: test/error, task: generation}",
             precision="fp32",
             channels_last="false",
-        ).replace("noise/x", "tiny/plain_painter")
+        ).replace("noise/x", "tiny/plain_generator")
         file.write_text(text, encoding="utf-8")
         with pytest.raises(
             FacekitError, match="measures generation, images from noise, and this model reads mask"
@@ -296,13 +296,13 @@ class TestRuns:
         self, run: Path, write: Write, registry: Registry
     ) -> None:
         model, real = evaluate_run(run, registry=registry, split="validation", baselines=True, device="cpu")
-        assert (model.painter, real.painter) == ("model", "real_photos")
+        assert (model.generator, real.generator) == ("model", "real_photos")
         (note,) = model.notes
         assert "copy_reference, mean_colour_per_region, nearest_training_photo_by_mask" in note
         assert model.ids == real.ids
-        stored = {each.painter: each for each in map(read_evaluation, (run / "evaluations").glob("*.json"))}
-        for painter in ("model", "real_photos"):
-            pictures = stored[painter].pictures["generation"]
+        stored = {each.generator: each for each in map(read_evaluation, (run / "evaluations").glob("*.json"))}
+        for generator in ("model", "real_photos"):
+            pictures = stored[generator].pictures["generation"]
             assert pictures
             assert all(list(picture.parts()) == ["result"] for picture in pictures)
         asked = Asked.of(write(), split="validation")
@@ -326,7 +326,7 @@ class TestRuns:
         metrics = "{use: test/error, task: generation}, {use: test/reconstruction_error}"
         train(write("from_mask_and_noise", metrics), out=tmp_path / "both", registry=registry)
         results = evaluate_run(tmp_path / "both", registry=registry, split="validation", baselines=True, device="cpu")
-        measured = {result.painter: [entry.name for entry in result.measurements] for result in results}
+        measured = {result.generator: [entry.name for entry in result.measurements] for result in results}
         assert measured["model"] == measured["real_photos"] == ["error", "reconstruction_error"]
         assert measured["copy_reference"] == ["reconstruction_error"]
         assert results[0].notes == ()

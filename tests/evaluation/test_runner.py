@@ -88,7 +88,7 @@ class TestRunner:
         assert result.fields["faces"] == "5"
         assert result.data_fingerprint == packed.fingerprint
         document = json.loads(json.dumps(result.document(), allow_nan=False))
-        assert document["painter"] == "mine"
+        assert document["system"] == "mine"
         assert document["weights"] == "ema"
         assert document["step"] == 40
         assert document["protocol"] == result.protocol

@@ -6,9 +6,6 @@ from pathlib import Path
 import pytest
 
 from facekit.data import PackedFaces
-from facekit.engine import train
-from facekit.engine.open_data import open_data
-from facekit.engine.run_folder import RunFolder
 from facekit.evaluation import (
     Asked,
     EvaluationProgress,
@@ -22,6 +19,9 @@ from facekit.evaluation import (
 from facekit.interfaces import Evaluated, FacekitError, RunEvent
 from facekit.recipe import ResolvedRecipe, read_recipe
 from facekit.registry import Registry
+from facekit.training import train
+from facekit.training.open_data import open_data
+from facekit.training.run.folder import RunFolder
 
 RECIPE = """\
 facekit: 1
@@ -29,7 +29,7 @@ name: tiny
 data: {{use: tiny/faces, size: 16, cache: {cache}}}
 model:
   style_encoder: {{use: tiny/encoder}}
-  generator: {{use: tiny/painter}}
+  generator: {{use: tiny/system}}
 losses:
   generator: [{{use: tiny/l1}}]
 metrics: [{{use: test/error}}]
@@ -72,7 +72,7 @@ def test_a_run_and_the_baselines_are_measured_and_recorded(run: Path, registry: 
         run, registry=registry, split="validation", baselines=True, device="cpu", observer=events.append
     )
     names = ["model", "copy_reference", "mean_colour_per_region", "nearest_training_photo_by_mask", "real_photos"]
-    assert [result.painter for result in results] == names
+    assert [result.system for result in results] == names
     assert results[1].measurement("error").value == 0
     assert len({result.protocol for result in results}) == 1
     found = lines(run)[before:]

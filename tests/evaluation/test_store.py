@@ -25,7 +25,7 @@ def test_what_is_written_is_what_was_measured(packed, error_metric, network, tmp
     result = evaluate(network, packed, metrics, batch=3, keep=4, name="model", weights="ema", step=12)
     file = write_evaluation(result, tmp_path / "evaluations" / "step-00000012-test-ema-01234567.json")
     stored = read_evaluation(file)
-    assert (stored.painter, stored.split, stored.weights, stored.step) == ("model", "test", "ema", 12)
+    assert (stored.system, stored.split, stored.weights, stored.step) == ("model", "test", "ema", 12)
     assert stored.protocol == result.protocol
     for name in ("error", "copied"):
         measurement, kept = result.measurement(name), stored.measurements[name]
@@ -55,8 +55,8 @@ def test_pictures_are_mask_reference_photo_and_result(packed: PackedFaces, error
 
 
 def test_the_same_faces_are_kept_whoever_paints_and_whatever_the_batch(packed, error_metric, network) -> None:  # type: ignore[no-untyped-def]
-    def kept(painter, batch: int) -> list[str]:  # type: ignore[no-untyped-def]
-        result = evaluate(painter, packed, [error_metric()], batch=batch, keep=4)
+    def kept(system, batch: int) -> list[str]:  # type: ignore[no-untyped-def]
+        result = evaluate(system, packed, [error_metric()], batch=batch, keep=4)
         return [picture.key for picture in result.pictures["reconstruction"]]
 
     assert kept(network, 1) == kept(CopyReference(), 5) == kept(network, 7)

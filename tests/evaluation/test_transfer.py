@@ -1,4 +1,4 @@
-"""The task attribute_transfer: its pairs, what painters are given, and what metrics are told."""
+"""The task attribute_transfer: its pairs, what generators are given, and what metrics are told."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def test_the_tilt_of_the_head_changes_nothing(angle, pairs, face, label_map):
 def test_a_single_ear_is_judged_by_the_nose(face, label_map):
     wrong = exchange_sides(without(face, label_map, "r_ear"), label_map, PAIRS)
     assert exchanged_sides(wrong, label_map) == PAIRS
-    assert exchanged_sides(without(wrong, label_map, "nose"), label_map) == (EYES, BROWS)  # nothing to judge it by
+    assert exchanged_sides(without(wrong, label_map, "nose"), label_map) == (EYES, BROWS)  # nothing to tell it by
 
 
 def test_a_single_eye_follows_the_others_only(face, label_map):

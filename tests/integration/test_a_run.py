@@ -102,7 +102,7 @@ def test_a_longer_run_says_first_how_much_memory_it_takes(
     )
     assert all(np.array_equal(without[key], with_estimate[key]) for key in without)
 
-    monkeypatch.setattr("facekit.engine.memory.available_memory", lambda: 100 << 10)
+    monkeypatch.setattr("facekit.training.memory.available_memory", lambda: 100 << 10)
     finished = inside("run", "tiny.yaml", *short, "--out", "runs/little")
     assert finished.code == 0, finished.err
     assert "warning: only 100 KiB are free" in finished.err
@@ -233,11 +233,11 @@ def test_validate_climbs_the_ladder(inside: Facekit) -> None:
     finished = inside("validate", "tiny.yaml", "--steps", "2", "--json")
     assert finished.code == 0, finished.err
     document = json.loads(finished.out)
-    assert document["rungs"] == ["schema", "ports", "shapes", "steps"]
+    assert document["stages"] == ["schema", "ports", "shapes", "steps"]
     assert document["dimensions"]["style"] == 256
     assert document["steps"]["steps"] == 2
     text = inside("validate", "tiny.yaml", "--steps").out
-    assert [line.split()[1] for line in text.splitlines() if line.startswith("ok")] == document["rungs"]
+    assert [line.split()[1] for line in text.splitlines() if line.startswith("ok")] == document["stages"]
 
 
 def test_report_of_a_run_that_moved(inside: Facekit, first_run: tuple[Path, Any], tmp_path: Path) -> None:

@@ -10,12 +10,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from facekit.engine import probe_shapes, train
-from facekit.engine import recompute as engine_recompute
-from facekit.engine.run_folder import RunFolder
 from facekit.interfaces import RunEvent, StepLogged
 from facekit.recipe import ResolvedRecipe, read_recipe
 from facekit.registry import Registry
+from facekit.training import activation_checkpointing as engine_recompute
+from facekit.training import probe_shapes, train
+from facekit.training.run.folder import RunFolder
 
 STEPS = 3
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from facekit.engine import probe_shapes, train
 from facekit.interfaces import FacekitError
 from facekit.recipe import read_recipe
 from facekit.registry import PluginSet, Registry
+from facekit.training import probe_shapes, train
 
 PLUGIN = Path(__file__).parent / "plugin_of_mistakes.py"
 

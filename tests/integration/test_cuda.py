@@ -9,13 +9,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from facekit.engine import RunFolder, checkpoints, train
-from facekit.engine.distributed import Team
-from facekit.engine.loop import Training
-from facekit.engine.reproducible import reproducible
 from facekit.interfaces import RunEvent, StepLogged
 from facekit.recipe import ResolvedRecipe, read_recipe
 from facekit.registry import Registry
+from facekit.training import RunFolder, train
+from facekit.training.checkpoint import checkpoints
+from facekit.training.distributed import Team
+from facekit.training.loop import Training
+from facekit.training.reproducible import reproducible
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 

@@ -14,10 +14,10 @@ import pydantic
 import pytest
 from pydantic import Field
 
+from facekit.components.options_reference import describe_options
 from facekit.interfaces import Options
 from facekit.recipe.fragment import dump_value
 from facekit.registry import ComponentSpec
-from facekit.registry.options_reference import describe_options
 
 REPOSITORY = Path(__file__).parents[2]
 EXAMPLES = REPOSITORY / "docs" / "examples"

@@ -15,15 +15,15 @@ from safetensors.torch import load_file
 from tests.kills import Killed, kill_after
 
 from facekit.editing import load
-from facekit.engine import probe_shapes, train
-from facekit.engine.networks import build_model
-from facekit.engine.run_folder import RunFolder, step_name
 from facekit.evaluation import evaluate_run
 from facekit.interfaces import FacekitError
 from facekit.recipe import ResolvedRecipe, read_recipe
 from facekit.registry import PluginSet, Registry
 from facekit.report import write_report
 from facekit.sampling import inputs_of
+from facekit.training import probe_shapes, train
+from facekit.training.networks import build_model
+from facekit.training.run.folder import RunFolder, step_name
 
 FAMILIES = Path(__file__).parents[2] / "docs" / "examples" / "families"
 LINES_AT_MOST = 150
@@ -223,7 +223,7 @@ def test_it_is_measured_and_reported(
 ) -> None:
     run = runs(name)
     results = evaluate_run(run, registry=registry, device="cpu", batch=4)
-    assert results[0].painter == "model"
+    assert results[0].system == "model"
     measured = {entry.name for entry in results[0].measurements}
     assert any("generation" in entry for entry in measured) == (name != "fitting")
     assert all(np.isfinite(entry.value) for entry in results[0].measurements)
@@ -242,6 +242,6 @@ def test_runtime_options_are_a_part_of_the_protocol(registry: Registry, runs: Ca
 
 
 def _label_map(recipe: ResolvedRecipe, registry: Registry) -> Any:
-    from facekit.engine.open_data import open_dataset
+    from facekit.training.open_data import open_dataset
 
     return open_dataset(recipe, registry).label_map

@@ -62,7 +62,7 @@ def test_a_plugin_that_reaches_into_the_core_is_caught(tmp_path: Path) -> None:
     """The rule is proved on a plugin that breaks it, with the project's own contract."""
     package = tmp_path / "reaching_plugin"
     package.mkdir()
-    (package / "__init__.py").write_text("from facekit.engine import loop\n")
+    (package / "__init__.py").write_text("from facekit.training import loop\n")
     (tmp_path / "rules.toml").write_text(
         "[tool.importlinter]\n"
         'root_packages = ["facekit", "reaching_plugin"]\n'
@@ -70,7 +70,7 @@ def test_a_plugin_that_reaches_into_the_core_is_caught(tmp_path: Path) -> None:
         'name = "Plugins use only the public hooks"\n'
         'type = "forbidden"\n'
         'source_modules = ["reaching_plugin"]\n'
-        'forbidden_modules = ["facekit.engine"]\n'
+        'forbidden_modules = ["facekit.training"]\n'
     )
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); from importlinter.cli import lint_imports;"
@@ -83,4 +83,4 @@ def test_a_plugin_that_reaches_into_the_core_is_caught(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 1
-    assert "reaching_plugin -> facekit.engine.loop" in done.stdout
+    assert "reaching_plugin -> facekit.training.loop" in done.stdout

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from facekit.engine.networks import RunNetworks, build_model
-from facekit.engine.players import build_losses, build_players
-from facekit.engine.precision import Precision
-from facekit.engine.step import BatchMemory, TrainingStep
 from facekit.interfaces import FaceBatch, Player, Reference
 from facekit.recipe import read_recipe
 from facekit.registry import load_registry
+from facekit.training.networks import RunNetworks, build_model
+from facekit.training.players import build_losses, build_players
+from facekit.training.precision import Precision
+from facekit.training.step import BatchMemory, TrainingStep
 
 RECIPE = """\
 facekit: 1
@@ -67,9 +67,9 @@ def test_a_step_reads_no_number_and_stays_on_the_device(tmp_path: Path, channels
             networks=networks,
             memory=memory,
             seed=(0, name),
-            later=lambda: generator.awake(0),
+            later=lambda: generator.trainable(0),
         )
-        with players[name].awake(0):
+        with players[name].trainable(0):
             total = torch.zeros((), device="meta")
             for loss in players[name].losses:
                 total = total + loss(step)

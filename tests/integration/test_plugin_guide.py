@@ -206,7 +206,7 @@ def test_every_public_name_is_somewhere_in_the_guide(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("Condition", "Reference", "FaceBatch", "Style", "Generated", "Judgement", "ScaleJudgement", "Step"),
+        *("Condition", "Reference", "FaceBatch", "Style", "Generated", "DiscriminatorOutput", "ScaleOutput", "Step"),
         *("Observation", "Measurement"),
         *(
             "FaceDataset",

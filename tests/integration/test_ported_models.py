@@ -16,9 +16,9 @@ from safetensors.torch import save_file
 from tests.kills import Killed, kill_after, tensors_of
 
 from facekit.editing import load
-from facekit.engine import train
 from facekit.recipe import ResolvedRecipe, read_recipe
 from facekit.registry import PluginSet, Registry
+from facekit.training import train
 
 PORT = Path(__file__).parents[2] / "docs" / "examples" / "port"
 MODELS = ("vae", "stylegan", "ddpm")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from facekit.ablation.cells import resolve_cells
-from facekit.ablation.grid import read_grid
+from facekit.experiments.grid import read_grid
+from facekit.experiments.jobs import resolve_cells
 from facekit.recipe import dump_recipe, read_recipe, recipe_from_document
 from facekit.registry import load_registry
 

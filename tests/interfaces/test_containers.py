@@ -9,19 +9,19 @@ from typing import Any
 import pytest
 import torch
 
-from facekit.engine.tensors import detach, to_float32
 from facekit.interfaces import (
     Condition,
+    DiscriminatorOutput,
     FaceBatch,
     FacekitError,
     Generated,
-    Judgement,
     Reference,
-    ScaleJudgement,
+    ScaleOutput,
     Style,
     concatenate,
     map_tensors,
 )
+from facekit.training.tensors import detach, to_float32
 
 
 def _batch(count: int = 3, *, attributes: bool = True) -> FaceBatch:
@@ -84,20 +84,20 @@ def test_generated_detaches_its_pyramid() -> None:
     assert not detached.pyramid[0].requires_grad
 
 
-def test_judgements_split_and_detach() -> None:
+def test_discriminator_outputs_split_and_detach() -> None:
     logits = torch.arange(4.0, requires_grad=True).reshape(4, 1)
-    judgement = Judgement((ScaleJudgement(logits, (logits * 2,)),), class_logits=logits * 3)
-    real, fake = judgement.split(3)
+    discriminator_output = DiscriminatorOutput((ScaleOutput(logits, (logits * 2,)),), class_logits=logits * 3)
+    real, fake = discriminator_output.split(3)
     assert (len(real.scales[0].logits), len(fake.scales[0].logits)) == (3, 1)
     assert torch.equal(fake.scales[0].features[0], logits[3:] * 2)
     assert real.class_logits is not None
     assert torch.equal(real.class_logits, logits[:3] * 3)
-    detached = judgement.detach()
+    detached = discriminator_output.detach()
     assert detached.class_logits is not None
     assert not detached.scales[0].logits.requires_grad
     assert not detached.scales[0].features[0].requires_grad
     assert not detached.class_logits.requires_grad
-    assert Judgement((ScaleJudgement(logits),)).split(2)[0].class_logits is None
+    assert DiscriminatorOutput((ScaleOutput(logits),)).split(2)[0].class_logits is None
 
 
 # What a model family adds.
@@ -137,7 +137,7 @@ def _containers(rows: list[int]) -> list[Any]:
         Painted(_of(rows, 3, 2, 2), (_of(rows, 3, 1, 1),), {"depth": _of(rows, 2)}, _of(rows, 5), (_of(rows, 2),)),
         Condition(_of(rows, 2, 2).long(), reference, _of(rows, 1), _of(rows, 3, 2, 2), {"latent": _of(rows, 6)}),
         reference,
-        Judgement((ScaleJudgement(_of(rows, 1), (_of(rows, 2),)),), _of(rows, 3)),
+        DiscriminatorOutput((ScaleOutput(_of(rows, 1), (_of(rows, 2),)),), _of(rows, 3)),
     ]
 
 

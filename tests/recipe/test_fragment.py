@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from facekit.components.describe import describe_component
 from facekit.interfaces import NoOptions
 from facekit.recipe import DataSettings, read_recipe
 from facekit.recipe.fragment import core_settings, dump_fragment, dump_value, recipe_fragment
@@ -20,7 +21,6 @@ from facekit.recipe.schema_check import check_schema
 from facekit.recipe.settings import NetworkSettings
 from facekit.recipe.yaml_source import file_marks, parse_yaml
 from facekit.registry import ComponentSpec, PluginSet, RegisteredComponent, Registry, hookimpl, load_registry
-from facekit.registry.describe import describe_component
 
 MINIMAL = """\
 facekit: 1

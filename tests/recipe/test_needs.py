@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from facekit.recipe.needs import recipes_around
+from facekit.doctor.diagnosis import RecipeNeeds
+from facekit.doctor.recipe_needs import recipes_around
 from facekit.registry import PluginOrigin
-from facekit.registry.diagnosis import RecipeNeeds
 
 ORIGIN = PluginOrigin("one", "face-one", "1.2", "face_one")
 

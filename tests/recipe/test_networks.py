@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
-from facekit.interfaces import GENERATED, IMAGE, JUDGEMENT, MASK, STYLE, NoOptions, Options, Port, Ports
+from facekit.interfaces import DISCRIMINATOR_OUTPUT, GENERATED, IMAGE, MASK, STYLE, NoOptions, Options, Port, Ports
 from facekit.recipe import RecipeError, ResolvedRecipe, read_recipe
 from facekit.recipe.network_kinds import NETWORK_KINDS, kind_of_network
 from facekit.recipe.resolved import networks_of, order_of_turns
@@ -68,10 +68,10 @@ class Plugin:
             spec("style_encoder", "encoder", lambda o: Ports(needs=(IMAGE, MASK), gives=(STYLE,))),
             spec("generator", "painter", lambda o: Ports(needs=(code,), gives=(GENERATED,))),
             spec("generator", "noisy", lambda o: Ports(needs=(_noise(o), code), gives=(GENERATED,)), Width),
-            spec("discriminator", "critic", lambda o: Ports(needs=(GENERATED,), gives=(JUDGEMENT,))),
+            spec("discriminator", "critic", lambda o: Ports(needs=(GENERATED,), gives=(DISCRIMINATOR_OUTPUT,))),
             spec("discriminator", "map_critic", lambda o: Ports(needs=(GENERATED,))),
             spec("sampler", "diffusion", lambda o: Ports(needs=(MASK, _noise(o))), Width),
-            spec("loss", "adversarial", lambda o: Ports(needs=(JUDGEMENT,)), **both),
+            spec("loss", "adversarial", lambda o: Ports(needs=(DISCRIMINATOR_OUTPUT,)), **both),
             spec("loss", "l1", lambda o: Ports(needs=(GENERATED, IMAGE))),
         ]
 

@@ -1,4 +1,4 @@
-"""The schema rung: what is said of each kind of mistake."""
+"""The schema stage: what is said of each kind of mistake."""
 
 from __future__ import annotations
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from facekit.doctor.diagnosis import Diagnosis, RecipeNeeds, diagnose
+from facekit.doctor.probe import Examination, examine
 from facekit.registry import PluginOrigin
-from facekit.registry.diagnosis import Diagnosis, RecipeNeeds, diagnose
 from facekit.registry.discovery import Installed, Switches, find_installed
-from facekit.registry.examination import Examination, examine
 
 OWN_COMMANDS = {"run": False, "import": True, "plugins": False}
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from facekit.doctor.conflicts import NameClash, command_clashes
+from facekit.doctor.diagnosis import Diagnosis, RecipeNeeds
 from facekit.interfaces import FacekitError
 from facekit.registry import PluginSet, Registry
-from facekit.registry.clashes import NameClash, command_clashes
-from facekit.registry.diagnosis import Diagnosis, RecipeNeeds
 from facekit.registry.discovery import PluginOrigin
 
 Install = Any

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import Field, ValidationError
 
+from facekit.components.describe import describe_component
 from facekit.interfaces import GENERATED, IMAGE, FacekitError, NoOptions, PortContext, Ports
 from facekit.interfaces import Port as NamedPort
 from facekit.registry import (
@@ -25,7 +26,6 @@ from facekit.registry import (
     loss,
     metric,
 )
-from facekit.registry.describe import describe_component
 from facekit.testing import LossContract, MetricContract
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def test_every_standard_port_can_be_named() -> None:
     def every(step: Any) -> Any:
         """Need everything."""
 
-    assert {"image", "mask", "reference.image", "generated.pyramid", "judgement.features"} <= set(PORTS)
+    assert {"image", "mask", "reference.image", "generated.pyramid", "discriminator_output.features"} <= set(PORTS)
     assert len(every.spec.ports(every.spec.options(), PortContext(size=64)).needs) == len(PORTS)
 
 

@@ -10,10 +10,10 @@ from typing import Any, Literal
 import pytest
 from pydantic import Field, field_validator
 
-from facekit.interfaces import IMAGE, JUDGEMENT, FacekitError, NoOptions, Options, Port, PortContext, Ports
+from facekit.components.describe import ComponentDescription, describe_component, homepage
+from facekit.components.example import example_of
+from facekit.interfaces import DISCRIMINATOR_OUTPUT, IMAGE, FacekitError, NoOptions, Options, Port, PortContext, Ports
 from facekit.registry import ComponentSpec, Migration, PluginInfo, PluginSet, Registry, hookimpl, load_registry
-from facekit.registry.describe import ComponentDescription, describe_component, homepage
-from facekit.registry.example import example_of
 
 
 def _spec(**changes: Any) -> ComponentSpec:
@@ -23,7 +23,7 @@ def _spec(**changes: Any) -> ComponentSpec:
         "id": "mine/thing",
         "summary": "A thing.",
         "options": NoOptions,
-        "factory": "facekit.registry.describe:describe_component",
+        "factory": "facekit.components.describe:describe_component",
     }
     return ComponentSpec(**{**fields, **changes})
 
@@ -61,7 +61,7 @@ def test_ports_are_those_of_the_example() -> None:
 
 def test_a_loss_whose_ports_differ_from_player_to_player_has_both() -> None:
     def ports(options: NoOptions, context: PortContext) -> Ports:
-        return Ports(needs=(JUDGEMENT,) if context.player == "generator" else (JUDGEMENT, IMAGE))
+        return Ports(needs=(DISCRIMINATOR_OUTPUT,) if context.player == "generator" else (DISCRIMINATOR_OUTPUT, IMAGE))
 
     both = ("generator", "discriminator")
     described = _described(_spec(ports=ports, players=both))
@@ -165,14 +165,16 @@ def test_json_tells_everything() -> None:
     spec = _spec(
         kind="discriminator",
         options=ScaleOptions,
-        ports=lambda options, context: Ports(needs=(IMAGE,), gives=(JUDGEMENT,), smallest_size=8, size_multiple=4),
+        ports=lambda options, context: Ports(
+            needs=(IMAGE,), gives=(DISCRIMINATOR_OUTPUT,), smallest_size=8, size_multiple=4
+        ),
         paper="A paper",
         licence="MIT",
         weights_licence="CC-BY-4.0",
         batch_dependent=True,
         version=2,
         migrations=(Migration(to=2, summary="`scale` is called `scales`", renamed={"scale": "scales"}),),
-        probe="facekit.registry.describe:describe_component",
+        probe="facekit.components.describe:describe_component",
         example={"scales": 3},
     )
     told = _described(spec, PluginInfo(summary="Mine.", homepage="https://example.org")).as_json()
@@ -194,7 +196,7 @@ def test_json_tells_everything() -> None:
             "optional": False,
         }
     ]
-    assert [port["name"] for port in ports["gives"]] == ["judgement"]
+    assert [port["name"] for port in ports["gives"]] == ["discriminator_output"]
     assert (ports["smallest_size"], ports["size_multiple"], ports["smallest_batch"]) == (8, 4, 1)
     facts = {key: told[key] for key in told if key not in ("source", "options", "options_schema", "ports")}
     assert facts == {
@@ -210,8 +212,8 @@ def test_json_tells_everything() -> None:
         "paper": "A paper",
         "licence": "MIT",
         "weights_licence": "CC-BY-4.0",
-        "factory": "facekit.registry.describe:describe_component",
-        "probe": "facekit.registry.describe:describe_component",
+        "factory": "facekit.components.describe:describe_component",
+        "probe": "facekit.components.describe:describe_component",
         "plugin": "mine",
         "distribution": "mine",
         "distribution_version": None,

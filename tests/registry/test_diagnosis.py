@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from facekit.registry.diagnosis import Diagnosis, PluginDiagnosis, RecipeNeeds
+from facekit.doctor.diagnosis import Diagnosis, PluginDiagnosis, RecipeNeeds
 
 Install = Any
 Diagnose = Callable[..., Diagnosis]

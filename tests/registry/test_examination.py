@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from facekit.doctor.probe import ENDING, Examination, examine, own_part
 from facekit.registry import PluginOrigin
-from facekit.registry.examination import ENDING, Examination, examine, own_part
 
 Install = Any
 Examine = Callable[..., Examination]
@@ -271,7 +271,7 @@ def test_interrupting_ends_the_processes(install: Install, tmp_path: Path) -> No
     install("face-one", f"import os, time\nopen({str(note)!r}, 'w').write(str(os.getpid()))\ntime.sleep(600)\n")
     program = (
         "from facekit.registry import PluginOrigin\n"
-        "from facekit.registry.examination import examine\n"
+        "from facekit.doctor.probe import examine\n"
         "examine([PluginOrigin('face-one', 'face-one', '1.2', 'face_one')])\n"
     )
     process = subprocess.Popen(

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from facekit.registry.offers import Offers, read_offers
+from facekit.registry.static_scan import Offers, read_offers
 
 Install = Any
 

@@ -12,9 +12,9 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, Field, PositiveInt
 
+from facekit.components.options_reference import OptionDescription, describe_options
+from facekit.components.options_schema import options_schema, prose
 from facekit.interfaces import Options
-from facekit.registry.options_reference import OptionDescription, describe_options
-from facekit.registry.options_schema import options_schema, prose
 
 
 class Colour(Enum):

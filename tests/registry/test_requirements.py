@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from facekit.registry.requirements import library_versions, unmet_requirements
+from facekit.doctor.requirements import library_versions, unmet_requirements
 
 Install = Any
 

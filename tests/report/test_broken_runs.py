@@ -14,11 +14,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from facekit.engine.journal import read_lines, rewind
-from facekit.engine.run_folder import RunFolder
 from facekit.evaluation.store import read_evaluation
 from facekit.interfaces import FacekitError, RunFailure
 from facekit.report import write_report
+from facekit.training.run.event_log import read_lines, rewind
+from facekit.training.run.folder import RunFolder
 
 Make = Callable[..., Path]
 
@@ -205,7 +205,7 @@ def test_any_flip_of_bits(make_run: Make, data: st.DataObject) -> None:
 
 EVALUATION: dict[str, Any] = {
     "format": 1,
-    "painter": "model",
+    "system": "model",
     "split": "test",
     "weights": "ema",
     "step": 60,

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from facekit.engine.run_reading import read_run
 from facekit.evaluation.results import EvaluationResult
 from facekit.evaluation.store import write_evaluation
 from facekit.interfaces import FacekitError, Measurement
 from facekit.report import write_report
 from facekit.report.results import REAL_PHOTOS, Column, Table, results_tables, table_html
+from facekit.training.run.reading import read_run
 
 Make = Callable[..., Path]
 Events = Callable[..., dict[str, Any]]

@@ -25,8 +25,8 @@ from facekit.editing import FacePipeline, load, read_provenance
 from facekit.editing.script import OPERATIONS, parse_script
 from facekit.interfaces import LabelMap
 from facekit.registry import load_registry
-from facekit.studio import bodies
-from facekit.studio.reading import Reader
+from facekit.studio import requests
+from facekit.studio.ingest import Reader
 
 Served = Any
 """A studio that is served; see conftest.py."""
@@ -126,7 +126,7 @@ def test_the_page_needs_no_token_and_asks_nobody_else(served: Served) -> None:
 
 
 def test_a_face_is_what_the_data_holds(api: httpx.Client, faces: list[dict[str, Any]], pipeline: FacePipeline) -> None:
-    from facekit.engine.open_data import open_data
+    from facekit.training.open_data import open_data
 
     packed = open_data(pipeline.recipe, load_registry())
     for face, row in zip(faces, packed.rows("validation"), strict=True):
@@ -541,7 +541,7 @@ def test_bodies_of_all_together_are_bounded(api: httpx.Client, served: Served, m
     assert answer.status_code == 503
     monkeypatch.undo()
     assert served.studio._in_flight._held == 0
-    assert bodies.MOST_IN_FLIGHT >= 10 * 20_000_000
+    assert requests.MOST_IN_FLIGHT >= 10 * 20_000_000
 
 
 def test_json_says_what_is_wrong(api: httpx.Client) -> None:

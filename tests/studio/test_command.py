@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from facekit.cli import studio as command
 from facekit.cli.main import cli
 from facekit.interfaces import FacekitError
-from facekit.studio import extra
+from facekit.studio import optional_deps
 from facekit.studio.server import open_socket
 
 
@@ -78,8 +78,8 @@ def test_without_a_run_it_says_how_to_get_one(tmp_path: Path, make: bool, monkey
 
 
 def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    found = extra.find_spec
-    monkeypatch.setattr(extra, "find_spec", lambda name: None if name == "uvicorn" else found(name))
+    found = optional_deps.find_spec
+    monkeypatch.setattr(optional_deps, "find_spec", lambda name: None if name == "uvicorn" else found(name))
     result = call(tmp_path)
     assert result.exit_code == 2
     assert "the studio needs uvicorn" in result.stderr

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facekit.studio import bodies, server
+from facekit.studio import requests, server
 from facekit.studio.guard import host_name
 
 Served = Any
@@ -237,7 +237,7 @@ def test_a_gigabyte_is_refused_early(process: Served, declared: bool, path: str)
 
 
 def test_too_much_is_told(process: Served) -> None:
-    for path, limit in (("/api/faces", 20_000_000), ("/api/lint", bodies.JSON_BYTES)):
+    for path, limit in (("/api/faces", 20_000_000), ("/api/lint", requests.JSON_BYTES)):
         lines = [f"POST {path} HTTP/1.1", "Host: localhost", "Content-Type: application/json"]
         lines += [f"Content-Length: {limit + 1}", f"X-Facekit-Token: {process.token}"]
         answer = raw(process, "\r\n".join([*lines, "", ""]).encode())
@@ -536,7 +536,7 @@ def test_half_requests_keep_nobody_waiting(process: Served, usual: Callable[[], 
 
 def test_half_requests_are_given_up(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "HEADER_SECONDS", 0.3)
-    monkeypatch.setattr(bodies, "CHUNK_SECONDS", 0.3)
+    monkeypatch.setattr(requests, "CHUNK_SECONDS", 0.3)
     head = f"POST /api/faces HTTP/1.1\r\nHost: localhost\r\nX-Facekit-Token: {served.token}".encode()
     assert raw(served, b"") == b""
     assert raw(served, head) == b""

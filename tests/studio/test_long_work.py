@@ -21,9 +21,9 @@ import pytest
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from facekit.studio.answers import Busy
-from facekit.studio.bodies import SCRIPT_CHARACTERS
 from facekit.studio.cancelling import unless_gone
+from facekit.studio.requests import SCRIPT_CHARACTERS
+from facekit.studio.responses import Busy
 from facekit.studio.workers import Worker
 
 SIDE = 2048

@@ -10,8 +10,8 @@ import pytest
 from facekit.editing import FacePipeline, load
 from facekit.interfaces import FacekitError
 from facekit.registry import load_registry
-from facekit.studio import start_faces as room
-from facekit.studio.start_faces import start_faces
+from facekit.studio import demo_faces as room
+from facekit.studio.demo_faces import start_faces
 
 
 @pytest.fixture

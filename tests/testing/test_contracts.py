@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import torch
 
-from facekit.engine.convolution_guard import torch_is_wrong
 from facekit.testing import (
     BrokenPromise,
     ComponentContract,
@@ -25,7 +24,8 @@ from facekit.testing import (
     MetricContract,
     StyleEncoderContract,
 )
-from facekit.testing.specimens import blobs
+from facekit.testing.port_inputs import blobs
+from facekit.training.convolution_guard import torch_is_wrong
 
 SUBJECTS = Path(__file__).parent / "subjects"
 MODULES = ("subject_specs", "subject_parts", "subject_files", "subject_with_torch")

@@ -12,7 +12,7 @@ from math import log2
 
 from pydantic import Field
 
-from facekit.interfaces import GENERATED, GENERATED_PYRAMID, JUDGEMENT, Options, Port, Ports
+from facekit.interfaces import DISCRIMINATOR_OUTPUT, GENERATED, GENERATED_PYRAMID, Options, Port, Ports
 from facekit.registry import ComponentSpec, hookimpl
 
 
@@ -53,7 +53,7 @@ def facekit_components():
             summary="Reads an image from its finest size to its coarsest.",
             options=MsgOptions,
             factory="msg_gan:build_discriminator",
-            ports=lambda options, context: Ports(needs=(GENERATED, GENERATED_PYRAMID), gives=(JUDGEMENT,)),
+            ports=lambda options, context: Ports(needs=(GENERATED, GENERATED_PYRAMID), gives=(DISCRIMINATOR_OUTPUT,)),
             paper=paper,
             # The deviation over the batch at the end: real and fake must not share a pass.
             batch_dependent=True,
@@ -99,7 +99,7 @@ def build_discriminator(options, context):
     from torch import nn
     from torch.nn import functional as F
 
-    from facekit.interfaces import Judgement, ScaleJudgement
+    from facekit.interfaces import DiscriminatorOutput, ScaleOutput
 
     halvings = int(log2(context.size)) - 3
 
@@ -119,6 +119,6 @@ def build_discriminator(options, context):
                 features = F.leaky_relu(block(torch.cat([F.avg_pool2d(features, 2), level], 1)), 0.2)
             spread = features.std(0, unbiased=False).mean().expand(len(features), 1, *features.shape[2:])
             features = F.leaky_relu(self.end(torch.cat([features, spread], 1)), 0.2)
-            return Judgement((ScaleJudgement(self.score(features.flatten(1))),))
+            return DiscriminatorOutput((ScaleOutput(self.score(features.flatten(1))),))
 
     return MsgDiscriminator()

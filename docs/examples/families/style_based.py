@@ -12,7 +12,7 @@ from math import log2
 
 from pydantic import Field
 
-from facekit.interfaces import GENERATED, JUDGEMENT, Options, Port, Ports
+from facekit.interfaces import DISCRIMINATOR_OUTPUT, GENERATED, Options, Port, Ports
 from facekit.registry import ComponentSpec, hookimpl
 
 
@@ -50,7 +50,7 @@ def sampler_ports(options, context):
 
 def critic_ports(options, context):
     """Needs a face, gives its scores."""
-    return Ports(needs=(GENERATED,), gives=(JUDGEMENT,))
+    return Ports(needs=(GENERATED,), gives=(DISCRIMINATOR_OUTPUT,))
 
 
 def spec(kind, name, summary, ports, options=SizeOptions, **more):
@@ -132,7 +132,7 @@ def build_critic(options, context):
     """Build the discriminator."""
     from torch import nn
 
-    from facekit.interfaces import Judgement, ScaleJudgement
+    from facekit.interfaces import DiscriminatorOutput, ScaleOutput
 
     class Critic(nn.Module):
         def __init__(self):
@@ -143,6 +143,6 @@ def build_critic(options, context):
             self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(options.channels * 16, 1))
 
         def forward(self, picture, condition):
-            return Judgement((ScaleJudgement(self.layers(picture.image)),))
+            return DiscriminatorOutput((ScaleOutput(self.layers(picture.image)),))
 
     return Critic()

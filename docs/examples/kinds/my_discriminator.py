@@ -9,7 +9,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from facekit.interfaces import IMAGE, JUDGEMENT, JUDGEMENT_FEATURES, MASK, BuildContext, Options, PortContext, Ports
+from facekit.interfaces import (
+    IMAGE,
+    DISCRIMINATOR_OUTPUT,
+    DISCRIMINATOR_FEATURES,
+    MASK,
+    BuildContext,
+    Options,
+    PortContext,
+    Ports,
+)
 from facekit.registry import ComponentSpec, hookimpl
 from pydantic import Field
 
@@ -25,7 +34,9 @@ class PatchesOptions(Options):
 
 def patches_ports(options: PatchesOptions, context: PortContext) -> Ports:
     """Needs image and mask, gives logits for patches, and the features that led to them."""
-    return Ports(needs=(IMAGE, MASK), gives=(JUDGEMENT, JUDGEMENT_FEATURES), smallest_size=2**options.layers)
+    return Ports(
+        needs=(IMAGE, MASK), gives=(DISCRIMINATOR_OUTPUT, DISCRIMINATOR_FEATURES), smallest_size=2**options.layers
+    )
 
 
 PATCHES = ComponentSpec(
@@ -44,7 +55,7 @@ PATCHES = ComponentSpec(
 def build_discriminator(options: PatchesOptions, context: BuildContext) -> Any:
     """Build the discriminator from a recipe's options."""
     import torch
-    from facekit.interfaces import Condition, Generated, Judgement, ScaleJudgement
+    from facekit.interfaces import Condition, Generated, DiscriminatorOutput, ScaleOutput
     from torch import nn
     from torch.nn import functional as F
 
@@ -63,7 +74,7 @@ def build_discriminator(options: PatchesOptions, context: BuildContext) -> Any:
             self.down = nn.ModuleList(nn.Conv2d(widths[i], widths[i + 1], 4, 2, 1) for i in range(options.layers))
             self.last = nn.Conv2d(widths[-1], 1, 3, padding=1)
 
-        def forward(self, image: Generated, condition: Condition) -> Judgement:
+        def forward(self, image: Generated, condition: Condition) -> DiscriminatorOutput:
             """Return logits (N, 1, h, w) and features of images (N, 3, H, W) with the masks they should show."""
             mask = condition.require_mask()
             ids = torch.arange(self.classes, device=mask.device)
@@ -73,7 +84,7 @@ def build_discriminator(options: PatchesOptions, context: BuildContext) -> Any:
             for layer in self.down:
                 hidden = F.leaky_relu(layer(hidden), 0.2)
                 features.append(hidden)
-            return Judgement((ScaleJudgement(self.last(hidden), tuple(features)),))
+            return DiscriminatorOutput((ScaleOutput(self.last(hidden), tuple(features)),))
 
     return Patches(len(context.label_map), options)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from facekit.interfaces import GENERATED, JUDGEMENT, Options, Port, Ports
+from facekit.interfaces import DISCRIMINATOR_OUTPUT, GENERATED, Options, Port, Ports
 from facekit.registry import ComponentSpec, hookimpl
 
 sys.path.insert(0, str(Path(__file__).parent))  # where plain_stylegan.py is; a distribution needs no such line
@@ -72,7 +72,7 @@ def sampler_ports(options, context):
 
 def critic_ports(options, context):
     """Needs an image, gives its score."""
-    return Ports(needs=(GENERATED,), gives=(JUDGEMENT,), smallest_size=8)
+    return Ports(needs=(GENERATED,), gives=(DISCRIMINATOR_OUTPUT,), smallest_size=8)
 
 
 @hookimpl
@@ -134,10 +134,10 @@ def build_critic(options, context):
     """Build the discriminator in the form that the losses of `facekit-losses` call: images and scores in containers."""
     from plain_stylegan import Discriminator
 
-    from facekit.interfaces import Judgement, ScaleJudgement
+    from facekit.interfaces import DiscriminatorOutput, ScaleOutput
 
     class Critic(Discriminator):
         def forward(self, image, condition):
-            return Judgement((ScaleJudgement(super().forward(image.image)),))
+            return DiscriminatorOutput((ScaleOutput(super().forward(image.image)),))
 
     return Critic(context.size, options.channels)

@@ -11,29 +11,29 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facekit.engine.failures import Culprit
-from facekit.engine.networks import FaceModel, RunNetworks
-from facekit.engine.players import PlayerInTraining, WeightedLoss
-from facekit.engine.precision import Precision
-from facekit.engine.step import BatchMemory, StepRunner, TrainingStep
 from facekit.interfaces import (
     GENERATED,
     GENERATED_PYRAMID,
     Condition,
+    DiscriminatorOutput,
     FaceBatch,
     Generated,
-    Judgement,
     NoOptions,
     Player,
     Ports,
     Reference,
-    ScaleJudgement,
+    ScaleOutput,
     Step,
     Style,
 )
 from facekit.recipe.resolved import ComponentChoice, Mark, OptimiserChoice, ScheduleChoice, UpdateChoices
 from facekit.recipe.settings import TrainSettings
 from facekit.registry import PluginSet, Registry
+from facekit.training.failures import Culprit
+from facekit.training.networks import FaceModel, RunNetworks
+from facekit.training.players import PlayerInTraining, WeightedLoss
+from facekit.training.precision import Precision
+from facekit.training.step import BatchMemory, StepRunner, TrainingStep
 
 CLASSES, NUMBERS = 3, 5
 LossFunction = Callable[[Step], Tensor]
@@ -55,7 +55,7 @@ class Encoder(nn.Module):
         return Style(self.read((image * (planes(mask, image.dtype)[:, 1:].sum(1, keepdim=True))).mean((2, 3))))
 
 
-class Painter(nn.Module):
+class TinyGenerator(nn.Module):
     """Reads mask and style, and adds what the attributes say where there are any."""
 
     def __init__(self, *, styled: bool, pyramid: bool, maps: bool) -> None:
@@ -89,14 +89,14 @@ class Critic(nn.Module):
         self.second = nn.Conv2d(4, 1, 4, 2, 1)
         self.calls: list[int] = []
 
-    def forward(self, picture: Generated, condition: Condition) -> Judgement:
+    def forward(self, picture: Generated, condition: Condition) -> DiscriminatorOutput:
         self.calls.append(len(picture.image))
         pair = torch.cat([planes(condition.mask, picture.image.dtype), picture.image], 1)
         features = F.softplus(self.first(pair))
         logits = self.second(features)
         for tensor in picture.maps.values():
             logits = logits + tensor.flatten(1).mean(1)[:, None, None, None]
-        return Judgement((ScaleJudgement(logits, (features,)),))
+        return DiscriminatorOutput((ScaleOutput(logits, (features,)),))
 
 
 class OwnSampler:
@@ -154,7 +154,7 @@ class Bench:
     ) -> None:
         torch.manual_seed(0)
         networks: dict[str, nn.Module] = {"style_encoder": Encoder()} if style else {}
-        networks["generator"] = Painter(styled=style, pyramid=pyramid, maps=maps)
+        networks["generator"] = TinyGenerator(styled=style, pyramid=pyramid, maps=maps)
         if discriminator:
             networks["discriminator"] = Critic()
         self.model = FaceModel(networks, sampler=sampler).requires_grad_(False)
@@ -188,13 +188,14 @@ class Bench:
         return BatchMemory(self.batch)
 
     def step(self, player: Player, memory: BatchMemory | None = None, *, index: int = 0, seed: int = 0) -> TrainingStep:
-        """A turn; the generator's is the later one, so that its networks are awake in what the turn computes once."""
+        """A turn; the generator's is the later one, so that its networks are trainable in what the turn computes
+        once."""
         later = self.players({})["generator"] if player == "discriminator" else None
 
-        def awake() -> AbstractContextManager[object]:
+        def trainable() -> AbstractContextManager[object]:
             stack = ExitStack()
             if later is not None:
-                stack.enter_context(later.awake(0))
+                stack.enter_context(later.trainable(0))
             return stack
 
         return TrainingStep(
@@ -204,11 +205,11 @@ class Bench:
             networks=self.networks,
             memory=memory or self.memory(),
             seed=(seed, index, player),
-            later=awake,
+            later=trainable,
         )
 
-    def awake(self, player: Player) -> AbstractContextManager[object]:
-        return self.players({})[player].awake(0)
+    def trainable(self, player: Player) -> AbstractContextManager[object]:
+        return self.players({})[player].trainable(0)
 
     def run(self, losses: Mapping[Player, Sequence[LossFunction]], *, steps: int = 1) -> None:
         """Train steps as the loop does."""

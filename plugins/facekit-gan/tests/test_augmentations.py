@@ -15,13 +15,13 @@ from torch import Tensor
 from facekit.interfaces import (
     BuildContext,
     Condition,
+    DiscriminatorOutput,
     FacekitError,
     Generated,
-    Judgement,
     LabelClass,
     LabelMap,
     Reference,
-    ScaleJudgement,
+    ScaleOutput,
 )
 from facekit_gan.ada import Ada
 from facekit_gan.ada import build as build_ada
@@ -181,8 +181,8 @@ def test_fields_of_a_family_are_kept() -> None:
         assert new.latents is latents
 
 
-def output(*logits: float) -> Judgement:
-    return Judgement((ScaleJudgement(torch.tensor(logits)[:, None, None, None].expand(-1, 1, 2, 2)),))
+def output(*logits: float) -> DiscriminatorOutput:
+    return DiscriminatorOutput((ScaleOutput(torch.tensor(logits)[:, None, None, None].expand(-1, 1, 2, 2)),))
 
 
 REAL = torch.tensor([1.0, 1.0, 0.0, 0.0])

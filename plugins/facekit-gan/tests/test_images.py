@@ -93,7 +93,7 @@ def test_some_faces_are_made_in_the_style_of_one_further_away(bench: Any) -> Non
         own, all_of_them = discriminate(step, made), discriminate(step, fake(step))
     assert own.scales[0].logits.shape[0] == 2
     assert all_of_them.scales[0].logits.shape[0] == 4
-    alone = bench.model.judge(made, condition)
+    alone = bench.model.discriminate(made, condition)
     torch.testing.assert_close(own.scales[0].logits, alone.scales[0].logits, rtol=1e-4, atol=1e-5)
 
 
@@ -119,7 +119,7 @@ def test_shuffled_attributes_are_those_of_the_batch_in_another_order(bench: Any)
 
 def test_shuffled_attributes_are_made_once_and_cut_for_the_discriminator(bench: Any) -> None:
     memory = bench.memory()
-    with bench.awake("generator"):
+    with bench.trainable("generator"):
         turn = bench.step("discriminator", memory)
         assert not shuffled_attributes(turn).image.requires_grad
         step = bench.step("generator", memory)
@@ -167,19 +167,19 @@ def test_generate_makes_anything_else_anew_and_knows_what_for(bench: Any) -> Non
 
 def test_one_forward_pass_serves_both_turns(bench: Any) -> None:
     memory = bench.memory()
-    with bench.awake("discriminator"):
+    with bench.trainable("discriminator"):
         step = bench.step("discriminator", memory)
         assert not fake(step).image.requires_grad
         assert not style(step).code.requires_grad
         discriminate(step, fake(step)).scales[0].logits.sum().backward()
     assert not bench.gradients("generator")
     assert bench.gradients("discriminator")
-    with bench.awake("generator"):
+    with bench.trainable("generator"):
         fake(bench.step("generator", memory)).image.sum().backward()
     assert (bench.calls("style_encoder"), bench.calls("generator")) == ([4], [4])
     shared = [gradient.clone() for name in ("style_encoder", "generator") for gradient in bench.gradients(name)]
     bench.model.zero_grad()
-    with bench.awake("generator"):
+    with bench.trainable("generator"):
         fake(bench.step("generator")).image.sum().backward()
     alone = [gradient for name in ("style_encoder", "generator") for gradient in bench.gradients(name)]
     assert len(shared) == len(alone) > 6
@@ -193,13 +193,13 @@ def test_a_step_of_the_engine_shares_passes_between_its_turns(bench: Any) -> Non
         outputs = [discriminate(step, each).scales[0].logits.mean() for each in (made, others)]
         return torch.stack(outputs).sum() - discriminate(step, photos).scales[0].logits.mean()
 
-    def painter(step: Step) -> torch.Tensor:
+    def generator(step: Step) -> torch.Tensor:
         photos, made, others = real(step), fake(step), shuffled_style(step)
         values = [discriminate(step, each).scales[0].logits.mean() for each in (photos, made, others)]
         return values[0] - values[1] - values[2] + (made.image - photos.image).abs().mean()
 
     before = {name: weight.clone() for name, weight in bench.model.named_parameters()}
-    bench.run({"discriminator": [critic], "generator": [painter]}, steps=2)
+    bench.run({"discriminator": [critic], "generator": [generator]}, steps=2)
     assert bench.calls("style_encoder") == [4, 4]
     assert bench.calls("generator") == [4, 4, 4, 4]
     # The discriminator's turn judges all in one pass. Then its weights have changed; the generator's turn judges real

@@ -24,7 +24,7 @@ def test_an_image_is_judged_once_a_turn(bench: Any) -> None:
 
 
 def test_the_discriminators_turn_judges_jointly_and_sees_results_cut(bench: Any) -> None:
-    with bench.awake("discriminator"):
+    with bench.trainable("discriminator"):
         step = bench.step("discriminator")
         assert not fake(step).image.requires_grad
         photos = real(step)
@@ -32,14 +32,14 @@ def test_the_discriminators_turn_judges_jointly_and_sees_results_cut(bench: Any)
         assert bench.calls("discriminator") == [8]
         assert wanted.scales[0].logits.requires_grad
     for image, output in ((photos, wanted), (fake(step), made)):
-        separate = bench.model.judge(image, step.condition)
+        separate = bench.model.discriminate(image, step.condition)
         torch.testing.assert_close(output.scales[0].logits, separate.scales[0].logits, atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(output.scales[0].features[0], separate.scales[0].features[0], atol=1e-5, rtol=1e-4)
     assert len(made.scales[0].features[0]) == 4
 
 
 def test_shuffled_images_join_the_pass_when_they_were_made_before(bench: Any) -> None:
-    with bench.awake("discriminator"):
+    with bench.trainable("discriminator"):
         step = bench.step("discriminator")
         images = [shuffled_style(step), fake(step), real(step)]
         outputs = [discriminate(step, image) for image in images]
@@ -49,19 +49,19 @@ def test_shuffled_images_join_the_pass_when_they_were_made_before(bench: Any) ->
         discriminate(late, shuffled_style(late))
         assert bench.calls("discriminator") == [12, 4, 4]
         for image, output in zip(images, outputs, strict=True):
-            alone = bench.model.judge(image, step.condition)
+            alone = bench.model.discriminate(image, step.condition)
             torch.testing.assert_close(output.scales[0].logits, alone.scales[0].logits, atol=1e-5, rtol=1e-4)
 
 
 def test_images_that_nobody_asked_for_are_not_made_to_be_judged(bench: Any) -> None:
-    with bench.awake("discriminator"):
+    with bench.trainable("discriminator"):
         step = bench.step("discriminator")
         image, photos = shuffled_attributes(step), real(step)
         discriminate(step, image)
         discriminate(step, photos)
         assert bench.calls("discriminator") == [8]
         assert bench.calls("generator") == [4]
-    with bench.awake("generator"):
+    with bench.trainable("generator"):
         step = bench.step("generator")
         discriminate(step, shuffled_attributes(step))
         assert bench.calls("discriminator") == [8, 4]
@@ -77,7 +77,7 @@ def test_a_batch_dependent_discriminator_judges_each_alone(bench: Any) -> None:
 
 
 def test_the_generators_turn_judges_real_photos_without_a_graph(bench: Any) -> None:
-    with bench.awake("generator"):
+    with bench.trainable("generator"):
         step = bench.step("generator")
         photos = real(step)
         assert discriminate(step, fake(step)).scales[0].logits.requires_grad
@@ -95,10 +95,12 @@ def test_another_condition_and_another_image_are_judged_each_time(bench: Any) ->
     wanted = replace(step.condition, mask=step.condition.mask.flip(1))  # type: ignore[union-attr]
     other = discriminate(step, fake(step), wanted)
     assert discriminate(step, fake(step), wanted) is not other
-    torch.testing.assert_close(other.scales[0].logits, bench.model.judge(fake(step), wanted).scales[0].logits)
+    torch.testing.assert_close(other.scales[0].logits, bench.model.discriminate(fake(step), wanted).scales[0].logits)
     image = Generated(bench.batch.image.flip(-1))
     output = discriminate(step, image)
-    torch.testing.assert_close(output.scales[0].logits, bench.model.judge(image, step.condition).scales[0].logits)
+    torch.testing.assert_close(
+        output.scales[0].logits, bench.model.discriminate(image, step.condition).scales[0].logits
+    )
     assert discriminate(step, image) is not output
     assert discriminate(step, fake(step), step.condition) is discriminate(step, fake(step))
 
@@ -110,7 +112,7 @@ def test_images_with_maps_share_no_pass_with_photos_that_lack_them(make_bench: A
     outputs = [discriminate(step, image) for image in (made, others, photos)]
     assert bench.calls("discriminator") == [8, 4]
     for image, output in zip((made, others, photos), outputs, strict=True):
-        alone = bench.model.judge(image, step.condition)
+        alone = bench.model.discriminate(image, step.condition)
         torch.testing.assert_close(output.scales[0].logits, alone.scales[0].logits, atol=1e-5, rtol=1e-4)
 
 
@@ -122,14 +124,14 @@ class GeneratedWithLatent(Generated):
 
 
 def test_what_a_family_adds_to_its_images_stays_and_hinders_no_joint_pass(bench: Any) -> None:
-    painter = bench.model.get_submodule("generator")
-    plain = painter.forward
+    generator = bench.model.get_submodule("generator")
+    plain = generator.forward
 
     def forward(condition: Any, style: Any) -> Generated:
         made = plain(condition, style)
         return GeneratedWithLatent(made.image, made.pyramid, made.maps, style.code)
 
-    painter.forward = forward
+    generator.forward = forward
     step = bench.step("discriminator")
     photos, made = real(step), fake(step)
     assert isinstance(made, GeneratedWithLatent)

@@ -32,7 +32,9 @@ def test_the_pool_shows_past_fakes_with_the_conditions_they_were_made_for(bench:
                 assert any(all(map(torch.equal, row, other)) for other in seen)
                 past += not any(all(map(torch.equal, row, other)) for other in new)
             output = discriminate(step, shown, condition)
-            torch.testing.assert_close(output.scales[0].logits, bench.model.judge(shown, condition).scales[0].logits)
+            torch.testing.assert_close(
+                output.scales[0].logits, bench.model.discriminate(shown, condition).scales[0].logits
+            )
     assert len(pool) == 6
     assert 8 <= past <= 36  # of 42 after the pool was full, half were past ones
     copy = ReplayPool(6)
@@ -129,11 +131,11 @@ def test_a_pool_in_a_step_of_the_engine_is_deterministic(make_bench: Any) -> Non
             shown = pool.exchange(image, condition_of(step, image), random=step.random)
             return discriminate(step, *shown).scales[0].logits.square().mean()
 
-        def painter(step: Step) -> Tensor:
+        def generator(step: Step) -> Tensor:
             return (discriminate(step, fake(step)).scales[0].logits - 1).square().mean()
 
         bench = make_bench()
-        bench.run({"discriminator": [critic], "generator": [painter]}, steps=4)
+        bench.run({"discriminator": [critic], "generator": [generator]}, steps=4)
         state = {name: weight.detach().clone() for name, weight in bench.model.named_parameters()}
         return {**state, **pool.state()}
 

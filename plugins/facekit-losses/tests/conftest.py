@@ -10,22 +10,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facekit.engine.networks import FaceModel, RunNetworks
-from facekit.engine.precision import Precision
-from facekit.engine.step import BatchMemory, TrainingStep
 from facekit.interfaces import (
     BuildContext,
     Condition,
+    DiscriminatorOutput,
     FaceBatch,
     Generated,
-    Judgement,
     LabelClass,
     LabelMap,
     Player,
     Reference,
-    ScaleJudgement,
+    ScaleOutput,
     Style,
 )
+from facekit.training.networks import FaceModel, RunNetworks
+from facekit.training.precision import Precision
+from facekit.training.step import BatchMemory, TrainingStep
 
 CLASSES = 4
 LABEL_MAP = LabelMap(
@@ -73,18 +73,18 @@ class TinyDiscriminator(nn.Module):
         )
         self.calls: list[int] = []
 
-    def forward(self, picture: Generated, condition: Condition) -> Judgement:
+    def forward(self, picture: Generated, condition: Condition) -> DiscriminatorOutput:
         self.calls.append(len(picture.image))
         pair = torch.cat((one_hot(condition.require_mask(), picture.image.dtype), picture.image), 1)
-        judgements = []
+        discriminator_outputs = []
         for scale, layers in enumerate(self.scales):
             hidden = F.avg_pool2d(pair, 2) if scale else pair
             features = []
             for layer in list(layers)[:-1]:  # type: ignore[arg-type]
                 hidden = F.softplus(layer(hidden))
                 features.append(hidden)
-            judgements.append(ScaleJudgement(layers[-1](hidden), tuple(features)))  # type: ignore[index]
-        return Judgement(tuple(judgements))
+            discriminator_outputs.append(ScaleOutput(layers[-1](hidden), tuple(features)))  # type: ignore[index]
+        return DiscriminatorOutput(tuple(discriminator_outputs))
 
 
 def one_hot(mask: Tensor, dtype: torch.dtype) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from facekit.interfaces import BuildContext, Judgement, ScaleJudgement
+from facekit.interfaces import BuildContext, DiscriminatorOutput, ScaleOutput
 from facekit_gan import ReplayPool, condition_of, discriminate, fake, real, shuffled_style
 from facekit_losses.adversarial import (
     AdversarialLoss,
@@ -21,8 +21,8 @@ from facekit_losses.options import AdversarialOptions
 OBJECTIVES = ("lsgan", "bce", "hinge", "wasserstein", "relativistic")
 
 
-def judgement(*scales: torch.Tensor) -> Judgement:
-    return Judgement(tuple(ScaleJudgement(logits) for logits in scales))
+def discriminator_output(*scales: torch.Tensor) -> DiscriminatorOutput:
+    return DiscriminatorOutput(tuple(ScaleOutput(logits) for logits in scales))
 
 
 def softplus(value: float) -> float:
@@ -54,23 +54,23 @@ EXPECTED_DISCRIMINATOR = {
 @pytest.mark.parametrize("objective", OBJECTIVES)
 class TestAgainstValuesByHand:
     def test_generator(self, objective: str) -> None:
-        made = judgement(torch.tensor(FAKE).view(2, 1, 1, 1))
-        photos = judgement(torch.tensor(REAL).view(2, 1, 1, 1))
+        made = discriminator_output(torch.tensor(FAKE).view(2, 1, 1, 1))
+        photos = discriminator_output(torch.tensor(REAL).view(2, 1, 1, 1))
         value = generator_adversarial_loss(made, photos, objective=objective)  # type: ignore[arg-type]
         assert value.item() == pytest.approx(EXPECTED_GENERATOR[objective], rel=1e-6)
 
     def test_discriminator(self, objective: str) -> None:
-        made = judgement(torch.tensor(FAKE).view(2, 1, 1, 1))
-        photos = judgement(torch.tensor(REAL).view(2, 1, 1, 1))
+        made = discriminator_output(torch.tensor(FAKE).view(2, 1, 1, 1))
+        photos = discriminator_output(torch.tensor(REAL).view(2, 1, 1, 1))
         value = discriminator_adversarial_loss(photos, made, objective=objective)  # type: ignore[arg-type]
         assert value.item() == pytest.approx(EXPECTED_DISCRIMINATOR[objective], rel=1e-6)
 
     def test_scales_are_summed(self, objective: str) -> None:
         coarse, fine = torch.randn(3, 1, 2, 2), torch.randn(3, 1, 5, 5)
-        photos = judgement(coarse + 1, fine + 1)
-        both = discriminator_adversarial_loss(photos, judgement(coarse, fine), objective=objective)  # type: ignore[arg-type]
+        photos = discriminator_output(coarse + 1, fine + 1)
+        both = discriminator_adversarial_loss(photos, discriminator_output(coarse, fine), objective=objective)  # type: ignore[arg-type]
         parts = [
-            discriminator_adversarial_loss(judgement(r), judgement(f), objective=objective)  # type: ignore[arg-type]
+            discriminator_adversarial_loss(discriminator_output(r), discriminator_output(f), objective=objective)  # type: ignore[arg-type]
             for r, f in ((coarse + 1, coarse), (fine + 1, fine))
         ]
         torch.testing.assert_close(both, parts[0] + parts[1])
@@ -80,11 +80,15 @@ class TestAgainstValuesByHand:
         made = torch.randn(3, 1, 2, 2, dtype=torch.float64, requires_grad=True)
         photos = torch.randn(3, 1, 2, 2, dtype=torch.float64, requires_grad=True)
         assert torch.autograd.gradcheck(
-            lambda f, r: generator_adversarial_loss(judgement(f), judgement(r), objective=objective),  # type: ignore[arg-type]
+            lambda f, r: generator_adversarial_loss(
+                discriminator_output(f), discriminator_output(r), objective=objective
+            ),  # type: ignore[arg-type]
             (made, photos),
         )
         assert torch.autograd.gradcheck(
-            lambda f, r: discriminator_adversarial_loss(judgement(r), judgement(f), objective=objective),  # type: ignore[arg-type]
+            lambda f, r: discriminator_adversarial_loss(
+                discriminator_output(r), discriminator_output(f), objective=objective
+            ),  # type: ignore[arg-type]
             (made, photos),
         )
 
@@ -106,13 +110,13 @@ class TestAgainstValuesByHand:
 
 def test_dtype_half_precision_logits_are_averaged_in_full() -> None:
     logits = torch.full((4, 1, 64, 64), 3.0, dtype=torch.bfloat16)
-    value = generator_adversarial_loss(judgement(logits), objective="lsgan")
+    value = generator_adversarial_loss(discriminator_output(logits), objective="lsgan")
     assert value.dtype == torch.float32
     assert value.item() == 4.0
 
 
 def test_flat_logits() -> None:
-    value = generator_adversarial_loss(judgement(torch.zeros(3, 1)), objective="lsgan")
+    value = generator_adversarial_loss(discriminator_output(torch.zeros(3, 1)), objective="lsgan")
     assert value.item() == 1.0
 
 
@@ -127,13 +131,13 @@ def test_shuffled_fakes_count_as_much_as_own_ones(make_step) -> None:  # type: i
 
 
 def test_exception() -> None:
-    one, two = judgement(torch.zeros(2, 1)), judgement(torch.zeros(2, 1), torch.zeros(2, 1))
+    one, two = discriminator_output(torch.zeros(2, 1)), discriminator_output(torch.zeros(2, 1), torch.zeros(2, 1))
     with pytest.raises(ValueError, match="judged at 2 scales and results at 1"):
         discriminator_adversarial_loss(two, one, objective="hinge")
     with pytest.raises(ValueError, match="compares results with photos"):
         generator_adversarial_loss(one, objective="relativistic")
     with pytest.raises(ValueError, match="at least one scale"):
-        generator_adversarial_loss(Judgement(()), objective="lsgan")
+        generator_adversarial_loss(DiscriminatorOutput(()), objective="lsgan")
     with pytest.raises(ValueError, match="1 and 2 scales"):
         join(one, two)
 

@@ -11,7 +11,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from facekit.interfaces import Condition, FaceBatch, FacekitError, Generated, Judgement, Player, ScaleJudgement, Style
+from facekit.interfaces import (
+    Condition,
+    DiscriminatorOutput,
+    FaceBatch,
+    FacekitError,
+    Generated,
+    Player,
+    ScaleOutput,
+    Style,
+)
 from facekit_gan import condition_of, fake, real, shuffled_attributes
 from facekit_losses.adversarial import AdversarialLoss
 from facekit_losses.cycle_reconstruction import CycleReconstructionLoss, cycle_reconstruction_loss
@@ -46,9 +55,9 @@ class Reader(nn.Module):
         self.judge = nn.Linear(3, 1)
         self.classify = nn.Linear(3, attributes)
 
-    def forward(self, picture: Generated, condition: Condition) -> Judgement:
+    def forward(self, picture: Generated, condition: Condition) -> DiscriminatorOutput:
         colours = picture.image.square().mean((2, 3))
-        return Judgement((ScaleJudgement(self.judge(colours)),), self.classify(colours))
+        return DiscriminatorOutput((ScaleOutput(self.discriminate(colours)),), self.classify(colours))
 
 
 @pytest.fixture
@@ -69,8 +78,8 @@ def wanted_of(step: Any) -> Condition:
     return condition_of(step, shuffled_attributes(step))
 
 
-def judged(logits: Tensor) -> Judgement:
-    return Judgement((ScaleJudgement(torch.zeros(len(logits), 1)),), logits)
+def judged(logits: Tensor) -> DiscriminatorOutput:
+    return DiscriminatorOutput((ScaleOutput(torch.zeros(len(logits), 1)),), logits)
 
 
 class TestDomainClassification:
@@ -111,7 +120,7 @@ class TestDomainClassification:
 
     def test_exception(self) -> None:
         with pytest.raises(FacekitError, match="the discriminator gives none"):
-            domain_classification_loss(Judgement((ScaleJudgement(torch.zeros(3, 1)),)), ATTRIBUTES)
+            domain_classification_loss(DiscriminatorOutput((ScaleOutput(torch.zeros(3, 1)),)), ATTRIBUTES)
         with pytest.raises(FacekitError, match="the data has none"):
             domain_classification_loss(judged(torch.zeros(3, 2)), None)
         with pytest.raises(FacekitError, match="classifies 5 attributes, and there are 2"):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from facekit.interfaces import Condition, Generated, Judgement, ScaleJudgement
+from facekit.interfaces import Condition, DiscriminatorOutput, Generated, ScaleOutput
 from facekit_gan import fake, real
 from facekit_losses.gradient_penalty import GradientPenalty, gradient_penalty, interpolate
 from facekit_losses.input_gradients import squared_gradient_norms
@@ -14,9 +14,9 @@ from facekit_losses.r1_penalty import R1Penalty, r1_penalty
 def linear_judge(weight: torch.Tensor):  # type: ignore[no-untyped-def]
     """A critic whose logit map is weight * picture summed over channels, and half of it at a second scale."""
 
-    def judge(picture: Generated) -> Judgement:
+    def judge(picture: Generated) -> DiscriminatorOutput:
         logits = (picture.image * weight).sum(1, keepdim=True)
-        return Judgement((ScaleJudgement(logits), ScaleJudgement(logits.mean((2, 3)) / 2)))
+        return DiscriminatorOutput((ScaleOutput(logits), ScaleOutput(logits.mean((2, 3)) / 2)))
 
     return judge
 
@@ -60,9 +60,9 @@ class TestValues:
             torch.testing.assert_close(torch.stack(alone)[:, 0], torch.stack(together)[:, index], rtol=1e-4, atol=1e-6)
 
     def test_levels_of_a_pyramid_count_together(self) -> None:
-        def judge(picture: Generated) -> Judgement:
+        def judge(picture: Generated) -> DiscriminatorOutput:
             fine = picture.image.sum((1, 2, 3), keepdim=True) * 3
-            return Judgement((ScaleJudgement(fine + picture.pyramid[0].sum((1, 2, 3), keepdim=True) * 2),))
+            return DiscriminatorOutput((ScaleOutput(fine + picture.pyramid[0].sum((1, 2, 3), keepdim=True) * 2),))
 
         picture = Generated(torch.zeros(1, 1, 2, 2), (torch.zeros(1, 1, 1, 1),))
         (norm,) = squared_gradient_norms(judge, picture)
@@ -102,7 +102,7 @@ def test_operations_can_be_counted_where_a_module_reads_the_picture_itself(penal
     layer = torch.nn.Conv2d(3, 1, 3)
     picture = Generated(torch.randn(2, 3, 8, 8))
     with FlopCounterMode(display=False) as counter:
-        penalty(lambda leaf: Judgement((ScaleJudgement(layer(leaf.image)),)), picture).backward()
+        penalty(lambda leaf: DiscriminatorOutput((ScaleOutput(layer(leaf.image)),)), picture).backward()
     assert counter.get_total_flops() > 0
     assert layer.weight.grad is not None
 

@@ -39,11 +39,14 @@ def test_every_loss_builds_from_its_defaults(context: BuildContext) -> None:
 
 
 def test_ports() -> None:
-    assert needs("feature_matching", specs()["feature_matching"].options()) >= {"judgement.features", "generated"}
-    assert "judgement" in needs("adversarial", AdversarialOptions())
+    assert needs("feature_matching", specs()["feature_matching"].options()) >= {
+        "discriminator_output.features",
+        "generated",
+    }
+    assert "discriminator_output" in needs("adversarial", AdversarialOptions())
     assert "style" not in needs("adversarial", AdversarialOptions())
     assert "style" in needs("adversarial", AdversarialOptions(shuffled_style=True))
-    assert "judgement" not in needs("perceptual", PerceptualOptions())
+    assert "discriminator_output" not in needs("perceptual", PerceptualOptions())
     for name, options in (
         ("adversarial", AdversarialOptions(shuffled_style=True)),
         ("region_colour", RegionColourOptions()),

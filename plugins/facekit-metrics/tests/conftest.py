@@ -168,14 +168,14 @@ DRAWN = ["--set", "train=48", "--set", "extra=0", "--set", "validation=16", "--s
 SMALL = ["--with", "size=64", "--with", "epochs=2", "--with", "batch=8", "--with", "splits=train"]
 
 
-def train_judge(kind: str, *more: str) -> Result:
-    """Run ``facekit judge train`` on drawn faces."""
-    arguments = ["judge", "train", kind, "synthetic_faces", *DRAWN, *SMALL, *more]
+def train_evaluator(kind: str, *more: str) -> Result:
+    """Run ``facekit evaluator train`` on drawn faces."""
+    arguments = ["evaluator", "train", kind, "synthetic_faces", *DRAWN, *SMALL, *more]
     return CliRunner().invoke(cli, arguments, prog_name="facekit")
 
 
 def open_drawn_faces() -> FaceDataset:
-    """Return the faces that :func:`train_judge` learns from."""
+    """Return the faces that :func:`train_evaluator` learns from."""
     registry = load_registry()
     spec = registry.find("dataset", "synthetic_faces").spec
     options = spec.options.model_validate({"train": 48, "extra": 0, "validation": 16, "test": 8})
@@ -185,36 +185,36 @@ def open_drawn_faces() -> FaceDataset:
 
 def train_both(cache: Path) -> str:
     """Train both kinds into a cache that FACEKIT_CACHE names; returns what the classifier's training printed."""
-    segmenter = train_judge("segmenter")
+    segmenter = train_evaluator("segmenter")
     assert segmenter.exit_code == 0, segmenter.output
-    classifier = train_judge("attributes", "--with", "attributes=Eyeglasses,Smiling")
+    classifier = train_evaluator("attributes", "--with", "attributes=Eyeglasses,Smiling")
     assert classifier.exit_code == 0, classifier.output
-    assert (cache / "judges").is_dir()
+    assert (cache / "evaluators").is_dir()
     return classifier.stdout
 
 
 @pytest.fixture(scope="session")
-def judge_cache(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def evaluator_cache(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A cache with a small segmenter and a small attribute classifier of drawn faces, and what training one printed."""
-    cache = tmp_path_factory.mktemp("judges")
+    cache = tmp_path_factory.mktemp("evaluators")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FACEKIT_CACHE", str(cache))
         return cache, train_both(cache)
 
 
 @pytest.fixture
-def judges(judge_cache: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of these judges, where they are looked for."""
-    monkeypatch.setenv("FACEKIT_CACHE", str(judge_cache[0]))
-    return judge_cache[0] / "judges"
+def evaluators(evaluator_cache: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of these evaluators, where they are looked for."""
+    monkeypatch.setenv("FACEKIT_CACHE", str(evaluator_cache[0]))
+    return evaluator_cache[0] / "evaluators"
 
 
 @pytest.fixture(scope="session")
 def drawn_faces() -> FaceDataset:
-    """The faces that these judges learned from (train), were tested on (validation), and have not seen (test)."""
+    """The faces that these evaluators learned from (train), were tested on (validation), and have not seen (test)."""
     return open_drawn_faces()
 
 
 @pytest.fixture
 def train() -> Callable[..., Result]:
-    return train_judge
+    return train_evaluator

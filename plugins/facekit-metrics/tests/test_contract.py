@@ -138,14 +138,14 @@ class TestDiversityOfGeneration(MetricContract):
     inputs = FROM_NOISE
 
 
-@pytest.mark.usefixtures("judges")
+@pytest.mark.usefixtures("evaluators")
 class TestAttributeAccuracy(MetricContract):
     spec = SPECS["attribute_accuracy"]
     options = {"transfer": ["Smiling", "Eyeglasses"]}
     not_about_likeness = "a photo of anything may or may not look like a smile to a classifier"
 
 
-@pytest.mark.usefixtures("judges")
+@pytest.mark.usefixtures("evaluators")
 class TestSegmentationAccuracy(MetricContract):
     spec = SPECS["segmentation_accuracy"]
     options = {"tasks": ["reconstruction", "style_copy", "attribute_transfer"], "transfer": ["Smiling"]}

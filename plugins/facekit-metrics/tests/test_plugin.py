@@ -31,7 +31,7 @@ ALONE = {
 }
 """Metrics that need no real photos but those they observe."""
 JUDGED = {"attribute_accuracy", "segmentation_accuracy"}
-"""Metrics that need a trained judge: see test_judge_metrics.py."""
+"""Metrics that need a trained evaluator: see test_evaluator_metrics.py."""
 SETS = {"density_coverage", "frechet_distance", "kid", "nearest_training_neighbour", "precision_recall"}
 
 EXTRAS = {"identity"}

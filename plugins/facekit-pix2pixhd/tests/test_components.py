@@ -86,9 +86,9 @@ def test_sizes_that_the_ports_allow_are_painted_and_others_refused(name: str, op
 def test_the_smallest_size_of_the_discriminator_works(scales: int) -> None:
     size = ports("discriminator", "multiscale_patch", scales=scales).smallest_size
     discriminator = build("discriminator", "multiscale_patch", scales=scales, filters=4)
-    judgement = discriminator(Generated(photo(1, size)), Condition(masks(1, size)))
-    assert len(judgement.scales) == scales
-    assert all(torch.isfinite(scale.logits).all() for scale in judgement.scales)
+    discriminator_output = discriminator(Generated(photo(1, size)), Condition(masks(1, size)))
+    assert len(discriminator_output.scales) == scales
+    assert all(torch.isfinite(scale.logits).all() for scale in discriminator_output.scales)
 
 
 @pytest.mark.parametrize(("name", "options"), GENERATORS)
@@ -195,10 +195,12 @@ def test_a_head_that_classifies_sees_the_picture_and_never_the_mask() -> None:
     assert picture.grad.abs().max() > 0
     assert not torch.equal(first, classifying(Generated(photo()), Condition(masks())).class_logits)
     assert plain(Generated(picture), Condition(masks())).class_logits is None
-    assert "judgement.class_logits" in {
+    assert "discriminator_output.class_logits" in {
         port.name for port in ports("discriminator", "multiscale_patch", classify=True).gives
     }
-    assert "judgement.class_logits" not in {port.name for port in ports("discriminator", "multiscale_patch").gives}
+    assert "discriminator_output.class_logits" not in {
+        port.name for port in ports("discriminator", "multiscale_patch").gives
+    }
     with pytest.raises(FacekitError, match="no attributes to classify"):
         build("discriminator", "multiscale_patch", classify=True)
 

@@ -225,9 +225,9 @@ def test_a_discriminator_judges_the_same(intermediate: bool, layers: int, scales
     mask = masks()
     photo = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(6)) * 2 - 1
     expected = official(torch.cat([planes(mask), photo], dim=1))
-    judgement = component(weights)(Generated(photo), Condition(mask))
-    assert len(judgement.scales) == scales
-    for ours, theirs in zip(judgement.scales, expected, strict=True):
+    discriminator_output = component(weights)(Generated(photo), Condition(mask))
+    assert len(discriminator_output.scales) == scales
+    for ours, theirs in zip(discriminator_output.scales, expected, strict=True):
         torch.testing.assert_close(ours.logits, theirs[-1], atol=1e-5, rtol=1e-5)
         if intermediate:
             for feature, other in zip(ours.features, theirs[:-1], strict=True):

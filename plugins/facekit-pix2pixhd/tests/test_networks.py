@@ -110,13 +110,13 @@ def published_patch_sizes(size: int) -> list[int]:
 @pytest.mark.parametrize("scales", [1, 2, 3])
 @pytest.mark.parametrize("size", [64, 100])
 def test_discriminator_gives_logits_and_features_at_every_scale(scales: int, size: int) -> None:
-    judgements = MultiScaleDiscriminator(filters=8, scales=scales)(torch.randn(2, 22, size, size))
-    assert len(judgements) == scales
-    for judgement in judgements:
+    discriminator_outputs = MultiScaleDiscriminator(filters=8, scales=scales)(torch.randn(2, 22, size, size))
+    assert len(discriminator_outputs) == scales
+    for discriminator_output in discriminator_outputs:
         *feature_sizes, logit_size = published_patch_sizes(size)
-        assert [feature.shape[-1] for feature in judgement.features] == feature_sizes
-        assert [feature.shape[1] for feature in judgement.features] == [8, 16, 32, 64]
-        assert judgement.logits.shape == (2, 1, logit_size, logit_size)
+        assert [feature.shape[-1] for feature in discriminator_output.features] == feature_sizes
+        assert [feature.shape[1] for feature in discriminator_output.features] == [8, 16, 32, 64]
+        assert discriminator_output.logits.shape == (2, 1, logit_size, logit_size)
         size = (size + 1) // 2
 
 
@@ -158,7 +158,7 @@ def test_gradients_reach_every_parameter_of_a_generator(build: type[nn.Module]) 
 def test_gradients_reach_every_parameter_of_the_discriminator_and_its_input() -> None:
     discriminator = MultiScaleDiscriminator(filters=4, scales=2)
     pair = torch.randn(2, 22, 64, 64, requires_grad=True)
-    sum(judgement.logits.square().mean() for judgement in discriminator(pair)).backward()
+    sum(discriminator_output.logits.square().mean() for discriminator_output in discriminator(pair)).backward()
     assert_gradients_reach(discriminator)
     assert pair.grad is not None
     assert pair.grad.abs().max() > 0
@@ -193,7 +193,7 @@ def test_the_same_mask_gives_the_same_picture_in_train_and_eval(build: type[nn.M
         torch.testing.assert_close(generator.train()(masks), generator.eval()(masks), atol=0, rtol=0)
 
 
-def test_bf16_autocast_and_channels_last_give_nearly_the_same_judgement() -> None:
+def test_bf16_autocast_and_channels_last_give_nearly_the_same_discriminator_output() -> None:
     discriminator = MultiScaleDiscriminator(filters=8).eval()
     pair = torch.randn(1, 22, 64, 64)
     with torch.no_grad():

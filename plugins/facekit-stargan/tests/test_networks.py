@@ -126,10 +126,10 @@ class TestDiscriminator:
     def test_class_head_covers_what_is_left(self, size: int, layers: int, patches: int) -> None:
         options = DiscriminatorOptions(filters=2, layers=layers)
         network = build_discriminator(options, context(size=size))
-        judgement = network(Generated(photo(2, size)), condition(None, None))
-        assert judgement.scales[0].logits.shape == (2, 1, patches, patches)
-        assert judgement.class_logits is not None
-        assert judgement.class_logits.shape == (2, 3)
+        discriminator_output = network(Generated(photo(2, size)), condition(None, None))
+        assert discriminator_output.scales[0].logits.shape == (2, 1, patches, patches)
+        assert discriminator_output.class_logits is not None
+        assert discriminator_output.class_logits.shape == (2, 3)
         assert network.classify.kernel_size == (patches, patches)
         assert discriminator_ports(options, PortContext(size=size)).size_multiple == 2**layers
 

@@ -16,15 +16,15 @@ from facekit.cli.paths import FilePath
 from facekit.cli.state import State, plugin_file_option, set_option
 
 if TYPE_CHECKING:
-    from facekit.ablation.cells import Cell
-    from facekit.ablation.folder import AblationFolder
-    from facekit.ablation.grid import Grid
-    from facekit.ablation.sweep import SweepOutcome, Work
-    from facekit.ablation.writing import Summary
     from facekit.data import PackedFaces
+    from facekit.experiments.folder import AblationFolder
+    from facekit.experiments.grid import Grid
+    from facekit.experiments.jobs import Cell
+    from facekit.experiments.outputs import Summary
+    from facekit.experiments.sweep import SweepOutcome, Work
     from facekit.registry import Registry
 
-WORKER = (sys.executable, "-m", "facekit.cli.ablation_worker")
+WORKER = (sys.executable, "-m", "facekit.cli.experiment_worker")
 
 
 @click.command(short_help="Train and measure a grid of runs, and compare them.")
@@ -67,13 +67,13 @@ def ablate(
       facekit ablate ablations/reference_table --dry-run
       facekit ablate ablations/reference_table --set data.use=celebamask_hq --set data.root=data/CelebAMask-HQ
     """
-    from facekit.ablation.cells import cell_key, open_faces, resolve_cells
-    from facekit.ablation.folder import AblationFolder
-    from facekit.ablation.grid import read_grid
-    from facekit.ablation.settings import parse_seeds
     from facekit.cli.progress_bar import data_progress
-    from facekit.engine.run_folder import RunFolder
+    from facekit.experiments.folder import AblationFolder
+    from facekit.experiments.grid import read_grid
+    from facekit.experiments.jobs import cell_key, open_faces, resolve_cells
+    from facekit.experiments.settings import parse_seeds
     from facekit.recipe.library import find_recipe
+    from facekit.training.run.folder import RunFolder
 
     state: State = context.obj
     registry = state.registry()
@@ -106,7 +106,7 @@ def _list(
     retry: bool,
     as_json: bool,
 ) -> None:
-    from facekit.ablation.cells import cell_key
+    from facekit.experiments.jobs import cell_key
 
     rows = []
     seen: dict[str, str] = {}
@@ -152,9 +152,9 @@ def _sweep(
     threads: int | None,
     retry: bool,
 ) -> SweepOutcome:
-    from facekit.ablation.executor import LocalProcesses
-    from facekit.ablation.sweep import SweepOutcome, Work, run_sweep
     from facekit.cli.sweep_display import sweep_display
+    from facekit.experiments.executor import LocalProcesses
+    from facekit.experiments.sweep import SweepOutcome, Work, run_sweep
 
     works: dict[str, Work] = {}
     for cell, key in zip(cells, keys, strict=True):
@@ -179,10 +179,10 @@ def _results(
     grid: Grid, cells: Sequence[Cell], keys: Sequence[str], folder: AblationFolder, *, command: str, registry: Registry
 ) -> Summary:
     """Write the results, unless those that stand there were made of the same."""
-    from facekit.ablation.folder import GRID, read_failure
-    from facekit.ablation.results import Done, System, load
-    from facekit.ablation.writing import digest_of, read_summary, write_results
     from facekit.evaluation.edits import edit_files
+    from facekit.experiments.folder import GRID, read_failure
+    from facekit.experiments.outputs import digest_of, read_summary, write_results
+    from facekit.experiments.results import Done, System, load
 
     text = grid.path.read_text(encoding="utf-8")
     files = [

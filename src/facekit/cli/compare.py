@@ -53,16 +53,16 @@ def compare(
     Example:
       facekit compare runs/first runs/second --out comparison
     """
-    from facekit.ablation.cells import KEY_LENGTH
-    from facekit.ablation.compared import ComparedRuns, cells_of, read_runs, systems_of
-    from facekit.ablation.edits import kept_files
-    from facekit.ablation.executor import LocalProcesses
-    from facekit.ablation.settings import MeasuringSettings
-    from facekit.ablation.sweep import SweepOutcome, Work, run_sweep
-    from facekit.ablation.writing import digest_of, read_summary, write_results
     from facekit.cli.sweep_display import sweep_display, tell_failures
-    from facekit.engine.run_folder import RunFolder
+    from facekit.experiments.compare import ComparedRuns, cells_of, read_runs, systems_of
+    from facekit.experiments.edits import kept_files
+    from facekit.experiments.executor import LocalProcesses
+    from facekit.experiments.jobs import KEY_LENGTH
+    from facekit.experiments.outputs import digest_of, read_summary, write_results
+    from facekit.experiments.settings import MeasuringSettings
+    from facekit.experiments.sweep import SweepOutcome, Work, run_sweep
     from facekit.interfaces import FacekitError
+    from facekit.training.run.folder import RunFolder
 
     state: State = context.obj
     if against is not None and against not in runs:

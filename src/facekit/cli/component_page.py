@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from facekit.components.describe import ComponentDescription, PortGroup
+    from facekit.components.options_reference import OptionDescription
     from facekit.interfaces import Port, Ports
-    from facekit.registry.describe import ComponentDescription, PortGroup
-    from facekit.registry.options_reference import OptionDescription
     from facekit.registry.source import SourceLocation
 
 INDENT = "  "
@@ -87,7 +87,7 @@ def _facts(description: ComponentDescription) -> Iterator[tuple[str, str]]:
     if spec.kind == "loss":
         yield "for", f"the {' and the '.join(spec.players)}"
     if spec.kind == "discriminator" and spec.batch_dependent:
-        yield "batches", "a sample's judgement depends on the others in its batch: real and fake are judged apart"
+        yield "batches", "a sample's output depends on the others in its batch: real and fake are judged apart"
     if spec.paper:
         yield "paper", spec.paper
     yield "licence", spec.licence

@@ -77,7 +77,7 @@ def list_components(
         and (search is None or _mentions(entry, search))
     ]
     if as_json:
-        from facekit.registry.describe import component_facts
+        from facekit.components.describe import component_facts
 
         print_json([component_facts(entry) for entry in chosen])
         return
@@ -111,8 +111,8 @@ def show(state: State, component: tuple[str, ...], as_json: bool) -> None:
         raise click.UsageError(f"expected [KIND] NAME; kinds are {', '.join(KINDS)}")
 
     from facekit.cli.component_page import component_page, page_width
+    from facekit.components.describe import describe_component
     from facekit.recipe.fragment import core_settings, dump_fragment, recipe_fragment
-    from facekit.registry.describe import describe_component
 
     registry = state.registry()
     described = [describe_component(registry, entry) for entry in _find(registry, name, kinds[0] if kinds else None)]
@@ -139,7 +139,7 @@ def _find(registry: Registry, name: str, kind: str | None) -> list[RegisteredCom
     """
     from facekit.interfaces import FacekitError, did_you_mean
     from facekit.registry import KINDS as ALL_KINDS
-    from facekit.registry.whereabouts import where_else
+    from facekit.registry.install_hints import where_else
 
     wanted = [one for one in ALL_KINDS if kind in (None, one)]
     found = [

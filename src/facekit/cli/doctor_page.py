@@ -12,8 +12,8 @@ from facekit import __version__
 from facekit.cli.output import plural
 
 if TYPE_CHECKING:
-    from facekit.registry.clashes import NameClash
-    from facekit.registry.diagnosis import Affected, ComponentKey, Diagnosis, PluginDiagnosis, Problem, RecipeNeeds
+    from facekit.doctor.conflicts import NameClash
+    from facekit.doctor.diagnosis import Affected, ComponentKey, Diagnosis, PluginDiagnosis, Problem, RecipeNeeds
 
 _INDENT = "  "
 _LABEL = 14

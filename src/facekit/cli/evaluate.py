@@ -57,7 +57,7 @@ def evaluate(
       facekit evaluate runs/first --split validation --weights live --json
       facekit evaluate runs/first --metrics-of identity.yaml
     """
-    from facekit.cli.measuring import measure_run, print_measurements
+    from facekit.cli.evaluation_settings import measure_run, print_measurements
     from facekit.recipe import read_recipe
     from facekit.report import write_report
 

@@ -149,13 +149,13 @@ def _measure(
 
 
 def print_script(result: ScriptResult, settings: EditSettings) -> None:
-    """Print a table of a script: a row a measurement, a column a painter; what is not measured is said under it."""
+    """Print a table of a script: a row a measurement, a column a system; what is not measured is said under it."""
     click.echo()
     if result.skipped:
         click.echo(f"{result.edit.name}: not measured: {result.skipped}")
         return
-    first = result.painters[0].result
-    numbers = [painter.result for painter in result.painters]
+    first = result.systems[0].result
+    numbers = [system.result for system in result.systems]
     rows = []
     for name in dict.fromkeys(entry.name for each in numbers for entry in each.measurements):
         entry = next(entry for each in numbers for entry in each.measurements if entry.name == name)
@@ -164,17 +164,17 @@ def print_script(result: ScriptResult, settings: EditSettings) -> None:
         rows.append((f"{label}{unit} {ARROWS[entry.better]}", *(_cell(each, name) for each in numbers)))
     photos = plural(int(first.fields["photos"]), "photo")
     click.echo(f"{result.edit.name}: {photos} of {first.split} at {first.fields['side']} px")
-    columns = [each.painter.replace("_", " ") for each in numbers]
+    columns = [each.system.replace("_", " ") for each in numbers]
     print_table(("MEASUREMENT", *columns), rows, right=columns, figures=True)
     click.echo(f"± is half of the 95% interval over the photos; protocol {first.protocol}")
     click.echo(f"KID of crops in the features of {settings.extractor}")
-    if result.edit.attribute is not None and "attribute" not in result.painters[0].figures.absent:
+    if result.edit.attribute is not None and "attribute" not in result.systems[0].figures.absent:
         name, wanted = result.edit.attribute
         click.echo(f"attribute: how often a classifier sees {name if wanted else f'no {name}'}")
     click.echo(f"edited: {result.edited_by}")
     for said in result.notes:
         note(said)
-    for name, why in result.painters[0].figures.absent.items():
+    for name, why in result.systems[0].figures.absent.items():
         click.echo(f"not measured: {name}: {why}")
 
 

@@ -12,8 +12,8 @@ from facekit.cli.lazy import load_command
 from facekit.cli.state import state_of
 
 if TYPE_CHECKING:
+    from facekit.doctor.conflicts import NameClash
     from facekit.registry import CommandSpec, PluginOrigin
-    from facekit.registry.clashes import NameClash
 
 Offer = tuple["PluginOrigin", "CommandSpec"]
 
@@ -30,7 +30,7 @@ def offers(context: click.Context) -> list[Offer]:
 
 def obstacles(offered: Iterable[Offer]) -> dict[str, NameClash]:
     """Return the commands that nobody can call, by name, with the clash that is in the way."""
-    from facekit.registry.clashes import command_clashes
+    from facekit.doctor.conflicts import command_clashes
 
     named = [(origin, spec.name) for origin, spec in offered]
     return {

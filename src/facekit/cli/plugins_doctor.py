@@ -14,8 +14,8 @@ from facekit.cli.plugin_commands import own_commands
 from facekit.cli.state import State, plugin_file_option
 
 if TYPE_CHECKING:
-    from facekit.registry.clashes import NameClash
-    from facekit.registry.diagnosis import Affected, ComponentKey, Diagnosis, PluginDiagnosis
+    from facekit.doctor.conflicts import NameClash
+    from facekit.doctor.diagnosis import Affected, ComponentKey, Diagnosis, PluginDiagnosis
     from facekit.registry.discovery import PluginOrigin
 
 TIME_LIMIT = 30.0
@@ -46,12 +46,12 @@ def doctor(state: State, time_limit: float, as_json: bool) -> None:
       facekit plugins doctor
       facekit plugins doctor --plugin-file my_losses.py --time-limit 5
     """
+    from facekit.doctor.diagnosis import diagnose
+    from facekit.doctor.probe import examine
+    from facekit.doctor.recipe_needs import recipes_around
     from facekit.interfaces import FacekitError
-    from facekit.recipe.needs import recipes_around
-    from facekit.registry.diagnosis import diagnose
     from facekit.registry.discovery import PluginOrigin, Switches, find_installed
-    from facekit.registry.examination import examine
-    from facekit.registry.offers import read_offers
+    from facekit.registry.static_scan import read_offers
 
     began = time.perf_counter()
     for file in state.plugin_files:

@@ -26,9 +26,9 @@ def resume(context: click.Context, run: Path, as_json: bool) -> None:
     Example:
       facekit resume runs/first
     """
-    from facekit.engine.run_folder import RunFolder
-    from facekit.engine.run_recipe import read_run_recipe
     from facekit.interfaces import FacekitError
+    from facekit.training.run.folder import RunFolder
+    from facekit.training.run.recipe import read_run_recipe
 
     state: State = context.obj
     registry = state.registry()

@@ -31,8 +31,8 @@ def run(context: click.Context, recipe: str, overrides: tuple[str, ...], out: Pa
       facekit run recipes/sft_pix2pixhd.yaml --set data.use=celebamask_hq --set data.root=data/CelebAMask-HQ \\
         --set train.epochs=28
     """
-    from facekit.engine.run_recipe import read_run_recipe
     from facekit.recipe.library import find_recipe
+    from facekit.training.run.recipe import read_run_recipe
 
     state: State = context.obj
     registry = state.registry()

@@ -106,8 +106,8 @@ def _leave_at_once() -> None:
 
 
 def _check_runs(runs: tuple[Path, ...]) -> None:
-    from facekit.engine.run_folder import RunFolder
     from facekit.interfaces import FacekitError
+    from facekit.training.run.folder import RunFolder
 
     for run in runs:
         if not RunFolder(run).holds_a_run:
@@ -120,8 +120,8 @@ def _newest_run(folder: Path, *, but: Path | None = None) -> Path:
     Raises:
         FacekitError: there is none; it says how to get one.
     """
-    from facekit.engine.run_folder import RunFolder
     from facekit.interfaces import FacekitError
+    from facekit.training.run.folder import RunFolder
 
     places = sorted(folder.iterdir()) if folder.is_dir() else []
     trained = {

@@ -16,8 +16,8 @@ from facekit.cli.output import note
 if TYPE_CHECKING:
     from rich.console import Group
 
-    from facekit.ablation.folder import AblationFolder
-    from facekit.ablation.sweep import SweepOutcome, SweepProgress
+    from facekit.experiments.folder import AblationFolder
+    from facekit.experiments.sweep import SweepOutcome, SweepProgress
 
 SECONDS_BETWEEN_LINES = 30.0
 

@@ -13,15 +13,15 @@ import click
 
 from facekit.cli.display import spoken_time, training_display
 from facekit.cli.errors import INTERRUPTED
-from facekit.cli.measuring import measure_run, print_measurements
+from facekit.cli.evaluation_settings import measure_run, print_measurements
 from facekit.cli.output import note, print_json
 from facekit.interfaces.limits import spoken_bytes
 
 if TYPE_CHECKING:
-    from facekit.engine import RunResult
     from facekit.evaluation import EvaluationResult
     from facekit.recipe import ResolvedRecipe
     from facekit.registry import Registry
+    from facekit.training import RunResult
 
 
 STEPS_WORTH_AN_ESTIMATE = 100
@@ -43,12 +43,12 @@ def train_and_measure(
     train together (torchrun) only the first one prints, measures and reports.
 
     Raises:
-        FacekitError: as :func:`facekit.engine.train` and the metrics do.
+        FacekitError: as :func:`facekit.training.train` and the metrics do.
     """
-    from facekit.engine import RunFolder, train
-    from facekit.engine.commands import generate_command, lock_of, resume_command
     from facekit.evaluation import check_metrics, validator
     from facekit.report import write_report
+    from facekit.training import RunFolder, train
+    from facekit.training.run.commands import generate_command, lock_of, resume_command
 
     check_metrics(recipe, registry=registry)
     measure = validator(recipe, registry=registry) if recipe.train.evaluate_every else None
@@ -107,9 +107,9 @@ def train_and_measure(
 
 def _tell_memory(recipe: ResolvedRecipe, registry: Registry) -> None:
     """Say how much memory the run will take, before it takes it; an estimate that fails stops no run."""
-    from facekit.engine import estimate_memory
-    from facekit.engine.memory import available_memory
     from facekit.interfaces import FacekitError
+    from facekit.training import estimate_memory
+    from facekit.training.memory import available_memory
 
     try:
         estimate = estimate_memory(recipe, registry=registry)

@@ -1,4 +1,4 @@
-"""``facekit validate``: the validation ladder, rung by rung."""
+"""``facekit validate``: validation, stage by stage."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from facekit.interfaces import SAMPLER
 from facekit.interfaces.limits import spoken_bytes
 
 if TYPE_CHECKING:
-    from facekit.engine.probe import ShapeProbe
-    from facekit.engine.trial import StepProbe
     from facekit.recipe import ResolvedRecipe
     from facekit.registry import Registry
+    from facekit.training.check.dry_run import StepProbe
+    from facekit.training.check.shape_check import ShapeProbe
 
 REAL_STEPS = 2
-"""Steps of the last rung when it is asked for without a number."""
+"""Steps of the last stage when it is asked for without a number."""
 
 
 @click.command(short_help="Check a recipe, up to a few real steps.")
@@ -40,7 +40,7 @@ REAL_STEPS = 2
 def validate(
     state: State, recipe: str, overrides: tuple[str, ...], ports_only: bool, steps: int, as_json: bool
 ) -> None:
-    """Check RECIPE rung by rung; the first mistake stops it, with exit code 2.
+    """Check RECIPE stage by stage; the first mistake stops it, with exit code 2.
 
     \b
     1. schema  every key and value, with file, line and column
@@ -54,9 +54,9 @@ def validate(
       facekit validate sft_pix2pixhd
       facekit validate my.yaml --set data.size=256 --steps 2
     """
-    from facekit.engine.run_recipe import read_run_recipe
     from facekit.interfaces import FacekitError
     from facekit.recipe.library import find_recipe
+    from facekit.training.run.recipe import read_run_recipe
 
     if ports_only and steps:
         raise FacekitError("--ports-only stops before the steps", where="--steps", remedy="give one of the two")
@@ -78,15 +78,15 @@ def validate(
 
 
 def _probe_shapes(recipe: ResolvedRecipe, registry: Registry) -> ShapeProbe:
-    from facekit.engine.probe import probe_shapes
     from facekit.evaluation import check_metrics
+    from facekit.training.check.shape_check import probe_shapes
 
     check_metrics(recipe, registry=registry, needs_data=False)
     return probe_shapes(recipe, registry=registry)
 
 
 def _probe_steps(recipe: ResolvedRecipe, registry: Registry, steps: int) -> StepProbe:
-    from facekit.engine.trial import probe_steps
+    from facekit.training.check.dry_run import probe_steps
 
     with data_progress("preparing a few faces") as progress:
         return probe_steps(recipe, registry=registry, steps=steps, progress=progress)
@@ -123,7 +123,7 @@ def _print_shapes(recipe: ResolvedRecipe, shapes: ShapeProbe) -> None:
         "optimiser": memory.optimiser,
         "average": memory.average,
         f"activations at batch {recipe.train.batch}": memory.activations,
-        "borrowed": memory.borrowed,
+        "workspace": memory.workspace,
         "the program itself": memory.process,
     }
     shares = ", ".join(f"{name} {spoken_bytes(size)}" for name, size in named.items() if size)
@@ -142,12 +142,12 @@ def _document(recipe: ResolvedRecipe, shapes: ShapeProbe | None, real: StepProbe
     document: dict[str, Any] = {
         "recipe": recipe.name,
         "dimensions": dict(recipe.dimensions),
-        "rungs": ["schema", "ports"],
+        "stages": ["schema", "ports"],
         "notices": [str(notice) for notice in recipe.notices],
     }
     if shapes is not None:
         memory = shapes.memory
-        document["rungs"].append("shapes")
+        document["stages"].append("shapes")
         document["shapes"] = {
             "parameters": dict(shapes.parameters),
             "turns": _turns(recipe),
@@ -159,14 +159,14 @@ def _document(recipe: ResolvedRecipe, shapes: ShapeProbe | None, real: StepProbe
                 "optimiser": memory.optimiser,
                 "average": memory.average,
                 "activations": memory.activations,
-                "borrowed": memory.borrowed,
+                "workspace": memory.workspace,
                 "process": memory.process,
                 "total": memory.total,
             },
             "on_fake_tensors": shapes.on_fake_tensors,
         }
     if real is not None:
-        document["rungs"].append("steps")
+        document["stages"].append("steps")
         document["steps"] = {
             "steps": real.steps,
             "seconds_per_step": real.seconds_per_step,

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from facekit.data.extras import check_mirror
 from facekit.data.geometry import Box, mirror_mask, mirror_photo, resize_mask, resize_photo
-from facekit.data.hiding import chosen_regions, hide_regions
 from facekit.data.reference import PlainReference, ReferenceAugmentation, check_reference, is_drawn
+from facekit.data.region_erasing import chosen_regions, hide_regions
 from facekit.data.rows import PackedRows
 from facekit.data.sampling import augmentation_numbers, stream
 from facekit.data.store import PackedFaces

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from facekit.edit_quality.faces import Face
 from facekit.editing import FacePipeline, PhotoEditor
-from facekit.engine.open_data import find_data, open_dataset
-from facekit.engine.run_folder import RunFolder
 from facekit.faces import KnownPhotos, thumbnail
 from facekit.interfaces import CutFromPhotos, FaceDataset, FacekitError
 from facekit.registry import Registry
+from facekit.training.open_data import find_data, open_dataset
+from facekit.training.run.folder import RunFolder
 
 TRAIN = "train"
 """The split that runs learn from."""

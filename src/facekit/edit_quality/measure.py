@@ -1,4 +1,4 @@
-"""Measuring what one painter made of the photos of one edit, beside real photos of that kind."""
+"""Measuring what one system made of the photos of one edit, beside real photos of that kind."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facekit.edit_quality.faces import Face
-from facekit.edit_quality.judged import CropPhotos, Judges
 from facekit.edit_quality.kinds import NamedEdit, glasses_are_clear
 from facekit.edit_quality.measures import (
     CONTEXT,
@@ -25,6 +24,7 @@ from facekit.edit_quality.measures import (
     seam,
     window_around,
 )
+from facekit.edit_quality.plugin_metrics import CropPhotos, Evaluators
 from facekit.editing.script.masks import Ids, Pixels
 from facekit.evaluation import bootstrap_interval
 from facekit.faces import TINTED_VERSION
@@ -106,7 +106,7 @@ class RealKind:
 
 @dataclass(frozen=True)
 class Figures:
-    """What was measured of one painter's results.
+    """What was measured of one system's results.
 
     Args:
         measurements: the numbers.
@@ -122,15 +122,21 @@ class Figures:
 
 
 def measure_results(
-    edit: NamedEdit, results: Sequence[Result], kind: RealKind, judges: Judges, *, label_map: LabelMap, extractor: str
+    edit: NamedEdit,
+    results: Sequence[Result],
+    kind: RealKind,
+    evaluators: Evaluators,
+    *,
+    label_map: LabelMap,
+    extractor: str,
 ) -> Figures:
     """Measure results of an edit beside real photos of its kind.
 
     Args:
         edit: the edit.
-        results: what a painter made; or real photos.
+        results: what a system made; or real photos.
         kind: what they stand beside.
-        judges: the metrics of plugins.
+        evaluators: the metrics of plugins.
         label_map: of the masks.
         extractor: whose features the crops are compared in.
     """
@@ -153,7 +159,7 @@ def measure_results(
             if step is not None:
                 own["seam"] = step
     measurements = _of_photos(edit, photos, kind)
-    judged, absent = _judged(edit, results, kind, judges, label_map=label_map, extractor=extractor)
+    judged, absent = _judged(edit, results, kind, evaluators, label_map=label_map, extractor=extractor)
     measurements += judged
     for part in edit.parts:
         if not any(f"colour/{part}" in own for own in photos.values()):
@@ -221,7 +227,7 @@ def _judged(
     edit: NamedEdit,
     results: Sequence[Result],
     kind: RealKind,
-    judges: Judges,
+    evaluators: Evaluators,
     *,
     label_map: LabelMap,
     extractor: str,
@@ -247,7 +253,7 @@ def _judged(
     own = f"KID-{extractor}/reconstruction"
     take(
         "kid",
-        _told(judges.kid(crops, kind.crops, extractor=extractor), crop=f"{CONTEXT} extents, {CROP_SIDE} px a side"),
+        _told(evaluators.kid(crops, kind.crops, extractor=extractor), crop=f"{CONTEXT} extents, {CROP_SIDE} px a side"),
         {own: f"KID-{extractor}", f"{own}/deviation": f"KID-{extractor}/deviation"},
     )
     if edit.attribute is not None:
@@ -255,18 +261,18 @@ def _judged(
         after = [(each.face.key, each.face.image, each.image) for each in results]
         protocol = {"attribute": name if wanted else f"no {name}"}
         names = {f"attribute_accuracy/{name}": "attribute"}
-        take("attribute", _told(judges.attribute(name, wanted, after), **protocol), names)
+        take("attribute", _told(evaluators.attribute(name, wanted, after), **protocol), names)
         before = [(each.face.key, each.face.image, each.face.image) for each in results if each.touched is not None]
         if before and "attribute" not in absent:
             names = {f"attribute_accuracy/{name}": "attribute_before"}
-            take("attribute_before", _told(judges.attribute(name, wanted, before), **protocol), names)
+            take("attribute_before", _told(evaluators.attribute(name, wanted, before), **protocol), names)
     masked = [(each.face.key, each.face.image, each.image, each.wanted) for each in results]
     classes = dict.fromkeys(name for part in edit.window for name in edit.parts[part] if name in label_map.names)
     names = {f"segmentation_iou_reconstruction/{name}": f"iou/{name}" for name in classes}
-    take("iou", judges.segmentation(masked), names)
+    take("iou", evaluators.segmentation(masked), names)
     if any(each.touched is not None for each in results):
         names = {f"identity/reconstruction/{name}": f"identity/{name}" for name in ("cosine", "same_person")}
-        take("identity", judges.identity(masked), names)
+        take("identity", evaluators.identity(masked), names)
     return found, absent
 
 

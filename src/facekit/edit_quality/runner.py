@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from facekit.edit_quality.editors import PASTE_NEAREST, Editor, PasteNearest, RunEditor
 from facekit.edit_quality.faces import SIDE, Face, faces_by_edit, fingerprint_of
-from facekit.edit_quality.judged import Judges
 from facekit.edit_quality.kinds import NamedEdit
 from facekit.edit_quality.learned import TRAIN, Learned, learned_photos, refuse_learned
 from facekit.edit_quality.measure import Figures, RealKind, Result, measure_results
-from facekit.edit_quality.painters import PASTE_NEAREST, EditPainter, PasteNearest, RunPainter
+from facekit.edit_quality.plugin_metrics import Evaluators
 from facekit.editing import PhotoEditor
 from facekit.editing.edit_folder import script_record
 from facekit.editing.files import content_of
@@ -38,7 +38,7 @@ MOST_REAL = 200
 SHOWN = 6
 """Photos of a script that its sheet shows."""
 
-MakePainter = Callable[[NamedEdit, Sequence[Face], LabelMap], EditPainter]
+MakePainter = Callable[[NamedEdit, Sequence[Face], LabelMap], Editor]
 """Makes what edits photos beside the run: of an edit, real photos of its kind, and the label map."""
 
 EditProgress = Callable[[str, int, int], None]
@@ -69,8 +69,8 @@ class EditSettings:
 
 
 @dataclass(frozen=True, eq=False)
-class PaintedEdits:
-    """What one painter made of the photos of a script.
+class SystemEdits:
+    """What one system made of the photos of a script.
 
     Args:
         result: the numbers, as evaluations have them.
@@ -89,7 +89,7 @@ class ScriptResult:
 
     Args:
         edit: the edit.
-        painters: the run first, then the baselines and real photos.
+        systems: the run first, then the baselines and real photos.
         real: some real photos of the kind, for the sheet.
         skipped: why nothing was measured; empty where something was.
         notes: what people should know.
@@ -98,7 +98,7 @@ class ScriptResult:
     """
 
     edit: NamedEdit
-    painters: tuple[PaintedEdits, ...] = ()
+    systems: tuple[SystemEdits, ...] = ()
     real: tuple[Face, ...] = ()
     skipped: str = ""
     notes: tuple[str, ...] = ()
@@ -112,7 +112,7 @@ class _Asked:
 
     editor: PhotoEditor
     dataset: FaceDataset
-    judges: Judges
+    evaluators: Evaluators
     settings: EditSettings
     fingerprint: str
     progress: EditProgress | None
@@ -161,12 +161,12 @@ def evaluate_edits(
             where=str(editor.pipeline.run),
             remedy="take data with the label map of the run",
         )
-    judges = Judges(
+    evaluators = Evaluators(
         registry, label_map=label_map, dataset=dataset_id, side=settings.side, device=editor.pipeline.device
     )
-    judges.check_extractor(settings.extractor)
+    evaluators.check_extractor(settings.extractor)
     scripts = {edit.name: edit.script(label_map) for edit in edits}
-    asked = _Asked(editor, dataset, judges, settings, dataset.fingerprint(), progress, further or {}, scripts)
+    asked = _Asked(editor, dataset, evaluators, settings, dataset.fingerprint(), progress, further or {}, scripts)
 
     photos = _read(asked, edits, settings.split, "reading photos to edit", _is_edited, settings.limit)
     learned = _learned(asked, photos, registry)
@@ -259,11 +259,13 @@ def _measured(
     wanted = [_wanted(asked, edit, face) for face in photos]
     pipeline = asked.editor.pipeline
 
-    def painted(name: str, results: Sequence[Result], seconds: float = 0.0) -> PaintedEdits:
-        figures = measure_results(edit, results, kind, asked.judges, label_map=label_map, extractor=settings.extractor)
+    def painted(name: str, results: Sequence[Result], seconds: float = 0.0) -> SystemEdits:
+        figures = measure_results(
+            edit, results, kind, asked.evaluators, label_map=label_map, extractor=settings.extractor
+        )
         own = name == RUN
         result = EvaluationResult(
-            painter=name,
+            system=name,
             split=settings.split,
             weights=pipeline.weights if own else f"baseline/{name}",
             step=pipeline.step if own else 0,
@@ -273,36 +275,36 @@ def _measured(
             seconds_per_picture=seconds,
             data_fingerprint=asked.fingerprint,
         )
-        return PaintedEdits(result, figures, tuple(results[:SHOWN]))
+        return SystemEdits(result, figures, tuple(results[:SHOWN]))
 
     filled: set[str] = set()
 
-    def made(name: str, painter: EditPainter) -> PaintedEdits:
+    def made(name: str, system: Editor) -> SystemEdits:
         began = time.perf_counter()
         results = []
         for number, (face, mask) in enumerate(zip(photos, wanted, strict=True), start=1):
-            edited = painter(face, mask)
+            edited = system(face, mask)
             results.append(Result(face, mask, edited.image, edited.touched))
             if edited.local:
                 filled.add(face.key)
             asked.tell(f"{edit.name}: {name}", number, len(photos))
         return painted(name, results, (time.perf_counter() - began) / len(photos))
 
-    painters = [
-        made(RUN, RunPainter(asked.editor, asked.scripts[edit.name], edit.again)),
+    systems = [
+        made(RUN, RunEditor(asked.editor, asked.scripts[edit.name], edit.again)),
         made(PASTE_NEAREST, PasteNearest(edit, real, label_map)),
         *(made(name, make(edit, real, label_map)) for name, make in asked.further.items()),
     ]
     notes = [said for each in learned if (said := each.note(len(photos)))]
     if held_out:
-        painters.append(painted(REAL_PHOTOS, [Result.real(face) for face in held_out]))
+        systems.append(painted(REAL_PHOTOS, [Result.real(face) for face in held_out]))
     elif settings.split == settings.real:
         notes.append(f"real photos of {settings.real} are not measured beside themselves")
     else:
         notes.append(f"no photo of {settings.split} is of the kind, so real photos have no column")
     edited_by = _edited_by(asked.editor, photos, filled)
     return ScriptResult(
-        edit, tuple(painters), tuple(real[:SHOWN]), notes=tuple(notes), edited_by=edited_by, learned=learned
+        edit, tuple(systems), tuple(real[:SHOWN]), notes=tuple(notes), edited_by=edited_by, learned=learned
     )
 
 

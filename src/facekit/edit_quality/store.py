@@ -20,9 +20,9 @@ from facekit.data.geometry import resize_photo
 from facekit.edit_quality.runner import RUN, EditSettings, ScriptResult
 from facekit.editing import FacePipeline, PhotoEditor, save_png
 from facekit.editing.local import fills_holes
-from facekit.engine.run_folder import RunFolder, full_disk_stops, sealed, write_json
 from facekit.evaluation.edits import FORMAT, edits_name
 from facekit.figures.sheet import draw_sheet
+from facekit.training.run.folder import RunFolder, full_disk_stops, sealed, write_json
 
 NUMBERS = "edits.json"
 """The file of the numbers."""
@@ -126,12 +126,12 @@ def draw_script(result: ScriptResult, *, rows: int | None = None, side: int | No
         rows: photos at most; None for all that there are.
         side: pixels of their side; None for that at which they were measured.
     """
-    edited = [painter for painter in result.painters if painter.shown and painter.shown[0].touched is not None]
+    edited = [system for system in result.systems if system.shown and system.shown[0].touched is not None]
     shown = edited[0].shown[:rows]
     columns: list[tuple[str, list[Any]]] = [("before", [each.face.image for each in shown])]
     columns += [
         (
-            "after" if each.result.painter == RUN else each.result.painter.replace("_", " "),
+            "after" if each.result.system == RUN else each.result.system.replace("_", " "),
             [s.image for s in each.shown[: len(shown)]],
         )
         for each in edited
@@ -175,13 +175,13 @@ def _script(entry: ScriptResult) -> dict[str, Any]:
         "edited": None if entry.edited_by is None else entry.edited_by.document(),
         "results": [
             {
-                **painter.result.document(),
-                "absent": dict(painter.figures.absent),
+                **system.result.document(),
+                "absent": dict(system.figures.absent),
                 "per_photo": {
                     key: {name: value for name, value in values.items() if math.isfinite(value)}
-                    for key, values in painter.figures.photos.items()
+                    for key, values in system.figures.photos.items()
                 },
             }
-            for painter in entry.painters
+            for system in entry.systems
         ],
     }

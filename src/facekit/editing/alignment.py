@@ -11,7 +11,7 @@ from PIL import Image
 
 from facekit.data.geometry import middle_square
 from facekit.interfaces import FacekitError
-from facekit.interfaces.seeing import LANDMARKS, DetectedFace
+from facekit.interfaces.perception import LANDMARKS, DetectedFace
 
 EYES_TO_SIDE, MOUTH_TO_SIDE, CENTRE_SHIFT = 4.0, 3.6, 0.1
 """The square of CelebA-HQ: its side is the larger of 4 distances between the eyes and 3.6 from eyes to mouth, and its

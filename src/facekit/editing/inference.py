@@ -9,16 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from facekit.engine.networks import FaceModel, NetworkCall, RunNetworks
-from facekit.engine.precision import Precision
 from facekit.interfaces import (
     GENERATOR,
     SAMPLER,
     STYLE_ENCODER,
     Condition,
+    DiscriminatorOutput,
     FacekitError,
     Generated,
-    Judgement,
     LabelMap,
     Reference,
     Style,
@@ -30,6 +28,8 @@ from facekit.interfaces import (
 )
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.sampling.noise import noise_for_keys
+from facekit.training.networks import FaceModel, NetworkCall, RunNetworks
+from facekit.training.precision import Precision
 
 
 class PlacedNetwork:
@@ -192,7 +192,7 @@ class InferenceNetworks(Mapping[str, PlacedNetwork]):
         with torch.no_grad():
             return sample(self._networks, self.place(condition), self.place(style))
 
-    def discriminate(self, image: Generated, condition: Condition) -> Judgement:
+    def discriminate(self, image: Generated, condition: Condition) -> DiscriminatorOutput:
         """Return the discriminator's output for images. Discriminators are loaded for runs that read attributes.
 
         Raises:

@@ -27,11 +27,11 @@ from facekit.editing.pictures import (
     read_masks,
     read_photos,
 )
-from facekit.engine.model import LoadedModel, runtime_options
-from facekit.engine.precision import Precision
 from facekit.interfaces import Condition, FacekitError, LabelMap, Reference, Style
 from facekit.sampling.inputs import ATTRIBUTES, MASK, REFERENCE, REFERENCE_MASK, SOURCE, inputs_of
 from facekit.sampling.noise import noise_for_keys
+from facekit.training.model import LoadedModel, runtime_options
+from facekit.training.precision import Precision
 
 logger = logging.getLogger("facekit.editing")
 

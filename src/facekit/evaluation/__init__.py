@@ -16,7 +16,7 @@ from facekit.evaluation.tasks import TaskPairs, task_pairs, transfer_pairs
 
 if TYPE_CHECKING:
     from facekit.evaluation.baselines import BASELINES, CopyReference, MeanColourPerRegion, NearestTrainingPhoto
-    from facekit.evaluation.runner import EvaluationProgress, Painter, TargetPhotos, evaluate
+    from facekit.evaluation.runner import EvaluationProgress, System, TargetPhotos, evaluate
     from facekit.evaluation.runs import build_metrics, check_metrics, evaluate_baseline, evaluate_run, validator
 
 _NEEDS_TORCH = {
@@ -25,7 +25,7 @@ _NEEDS_TORCH = {
     "EvaluationProgress": "runner",
     "MeanColourPerRegion": "baselines",
     "NearestTrainingPhoto": "baselines",
-    "Painter": "runner",
+    "System": "runner",
     "TargetPhotos": "runner",
     "build_metrics": "runs",
     "check_metrics": "runs",
@@ -45,7 +45,7 @@ __all__ = [
     "MeanColourPerRegion",
     "NearestTrainingPhoto",
     "PaintedFace",
-    "Painter",
+    "System",
     "StoredEvaluation",
     "TargetPhotos",
     "TaskPairs",

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from facekit.data import PackedFaces, to_unit_range
-from facekit.evaluation.runner import TRAIN, Painter, TargetPhotos
+from facekit.evaluation.runner import TRAIN, System, TargetPhotos
 from facekit.interfaces import TASKS, Condition, FacekitError, Generated, Metric, Task
 
 _BYTES_AT_A_TIME = 1 << 26
@@ -97,12 +97,12 @@ class Baseline:
     """A baseline, and what it can stand for.
 
     Args:
-        make: makes its painter from the data.
+        make: makes its system from the data.
         tasks: the tasks that it has results for.
         by_masks: whether it looks at masks.
     """
 
-    make: Callable[[PackedFaces], Painter | TargetPhotos]
+    make: Callable[[PackedFaces], System | TargetPhotos]
     tasks: tuple[Task, ...] = ("reconstruction", "style_copy", "attribute_transfer")
     by_masks: bool = False
 

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facekit.engine.run_folder import EDITS, step_name
 from facekit.evaluation.store import StoredEvaluation, a_value, readable_document, sound_document, stored_evaluation
 from facekit.interfaces import FacekitError
+from facekit.training.run.folder import EDITS, step_name
 
 FORMAT = 2
 """Version of the files. Since 2 they say when, on which data and by which of two runs edits were made."""
@@ -69,9 +69,9 @@ class StoredScript:
         skipped: why nothing was measured; empty where something was.
         notes: what people should know.
         edited_by: which run made the edits; None where nothing was measured.
-        results: the run's, the baselines' and the real photos', by painter. Values of single photos follow the order
+        results: the run's, the baselines' and the real photos', by system. Values of single photos follow the order
             of :attr:`photos`.
-        photos: the names of the photos that a number rests on, by painter and measurement.
+        photos: the names of the photos that a number rests on, by system and measurement.
         sheet: a small sheet of pictures; None where none is kept.
     """
 
@@ -171,10 +171,10 @@ def _script(entry: Mapping[str, Any], names: tuple[str, str], file: Path) -> Sto
         measurements = []
         for measurement in result["measurements"]:
             own = _values(measurement["name"], result["per_photo"])
-            photos[result["painter"], measurement["name"]] = tuple(own)
+            photos[result["system"], measurement["name"]] = tuple(own)
             measurements.append({**measurement, "per_sample": list(own.values())})
         document = {**result, "measurements": measurements, "pairs": {}, "pictures": {}}
-        results[result["painter"]] = stored_evaluation(document, file)
+        results[result["system"]] = stored_evaluation(document, file)
     if RUN not in results:
         raise KeyError(RUN)
     made = entry["edited"]

@@ -39,10 +39,10 @@ class PaintedFace:
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """Measurements of one painter on one split, under one protocol.
+    """Measurements of one system on one split, under one protocol.
 
     Args:
-        painter: what painted: a name for people, e.g. ``model`` or ``copy_reference``.
+        system: what painted: a name for people, e.g. ``model`` or ``copy_reference``.
         split: which split.
         weights: ``ema`` or ``live`` for models, ``none`` for baselines.
         step: updates behind the weights; 0 for baselines.
@@ -57,7 +57,7 @@ class EvaluationResult:
         notes: what people should know of it: results that are all equal, baselines that were left out.
     """
 
-    painter: str
+    system: str
     split: str
     weights: str
     step: int
@@ -95,7 +95,7 @@ class EvaluationResult:
     def document(self) -> dict[str, Any]:
         """Return everything but the pairs and the values a photo, as JSON data. A value that is not finite is None."""
         return {
-            "painter": self.painter,
+            "system": self.system,
             "split": self.split,
             "weights": self.weights,
             "step": self.step,

@@ -11,8 +11,6 @@ import torch
 from torch import Tensor
 
 from facekit.data import PackedFaces, drawn_donors, fixed_batch
-from facekit.engine.precision import Precision
-from facekit.engine.samples import to_pixels
 from facekit.evaluation.bootstrap import bootstrap_interval
 from facekit.evaluation.protocol import common_fields
 from facekit.evaluation.quantise import round_to_8_bits
@@ -32,6 +30,8 @@ from facekit.interfaces import (
 )
 from facekit.sampling.inputs import MASK, REFERENCE, REFERENCE_MASK, SOURCE, SamplingInputs
 from facekit.sampling.noise import noise_for_keys
+from facekit.training.precision import Precision
+from facekit.training.samples import to_pixels
 
 EVERYTHING = SamplingInputs(frozenset({MASK, REFERENCE, REFERENCE_MASK}))
 """What baselines are given."""
@@ -42,14 +42,14 @@ TRAIN = "train"
 NOISE_SEED = 0
 """Seed of the noise of evaluated images: the same face has the same noise in every run."""
 
-Painter = Callable[[Condition], Generated]
+System = Callable[[Condition], Generated]
 """Paints pictures (N, 3, S, S) for a condition: a model's ``generate``, or a baseline."""
 
 
 class TargetPhotos:
-    """Stands for a painter whose results are real photos.
+    """Stands for a system whose results are real photos.
 
-    They are those of the target faces. What metrics say of it is what is wrong with the metrics: a judge's own
+    They are those of the target faces. What metrics say of it is what is wrong with the metrics: an evaluator's own
     mistakes, above all. In ``generation``, where no result belongs to a face, they are training photos, each drawn once
     as far as there are so many. That is a model that has learned its training photos by heart: as near to the photos of
     the split as any may hope to come, and a copy in every result.
@@ -60,13 +60,13 @@ class TargetPhotos:
 class EvaluationProgress:
     """How far an evaluation is: pictures painted, pictures in all, and by whom."""
 
-    painter: str
+    system: str
     done: int
     total: int
 
 
 def evaluate(
-    painter: Painter | TargetPhotos,
+    system: System | TargetPhotos,
     packed: PackedFaces,
     metrics: Sequence[Metric],
     *,
@@ -83,9 +83,9 @@ def evaluate(
     keep: int = 0,
     progress: Callable[[EvaluationProgress], None] | None = None,
 ) -> EvaluationResult:
-    """Measure a painter on the faces of a split.
+    """Measure a system on the faces of a split.
 
-    A painter may return a family's own subclass of ``Generated``; metrics see it with all its fields, and its image
+    A system may return a family's own subclass of ``Generated``; metrics see it with all its fields, and its image
     rounded.
 
     Every face is painted once for every list of pairs that a metric wants (a task, or the transfer of an attribute),
@@ -94,19 +94,19 @@ def evaluate(
     network's own arithmetic. What a condition holds in each task: :class:`facekit.interfaces.Observation`.
 
     Args:
-        painter: what paints. A model must be in evaluation mode; it is called without gradients.
+        system: what paints. A model must be in evaluation mode; it is called without gradients.
         packed: the data.
         metrics: what is measured; fresh ones, since they add up what they see.
         split: whose faces.
         seed: of the pairing of masks and looks.
         batch: faces painted at a time.
         limit: evaluate only the first faces of the split.
-        precision: where and how the painter computes: it must have been placed so. Metrics measure there too, in fp32.
+        precision: where and how the system computes: it must have been placed so. Metrics measure there too, in fp32.
             By default fp32 on the CPU.
-        name: what to call the painter.
+        name: what to call the system.
         weights: which weights it has, for the record.
         step: updates behind them, for the record.
-        inputs: what the painter is given; by default all that a test face has.
+        inputs: what the system is given; by default all that a test face has.
         settings: runtime options that were set for this evaluation; they are a part of its protocol.
         keep: faces of each list of pairs whose pictures are kept, spread over the split.
         progress: told after every batch.
@@ -117,7 +117,7 @@ def evaluate(
     Raises:
         FacekitError: the split does not exist or is empty, there are no metrics, two measurements have one name, or the
             training photos are to stand for generated ones beside themselves.
-        RunFailure: the painter gave pictures of a wrong shape, or numbers that are not finite.
+        RunFailure: the system gave pictures of a wrong shape, or numbers that are not finite.
     """
     if not metrics:
         raise FacekitError("there is nothing to measure", where="metrics", remedy="give the recipe metrics")
@@ -125,7 +125,7 @@ def evaluate(
         raise ValueError(f"batch is {batch}; it must be at least 1")
     rows = faces_of(packed, split, limit=limit)
     tasks = wanted_pairs(packed, rows, metrics, seed=seed)
-    source = _Source(painter, packed, precision or Precision(torch.device("cpu")), inputs, seed=seed, split=split)
+    source = _Source(system, packed, precision or Precision(torch.device("cpu")), inputs, seed=seed, split=split)
     equal = {pairs.name: _AllEqual() for pairs in tasks}
     total, done, seconds = len(rows) * len(tasks), 0, 0.0
     kept: dict[str, list[PaintedFace]] = {pairs.name: [] for pairs in tasks}
@@ -152,7 +152,7 @@ def evaluate(
         raise FacekitError(f"two metrics measure {twice!r}", where="metrics", remedy="take one of them out")
     intervals = {entry.name: bootstrap_interval(entry.per_sample) for entry in measurements}
     return EvaluationResult(
-        painter=name,
+        system=name,
         split=split,
         weights=weights,
         step=step,
@@ -210,11 +210,11 @@ class _AllEqual:
 
 
 class _Source:
-    """Gives results of a painter, batch by batch, as metrics see them."""
+    """Gives results of a system, batch by batch, as metrics see them."""
 
     def __init__(
         self,
-        painter: Painter | TargetPhotos,
+        system: System | TargetPhotos,
         packed: PackedFaces,
         precision: Precision,
         inputs: SamplingInputs,
@@ -222,7 +222,7 @@ class _Source:
         seed: int,
         split: str,
     ) -> None:
-        self._painter = painter
+        self._system = system
         self._packed = packed
         self._precision = precision
         self._inputs = inputs
@@ -238,7 +238,7 @@ class _Source:
         condition, wanted = _condition(pairs, faces, references)
         noise = noise_for_keys(self._inputs.noise, [f"{pairs.name}/{key}" for key in faces.keys], NOISE_SEED)
         condition = replace(condition, extra={**condition.extra, **noise}).to(device)
-        real = isinstance(self._painter, TargetPhotos)
+        real = isinstance(self._system, TargetPhotos)
         began = time.perf_counter()
         generated = self._real(pairs, part, faces) if real else self._painted(condition)
         if generated.image.device.type == "cuda":
@@ -261,14 +261,14 @@ class _Source:
         return observation, elapsed
 
     def _painted(self, condition: Condition) -> Generated:
-        assert not isinstance(self._painter, TargetPhotos)
+        assert not isinstance(self._system, TargetPhotos)
         if self._precision.channels_last:
             # As in training. Metrics get the condition as it was, so that their sums do not depend on the layout.
             condition = map_tensors(
                 condition, lambda each: each.contiguous(memory_format=torch.channels_last) if each.dim() == 4 else each
             )
         with self._precision.autocast():
-            return self._painter(condition)
+            return self._system(condition)
 
     def _real(self, pairs: TaskPairs, part: slice, faces: FaceBatch) -> Generated:
         """Return real photos in place of results: see :class:`TargetPhotos`."""
@@ -288,11 +288,11 @@ def _check(image: Tensor, faces: FaceBatch) -> None:
     """Raise RunFailure for images of a wrong shape, or with numbers that are not finite."""
     if image.shape != faces.image.shape:
         raise RunFailure(
-            f"the painter gave pictures of shape {tuple(image.shape)} for photos of shape {tuple(faces.image.shape)}"
+            f"the system gave pictures of shape {tuple(image.shape)} for photos of shape {tuple(faces.image.shape)}"
         )
     if not bool(torch.isfinite(image).all()):
         raise RunFailure(
-            f"the painter gave numbers that are not finite, for {faces.keys[0]!r} or a face after it",
+            f"the system gave numbers that are not finite, for {faces.keys[0]!r} or a face after it",
             remedy="the weights are damaged or the training has diverged: evaluate an earlier checkpoint",
         )
 

@@ -9,14 +9,6 @@ from pathlib import Path
 from typing import Literal
 
 from facekit.data import PackedFaces, ProgressCallback
-from facekit.engine.journal import Journal, Observer
-from facekit.engine.lockfile import read_run_lock
-from facekit.engine.model import Weights, load_model
-from facekit.engine.networks import FaceModel
-from facekit.engine.open_data import open_data, open_dataset
-from facekit.engine.precision import Precision, choose_device, choose_precision
-from facekit.engine.run_folder import RunFolder
-from facekit.engine.validation import Evaluate, evaluated
 from facekit.evaluation.baselines import BASELINES, left_out
 from facekit.evaluation.fit import check_data, check_tasks, possible_tasks
 from facekit.evaluation.photos import PhotoProgress, photo_source
@@ -28,6 +20,14 @@ from facekit.interfaces import BuildContext, FaceDataset, FacekitError, Metric, 
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
 from facekit.sampling import SamplingInputs, inputs_of
+from facekit.training.lock_reader import read_run_lock
+from facekit.training.model import Weights, load_model
+from facekit.training.networks import FaceModel
+from facekit.training.open_data import open_data, open_dataset
+from facekit.training.precision import Precision, choose_device, choose_precision
+from facekit.training.run.event_log import Journal, Observer
+from facekit.training.run.folder import RunFolder
+from facekit.training.validation import Evaluate, evaluated
 
 logger = logging.getLogger("facekit.evaluation")
 
@@ -128,7 +128,7 @@ def _precision(recipe: ResolvedRecipe, device: Literal["auto", "cpu", "cuda"]) -
 def validator(
     recipe: ResolvedRecipe, *, registry: Registry, batch: int = 8, progress: ProgressCallback | None = None
 ) -> Evaluate:
-    """Return what :func:`facekit.engine.train` calls to measure a model on the validation split.
+    """Return what :func:`facekit.training.train` calls to measure a model on the validation split.
 
     The data is opened at the first call.
 
@@ -207,7 +207,7 @@ def evaluate_run(
             the protocol.
         record: write into the run folder.
         observer: told what was found.
-        progress: told how far each painter is.
+        progress: told how far each system is.
         data_progress: told how far the preparation of the data is.
 
     Returns:

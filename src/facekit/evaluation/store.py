@@ -21,12 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facekit.engine.damaged_json import read_json
-from facekit.engine.run_folder import full_disk_stops, seal_is_sound, sealed, step_name, write_json
 from facekit.evaluation.results import PARTS, EvaluationResult
 from facekit.evaluation.tasks import TASK_SEED
 from facekit.interfaces import FacekitError
 from facekit.recipe.resolved import ResolvedRecipe
+from facekit.training.run.damaged_json import read_json
+from facekit.training.run.folder import full_disk_stops, seal_is_sound, sealed, step_name, write_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -142,7 +142,7 @@ class StoredEvaluation:
 
     Args:
         file: where.
-        painter: what painted.
+        system: what painted.
         split: whose faces.
         weights: ``ema``, ``live`` or ``baseline/NAME``.
         step: updates behind the weights.
@@ -155,7 +155,7 @@ class StoredEvaluation:
     """
 
     file: Path
-    painter: str
+    system: str
     split: str
     weights: str
     step: int
@@ -250,7 +250,7 @@ def stored_evaluation(document: Mapping[str, Any], file: Path) -> StoredEvaluati
     """
     return StoredEvaluation(
         file=file,
-        **{name: a_value(str, document, name) for name in ("painter", "split", "weights", "protocol")},
+        **{name: a_value(str, document, name) for name in ("system", "split", "weights", "protocol")},
         step=a_value(int, document, "step"),
         fields=a_value(dict, document, "protocol_fields"),
         seconds_per_picture=float(a_value((int, float), document, "seconds_per_picture")),

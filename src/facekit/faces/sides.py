@@ -81,7 +81,7 @@ def exchanged_sides(mask: NDArray[np.uint8], label_map: LabelMap) -> tuple[tuple
     if not label_map.mirrored or not mask.size:
         return ()
     places = _Places.of(mask, label_map)
-    verdicts = {pair: _judge(pair, places, mask.size) for pair in label_map.mirrored}
+    verdicts = {pair: _evaluator(pair, places, mask.size) for pair in label_map.mirrored}
     certain = {verdict for verdict in verdicts.values() if verdict in ("right", "exchanged")}
     wanted = {"exchanged", "leaning"} if certain == {"exchanged"} else {"exchanged"}
     return tuple(pair for pair, verdict in verdicts.items() if verdict in wanted)
@@ -95,7 +95,7 @@ def exchange_sides(mask: NDArray[np.uint8], label_map: LabelMap, pairs: Iterable
     return table[mask]
 
 
-def _judge(pair: tuple[str, str], places: _Places, size: int) -> _Verdict:
+def _evaluator(pair: tuple[str, str], places: _Places, size: int) -> _Verdict:
     across, scale = _across(places, size)
     left, right = (places.centre([name]) for name in pair)
     single = left is None or right is None

@@ -3,11 +3,11 @@
 from facekit.interfaces.augmentation import AdaptiveAugmentation, Augmentation
 from facekit.interfaces.containers import (
     Condition,
+    DiscriminatorOutput,
     FaceBatch,
     Generated,
-    Judgement,
     Reference,
-    ScaleJudgement,
+    ScaleOutput,
     Style,
     StyleAxis,
     concatenate,
@@ -50,18 +50,19 @@ from facekit.interfaces.model import (
     sample,
 )
 from facekit.interfaces.options import BuildContext, DatasetContext, NoOptions, Options
+from facekit.interfaces.paths import cache_folder
+from facekit.interfaces.perception import LANDMARKS, DetectedFace, FaceDetector, Segmenter
 from facekit.interfaces.photos import EVALUATED, PhotoSource, RealPhotos
-from facekit.interfaces.places import cache_folder
 from facekit.interfaces.ports import (
     ANY_STYLE,
     ATTRIBUTES,
+    DISCRIMINATOR_CLASS_LOGITS,
+    DISCRIMINATOR_FEATURES,
+    DISCRIMINATOR_OUTPUT,
     GENERATED,
     GENERATED_PYRAMID,
     HOLE,
     IMAGE,
-    JUDGEMENT,
-    JUDGEMENT_CLASS_LOGITS,
-    JUDGEMENT_FEATURES,
     MASK,
     REFERENCE_IMAGE,
     REFERENCE_MASK,
@@ -71,7 +72,6 @@ from facekit.interfaces.ports import (
     Ports,
 )
 from facekit.interfaces.read_only import ReadOnlyDict, plain_data, read_only
-from facekit.interfaces.seeing import LANDMARKS, DetectedFace, FaceDetector, Segmenter
 from facekit.interfaces.training import MakeOptimiser, Schedule, TrainingContext
 
 INTERFACE_VERSION = 1
@@ -88,9 +88,9 @@ __all__ = [
     "HOLE",
     "IMAGE",
     "INTERFACE_VERSION",
-    "JUDGEMENT",
-    "JUDGEMENT_CLASS_LOGITS",
-    "JUDGEMENT_FEATURES",
+    "DISCRIMINATOR_OUTPUT",
+    "DISCRIMINATOR_CLASS_LOGITS",
+    "DISCRIMINATOR_FEATURES",
     "LANDMARKS",
     "MASK",
     "NO_LABELS",
@@ -119,7 +119,7 @@ __all__ = [
     "Finding",
     "Generated",
     "Generator",
-    "Judgement",
+    "DiscriminatorOutput",
     "LabelClass",
     "LabelMap",
     "Loss",
@@ -150,7 +150,7 @@ __all__ = [
     "Sampler",
     "SaysLastLayer",
     "SamplesSaved",
-    "ScaleJudgement",
+    "ScaleOutput",
     "Schedule",
     "Segmenter",
     "Stateful",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from facekit.interfaces.containers import Condition, Generated, Judgement
+from facekit.interfaces.containers import Condition, DiscriminatorOutput, Generated
 
 if TYPE_CHECKING:
     import torch
@@ -59,7 +59,7 @@ class AdaptiveAugmentation(Protocol):
     interval: int
     """Steps from one adaptation to the next."""
 
-    def read(self, output: Judgement, real: Tensor) -> Tensor:
+    def read(self, output: DiscriminatorOutput, real: Tensor) -> Tensor:
         """Return numbers (K,), float32, of what a discriminator gave in its own turn; their sum is what is wanted.
 
         Args:

@@ -288,7 +288,7 @@ class Generated(_Batched):
 
 
 @dataclass(frozen=True, slots=True)
-class ScaleJudgement:
+class ScaleOutput:
     """What a discriminator says at one scale: logits (N, 1, h, w) or (N, 1), and the feature maps that led to them."""
 
     logits: Tensor
@@ -296,7 +296,7 @@ class ScaleJudgement:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement(_Batched):
+class DiscriminatorOutput(_Batched):
     """What a discriminator says of an image, scale by scale (finest first).
 
     Args:
@@ -304,9 +304,9 @@ class Judgement(_Batched):
         class_logits: (N, A) attribute logits from discriminators that also classify (StarGAN); else None.
     """
 
-    scales: tuple[ScaleJudgement, ...]
+    scales: tuple[ScaleOutput, ...]
     class_logits: Tensor | None = None
 
-    def split(self, count: int) -> tuple[Judgement, Judgement]:
-        """Return the judgement of the first ``count`` samples and that of the rest (after one joint pass)."""
+    def split(self, count: int) -> tuple[DiscriminatorOutput, DiscriminatorOutput]:
+        """Return the output of the first ``count`` samples and that of the rest (after one joint pass)."""
         return self.first(count), map_tensors(self, lambda tensor: tensor[count:])

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
-from facekit.interfaces.containers import Condition, FaceBatch, Generated, Judgement, Reference, Style
+from facekit.interfaces.containers import Condition, DiscriminatorOutput, FaceBatch, Generated, Reference, Style
 from facekit.interfaces.errors import FacekitError
 from facekit.interfaces.ports import Ports
 
@@ -46,7 +46,7 @@ class Generator(Protocol):
 class Discriminator(Protocol):
     """Tells real from generated images."""
 
-    def __call__(self, picture: Generated, condition: Condition) -> Judgement:
+    def __call__(self, picture: Generated, condition: Condition) -> DiscriminatorOutput:
         """Return its output for images, real or generated. Conditional discriminators read ``condition.mask``."""
         ...
 
@@ -249,7 +249,7 @@ def sample(networks: Networks, condition: Condition, style: Style | None = None)
     return generated
 
 
-def discriminate(networks: Networks, image: Generated, condition: Condition) -> Judgement:
+def discriminate(networks: Networks, image: Generated, condition: Condition) -> DiscriminatorOutput:
     """Return the discriminator's output for images.
 
     Raises:
@@ -260,5 +260,5 @@ def discriminate(networks: Networks, image: Generated, condition: Condition) -> 
             "this recipe has no discriminator, but something asks for its output",
             remedy="add model.discriminator, or take out the losses that need it",
         )
-    output: Judgement = networks[DISCRIMINATOR](image, condition)
+    output: DiscriminatorOutput = networks[DISCRIMINATOR](image, condition)
     return output

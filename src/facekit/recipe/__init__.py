@@ -1,4 +1,4 @@
-"""Recipes: YAML with places, inheritance, overrides, and the torch-free rungs of the validation ladder."""
+"""Recipes: YAML with places, inheritance, overrides, and the torch-free stages of validation."""
 
 from facekit.recipe.library import ShippedRecipe, copy_recipe, find_recipe, shipped_recipes
 from facekit.recipe.lock import dump_document

@@ -1,4 +1,4 @@
-"""The second rung of the validation ladder: what the parts of a recipe need and give fits together.
+"""The second stage of validation: what the parts of a recipe need and give fits together.
 
 Ports are joined by name. Equal names of dimensions stand for equal numbers across the whole recipe, so joining is
 unification: two dimensions that meet become one, and one that becomes two numbers is a mistake that names both sides.
@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 
 from facekit.interfaces import (
     ATTRIBUTES,
+    DISCRIMINATOR_CLASS_LOGITS,
+    DISCRIMINATOR_FEATURES,
+    DISCRIMINATOR_OUTPUT,
     GENERATED,
     IMAGE,
-    JUDGEMENT,
-    JUDGEMENT_CLASS_LOGITS,
-    JUDGEMENT_FEATURES,
     MASK,
     REFERENCE_IMAGE,
     REFERENCE_MASK,
@@ -46,9 +46,9 @@ _STANDARD = {
         ATTRIBUTES,
         STYLE,
         GENERATED,
-        JUDGEMENT,
-        JUDGEMENT_FEATURES,
-        JUDGEMENT_CLASS_LOGITS,
+        DISCRIMINATOR_OUTPUT,
+        DISCRIMINATOR_FEATURES,
+        DISCRIMINATOR_CLASS_LOGITS,
     )
 }
 
@@ -62,9 +62,9 @@ _USUAL_GIVERS = {
     "generated": "a generator gives it",
     "hole": "a dataset of windows gives it: data.windows: {}",
     "generated.pyramid": "a generator that paints several scales gives it",
-    "judgement": "add a model.discriminator",
-    "judgement.features": "add a model.discriminator that shows its feature maps",
-    "judgement.class_logits": "add a model.discriminator that also classifies attributes",
+    "discriminator_output": "add a model.discriminator",
+    "discriminator_output.features": "add a model.discriminator that shows its feature maps",
+    "discriminator_output.class_logits": "add a model.discriminator that also classifies attributes",
 }
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from facekit.components.options_reference import describe_type
+from facekit.components.options_schema import options_schema
 from facekit.interfaces import NoOptions
 from facekit.recipe.fragment import core_settings, dump_value
 from facekit.recipe.layers import RECIPE_FORMAT
@@ -15,8 +17,6 @@ from facekit.recipe.network_kinds import NAMED_KINDS, USUAL_PLAYERS
 from facekit.recipe.settings import NETWORK_NAME, AugmentSettings, OptimiserSettings, ScheduleSettings, TrainSettings
 from facekit.registry import ComponentSpec, Kind, RegisteredComponent, Registry
 from facekit.registry.built_in import find_built_in
-from facekit.registry.options_reference import describe_type
-from facekit.registry.options_schema import options_schema
 from facekit.registry.torch_optimisers import class_name
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

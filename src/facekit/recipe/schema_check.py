@@ -1,4 +1,4 @@
-"""The first rung of the validation ladder: the recipe against the core's settings and each component's options."""
+"""The first stage of validation: the recipe against the core's settings and each component's options."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ CoreSettings = TypeVar(
 
 @dataclass(frozen=True)
 class CheckedRecipe:
-    """What the schema rung found; None where it found a mistake."""
+    """What the schema stage found; None where it found a mistake."""
 
     name: str
     description: str

@@ -15,7 +15,7 @@ from facekit.version import __version__
 OWN = PluginOrigin("facekit", "facekit-toolkit", __version__, "facekit.registry.built_in")
 """Where facekit's own components come from."""
 
-_SCHEDULES = "facekit.engine.schedule"
+_SCHEDULES = "facekit.training.schedule"
 _ADAM_PAPER = "Kingma and Ba, Adam: A Method for Stochastic Optimization, ICLR 2015"
 
 
@@ -86,13 +86,13 @@ def _spec(
 
 
 SPECS: tuple[ComponentSpec, ...] = (
-    _spec("optimiser", "adam", "Adam, fused.", AdamOptions, "facekit.engine.optimiser:build_adam", _ADAM_PAPER),
+    _spec("optimiser", "adam", "Adam, fused.", AdamOptions, "facekit.training.optimiser:build_adam", _ADAM_PAPER),
     _spec(
         "optimiser",
         "adamw",
         "Adam with decoupled weight decay, fused.",
         AdamWOptions,
-        "facekit.engine.optimiser:build_adam",
+        "facekit.training.optimiser:build_adam",
         "Loshchilov and Hutter, Decoupled Weight Decay Regularization, ICLR 2019",
     ),
     _spec(

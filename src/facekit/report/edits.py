@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from facekit.engine.run_folder import EDITS
-from facekit.engine.run_reading import RunRecord
 from facekit.evaluation.edits import RUN, StoredEdits, StoredScript, newest_scripts
 from facekit.evaluation.store import StoredEvaluation
 from facekit.figures.html import spoken, text
 from facekit.figures.page import data_uri
 from facekit.interfaces import FacekitError
 from facekit.report.results import THIS_RUN, Column, Table, rows_html
+from facekit.training.run.folder import EDITS
+from facekit.training.run.reading import RunRecord
 
 WIDEST = 900
 """Pixels of the width of a sheet in the page."""
@@ -34,7 +34,7 @@ def _script(record: RunRecord, edits: StoredEdits, script: StoredScript, *, fold
     title = f"{spoken(script.name)}, {edits.split} split after step {edits.step:,}"
     if script.skipped:
         return f"<p class=note>{text(title)}: not measured: {text(script.skipped)}</p>"
-    results = sorted(script.results.values(), key=lambda each: (each.painter != RUN,))
+    results = sorted(script.results.values(), key=lambda each: (each.system != RUN,))
     table = Table(edits.split, results[0].protocol, results[0].fields, tuple(map(_column, results)))
     names = list(dict.fromkeys(name for each in results for name in each.measurements))
     said = [f"Edited: {script.edited_by}.", f"Measured {edits.date} on {edits.data}, {edits.weights} weights."]
@@ -52,7 +52,7 @@ def _script(record: RunRecord, edits: StoredEdits, script: StoredScript, *, fold
 
 def _column(result: StoredEvaluation) -> Column:
     # Real photos come out under the heading of their column in other tables, where they do not compete.
-    heading = THIS_RUN if result.painter == RUN else spoken(result.painter)
+    heading = THIS_RUN if result.system == RUN else spoken(result.system)
     return Column(heading, result.step, {name: asdict(entry) for name, entry in result.measurements.items()})
 
 

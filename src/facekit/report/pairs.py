@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from facekit.engine.run_folder import EVALUATIONS
-from facekit.engine.run_reading import RunRecord
 from facekit.evaluation.store import BASELINE_PREFIX, read_evaluation
 from facekit.figures.pairs import pair_lists
 from facekit.interfaces import FacekitError
 from facekit.report.results import Table
+from facekit.training.run.folder import EVALUATIONS
+from facekit.training.run.reading import RunRecord
 
 
 def measured_pairs(record: RunRecord, table: Table) -> str:

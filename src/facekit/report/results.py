@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from facekit.engine.damaged_json import step_of
-from facekit.engine.run_reading import RunRecord
 from facekit.evaluation import baseline_names
 from facekit.evaluation.store import BASELINE_PREFIX
 from facekit.figures.charts import Series, line_chart, number
 from facekit.figures.html import spoken, text
+from facekit.training.run.damaged_json import step_of
+from facekit.training.run.reading import RunRecord
 
 MOST_TILES = 6
 THIS_RUN = "this run"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from facekit.engine.commands import INPUTS
-from facekit.engine.run_reading import RunRecord
 from facekit.figures.html import text
 from facekit.figures.page import data_uri
 from facekit.interfaces import FacekitError
+from facekit.training.run.commands import INPUTS
+from facekit.training.run.reading import RunRecord
 
 NOISE = "noise"
 """The only input of a run that makes images from noise alone."""

@@ -6,17 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from facekit.engine.commands import (
-    INPUTS,
-    PLUGIN_FILES,
-    generate_command,
-    generate_in_python,
-    resume_command,
-    run_again_command,
-)
-from facekit.engine.damaged_json import LARGEST
-from facekit.engine.run_folder import RECIPE_HASH, REPORT
-from facekit.engine.run_reading import RunRecord, read_run
 from facekit.evaluation.store import BASELINE_PREFIX
 from facekit.figures.charts import Series, line_chart
 from facekit.figures.html import command, duration, facts, numbers_table, section, text, yaml
@@ -27,6 +16,17 @@ from facekit.report.edits import edits_html
 from facekit.report.pairs import measured_pairs
 from facekit.report.results import course, results_tables, table_html, tiles
 from facekit.report.samples import samples_html
+from facekit.training.run.commands import (
+    INPUTS,
+    PLUGIN_FILES,
+    generate_command,
+    generate_in_python,
+    resume_command,
+    run_again_command,
+)
+from facekit.training.run.damaged_json import LARGEST
+from facekit.training.run.folder import RECIPE_HASH, REPORT
+from facekit.training.run.reading import RunRecord, read_run
 
 _SECTIONS = {
     "results": "Results",

@@ -92,7 +92,7 @@ PARTS: dict[Kind, Part] = {
             "PATCHES",
             "PatchesOptions",
             "DiscriminatorContract",
-            ("IMAGE", "JUDGEMENT", "JUDGEMENT_FEATURES", "MASK", "PortContext", "Ports"),
+            ("IMAGE", "DISCRIMINATOR_OUTPUT", "DISCRIMINATOR_FEATURES", "MASK", "PortContext", "Ports"),
             "logits and features for patches",
         ),
         Part(

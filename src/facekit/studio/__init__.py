@@ -102,6 +102,6 @@ larger photo.
 
 from __future__ import annotations
 
-from facekit.studio.extra import require_extra
+from facekit.studio.optional_deps import require_extra
 
 __all__ = ["require_extra"]

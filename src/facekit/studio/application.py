@@ -16,15 +16,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from facekit.components.options_schema import options_schema
 from facekit.editing.script import OPERATIONS, EditContext, EditScript, apply_script, parse_script, write_script
 from facekit.editing.script.masks import Ids
 from facekit.interfaces import LabelMap
 from facekit.interfaces.image_files import MOST_PIXELS
 from facekit.recipe.lock import dump_document
 from facekit.registry import Registry
-from facekit.registry.options_schema import options_schema
-from facekit.studio import bodies
-from facekit.studio.answers import (
+from facekit.studio import requests
+from facekit.studio.cancelling import unless_gone
+from facekit.studio.faces import MOST_UPLOADS, Face, FaceShelf, indexed_png
+from facekit.studio.ingest import Reader, plain_name
+from facekit.studio.responses import (
     TELLS,
     Busy,
     RequestError,
@@ -34,9 +37,6 @@ from facekit.studio.answers import (
     page_answer,
     png_answer,
 )
-from facekit.studio.cancelling import unless_gone
-from facekit.studio.faces import MOST_UPLOADS, Face, FaceShelf, indexed_png
-from facekit.studio.reading import Reader, plain_name
 from facekit.studio.runs import StudioRun, WantedLook
 from facekit.studio.script_files import SessionFiles
 from facekit.studio.tunings import Tunings
@@ -67,7 +67,7 @@ class Studio:
         self.side = side
         self._reader = reader
         self._registry = registry
-        self._in_flight = bodies.InFlight()
+        self._in_flight = requests.InFlight()
         self._eyes = Worker("studio-reading")  # one at a time: a photo unpacked takes a hundred MB
         self._hands = Worker("studio-masks", threads=2)
         self._scripts = Worker("studio-scripts")  # apart: reading a long one takes seconds
@@ -159,8 +159,8 @@ class Studio:
                 "limits": {
                     "upload_bytes": UPLOAD_BYTES,
                     "pixels": MOST_PIXELS,
-                    "json_bytes": bodies.JSON_BYTES,
-                    "mask_side": bodies.MASK_SIDE,
+                    "json_bytes": requests.JSON_BYTES,
+                    "mask_side": requests.MASK_SIDE,
                     "faces": MOST_UPLOADS,
                 },
             }
@@ -193,7 +193,7 @@ class Studio:
         return png_answer(await self._hands.do(lambda: face.mask_png))
 
     async def _ids(self, request: Request) -> Response:
-        return json_answer(bodies.mask_document(self.shelf.get(request.path_params["face"]).ids))
+        return json_answer(requests.mask_document(self.shelf.get(request.path_params["face"]).ids))
 
     async def _set_mask(self, request: Request) -> Response:
         identity = request.path_params["face"]
@@ -205,7 +205,7 @@ class Studio:
         return json_answer(self.shelf.set_mask(identity, mask, label_map, name=name).described())
 
     async def _apply(self, request: Request) -> Response:
-        body = await self._json(request, bodies.ApplyBody)
+        body = await self._json(request, requests.ApplyBody)
         label_map = self._label_map(body.label_map)
         files = SessionFiles(self.shelf.snapshot())
 
@@ -213,18 +213,18 @@ class Studio:
             script = _script(body.operations, label_map=label_map, go_on=go_on)
             context = EditContext(label_map, read_mask=lambda file: files.mask(file, label_map).ids, go_on=go_on)
             mask = apply_script(script, body.mask.array(label_map), context)
-            return json_answer({"mask": bodies.mask_document(mask), "notes": context.notes})
+            return json_answer({"mask": requests.mask_document(mask), "notes": context.notes})
 
         return await unless_gone(request, self._hands, applied, closing=self._closing)
 
     async def _lint(self, request: Request) -> Response:
-        body = await self._json(request, bodies.LintBody)
+        body = await self._json(request, requests.LintBody)
         label_map, run = self._label_map(body.label_map), self._run(body.run)
         findings = await self._hands.do(lambda: run.lint(body.mask.array(label_map), label_map))
         return json_answer({"findings": [asdict(finding) for finding in findings]})
 
     async def _preview(self, request: Request) -> Response:
-        body = await self._json(request, bodies.PreviewBody)
+        body = await self._json(request, requests.PreviewBody)
         run, label_map = self._run(body.run), self._label_map(body.label_map)
         look = None
         if body.look is not None:
@@ -250,7 +250,7 @@ class Studio:
         return json_answer(tunings.described(face))
 
     async def _tune(self, request: Request) -> Response:
-        body = await self._json(request, bodies.TuneBody)
+        body = await self._json(request, requests.TuneBody)
         run, face = self._run(body.run), self.shelf.get(body.face)
         tunings = run.require_tunings()
         run.check_takes(face.label_map)
@@ -280,7 +280,7 @@ class Studio:
         return Response(content, media_type="application/zip", headers=as_file("edit.zip"))
 
     async def _export(self, request: Request) -> tuple[StudioRun, Face, EditScript, SessionFiles, bool]:
-        body = await self._json(request, bodies.ExportBody)
+        body = await self._json(request, requests.ExportBody)
         run, face = self._run(body.run), self.shelf.get(body.face)
         files = SessionFiles(self.shelf.snapshot())
 
@@ -294,7 +294,7 @@ class Studio:
         return run, face, await self._hands.do(checked), files, body.tuned
 
     async def _export_mask(self, request: Request) -> Response:
-        body = await self._json(request, bodies.MaskExportBody)
+        body = await self._json(request, requests.MaskExportBody)
         label_map = self._label_map(body.label_map)
         content = await self._hands.do(lambda: indexed_png(body.mask.array(label_map), label_map))
         return png_answer(content, headers=as_file("mask.png"))
@@ -303,10 +303,10 @@ class Studio:
         label_map = self._label_map(request.query_params.get("label_map", self._first_label_map))
         async with self._in_flight.body(request, limit=UPLOAD_BYTES) as content:
             mask = await self._eyes.do(self._reader.square_mask, content, label_map)
-        return json_answer({"mask": bodies.mask_document(mask)})
+        return json_answer({"mask": requests.mask_document(mask)})
 
     async def _write_script(self, request: Request) -> Response:
-        body = await self._json(request, bodies.ScriptBody)
+        body = await self._json(request, requests.ScriptBody)
         label_map = self._label_map(body.label_map) if body.label_map else None
 
         def written() -> str:
@@ -318,7 +318,7 @@ class Studio:
         return Response(text, media_type="application/yaml", headers=as_file("script.yaml"))
 
     async def _read_script(self, request: Request) -> Response:
-        body = await self._json(request, bodies.TextBody)
+        body = await self._json(request, requests.TextBody)
         label_map = None if body.label_map is None else self._label_map(body.label_map)
 
         def read(go_on: Callable[[], None]) -> Response:
@@ -337,12 +337,12 @@ class Studio:
 
         return await unless_gone(request, self._scripts, read, closing=self._closing)
 
-    async def _json(self, request: Request, kind: type[bodies.Body]) -> bodies.Body:
+    async def _json(self, request: Request, kind: type[requests.Body]) -> requests.Body:
         declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if declared != "application/json":
             raise RequestError("the body is to be application/json", status=415, where="Content-Type")
-        async with self._in_flight.body(request, limit=bodies.JSON_BYTES) as content:
-            return await self._hands.do(bodies.parsed, kind, content)
+        async with self._in_flight.body(request, limit=requests.JSON_BYTES) as content:
+            return await self._hands.do(requests.parsed, kind, content)
 
     def _run(self, identity: str) -> StudioRun:
         try:

@@ -16,7 +16,7 @@ from PIL import Image
 from facekit.editing.alignment import Placement
 from facekit.editing.script.masks import Ids
 from facekit.interfaces import LabelMap
-from facekit.studio.answers import RequestError
+from facekit.studio.responses import RequestError
 
 MOST_UPLOADS = 100
 MOST_BYTES = 400_000_000

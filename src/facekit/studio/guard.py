@@ -12,7 +12,7 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from facekit.studio.answers import RequestError, error_answer
+from facekit.studio.responses import RequestError, error_answer
 
 logger = logging.getLogger("facekit.studio")
 

@@ -27,19 +27,19 @@ from facekit.editing.pictures import read_masks
 from facekit.editing.script import EditScript, write_script
 from facekit.editing.script.masks import Ids
 from facekit.editing.tuning import TunedFace, check_can_be_tuned
-from facekit.engine.commands import plugin_file_arguments
-from facekit.engine.open_data import find_data
-from facekit.engine.run_folder import RunFolder
 from facekit.interfaces import FacekitError, LabelMap, Reference, Style
 from facekit.interfaces.image_files import rgb_pixels
 from facekit.registry import Registry
 from facekit.sampling.inputs import REFERENCE, REFERENCE_MASK
-from facekit.studio.answers import RequestError
 from facekit.studio.faces import Face
+from facekit.studio.responses import RequestError
 from facekit.studio.script_files import EditorFiles, SessionFiles, mask_at_size
 from facekit.studio.tunings import AlreadyTuned, Square, Tunings
 from facekit.studio.uploads import decoded
 from facekit.studio.workers import Worker
+from facekit.training.open_data import find_data
+from facekit.training.run.commands import plugin_file_arguments
+from facekit.training.run.folder import RunFolder
 
 MOST_STYLES = 64
 """Styles of faces that are remembered."""

@@ -21,11 +21,11 @@ from facekit.editing.suitable import check_beside, check_edits_masks
 from facekit.interfaces import FacekitError
 from facekit.registry import Registry
 from facekit.studio.application import Studio
+from facekit.studio.demo_faces import start_faces
 from facekit.studio.faces import slug
 from facekit.studio.guard import Guard
-from facekit.studio.reading import build_reader
+from facekit.studio.ingest import build_reader
 from facekit.studio.runs import StudioRun
-from facekit.studio.start_faces import start_faces
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8765
 

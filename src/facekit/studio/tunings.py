@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from facekit.editing import FacePipeline, FaceTuner, TunedFace, TuningOptions
 from facekit.editing.script.masks import Ids
 from facekit.interfaces import FacekitError
-from facekit.studio.answers import Busy, RequestError
 from facekit.studio.faces import Face
+from facekit.studio.responses import Busy, RequestError
 from facekit.studio.workers import Worker
 
 MOST_TUNED = 8

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PIL import Image
 
 from facekit.interfaces.image_files import BROWSER_FORMATS, ImageFileError, format_of, read_image
-from facekit.studio.answers import RequestError
+from facekit.studio.responses import RequestError
 
 UPLOAD_BYTES = 20_000_000
 """Largest picture file."""

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any, TypeVar
 
-from facekit.studio.answers import Busy, Outdated
+from facekit.studio.responses import Busy, Outdated
 
 Result = TypeVar("Result")
 

@@ -14,10 +14,10 @@ from facekit.interfaces import (
     AdaptiveAugmentation,
     Augmentation,
     Condition,
+    DiscriminatorOutput,
     Generated,
-    Judgement,
     Reference,
-    ScaleJudgement,
+    ScaleOutput,
 )
 from facekit.registry import Kind
 from facekit.testing.contract import BrokenPromise, ComponentContract, build_failure
@@ -189,7 +189,7 @@ class AugmentationContract(ComponentContract):
     def _adapt(self, augmentation: AdaptiveAugmentation, index: int) -> None:
         """Let it see what a discriminator gave for three photos and three fakes, and adapt."""
         random = torch.Generator().manual_seed(self.seed + index)
-        output = Judgement((ScaleJudgement(torch.randn(6, 1, 4, 4, generator=random) + 1),))
+        output = DiscriminatorOutput((ScaleOutput(torch.randn(6, 1, 4, 4, generator=random) + 1),))
         real = torch.tensor([1.0, 1.0, 1.0, 0.0, 0.0, 0.0])
         try:
             augmentation.adapt(augmentation.read(output, real).tolist(), 3000)

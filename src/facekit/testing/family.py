@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from facekit.engine.port_check import outputs_by_port
 from facekit.interfaces import GENERATED, Condition, Generated, Port, Reference, map_tensors
 from facekit.registry import Kind
 from facekit.testing.contract import BrokenPromise, ComponentContract, build_failure, seeded
 from facekit.testing.network import NetworkContract
 from facekit.testing.network_inputs import Inputs
 from facekit.testing.outputs import Given
-from facekit.testing.specimens import check_given, make
+from facekit.testing.port_inputs import check_given, make
+from facekit.training.port_check import outputs_by_port
 
 
 @dataclass(frozen=True)

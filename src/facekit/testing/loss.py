@@ -14,15 +14,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from facekit.engine.convolution_guard import right_gradients
-from facekit.engine.networks import FaceModel
-from facekit.engine.precision import Precision
-from facekit.engine.step import TrainingStep
 from facekit.interfaces import DISCRIMINATOR, BuildContext, FaceBatch, Player, map_tensors
 from facekit.registry import Kind
-from facekit.testing.bench import bench_batch, bench_model, bench_step
 from facekit.testing.contract import BrokenPromise, ComponentContract, build_failure, seeded
 from facekit.testing.gradients import check_gradients_agree, gradients_of
+from facekit.testing.toy_step import bench_batch, bench_model, bench_step
+from facekit.training.convolution_guard import right_gradients
+from facekit.training.networks import FaceModel
+from facekit.training.precision import Precision
+from facekit.training.step import TrainingStep
 
 _CPU = torch.device("cpu")
 _SMALL_LOSS = 0.05
@@ -83,7 +83,7 @@ class LossContract(ComponentContract):
                     f"the loss has parameters of its own that nobody trains: {own}",
                     "make them buffers, or freeze them",
                 )
-            model = self._awake(self._model(size, player), player)
+            model = self._trainable(self._model(size, player), player)
             self._call(loss, self._step(model, size, batch, player)).backward()
             gradients = {name: entry.grad for name, entry in model.named_parameters() if entry.grad is not None}
             if broken := [name for name, grad in gradients.items() if not bool(grad.isfinite().all())]:
@@ -159,7 +159,7 @@ class LossContract(ComponentContract):
 
         The loss may differ by ``channels_last_tolerance``, a gradient by ``channels_last_gradient_tolerance`` of its
         root mean square, or of a hundredth of that of the largest gradient where its own is smaller. It runs under the
-        guard that training has (:func:`facekit.engine.convolution_guard.right_gradients`).
+        guard that training has (:func:`facekit.training.convolution_guard.right_gradients`).
         """
         precision = Precision(_CPU, "fp32", channels_last=True)
         with right_gradients(_CPU):
@@ -177,7 +177,7 @@ class LossContract(ComponentContract):
             loss = self._loss(size, player, probe=True)  # as the shape check does: losses are built for real
             try:
                 with seeded(self.seed), FakeTensorMode(allow_non_fake_inputs=True):
-                    model = self._awake(self._model(size, player), player)
+                    model = self._trainable(self._model(size, player), player)
                     loss(self._step(model, size, batch, player)).backward()
             except Exception as error:
                 raise BrokenPromise(
@@ -190,7 +190,7 @@ class LossContract(ComponentContract):
         """The loss changes nothing that other losses of the step read."""
         for player in self.players():
             size = self.sizes[0]
-            model = self._awake(self._model(size, player), player)
+            model = self._trainable(self._model(size, player), player)
             step = self._step(model, size, max(self.batches), player)
             watched = _tensors_of(step.batch)
             before = {name: value.detach().clone() for name, value in watched.items()}
@@ -243,7 +243,7 @@ class LossContract(ComponentContract):
             return self.model(size, player).requires_grad_(False)
 
     @staticmethod
-    def _awake(model: FaceModel, player: Player) -> FaceModel:
+    def _trainable(model: FaceModel, player: Player) -> FaceModel:
         for name, network in model.named_children():
             if (name == DISCRIMINATOR) == (player == DISCRIMINATOR):
                 network.requires_grad_(True)
@@ -289,7 +289,7 @@ class LossContract(ComponentContract):
     ) -> Tensor:
         size = size or self.sizes[0]
         loss = self._loss(size, player) if loss is None else loss
-        model = self._awake(self._model(size, player), player)
+        model = self._trainable(self._model(size, player), player)
         if precision is not None:
             model = precision.place(model)
         step = self._step(model, size, batch or max(self.batches), player, precision=precision, only=only)
@@ -300,7 +300,7 @@ class LossContract(ComponentContract):
     def _gradients(self, player: Player, precision: Precision) -> dict[str, Tensor]:
         """Return the gradients of the player's parameters, by name."""
         size = self.sizes[0]
-        model = precision.place(self._awake(self._model(size, player), player))
+        model = precision.place(self._trainable(self._model(size, player), player))
         step = self._step(model, size, max(self.batches), player, precision=precision)
         with seeded(self.seed):
             value = self._call(self._loss(size, player), step)

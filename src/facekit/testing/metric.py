@@ -29,7 +29,7 @@ from facekit.interfaces import (
 from facekit.registry import Kind
 from facekit.sampling.inputs import MASK, REFERENCE, REFERENCE_MASK, SamplingInputs
 from facekit.testing.contract import BrokenPromise, ComponentContract, build_failure, seeded
-from facekit.testing.specimens import blobs, make_extra
+from facekit.testing.port_inputs import blobs, make_extra
 
 _NOISE = 0.4
 _SPLITS = {EVALUATED: 0, "test": 0, "validation": 1, "train": 2}

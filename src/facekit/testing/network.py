@@ -12,14 +12,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from facekit.engine.convolution_guard import right_gradients
 from facekit.interfaces import map_tensors
 from facekit.testing.contract import BrokenPromise, ComponentContract, build_failure, matching, seeded
 from facekit.testing.gradients import check_gradients_agree, gradients_of
 from facekit.testing.network_inputs import Inputs, make_inputs
 from facekit.testing.outputs import Given, difference, some, tensors_of
 from facekit.testing.own_fields import named_floats
-from facekit.testing.specimens import check_given
+from facekit.testing.port_inputs import check_given
+from facekit.training.convolution_guard import right_gradients
 
 STRONG = 100.0
 """What unbounded inputs are multiplied with to see whether a declared range holds."""
@@ -178,7 +178,7 @@ class NetworkContract(ComponentContract):
         ``channels_last_gradient_tolerance`` of their root mean square, or of a hundredth of that of the largest
         gradient where theirs is smaller. Right layers leave up to 1e-3, wrong ones are off by 0.1 to 2.
 
-        Both passes run under the guard that training has (:func:`facekit.engine.convolution_guard.right_gradients`):
+        Both passes run under the guard that training has (:func:`facekit.training.convolution_guard.right_gradients`):
         what torch computes wrong and training mends is no broken promise; what training would get wrong is one.
         """
         size = self.sizes[0]
@@ -289,10 +289,10 @@ class NetworkContract(ComponentContract):
         self, network: nn.Module, inputs: Inputs, promise: str
     ) -> tuple[Given, dict[str, Tensor]]:
         """Return what a network gives, and the gradients of parameters and inputs of a scalar that depends on it."""
-        awake = map_tensors(inputs, lambda tensor: tensor.detach().requires_grad_(tensor.is_floating_point()))
+        trainable = map_tensors(inputs, lambda tensor: tensor.detach().requires_grad_(tensor.is_floating_point()))
         # Copies, so that a network may work in place on what it is given.
-        given = self._run(network, map_tensors(awake, Tensor.clone), promise, gradients=True)
-        wanted = {**dict(network.named_parameters()), **{f"input {k}": v for k, v in named_floats(awake).items()}}
+        given = self._run(network, map_tensors(trainable, Tensor.clone), promise, gradients=True)
+        wanted = {**dict(network.named_parameters()), **{f"input {k}": v for k, v in named_floats(trainable).items()}}
         gradients = gradients_of(self._total(given), wanted)
         return {name: tuple(tensor.detach() for tensor in value) for name, value in given.items()}, gradients
 

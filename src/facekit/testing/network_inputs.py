@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from facekit.interfaces import GENERATED_PYRAMID, Condition, Port, Reference, Style
 from facekit.testing.contract import UNSETTLED_DIMENSION
 from facekit.testing.own_fields import own_ports, with_own_fields, with_rows_of
-from facekit.testing.specimens import Settled, blobs, is_extra, make
+from facekit.testing.port_inputs import Settled, blobs, is_extra, make
 
 _COARSEST = 4
 """Side of the coarsest level of a pyramid."""

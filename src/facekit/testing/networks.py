@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from facekit.engine.networks import NO_PORTS
-from facekit.engine.port_check import outputs_by_port
-from facekit.interfaces import Generated, Judgement, Style
+from facekit.interfaces import DiscriminatorOutput, Generated, Style
 from facekit.registry import Kind
 from facekit.testing.contract import BrokenPromise
 from facekit.testing.network import NetworkContract
 from facekit.testing.network_inputs import Inputs
 from facekit.testing.outputs import Given, expect
+from facekit.training.networks import NO_PORTS
+from facekit.training.port_check import outputs_by_port
 
 
 class StyleEncoderContract(NetworkContract):
@@ -67,10 +67,8 @@ class DiscriminatorContract(NetworkContract):
 
     def given(self, network: Any, inputs: Inputs) -> Given:
         """Judge the pictures."""
-        judgement = network(Generated(inputs.image, inputs.pyramid), inputs.condition)
-        expect(judgement, Judgement, "a discriminator")
-        if not judgement.scales:
-            raise BrokenPromise(
-                "a discriminator judges at one scale at least", "there is none", "return a ScaleJudgement"
-            )
-        return outputs_by_port(judgement, NO_PORTS)
+        discriminator_output = network(Generated(inputs.image, inputs.pyramid), inputs.condition)
+        expect(discriminator_output, DiscriminatorOutput, "a discriminator")
+        if not discriminator_output.scales:
+            raise BrokenPromise("a discriminator judges at one scale at least", "there is none", "return a ScaleOutput")
+        return outputs_by_port(discriminator_output, NO_PORTS)

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from facekit.interfaces import Port
-from facekit.testing.specimens import Settled, number
+from facekit.testing.port_inputs import Settled, number
 
 T = TypeVar("T")
 
-_CORE_PORTS = frozenset({"generated.pyramid", "judgement.features", "judgement.class_logits"})
+_CORE_PORTS = frozenset({"generated.pyramid", "discriminator_output.features", "discriminator_output.class_logits"})
 """Ports of the core that have a dot in their name."""
 
 

@@ -9,12 +9,12 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from facekit.engine.nested import CannotFlatten
-from facekit.engine.torch_optimiser import TorchOptimiser
 from facekit.interfaces import FacekitError, Schedule, TrainingContext
 from facekit.recipe.resolved import ComponentChoice, Mark
 from facekit.registry import Kind, PluginOrigin, RegisteredComponent
 from facekit.testing.contract import BrokenPromise, ComponentContract, build_failure, seeded
+from facekit.training.nested import CannotFlatten
+from facekit.training.torch_optimiser import TorchOptimiser
 
 _NOWHERE = Mark("", 0, 0, "")
 _STEPS = 6

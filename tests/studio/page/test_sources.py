@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from facekit.studio.answers import PAGE, PAGE_KINDS
+from facekit.studio.responses import PAGE, PAGE_KINDS
 
 DOCS = Path(__file__).parents[3] / "docs" / "studio.md"
 

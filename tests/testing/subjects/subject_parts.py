@@ -15,12 +15,12 @@ from torch.nn import functional as F
 from facekit.interfaces import (
     BuildContext,
     Condition,
+    DiscriminatorOutput,
     FacekitError,
     Generated,
-    Judgement,
     Measurement,
     Observation,
-    ScaleJudgement,
+    ScaleOutput,
     Step,
     Style,
     encode,
@@ -234,13 +234,13 @@ class Discriminator(nn.Module):
         self.spoil = Spoiled(options.fault, options.width)
         self.judge = nn.Conv2d(options.width, 1, 3, padding=1)
 
-    def forward(self, picture: Generated, condition: Condition) -> Judgement:
+    def forward(self, picture: Generated, condition: Condition) -> DiscriminatorOutput:
         hidden = self.spoil(self.read(torch.cat([picture.image, one_hot(condition.mask, self.classes)], 1)))
-        logits = self.judge(F.softplus(hidden))
+        logits = self.discriminate(F.softplus(hidden))
         features = () if self.fault == "shape" else (hidden,)
         if self.fault == "undeclared" and condition.reference is not None:
             logits = logits + condition.attributes.sum() if condition.attributes is not None else logits
-        return Judgement((ScaleJudgement(logits, features),))
+        return DiscriminatorOutput((ScaleOutput(logits, features),))
 
 
 def style_encoder(options: SubjectOptions, context: BuildContext) -> nn.Module:

@@ -8,10 +8,10 @@ from pydantic import ConfigDict, field_validator
 
 from facekit.interfaces import (
     ATTRIBUTES,
+    DISCRIMINATOR_FEATURES,
+    DISCRIMINATOR_OUTPUT,
     GENERATED,
     IMAGE,
-    JUDGEMENT,
-    JUDGEMENT_FEATURES,
     MASK,
     STYLE,
     Options,
@@ -47,7 +47,7 @@ def _generator_ports(options: SubjectOptions, context: PortContext) -> Ports:
 
 
 def _discriminator_ports(options: SubjectOptions, context: PortContext) -> Ports:
-    return Ports(needs=(IMAGE, MASK), gives=(JUDGEMENT, JUDGEMENT_FEATURES))
+    return Ports(needs=(IMAGE, MASK), gives=(DISCRIMINATOR_OUTPUT, DISCRIMINATOR_FEATURES))
 
 
 def _picture_ports(options: SubjectOptions, context: PortContext) -> Ports:

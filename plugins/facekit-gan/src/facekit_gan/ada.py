@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from facekit.interfaces import BuildContext, Condition, FacekitError, Generated, Judgement
+from facekit.interfaces import BuildContext, Condition, DiscriminatorOutput, FacekitError, Generated
 
 from .moving import background_of, moved
 from .options import AdaOptions
@@ -89,7 +89,7 @@ class Ada:
             image = replace(image, image=_recoloured(image.image, matrix), pyramid=levels)
         return image, condition
 
-    def read(self, output: Judgement, real: Tensor) -> Tensor:
+    def read(self, output: DiscriminatorOutput, real: Tensor) -> Tensor:
         """Return sums over samples: signs for photos, their number, outputs for photos and fakes, number of fakes."""
         scales = [scale.logits.float().flatten(1) for scale in output.scales]
         level = torch.stack([logits.mean(1) for logits in scales]).mean(0)

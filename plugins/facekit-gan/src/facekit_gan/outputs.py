@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import torch
 
-from facekit.interfaces import DISCRIMINATOR, Condition, Generated, Judgement, Step, concatenate
+from facekit.interfaces import DISCRIMINATOR, Condition, DiscriminatorOutput, Generated, Step, concatenate
 from facekit.interfaces import discriminate as discriminate_images
 
 from .images import condition_of
 from .turn import REAL, Turn, turn_of
 
 
-def discriminate(step: Step, image: Generated, condition: Condition | None = None) -> Judgement:
+def discriminate(step: Step, image: Generated, condition: Condition | None = None) -> DiscriminatorOutput:
     """Return the discriminator's output for images.
 
     Those of this library are judged once a turn, all that were made before in one pass. Any other image is judged each

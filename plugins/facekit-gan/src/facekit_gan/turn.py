@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
-from facekit.interfaces import Condition, Generated, Judgement, Step
+from facekit.interfaces import Condition, DiscriminatorOutput, Generated, Step
 
 REAL = "real"
 
@@ -21,7 +21,7 @@ class Turn:
     """
 
     made: dict[str, tuple[Generated, Condition]] = field(default_factory=dict)
-    outputs: dict[str, Judgement] = field(default_factory=dict)
+    outputs: dict[str, DiscriminatorOutput] = field(default_factory=dict)
     others: list[tuple[Generated, Condition]] = field(default_factory=list)
 
     def name_of(self, image: Generated) -> str | None:

@@ -14,7 +14,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
-from facekit.interfaces import HOLE, BuildContext, Condition, FacekitError, Generated, Judgement, ScaleJudgement, Style
+from facekit.interfaces import (
+    HOLE,
+    BuildContext,
+    Condition,
+    DiscriminatorOutput,
+    FacekitError,
+    Generated,
+    ScaleOutput,
+    Style,
+)
 from facekit_layers import instance_norm, one_hot
 
 from .plugin import NOISE_LEVELS, STEP, DiscriminatorOptions, GeneratorOptions, noise_name
@@ -306,7 +315,7 @@ class HoleDiscriminator(nn.Module):
             else:
                 nn.init.normal_(layer.weight, std=0.02)
 
-    def forward(self, image: Generated, condition: Condition) -> Judgement:
+    def forward(self, image: Generated, condition: Condition) -> DiscriminatorOutput:
         """Judge images (N, 3, H, W) by what they show in the holes of ``condition``.
 
         Raises:
@@ -325,7 +334,7 @@ class HoleDiscriminator(nn.Module):
             features.append(hidden)
         fine = within(self.fine(features[1]), hole, self.patches)
         coarse = within(self.coarse(hidden), hole, self.patches)
-        return Judgement((ScaleJudgement(fine, tuple(features[:2])), ScaleJudgement(coarse, tuple(features[2:]))))
+        return DiscriminatorOutput((ScaleOutput(fine, tuple(features[:2])), ScaleOutput(coarse, tuple(features[2:]))))
 
 
 def within(logits: Tensor, hole: Tensor, count: int) -> Tensor:

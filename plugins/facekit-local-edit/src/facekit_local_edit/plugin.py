@@ -7,11 +7,11 @@ from typing import Literal
 from pydantic import Field
 
 from facekit.interfaces import (
+    DISCRIMINATOR_FEATURES,
+    DISCRIMINATOR_OUTPUT,
     GENERATED,
     HOLE,
     IMAGE,
-    JUDGEMENT,
-    JUDGEMENT_FEATURES,
     MASK,
     NoOptions,
     Options,
@@ -72,7 +72,10 @@ def _generator_ports(options: GeneratorOptions, context: PortContext) -> Ports:
 def _discriminator_ports(options: DiscriminatorOptions, context: PortContext) -> Ports:
     step = 2**options.halvings
     return Ports(
-        needs=(IMAGE, MASK, HOLE), gives=(JUDGEMENT, JUDGEMENT_FEATURES), smallest_size=2 * step, size_multiple=step
+        needs=(IMAGE, MASK, HOLE),
+        gives=(DISCRIMINATOR_OUTPUT, DISCRIMINATOR_FEATURES),
+        smallest_size=2 * step,
+        size_multiple=step,
     )
 
 

@@ -9,14 +9,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from facekit.interfaces import DISCRIMINATOR, BuildContext, Judgement, ScaleJudgement, Step
+from facekit.interfaces import DISCRIMINATOR, BuildContext, DiscriminatorOutput, ScaleOutput, Step
 from facekit_gan import ReplayPool, condition_of, discriminate, fake, real, shuffled_attributes, shuffled_style
 
 from .numeric import at_least_float32
 from .options import AdversarialOptions, Objective, Results
 
 
-def generator_adversarial_loss(fake: Judgement, real: Judgement | None = None, *, objective: Objective) -> Tensor:
+def generator_adversarial_loss(
+    fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None, *, objective: Objective
+) -> Tensor:
     """Return how far the discriminator is from taking results for photos.
 
     With f and r the logits of one scale, means over samples and patches, and the sum taken over scales:
@@ -28,8 +30,8 @@ def generator_adversarial_loss(fake: Judgement, real: Judgement | None = None, *
       (Jolicoeur-Martineau, ICLR 2019).
 
     Args:
-        fake: judgement of the results; logits (N, 1, h, w) or (N, 1) a scale.
-        real: judgement of photos; only ``relativistic`` needs it.
+        fake: discriminator_output of the results; logits (N, 1, h, w) or (N, 1) a scale.
+        real: discriminator_output of photos; only ``relativistic`` needs it.
         objective: one of the above.
 
     Returns:
@@ -55,7 +57,9 @@ def generator_adversarial_loss(fake: Judgement, real: Judgement | None = None, *
     return torch.stack(total).sum()
 
 
-def discriminator_adversarial_loss(real: Judgement, fake: Judgement, *, objective: Objective) -> Tensor:
+def discriminator_adversarial_loss(
+    real: DiscriminatorOutput, fake: DiscriminatorOutput, *, objective: Objective
+) -> Tensor:
     """Return how far the discriminator is from telling photos and results apart.
 
     With r and f the logits of one scale, means over samples and patches, and the sum taken over scales:
@@ -69,15 +73,15 @@ def discriminator_adversarial_loss(real: Judgement, fake: Judgement, *, objectiv
     The halves are those of pix2pixHD: they slow the discriminator relative to the generator.
 
     Args:
-        real: judgement of the photos; logits (N, 1, h, w) or (N, 1) a scale.
-        fake: judgement of the results.
+        real: discriminator_output of the photos; logits (N, 1, h, w) or (N, 1) a scale.
+        fake: discriminator_output of the results.
         objective: one of the above.
 
     Returns:
         a scalar.
 
     Raises:
-        ValueError: the judgements differ in their number of scales.
+        ValueError: the outputs differ in their number of scales.
     """
     total: list[Tensor] = []
     for fake_logits, real_logits in _by_scale(fake, real, objective):
@@ -98,17 +102,17 @@ def discriminator_adversarial_loss(real: Judgement, fake: Judgement, *, objectiv
     return torch.stack(total).sum()
 
 
-def join(first: Judgement, second: Judgement) -> Judgement:
-    """Return the logits of two judgements of N and M pictures as one of N + M, scale by scale, without features.
+def join(first: DiscriminatorOutput, second: DiscriminatorOutput) -> DiscriminatorOutput:
+    """Return the logits of two outputs of N and M pictures as one of N + M, scale by scale, without features.
 
     Raises:
-        ValueError: the judgements differ in their number of scales.
+        ValueError: the outputs differ in their number of scales.
     """
     if len(first.scales) != len(second.scales):
-        raise ValueError(f"cannot join judgements of {len(first.scales)} and {len(second.scales)} scales")
-    return Judgement(
+        raise ValueError(f"cannot join outputs of {len(first.scales)} and {len(second.scales)} scales")
+    return DiscriminatorOutput(
         tuple(
-            ScaleJudgement(torch.cat((left.logits, right.logits)))
+            ScaleOutput(torch.cat((left.logits, right.logits)))
             for left, right in zip(first.scales, second.scales, strict=True)
         )
     )
@@ -148,7 +152,7 @@ class AdversarialLoss:
         assert wanted is not None
         return discriminator_adversarial_loss(wanted, made, objective=self.objective)
 
-    def _discriminated(self, step: Step) -> Judgement:
+    def _discriminated(self, step: Step) -> DiscriminatorOutput:
         return discriminate(step, shuffled_attributes(step) if self.results == "shuffled_attributes" else fake(step))
 
 
@@ -162,7 +166,7 @@ class AdversarialLossWithPool(AdversarialLoss):
 
     pool: ReplayPool
 
-    def _discriminated(self, step: Step) -> Judgement:
+    def _discriminated(self, step: Step) -> DiscriminatorOutput:
         if DISCRIMINATOR not in step.trained:
             return super()._discriminated(step)
         made = shuffled_attributes(step) if self.results == "shuffled_attributes" else fake(step)
@@ -192,13 +196,15 @@ def build(options: AdversarialOptions, context: BuildContext) -> AdversarialLoss
     return AdversarialLossWithPool(**vars(loss), pool=ReplayPool(options.replay_pool))
 
 
-def _by_scale(fake: Judgement, real: Judgement | None, objective: Objective) -> list[tuple[Tensor, Tensor | None]]:
+def _by_scale(
+    fake: DiscriminatorOutput, real: DiscriminatorOutput | None, objective: Objective
+) -> list[tuple[Tensor, Tensor | None]]:
     if not fake.scales:
-        raise ValueError("a judgement needs at least one scale")
+        raise ValueError("a discriminator output needs at least one scale")
     fake_logits = [at_least_float32(scale.logits) for scale in fake.scales]
     if real is None:
         if objective == "relativistic":
-            raise ValueError("the relativistic objective compares results with photos: give it a judgement of photos")
+            raise ValueError("the relativistic objective compares results with photos: give it the output for photos")
         return [(logits, None) for logits in fake_logits]
     if len(real.scales) != len(fake.scales):
         raise ValueError(f"photos were judged at {len(real.scales)} scales and results at {len(fake.scales)}")

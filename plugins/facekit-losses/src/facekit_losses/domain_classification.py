@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional as F
 
-from facekit.interfaces import DISCRIMINATOR, BuildContext, FacekitError, Judgement, Step
+from facekit.interfaces import DISCRIMINATOR, BuildContext, DiscriminatorOutput, FacekitError, Step
 from facekit_gan import condition_of, discriminate, fake, real, shuffled_attributes, shuffled_style
 
 from .numeric import at_least_float32
 from .options import AnyResults, DomainClassificationOptions
 
 
-def domain_classification_loss(judgement: Judgement, attributes: Tensor | None) -> Tensor:
+def domain_classification_loss(discriminator_output: DiscriminatorOutput, attributes: Tensor | None) -> Tensor:
     """Return the cross-entropy between the attributes that a discriminator reads and those that there should be.
 
     Choi et al., CVPR 2018, equations 2 and 3: summed over attributes, which may occur together, and averaged over
     pictures.
 
     Args:
-        judgement: judgement of N pictures, with class logits (N, A).
+        discriminator_output: discriminator_output of N pictures, with class logits (N, A).
         attributes: (N, A) in {0, 1}.
 
     Returns:
@@ -30,14 +30,14 @@ def domain_classification_loss(judgement: Judgement, attributes: Tensor | None) 
     Raises:
         FacekitError: the discriminator does not classify, there are no attributes, or not as many as it classifies.
     """
-    if judgement.class_logits is None:
+    if discriminator_output.class_logits is None:
         raise FacekitError(
             "this loss reads the attributes that the discriminator sees, and the discriminator gives none",
             remedy="take one that classifies, such as multiscale_patch with `classify: true`",
         )
     if attributes is None:
         raise FacekitError("this loss compares attributes, and the data has none")
-    logits = at_least_float32(judgement.class_logits)
+    logits = at_least_float32(discriminator_output.class_logits)
     if logits.shape != attributes.shape:
         raise FacekitError(
             f"the discriminator classifies {logits.shape[1]} attributes, and there are {attributes.shape[1]}",

@@ -5,30 +5,30 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from facekit.interfaces import BuildContext, Judgement, NoOptions, Step
+from facekit.interfaces import BuildContext, DiscriminatorOutput, NoOptions, Step
 from facekit_gan import discriminate, fake, real
 
 from .numeric import mean_absolute_difference
 
 
-def feature_matching_loss(fake: Judgement, real: Judgement) -> Tensor:
+def feature_matching_loss(fake: DiscriminatorOutput, real: DiscriminatorOutput) -> Tensor:
     """Return the distance between the discriminator's feature maps of results and of photos.
 
     Wang et al., CVPR 2018, as in the published code: the sum over scales and maps of the mean absolute difference,
     times 4 / (layers + 1) / scales, where ``layers`` is the number of strided layers of a scale. A patch discriminator
     with n strided layers shows n + 1 feature maps (the last, the logits, is not matched), so ``layers + 1`` is simply
-    the number of features in the judgement, and the whole is four times the mean over maps and scales. With the
+    the number of features in the output, and the whole is four times the mean over maps and scales. With the
     weight 10 in the recipe it is the published term. Photos carry no gradient.
 
     Args:
-        fake: judgement of the results, feature maps (N, C, h, w) at each scale.
-        real: judgement of the photos in the same order.
+        fake: discriminator_output of the results, feature maps (N, C, h, w) at each scale.
+        real: discriminator_output of the photos in the same order.
 
     Returns:
         a scalar.
 
     Raises:
-        ValueError: no features, or judgements whose scales or features do not pair up.
+        ValueError: no features, or outputs whose scales or features do not pair up.
     """
     if len(fake.scales) != len(real.scales) or not fake.scales:
         raise ValueError(f"results were judged at {len(fake.scales)} scales and photos at {len(real.scales)}")

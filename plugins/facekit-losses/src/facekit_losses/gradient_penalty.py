@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from facekit.interfaces import BuildContext, Generated, Judgement, Step, discriminate
+from facekit.interfaces import BuildContext, DiscriminatorOutput, Generated, Step, discriminate
 from facekit_gan import fake, real, shuffled_attributes
 
 from .input_gradients import squared_gradient_norms
@@ -46,7 +46,7 @@ def interpolate(real: Generated, fake: Generated, share: Tensor) -> Generated:
 
 
 def gradient_penalty(
-    judge: Callable[[Generated], Judgement], picture: Generated, *, patches: PatchReduction = "sum"
+    judge: Callable[[Generated], DiscriminatorOutput], picture: Generated, *, patches: PatchReduction = "sum"
 ) -> Tensor:
     """Return the mean over pictures of (norm of the gradient - 1)^2, summed over scales.
 

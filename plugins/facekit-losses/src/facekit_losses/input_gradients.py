@@ -1,4 +1,4 @@
-"""How steeply a discriminator's judgement changes with the picture: what gradient penalties punish."""
+"""How steeply a discriminator's output changes with the picture: what gradient penalties punish."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from facekit.interfaces import Generated, Judgement
+from facekit.interfaces import DiscriminatorOutput, Generated
 
 from .options import PatchReduction
 
 
 def squared_gradient_norms(
-    judge: Callable[[Generated], Judgement], picture: Generated, *, patches: PatchReduction = "sum"
+    judge: Callable[[Generated], DiscriminatorOutput], picture: Generated, *, patches: PatchReduction = "sum"
 ) -> list[Tensor]:
     """Return, for each scale, the squared norm of the gradient of its logits with respect to each picture.
 
@@ -40,9 +40,9 @@ def squared_gradient_norms(
             picture, image=watched(picture.image), pyramid=tuple(watched(level) for level in picture.pyramid)
         )
         inputs = (pictures.image, *pictures.pyramid)
-        judgement = judge(pictures)
+        discriminator_output = judge(pictures)
         norms: list[Tensor] = []
-        for scale in judgement.scales:
+        for scale in discriminator_output.scales:
             logits = scale.logits.flatten(1)
             each = logits.sum(1) if patches == "sum" else logits.mean(1)
             # Discriminators of pyramids need not look at every level at every scale.

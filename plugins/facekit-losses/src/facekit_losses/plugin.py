@@ -5,11 +5,11 @@ from __future__ import annotations
 from facekit.interfaces import (
     ANY_STYLE,
     ATTRIBUTES,
+    DISCRIMINATOR_CLASS_LOGITS,
+    DISCRIMINATOR_FEATURES,
+    DISCRIMINATOR_OUTPUT,
     GENERATED,
     IMAGE,
-    JUDGEMENT,
-    JUDGEMENT_CLASS_LOGITS,
-    JUDGEMENT_FEATURES,
     MASK,
     FacekitError,
     NoOptions,
@@ -40,14 +40,14 @@ SMALLEST_BACKBONE_INPUT = 32
 
 def _adversarial_ports(options: AdversarialOptions, context: PortContext) -> Ports:
     if options.shuffled_style:
-        return Ports(needs=(IMAGE, GENERATED, JUDGEMENT, ANY_STYLE), smallest_batch=2)
+        return Ports(needs=(IMAGE, GENERATED, DISCRIMINATOR_OUTPUT, ANY_STYLE), smallest_batch=2)
     if options.results == "shuffled_attributes":
-        return Ports(needs=(IMAGE, ATTRIBUTES, GENERATED, JUDGEMENT), smallest_batch=2)
-    return Ports(needs=(IMAGE, GENERATED, JUDGEMENT))
+        return Ports(needs=(IMAGE, ATTRIBUTES, GENERATED, DISCRIMINATOR_OUTPUT), smallest_batch=2)
+    return Ports(needs=(IMAGE, GENERATED, DISCRIMINATOR_OUTPUT))
 
 
 def _feature_matching_ports(options: NoOptions, context: PortContext) -> Ports:
-    return Ports(needs=(IMAGE, GENERATED, JUDGEMENT_FEATURES))
+    return Ports(needs=(IMAGE, GENERATED, DISCRIMINATOR_FEATURES))
 
 
 def _perceptual_ports(options: PerceptualOptions, context: PortContext) -> Ports:
@@ -82,7 +82,7 @@ def _cycle_reconstruction_ports(options: NoOptions, context: PortContext) -> Por
 
 
 def _domain_classification_ports(options: DomainClassificationOptions, context: PortContext) -> Ports:
-    judged = (IMAGE, ATTRIBUTES, JUDGEMENT_CLASS_LOGITS)
+    judged = (IMAGE, ATTRIBUTES, DISCRIMINATOR_CLASS_LOGITS)
     if context.player == "discriminator":
         return Ports(needs=judged)
     if options.results == "shuffled_style":
@@ -92,12 +92,12 @@ def _domain_classification_ports(options: DomainClassificationOptions, context: 
 
 def _gradient_penalty_ports(options: GradientPenaltyOptions, context: PortContext) -> Ports:
     if options.results == "shuffled_attributes":
-        return Ports(needs=(IMAGE, ATTRIBUTES, GENERATED, JUDGEMENT), smallest_batch=2)
-    return Ports(needs=(IMAGE, GENERATED, JUDGEMENT))
+        return Ports(needs=(IMAGE, ATTRIBUTES, GENERATED, DISCRIMINATOR_OUTPUT), smallest_batch=2)
+    return Ports(needs=(IMAGE, GENERATED, DISCRIMINATOR_OUTPUT))
 
 
 def _r1_penalty_ports(options: R1PenaltyOptions, context: PortContext) -> Ports:
-    return Ports(needs=(IMAGE, JUDGEMENT))
+    return Ports(needs=(IMAGE, DISCRIMINATOR_OUTPUT))
 
 
 @hookimpl

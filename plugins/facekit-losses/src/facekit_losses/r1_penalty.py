@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from facekit.interfaces import BuildContext, Generated, Judgement, Step, discriminate
+from facekit.interfaces import BuildContext, DiscriminatorOutput, Generated, Step, discriminate
 from facekit_gan import real
 
 from .input_gradients import squared_gradient_norms
@@ -16,7 +16,7 @@ from .options import PatchReduction, R1PenaltyOptions
 
 
 def r1_penalty(
-    judge: Callable[[Generated], Judgement], picture: Generated, *, patches: PatchReduction = "sum"
+    judge: Callable[[Generated], DiscriminatorOutput], picture: Generated, *, patches: PatchReduction = "sum"
 ) -> Tensor:
     """Return half the mean over photos of the squared norm of the gradient, summed over scales.
 

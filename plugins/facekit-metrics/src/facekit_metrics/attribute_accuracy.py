@@ -12,10 +12,10 @@ from torch import Tensor
 
 from facekit.interfaces import BuildContext, FacekitError, Measurement, Observation, Task, did_you_mean
 
-from .judges import store
-from .judges.classifier import TrainedClassifier, load_classifier
-from .judges.figures import attribute_figures
-from .judges.seen import LearnedFrom
+from .evaluators import store
+from .evaluators.classifier import TrainedClassifier, load_classifier
+from .evaluators.figures import attribute_figures
+from .evaluators.seen import LearnedFrom
 from .options import AttributeAccuracyOptions
 from .per_sample import mean_measurement
 
@@ -43,7 +43,7 @@ class AttributeAccuracy:
     balanced one: the mean of the shares among results that should have the attribute and among those that should not.
 
     Args:
-        classifier: the judge.
+        classifier: the evaluator.
         learned_from: the photos it learned from; none of them is measured.
         names: the attributes of the data.
         measured: those of them that are measured; the classifier tells all of them.
@@ -193,8 +193,8 @@ class AttributeAccuracy:
             for name in self._measured
         )
         return {
-            "judge": kept.provenance,
-            "judge_on_held_out_photos": f"{kept.own_accuracy}; {figures}",
+            "evaluator": kept.provenance,
+            "evaluator_on_held_out_photos": f"{kept.own_accuracy}; {figures}",
             "faces_and_wishes": faces,
         }
 
@@ -218,12 +218,12 @@ def build(options: AttributeAccuracyOptions, context: BuildContext) -> Attribute
                 remedy=did_you_mean(name, names) or f"it has {', '.join(names)}",
             )
     wanted = tuple(dict.fromkeys((*(options.attributes or ()), *options.transfer)))
-    kept = store.find(store.ATTRIBUTES, options.judge, dataset=context.dataset, attributes=wanted)
+    kept = store.find(store.ATTRIBUTES, options.evaluator, dataset=context.dataset, attributes=wanted)
     measured = wanted if options.attributes else tuple(name for name in names if name in kept.attributes)
     if not measured:
         raise FacekitError(
             f"the classifier {kept.id} tells none of the data's attributes",
-            where="judge",
+            where="evaluator",
             remedy=f"it tells {', '.join(kept.attributes)}; the data has {', '.join(names)}",
         )
     return AttributeAccuracy(

@@ -184,5 +184,5 @@ def _closeness(box: Any, expected: tuple[float, float, float, float] | None) -> 
 
 @lru_cache(maxsize=2)
 def dlib_faces(folder: Path) -> DlibFaces:
-    """Return dlib's faces; those of a folder are shared, so that photos are embedded once for all painters."""
+    """Return dlib's faces; those of a folder are shared, so that photos are embedded once for all systems."""
     return DlibFaces(folder)

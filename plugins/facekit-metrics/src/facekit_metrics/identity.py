@@ -98,7 +98,7 @@ class Identity:
                 other = self._photo(
                     look, reference.image[index], None if reference.mask is None else reference.mask[index]
                 )
-                # A painter that reads no mask leaves the face of its source where it is.
+                # A system that reads no mask leaves the face of its source where it is.
                 geometry = owner if "mask" in observation.reads else other
             if geometry is not None:
                 found = self._faces.embedding(observation.generated.image[index], geometry)

@@ -62,7 +62,7 @@ class PerceptualDistanceOptions(Options):
 
     backbone: Literal["efficientnet_lite0", "squeezenet", "stlpips"] = "efficientnet_lite0"
     """Network whose features are compared; it is part of the measurement's name. `squeezenet` is in no loss, and needs
-    the extra `squeezenet`. `stlpips` is ST-LPIPS, a distance learned from people's judgements that a shift by a pixel
+    the extra `squeezenet`. `stlpips` is ST-LPIPS, a distance learned from people's outputs that a shift by a pixel
     hardly moves; it needs the extra `stlpips`."""
     weights: str | None = None
     """Weight file of the backbone, in place of the one in its package."""
@@ -71,8 +71,8 @@ class PerceptualDistanceOptions(Options):
 class AttributeAccuracyOptions(Options):
     """Options of ``attribute_accuracy``."""
 
-    judge: str = "auto"
-    """The classifier: its id as `facekit judge ls` shows it, its folder, or ``auto``: the newest for this data."""
+    evaluator: str = "auto"
+    """The classifier: its id as `facekit evaluator ls` shows it, its folder, or ``auto``: the newest for this data."""
     attributes: Names = ()
     """The attributes that are measured; all that the data has and the classifier tells when empty."""
     transfer: Names = ("Smiling", "Mouth_Slightly_Open")
@@ -82,8 +82,8 @@ class AttributeAccuracyOptions(Options):
 class SegmentationAccuracyOptions(Options):
     """Options of ``segmentation_accuracy``."""
 
-    judge: str = "auto"
-    """The segmenter: its id as `facekit judge ls` shows it, its folder, or ``auto``: the newest for this data."""
+    evaluator: str = "auto"
+    """The segmenter: its id as `facekit evaluator ls` shows it, its folder, or ``auto``: the newest for this data."""
     tasks: Annotated[
         tuple[Literal["reconstruction", "style_copy", "attribute_transfer"], ...],
         Field(min_length=1),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from facekit.interfaces import GENERATED, IMAGE, MASK, NoOptions, Options, PortContext, Ports
 from facekit.registry import CommandSpec, ComponentSpec, PluginInfo, hookimpl
 
+from .evaluator_specs import evaluator_metrics
+from .evaluators.options import SegmenterOptions
 from .identity_options import IdentityOptions
-from .judged_specs import judged_metrics
-from .judges.options import SegmenterOptions
 from .options import (
     PerceptualDistanceOptions,
     PsnrOutsideEditOptions,
@@ -157,14 +157,14 @@ def facekit_components() -> list[ComponentSpec]:
             example={"tasks": ["reconstruction"]},
         ),
         *set_metrics(),
-        *judged_metrics(),
+        *evaluator_metrics(),
         ComponentSpec(
             interface_version=1,
             kind="segmenter",
             id="metrics/segmenter",
-            summary="Says of each pixel of a photo which class it belongs to; trained by `facekit judge train`.",
+            summary="Says of each pixel of a photo which class it belongs to; trained by `facekit evaluator train`.",
             options=SegmenterOptions,
-            factory="facekit_metrics.judges.segmenter:build",
+            factory="facekit_metrics.evaluators.segmenter:build",
             paper="Ronneberger et al., U-Net, MICCAI 2015 (form of the decoder); Tan and Le, EfficientNet, ICML 2019",
             weights_licence="Apache-2.0 (the encoder's first weights); what it learned from sets the rest",
         ),
@@ -173,12 +173,16 @@ def facekit_components() -> list[ComponentSpec]:
 
 @hookimpl
 def facekit_commands() -> list[CommandSpec]:
-    """Offer the commands for judges."""
+    """Offer the commands for evaluators."""
     return [
         CommandSpec(
-            name="judge train",
-            summary="Train a judge on real photos.",
-            target="facekit_metrics.judges.command:train",
+            name="evaluator train",
+            summary="Train an evaluator on real photos.",
+            target="facekit_metrics.evaluators.command:train",
         ),
-        CommandSpec(name="judge ls", summary="List the judges.", target="facekit_metrics.judges.command:list_judges"),
+        CommandSpec(
+            name="evaluator ls",
+            summary="List the evaluators.",
+            target="facekit_metrics.evaluators.command:list_evaluators",
+        ),
     ]

@@ -6,25 +6,25 @@ import torch
 
 from facekit.interfaces import BuildContext, FacekitError, Measurement, Observation, Task
 
-from .judges import store
-from .judges.figures import confusion, figures_of
-from .judges.seen import LearnedFrom
-from .judges.segmenter import TrainedSegmenter, load_segmenter
+from .evaluators import store
+from .evaluators.figures import confusion, figures_of
+from .evaluators.seen import LearnedFrom
+from .evaluators.segmenter import TrainedSegmenter, load_segmenter
 from .options import SegmentationAccuracyOptions
 from .per_sample import mean_measurement
 
 OF_SOURCE = "_of_source"
-"""Ends the names of measurements against the mask of the source photo, of painters that read no mask."""
+"""Ends the names of measurements against the mask of the source photo, of systems that read no mask."""
 
 
 class SegmentationAccuracy:
     """The share of pixels in which an independent segmenter reads from results the class that the mask asked for.
 
-    A painter that reads no mask keeps the geometry of its source photo. It is compared with the source's mask, under
+    A system that reads no mask keeps the geometry of its source photo. It is compared with the source's mask, under
     names that end in ``_of_source``, since following a mask and leaving a photo as it is are two things.
 
     Args:
-        segmenter: the judge.
+        segmenter: the evaluator.
         learned_from: the photos it learned from; none of them is measured.
         tasks: the tasks whose results are measured, each apart.
         transfers: ``attribute_transfer``: the attributes.
@@ -53,8 +53,8 @@ class SegmentationAccuracy:
         """Take in what the segmenter reads from a batch.
 
         Raises:
-            FacekitError: the segmenter has learned from one of the photos, or results of painters that read masks come
-                together with those of painters that do not.
+            FacekitError: the segmenter has learned from one of the photos, or results of systems that read masks come
+                together with those of systems that do not.
         """
         condition = observation.condition
         self._learned_from.refuse(observation.target, observation.keys)
@@ -107,8 +107,8 @@ class SegmentationAccuracy:
 
     def _protocol(self, task: Task) -> dict[str, str]:
         return {
-            "judge": self._segmenter.provenance,
-            "judge_on_held_out_photos": self._segmenter.own_accuracy,
+            "evaluator": self._segmenter.provenance,
+            "evaluator_on_held_out_photos": self._segmenter.own_accuracy,
             "mask": "of the source photo, since the model reads none" if self._of_source else "that was asked for",
             "pairs": f"{task} of {', '.join(self.transfers)}" if task == "attribute_transfer" else task,
         }
@@ -120,11 +120,11 @@ def build(options: SegmentationAccuracyOptions, context: BuildContext) -> Segmen
     Raises:
         FacekitError: there is no segmenter for the label map, or its classes are others.
     """
-    kept = store.find(store.SEGMENTER, options.judge, label_map=context.label_map.name, dataset=context.dataset)
+    kept = store.find(store.SEGMENTER, options.evaluator, label_map=context.label_map.name, dataset=context.dataset)
     if kept.label_map.names != context.label_map.names:
         raise FacekitError(
             f"the segmenter {kept.id} tells other classes than the masks have",
-            where="judge",
+            where="evaluator",
             remedy=f"train one on data with the label map {context.label_map.name!r}",
         )
     tasks: tuple[Task, ...] = tuple(options.tasks)

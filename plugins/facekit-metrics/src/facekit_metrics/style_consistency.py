@@ -84,7 +84,7 @@ def wasserstein_distance(result: Tensor, reference: Tensor) -> Tensor:
 class StyleConsistency(OneTask):
     """How far a region's colours are from those in the reference, where both pictures show the region.
 
-    Each picture's regions are read by its own mask: the result's by the target mask, or where the painter reads no
+    Each picture's regions are read by its own mask: the result's by the target mask, or where the system reads no
     mask by that of its source.
 
     Args:

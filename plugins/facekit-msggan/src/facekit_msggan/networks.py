@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facekit.interfaces import BuildContext, Condition, Generated, Judgement, ScaleJudgement, Style
+from facekit.interfaces import BuildContext, Condition, DiscriminatorOutput, Generated, ScaleOutput, Style
 from facekit_layers import EqualisedConvolution, EqualisedTransposedConvolution, pixel_norm
 
 from .plugin import MsgProGanGeneratorOptions, MsgProGanOptions
@@ -172,9 +172,9 @@ class MsgProGanDiscriminator(nn.Module):
             features = torch.cat([converter(image), block(features)], 1)
         return self.final(features).flatten(1)
 
-    def forward(self, picture: Generated, condition: Condition) -> Judgement:
+    def forward(self, picture: Generated, condition: Condition) -> DiscriminatorOutput:
         """Return the scores of images with their pyramids."""
-        return Judgement((ScaleJudgement(self.score((picture.image, *picture.pyramid))),))
+        return DiscriminatorOutput((ScaleOutput(self.score((picture.image, *picture.pyramid))),))
 
 
 def build_generator(options: MsgProGanGeneratorOptions, context: BuildContext) -> MsgProGanGenerator:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from facekit.interfaces import GENERATED, GENERATED_PYRAMID, JUDGEMENT, FacekitError, Options, Port, PortContext, Ports
+from facekit.interfaces import (
+    DISCRIMINATOR_OUTPUT,
+    GENERATED,
+    GENERATED_PYRAMID,
+    FacekitError,
+    Options,
+    Port,
+    PortContext,
+    Ports,
+)
 from facekit.registry import CommandSpec, ComponentSpec, PluginInfo, hookimpl
 
 SMALLEST_SIZE = 8
@@ -72,7 +81,7 @@ def _style_generator_ports(options: MsgStyleGanGeneratorOptions, context: PortCo
 def _style_discriminator_ports(options: MsgStyleGanOptions, context: PortContext) -> Ports:
     _check_size(context)
     image = Port(GENERATED.name, GENERATED.shape)
-    return Ports(needs=(image, GENERATED_PYRAMID), gives=(JUDGEMENT,), smallest_size=SMALLEST_SIZE)
+    return Ports(needs=(image, GENERATED_PYRAMID), gives=(DISCRIMINATOR_OUTPUT,), smallest_size=SMALLEST_SIZE)
 
 
 def _check_size(context: PortContext) -> None:
@@ -95,7 +104,7 @@ def _generator_ports(options: MsgProGanGeneratorOptions, context: PortContext) -
 def _discriminator_ports(options: MsgProGanOptions, context: PortContext) -> Ports:
     _check_size(context)
     image = Port(GENERATED.name, GENERATED.shape)
-    return Ports(needs=(image, GENERATED_PYRAMID), gives=(JUDGEMENT,), smallest_size=SMALLEST_SIZE)
+    return Ports(needs=(image, GENERATED_PYRAMID), gives=(DISCRIMINATOR_OUTPUT,), smallest_size=SMALLEST_SIZE)
 
 
 @hookimpl

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facekit.interfaces import BuildContext, Condition, Generated, Judgement, ScaleJudgement, Style
+from facekit.interfaces import BuildContext, Condition, DiscriminatorOutput, Generated, ScaleOutput, Style
 from facekit_layers import EqualisedConvolution, pixel_norm
 
 from .networks import LATENT, activate
@@ -219,9 +219,9 @@ class MsgStyleGanDiscriminator(nn.Module):
         score: Tensor = self.output(activate(self.hidden(features.flatten(1))))
         return score
 
-    def forward(self, picture: Generated, condition: Condition) -> Judgement:
+    def forward(self, picture: Generated, condition: Condition) -> DiscriminatorOutput:
         """Return the scores of images with their pyramids."""
-        return Judgement((ScaleJudgement(self.score((picture.image, *picture.pyramid))),))
+        return DiscriminatorOutput((ScaleOutput(self.score((picture.image, *picture.pyramid))),))
 
 
 def build_generator(options: MsgStyleGanGeneratorOptions, context: BuildContext) -> MsgStyleGanGenerator:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from facekit.interfaces import BuildContext, Condition, FacekitError, Generated, Judgement, ScaleJudgement, Style
+from facekit.interfaces import BuildContext, Condition, DiscriminatorOutput, FacekitError, Generated, ScaleOutput, Style
 from facekit_layers import one_hot
 
 from .networks import FeatureEncoder, GlobalGenerator, LocalEnhancer, MultiScaleDiscriminator, spread_over_regions
@@ -117,7 +117,7 @@ class MultiScalePatchDiscriminator(MultiScaleDiscriminator):
         )
         self.classes = classes
 
-    def forward(self, picture: Generated, condition: Condition) -> Judgement:  # type: ignore[override]
+    def forward(self, picture: Generated, condition: Condition) -> DiscriminatorOutput:  # type: ignore[override]
         """Judge pictures together with the masks they should show, full resolution first.
 
         Args:
@@ -129,8 +129,8 @@ class MultiScalePatchDiscriminator(MultiScaleDiscriminator):
         planes = one_hot(condition.require_mask(), classes=self.classes, weight=weight)
         pair = join(planes, picture.image)
         judged = super().forward(pair)
-        return Judgement(
-            scales=tuple(ScaleJudgement(scale.logits, scale.features) for scale in judged),
+        return DiscriminatorOutput(
+            scales=tuple(ScaleOutput(scale.logits, scale.features) for scale in judged),
             class_logits=None if self.classifier is None else self.classify(picture.image),
         )
 
@@ -154,7 +154,7 @@ class RegionFeatures(FeatureEncoder):
             image: photos (N, 3, H, W) in [-1, 1].
             mask: their own class ids (N, H, W).
         """
-        weight = self.painter.stem.weight
+        weight = self.generator.stem.weight
         if weight.is_contiguous(memory_format=torch.channels_last):
             image = image.contiguous(memory_format=torch.channels_last)
         return Style(super().forward(image, one_hot(mask, classes=self.classes, weight=weight)))

@@ -119,8 +119,8 @@ def _feature_encoder(
             f"which turns a photo's {PHOTO_CHANNELS} into {FEATURE_CHANNELS}"
         )
     options = {"filters": filters, "downsamplings": downsamplings}
-    painter = {f"painter.{name}": tensor for name, tensor in tensors.items()}
-    return _checked("pix2pixhd/region_features", options, inputs, painter, lambda: FeatureEncoder(**options))
+    generator = {f"generator.{name}": tensor for name, tensor in tensors.items()}
+    return _checked("pix2pixhd/region_features", options, inputs, generator, lambda: FeatureEncoder(**options))
 
 
 def _local_enhancer(state: Mapping[str, Tensor]) -> ConvertedWeights:

@@ -8,11 +8,11 @@ from typing import Literal
 from pydantic import Field
 
 from facekit.interfaces import (
+    DISCRIMINATOR_CLASS_LOGITS,
+    DISCRIMINATOR_FEATURES,
+    DISCRIMINATOR_OUTPUT,
     GENERATED,
     IMAGE,
-    JUDGEMENT,
-    JUDGEMENT_CLASS_LOGITS,
-    JUDGEMENT_FEATURES,
     MASK,
     Options,
     Port,
@@ -106,10 +106,10 @@ def local_enhancer_ports(options: LocalEnhancerOptions, context: PortContext) ->
 
 def discriminator_ports(options: DiscriminatorOptions, context: PortContext) -> Ports:
     """Needs picture and mask, gives logits and features, and logits of attributes where it classifies."""
-    classified = (JUDGEMENT_CLASS_LOGITS,) if options.classify else ()
+    classified = (DISCRIMINATOR_CLASS_LOGITS,) if options.classify else ()
     return Ports(
         needs=(IMAGE, MASK),
-        gives=(JUDGEMENT, JUDGEMENT_FEATURES, *classified),
+        gives=(DISCRIMINATOR_OUTPUT, DISCRIMINATOR_FEATURES, *classified),
         # Instance norm needs more than one pixel, at the coarsest scale as well.
         smallest_size=2**options.scales,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from facekit.interfaces import BuildContext, Condition, FacekitError, Generated, Judgement, ScaleJudgement, Style
+from facekit.interfaces import BuildContext, Condition, DiscriminatorOutput, FacekitError, Generated, ScaleOutput, Style
 
 from .networks import AttributeDiscriminator, AttributeGenerator
 from .plugin import DiscriminatorOptions, GeneratorOptions
@@ -64,10 +64,10 @@ class StarGanDiscriminator(AttributeDiscriminator):
     def __init__(self, options: DiscriminatorOptions, *, attributes: int, size: int) -> None:
         super().__init__(attributes=attributes, size=size, filters=options.filters, layers=options.layers)
 
-    def forward(self, picture: Generated, condition: Condition) -> Judgement:  # type: ignore[override]
+    def forward(self, picture: Generated, condition: Condition) -> DiscriminatorOutput:  # type: ignore[override]
         """Judge pictures (N, 3, H, W) in [-1, 1]; the condition is not looked at."""
         source, classes = super().forward(picture.image)
-        return Judgement((ScaleJudgement(source),), classes)
+        return DiscriminatorOutput((ScaleOutput(source),), classes)
 
 
 def build_generator(options: GeneratorOptions, context: BuildContext) -> StarGanGenerator:

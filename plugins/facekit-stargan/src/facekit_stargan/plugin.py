@@ -9,10 +9,10 @@ from pydantic import Field
 
 from facekit.interfaces import (
     ATTRIBUTES,
+    DISCRIMINATOR_CLASS_LOGITS,
+    DISCRIMINATOR_OUTPUT,
     GENERATED,
     IMAGE,
-    JUDGEMENT,
-    JUDGEMENT_CLASS_LOGITS,
     Options,
     PortContext,
     Ports,
@@ -58,7 +58,9 @@ def generator_ports(options: GeneratorOptions, context: PortContext) -> Ports:
 def discriminator_ports(options: DiscriminatorOptions, context: PortContext) -> Ports:
     """Needs a picture alone, gives logits of patches and of attributes."""
     step = 2**options.layers
-    return Ports(needs=(IMAGE,), gives=(JUDGEMENT, JUDGEMENT_CLASS_LOGITS), smallest_size=step, size_multiple=step)
+    return Ports(
+        needs=(IMAGE,), gives=(DISCRIMINATOR_OUTPUT, DISCRIMINATOR_CLASS_LOGITS), smallest_size=step, size_multiple=step
+    )
 
 
 @hookimpl

@@ -27,10 +27,10 @@ from facekit.editing.tuning.fit import fit
 from facekit.editing.tuning.low_rank import TunedChange, tunable_weights
 from facekit.editing.tuning.options import METHOD, TuningOptions, TuningProgress
 from facekit.editing.tuning.probes import Probe, kept_apart, other_masks, other_styles
-from facekit.engine.reproducible import reproducible
 from facekit.interfaces import GENERATOR, Condition, FacekitError, Style
 from facekit.sampling.inputs import REFERENCE, REFERENCE_MASK
 from facekit.sampling.noise import noise_for_keys, random_generator
+from facekit.training.reproducible import reproducible
 
 logger = logging.getLogger("facekit.editing")
 

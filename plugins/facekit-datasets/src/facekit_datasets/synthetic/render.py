@@ -1,4 +1,4 @@
-"""Back to front: the painter's order of a synthetic face."""
+"""Back to front: the generator's order of a synthetic face."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 They know nothing of facekit: tensors in, tensors out, every option an explicit keyword argument.
 """
 
-from .discriminator import MultiScaleDiscriminator, PatchDiscriminator, ScaleJudgement
+from .discriminator import MultiScaleDiscriminator, PatchDiscriminator, ScaleOutput
 from .feature_encoder import FeatureEncoder, average_by_region, spread_over_regions
 from .global_generator import GlobalGenerator
 from .initialisation import initialise_as_published
@@ -15,7 +15,7 @@ __all__ = [
     "LocalEnhancer",
     "MultiScaleDiscriminator",
     "PatchDiscriminator",
-    "ScaleJudgement",
+    "ScaleOutput",
     "average_by_region",
     "initialise_as_published",
     "spread_over_regions",

@@ -25,7 +25,7 @@ SpectralNorm = bool | Literal["middle"]
 LEAKY_SLOPE = 0.2
 
 
-class ScaleJudgement(NamedTuple):
+class ScaleOutput(NamedTuple):
     """What one scale says of a picture.
 
     Attributes:
@@ -70,7 +70,7 @@ class PatchDiscriminator(nn.Module):
         plan.append(nn.Conv2d(widths[-1], 1, 4, stride=1, padding=2))
         self.layers = nn.ModuleList(plan)
 
-    def forward(self, pair: Tensor, recompute: Callable[..., Any] = plainly) -> ScaleJudgement:
+    def forward(self, pair: Tensor, recompute: Callable[..., Any] = plainly) -> ScaleOutput:
         """Judge every patch of ``pair`` (N,inputs,H,W); layers are called by ``recompute``."""
         features: list[Tensor] = []
         hidden = pair
@@ -78,7 +78,7 @@ class PatchDiscriminator(nn.Module):
             normalised = self.norm == "instance" and index > 0
             hidden = recompute(self._normalised_layer if normalised else self._plain_layer, layer, hidden)
             features.append(hidden)
-        return ScaleJudgement(logits=self.layers[-1](hidden), features=tuple(features))
+        return ScaleOutput(logits=self.layers[-1](hidden), features=tuple(features))
 
     @staticmethod
     def _plain_layer(layer: nn.Module, hidden: Tensor) -> Tensor:
@@ -191,18 +191,18 @@ class MultiScaleDiscriminator(nn.Module):
         logits: Tensor = self.classifier(self.scales[-1](pair.to(weight.dtype)).features[-1])
         return logits
 
-    def forward(self, pair: Tensor) -> tuple[ScaleJudgement, ...]:
+    def forward(self, pair: Tensor) -> tuple[ScaleOutput, ...]:
         """Judge ``pair`` at every scale.
 
         Args:
             pair: N,inputs,H,W, the one-hot mask (0 or 1) and the photo ([-1, 1]) joined along channels.
 
         Returns:
-            One judgement a scale, full resolution first.
+            One output a scale, full resolution first.
         """
-        judgements: list[ScaleJudgement] = []
+        discriminator_outputs: list[ScaleOutput] = []
         for index, scale in enumerate(self.scales):
             if index:
                 pair = F.avg_pool2d(pair, 3, stride=2, padding=1, count_include_pad=False)
-            judgements.append(scale(pair, getattr(self, "recompute", plainly)))
-        return tuple(judgements)
+            discriminator_outputs.append(scale(pair, getattr(self, "recompute", plainly)))
+        return tuple(discriminator_outputs)

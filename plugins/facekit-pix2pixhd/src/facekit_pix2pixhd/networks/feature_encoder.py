@@ -53,7 +53,7 @@ class FeatureEncoder(nn.Module):
 
     def __init__(self, *, features: int = 3, filters: int = 16, downsamplings: int = 4) -> None:
         super().__init__()
-        self.painter = GlobalGenerator(
+        self.generator = GlobalGenerator(
             inputs=3, outputs=features, filters=filters, downsamplings=downsamplings, blocks=0
         )
 
@@ -67,4 +67,4 @@ class FeatureEncoder(nn.Module):
         Returns:
             N,R,features in fp32, in [-1, 1].
         """
-        return average_by_region(self.painter(photo), planes)
+        return average_by_region(self.generator(photo), planes)

@@ -9,7 +9,7 @@ const AGAIN = 1000; // when the server is busy
 const client = [...crypto.getRandomValues(new Uint32Array(4))].map((part) => part.toString(36)).join("-");
 
 /** Paints for one run. */
-class Painter {
+class TinyGenerator {
   #wanted = null;
   #busy = false;
   #sequence = 0;
@@ -60,7 +60,7 @@ class Painter {
  * newest}`; `newest` is false where another picture follows.
  */
 export class Previews extends EventTarget {
-  #painters = new Map();
+  #generators = new Map();
   #timer = null;
   #since = null;
 
@@ -96,8 +96,8 @@ export class Previews extends EventTarget {
     let mask = null; // packed once for all runs
     for (const run of studio.runs) {
       if (!studio.options.shownRuns.includes(run.id)) continue;
-      if (!this.#painters.has(run.id)) {
-        this.#painters.set(run.id, new Painter((told) => this.#tell("painted", told)));
+      if (!this.#generators.has(run.id)) {
+        this.#generators.set(run.id, new TinyGenerator((told) => this.#tell("painted", told)));
       }
       // A run that fills holes paints nothing but what it puts back.
       const into = studio.options.putBack || run.inputs.includes("hole") ? face.id : null;
@@ -109,7 +109,7 @@ export class Previews extends EventTarget {
         return { run: run.id, mask, label_map: face.label_map, look, into, tuned: tuned ? face.id : null };
       };
       this.#tell("painting", { run: run.id });
-      this.#painters.get(run.id).want({ run: run.id, face, tuned, state: ids === current.ids ? current : null, body });
+      this.#generators.get(run.id).want({ run: run.id, face, tuned, state: ids === current.ids ? current : null, body });
     }
   }
 

@@ -1,0 +1,27 @@
+"""``python -m facekit.cli.experiment_worker JOB``: what a process of a sweep runs; not a command of users."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+
+def main(file: Path) -> int:
+    """Do the job of a file; return the exit code."""
+    from facekit.cli.errors import exit_code_of
+    from facekit.experiments.worker import do, read_job
+    from facekit.registry import load_registry
+    from facekit.report import write_report
+
+    job = read_job(file)
+    plugins = [part for plugin in job.plugin_files for part in ("--plugin-file", str(plugin))]
+    command = ["facekit", "run", str(job.recipe), "--out", str(job.folder), *plugins]
+    try:
+        return do(job, registry=load_registry(*job.plugin_files), command=shlex.join(command), report=write_report)
+    except Exception as error:
+        return exit_code_of(error, debug=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

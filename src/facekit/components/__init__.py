@@ -1,0 +1,1 @@
+"""Descriptions of components: help, JSON schema, example options, and pages. Torch-free."""

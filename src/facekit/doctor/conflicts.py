@@ -1,0 +1,131 @@
+"""Names that several plugins claim: both sides, and who gets it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from facekit.doctor.probe import Examination
+from facekit.registry.discovery import PluginOrigin
+from facekit.registry.spec import Kind
+
+What = Literal["component", "label map", "command"]
+
+
+@dataclass(frozen=True)
+class NameClash:
+    """A name that more than one plugin has, or a plugin and facekit itself.
+
+    Args:
+        what: what is called so.
+        name: the name; of a component with its kind, ``loss mine/l1``.
+        sides: who claims it, in the order in which plugins are loaded.
+        losers: whose claim comes to nothing.
+        outcome: what comes of it, in a sentence.
+        component: kind and id, where it is a component.
+        stage: what fails.
+        with_facekit: facekit itself has it.
+    """
+
+    what: What
+    name: str
+    sides: tuple[PluginOrigin, ...]
+    losers: tuple[PluginOrigin, ...]
+    outcome: str
+    component: tuple[Kind, str] | None = None
+    stage: str = ""
+    with_facekit: bool = False
+
+    @property
+    def title(self) -> str:
+        """What is claimed, e.g. ``loss mine/l1``, ``label map faces`` or ``command `tool```."""
+        if self.what == "component":
+            return self.name
+        return f"{self.what} `{self.name}`" if self.what == "command" else f"{self.what} {self.name}"
+
+    def outcome_for(self, origin: PluginOrigin) -> str:
+        """Return the clash as one side sees it."""
+        others = [str(other) for other in self.sides if other != origin] or ["itself"]
+        others += ["facekit itself"] if self.with_facekit else []
+        return f"{self.title} is claimed by {' and '.join(dict.fromkeys(others))} as well: {self.outcome}"
+
+
+def name_clashes(examinations: Sequence[Examination], *, own_commands: Mapping[str, bool]) -> Iterator[NameClash]:
+    """Yield every name that several claim.
+
+    Args:
+        examinations: of those that are loaded, in that order.
+        own_commands: facekit's own commands, and whether plugins may add to each as a group.
+    """
+    components: defaultdict[tuple[Kind, str], list[PluginOrigin]] = defaultdict(list)
+    label_maps: defaultdict[str, list[PluginOrigin]] = defaultdict(list)
+    for examination in examinations:
+        for key in dict.fromkeys((one.kind, one.id) for one in examination.components):
+            components[key].append(examination.origin)
+        for name in examination.label_maps:
+            label_maps[name].append(examination.origin)
+    for (kind, id_), sides in components.items():
+        if len(sides) > 1:
+            yield NameClash(
+                "component",
+                f"{kind} {id_}",
+                tuple(sides),
+                tuple(sides),
+                "nobody gets it",
+                component=(kind, id_),
+                stage="reading its components",
+            )
+    for name, sides in label_maps.items():
+        if len(sides) > 1:
+            yield NameClash(
+                "label map",
+                name,
+                tuple(sides),
+                tuple(sides[1:]),
+                f"{sides[0]} comes first and keeps it",
+                stage="reading its label maps",
+            )
+    offered = [(examination.origin, command.name) for examination in examinations for command in examination.commands]
+    yield from command_clashes(offered, own=own_commands)
+
+
+def command_clashes(offered: Iterable[tuple[PluginOrigin, str]], *, own: Mapping[str, bool]) -> Iterator[NameClash]:
+    """Yield the names of commands that several plugins have, that facekit has itself, or that are groups as well.
+
+    Args:
+        offered: the commands by name, each with its plugin.
+        own: facekit's own commands, and whether plugins may add to each as a group.
+    """
+    offers: defaultdict[str, list[PluginOrigin]] = defaultdict(list)
+    for origin, name in offered:
+        offers[name].append(origin)
+    for name, sides in offers.items():
+        first, _, rest = name.partition(" ")
+        everyone = tuple(sides)
+        if first in own and not (rest and own[first]):
+            yield NameClash(
+                "command",
+                name,
+                everyone,
+                everyone,
+                f"`facekit {first}` stays facekit's own",
+                stage="adding its commands",
+                with_facekit=True,
+            )
+            continue
+        if len(sides) > 1:
+            nobody = "nobody gets it"
+            yield NameClash("command", name, everyone, everyone, nobody, stage="adding its commands")
+        inside = [(other, whose) for other, whose in offers.items() if other.startswith(f"{name} ")]
+        if not rest and inside:
+            both = (*everyone, *(origin for _, whose in inside for origin in whose))
+            yield NameClash(
+                "command",
+                name,
+                tuple(dict.fromkeys(both)),
+                tuple(dict.fromkeys(both)),
+                f"it cannot be a command and the group of `{inside[0][0]}`, so nobody gets it",
+                stage="adding its commands",
+            )

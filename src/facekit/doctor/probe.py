@@ -1,0 +1,291 @@
+"""Examining plugins, each in a process of its own, so that whatever one of them does hurts nothing and has a name."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import facekit
+from facekit.registry.discovery import PluginOrigin
+from facekit.registry.spec import Kind
+
+TIME_LIMIT = 30.0
+"""Seconds that a plugin may take to be loaded, to answer its hooks, and to let the process end."""
+
+ENDING = "letting the process end"
+"""What a plugin fails in whose threads or exit handlers do not come to an end."""
+
+_GRACE = 15.0
+"""Seconds beyond the time limit after which a process is ended that does not keep its own time."""
+
+_POLL = 0.02
+_MOST_PROCESSES = 4
+_MOST_FRAMES = 5
+
+_START = "import sys; sys.path[:] = sys.argv.pop(1).splitlines(); from facekit.doctor.probe_worker import main; main()"
+"""The program of such a process: `sys` is built in, so nothing is imported before the path is this process's."""
+
+_TIMEOUT = "Timeout ("
+_FRAME = re.compile(r'^  File "(?P<file>.+)", line (?P<line>\d+) in (?P<name>.+)$', re.MULTILINE)
+_OWN_FOLDER = str(Path(facekit.__file__).parent)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Something that a plugin failed in.
+
+    Args:
+        stage: what it was doing, e.g. ``importing it``.
+        error: what happened, in one sentence or as an exception.
+        traceback: from the plugin's own first line on; empty where there is none.
+        ends_facekit: it ends or stops the whole process, so that no command that loads plugins works.
+    """
+
+    stage: str
+    error: str
+    traceback: str = ""
+    ends_facekit: bool = False
+
+
+@dataclass(frozen=True)
+class ExaminedComponent:
+    """A component that a plugin offers; ``problem`` says what of it is not there."""
+
+    kind: Kind
+    id: str
+    problem: str | None
+
+
+@dataclass(frozen=True)
+class RefusedComponent:
+    """A component that is written for another version of the interfaces."""
+
+    kind: Kind
+    id: str
+    message: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class ExaminedCommand:
+    """A command that a plugin adds; ``problem`` says why it cannot be called."""
+
+    name: str
+    problem: str | None
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What one plugin did.
+
+    Args:
+        origin: the plugin.
+        failures: what it failed in.
+        finished: all its hooks were called, whatever they gave; otherwise what follows is empty.
+        seconds: how long loading it and calling its hooks took.
+        components: those that can be used.
+        refused: those that cannot.
+        label_maps: the names of its label maps.
+        commands: the commands it adds.
+        recipes: the files of its recipes.
+        torch_at: what it was doing when it imported torch; None where it did not.
+        printed: what it printed to stdout.
+    """
+
+    origin: PluginOrigin
+    failures: tuple[Failure, ...]
+    finished: bool = False
+    seconds: float | None = None
+    components: tuple[ExaminedComponent, ...] = ()
+    refused: tuple[RefusedComponent, ...] = ()
+    label_maps: tuple[str, ...] = ()
+    commands: tuple[ExaminedCommand, ...] = ()
+    recipes: tuple[Path, ...] = ()
+    torch_at: str | None = None
+    printed: str = ""
+
+
+def examine(origins: Sequence[PluginOrigin], *, time_limit: float = TIME_LIMIT) -> list[Examination]:
+    """Examine plugins, a few at a time.
+
+    Args:
+        origins: the plugins.
+        time_limit: seconds for each.
+
+    Returns:
+        one examination a plugin, in the same order.
+    """
+    examiner = _Examiner(time_limit)
+    workers = max(1, min(_MOST_PROCESSES, os.cpu_count() or 1, len(origins)))
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        try:
+            return list(pool.map(examiner.examine, origins))
+        except BaseException:  # Ctrl-C: the processes are in sessions of their own, so they do not hear of it
+            examiner.stop()
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+class _Examiner:
+    def __init__(self, time_limit: float) -> None:
+        self._time_limit = time_limit
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._stopped = False
+
+    def examine(self, origin: PluginOrigin) -> Examination:
+        """Examine one plugin in a process of its own."""
+        with tempfile.TemporaryDirectory(prefix="facekit-doctor-") as name:
+            folder = Path(name)
+            job = {
+                "report": str(folder / "report"),
+                "trace": str(folder / "trace"),
+                "time_limit": self._time_limit,
+                "name": origin.name,
+                "distribution": origin.distribution,
+                "version": origin.version,
+                "target": origin.target,
+                "file": None if origin.file is None else str(origin.file),
+            }
+            # Only what can stand in an argument: entries of the path are folders and archives.
+            path = "\n".join(entry for entry in sys.path if isinstance(entry, str) and "\n" not in entry)
+            with (folder / "stdout").open("wb") as stdout, (folder / "stderr").open("wb") as stderr:
+                process = subprocess.Popen(
+                    [sys.executable, "-c", _START, path, json.dumps(job)],
+                    stdin=subprocess.DEVNULL,  # a plugin that asks a question gets no answer
+                    stdout=stdout,
+                    stderr=stderr,
+                    start_new_session=True,
+                )
+            self._running.add(process)
+            try:
+                late = self._wait(process, folder / "trace")
+            finally:
+                _end(process)
+                self._running.discard(process)
+            return _read(origin, folder, process.returncode, late, self._time_limit)
+
+    def stop(self) -> None:
+        """End every process that runs, and start no other."""
+        self._stopped = True
+        for process in list(self._running):
+            _end(process)
+
+    def _wait(self, process: subprocess.Popen[bytes], trace: Path) -> bool:
+        """Wait for a process; tell whether it was still at work when its time was over."""
+        deadline = time.monotonic() + self._time_limit + _GRACE
+        while process.poll() is None:
+            if self._stopped or time.monotonic() > deadline:
+                return True
+            if _text(trace).startswith(_TIMEOUT):
+                time.sleep(10 * _POLL)  # it is still writing where it is
+                return True
+            time.sleep(_POLL)
+        return False
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process that still runs, and those that it started."""
+    if process.poll() is not None:
+        return
+    with suppress(ProcessLookupError, PermissionError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+    process.wait()
+
+
+def _read(origin: PluginOrigin, folder: Path, code: int, late: bool, time_limit: float) -> Examination:
+    """Make an examination of what a process left."""
+    stage: str | None = None
+    found: dict[str, Any] | None = None
+    for line in _text(folder / "report").splitlines():
+        try:
+            event = json.loads(line)
+        except ValueError:  # the process ended while it wrote
+            continue
+        stage, found = event.get("stage", stage), event.get("found", found)
+    printed, complained = (_text(folder / name).strip() for name in ("stdout", "stderr"))
+    failures = [Failure(stage, error, own_part(trace)) for stage, error, trace in (found["failures"] if found else ())]
+    if stage is None:
+        # The plugin had not begun: this is no fault of its own.
+        raise RuntimeError(f"the process that examines {origin} did not start (exit code {code}):\n{complained}")
+    if found is None or late or code != 0:
+        doing = stage if found is None else ENDING
+        failures.append(_death(_text(folder / "trace"), code, late, time_limit, doing))
+    if found is None:
+        return Examination(origin, tuple(failures), printed=printed)
+    return Examination(
+        origin,
+        tuple(failures),
+        finished=True,
+        seconds=found["seconds"],
+        components=tuple(ExaminedComponent(**one) for one in found["components"]),
+        refused=tuple(RefusedComponent(**one) for one in found["refused"]),
+        label_maps=tuple(found["label_maps"]),
+        commands=tuple(ExaminedCommand(**one) for one in found["commands"]),
+        recipes=tuple(Path(path) for path in found["recipes"]),
+        torch_at=found["torch_at"],
+        printed="\n".join(part for part in (found["printed"].strip(), printed) if part),
+    )
+
+
+def _death(trace: str, code: int, late: bool, time_limit: float, stage: str) -> Failure:
+    """Tell how a process ended that did not end well."""
+    if late:
+        what = f"it had not come back after {time_limit:g} s"
+    elif code < 0:
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = f"signal {-code}"
+        meaning = {"SIGSEGV": ", a crash in compiled code", "SIGKILL": ", perhaps for using too much memory"}
+        what = f"the whole process was ended by {name}{meaning.get(name, '')}"
+    else:
+        what = f"it ended the whole process with exit code {code}"
+    frames = [
+        f'  File "{frame["file"]}", line {frame["line"]}, in {frame["name"]}'
+        for frame in _FRAME.finditer(trace)
+        if not _is_machinery(frame["file"])
+    ]
+    where = "\n".join(["Where it was, innermost first:", *frames[:_MOST_FRAMES]]) if frames else ""
+    return Failure(stage, what, where, ends_facekit=True)
+
+
+def own_part(trace: str) -> str:
+    """Return a traceback without the lines above the plugin's own, which are facekit's and the import system's."""
+    head, *frames = re.split(r'^(?=  File ")', trace, flags=re.MULTILINE)
+    while frames and (found := re.match(r'  File "(.+?)"', frames[0])) and _is_machinery(found.group(1)):
+        if len(frames) == 1:
+            # The exception itself stands behind the last frame.
+            rest = [line for line in frames[0].splitlines() if not line.startswith("  ")]
+            return "\n".join(rest)
+        del frames[0]
+    return (head + "".join(frames)).rstrip()
+
+
+def _is_machinery(file: str) -> bool:
+    parts = Path(file).parts
+    return file.startswith(("<frozen", _OWN_FOLDER, "<string>")) or any(
+        part in parts for part in ("importlib", "pluggy", "threading.py")
+    )
+
+
+def _text(file: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            return stream.read(2**20).decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""

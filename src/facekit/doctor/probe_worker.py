@@ -1,0 +1,149 @@
+"""The process in which one plugin is examined: it loads that plugin as facekit does, calls its hooks, and reports.
+
+It is started by :mod:`facekit.doctor.probe`, a fresh one for each plugin. Its report is a file of JSON lines:
+what it is about to do, line by line, so that the last line tells what the plugin was doing when the process ended; and
+in the end, what it found.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+from facekit.interfaces import FacekitError
+from facekit.registry.discovery import ENTRY_POINT_GROUP, PluginOrigin
+from facekit.registry.plugins import IMPORTING, PluginFailure, PluginSet, describe_error
+from facekit.registry.registry import READING_COMPONENTS, Registry
+from facekit.registry.source import SourceNotFound, find_source
+
+_LARGEST_FILE = 64 * 2**20
+"""Bytes that any file may grow to here, so that a plugin that prints for ever does not fill the disk."""
+
+Say = Callable[..., None]
+
+
+class _Announcing(PluginSet):
+    """Plugins that say what they do before they do it, and when they have imported torch."""
+
+    def __init__(self, say: Say) -> None:
+        super().__init__({})
+        self._say = say
+        self.torch_at: str | None = None
+
+    def load(self, origin: PluginOrigin, load: Callable[[], object]) -> None:
+        """Load a plugin, with what it is doing said."""
+        self._say(stage=IMPORTING)
+        super().load(origin, load)
+        self._look_for_torch(IMPORTING)
+
+    def call(self, hook: str, **arguments: object) -> list[tuple[PluginOrigin, Any]]:
+        """Call a hook, with what it is doing said."""
+        self._say(stage=f"calling {hook}")
+        results = super().call(hook, **arguments)
+        self._look_for_torch(f"calling {hook}")
+        return results
+
+    def _look_for_torch(self, stage: str) -> None:
+        if self.torch_at is None and "torch" in sys.modules:
+            self.torch_at = stage
+
+
+def main() -> None:
+    """Examine the plugin that the first argument describes."""
+    job = json.loads(sys.argv[1])
+    sys.argv[:] = ["facekit"]
+    report = Path(job["report"]).open("a", encoding="utf-8")  # noqa: SIM115 - it outlives this function, as does `trace`
+    trace = Path(job["trace"]).open("w", encoding="utf-8")  # noqa: SIM115
+
+    def say(**event: Any) -> None:
+        report.write(json.dumps(event) + "\n")
+        report.flush()
+
+    # Where the plugin is, should it crash or not come back.
+    faulthandler.enable(trace)
+    faulthandler.dump_traceback_later(job["time_limit"], file=trace)
+    _limit_files()
+    say(stage=IMPORTING)
+    say(found=_examine(job, say))
+
+
+def _examine(job: dict[str, Any], say: Say) -> dict[str, Any]:
+    began = time.perf_counter()
+    plugins = _Announcing(say)
+    problem = None
+    if job["file"] is not None:
+        try:
+            plugins.load_file(Path(job["file"]))
+        except FacekitError as error:  # it is among the failures as well, unless the file could not even be tried
+            problem = None if plugins.failures else error.message
+    else:
+        origin = PluginOrigin(job["name"], job["distribution"], job["version"], job["target"])
+        plugins.load(origin, EntryPoint(job["name"], job["target"], ENTRY_POINT_GROUP).load)
+    registry = Registry(plugins)
+    commands = [spec for _, spec in registry.commands()]
+    recipes = [str(path.absolute()) for _, path in registry.recipe_paths()]
+    plugins.call("facekit_plugin_info")
+    seconds = time.perf_counter() - began
+    failures = [(failure.stage, failure.error, failure.traceback) for failure in _own_failures(registry)]
+    failures += [(IMPORTING, problem, "")] if problem is not None else []
+    twice = "its components hold two {} {!r}, and neither is used"
+    failures += [(READING_COMPONENTS, twice.format(clash.kind, clash.id), "") for clash in registry.clashes]
+    return {
+        "seconds": seconds,
+        "failures": failures,
+        "components": [
+            {
+                "kind": entry.spec.kind,
+                "id": entry.spec.id,
+                "problem": _missing(
+                    {"factory": entry.spec.factory, "probe": entry.spec.probe}
+                    | {f"migration to version {one.to}": one.weights for one in entry.spec.migrations}
+                ),
+            }
+            for entry in registry.components.values()
+        ],
+        "refused": [
+            {"kind": one.kind, "id": one.id, "message": one.message, "remedy": one.remedy} for one in registry.refused
+        ],
+        "label_maps": list(registry.label_maps),
+        "commands": [{"name": spec.name, "problem": _missing({"target": spec.target})} for spec in commands],
+        "recipes": recipes,
+        "torch_at": plugins.torch_at,
+        "printed": "".join(plugins.printed.values()),
+    }
+
+
+def _own_failures(registry: Registry) -> list[PluginFailure]:
+    """Return the failures without those that are told as refused components."""
+    refused = {f"{one.message}; {one.remedy}" for one in registry.refused}
+    return [one for one in registry.plugins.failures if one.error not in refused]
+
+
+def _missing(targets: dict[str, str | None]) -> str | None:
+    """Return which of the things that are imported later is not there; they are looked for, not imported."""
+    for what, target in targets.items():
+        if target is None:
+            continue
+        try:
+            find_source(target)
+        except SourceNotFound as error:
+            return f"its {what} {target!r} cannot be found: {error}"
+        except Exception as error:  # a name that is no module's, a finder that fails
+            return f"its {what} {target!r} cannot be found: {describe_error(error)}"
+    return None
+
+
+def _limit_files() -> None:
+    try:
+        import resource
+    except ImportError:  # not on this system
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    limit = _LARGEST_FILE if hard == resource.RLIM_INFINITY else min(_LARGEST_FILE, hard)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))

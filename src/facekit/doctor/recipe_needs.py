@@ -1,0 +1,80 @@
+"""What recipes need of plugins, found without a registry: for recipes whose plugins may be broken or gone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from facekit.doctor.diagnosis import RecipeNeeds
+from facekit.recipe.library import name_recipes
+from facekit.recipe.migrating import component_places
+from facekit.recipe.nodes import ListNode, MapNode, Node, ScalarNode
+from facekit.recipe.problems import Problems, RecipeError
+from facekit.recipe.reading import merge_layers
+from facekit.registry import Kind, PluginOrigin, name_of_use
+from facekit.registry.built_in import is_built_in
+
+_MOST_FILES = 500
+_LARGEST_FILE = 2**20
+_RECIPE = re.compile(r"^facekit[ \t]*:", re.MULTILINE)
+_LAYER = re.compile(r"^(facekit|extends)[ \t]*:", re.MULTILINE)
+
+
+def recipes_around(of_plugins: Iterable[tuple[PluginOrigin, Path]], folder: Path) -> list[RecipeNeeds]:
+    """Return what recipes need: those of facekit, of plugins, and of a folder and its ``recipes/``.
+
+    A file of the folder that cannot be read is left out, unless it is a recipe by its own first words.
+
+    Args:
+        of_plugins: the recipes that plugins ship.
+        folder: where to look for the person's own.
+    """
+    found: list[RecipeNeeds] = []
+    known: set[Path] = set()
+    of_plugins = tuple(of_plugins)
+    for shipped in name_recipes(of_plugins):
+        if shipped.is_grid:  # what it needs is what the recipes it names need
+            continue
+        uses, problem = _uses(shipped.path, of_plugins)
+        found.append(RecipeNeeds(shipped.name, shipped.path, shipped.source, uses, problem))
+        known.add(shipped.path.resolve())
+    for file in _own_files(folder):
+        if file.resolve() in known:
+            continue
+        text = file.read_text(encoding="utf-8", errors="replace")
+        if not _LAYER.search(text):
+            continue
+        uses, problem = _uses(file, of_plugins)
+        if problem is None or _RECIPE.search(text):
+            found.append(RecipeNeeds(str(file.relative_to(folder)), file, "", uses, problem))
+    return found
+
+
+def _own_files(folder: Path) -> Iterator[Path]:
+    files = [*folder.glob("*.yaml"), *folder.glob("*.yml"), *(folder / "recipes").rglob("*.yaml")]
+    for file in sorted(files)[:_MOST_FILES]:
+        if file.is_file() and file.stat().st_size <= _LARGEST_FILE:
+            yield file
+
+
+def _uses(
+    path: Path, of_plugins: Sequence[tuple[PluginOrigin, Path]]
+) -> tuple[tuple[tuple[Kind, str], ...], str | None]:
+    """Return kind and name of each component that a recipe names, merged with those it extends; or why it cannot be."""
+    try:
+        root = merge_layers(path, of_plugins=lambda: of_plugins, overrides=(), problems=Problems())
+    except RecipeError as error:
+        return (), error.problems[0].message
+    found: dict[tuple[Kind, str], None] = {}
+    for place, kind, _ in component_places(root, None):
+        node: Node | None = root
+        for key in place:
+            node = node.get(str(key)) if isinstance(node, MapNode) else None
+        for component in node.items if isinstance(node, ListNode) else (node,):
+            use = component.get("use") if isinstance(component, MapNode) else None
+            if isinstance(use, ScalarNode) and isinstance(use.value, str):
+                name = name_of_use(use.value)
+                if not is_built_in(kind, name):
+                    found[kind, name] = None
+    return tuple(found), None

@@ -1,0 +1,224 @@
+"""The cells of a grid: one row with one seed, its recipe resolved, and the key that its run is known by. Torch-free."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from facekit.data import PackedFaces, ProgressCallback
+from facekit.evaluation.store import BASELINE_PREFIX, Asked
+from facekit.experiments.grid import Grid, Row
+from facekit.experiments.settings import MeasuringSettings
+from facekit.interfaces import FacekitError
+from facekit.recipe.nodes import Entry, MapNode, ScalarNode
+from facekit.recipe.problems import Problems, RecipeError
+from facekit.recipe.reading import read_recipe
+from facekit.recipe.resolved import Mark, ResolvedRecipe
+from facekit.registry import Registry
+from facekit.training.open_data import find_data, open_data
+from facekit.training.run.folder import CHECKPOINTS, MANIFEST, step_name, steps_on_disk
+
+KEY_LENGTH = 12
+"""Hex digits of a key."""
+
+NOT_DECISIVE = (
+    "device",
+    "cuda_graphs",
+    "deterministic",
+    "log_every",
+    "checkpoint_every",
+    "sample_every",
+    "samples",
+    "evaluate_every",
+    "keep",
+)
+"""Settings of ``train`` that do not change what a run becomes."""
+
+_DATA = ("size", "mirror", "reference")
+"""Settings of the core beside the dataset that do; which faces there are is known by their content."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row with one seed.
+
+    Args:
+        row: the row.
+        seed: its seed; None for a baseline.
+        recipe: what it trains; for a baseline, whose data and metrics.
+        measuring: how it is measured.
+    """
+
+    row: Row
+    seed: int | None
+    recipe: ResolvedRecipe
+    measuring: MeasuringSettings
+
+    @property
+    def label(self) -> str:
+        """The row and the seed, for people."""
+        return self.row.name if self.seed is None else f"{self.row.name}, seed {self.seed}"
+
+    @property
+    def steps(self) -> int:
+        """Generator updates; 0 for a baseline."""
+        return 0 if self.seed is None else self.recipe.train.steps or 0
+
+    @property
+    def asked(self) -> Asked:
+        """What is measured."""
+        measuring = self.measuring
+        return Asked.of(self.recipe, split=measuring.split, seed=measuring.seed, limit=measuring.limit)
+
+    @property
+    def weights(self) -> str:
+        """Which weights are measured; a run that keeps no average has live ones only."""
+        if self.row.baseline is not None:
+            return f"{BASELINE_PREFIX}{self.row.baseline}"
+        return self.measuring.weights if self.recipe.train.ema.on else "live"
+
+
+def resolve_cells(
+    grid: Grid, *, registry: Registry, overrides: Sequence[str] = (), seeds: Sequence[int] | None = None
+) -> list[Cell]:
+    """Resolve every row with every seed.
+
+    Args:
+        grid: the grid.
+        registry: the components.
+        overrides: laid over every row, above all that the grid says.
+        seeds: in place of the grid's.
+
+    Raises:
+        RecipeError: with every mistake in what the rows set, each with its place in the grid.
+    """
+    problems = Problems()
+    for override in overrides:
+        if override.partition("=")[0].strip() == "train.seed":
+            mark = Mark(f"--set {override}", 1, 1, override)
+            problems.add("each row is trained with every seed", mark, ("train", "seed"), "use --seeds")
+    cells: list[Cell] = []
+    for row in grid.rows:
+        try:
+            recipe = read_recipe(
+                row.base,
+                registry=registry,
+                layers=(*row.layers, _budget(grid.settings.steps, row.mark)),
+                overrides=overrides,
+            )
+        except RecipeError as error:
+            for problem in error.problems:
+                problems.add(problem.message, problem.mark, problem.path, problem.remedy)
+            continue
+        if not recipe.metrics:
+            message = "nothing is measured: neither the grid nor the recipe of this row names metrics"
+            problems.add(message, row.mark, ("rows", row.name), "add `metrics:` to the grid")
+        if recipe.train.steps is None:
+            problems.add("the budget is in steps", row.mark, ("train", "epochs"), "use --set train.steps=N")
+        of_row = (None,) if row.baseline else grid.settings.seeds if seeds is None else seeds
+        cells += [Cell(row, seed, _with_seed(recipe, row.name, seed), grid.settings.measure) for seed in of_row]
+    problems.raise_if_any()
+    return cells
+
+
+def open_faces(
+    cells: Sequence[Cell], *, registry: Registry, build: bool, progress: ProgressCallback | None = None
+) -> list[PackedFaces | None]:
+    """Return the packed faces of every cell; cells with the same data share them.
+
+    Args:
+        cells: the cells.
+        registry: the plugins.
+        build: pack what is not packed yet; else its place is None.
+        progress: told how far the packing is.
+
+    Raises:
+        FacekitError: a dataset cannot be read.
+        RunFailure: the disk is full.
+    """
+    opened: dict[str, PackedFaces | None] = {}
+    found: list[PackedFaces | None] = []
+    for cell in cells:
+        recipe = cell.recipe
+        name = json.dumps(recipe.document["data"], sort_keys=True, default=str)
+        if name not in opened:
+            opened[name] = open_data(recipe, registry, progress) if build else find_data(recipe, registry)
+        found.append(opened[name])
+    return found
+
+
+def cell_key(cell: Cell, faces: PackedFaces) -> str:
+    """Return the key of a cell: see :func:`recipe_key`; a baseline is known by its name and the faces."""
+    if cell.row.baseline is not None:
+        return _hash({"faces": faces.fingerprint, "baseline": cell.row.baseline})
+    return recipe_key(cell.recipe, faces.fingerprint)
+
+
+def recipe_key(recipe: ResolvedRecipe, fingerprint: str, *, seed: bool = True) -> str:
+    """Return a hash of all that decides what a run becomes, and of nothing else.
+
+    That is the model, the losses, how it is trained, its seed, and the faces by their content: not names, paths,
+    metrics, or how often something is logged. Versions of plugins are no part of it, versions of components are.
+
+    Args:
+        recipe: the recipe.
+        fingerprint: of the packed faces.
+        seed: whether the seed counts.
+    """
+    document = recipe.document
+    train = {name: value for name, value in document["train"].items() if name not in NOT_DECISIVE}
+    train["initialise"] = [
+        {**entry, "weights": weights_digest(Path(entry["weights"]))} for entry in train["initialise"]
+    ]
+    if not seed:
+        del train["seed"]
+    data = {name: document["data"][name] for name in _DATA}
+    said = {"faces": fingerprint, "data": data, "train": train}
+    return _hash({**said, "model": document["model"], "losses": document["losses"]})
+
+
+def _hash(said: Mapping[str, Any]) -> str:
+    text = json.dumps(said, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]
+
+
+def weights_digest(path: Path) -> str:
+    """Return the SHA-256 of weights that a model starts from: a file, or the newest checkpoint of a run.
+
+    Raises:
+        FacekitError: there is neither.
+    """
+    path = path.expanduser()
+    file = path
+    if path.is_dir():
+        checkpoints = path / CHECKPOINTS
+        steps = steps_on_disk(checkpoints)
+        if not steps:
+            raise FacekitError("this run has no checkpoint to start from", where=str(path))
+        file = checkpoints / step_name(steps[-1]) / MANIFEST  # it holds the checksums of the weights
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError as error:
+        raise FacekitError(f"the weights to start from cannot be read: {error}", where=str(path)) from error
+
+
+def _budget(steps: int, mark: Mark) -> MapNode:
+    train = MapNode({"steps": Entry(mark, ScalarNode(steps, mark))}, mark)
+    return MapNode({"train": Entry(mark, train)}, mark)
+
+
+def _with_seed(recipe: ResolvedRecipe, name: str, seed: int | None) -> ResolvedRecipe:
+    document: Mapping[str, Any] = {**recipe.document, "name": name}
+    if seed is None:
+        return replace(recipe, name=name, document=document)
+    named = f"{name}, seed {seed}"
+    return replace(
+        recipe,
+        name=named,
+        train=recipe.train.model_copy(update={"seed": seed}),
+        document={**document, "name": named, "train": {**document["train"], "seed": seed}},
+    )

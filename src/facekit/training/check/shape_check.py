@@ -1,0 +1,292 @@
+"""The third stage of validation: does the recipe's model fit together, and what does it cost?
+
+:func:`probe_shapes` runs one step on fake tensors, which have shapes and no numbers: any size of model takes seconds
+and no memory. :func:`estimate_memory` asks it for the memory alone. Real steps are in
+:mod:`facekit.training.check.dry_run`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+    UnsupportedFakeTensorException,
+)
+from torch.utils.flop_counter import FlopCounterMode
+
+from facekit.data import is_drawn
+from facekit.interfaces import (
+    FaceBatch,
+    LabelMap,
+    Player,
+    Reference,
+    map_tensors,
+    sample,
+)
+from facekit.recipe.resolved import ResolvedRecipe
+from facekit.registry import Registry
+from facekit.sampling.noise import noise_for_batch
+from facekit.training.activation_checkpointing import recompute_activations
+from facekit.training.augmentation import build_augmentation
+from facekit.training.check.activation_memory import RecomputedParts, counting_saved, tensor_bytes
+from facekit.training.ema import averaged_networks
+from facekit.training.initialise import InitialWeights, initial_weights
+from facekit.training.memory import process_memory
+from facekit.training.networks import FaceModel, RunNetworks, build_model, count_parameters
+from facekit.training.open_data import extra_ports, labels_of, shape_of
+from facekit.training.players import LossesOf, PlayerInTraining, build_losses, build_players
+from facekit.training.precision import Precision, choose_number_format
+from facekit.training.step import StepRunner
+
+_MOMENTS = 2
+"""Numbers that Adam keeps for each weight."""
+
+_FLOAT_BYTES = 4
+
+_WORKSPACE_ACTIVATIONS = 0.4
+"""Share of the activations that is borrowed once more at the peak: fitted to six models of 128 to 512 pixels."""
+
+
+@dataclass(frozen=True)
+class MemoryEstimate:
+    """Bytes that training holds at its peak.
+
+    Args:
+        parameters: the weights and buffers of the model.
+        gradients: one number a weight that is trained; of large weights that are updated during the backward pass,
+            those of one.
+        optimiser: its moments.
+        average: the averaged weights.
+        activations: what the forward passes of the larger turn keep for their backward passes.
+        workspace: what passes borrow while they run: weights in the order that convolutions compute in, and gradients
+            of feature maps on their way back. Estimated from the others.
+        process: what this process holds before: interpreter, libraries, plugins. Zero for training on CUDA, whose
+            memory has none of it.
+    """
+
+    parameters: int
+    gradients: int
+    optimiser: int
+    average: int
+    activations: int
+    workspace: int
+    process: int
+
+    @property
+    def total(self) -> int:
+        """The sum of all."""
+        own = self.parameters + self.gradients + self.optimiser + self.average + self.activations
+        return own + self.workspace + self.process
+
+
+@dataclass(frozen=True)
+class ShapeProbe:
+    """What one step of a recipe costs.
+
+    Args:
+        parameters: weights of each network.
+        step_flops: floating point operations of one step: all turns and micro-batches, forward and backward. A
+            multiplication and an addition count as two. What activation checkpointing does again is not counted.
+        picture_flops: those of painting one picture, its style included.
+        memory: bytes at the peak.
+        on_fake_tensors: False when a component looks at numbers, so that the step was computed with real ones.
+    """
+
+    parameters: Mapping[str, int]
+    step_flops: int
+    picture_flops: int
+    memory: MemoryEstimate
+    on_fake_tensors: bool
+
+
+def probe_shapes(recipe: ResolvedRecipe, *, registry: Registry) -> ShapeProbe:
+    """Build a recipe's model and run one step of it, forward and backward, on fake tensors.
+
+    The data need not be there: where the dataset cannot be opened, label map and attributes are made up from the
+    dimensions of the recipe. Losses are built for real, and weights that networks start from are read, so their files
+    must be there.
+
+    Raises:
+        FacekitError: a component cannot be built, or its forward or backward pass fails; the message names the recipe's
+            place and what the component raised.
+    """
+    run = _prepare(recipe, registry)
+    found = _on_fake_tensors(run)
+    return run(on_fake_tensors=False) if found is None else found
+
+
+def estimate_memory(recipe: ResolvedRecipe, *, registry: Registry) -> MemoryEstimate | None:
+    """Return what training will hold at its peak, or None where a component looks at numbers.
+
+    It takes seconds and no memory to speak of, whatever the size of the model.
+
+    Raises:
+        FacekitError: as :func:`probe_shapes`.
+    """
+    found = _on_fake_tensors(_prepare(recipe, registry))
+    return None if found is None else found.memory
+
+
+def _prepare(recipe: ResolvedRecipe, registry: Registry) -> Callable[..., ShapeProbe]:
+    """Return what runs one step, with or without numbers."""
+    label_map, attribute_names = labels_of(recipe, registry)
+    # On the CPU whatever the run's device: fake tensors compute nothing, and a recipe can be checked elsewhere.
+    on_cuda = recipe.train.device == "cuda" or (recipe.train.device == "auto" and torch.cuda.is_available())
+    held = 0 if on_cuda else process_memory()
+    device = torch.device("cpu")
+    precision = Precision(device, choose_number_format(recipe.train.precision, device))
+    losses = build_losses(recipe, precision=precision, label_map=label_map, attribute_names=attribute_names)
+    weights = initial_weights(recipe, registry=registry)
+    return partial(_run_one_step, recipe, registry, precision, label_map, attribute_names, losses, weights, held)
+
+
+def _on_fake_tensors(run: Callable[..., ShapeProbe]) -> ShapeProbe | None:
+    """Return what a step costs, or None where a component looks at numbers, which fake tensors have not."""
+    try:
+        with _quiet(logging.getLogger("torch._subclasses.fake_tensor")), FakeTensorMode(allow_non_fake_inputs=True):
+            return run(on_fake_tensors=True)
+    except (DataDependentOutputException, DynamicOutputShapeException, UnsupportedFakeTensorException):
+        return None
+
+
+def _run_one_step(
+    recipe: ResolvedRecipe,
+    registry: Registry,
+    precision: Precision,
+    label_map: LabelMap,
+    attribute_names: tuple[str, ...],
+    losses: LossesOf,
+    weights: Sequence[InitialWeights],
+    held: int,
+    *,
+    on_fake_tensors: bool,
+) -> ShapeProbe:
+    once = recipe.train.model_copy(update={"accumulate": 1, "turns": {}})
+    model = build_model(recipe, label_map=label_map, attribute_names=attribute_names)
+    model.train()
+    for each in weights:
+        each.check(model)
+    augmentation = build_augmentation(recipe, precision=precision, label_map=label_map, attribute_names=attribute_names)
+    networks = RunNetworks(model, precision, recipe=recipe, label_maps=registry.label_maps, augmentation=augmentation)
+    players = build_players(replace(recipe, train=once), model=model, losses=losses, steps=1)
+    batch = _batch_of_shapes(recipe, registry, label_map, attribute_names)
+    costs = _Costs(model, checkpointing=recipe.train.activation_checkpointing)
+    runner = StepRunner(networks, players, once, around=costs.of_turn, updates=False, shares=False)
+    condition = replace(batch.condition, extra={**batch.extra, **noise_for_batch(model.noise, len(batch), 0)})
+    with networks.checking(), torch.no_grad(), _flop_counter() as counter:
+        sample(networks, condition)
+    runner.run(0, iter([batch]), checking=True)
+    together = costs
+    if recipe.train.accumulate == 1 and len(players) > 1:
+        # With one micro-batch an earlier turn keeps the graph that a later one takes over from it.
+        together = _Costs(model, checkpointing=recipe.train.activation_checkpointing)
+        sharing = StepRunner(networks, players, once, around=together.of_turn, updates=False, shares=True)
+        sharing.run(0, iter([batch]))
+    sampling = counter.get_total_flops()
+    trained = [sum(each.numel() for each in player.parameters.values()) for player in players.values()]
+    kept = sum(tensor_bytes(tensor) for tensor in model.state_dict().values())
+    # With activation checkpointing freed memory is given back, one weight at a time; else copies of all come to stay.
+    largest = max(map(tensor_bytes, model.parameters()))
+    reordered = largest if recipe.train.activation_checkpointing else kept
+    if precision.name == "bf16":
+        reordered //= 2
+    averaged = sum(tensor.numel() for tensor in model.only(averaged_networks(recipe)).state_dict().values())
+    turns = {name: recipe.train.turns.get(name, 1) for name in players}
+    step_flops = recipe.train.accumulate * sum(turns[name] * flops for name, flops in together.flops.items())
+    activations = max(*costs.activations, *together.activations)
+    return ShapeProbe(
+        parameters=count_parameters(model),
+        step_flops=step_flops,
+        picture_flops=sampling // recipe.train.batch,
+        memory=MemoryEstimate(
+            parameters=kept,
+            gradients=max(trained) * _FLOAT_BYTES,
+            optimiser=sum(trained) * _MOMENTS * _FLOAT_BYTES,
+            average=averaged * _FLOAT_BYTES if recipe.train.ema.on else 0,
+            activations=activations,
+            workspace=reordered + round(_WORKSPACE_ACTIVATIONS * activations),
+            process=held,
+        ),
+        on_fake_tensors=on_fake_tensors,
+    )
+
+
+class _NoModules:
+    """Stands for the flop counter's tracker of modules, whose hooks fail where a component differentiates a leaf."""
+
+    parents = frozenset({"Global"})
+
+    def __enter__(self) -> None:
+        """Track nothing."""
+
+    def __exit__(self, *error: object) -> None:
+        """Track nothing."""
+
+
+def _flop_counter() -> FlopCounterMode:
+    """Return a counter of all operations together."""
+    counter = FlopCounterMode(display=False)
+    counter.mod_tracker = _NoModules()  # type: ignore[assignment]
+    return counter
+
+
+class _Costs:
+    """Counts what each player's turn computes and keeps, one micro-batch of it."""
+
+    def __init__(self, model: FaceModel, *, checkpointing: bool) -> None:
+        self.flops: dict[Player, int] = {}
+        self.activations: list[int] = []
+        self._model = model
+        self._checkpointing = checkpointing
+
+    @contextmanager
+    def of_turn(self, player: PlayerInTraining) -> Iterator[None]:
+        """Count the turn of a player within the context."""
+        model = self._model
+        with _flop_counter() as counter, counting_saved(*model.parameters()) as saved:
+            repeated = RecomputedParts(model, saved)
+            if self._checkpointing:
+                recompute_activations(model, repeated)
+            yield
+        self.flops[player.name] = counter.get_total_flops()
+        # The backward pass holds one part's activations at a time.
+        self.activations.append(saved.bytes + repeated.largest)
+
+
+@contextmanager
+def _quiet(logger: logging.Logger) -> Iterator[None]:
+    """Keep a logger from printing the traceback of an error that is told in one sentence."""
+    disabled, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = disabled
+
+
+def _batch_of_shapes(
+    recipe: ResolvedRecipe, registry: Registry, label_map: LabelMap, attribute_names: tuple[str, ...]
+) -> FaceBatch:
+    count, size = recipe.train.batch, recipe.data.size
+    image = torch.zeros(count, 3, size, size)
+    mask = torch.zeros(count, size, size, dtype=torch.int64) if label_map.classes else None
+    attributes = torch.zeros(count, len(attribute_names)) if attribute_names else None
+    drawn = is_drawn(recipe.data.reference)
+    reference = Reference(image, mask)
+    if drawn:
+        reference = map_tensors(reference, torch.zeros_like)
+    keys = tuple(f"probe{index}" for index in range(count))
+    extra = {
+        port.name: torch.zeros(
+            count, *shape_of(port, recipe), dtype=torch.int64 if port.dtype == "class_ids" else torch.float32
+        )
+        for port in extra_ports(recipe, registry.label_maps)
+    }
+    return FaceBatch(image, keys, mask, reference, attributes, extra)

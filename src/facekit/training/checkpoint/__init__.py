@@ -1,0 +1,1 @@
+"""Checkpoints: safetensors and JSON with checksums, written beside and renamed; never pickle."""

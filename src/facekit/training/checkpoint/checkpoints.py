@@ -1,0 +1,391 @@
+"""Checkpoints: what a run is at a step, on disk. safetensors and JSON, never pickle.
+
+A checkpoint is a folder ``step-00000500``:
+
+- ``live.safetensors``: parameters and buffers of the networks that are not frozen, ``generator.stem.weight`` and so on
+- ``ema.safetensors``: the averaged weights of those that generate; absent in runs without an average
+- ``optimiser.safetensors``: moments and counts, ``generator.stem.weight/exp_avg``
+- ``losses.safetensors``: what losses keep from step to step; absent when they keep nothing
+- ``augmentation.safetensors``: what an adaptive augmentation keeps; absent where there is none
+- ``recipe.yaml``, ``lock.json``: copies of the run's own, which show what changed there and replace what is damaged
+- ``state.json``: the step, the versions of the components, random states, sums since the last log line, other numbers
+- ``manifest.json``: the step, and size and SHA-256 of every file above
+
+It is written under another name, brought to disk, and renamed: a folder of that name is whole, or it was damaged later,
+which the checksums show.
+
+On resume, this comes from the checkpoint: weights, average, moments and counts of the optimiser, buffers, pool, what
+the augmentation keeps, random states, running sums, the step (from which sampler, schedules and seeds follow). All
+settings come from the run's ``recipe.yaml``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from facekit.interfaces import FacekitError, RunFailure
+from facekit.interfaces.limits import TOO_MANY_FILES
+from facekit.training.checkpoint.contents import reading
+from facekit.training.run.commands import how_to_resume
+from facekit.training.run.folder import (
+    FULL_DISK,
+    MANIFEST,
+    NOT_ALLOWED,
+    RunFolder,
+    disk_full,
+    full_disk_stops,
+    step_name,
+    steps_on_disk,
+    sync_folder,
+)
+
+FORMAT = 1
+"""Version of the folder's layout."""
+
+LIVE, EMA, OPTIMISER, LOSSES, AUGMENTATION = (
+    "live.safetensors",
+    "ema.safetensors",
+    "optimiser.safetensors",
+    "losses.safetensors",
+    "augmentation.safetensors",
+)
+STATE = "state.json"
+
+COMPONENTS = "components"
+"""Key of ``state.json``: what wrote the tensors of each place, ``{"generator": "tiny/generator@2"}``."""
+
+KEY_FORMAT, KEY_STEP, KEY_FILES, KEY_BYTES, KEY_SHA256 = "format", "step", "files", "bytes", "sha256"
+"""Keys of the manifest."""
+
+_BESIDE = ".writing-"
+_DAMAGED = "damaged-"
+_HASH_BLOCK = 1 << 22
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A sound checkpoint on disk.
+
+    Args:
+        folder: where it is.
+        step: updates done.
+        files: the names of its files.
+        damaged: what is wrong with newer ones that were passed over, one sentence each.
+    """
+
+    folder: Path
+    step: int
+    files: frozenset[str]
+    damaged: tuple[str, ...] = ()
+
+    @property
+    def has_ema(self) -> bool:
+        """Whether it holds averaged weights."""
+        return EMA in self.files
+
+    def tensors(self, name: str) -> dict[str, Tensor]:
+        """Return the tensors of one of its files, empty when it has no such file.
+
+        Raises:
+            FacekitError: the file is no safetensors file, though its checksum is the one in the manifest.
+        """
+        if name not in self.files:
+            return {}
+        with reading(self.folder / name):
+            return load_file(self.folder / name)
+
+    def live(self) -> dict[str, Tensor]:
+        """Return parameters and buffers of the model."""
+        return self.tensors(LIVE)
+
+    def ema(self) -> dict[str, Tensor]:
+        """Return the averaged weights of generator and style encoder."""
+        return self.tensors(EMA)
+
+    def state(self) -> dict[str, Any]:
+        """Return its numbers. Raises FacekitError where they cannot be read, though their checksum is right."""
+        with reading(self.folder / STATE):
+            document: dict[str, Any] = json.loads((self.folder / STATE).read_text(encoding="utf-8"))
+            if not isinstance(document, dict) or not isinstance(document.get(COMPONENTS, {}), dict):
+                raise TypeError("it is not the state of a run")
+            if not all(isinstance(use, str) for use in document.get(COMPONENTS, {}).values()):
+                raise TypeError("it does not name the components that wrote it")
+            return document
+
+
+def write(
+    checkpoints: Path,
+    *,
+    step: int,
+    tensors: Mapping[str, Mapping[str, Tensor]],
+    state: Mapping[str, Any],
+    copies: Mapping[str, bytes] = MappingProxyType({}),
+) -> Path:
+    """Write a checkpoint.
+
+    Args:
+        checkpoints: the folder of all checkpoints of the run.
+        step: updates done.
+        tensors: the tensors of each file; files without tensors are left out.
+        state: the numbers, JSON data.
+        copies: the contents of further files, copies of what lies in the run folder.
+
+    Returns:
+        its folder.
+
+    Raises:
+        RunFailure: the disk is full; what was written of it is removed, older checkpoints are untouched.
+    """
+    folder = checkpoints / step_name(step)
+    beside = checkpoints / f"{_BESIDE}{folder.name}"
+    with full_disk_stops(checkpoints):
+        checkpoints.mkdir(exist_ok=True)
+        remove_unfinished(checkpoints)
+        beside.mkdir()
+        try:
+            files = {name: _write_tensors(beside / name, named) for name, named in tensors.items() if named}
+            files |= {name: _write_bytes(beside / name, data) for name, data in copies.items()}
+            files[STATE] = _write_json(beside / STATE, state)
+            _write_json(beside / MANIFEST, {KEY_FORMAT: FORMAT, KEY_STEP: step, KEY_FILES: files})
+            sync_folder(beside)
+        except BaseException:
+            shutil.rmtree(beside, ignore_errors=True)
+            raise
+        if folder.exists():
+            # Only a damaged one is ever written again: resuming goes on from a sound one.
+            shutil.rmtree(folder)
+        beside.rename(folder)
+        sync_folder(checkpoints)
+    return folder
+
+
+def find(checkpoints: Path, *, step: int | None = None) -> Checkpoint:
+    """Return the newest sound checkpoint, or the one of a step.
+
+    Raises:
+        FacekitError: there is none, the one asked for does not exist, or all are damaged.
+    """
+    found = newest(checkpoints, step=step)
+    if found is not None:
+        return found
+    if step is not None:
+        have = ", ".join(str(each) for each in steps_on_disk(checkpoints)) or "none"
+        raise FacekitError(f"there is no checkpoint of step {step}; there are: {have}", where=str(checkpoints))
+    raise FacekitError(
+        "this run has no checkpoint yet",
+        where=str(checkpoints),
+        remedy=f"go on with it: `{how_to_resume(RunFolder(checkpoints.parent))}`",
+    )
+
+
+def newest(checkpoints: Path, *, step: int | None = None) -> Checkpoint | None:
+    """Return the newest sound checkpoint, passing over damaged ones; None when there is no checkpoint at all.
+
+    Args:
+        checkpoints: the folder of all checkpoints of a run; it need not exist.
+        step: look at the checkpoint of this step alone.
+
+    Raises:
+        FacekitError: all there are are damaged, or one cannot be read by this user.
+    """
+    damaged: list[str] = []
+    for each in reversed(steps_on_disk(checkpoints)):
+        if step is not None and each != step:
+            continue
+        folder = checkpoints / step_name(each)
+        problem = check(folder)
+        if problem is None:
+            return Checkpoint(folder, each, frozenset(_manifest(folder)[KEY_FILES]), tuple(damaged))
+        damaged.append(f"checkpoint {folder.name} is damaged ({problem})")
+    if damaged:
+        raise FacekitError(
+            "no sound checkpoint is left: " + "; ".join(damaged),
+            where=str(checkpoints),
+            remedy="start the run again in another folder",
+        )
+    return None
+
+
+def check(folder: Path) -> str | None:
+    """Return what is wrong with a checkpoint, from reading every byte of it; None when it is sound.
+
+    Raises:
+        FacekitError: this user may not read it, so that nobody knows whether it is sound.
+    """
+    try:
+        manifest = _manifest(folder)
+        if manifest[KEY_FORMAT] != FORMAT:
+            return f"its format is {manifest[KEY_FORMAT]}, this facekit reads {FORMAT}"
+        for name, said in manifest[KEY_FILES].items():
+            file = folder / name
+            if not stat.S_ISREG(file.stat().st_mode):
+                return f"{name} is missing"
+            if file.stat().st_size != said[KEY_BYTES]:
+                return f"{name} has {file.stat().st_size} bytes in place of {said[KEY_BYTES]}"
+            if sha256(file) != said[KEY_SHA256]:
+                return f"the SHA-256 of {name} is not the one in its manifest"
+    except FileNotFoundError as error:
+        return f"{Path(error.filename or MANIFEST).name} is missing"
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return f"{MANIFEST} cannot be read"
+    except OSError as error:
+        if error.errno in TOO_MANY_FILES:
+            raise
+        if error.errno in NOT_ALLOWED:
+            # It may be as sound as any: to pass it over would lose the steps since the one before.
+            raise FacekitError(
+                f"a checkpoint cannot be read: {error.strerror}",
+                where=str(error.filename or folder),
+                remedy="see that you may read it; or move it elsewhere, and the one before it is used",
+            ) from error
+        return f"it cannot be read: {error}"
+    return None
+
+
+def keep(checkpoints: Path, *, last: int, best: int | None) -> None:
+    """Remove all checkpoints but the ``last`` newest and that of the step ``best``."""
+    steps = steps_on_disk(checkpoints)
+    for step in steps[:-last]:
+        if step != best:
+            folder = checkpoints / step_name(step)
+            # Renamed first: a removal that is cut short must not leave half a checkpoint under a checkpoint's name.
+            doomed = checkpoints / f"{_BESIDE}{folder.name}"
+            folder.rename(doomed)
+            shutil.rmtree(doomed)
+
+
+def set_aside_newer(checkpoints: Path, *, step: int) -> None:
+    """Rename the checkpoints beyond the step that a run goes on from, to ``damaged-step-00000500``.
+
+    They are damaged, or the run would go on from them; under their names they would count among those to keep.
+    """
+    for each in steps_on_disk(checkpoints):
+        if each > step:
+            aside = checkpoints / f"{_DAMAGED}{step_name(each)}"
+            if aside.exists():
+                shutil.rmtree(aside)
+            (checkpoints / step_name(each)).rename(aside)
+
+
+def remove_unfinished(checkpoints: Path) -> None:
+    """Remove what killed processes left half written or half removed."""
+    if checkpoints.is_dir():
+        for entry in checkpoints.iterdir():
+            if entry.name.startswith(_BESIDE):
+                shutil.rmtree(entry)
+
+
+def load_state(module: nn.Module, state: Mapping[str, Tensor], *, where: str) -> None:
+    """Copy tensors into a module's parameters and buffers; their memory layout stays.
+
+    Raises:
+        FacekitError: names or shapes differ; the message names the first ones.
+    """
+    check_fit(module.state_dict(), state, where=where)
+    module.load_state_dict(dict(state))
+
+
+def check_fit(own: Mapping[str, Tensor], state: Mapping[str, Tensor], *, where: str) -> None:
+    """Check that tensors have the names and shapes of those they are to replace.
+
+    Raises:
+        FacekitError: they differ; the message names the first ones.
+    """
+    missing, extra = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    shapes = [
+        f"{key} is {tuple(state[key].shape)} in place of {tuple(own[key].shape)}"
+        for key in own
+        if key in state and state[key].shape != own[key].shape
+    ]
+    problems = [f"{key} is missing" for key in missing] + [f"{key} is not wanted" for key in extra] + shapes
+    if problems:
+        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise FacekitError(
+            f"these weights do not fit the model: {'; '.join(problems[:3])}{more}",
+            where=where,
+            remedy="were they trained with another recipe, or another version of the plugin?",
+        )
+
+
+def model_state(module: nn.Module) -> dict[str, Tensor]:
+    """Return a module's parameters and buffers.
+
+    Raises:
+        FacekitError: a component keeps state that is no tensor.
+    """
+    state = module.state_dict()
+    for key, value in state.items():
+        if not isinstance(value, Tensor):
+            raise FacekitError(
+                f"{key} is {type(value).__name__}: checkpoints hold tensors only",
+                remedy="components keep their state in parameters and buffers (no get_extra_state)",
+            )
+    return state
+
+
+def write_tensors(file: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors into a safetensors file and bring it to disk.
+
+    Raises:
+        RunFailure: the disk is full.
+    """
+    # Copied: safetensors wants contiguous memory, and no two names for one tensor.
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    try:
+        save_file(plain, file)
+    except SafetensorError as error:
+        # The library passes the system's error on as text alone.
+        if any(f"os error {code}" in str(error) for code in FULL_DISK):
+            raise disk_full(file) from error
+        raise RunFailure(f"the file cannot be written: {error}", where=str(file)) from error
+    with file.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
+def _write_tensors(file: Path, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    write_tensors(file, tensors)
+    return _described(file)
+
+
+def _write_json(file: Path, document: object) -> dict[str, Any]:
+    # NaN is not JSON, and a sum of losses that is not finite must not get this far.
+    return _write_bytes(file, json.dumps(document, indent=1, allow_nan=False).encode())
+
+
+def _write_bytes(file: Path, data: bytes) -> dict[str, Any]:
+    with file.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    return _described(file)
+
+
+def _described(file: Path) -> dict[str, Any]:
+    return {KEY_BYTES: file.stat().st_size, KEY_SHA256: sha256(file)}
+
+
+def sha256(file: Path) -> str:
+    """Return the SHA-256 of a file, in hex."""
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(_HASH_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    return document

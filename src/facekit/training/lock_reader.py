@@ -1,0 +1,168 @@
+"""What a run was made with, read back: ``lock.json`` and ``recipe.yaml``, each compared with a checkpoint's copy.
+
+Every checkpoint keeps copies of both files under its manifest. A ``lock.json`` that is damaged is replaced by the copy,
+with a warning. A ``recipe.yaml`` that was changed is not trained on: settings that change in the middle of a run give
+weights that no recipe describes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from facekit.interfaces import FacekitError, LabelMap
+from facekit.recipe import dump_recipe
+from facekit.registry import Registry
+from facekit.training.checkpoint import checkpoints
+from facekit.training.checkpoint.checkpoints import Checkpoint
+from facekit.training.run.commands import run_again_command
+from facekit.training.run.folder import LOCK, RECIPE, RECIPE_HASH, RunFolder
+from facekit.training.run.lock_check import labels_in
+from facekit.training.run.recipe import read_run_recipe
+
+
+@dataclass(frozen=True)
+class RunLock:
+    """The contents of a ``lock.json``.
+
+    Args:
+        lock: all entries.
+        label_map: what the class ids of masks mean.
+        attribute_names: the attributes of the data.
+        where: the file.
+        warnings: why a checkpoint's copy was read in place of the run's own file.
+    """
+
+    lock: Mapping[str, Any]
+    label_map: LabelMap
+    attribute_names: tuple[str, ...]
+    where: Path
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def copied(self) -> bool:
+        """Whether this is a checkpoint's copy, because the run's own file is damaged."""
+        return bool(self.warnings)
+
+    @property
+    def data_fingerprint(self) -> str:
+        """The SHA-256 of the data. Raises FacekitError where the lock does not state it."""
+        fingerprint = self.lock.get("data_fingerprint")
+        if not isinstance(fingerprint, str):
+            raise FacekitError("lock.json does not state the fingerprint of the data", where=str(self.where))
+        return fingerprint
+
+
+def read_run_lock(run: RunFolder, found: Checkpoint | None = None) -> RunLock:
+    """Return a run's ``lock.json``, or a checkpoint's copy of it where it is damaged.
+
+    Args:
+        run: the run folder.
+        found: the checkpoint whose copy counts; by default the newest sound one.
+
+    Raises:
+        FacekitError: it is damaged and no checkpoint has a copy; checkpoints of older versions have none.
+    """
+    try:
+        return _read(run)
+    except FacekitError as error:
+        copy = _copy_of(run, found)
+        if copy is None:
+            raise FacekitError(
+                error.message,
+                where=error.where,
+                remedy="no checkpoint has a copy of it; put the file back as the run wrote it, or train again: "
+                f"`{run_again_command(run.path, {})}`",
+            ) from error
+        file = RunFolder(copy).lock
+        sound = _read(RunFolder(copy))
+        warning = (
+            f"{error.message}; the copy in {copy.name} is read in its place. To put it back: "
+            f"`{shlex.join(['cp', str(file), str(run.lock)])}`"
+        )
+        return RunLock(sound.lock, sound.label_map, sound.attribute_names, file, (warning,))
+
+
+def _copy_of(run: RunFolder, found: Checkpoint | None) -> Path | None:
+    """Return the folder of the checkpoint that has a copy of ``lock.json``; None where there is none."""
+    if found is None:
+        try:
+            found = checkpoints.newest(run.checkpoints)
+        except FacekitError:
+            return None  # all checkpoints are damaged: what is wrong with lock.json is what is told
+    return found.folder if found is not None and LOCK in found.files else None
+
+
+def _read(run: RunFolder) -> RunLock:
+    lock = run.read_lock()
+    label_map, attribute_names = labels_in(lock, run.lock)
+    return RunLock(lock, label_map, attribute_names, run.lock)
+
+
+def recipe_change(run: RunFolder, found: Checkpoint, *, registry: Registry) -> str | None:
+    """Return the first setting of ``recipe.yaml`` that is not what a checkpoint was trained with; None where all are.
+
+    Comments and spelling do not count. Checkpoints of older versions have no copy to compare with.
+
+    Raises:
+        FacekitError: ``recipe.yaml`` cannot be read.
+    """
+    copy = found.folder / RECIPE
+    if RECIPE not in found.files or copy.read_bytes() == run.recipe.read_bytes():
+        return None
+    now = read_run_recipe(run.recipe, registry=registry)
+    try:
+        before = read_run_recipe(copy, registry=registry)
+    except FacekitError:
+        # A component that is not installed was taken out: the settings as they are written show where.
+        return first_difference(*(yaml.safe_load(file.read_text(encoding="utf-8")) for file in (copy, run.recipe)))
+    return first_difference(*(yaml.safe_load(dump_recipe(each)) for each in (before, now)))
+
+
+def check_recipe(run: RunFolder, before: RunLock, found: Checkpoint | None, *, registry: Registry) -> None:
+    """Check that ``recipe.yaml`` is the one that a run was trained with, before it goes on.
+
+    Args:
+        run: the run folder.
+        before: its lock.
+        found: the checkpoint that it goes on from; None where there is none.
+        registry: the plugins.
+
+    Raises:
+        FacekitError: it was changed; the message names the first setting that differs, and how to go on.
+    """
+    changed_is_new = f"a recipe that is to be changed is a new run: `{run_again_command(run.path, before.lock)}`"
+    if found is not None:
+        change = recipe_change(run, found, registry=registry)
+        if change is not None:
+            put_back = shlex.join(["cp", str(found.folder / RECIPE), str(run.recipe)])
+            raise FacekitError(
+                f"the recipe was changed since step {found.step}: {change}",
+                where=str(run.recipe),
+                remedy=f"put it back: `{put_back}`; {changed_is_new}",
+            )
+        return
+    expected = before.lock.get(RECIPE_HASH)
+    if expected is not None and hashlib.sha256(run.recipe.read_bytes()).hexdigest() != expected:
+        raise FacekitError(
+            "the recipe was changed since the run was started, and no checkpoint tells what it was",
+            where=str(run.recipe),
+            remedy=f"put the file back as the run wrote it; {changed_is_new}",
+        )
+
+
+def first_difference(before: object, now: object, path: str = "") -> str | None:
+    """Return the first place where two documents differ, ``train.batch was 4, is 8``; None where they are equal."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in [*before, *(key for key in now if key not in before)]:
+            found = first_difference(before.get(key), now.get(key), f"{path}.{key}" if path else str(key))
+            if found is not None:
+                return found
+        return None
+    return None if before == now else f"{path} was {before!r}, is {now!r}"

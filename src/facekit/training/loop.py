@@ -1,0 +1,394 @@
+"""The training loop, from the first line of the set-up to the last checkpoint. To know what a step does, read it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, nullcontext
+from pathlib import Path
+
+import torch
+
+from facekit.data import PackedFaces, ProgressCallback
+from facekit.interfaces import CheckpointSaved, FaceBatch, RunFinished, SamplesSaved, StepLogged
+from facekit.recipe.resolved import ResolvedRecipe
+from facekit.registry import Registry
+from facekit.sampling.inputs import inputs_of
+from facekit.training import distributed, lockfile, seeds
+from facekit.training.activation_checkpointing import keeps_all, recompute_activations
+from facekit.training.augmentation import build_augmentation
+from facekit.training.checkpoint import checkpoints
+from facekit.training.checkpoint.reader import components_of
+from facekit.training.convolution_guard import right_gradients
+from facekit.training.distributed import Team
+from facekit.training.ema import Ema, averaged_networks
+from facekit.training.frozen import FROZEN, load_frozen, write_frozen
+from facekit.training.initialise import initial_weights
+from facekit.training.interruption import Interruption
+from facekit.training.loss_shares import LossShares
+from facekit.training.memory import give_freed_memory_back, keep_freed_memory
+from facekit.training.nan_guard import LossGuard, out_of_memory
+from facekit.training.networks import RunNetworks, build_model, count_parameters
+from facekit.training.open_data import open_data, open_loader, steps_of
+from facekit.training.players import build_losses, build_players
+from facekit.training.precision import choose_precision
+from facekit.training.reproducible import reproducible
+from facekit.training.run.commands import resume_command
+from facekit.training.run.event_log import Journal, Observer, rewind
+from facekit.training.run.folder import RunFolder, folder_errors
+from facekit.training.run.result import RunResult
+from facekit.training.samples import FixedFaces
+from facekit.training.state import TrainingState
+from facekit.training.step import GRADIENT_NORM, StepRunner, check_one_process
+from facekit.training.style_collapse import CHANGES_WITH_REFERENCE, ReferenceWatch, measures_at
+from facekit.training.validation import BestCheckpoint, Evaluate, check_settings, measure
+
+
+def train(
+    recipe: ResolvedRecipe,
+    *,
+    out: Path,
+    registry: Registry,
+    observer: Observer | None = None,
+    resume: bool = False,
+    command: str = "",
+    evaluate: Evaluate | None = None,
+    progress: ProgressCallback | None = None,
+    packed: PackedFaces | None = None,
+    watched: bool = True,
+) -> RunResult:
+    """Train what a recipe describes.
+
+    What a step does is in :mod:`facekit.training.step`. Everything random is a function of the seed and the step.
+
+    On the CPU, with the same number of threads, and on CUDA unless ``train.deterministic`` is off, n steps equal k
+    steps, a kill, and ``resume``, bit for bit. A resumed run takes all settings from its recipe and everything else
+    from its checkpoint (see :mod:`facekit.training.checkpoint.checkpoints`); what older versions of its components
+    wrote passes through their migrations (see :mod:`facekit.training.checkpoint.reader`).
+
+    Args:
+        recipe: what to train.
+        out: the run folder.
+        registry: the plugins.
+        observer: told every event; what it raises ends the run.
+        resume: go on with the run in ``out``, from its newest sound checkpoint, or from the start when it has none yet.
+        command: the command line, for the record of the run.
+        evaluate: measures the model on the validation split every ``train.evaluate_every`` steps.
+        progress: told how far the preparation of the data is.
+        packed: faces to train on in place of the recipe's dataset.
+        watched: tell the plugins that watch runs; not for runs that nobody keeps.
+
+    Raises:
+        FacekitError: a mistake in the recipe or the data, a folder that holds a run already or that another process
+            owns, or a recipe that is not the one of the run that is to go on.
+        RunFailure: a loss was not finite, or the disk is full. The checkpoints written before stay as they were.
+    """
+    began = time.perf_counter()
+    run = RunFolder(out)
+    with (
+        distributed.team() as team,
+        run.owned() if team.leads else nullcontext(),
+        folder_errors(run),
+        seeds.global_states_kept(),
+    ):
+        training = Training(
+            recipe,
+            run,
+            registry=registry,
+            observer=observer,
+            resume=resume,
+            command=command,
+            evaluate=evaluate,
+            progress=progress,
+            packed=packed,
+            watched=watched,
+            team=team,
+        )
+        device = training.precision.device
+        with reproducible(device, recipe.train.deterministic), right_gradients(device):
+            outcome = training.run_steps()
+    return RunResult(
+        outcome=outcome,
+        step=training.state.done,
+        steps=training.steps,
+        run=run.path,
+        seconds=time.perf_counter() - began,
+        warnings=tuple(training.journal.warnings),
+    )
+
+
+class Training:
+    """A run in memory: set up by the constructor, trained by :meth:`run_steps`.
+
+    Args:
+        run: the run folder, owned by this process.
+        team: the processes that train together.
+
+    The others are those of :func:`train`.
+    """
+
+    def __init__(
+        self,
+        recipe: ResolvedRecipe,
+        run: RunFolder,
+        *,
+        registry: Registry,
+        observer: Observer | None,
+        command: str,
+        evaluate: Evaluate | None,
+        progress: ProgressCallback | None,
+        packed: PackedFaces | None,
+        watched: bool,
+        team: Team,
+        resume: bool,
+    ) -> None:
+        self.recipe, self.settings, self.run, self.team, self.evaluate = recipe, recipe.train, run, team, evaluate
+        settings = self.settings
+
+        # What cannot go together fails before anything is built.
+        check_settings(settings, evaluates=evaluate is not None)
+        found = checkpoints.newest(run.checkpoints) if resume else None
+        before = lockfile.check_folder(run, recipe, registry=registry, resume=resume, found=found)
+        self.precision = choose_precision(settings, index=team.local_rank)
+        if self.precision.device.type == "cpu":
+            (give_freed_memory_back if settings.activation_checkpointing else keep_freed_memory)()
+
+        # Data. A player that is updated several times a step sees other faces each time.
+        packed = self.packed = open_data(recipe, registry, progress) if packed is None else packed
+        pinned = self.precision.device.type == "cuda"
+        self.loader = open_loader(recipe, packed, rank=team.rank, world_size=team.size, pin_memory=pinned)
+        self.steps = steps_of(recipe, self.loader, world_size=team.size)
+        self.fixed = FixedFaces(
+            packed, settings.samples, self.precision, inputs_of(recipe, registry.label_maps), seed=settings.seed
+        )
+
+        # Model, players, average.
+        model = self.model = build_model(recipe, label_map=packed.label_map, attribute_names=packed.attribute_names)
+        notes: list[str] = []
+        if found is None:
+            # What a run keeps frozen may be gone from where it came from.
+            kept = model.frozen if resume else frozenset()
+            initial = initial_weights(recipe, registry=registry, without=kept)
+            notes = [weights.load(model) for weights in initial]
+        if before is not None and model.frozen:
+            load_frozen(run, model, before.lock)
+        self.precision.place(model).train()
+        team.share([*model.parameters(), *model.buffers()])
+        self.augmentation = build_augmentation(
+            recipe,
+            precision=self.precision,
+            label_map=packed.label_map,
+            attribute_names=packed.attribute_names,
+            team=team,
+        )
+        self.networks = RunNetworks(
+            model,
+            self.precision,
+            recipe=recipe,
+            label_maps=registry.label_maps,
+            compile=settings.compile,
+            cuda_graphs=settings.cuda_graphs,
+            augmentation=self.augmentation,
+        )
+        keeping = recompute_activations(model) if settings.activation_checkpointing else []
+        losses = build_losses(
+            recipe,
+            precision=self.precision,
+            label_map=packed.label_map,
+            attribute_names=packed.attribute_names,
+            steps=self.steps,
+        )
+        self.players = build_players(
+            recipe,
+            model=model,
+            losses=losses,
+            steps=self.steps,
+        )
+        check_one_process(self.players, processes=team.size)
+        images = settings.batch * settings.accumulate * team.size
+        ema = Ema(model, settings.ema, averaged_networks(recipe), images=images) if settings.ema.on else None
+        self.sampled = ema.model if ema is not None else model
+        self.sampled_weights = "ema" if ema is not None else "live"
+        self.guard = LossGuard(run, self.precision.device, dict(model.named_parameters()))
+        self.loss_shares = LossShares(model, self.players, settings)
+        self.state = TrainingState(
+            model=model,
+            players=self.players,
+            ema=ema,
+            guard=self.guard,
+            watch=ReferenceWatch(self.steps),
+            best=BestCheckpoint(settings.keep.best),
+            components=components_of(recipe),
+            loss_shares=self.loss_shares,
+            augmentation=self.augmentation,
+        )
+        self.steps_of = StepRunner(
+            self.networks,
+            self.players,
+            settings,
+            rank=team.rank,
+            watch=self.guard.watch,
+            average=team.average_gradients if team.size > 1 else None,
+            loss_shares=self.loss_shares,
+        )
+        self.seconds, self.timed = 0.0, 0
+
+        # The record of the run, or what record and checkpoint say of it.
+        parameters = count_parameters(model)
+        now = lockfile.make_record(
+            recipe,
+            packed=packed,
+            precision=self.precision,
+            command=command,
+            parameters=parameters,
+            steps=self.steps,
+            processes=team.size,
+            registry=registry,
+        )
+        self.resume_command = resume_command(run.path, now)
+        warnings = [keeps_all(name) for name in keeping]
+        if before is not None:
+            warnings += [*before.warnings, *lockfile.compare_records(before, now)]
+            if found is not None:
+                warnings += found.damaged
+                warnings += self.state.restore(found, self.precision.device)
+            team.wait()  # every process has read before the first one tidies up
+            if team.leads:
+                checkpoints.remove_unfinished(run.checkpoints)
+                checkpoints.set_aside_newer(run.checkpoints, step=self.state.done)
+                warnings += rewind(run, self.state.done)
+                lockfile.go_on(run, before, now)
+        elif team.leads:
+            lockfile.start(run, recipe, {**now, "initialised": notes, FROZEN: write_frozen(run, model)})
+        self.copies = lockfile.copies(run) if team.leads else {}
+        self.journal = Journal(run, registry=registry if watched else None, observer=observer, silent=not team.leads)
+        self.start = lockfile.start_event(run, recipe, now, first_step=self.state.done, resumed=resume)
+        self.warnings = warnings
+
+    def run_steps(self) -> str:
+        """Train to the last step, or until Ctrl-C; return how it ended, ``finished`` or ``interrupted``."""
+        first, settings = self.state.done, self.settings
+        try:
+            with folder_errors(self.run), Interruption() as interruption, closing(self._faces(first)) as faces:
+                self.journal.started(self.start)
+                for warning in self.warnings:
+                    self.journal.warned(first, warning)
+                for index in range(first, self.steps):
+                    self._step(index, faces, checking=index == first)
+                    self.state.done = done = index + 1
+
+                    last = done == self.steps
+                    stops = self.team.any(interruption.asked, self.precision.device) and not last
+                    logs = last or done % settings.log_every == 0
+                    draws = last or done % settings.sample_every == 0
+                    diagnostics: dict[str, float] = {}
+                    watches = logs and self.fixed.reads_reference
+                    if draws or (watches and measures_at(done, log_every=settings.log_every)):
+                        diagnostics = self._look_at_fixed_faces(save=draws)
+                    if logs:
+                        self._log(diagnostics)
+                    every = settings.evaluate_every
+                    is_best = self._measure() if every and done % every == 0 else False
+                    if last or stops or is_best or done % settings.checkpoint_every == 0:
+                        self._save()
+                    if stops:
+                        return self._end(
+                            "interrupted", f"stopped at step {done} of {self.steps}; go on with: {self.resume_command}"
+                        )
+                return self._end("finished", "")
+        except KeyboardInterrupt:
+            self._end("interrupted", f"stopped at once; go on from the last checkpoint with: {self.resume_command}")
+            raise
+        except torch.OutOfMemoryError as error:
+            failure = out_of_memory(self.run, error)
+            self._end("failed", str(failure), failure)
+            raise failure from error
+        except BaseException as error:
+            self._end("failed", str(error) or type(error).__name__, error)
+            raise
+
+    def _step(self, index: int, faces: Iterator[FaceBatch], *, checking: bool) -> None:
+        """Do one step, then follow it with the average."""
+        tick = time.perf_counter()
+        seeds.seed_everything(self.settings.seed, index, self.team.rank)
+        self.guard.begin(index)
+        self.steps_of.run(index, faces, checking=checking)
+        if self.state.ema is not None:
+            self.state.ema.update(index)
+        self.guard.end()
+        self.seconds, self.timed = self.seconds + time.perf_counter() - tick, self.timed + 1
+
+    def _faces(self, first: int) -> Generator[FaceBatch]:
+        """Yield the micro-batches from a step on; its threads end when it is closed."""
+        yield from self.loader.prefetch(first, self.steps)
+
+    def _look_at_fixed_faces(self, *, save: bool) -> dict[str, float]:
+        """Generate the fixed faces in their own and in each other's style; return diagnostics."""
+        self.guard.settle()
+        done, file = self.state.done, self.run.sample(self.state.done)
+        look = self.fixed.generate(self.sampled, self.precision, batch=self.settings.batch)
+        if save and self.team.leads:
+            self.fixed.save_grid(file, look, weights=self.sampled_weights)
+            self.journal.sampled(SamplesSaved(self.run.path, done, file, self.sampled_weights))
+        if look.shuffled is None:
+            return {}
+        warning = self.state.watch.see(done, look.change)
+        if warning is not None:
+            self.journal.warned(done, warning)
+        return {CHANGES_WITH_REFERENCE: look.change}
+
+    def _log(self, diagnostics: Mapping[str, float]) -> None:
+        """Log the means since the last line."""
+        self.guard.settle()
+        means = self.team.mean(self.guard.means(), self.precision.device)
+        others = {name: value for name, value in means.items() if name.startswith(GRADIENT_NORM)}
+        others |= self.team.mean(self.loss_shares.taken(), self.precision.device)
+        if self.augmentation is not None:
+            others |= self.augmentation.diagnostics()
+        self.journal.logged(
+            StepLogged(
+                run=self.run.path,
+                step=self.state.done,
+                losses={name: value for name, value in means.items() if name not in others},
+                learning_rates={
+                    k: v
+                    for player in self.players.values()
+                    for k, v in player.learning_rates(self.state.done - 1).items()
+                },
+                seconds_per_step=self.seconds / max(1, self.timed),
+                diagnostics={**diagnostics, **others},
+            )
+        )
+        for warning in self.loss_shares.warnings():
+            self.journal.warned(self.state.done, warning)
+        self.guard.reset()
+        self.seconds, self.timed = 0.0, 0
+
+    def _measure(self) -> bool:
+        """Measure on the validation split; return whether this is the best step so far."""
+        if not self.team.leads or self.evaluate is None:
+            return False
+        self.guard.settle()
+        event = measure(
+            self.evaluate,
+            self.sampled,
+            run=self.run.path,
+            step=self.state.done,
+            weights=self.sampled_weights,
+            warn=self.journal.warned,
+        )
+        self.journal.evaluated(event)
+        return self.state.best.see(self.state.done, event.measurements)
+
+    def _save(self) -> None:
+        """Write a checkpoint, and remove those that need not be kept."""
+        self.state.check(self.run.path)
+        if self.team.leads:
+            folder = self.state.write(self.run.checkpoints, self.copies)
+            checkpoints.keep(self.run.checkpoints, last=self.settings.keep.last, best=self.state.best.step)
+            self.journal.saved(CheckpointSaved(self.run.path, self.state.done, folder))
+
+    def _end(self, outcome: str, message: str, error: BaseException | None = None) -> str:
+        name = "" if error is None else type(error).__name__
+        self.journal.ended(RunFinished(self.run.path, self.state.done, outcome, message, name))
+        return outcome

@@ -1,0 +1,200 @@
+"""The guard against losses that are not finite, which also keeps the sums for the log."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from facekit.interfaces import FaceBatch, RunFailure
+from facekit.training.checkpoint.checkpoints import write_tensors
+from facekit.training.run.folder import RunFolder, write_json
+from facekit.training.tensors import all_finite
+
+
+@dataclass
+class _Watched:
+    """The values of one step: names, devices' scalars, and the batches they came from."""
+
+    step: int
+    names: list[str] = field(default_factory=list)
+    values: list[Tensor] = field(default_factory=list)
+    batches: list[FaceBatch] = field(default_factory=list)
+    arrived: Tensor | None = None
+    event: torch.cuda.Event | None = None
+
+
+class LossGuard:
+    """Watches every loss, sums them for the log, and stops the run at the first that is NaN or infinite.
+
+    On the CPU a loss is looked at before its gradient is taken. On CUDA, looking at once would make the processor wait
+    for the device at every loss; there the values of a step travel to the processor while the next step is queued, and
+    are looked at one step later. The batch that is saved is that of the loss in both cases. :meth:`settle` waits for
+    all of them: it is called before anything is written.
+
+    Args:
+        run: where the batch is saved.
+        device: where the losses are.
+        weights: the weights of the model: when they are no longer finite, it was the update before that did it.
+    """
+
+    def __init__(self, run: RunFolder, device: torch.device, weights: Mapping[str, Tensor]) -> None:
+        self.sums: dict[str, float] = {}
+        self.steps = 0
+        self._run = run
+        self._weights = weights
+        self._before: list[FaceBatch] = []
+        self._deferred = device.type == "cuda"
+        self._current = _Watched(0)
+        self._under_way: deque[_Watched] = deque()
+
+    def begin(self, step: int) -> None:
+        """Start a step (counted from 0)."""
+        self._current = _Watched(step)
+
+    def watch(self, name: str, value: Tensor, batch: FaceBatch, *, share: float = 1.0) -> None:
+        """Look at a scalar.
+
+        Args:
+            name: ``player/label``.
+            value: the weighted loss; a scalar.
+            batch: the faces it was computed from.
+            share: what it counts in the log: one over the number of turns and micro-batches of its step.
+
+        Raises:
+            RunFailure: it is not finite (on the CPU).
+        """
+        current = self._current
+        current.names.append(name)
+        current.batches.append(batch)
+        current.values.append(value.detach() * share)
+        if not self._deferred and not math.isfinite(value.item()):
+            self._fail(current, len(current.names) - 1, value.item())
+
+    def end(self) -> None:
+        """End the step.
+
+        Raises:
+            RunFailure: a loss of an earlier step was not finite (on CUDA).
+        """
+        current, self.steps = self._current, self.steps + 1
+        stacked = torch.stack(current.values)
+        if self._deferred:
+            current.arrived = torch.empty(stacked.shape, dtype=stacked.dtype, pin_memory=True)
+            current.arrived.copy_(stacked, non_blocking=True)
+            current.event = torch.cuda.Event()
+            current.event.record()
+        else:
+            current.arrived = stacked
+        current.values.clear()
+        self._under_way.append(current)
+        while len(self._under_way) > (1 if self._deferred else 0):
+            self._take(self._under_way.popleft())
+
+    def settle(self) -> None:
+        """Wait for all values.
+
+        Raises:
+            RunFailure: one was not finite.
+        """
+        while self._under_way:
+            self._take(self._under_way.popleft())
+
+    def means(self) -> dict[str, float]:
+        """Return the mean of each loss over the steps since the last :meth:`reset`."""
+        return {name: total / self.steps for name, total in self.sums.items()} if self.steps else {}
+
+    def reset(self) -> None:
+        """Start new sums."""
+        self.sums, self.steps = {}, 0
+
+    def _take(self, watched: _Watched) -> None:
+        if watched.event is not None:
+            watched.event.synchronize()
+        assert watched.arrived is not None
+        for index, (name, value) in enumerate(zip(watched.names, watched.arrived.tolist(), strict=True)):
+            if not math.isfinite(value):
+                self._fail(watched, index, value)
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        # Each once: several losses look at the same batch.
+        self._before = list({id(batch): batch for batch in watched.batches}.values())
+
+    def _fail(self, watched: _Watched, index: int, value: float) -> None:
+        poisoned = all_finite(self._weights)
+        batches = [watched.batches[index]]
+        if poisoned is not None and self._before:
+            batches = self._before
+        raise NonFiniteLoss(
+            self._run, name=watched.names[index], value=value, step=watched.step, batches=batches, poisoned=poisoned
+        )
+
+
+class NonFiniteLoss(RunFailure):
+    """A loss was NaN or infinite. The batch is saved beside the run's other files when this is made.
+
+    Args:
+        run: the run folder.
+        name: ``player/label``.
+        value: what it was.
+        step: the step, from 0.
+        batches: the faces it was computed from; those of the update before when the weights were no longer finite.
+        poisoned: the weight that was no longer finite; None when all were.
+    """
+
+    def __init__(
+        self,
+        run: RunFolder,
+        *,
+        name: str,
+        value: float,
+        step: int,
+        batches: Sequence[FaceBatch],
+        poisoned: str | None,
+    ) -> None:
+        file = run.bad_batch(step + 1)
+        keys = [key for batch in batches for key in batch.keys]
+        write_tensors(file, _tensors_of(batches))
+        document = {"step": step + 1, "loss": name, "value": str(value), "weight_not_finite": poisoned, "keys": keys}
+        write_json(file.with_suffix(".json"), document)
+        what = f"the loss {name} is {value} at step {step + 1}"
+        if poisoned is None:
+            what += f"; its batch is saved in {file.name}"
+        else:
+            what += f", for the update before made {poisoned} not finite; the batch of that update is in {file.name}"
+        super().__init__(
+            what,
+            where=str(run.path),
+            remedy="a checkpoint from before, where there is one, is good; resuming meets the same batch again: look "
+            "at it first, or start a new run with a lower learning rate, train.gradient_clip, or train.precision=fp32",
+        )
+
+
+def _tensors_of(batches: Sequence[FaceBatch]) -> dict[str, Tensor]:
+    """Return all tensors of some batches by name, joined along the faces."""
+
+    def named(batch: FaceBatch) -> dict[str, Tensor | None]:
+        reference = batch.reference
+        found = {"image": batch.image, "mask": batch.mask, "attributes": batch.attributes, **batch.extra}
+        if reference is not None:
+            found |= {"reference.image": reference.image, "reference.mask": reference.mask}
+        return found
+
+    columns = [named(batch) for batch in batches]
+    return {
+        name: torch.cat([column[name] for column in columns])  # type: ignore[misc]
+        for name, value in columns[0].items()
+        if value is not None
+    }
+
+
+def out_of_memory(run: RunFolder, error: torch.OutOfMemoryError) -> RunFailure:
+    """Return the failure of a run that does not fit the device's memory."""
+    return RunFailure(
+        f"the device's memory is full: {error}",
+        where=str(run.path),
+        remedy="lower train.batch and raise train.accumulate by as much, or lower data.size",
+    )

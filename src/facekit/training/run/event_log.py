@@ -1,0 +1,210 @@
+"""What happened in a run: ``metrics.jsonl``, and the events for whoever watches."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from facekit.interfaces import (
+    CheckpointSaved,
+    Evaluated,
+    RunEvent,
+    RunFailure,
+    RunFinished,
+    RunStarted,
+    SamplesSaved,
+    StepLogged,
+    Warned,
+)
+from facekit.registry import PluginOrigin, Registry
+from facekit.training.run.damaged_json import step_of
+from facekit.training.run.folder import RunFolder, folder_removed, full_disk_stops, write_file
+from facekit.training.run.metric_lines import damaged_lines, decode_lines, encode_line
+from facekit.training.torch_settings import torch_settings_kept
+
+Observer = Callable[[RunEvent], None]
+
+EVENT, STEP, TIME = "event", "step", "time"
+STARTED, RESUMED, TRAIN, EVALUATION, SAMPLE, CHECKPOINT, WARNING, FAILED = (
+    "started",
+    "resumed",
+    "train",
+    "evaluation",
+    "sample",
+    "checkpoint",
+    "warning",
+    "failed",
+)
+"""Names of the lines; a run's last line is named by its outcome, ``finished``, ``interrupted`` or ``failed``."""
+
+_REPEATED = (TRAIN, EVALUATION, SAMPLE, CHECKPOINT, WARNING)
+"""Lines that a resumed run writes again when it passes their step."""
+
+
+class Journal:
+    """Appends to ``metrics.jsonl`` and tells the observer and the plugins.
+
+    Each line is one write of its own, so that a reader or a kill sees whole lines, but perhaps for the last.
+
+    Args:
+        run: the run folder.
+        registry: the plugins that watch; None to tell none of them.
+        observer: who else watches; None for nobody.
+        silent: write and tell nothing (every process of a distributed run but the first).
+    """
+
+    def __init__(
+        self, run: RunFolder, *, registry: Registry | None, observer: Observer | None = None, silent: bool = False
+    ) -> None:
+        self.warnings: list[str] = []
+        self._run = run
+        self._watchers = None if registry is None else registry.watchers()
+        self._watched_before: dict[PluginOrigin, float] = {}
+        self._observer = observer
+        self._silent = silent
+
+    def started(self, event: RunStarted) -> None:
+        """Say that the run starts or goes on."""
+        line = {EVENT: RESUMED if event.resumed else STARTED, STEP: event.first_step, "steps": event.steps}
+        self._say(event, {**line, "parameters": dict(event.parameters)})
+
+    def logged(self, event: StepLogged) -> None:
+        """Say the means since the last time, and how long the watchers took since then."""
+        names = ("losses", "learning_rates", "seconds_per_step", "diagnostics")
+        line: dict[str, Any] = {name: getattr(event, name) for name in names}
+        if self._watchers is not None:
+            took: dict[str, float] = defaultdict(float)
+            for origin, seconds in self._watchers.seconds.items():
+                took[origin.distribution] += round(seconds - self._watched_before.get(origin, 0.0), 6)
+            self._watched_before = dict(self._watchers.seconds)
+            line["watchers"] = took
+        self._say(event, {EVENT: TRAIN, STEP: event.step, **line})
+
+    def sampled(self, event: SamplesSaved) -> None:
+        """Say that a sample grid was written."""
+        self._say(event, {EVENT: SAMPLE, STEP: event.step, "file": str(event.file.relative_to(event.run))})
+
+    def saved(self, event: CheckpointSaved) -> None:
+        """Say that a checkpoint was written."""
+        self._say(event, {EVENT: CHECKPOINT, STEP: event.step, "folder": str(event.folder.relative_to(event.run))})
+
+    def evaluated(self, event: Evaluated) -> None:
+        """Say what was measured; also for measurements after training, by whoever makes them."""
+        line: dict[str, Any] = {EVENT: EVALUATION, STEP: event.step, "split": event.split, "weights": event.weights}
+        line |= {"protocol": event.protocol, "protocol_fields": event.protocol_fields}
+        line["measurements"] = [
+            {
+                **{name: value for name, value in asdict(entry).items() if name != "per_sample"},
+                # A metric may have no value (no face showed the region); NaN is not JSON.
+                "value": entry.value if math.isfinite(entry.value) else None,
+                "interval": event.intervals.get(entry.name),
+            }
+            for entry in event.measurements
+        ]
+        self._say(event, line)
+
+    def warned(self, step: int, message: str) -> None:
+        """Say something the user should know."""
+        if not self._silent:
+            self.warnings.append(message)
+        self._say(Warned(self._run.path, step, message), {EVENT: WARNING, STEP: step, "message": message})
+
+    def ended(self, event: RunFinished) -> None:
+        """Say how the run ended; a run that failed says so even when its disk has no room for the line."""
+        line = {EVENT: event.outcome, STEP: event.step, "message": event.message}
+        try:
+            self._say(event, line)
+        except RunFailure:
+            if event.outcome != FAILED:
+                raise
+            if self._observer is not None:
+                self._observer(event)
+
+    def _say(self, event: RunEvent, line: Mapping[str, Any]) -> None:
+        if self._silent:
+            return
+        append_line(self._run.metrics, {**line, TIME: round(time.time(), 3)})
+        if self._observer is not None:
+            self._observer(event)
+        if self._watchers is not None:
+            step = event.first_step if isinstance(event, RunStarted) else event.step
+            with torch_settings_kept():
+                self._watchers.tell(event, complain=partial(self.warned, step))
+
+
+def append_line(file: Path, document: Mapping[str, Any]) -> None:
+    """Append one JSON object to a file of lines, with its checksum, in one write.
+
+    Raises:
+        RunFailure: the disk is full, or the file cannot be written; half a line may stand at its end, which readers
+            pass over.
+    """
+    _append(file, encode_line(document))
+
+
+def _append(file: Path, line: bytes) -> None:
+    try:
+        with full_disk_stops(file):
+            descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            try:
+                while line:
+                    line = line[os.write(descriptor, line) :]
+            finally:
+                os.close(descriptor)
+    except OSError as error:
+        raise _unusable(file, error) from error
+
+
+def read_lines(file: Path) -> Iterator[dict[str, Any]]:
+    """Yield the lines of ``metrics.jsonl``. A line that is cut short or damaged is passed over."""
+    if file.is_file():
+        yield from decode_lines(file.read_bytes()).events
+
+
+def rewind(run: RunFolder, step: int) -> list[str]:
+    """Drop the lines that a run resumed at a step will write again, and set damaged ones aside.
+
+    Returns:
+        what the user should know: how many lines were damaged, and where they are now.
+
+    Raises:
+        RunFailure: the file cannot be read or written.
+    """
+    try:
+        if not run.metrics.exists():
+            return []
+        found = decode_lines(run.metrics.read_bytes())
+        kept = b"".join(encode_line(line) for line in found.events if not _comes_again(line, step))
+        if found.damaged:
+            # Nobody knows what they said, but people may read more in them than a program does.
+            _append(run.damaged_metrics, b"".join(line + b"\n" for line in found.damaged.values()))
+        with full_disk_stops(run.metrics):
+            write_file(run.metrics, kept)
+    except OSError as error:
+        raise _unusable(run.metrics, error) from error
+    if not found.damaged:
+        return []
+    return [f"{damaged_lines(found)}; they are in {run.damaged_metrics.name} now, and what is sound stays"]
+
+
+def _comes_again(line: Mapping[str, Any], step: int) -> bool:
+    """Return whether a run that goes on from a step writes a line again, or a line does not say its step."""
+    at = step_of(line)
+    return line.get(EVENT) in _REPEATED and (at is None or at > step)
+
+
+def _unusable(file: Path, error: OSError) -> RunFailure:
+    if not file.parent.is_dir():
+        return folder_removed(file.parent)
+    return RunFailure(
+        f"the file cannot be read or written: {error.strerror or error}",
+        where=str(file),
+        remedy="make it a file that can be written, or remove it; the checkpoints are intact",
+    )

@@ -1,0 +1,338 @@
+"""The run folder: the one place that knows the names of its files, and who owns it.
+
+::
+
+    RUN/
+      recipe.yaml        the resolved recipe, every default written out
+      lock.json          versions, device, data fingerprint, label map, seed, command, parameters, a checksum
+      metrics.jsonl      what happened, one JSON object a line, each with a checksum
+      metrics.damaged.jsonl  lines that a resumed run set aside, where there were any
+      checkpoints/       step-00000500/ and so on
+      frozen/            weights of frozen networks, written once
+      samples/           step-00000500.png and so on
+      evaluations/       what was measured, one value a photo, and some of the pictures
+      edits/             what edits were measured to show, and some of the pictures
+      report.html
+      owner.json         which process owns the folder (locked while it does)
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from facekit.interfaces import FacekitError, RunFailure
+from facekit.interfaces.limits import TOO_MANY_FILES
+from facekit.interfaces.regular_files import read_regular
+from facekit.training.run.lock_check import check_lock
+
+RECIPE = "recipe.yaml"
+LOCK = "lock.json"
+METRICS = "metrics.jsonl"
+DAMAGED_METRICS = "metrics.damaged.jsonl"
+CHECKPOINTS = "checkpoints"
+FROZEN = "frozen"
+SAMPLES = "samples"
+EVALUATIONS = "evaluations"
+EDITS = "edits"
+MANIFEST = "manifest.json"
+REPORT = "report.html"
+OWNER = "owner.json"
+
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of the operating system that mean there is no room for what was to be written."""
+
+NOT_ALLOWED = (errno.EACCES, errno.EPERM)
+"""Errors that mean that this user may not read or write a file, which says nothing of what it holds."""
+
+
+RECIPE_HASH, LOCK_HASH = "recipe_sha256", "sha256"
+"""Keys of ``lock.json``: the SHA-256 of ``recipe.yaml`` as the run wrote it, and of all other entries of the lock.
+
+Evaluations have the second of them too.
+"""
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_CHECKPOINT = re.compile(r"step-(\d{8,})")
+
+
+def step_name(step: int) -> str:
+    """Return the name of everything that belongs to a step: ``step-00000500``."""
+    return f"step-{step:08d}"
+
+
+def steps_on_disk(checkpoints: Path) -> list[int]:
+    """Return the steps that have a checkpoint, rising; damaged ones too.
+
+    Raises:
+        FacekitError: the folder of checkpoints cannot be read.
+    """
+    try:
+        entries = [entry for entry in checkpoints.iterdir() if entry.is_dir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        if error.errno in TOO_MANY_FILES:
+            raise
+        raise _unreadable(checkpoints, error) from error
+    matches = (_CHECKPOINT.fullmatch(entry.name) for entry in entries)
+    return sorted(int(match.group(1)) for match in matches if match)
+
+
+class RunFolder:
+    """The files of a run.
+
+    Args:
+        path: the folder; it need not exist yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self.recipe = self.path / RECIPE
+        self.lock = self.path / LOCK
+        self.metrics = self.path / METRICS
+        self.damaged_metrics = self.path / DAMAGED_METRICS
+        self.checkpoints = self.path / CHECKPOINTS
+        self.samples = self.path / SAMPLES
+        self.evaluations = self.path / EVALUATIONS
+        self.edits = self.path / EDITS
+        self.report = self.path / REPORT
+        self.owner = self.path / OWNER
+
+    @property
+    def holds_a_run(self) -> bool:
+        """Whether a run was started here: its recipe is written once everything before it stands."""
+        return self.recipe.is_file()
+
+    def sample(self, step: int) -> Path:
+        """Return the file of a step's sample grid."""
+        return self.samples / f"{step_name(step)}.png"
+
+    def frozen(self, name: str) -> Path:
+        """Return the file of a frozen network's weights."""
+        return self.path / FROZEN / f"{name}.safetensors"
+
+    def bad_batch(self, step: int) -> Path:
+        """Return the file that keeps the batch of a step whose loss was not finite."""
+        return self.path / f"bad-batch-{step:08d}.safetensors"
+
+    def read_lock(self) -> dict[str, Any]:
+        """Return ``lock.json``, without its checksum. Locks of older versions have none.
+
+        Raises:
+            FacekitError: there is none, it cannot be read, or its checksum shows that it was changed.
+        """
+        try:
+            document = json.loads(read_regular(self.lock))
+        except FileNotFoundError:
+            raise FacekitError("this is not a run folder: it has no lock.json", where=str(self.path)) from None
+        except (OSError, ValueError, RecursionError) as error:
+            raise FacekitError(f"lock.json cannot be read ({error})", where=str(self.lock)) from error
+        if not isinstance(document, dict):
+            raise FacekitError("lock.json cannot be read (it is no mapping)", where=str(self.lock))
+        if not lock_is_sound(document):
+            raise FacekitError(
+                "lock.json is not what the run wrote: its entries and its checksum differ", where=str(self.lock)
+            )
+        document.pop(LOCK_HASH, None)
+        return check_lock(document, self.lock)
+
+    def write_lock(self, document: Mapping[str, Any]) -> None:
+        """Write ``lock.json`` with its checksum."""
+        write_json(self.lock, sealed(document))
+
+    @contextmanager
+    def owned(self) -> Iterator[None]:
+        """Own the folder while the context lasts; it is made when it does not exist.
+
+        The lock belongs to the process and vanishes with it, however it ends, so there are no stale locks.
+
+        Raises:
+            FacekitError: another process owns it; the message names that process and its host.
+            RunFailure: the folder cannot be made or written to.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            # The folder is locked first: its lock holds when somebody removes owner.json, which names the owner.
+            folder = os.open(self.path, os.O_RDONLY)
+        except OSError as error:
+            raise self._not_writable(error) from error
+        try:
+            _lock(folder, self, may_be_unable=True)
+            try:
+                # Opened for update, never truncated: until the lock is ours the contents are the owner's.
+                descriptor = os.open(self.owner, os.O_RDWR | os.O_CREAT, 0o644)
+            except OSError as error:
+                raise self._not_writable(error) from error
+            try:
+                _lock(descriptor, self)
+                owner = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": round(time.time(), 3)})
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, owner.encode(), 0)
+                yield
+            finally:
+                os.close(descriptor)
+        finally:
+            os.close(folder)
+
+    def _not_writable(self, error: OSError) -> RunFailure:
+        return RunFailure(f"the run folder cannot be written to: {error}", where=str(self.path))
+
+
+def _lock(descriptor: int, run: RunFolder, *, may_be_unable: bool = False) -> None:
+    """Lock a file or folder for this process.
+
+    Args:
+        descriptor: the open file or folder.
+        run: the run folder, for messages.
+        may_be_unable: go on without the lock where the file system cannot lock this: folders on network disks.
+
+    Raises:
+        FacekitError: another process has locked it.
+        RunFailure: it cannot be locked.
+    """
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            raise FacekitError(
+                f"{_describe_owner(run.owner)} owns this run folder",
+                where=str(run.path),
+                remedy="wait for it to end, stop it, or give another folder with --out",
+            ) from None
+        if not may_be_unable:
+            raise RunFailure(f"the run folder cannot be locked: {error}", where=str(run.path)) from error
+
+
+@contextmanager
+def folder_errors(run: RunFolder) -> Iterator[None]:
+    """Turn the system's errors about the files of a run into sentences; others pass.
+
+    Raises:
+        RunFailure: the run folder was removed, or a file in it cannot be read or written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if not run.path.is_dir():
+            raise folder_removed(run.path) from error
+        file = error.filename if isinstance(error.filename, str) else os.fspath(error.filename or "")
+        if error.errno in TOO_MANY_FILES or not file or not Path(file).absolute().is_relative_to(run.path.absolute()):
+            raise
+        raise RunFailure(
+            f"this file of the run cannot be read or written: {error.strerror or error}",
+            where=str(file),
+            remedy="see that the run folder is whole and can be written to, then go on with `facekit resume RUN`; "
+            "the checkpoints written before are intact",
+        ) from error
+
+
+def folder_removed(path: Path) -> RunFailure:
+    """Return the failure of a run whose folder is gone."""
+    return RunFailure(
+        "the run folder was removed while the run was going on",
+        where=str(path),
+        remedy="put it back from a copy and go on with `facekit resume RUN`, or start the run again",
+    )
+
+
+def _unreadable(checkpoints: Path, error: OSError) -> FacekitError:
+    return FacekitError(
+        f"the checkpoints cannot be read: {error.strerror or error}",
+        where=str(checkpoints),
+        remedy="see that you may read the folder, and that its disk is there",
+    )
+
+
+def lock_is_sound(document: Mapping[str, Any]) -> bool:
+    """Return whether the contents of a ``lock.json`` are what the run wrote, as far as they tell."""
+    entries = dict(document)
+    checksum = entries.pop(LOCK_HASH, None)
+    # A lock with the hash of its recipe was written with a checksum: one that lacks it lost it.
+    return checksum == _hash_of(entries) if checksum is not None or RECIPE_HASH in entries else True
+
+
+def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return JSON data with its checksum as last entry."""
+    entries = {name: value for name, value in document.items() if name != LOCK_HASH}
+    return {**entries, LOCK_HASH: _hash_of(entries)}
+
+
+def seal_is_sound(document: Mapping[str, Any]) -> bool:
+    """Return whether JSON data fits the checksum that :func:`sealed` gave it; data of older versions has none."""
+    checksum = document.get(LOCK_HASH)
+    if checksum is not None:
+        return checksum == _hash_of({name: value for name, value in document.items() if name != LOCK_HASH})
+    # The last entry is a SHA-256 under another name: that name was damaged.
+    return not any(_SHA256.fullmatch(str(value)) for value in [*document.values()][-1:])
+
+
+def _hash_of(document: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of JSON data. Spaces and the order of keys do not count."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _describe_owner(file: Path) -> str:
+    try:
+        owner = json.loads(file.read_text(encoding="utf-8"))
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(owner["since"]))
+        return f"process {owner['pid']} on {owner['host']} (since {since})"
+    except (OSError, ValueError, KeyError, TypeError):
+        # The owner has locked the file and not yet written its name.
+        return "another process"
+
+
+def write_file(file: Path, data: bytes) -> None:
+    """Write a file beside its place and rename it there once it is safely on disk: it is never half written."""
+    beside = file.with_name(f".{file.name}.new")
+    with beside.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    beside.replace(file)
+    sync_folder(file.parent)
+
+
+def write_json(file: Path, document: object) -> None:
+    """Write a JSON file with :func:`write_file`."""
+    write_file(file, (json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring a folder's entries to disk, so that a rename outlives a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def full_disk_stops(where: Path) -> Iterator[None]:
+    """Turn "no space left" into a :class:`RunFailure` that says what stays as it was."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL_DISK:
+            raise
+        raise disk_full(where) from error
+
+
+def disk_full(where: Path) -> RunFailure:
+    """Return the failure of a run whose disk is full."""
+    return RunFailure(
+        "the disk is full: the run stops here; the checkpoints written before are intact",
+        where=str(where),
+        remedy="make room, then go on with `facekit resume RUN`",
+    )

@@ -1,0 +1,185 @@
+"""Sample grids: the same validation faces again and again, so that progress is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from operator import itemgetter
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from facekit.data import PackedFaces, fixed_batch
+from facekit.figures.sheet import draw_sheet
+from facekit.interfaces import Condition, FaceBatch, map_tensors
+from facekit.sampling.inputs import ATTRIBUTES, MASK, REFERENCE, SOURCE, SamplingInputs
+from facekit.sampling.noise import noise_for_keys
+from facekit.training.networks import FaceModel
+from facekit.training.precision import Precision
+from facekit.training.run.folder import full_disk_stops
+
+MOST_ATTRIBUTES = 8
+"""Attributes that are shown in a grid; the first ones of the data."""
+
+OTHER_NOISE = 3
+"""Further images of each face that are shown of models that start from noise."""
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """What a model makes of the fixed faces, images (N, 3, H, W) in [-1, 1] on the CPU.
+
+    Args:
+        own: from each face's own condition.
+        shuffled: the same in the style of the next face; None for models that read no reference.
+        change: how much results change with the reference: the mean absolute difference of the two, 0..2.
+        flipped: for models that read attributes, with one attribute turned to its opposite, by its name.
+        other_noise: for models that start from noise, the same condition with other noise.
+    """
+
+    own: Tensor
+    shuffled: Tensor | None = None
+    change: float = 0.0
+    flipped: Mapping[str, Tensor] = field(default_factory=dict)
+    other_noise: Sequence[Tensor] = ()
+
+
+class FixedFaces:
+    """Faces of the validation split that are generated again and again, unaugmented.
+
+    Args:
+        packed: the packed faces.
+        count: how many, spread over the validation split; over the training split where there is none.
+        precision: where and how they are generated.
+        inputs: what the model is given.
+        seed: of the noise that it starts from.
+    """
+
+    def __init__(
+        self, packed: PackedFaces, count: int, precision: Precision, inputs: SamplingInputs, *, seed: int = 0
+    ) -> None:
+        rows = packed.splits.get("validation", packed.rows("train"))
+        chosen = np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(np.int64))
+        self._precision = precision
+        self._inputs = inputs
+        self._seed = seed
+        self.faces = precision.place_batch(self._with_noise(fixed_batch(packed, rows[chosen]), 0))
+        self._label_map = packed.label_map
+        self._attribute_names = packed.attribute_names
+
+    @property
+    def reads_reference(self) -> bool:
+        """Whether the model is given a reference."""
+        return self._inputs.reads(REFERENCE)
+
+    def generate(self, model: FaceModel, precision: Precision, *, batch: int) -> Sampled:
+        """Generate each face from its own condition; then, by what the model reads, in the style of the next face (the
+        last in that of the first), with each attribute turned to its opposite, and with other noise.
+
+        Args:
+            model: the networks; their mode is put back.
+            precision: how they compute.
+            batch: images made at once.
+        """
+        condition, inputs = self.faces.condition, self._inputs
+        own = sample_in_batches(model, condition, precision, batch=batch)
+        shuffled, change = None, 0.0
+        if inputs.reads(REFERENCE) and len(self.faces) > 1:
+            shuffled = sample_in_batches(model, condition.rolled_reference(-1), precision, batch=batch)
+            change = float((own - shuffled).abs().mean())
+        flipped = self._flip(model, precision, batch=batch) if inputs.reads(ATTRIBUTES) else {}
+        other = []
+        for draw in range(1, 1 + OTHER_NOISE) if inputs.noise else ():
+            drawn = precision.place_batch(self._with_noise(self.faces, draw)).condition
+            other.append(sample_in_batches(model, drawn, precision, batch=batch))
+        return Sampled(own, shuffled, change, flipped, other)
+
+    def _with_noise(self, faces: FaceBatch, draw: int) -> FaceBatch:
+        keys = [f"{key}/{draw}" for key in faces.keys]
+        return replace(faces, extra={**faces.extra, **noise_for_keys(self._inputs.noise, keys, self._seed)})
+
+    def _flip(self, model: FaceModel, precision: Precision, *, batch: int) -> dict[str, Tensor]:
+        condition = self.faces.condition
+        assert condition.attributes is not None
+        flipped = {}
+        for index, name in enumerate(self._attribute_names[:MOST_ATTRIBUTES]):
+            wanted = condition.attributes.clone()
+            wanted[:, index] = 1 - wanted[:, index]
+            flipped[name] = sample_in_batches(model, condition.with_(attributes=wanted), precision, batch=batch)
+        return flipped
+
+    def save_grid(self, file: Path, sampled: Sampled, *, weights: str) -> None:
+        """Write a sample grid as PNG: one row a face.
+
+        Columns, by what the model reads: mask, reference, result, photo; another face's photo and the result in its
+        style; the result with each attribute turned to its opposite; results from other noise.
+
+        Args:
+            file: where it goes; its folder is made.
+            sampled: what the model made of the faces.
+            weights: which weights generated, for the heading.
+
+        Raises:
+            RunFailure: the disk is full.
+        """
+        with full_disk_stops(file):
+            file.parent.mkdir(exist_ok=True)
+            beside = file.with_name(f".{file.name}")
+            columns = self._columns(sampled, weights)
+            draw_sheet(columns, rows=len(self.faces), side=self.faces.image.shape[-1]).save(beside, format="PNG")
+            beside.replace(file)
+
+    def _columns(self, sampled: Sampled, weights: str) -> list[tuple[str, Iterable[NDArray[np.uint8]]]]:
+        faces, inputs = self.faces, self._inputs
+        columns: list[tuple[str, Iterable[NDArray[np.uint8]]]] = []
+        if inputs.reads(MASK) and faces.mask is not None:
+            masks = faces.mask.cpu().numpy().astype(np.uint8)
+            columns.append(("mask", [self._label_map.colourise(mask) for mask in masks]))
+        if inputs.reads(REFERENCE) and faces.reference is not None:
+            columns.append(("reference", to_pixels(faces.reference.image)))
+        if inputs.reads(SOURCE):
+            columns.append(("photo", to_pixels(faces.image)))
+        columns.append((f"result ({weights})", to_pixels(sampled.own)))
+        if inputs.reads(MASK) and not inputs.reads(SOURCE):
+            columns.append(("photo", to_pixels(faces.image)))
+        if sampled.shuffled is not None and faces.reference is not None:
+            columns.append(("other reference", to_pixels(faces.reference.image.roll(-1, 0))))
+            columns.append(("result in its style", to_pixels(sampled.shuffled)))
+        columns += [(name, to_pixels(images)) for name, images in sampled.flipped.items()]
+        columns += [(f"other noise {draw}", to_pixels(images)) for draw, images in enumerate(sampled.other_noise, 1)]
+        return columns
+
+
+@torch.no_grad()
+def sample_in_batches(model: FaceModel, condition: Condition, precision: Precision, *, batch: int) -> Tensor:
+    """Return the images (N, 3, H, W) of a model in evaluation mode, float32 in [-1, 1] on the CPU.
+
+    Args:
+        model: the networks; their mode is put back.
+        condition: what is wanted, N of them, on the device of the model.
+        precision: how the model computes.
+        batch: images made at once.
+    """
+    training = model.training
+    model.eval()
+    try:
+        results = []
+        for start in range(0, len(condition), batch):
+            part = map_tensors(condition, itemgetter(slice(start, start + batch)))
+            with precision.autocast():
+                generated = model.generate(part)
+            results.append(generated.image.float().cpu())
+    finally:
+        model.train(training)
+    return torch.cat(results)
+
+
+def to_pixels(images: Tensor) -> NDArray[np.uint8]:
+    """Return pictures (N, 3, H, W) in [-1, 1] as (N, H, W, 3) uint8, rounded."""
+    scaled = (images.detach().cpu().float() + 1) * 127.5
+    # NaN has no pixel; black is seen.
+    pixels: NDArray[np.uint8] = scaled.nan_to_num(0).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    return pixels

@@ -1,0 +1,349 @@
+"""A training step: whose turn it is, what losses see of it, gradients, updates. To know what a step does, read this.
+
+A step has rounds, each on faces of its own; a player with ``train.turns`` n acts in the last n of them, so that all act
+in the last. Within a round the players take their turns one after the other on the same faces. In a turn each of
+``train.accumulate`` micro-batches gives losses and gradients; then the optimiser updates the player's networks. All
+other networks are frozen.
+
+With one micro-batch, the turns of a round share what ``once`` computed, as long as no network behind it was updated in
+between: what the generator made for the discriminator's turn keeps its graph, the discriminator sees it cut, and the
+generator's turn uses it without a second forward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Protocol, TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from facekit.interfaces import Condition, FaceBatch, FacekitError, Network, Player
+from facekit.recipe.settings import TrainSettings
+from facekit.sampling.noise import noise_for_batch
+from facekit.training.loss_shares import LossShares
+from facekit.training.networks import RunNetworks
+from facekit.training.players import PlayerInTraining
+from facekit.training.seeds import generator as random_generator
+from facekit.training.tensors import detach
+
+T = TypeVar("T")
+
+GRADIENT_NORM = "gradient_norm/"
+"""Begins the names of gradient norms among the diagnostics."""
+
+
+@dataclass
+class _Entry:
+    """What ``once`` computed.
+
+    Args:
+        value: the result, with its graph where one was recorded.
+        networks: the networks that it was computed with.
+        cut: the result cut from its graph, once somebody has seen it.
+    """
+
+    value: Any
+    networks: frozenset[str]
+    cut: Any = None
+
+
+@dataclass
+class BatchMemory:
+    """A micro-batch, and what was computed of it once.
+
+    Args:
+        batch: the faces.
+        condition: their condition.
+    """
+
+    batch: FaceBatch
+    condition: Condition = field(init=False)
+    entries: dict[Hashable, _Entry] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.condition = self.batch.condition
+
+    def forget(self, networks: frozenset[str]) -> None:
+        """Forget what was computed with some networks, which have changed since."""
+        self.entries = {key: entry for key, entry in self.entries.items() if not entry.networks & networks}
+
+
+class TrainingStep:
+    """One turn of one player on one micro-batch. Fulfils ``facekit.interfaces.Step``.
+
+    Args:
+        index: number of the step, from 0.
+        player: whose turn it is.
+        trained: the networks that it trains.
+        networks: all networks.
+        memory: the micro-batch, and what earlier turns on it computed.
+        seed: parts of the seed of :attr:`random`.
+        later: lets the networks of the players that take their turn on the same memory later take gradients.
+    """
+
+    def __init__(
+        self,
+        *,
+        index: int,
+        player: Player,
+        trained: frozenset[str],
+        networks: RunNetworks,
+        memory: BatchMemory,
+        seed: tuple[int | str, ...],
+        later: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        self._index = index
+        self._player = player
+        self._trained = trained
+        self._networks = networks
+        self._memory = memory
+        self._seed = seed
+        self._later = later
+        self._making = 0
+
+    @property
+    def index(self) -> int:
+        """The number of this step, from 0."""
+        return self._index
+
+    @property
+    def player(self) -> Player:
+        """Whose turn it is."""
+        return self._player
+
+    @property
+    def trained(self) -> frozenset[str]:
+        """The names of the networks that the player trains."""
+        return self._trained
+
+    @property
+    def batch(self) -> FaceBatch:
+        """The real faces of this micro-batch."""
+        return self._memory.batch
+
+    @property
+    def condition(self) -> Condition:
+        """The condition of :attr:`batch`; the same object each time."""
+        return self._memory.condition
+
+    @cached_property
+    def random(self) -> torch.Generator:
+        """A CPU generator seeded by run, step, player, round and micro-batch."""
+        return random_generator(*self._seed, "losses")
+
+    @property
+    def networks(self) -> Mapping[str, Network]:
+        """The networks by name, in the precision of the run."""
+        return self._networks
+
+    def full_precision(self) -> AbstractContextManager[None]:
+        """Return a context in which networks compute in float32 and uncompiled."""
+        return self._networks.full_precision()
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return what ``make`` returns, computed once; see :class:`facekit.interfaces.Step`."""
+        entry = self._memory.entries.get(key)
+        if entry is None:
+            entry = self._memory.entries[key] = self._make(make)
+        else:
+            self._networks.note(entry.networks)
+        # What is made of it is cut as a whole, or leads on: the backward pass goes to the player's own weights alone.
+        if self._making or not entry.networks or entry.networks & self._trained:
+            return cast("T", entry.value)
+        if entry.cut is None:
+            entry.cut = detach(entry.value)
+        return cast("T", entry.cut)
+
+    def _make(self, make: Callable[[], Any]) -> _Entry:
+        self._making += 1
+        try:
+            # With its graph even where the loss that asks first wants none. Within another one, the networks of later
+            # players take gradients already.
+            trainable = self._later() if self._making == 1 else nullcontext()
+            with self._networks.tracing() as called, trainable, torch.enable_grad():
+                return _Entry(make(), frozenset(called))
+        finally:
+            self._making -= 1
+
+
+class Watch(Protocol):
+    """Told every number that a step computes."""
+
+    def __call__(self, name: str, value: Tensor, batch: FaceBatch, *, share: float) -> None:
+        """Take in a scalar: its name, its value, the faces it is of, and what it counts in a mean over the step."""
+        ...
+
+
+def _unwatched(name: str, value: Tensor, batch: FaceBatch, *, share: float) -> None:
+    """Watch nothing."""
+
+
+Around = Callable[[PlayerInTraining], AbstractContextManager[object]]
+"""Gives a context for a player's turn."""
+
+
+class StepRunner:
+    """Does training steps: the loop's, and the one of the shape check.
+
+    Args:
+        networks: the networks as losses call them.
+        players: the players in the order of their turns.
+        settings: how they are trained.
+        rank: which process this is.
+        watch: told losses and gradient norms.
+        average: averages the gradients of weights over all processes.
+        around: gives a context for each turn.
+        updates: update the weights; the shape check does not.
+        shares: let the turns of a round share what ``once`` computed; by default with one micro-batch.
+        loss_shares: reads how much each loss is of the gradient, in the last round of a step; None for nobody.
+    """
+
+    def __init__(
+        self,
+        networks: RunNetworks,
+        players: Mapping[Player, PlayerInTraining],
+        settings: TrainSettings,
+        *,
+        rank: int = 0,
+        watch: Watch = _unwatched,
+        average: Callable[[Iterable[nn.Parameter]], None] | None = None,
+        around: Around = lambda player: nullcontext(),
+        updates: bool = True,
+        shares: bool | None = None,
+        loss_shares: LossShares | None = None,
+    ) -> None:
+        self.networks = networks
+        self.players = players
+        self.rounds = max(player.turns for player in players.values())
+        self._settings = settings
+        self._rank = rank
+        self._watch = watch
+        self._average = average
+        self._around = around
+        self._updates = updates
+        self._shares = settings.accumulate == 1 if shares is None else shares
+        self._loss_shares = loss_shares
+        self._augmentation = networks.augmentation
+        # The next turn draws anew: what a discriminator gave in this one is of no use there.
+        self._shown_otherwise = frozenset[str]() if self._augmentation is None else self._augmentation.of
+
+    @property
+    def micro_batches(self) -> int:
+        """How many micro-batches a step takes."""
+        return self.rounds * self._settings.accumulate
+
+    def run(self, index: int, faces: Iterator[FaceBatch], *, checking: bool = False) -> None:
+        """Do one step.
+
+        Args:
+            index: its number, from 0.
+            faces: gives its micro-batches.
+            checking: hold what components give against their ports, and see that gradients reach every network.
+
+        Raises:
+            FacekitError: a component fails or, when checking, breaks a promise.
+        """
+        self.networks.begin_step()
+        for number in range(self.rounds):
+            acting = [player for player in self.players.values() if player.turns >= self.rounds - number]
+            memories = [self._placed(next(faces), index, number, micro) for micro in range(self._settings.accumulate)]
+            for place, player in enumerate(acting):
+                later = acting[place + 1 :] if self._shares else []
+                with self._around(player), self.networks.checking() if checking else nullcontext():
+                    self._take_turn(player, memories, later, index=index, number=number, checking=checking)
+                if self._shares:
+                    memories[0].forget(player.trained | self._shown_otherwise)
+                else:
+                    memories = [BatchMemory(memory.batch) for memory in memories]
+        if self._augmentation is not None and self._updates:
+            self._augmentation.end_step(index)
+
+    def _placed(self, batch: FaceBatch, index: int, number: int, micro: int) -> BatchMemory:
+        seed = (self._settings.seed, index, number, micro, self._rank)
+        noise = noise_for_batch(self.networks.model.noise, len(batch), *seed, "noise")
+        if noise:
+            batch = replace(batch, extra={**batch.extra, **noise})
+        return BatchMemory(self.networks.precision.place_batch(batch))
+
+    def _take_turn(
+        self,
+        player: PlayerInTraining,
+        memories: Sequence[BatchMemory],
+        later: Sequence[PlayerInTraining],
+        *,
+        index: int,
+        number: int,
+        checking: bool,
+    ) -> None:
+        """Let one player take a turn: losses, backward, update. All other networks are frozen."""
+        settings, share = self._settings, 1 / player.turns
+        factor = player.factor(index)
+        # Lazy losses leave steps out, in which some networks may stay without a gradient.
+        checking = checking and all(loss.weight_now(index) for loss in player.losses)
+
+        def trainable_later() -> AbstractContextManager[object]:
+            stack = ExitStack()
+            for other in later:
+                stack.enter_context(other.trainable(index))
+            return stack
+
+        with player.trainable(index), player.arrivals() if checking else nullcontext() as arrived:
+            for micro, memory in enumerate(memories):
+                seed = (settings.seed, index, player.name, number, micro, self._rank)
+                step = TrainingStep(
+                    index=index,
+                    player=player.name,
+                    trained=player.trained,
+                    networks=self.networks,
+                    memory=memory,
+                    seed=seed,
+                    later=trainable_later,
+                )
+                total, values = torch.zeros((), device=self.networks.precision.device), []
+                with self._augmented(step, seed):
+                    for loss in player.losses:
+                        value = loss(step)
+                        self._watch(f"{player.name}/{loss.label}", value, step.batch, share=share / len(memories))
+                        total = total + value
+                        values.append(value)
+                reader, first = self._loss_shares, number == self.rounds - 1 and micro == 0
+                if reader is not None and first and reader.due(player.name, index):
+                    reader.read(player, values)
+                # Lazy losses and frozen parts can leave a turn without a gradient.
+                weights = [weight for weight in player.parameters.values() if weight.requires_grad]
+                if total.requires_grad and weights:
+                    # A result of `once` may lead into networks of later players, which still need its graph.
+                    (total / len(memories)).backward(inputs=weights)
+            if arrived is not None:
+                player.check_arrivals(arrived, index)
+            if not self._updates:
+                player.clear_gradients()
+                return
+            if self._average is not None:
+                self._average(player.parameters.values())
+            norm = player.clip()
+            if norm is not None:
+                self._watch(f"{GRADIENT_NORM}{player.name}", norm, memories[-1].batch, share=share)
+            player.optimiser.update(factor)
+
+    def _augmented(self, step: TrainingStep, seed: tuple[int | str, ...]) -> AbstractContextManager[object]:
+        """Return the context in which the recipe's augmentation stands in front of its discriminators."""
+        if self._augmentation is None:
+            return nullcontext()
+        return self._augmentation.turn(step.batch, trained=step.trained, seed=seed, certain=not self._updates)
+
+
+def check_one_process(players: Mapping[Player, PlayerInTraining], *, processes: int) -> None:
+    """Raise FacekitError where several processes train and a loss keeps state of its own."""
+    for player in players.values():
+        for loss in player.losses:
+            if processes > 1 and loss.is_stateful:
+                raise FacekitError(
+                    f"the loss {player.name}/{loss.label} keeps state of its own, which works in one process only",
+                    where=f"losses.{player.name}",
+                    remedy="train in one process, or switch that state off (`replay_pool: 0`)",
+                )

@@ -1,0 +1,192 @@
+"""Optimisers of ``torch.optim`` and of plugins, with their state as tensors by name; and the choice of an optimiser."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from facekit.interfaces import FacekitError, MakeOptimiser, Options, TrainingContext
+from facekit.recipe.resolved import ComponentChoice
+from facekit.registry.built_in import OWN
+from facekit.training.nested import CannotFlatten, flatten, nest
+
+
+class WeightUpdates(Protocol):
+    """What updates the weights of a player."""
+
+    def update(self, factor: float) -> None:
+        """Update the weights that have gradients, with every learning rate times ``factor``; the gradients go."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what it knows of the weights, as tensors by ``generator.stem.weight/exp_avg``."""
+        ...
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Put back what :meth:`state` returned; weights that it does not name start afresh."""
+        ...
+
+
+class TorchOptimiser:
+    """An optimiser with the interface of ``torch.optim.Optimizer``.
+
+    Args:
+        choice: the component, for messages.
+        make: makes the optimiser from groups of weights.
+        player: whose weights these are.
+        parameters: the weights by name.
+        rates: the learning rate of each, before any schedule.
+
+    Raises:
+        FacekitError: the optimiser refuses its options or the weights, or is none.
+    """
+
+    def __init__(
+        self,
+        choice: ComponentChoice,
+        make: MakeOptimiser,
+        *,
+        player: str,
+        parameters: Mapping[str, nn.Parameter],
+        rates: Mapping[str, float],
+    ) -> None:
+        self._choice = choice
+        self._player = player
+        self._parameters = parameters
+        by_rate: dict[float, list[nn.Parameter]] = {}
+        for key, parameter in parameters.items():
+            by_rate.setdefault(rates[key], []).append(parameter)
+        self._rates = list(by_rate)
+        try:
+            made: object = make([{"params": weights, "lr": rate} for rate, weights in by_rate.items()])
+        except FacekitError:
+            raise
+        except Exception as error:  # of a plugin's, or of torch's own checks of its options
+            raise FacekitError(
+                f"{self._name} cannot be made: {type(error).__name__}: {error}",
+                where=choice.path,
+                remedy=f"change its options, or choose another optimiser; it comes from {choice.component.origin}",
+            ) from error
+        if not isinstance(made, torch.optim.Optimizer) or len(made.param_groups) != len(by_rate):
+            raise FacekitError(
+                f"{self._name} gave {type(made).__name__}, not a torch.optim.Optimizer with the groups it was given",
+                where=choice.path,
+                remedy=f"this is a mistake in the plugin {choice.component.origin}",
+            )
+        self.optimizer = made
+        self._first = [self._numbers(group) for group in made.param_groups]
+
+    def update(self, factor: float) -> None:
+        """Update the weights that have gradients, with every learning rate times ``factor``; the gradients go."""
+        if all(parameter.grad is None for parameter in self._parameters.values()):
+            return  # a turn in which every loss was left out
+        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * factor
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what it knows of each weight, and the numbers of its groups that it has changed.
+
+        The names are ``generator.stem.weight/exp_avg``, and ``generator/groups/0/d!float`` for a group of the player
+        ``generator``.
+
+        Raises:
+            FacekitError: it keeps something that checkpoints cannot keep.
+        """
+        found: dict[str, Tensor] = {}
+        try:
+            for key, parameter in self._parameters.items():
+                for entry, value in self.optimizer.state.get(parameter, {}).items():
+                    found |= flatten(f"{key}/{entry}", value)
+            for index, (group, first) in enumerate(zip(self.optimizer.param_groups, self._first, strict=True)):
+                for entry, value in self._numbers(group).items():
+                    if entry not in first or type(value) is not type(first[entry]) or value != first[entry]:
+                        found |= flatten(f"{self._group(index)}{entry}", value)
+        except CannotFlatten as error:
+            raise FacekitError(
+                f"the state of {self._name} cannot be kept in a checkpoint: {error}",
+                where=self._choice.path,
+                remedy=f"this is a mistake in the plugin {self._choice.component.origin}: an optimiser keeps tensors, "
+                "numbers, None, and lists and maps of these",
+            ) from error
+        return found
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Put back what :meth:`state` returned; weights that it does not name start afresh."""
+        by_weight: dict[str, dict[str, Tensor]] = {}
+        for name, tensor in state.items():
+            weight, _, entry = name.rpartition("/")
+            by_weight.setdefault(weight, {})[entry] = tensor
+        for key, parameter in self._parameters.items():
+            if key in by_weight:
+                entries = nest(by_weight[key], parameter.device)
+                self.optimizer.state[parameter] = {name: _as_laid(each, parameter) for name, each in entries.items()}
+        for index, group in enumerate(self.optimizer.param_groups):
+            group.update(nest(by_weight.get(self._group(index)[:-1], {}), torch.device("cpu")))
+
+    @property
+    def _name(self) -> str:
+        return f"the optimiser {self._choice.component.spec.id!r}"
+
+    def _group(self, index: int) -> str:
+        return f"{self._player}/groups/{index}/"
+
+    @staticmethod
+    def _numbers(group: Mapping[str, Any]) -> dict[str, float]:
+        return {key: value for key, value in group.items() if key != "lr" and type(value) in (bool, int, float)}
+
+
+def _as_laid(value: Any, parameter: nn.Parameter) -> Any:
+    """Return a tensor of a weight's shape as the weight lies in memory: sums over it then run in the same order."""
+    if isinstance(value, Tensor) and value.shape == parameter.shape and value.dim():
+        return torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
+    return value
+
+
+def build(options: Options, context: TrainingContext) -> MakeOptimiser:
+    """Build what makes an optimiser of ``torch.optim``; the class of the options is named as the optimiser's."""
+    family = getattr(torch.optim, type(options).__name__)
+    return lambda groups: family(groups, **options.model_dump())
+
+
+def make_optimiser(
+    choice: ComponentChoice,
+    *,
+    player: str,
+    steps: int,
+    parameters: Mapping[str, nn.Parameter],
+    rates: Mapping[str, float],
+) -> WeightUpdates:
+    """Return what updates the weights of a player.
+
+    Args:
+        choice: the optimiser.
+        player: the player.
+        steps: steps of the run.
+        parameters: its weights by name.
+        rates: the learning rate of each, before any schedule.
+
+    Raises:
+        FacekitError: the optimiser cannot be built from its options.
+    """
+    made = choice.build(TrainingContext(player=player, steps=steps))
+    if choice.component.origin == OWN:
+        updates: WeightUpdates = made(parameters, rates)
+        return updates
+    return TorchOptimiser(choice, made, player=player, parameters=parameters, rates=rates)
+
+
+def scaled_rate(name: str, rate: float, scales: Mapping[str, float]) -> float:
+    """Return the learning rate of a network, a part of one, or a weight.
+
+    Args:
+        name: its name: ``generator``, ``generator.mapping``, ``generator.mapping.0.weight``.
+        rate: the learning rate of the player.
+        scales: factors by the names of networks and parts. The longest that fits counts.
+    """
+    fitting = [key for key in scales if name == key or name.startswith(f"{key}.")]
+    return rate * scales[max(fitting, key=len)] if fitting else rate

@@ -1,0 +1,99 @@
+"""Run folders that somebody removes, cleans up or locks away while a run uses them: a sentence for each."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from facekit.cli.errors import exit_code_of
+from facekit.interfaces import FacekitError, RunFailure, SamplesSaved, StepLogged
+from facekit.training import train
+from facekit.training.checkpoint import checkpoints
+from facekit.training.run.folder import RunFolder, folder_errors, steps_on_disk
+
+
+def test_a_run_whose_owner_file_is_removed_stays_owned(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    with run.owned():
+        run.owner.unlink()
+        for _ in range(2):
+            with pytest.raises(FacekitError, match="another process owns this run folder"), run.owned():
+                pass
+        assert not run.owner.exists()
+    with run.owned():
+        assert run.owner.exists()
+
+
+@pytest.mark.parametrize("kind", [StepLogged, SamplesSaved])
+def test_a_run_whose_folder_is_removed_ends_with_a_sentence(read, registry, tmp_path: Path, kind: Any) -> None:
+    def remove(event: Any) -> None:
+        if isinstance(event, kind) and event.step >= 3:
+            shutil.rmtree(event.run)
+
+    with pytest.raises(RunFailure, match="the run folder was removed while the run was going on"):
+        train(read(), out=tmp_path / "run", registry=registry, observer=remove)
+    assert not (tmp_path / "run").exists()
+
+
+def test_errors_about_the_files_of_a_run_are_sentences_and_others_pass(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    sentence = r"samples/a\.png: this file of the run cannot be read or written: Perm"
+    with pytest.raises(RunFailure, match=sentence), folder_errors(run):
+        raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "samples" / "a.png"))
+    for error in (OSError(errno.EIO, "Input/output error"), FileNotFoundError(2, "No such file", "/elsewhere/a.png")):
+        with pytest.raises(type(error)), folder_errors(run):
+            raise error
+    with pytest.raises(OSError, match="Too many"), folder_errors(run):
+        raise OSError(errno.EMFILE, "Too many open files", str(tmp_path / "lock.json"))
+
+
+def denied(*arguments: Any, **options: Any) -> Any:
+    raise PermissionError(errno.EACCES, "Permission denied", str(arguments[0]))
+
+
+def test_a_folder_of_checkpoints_that_may_not_be_read_is_a_sentence(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(Path, "iterdir", denied)
+    with pytest.raises(FacekitError, match="the checkpoints cannot be read: Permission denied"):
+        steps_on_disk(tmp_path)
+
+
+def test_a_checkpoint_that_may_not_be_read_is_not_passed_over(tmp_path: Path, monkeypatch: Any) -> None:
+    folder = checkpoints.write(tmp_path, step=1, tensors={}, state={})
+    checkpoints.write(tmp_path, step=2, tensors={}, state={})
+    monkeypatch.setattr(checkpoints, "sha256", denied)
+    with pytest.raises(FacekitError, match=r"state\.json: a checkpoint cannot be read: Permission denied"):
+        checkpoints.newest(tmp_path)
+    # Too few descriptors say nothing of the checkpoint either; a disk that fails does.
+    monkeypatch.setattr(checkpoints, "sha256", lambda file: fail(errno.EMFILE))
+    with pytest.raises(OSError, match="failed"):
+        checkpoints.check(folder)
+    monkeypatch.setattr(checkpoints, "sha256", lambda file: fail(errno.EIO))
+    assert "it cannot be read" in str(checkpoints.check(folder))
+
+
+def fail(code: int) -> str:
+    raise OSError(code, "failed")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.EMFILE, "Too many open files", "a.png"), "a.png: no more files can be opened at once"),
+        (MemoryError(), "too little memory for this: it does not say how much"),
+        (MemoryError("Unable to allocate 7.28 TiB for an array"), "unable to allocate 7.28 TiB for an array"),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 36000000000000 bytes."),
+            "33,528 GiB were asked for at once",
+        ),
+    ],
+)
+def test_what_the_machine_lacks_is_a_sentence_and_no_defect(error: Exception, said: str, capsys: Any) -> None:
+    assert exit_code_of(error, debug=False) == 1
+    told = capsys.readouterr().err
+    assert said in told
+    assert "Traceback" not in told
+    assert "defect" not in told
