@@ -18,12 +18,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from facekit.edit_quality.generators import MARGIN, Edited
 
 from facekit.cli.data_source import open_source
 from facekit.cli.evaluate_edits import print_script
 from facekit.cli.progress_bar import stage_progress
 from facekit.edit_quality import NAMED_EDITS, EditSettings, NamedEdit, evaluate_edits, named_edit
+from facekit.edit_quality.editors import MARGIN, Edited
 from facekit.edit_quality.faces import Face
 from facekit.editing import PhotoEditor, load
 from facekit.editing.script.masks import Ids, grown

@@ -1,4 +1,4 @@
-"""The engine room: the training loop and all it needs.
+"""Training: the loop and all it needs.
 
 Importing the package imports no torch; what needs it is imported when first used.
 """
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from facekit.training.run.result import RunResult
 
 _MODULES = {
-    "RunResult": "run_result",
+    "RunResult": "run.result",
     "train": "loop",
     "FaceModel": "networks",
     "LoadedModel": "model",
     "build_model": "networks",
     "count_parameters": "networks",
     "load_model": "model",
-    "MemoryEstimate": "probe",
-    "ShapeProbe": "probe",
-    "StepProbe": "trial",
-    "estimate_memory": "probe",
-    "probe_shapes": "probe",
-    "probe_steps": "trial",
+    "MemoryEstimate": "check.shape_check",
+    "ShapeProbe": "check.shape_check",
+    "StepProbe": "check.dry_run",
+    "estimate_memory": "check.shape_check",
+    "probe_shapes": "check.shape_check",
+    "probe_steps": "check.dry_run",
 }
 
 __all__ = [
