@@ -110,7 +110,7 @@ def registry() -> Registry:
     """The engine's tiny plugin and one metric."""
     tests = Path(__file__).parents[1]
     plugins = PluginSet({})
-    plugins.load_file(tests / "engine" / "plugin" / "tiny_plugin.py")
+    plugins.load_file(tests / "training" / "plugin" / "tiny_plugin.py")
     plugins.load_file(tests / "evaluation" / "plugin" / "error_metric_plugin.py")
     plugins.load_file(tests / "evaluation" / "plugin" / "noise_plugin.py")
     return Registry(plugins)

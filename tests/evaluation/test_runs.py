@@ -29,7 +29,7 @@ name: tiny
 data: {{use: tiny/faces, size: 16, cache: {cache}}}
 model:
   style_encoder: {{use: tiny/encoder}}
-  generator: {{use: tiny/system}}
+  generator: {{use: tiny/painter}}
 losses:
   generator: [{{use: tiny/l1}}]
 metrics: [{{use: test/error}}]

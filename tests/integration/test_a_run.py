@@ -41,9 +41,9 @@ def test_run_leaves_what_it_says(first_run: tuple[Path, Any]) -> None:
     assert document["outcome"] == "finished"
     assert (document["step"], document["steps"]) == (6, 6)
     assert Path(document["report"]).name == "report.html"
-    painters = [evaluation["painter"] for evaluation in document["evaluations"]]
-    assert painters[0] == "model"
-    assert len(painters) >= 3
+    systems = [evaluation["system"] for evaluation in document["evaluations"]]
+    assert systems[0] == "model"
+    assert len(systems) >= 3
     assert {evaluation["protocol"] for evaluation in document["evaluations"]} == {
         document["evaluations"][0]["protocol"]
     }

@@ -21,7 +21,7 @@ Done = subprocess.CompletedProcess[str]
 Facekit = Callable[..., Done]
 Shell = Callable[[str], Done]
 
-TINY_PLUGIN = Path(__file__).parents[1] / "engine" / "plugin" / "tiny_plugin.py"
+TINY_PLUGIN = Path(__file__).parents[1] / "training" / "plugin" / "tiny_plugin.py"
 
 STOPPER = """\
 \"\"\"A plugin of one file without a component: it interrupts a run once, as Ctrl-C does.\"\"\"

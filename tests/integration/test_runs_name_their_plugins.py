@@ -18,7 +18,7 @@ from facekit.interfaces import FacekitError
 Facekit = Callable[..., Any]
 Install = Any
 
-TINY_PLUGIN = Path(__file__).parents[1] / "engine" / "plugin" / "tiny_plugin.py"
+TINY_PLUGIN = Path(__file__).parents[1] / "training" / "plugin" / "tiny_plugin.py"
 
 RECIPE = """\
 facekit: 1

@@ -10,7 +10,7 @@ import pytest
 from facekit.registry import PluginSet, Registry
 from facekit.testing import BrokenPromise, DatasetContract, LossContract, MetricContract
 
-PLUGIN = Path(__file__).parents[1] / "engine" / "plugin" / "landmark_plugin.py"
+PLUGIN = Path(__file__).parents[1] / "training" / "plugin" / "landmark_plugin.py"
 
 
 @pytest.fixture(scope="module")
