@@ -102,8 +102,8 @@ discriminator mine/telling
   Tells all there is to tell, in one sentence that is too long for a line of a
   terminal.
 
-  batches   a sample's output depends on the others in its batch: real and
-            fake are judged apart
+  batches   a sample's output depends on the others in its batch: real and fake
+            are judged apart
   paper     Somebody: A paper, 2020
   licence   MIT
   weights   CC-BY-4.0
@@ -134,7 +134,7 @@ Needs with the options of the example
   mask   batch x size x size      class ids below 19; optional
 
 Gives with the options of the example
-  discriminator_output  batch  real numbers
+  discriminated  batch  real numbers
 
 Picture side  at least 64 pixels, a multiple of 16
 Batch         at least 2
@@ -211,7 +211,7 @@ def test_components_ls_filters(call: Call) -> None:
     metrics = names("--plugin", "facekit-metrics")
     assert {"psnr", "ssim"} <= metrics < every
     assert names("--plugin", "metrics") == metrics
-    assert names("metric", "--search", "SIMILARITY") == {"ssim"}
+    assert names("metric", "--search", "SIMILARITY") == {"ssim", "perceptual_distance"}  # ST-LPIPS, in its paper
     assert names("--search", "maskgan") >= {"celebamask_hq"}  # in its paper
     empty = call("components", "ls", "--search", "no such thing")
     assert (empty.exit_code, empty.stdout) == (0, "")
@@ -244,7 +244,7 @@ def test_components_show_tells_options_with_limits_and_ports(call: Call) -> None
     output = call("components", "show", "multiscale_patch", COLUMNS="100").output
     assert "  scales         whole number, 1 to 6; default 2\n" in output
     assert "                 How many sizes of the picture are judged, each half of the one before.\n" in output
-    assert "  discriminator_output.features  batch  real numbers\n" in output
+    assert "  discriminated.features  batch  real numbers\n" in output
     assert "  mask   batch x size x size      class ids below `classes`\n" in output
     assert "  plugin   pix2pixhd, of facekit-pix2pixhd" in output
     assert "facekit_pix2pixhd/components.py:" in output

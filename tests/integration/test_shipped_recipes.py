@@ -33,8 +33,8 @@ def test_recipe_reads_and_its_lock_reads_back(path: Path) -> None:
         pytest.skip("a part that other recipes extend")
     # The examples of the documentation use its plugin files as well.
     examples = sorted((REPOSITORY / "docs" / "examples").glob("*.py")) if "docs" in path.parts else []
-    if path.parent.name == "families":
-        examples += sorted(path.parent.glob("*.py"))
+    if path.parent.name in ("families", "port"):
+        examples += [file for file in sorted(path.parent.glob("*.py")) if "@hookimpl" in file.read_text("utf-8")]
     registry = load_registry(*examples)
     recipe = read_recipe(path, registry=registry)
     assert recipe.description, "`facekit recipes ls` prints it"

@@ -141,12 +141,12 @@ def test_a_number_against_the_size(read: Read, tmp_path: Path) -> None:
 
 
 def test_a_port_that_nothing_gives(read: Read, tmp_path: Path) -> None:
-    loss = Ports(needs=(Port("discriminator_output.class_logits", ("batch", "attributes")),))
+    loss = Ports(needs=(Port("discriminated.class_logits", ("batch", "attributes")),))
     assert _said(read, tmp_path, loss=loss) == [
-        "r.yaml:6:28: losses.generator[0]: the generator's loss 'loss' needs `discriminator_output.class_logits`, and "
+        "r.yaml:6:28: losses.generator[0]: the generator's loss 'loss' needs `discriminated.class_logits`, and "
         "nothing in this recipe gives it; add a model.discriminator that also classifies attributes"
     ]
-    optional = Ports(needs=(Port("discriminator_output.class_logits", ("batch", "attributes"), optional=True),))
+    optional = Ports(needs=(Port("discriminated.class_logits", ("batch", "attributes"), optional=True),))
     assert read(loss=optional).dimensions["size"] == 64
 
 

@@ -148,7 +148,7 @@ def test_every_standard_port_can_be_named() -> None:
     def every(step: Any) -> Any:
         """Need everything."""
 
-    assert {"image", "mask", "reference.image", "generated.pyramid", "discriminator_output.features"} <= set(PORTS)
+    assert {"image", "mask", "reference.image", "generated.pyramid", "discriminated.features"} <= set(PORTS)
     assert len(every.spec.ports(every.spec.options(), PortContext(size=64)).needs) == len(PORTS)
 
 

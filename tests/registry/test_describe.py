@@ -196,7 +196,7 @@ def test_json_tells_everything() -> None:
             "optional": False,
         }
     ]
-    assert [port["name"] for port in ports["gives"]] == ["discriminator_output"]
+    assert [port["name"] for port in ports["gives"]] == ["discriminated"]
     assert (ports["smallest_size"], ports["size_multiple"], ports["smallest_batch"]) == (8, 4, 1)
     facts = {key: told[key] for key in told if key not in ("source", "options", "options_schema", "ports")}
     assert facts == {

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from facekit.interfaces import (
-    IMAGE,
-    DISCRIMINATOR_OUTPUT,
     DISCRIMINATOR_FEATURES,
+    DISCRIMINATOR_OUTPUT,
+    IMAGE,
     MASK,
     BuildContext,
     Options,
@@ -34,9 +34,7 @@ class PatchesOptions(Options):
 
 def patches_ports(options: PatchesOptions, context: PortContext) -> Ports:
     """Needs image and mask, gives logits for patches, and the features that led to them."""
-    return Ports(
-        needs=(IMAGE, MASK), gives=(DISCRIMINATOR_OUTPUT, DISCRIMINATOR_FEATURES), smallest_size=2**options.layers
-    )
+    return Ports(needs=(IMAGE, MASK), gives=(DISCRIMINATOR_OUTPUT, DISCRIMINATOR_FEATURES), smallest_size=2**options.layers)
 
 
 PATCHES = ComponentSpec(

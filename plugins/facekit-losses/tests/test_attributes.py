@@ -52,12 +52,12 @@ class Reader(nn.Module):
 
     def __init__(self, attributes: int = 2) -> None:
         super().__init__()
-        self.judge = nn.Linear(3, 1)
+        self.real = nn.Linear(3, 1)
         self.classify = nn.Linear(3, attributes)
 
     def forward(self, picture: Generated, condition: Condition) -> DiscriminatorOutput:
         colours = picture.image.square().mean((2, 3))
-        return DiscriminatorOutput((ScaleOutput(self.discriminate(colours)),), self.classify(colours))
+        return DiscriminatorOutput((ScaleOutput(self.real(colours)),), self.classify(colours))
 
 
 @pytest.fixture

@@ -40,13 +40,13 @@ def test_every_loss_builds_from_its_defaults(context: BuildContext) -> None:
 
 def test_ports() -> None:
     assert needs("feature_matching", specs()["feature_matching"].options()) >= {
-        "discriminator_output.features",
+        "discriminated.features",
         "generated",
     }
-    assert "discriminator_output" in needs("adversarial", AdversarialOptions())
+    assert "discriminated" in needs("adversarial", AdversarialOptions())
     assert "style" not in needs("adversarial", AdversarialOptions())
     assert "style" in needs("adversarial", AdversarialOptions(shuffled_style=True))
-    assert "discriminator_output" not in needs("perceptual", PerceptualOptions())
+    assert "discriminated" not in needs("perceptual", PerceptualOptions())
     for name, options in (
         ("adversarial", AdversarialOptions(shuffled_style=True)),
         ("region_colour", RegionColourOptions()),

@@ -195,12 +195,10 @@ def test_a_head_that_classifies_sees_the_picture_and_never_the_mask() -> None:
     assert picture.grad.abs().max() > 0
     assert not torch.equal(first, classifying(Generated(photo()), Condition(masks())).class_logits)
     assert plain(Generated(picture), Condition(masks())).class_logits is None
-    assert "discriminator_output.class_logits" in {
+    assert "discriminated.class_logits" in {
         port.name for port in ports("discriminator", "multiscale_patch", classify=True).gives
     }
-    assert "discriminator_output.class_logits" not in {
-        port.name for port in ports("discriminator", "multiscale_patch").gives
-    }
+    assert "discriminated.class_logits" not in {port.name for port in ports("discriminator", "multiscale_patch").gives}
     with pytest.raises(FacekitError, match="no attributes to classify"):
         build("discriminator", "multiscale_patch", classify=True)
 

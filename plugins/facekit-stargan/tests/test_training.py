@@ -99,7 +99,7 @@ def test_the_paper_has_the_published_values() -> None:
         ("data.attributes=[Smiling, Smilling]", "there is no attribute 'Smilling'"),
         ("train.batch=1", "needs at least 2 photos a step, found 1"),
         ("data.size=40", "needs a multiple of 16, found 40"),
-        ("model.discriminator.use=multiscale_patch", "needs `discriminator_output.class_logits`"),
+        ("model.discriminator.use=multiscale_patch", "needs `discriminated.class_logits`"),
     ],
 )
 def test_exception_ports(tiny, change: str, message: str) -> None:  # type: ignore[no-untyped-def]

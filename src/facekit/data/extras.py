@@ -27,7 +27,7 @@ _FIELDS = frozenset(
         "keys",
         "style",
         "generated",
-        "discriminator_output",
+        "discriminated",
     }
 )
 """Names that have a place of their own in batches and conditions, and the roots of such names."""

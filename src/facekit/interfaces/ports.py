@@ -22,8 +22,8 @@ class Port:
     Args:
         name: the field's name for it. The core joins ports by name: ``image``, ``mask``, ``attributes`` (given by a
             dataset), ``reference.image``, ``reference.mask`` (of a dataset that gives image and mask), ``style`` (a
-            style encoder), ``generated``, ``generated.pyramid`` (a generator), ``discriminator_output``,
-            ``discriminator_output.features``, ``discriminator_output.class_logits`` (a discriminator). Families may add
+            style encoder), ``generated``, ``generated.pyramid`` (a generator), ``discriminated``,
+            ``discriminated.features``, ``discriminated.class_logits`` (a discriminator). Families may add
             names of their own: ``style.mean`` is the field ``mean`` of their subclass of ``Style``.
         shape: dimensions; equal names stand for equal numbers across the whole recipe.
         dtype: ``float``, ``class_ids`` (integers), ``binary``, or ``noise``, which nothing in the recipe gives: the
@@ -107,11 +107,11 @@ GENERATED = Port("generated", ("batch", 3, "size", "size"), value_range=(-1.0, 1
 GENERATED_PYRAMID = Port("generated.pyramid", ("batch",), leading=True)
 """The generator's result at coarser sizes, whose number and sides the port leaves open."""
 
-DISCRIMINATOR_OUTPUT = Port("discriminator_output", ("batch",), leading=True)
+DISCRIMINATOR_OUTPUT = Port("discriminated", ("batch",), leading=True)
 """The discriminator's logits at its scales."""
 
-DISCRIMINATOR_FEATURES = Port("discriminator_output.features", ("batch",), leading=True)
+DISCRIMINATOR_FEATURES = Port("discriminated.features", ("batch",), leading=True)
 """The discriminator's feature maps at its scales."""
 
-DISCRIMINATOR_CLASS_LOGITS = Port("discriminator_output.class_logits", ("batch", "attributes"))
+DISCRIMINATOR_CLASS_LOGITS = Port("discriminated.class_logits", ("batch", "attributes"))
 """The discriminator's attribute logits."""

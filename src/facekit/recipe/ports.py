@@ -62,9 +62,9 @@ _USUAL_GIVERS = {
     "generated": "a generator gives it",
     "hole": "a dataset of windows gives it: data.windows: {}",
     "generated.pyramid": "a generator that paints several scales gives it",
-    "discriminator_output": "add a model.discriminator",
-    "discriminator_output.features": "add a model.discriminator that shows its feature maps",
-    "discriminator_output.class_logits": "add a model.discriminator that also classifies attributes",
+    "discriminated": "add a model.discriminator",
+    "discriminated.features": "add a model.discriminator that shows its feature maps",
+    "discriminated.class_logits": "add a model.discriminator that also classifies attributes",
 }
 
 

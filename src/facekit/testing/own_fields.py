@@ -15,7 +15,7 @@ from facekit.testing.port_inputs import Settled, number
 
 T = TypeVar("T")
 
-_CORE_PORTS = frozenset({"generated.pyramid", "discriminator_output.features", "discriminator_output.class_logits"})
+_CORE_PORTS = frozenset({"generated.pyramid", "discriminated.features", "discriminated.class_logits"})
 """Ports of the core that have a dot in their name."""
 
 

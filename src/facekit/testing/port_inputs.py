@@ -15,7 +15,7 @@ Settled = Mapping[str, int]
 
 _ROUNDING = 1e-5
 
-_FIELDS = frozenset({"image", "mask", "attributes", "style", "reference", "generated", "discriminator_output"})
+_FIELDS = frozenset({"image", "mask", "attributes", "style", "reference", "generated", "discriminated"})
 """What components are given in fields of their own; ports of all other names are among the extra tensors."""
 
 
@@ -96,7 +96,7 @@ def check_given(port: Port, given: Sequence[Tensor], settled: Settled, *, where:
     if not given:
         raise BrokenPromise(promise, f"nothing of that name comes out {where}", "give it, or take it out of the ports")
     expected = tuple(number(dimension, settled) for dimension in port.shape)
-    prefix = port.name == "discriminator_output" or port.name in ("discriminator_output.features", "generated.pyramid")
+    prefix = port.name == "discriminated" or port.name in ("discriminated.features", "generated.pyramid")
     for tensor in given:
         shape = tuple(tensor.shape)
         if (shape[: len(expected)] if prefix else shape) != expected:

@@ -177,7 +177,7 @@ def bench_model(needs: Collection[Port], *, classes: int, attributes: int, settl
     by_region = style is not None and len(style.shape) == 3
     last = UNSETTLED_DIMENSION if style is None or style.leading else style.shape[-1]
     length = last if isinstance(last, int) else UNSETTLED_DIMENSION
-    judged = any(name.startswith("discriminator_output") for name in named)
+    judged = any(name.startswith("discriminated") for name in named)
     own = {prefix: own_ports(needs, prefix) for prefix in ("style", "generated")}
     numbers = {
         dimension: UNSETTLED_DIMENSION
@@ -203,8 +203,8 @@ def bench_model(needs: Collection[Port], *, classes: int, attributes: int, settl
     if judged:
         networks[DISCRIMINATOR] = BenchDiscriminator(
             classes,
-            features="discriminator_output.features" in named,
-            attributes=attributes if "discriminator_output.class_logits" in named else 0,
+            features="discriminated.features" in named,
+            attributes=attributes if "discriminated.class_logits" in named else 0,
         )
     return FaceModel(networks)
 

@@ -22,7 +22,7 @@ Outputs = Mapping[str, tuple[Tensor, ...]]
 def outputs_by_port(result: Any, ports: Ports) -> dict[str, tuple[Tensor, ...]]:
     """Return the tensors of what a component gave under the names of ports.
 
-    ``style`` is the code of a :class:`Style`, ``generated`` the image of a :class:`Generated`, ``discriminator_output``
+    ``style`` is the code of a :class:`Style`, ``generated`` the image of a :class:`Generated`, ``discriminated``
     the logits of a :class:`DiscriminatorOutput`; ``style.mean`` is the field ``mean`` of a family's subclass,
     ``generated.depth`` a field or one of the maps. Of anything else: a tensor is the only port that is declared, a
     mapping or a dataclass has its own names.
@@ -37,10 +37,10 @@ def outputs_by_port(result: Any, ports: Ports) -> dict[str, tuple[Tensor, ...]]:
         features = tuple(feature for scale in result.scales for feature in scale.features)
         logits = () if result.class_logits is None else (result.class_logits,)
         return {
-            "discriminator_output": tuple(scale.logits for scale in result.scales),
-            **({"discriminator_output.features": features} if features else {}),
-            **({"discriminator_output.class_logits": logits} if logits else {}),
-            **_own_fields(result, DiscriminatorOutput, "discriminator_output"),
+            "discriminated": tuple(scale.logits for scale in result.scales),
+            **({"discriminated.features": features} if features else {}),
+            **({"discriminated.class_logits": logits} if logits else {}),
+            **_own_fields(result, DiscriminatorOutput, "discriminated"),
         }
     if isinstance(result, Tensor):
         return {ports.gives[0].name: (result,)} if len(ports.gives) == 1 else {}

@@ -232,11 +232,11 @@ class Discriminator(nn.Module):
         self.fault = options.fault
         self.read = nn.Conv2d(3 + self.classes, options.width, 3, padding=1)
         self.spoil = Spoiled(options.fault, options.width)
-        self.judge = nn.Conv2d(options.width, 1, 3, padding=1)
+        self.logits = nn.Conv2d(options.width, 1, 3, padding=1)
 
     def forward(self, picture: Generated, condition: Condition) -> DiscriminatorOutput:
         hidden = self.spoil(self.read(torch.cat([picture.image, one_hot(condition.mask, self.classes)], 1)))
-        logits = self.discriminate(F.softplus(hidden))
+        logits = self.logits(F.softplus(hidden))
         features = () if self.fault == "shape" else (hidden,)
         if self.fault == "undeclared" and condition.reference is not None:
             logits = logits + condition.attributes.sum() if condition.attributes is not None else logits
