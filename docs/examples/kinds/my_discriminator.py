@@ -34,7 +34,9 @@ class PatchesOptions(Options):
 
 def patches_ports(options: PatchesOptions, context: PortContext) -> Ports:
     """Needs image and mask, gives logits for patches, and the features that led to them."""
-    return Ports(needs=(IMAGE, MASK), gives=(DISCRIMINATOR_OUTPUT, DISCRIMINATOR_FEATURES), smallest_size=2**options.layers)
+    return Ports(
+        needs=(IMAGE, MASK), gives=(DISCRIMINATOR_OUTPUT, DISCRIMINATOR_FEATURES), smallest_size=2**options.layers
+    )
 
 
 PATCHES = ComponentSpec(
@@ -53,7 +55,7 @@ PATCHES = ComponentSpec(
 def build_discriminator(options: PatchesOptions, context: BuildContext) -> Any:
     """Build the discriminator from a recipe's options."""
     import torch
-    from facekit.interfaces import Condition, Generated, DiscriminatorOutput, ScaleOutput
+    from facekit.interfaces import Condition, DiscriminatorOutput, Generated, ScaleOutput
     from torch import nn
     from torch.nn import functional as F
 

@@ -44,6 +44,10 @@ def doctor_page(diagnosis: Diagnosis, *, seconds: float, width: int) -> Iterator
         yield _bad(mistake.message)
         yield from _paragraph("this stops every command that loads plugins", width)
         yield from _field("instead", mistake.remedy or "", width)
+    if diagnosis.strict and diagnosis.broken:
+        yield ""
+        yield _bad("FACEKIT_STRICT_PLUGINS is set")
+        yield from _paragraph("so every command that loads plugins stops at the first that is broken", width)
     for plugin in diagnosis.broken:
         yield ""
         yield from _plugin(plugin, width)
@@ -189,7 +193,7 @@ def _summary(diagnosis: Diagnosis, width: int) -> Iterator[str]:
     ending = [plugin.origin.name for plugin in diagnosis.broken if plugin.ends_facekit]
     if ending:
         first = f"No command that loads plugins works before {' and '.join(ending)} {_is(len(ending))} switched off."
-    elif diagnosis.mistakes:
+    elif diagnosis.mistakes or (diagnosis.strict and diagnosis.broken):
         first = "No command that loads plugins works with these switches."
     else:
         first = "Everything that does not need what is lost works as before."

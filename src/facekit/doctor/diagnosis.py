@@ -130,6 +130,7 @@ class Diagnosis:
         mistakes: what is wrong with the switches themselves.
         recipes: the recipes that may need them.
         without: the value of ``FACEKIT_PLUGINS`` that leaves out plugins without which all the others are sound.
+        strict: failures are fatal.
     """
 
     plugins: tuple[PluginDiagnosis, ...]
@@ -137,6 +138,7 @@ class Diagnosis:
     mistakes: tuple[FacekitError, ...]
     recipes: tuple[RecipeNeeds, ...] = ()
     without: str = ""
+    strict: bool = False
 
     @property
     def broken(self) -> list[PluginDiagnosis]:
@@ -234,6 +236,7 @@ def diagnose(
         mistakes=mistakes,
         recipes=tuple(recipes),
         without=_switched_off(left_out, installed, environment) if left_out else "",
+        strict=switches.strict,
     )
 
 

@@ -40,7 +40,7 @@ class StyleEncoderOptions(Options):
     starts every AdaIN near plain instance norm: shapes are learnt before references tell them apart."""
     head_hidden: int = Field(0, ge=0, le=4096)
     """Channels of a hidden layer between the picture's 64 numbers and the style vector; 0 for none, as published."""
-    style_dim: int | None = Field(None, ge=1, le=4096)
+    style_dim: int | None = Field(None, ge=1, le=65_536)
     """Numbers in a style vector; by default as many as the generator takes."""
 
     @model_validator(mode="after")
