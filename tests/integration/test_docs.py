@@ -177,7 +177,7 @@ def test_every_room_and_every_dependency_is_in_the_architecture() -> None:
     page = (DOCS / "architecture.md").read_text("utf-8")
     rooms = {path.parent.name for path in (REPOSITORY / "src" / "facekit").glob("*/__init__.py")}
     house = page.split("## The house")[1].split("\n## ")[0]
-    floors = re.findall(r"^\| \d \| (.+?) \|", house, re.MULTILINE)
+    floors = re.findall(r"^\| \d+ \| (.+?) \|", house, re.MULTILINE)
     assert set(re.findall(r"`(\w+)`", " ".join(floors))) == rooms - {"testing"}
     assert "`testing` stands beside the house" in house
     toolkit, *plugins = (REPOSITORY / "pyproject.toml", *REPOSITORY.glob("plugins/*/pyproject.toml"))
