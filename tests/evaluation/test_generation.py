@@ -226,7 +226,7 @@ class TestFit:
             metrics="{use: test/error, task: generation}",
             precision="fp32",
             channels_last="false",
-        ).replace("noise/x", "tiny/plain_generator")
+        ).replace("noise/x", "tiny/plain_painter")
         file.write_text(text, encoding="utf-8")
         with pytest.raises(
             FacekitError, match="measures generation, images from noise, and this model reads mask"
@@ -296,13 +296,13 @@ class TestRuns:
         self, run: Path, write: Write, registry: Registry
     ) -> None:
         model, real = evaluate_run(run, registry=registry, split="validation", baselines=True, device="cpu")
-        assert (model.generator, real.generator) == ("model", "real_photos")
+        assert (model.system, real.system) == ("model", "real_photos")
         (note,) = model.notes
         assert "copy_reference, mean_colour_per_region, nearest_training_photo_by_mask" in note
         assert model.ids == real.ids
-        stored = {each.generator: each for each in map(read_evaluation, (run / "evaluations").glob("*.json"))}
-        for generator in ("model", "real_photos"):
-            pictures = stored[generator].pictures["generation"]
+        stored = {each.system: each for each in map(read_evaluation, (run / "evaluations").glob("*.json"))}
+        for system in ("model", "real_photos"):
+            pictures = stored[system].pictures["generation"]
             assert pictures
             assert all(list(picture.parts()) == ["result"] for picture in pictures)
         asked = Asked.of(write(), split="validation")
@@ -326,7 +326,7 @@ class TestRuns:
         metrics = "{use: test/error, task: generation}, {use: test/reconstruction_error}"
         train(write("from_mask_and_noise", metrics), out=tmp_path / "both", registry=registry)
         results = evaluate_run(tmp_path / "both", registry=registry, split="validation", baselines=True, device="cpu")
-        measured = {result.generator: [entry.name for entry in result.measurements] for result in results}
+        measured = {result.system: [entry.name for entry in result.measurements] for result in results}
         assert measured["model"] == measured["real_photos"] == ["error", "reconstruction_error"]
         assert measured["copy_reference"] == ["reconstruction_error"]
         assert results[0].notes == ()
