@@ -6,13 +6,19 @@ import pytest
 import torch
 
 from facekit.interfaces import BuildContext, Condition, FacekitError, LabelClass, LabelMap, Style
-from facekit_sft_pix2pixhd.alignment import affine_maps, land_in_region, region_moments, sampling_grid, shown
+from facekit_sft_pix2pixhd.alignment import (
+    affine_maps,
+    land_in_region,
+    region_means,
+    region_moments,
+    sampling_grid,
+    shown,
+)
 from facekit_sft_pix2pixhd.plugin import RegionalGeneratorOptions, RegionalStyleOptions
 from facekit_sft_pix2pixhd.regional import (
     RegionalStyle,
     build_generator,
     build_style_encoder,
-    region_means,
     region_statistics,
 )
 

@@ -25,7 +25,7 @@ from facekit_layers import (
     one_hot,
 )
 
-from .alignment import affine_maps, land_in_region, pixel_centres, region_moments, sampling_grid, shown
+from .alignment import aligned_features
 from .initialisation import initialise_as_published, initialise_he
 from .layers import SFT_LEAKY_SLOPE
 from .plugin import RegionalGeneratorOptions, RegionalStyleOptions, detail_channels
@@ -38,10 +38,6 @@ ABSENT_DEVIATION = 0.1
 
 PLANES_BESIDE_DETAILS = 2
 """Where the reference shows anything at all, and how far its features were moved."""
-
-LARGEST_MOVE = 0.1
-"""How far features were moved, in halves of the side, where that plane reaches 1: below, the network may trust them the
-more, the nearer they are."""
 
 TEXTURE_REGIONS = ("hair",)
 """Regions of one texture, where the recipe names none."""
@@ -138,26 +134,6 @@ def region_statistics(image: Tensor, member: Tensor) -> Tensor:
         moments = planes @ torch.cat([pixels, pixels.square()], dim=2) / planes.sum(2, keepdim=True).clamp_min(1)
         mean, square = moments.chunk(2, dim=2)
         return torch.cat([mean, (square - mean.square()).clamp_min(1e-4).sqrt()], dim=2)
-
-
-def region_means(features: Tensor, ids: Tensor, mask: Tensor, classes: int) -> Tensor:
-    """Return, for every place of a mask, the mean features of its region in a reference.
-
-    Args:
-        features: of the reference, (N, C, h, w).
-        ids: its class ids (N, H, W), of a multiple of that size.
-        mask: class ids (N, h, w) of the places.
-        classes: how many classes there are.
-
-    Returns:
-        (N, C, h, w) in the type of ``features``; zeros where the reference lacks the region.
-    """
-    step = ids.shape[-1] // features.shape[-1]
-    planes = F.one_hot(ids[:, ::step, ::step].flatten(1), classes).to(features.dtype)
-    mean = features.flatten(2) @ planes / planes.sum(1, keepdim=True).clamp_min(1)
-    return mean.gather(2, mask.flatten(1)[:, None].expand(-1, features.shape[1], -1)).view(
-        *features.shape[:2], *mask.shape[1:]
-    )
 
 
 class RegionalStyleEncoder(nn.Module):
@@ -350,7 +326,10 @@ class RegionalGenerator(nn.Module):
         planes = [one_hot(mask, classes=self.classes, weight=self.head.weight)]
         for _ in self.downs:
             planes.append(F.avg_pool2d(planes[-1], 2))
-        details = [] if given is None else self._aligned(mask, planes[0], given)
+        details: list[Tensor] = []
+        if given is not None:
+            levels = given.levels[: len(self.details)]
+            details = aligned_features(mask, planes[0], levels, given.mask, given.share, self.texture)
         features = instance_norm(self.stem(planes[0]), slope=0.0)
         for down in self.downs:
             features = instance_norm(down(features), slope=0.0)
@@ -366,43 +345,6 @@ class RegionalGenerator(nn.Module):
         transformed: Tensor = self.details[level](features, details[level]) if level < len(details) else features
         return transformed
 
-    def _aligned(self, mask: Tensor, planes: Tensor, given: _Details) -> list[Tensor]:
-        """Return the reference's features where the mask has their regions, and :data:`PLANES_BESIDE_DETAILS`.
-
-        Args:
-            mask: class ids (N, H, W).
-            planes: the same as one-hot planes.
-            given: the features of the references.
-
-        Returns:
-            (N, C + 2, h, w) for each level, finest first.
-        """
-        target = region_moments(planes)
-        sources = given.mask.unbind(1)
-        moments = [region_moments(one_hot(each, classes=self.classes, weight=self.head.weight)) for each in sources]
-        aligned: list[Tensor] = []
-        for level, features in enumerate(given.levels[: len(self.details)]):
-            small = mask[:, :: 2**level, :: 2**level]
-            place = pixel_centres(small.shape[1], small.shape[2], mask.device).view(*small.shape[1:], 2)
-            total: Tensor | None = None
-            for number, (own, ids) in enumerate(zip(features.unbind(1), sources, strict=True)):
-                grid = sampling_grid(small, affine_maps(target, moments[number]), target, moments[number])
-                share = given.share[..., number].float() * shown(target, moments[number])
-                weight = share.gather(1, small.flatten(1)).view(len(small), 1, *small.shape[1:])
-                movable = torch.isin(small, self.texture)
-                grid, landed = land_in_region(grid, small, ids, moments[number], movable)
-                moved = F.grid_sample(own, grid.to(own.dtype), padding_mode="border", align_corners=False)
-                # A place of skin that lands on hair has no features of its own, but those of skin are known.
-                moved = torch.where(landed[:, None], moved, region_means(own, ids, small, self.classes))
-                way = (grid - place).norm(dim=-1)[:, None] / LARGEST_MOVE
-                here = weight * landed[:, None]
-                beside = torch.cat([here, here * way.clamp_max(1)], dim=1).to(own.dtype)
-                part = torch.cat([moved * weight.to(own.dtype), beside], dim=1)
-                total = part if total is None else total + part
-            assert total is not None
-            aligned.append(total)
-        return aligned
-
 
 def build_style_encoder(options: RegionalStyleOptions, context: BuildContext) -> RegionalStyleEncoder:
     """Build the style encoder for the label map of ``context``."""
@@ -416,13 +358,14 @@ def build_generator(options: RegionalGeneratorOptions, context: BuildContext) ->
         FacekitError: ``texture_regions`` names a region that the label map lacks.
     """
     names = context.label_map.names
-    regions = [name for name in TEXTURE_REGIONS if name in names] if options.texture_regions is None else None
-    for name in options.texture_regions or ():
+    regions = options.texture_regions
+    if regions is None:
+        regions = [name for name in TEXTURE_REGIONS if name in names]
+    for name in regions:
         if name not in names:
             raise FacekitError(
                 f"the label map {context.label_map.name!r} has no class {name!r}",
                 where="texture_regions",
                 remedy=did_you_mean(name, names) or f"classes: {', '.join(names)}",
             )
-    ids = context.label_map.ids_of(regions if regions is not None else options.texture_regions or ())
-    return RegionalGenerator(options, classes=len(names), texture_ids=ids)
+    return RegionalGenerator(options, classes=len(names), texture_ids=context.label_map.ids_of(regions))
