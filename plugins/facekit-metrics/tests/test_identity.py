@@ -161,7 +161,7 @@ class TestFaceBox:
 
 class TestMissing:
     def test_models(self, monkeypatch, context) -> None:  # type: ignore[no-untyped-def]
-        monkeypatch.setattr(dlib_faces, "find_spec", lambda name: None)
+        monkeypatch.setattr("facekit_metrics.packaged.find_spec", lambda name: None)
         with pytest.raises(
             FacekitError, match=r"(?s)models of identity are not installed.*facekit-metrics\[identity\]"
         ):

@@ -131,7 +131,7 @@ def old_pickle(content: object) -> bytes:
 
 
 def test_a_missing_package_is_named(monkeypatch, context) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setattr(squeezenet, "find_spec", lambda name: None)
+    monkeypatch.setattr("facekit_metrics.packaged.find_spec", lambda name: None)
     with pytest.raises(FacekitError, match=r"(?s)squeezenet are not installed.*facekit-metrics\[squeezenet\]"):
         build(PerceptualDistanceOptions(backbone="squeezenet"), context)
     with pytest.raises(FacekitError, match="squeezenet are not installed"):

@@ -132,7 +132,7 @@ def test_files_of_other_networks_are_refused(
 
 
 def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("facekit_metrics.stlpips.find_spec", lambda name: None)
+    monkeypatch.setattr("facekit_metrics.packaged.find_spec", lambda name: None)
     with pytest.raises(FacekitError, match="not installed") as caught:
         StLpips()
     assert "facekit-metrics[stlpips]" in str(caught.value.remedy)

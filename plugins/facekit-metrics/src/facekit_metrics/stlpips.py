@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facekit.interfaces import FacekitError
 from facekit.interfaces.weight_files import read_weight_file
+from facekit_backbones import tensor_of
+
+from .packaged import package_folder
 
 SHA256 = "b356b382f96010f77d085ee8343ecd9fd322d0a56e8de2b2d0549fafcad8b9ee"
 """Of ``stlpips_pytorch/weights/vST0.0/alex_shift_tolerant.pth`` in the package ``stlpips-pytorch`` 0.0.2."""
@@ -49,15 +50,9 @@ def packaged_weights() -> Path:
     Raises:
         FacekitError: the package is not installed.
     """
-    found = find_spec("stlpips_pytorch")
-    places = list(found.submodule_search_locations or ()) if found is not None else []
-    if not places:
-        raise FacekitError(
-            "the weights of stlpips are not installed",
-            where="metrics",
-            remedy=f"{INSTALL}, or name its file alex_shift_tolerant.pth by `weights:`",
-        )
-    return Path(places[0]).joinpath(*_IN_PACKAGE)
+    remedy = f"{INSTALL}, or name its file alex_shift_tolerant.pth by `weights:`"
+    folder = package_folder("stlpips_pytorch", missing="the weights of stlpips", remedy=remedy)
+    return folder.joinpath(*_IN_PACKAGE)
 
 
 class StLpips(nn.Module):
@@ -148,7 +143,4 @@ class StLpips(nn.Module):
         return F.conv2d(F.pad(hidden, (2, 2, 2, 2), mode="reflect"), kernel, stride=2, groups=hidden.shape[1])
 
     def _add(self, state: Mapping[str, Tensor], key: str, own: str, shape: tuple[int, ...]) -> None:
-        if key not in state or tuple(state[key].shape) != shape:
-            found = "is missing" if key not in state else f"has shape {tuple(state[key].shape)}, not {shape}"
-            raise FacekitError(f"tensor {key!r} {found}: the file belongs to another network", where=str(self._path))
-        self.register_buffer(own, state[key].float(), persistent=False)
+        self.register_buffer(own, tensor_of(state, key, shape=shape, path=self._path), persistent=False)
