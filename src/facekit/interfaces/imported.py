@@ -258,25 +258,42 @@ def import_checkpoint(
 
 
 def _write(networks: Sequence[ImportedNetwork], path: Path, *, source: Path) -> None:
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
     several = len(networks) > 1
     tensors = {
         f"{each.network}.{name}" if several else name: tensor
         for each in networks
         for name, tensor in each.tensors.items()
     }
-    metadata = {
+    write_weights(tensors, path, {METADATA_NETWORKS: json.dumps({e.network: e.document() for e in networks})}, source)
+
+
+def write_weights(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str], source: Path) -> None:
+    """Write tensors as safetensors, with name and SHA-256 of the file that they come from beside other metadata.
+
+    The file is written beside and renamed, so that a file of that name is always whole.
+
+    Args:
+        tensors: what to write, by name.
+        path: the file.
+        metadata: what they are.
+        source: the file that they come from.
+
+    Raises:
+        FacekitError: the file cannot be written.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    described = {
         "format": "pt",
-        METADATA_NETWORKS: json.dumps({each.network: each.document() for each in networks}),
+        **metadata,
         METADATA_SOURCE: source.name,
         METADATA_SOURCE_SHA256: _sha256(source),
     }
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, beside, metadata=metadata)
+        save_file(dict(tensors), beside, metadata=described)
         beside.replace(path)
     except (OSError, SafetensorError) as error:
         raise FacekitError(f"the weights cannot be written: {error}", where=str(path)) from error

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
-from facekit.interfaces import FacekitError
+from facekit.interfaces import FacekitError, imported
 
 from .official_layout import ConvertedWeights
 
 METADATA_COMPONENT = "facekit.component"
 METADATA_OPTIONS = "facekit.options"
 METADATA_INPUT_CHANNELS = "facekit.input_channels"
-METADATA_SOURCE = "facekit.source"
-METADATA_SOURCE_SHA256 = "facekit.source_sha256"
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -63,8 +58,6 @@ def read_state(path: Path) -> dict[str, Tensor]:
 def write_weights(weights: ConvertedWeights, path: Path, *, source: Path) -> None:
     """Write converted weights as safetensors, with what they are in the file's metadata.
 
-    The file is written beside and renamed, so that a file of that name is always whole.
-
     Args:
         weights: what to write.
         path: the file.
@@ -74,28 +67,8 @@ def write_weights(weights: ConvertedWeights, path: Path, *, source: Path) -> Non
         FacekitError: the file cannot be written.
     """
     metadata = {
-        "format": "pt",
         METADATA_COMPONENT: weights.component,
         METADATA_OPTIONS: json.dumps(dict(weights.options)),
         METADATA_INPUT_CHANNELS: str(weights.input_channels),
-        METADATA_SOURCE: source.name,
-        METADATA_SOURCE_SHA256: _sha256(source),
     }
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(dict(weights.tensors), beside, metadata=metadata)
-        beside.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise FacekitError(f"the weights cannot be written: {error}", where=str(path)) from error
-    finally:
-        with suppress(OSError):  # gone when it was renamed, and never there when its folder is not
-            beside.unlink()
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
+    imported.write_weights(weights.tensors, path, metadata, source)
