@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facekit.faces import lenses_of, tinted_glasses
+from facekit.faces import frame_of_clear_glasses, lenses_of, tinted_glasses
 from facekit.interfaces import DatasetContext, LabelMap
 from facekit.registry import load_registry
 
@@ -66,6 +66,23 @@ def test_eyes_and_frames_are_no_lens(mask, label_map):
     mask[52:56, 38:52] = label_map.id_of("r_eye")
     image[52:56, 38:52] = 10
     assert lenses_of(image, mask, label_map).skin > 0.9
+
+
+def test_the_frame_of_clear_glasses(mask, label_map):
+    image = photo(mask, (200, 158, 141))
+    mask[52:56, 38:52] = label_map.id_of("r_eye")
+    image[52:56, 38:52] = 10
+    lens = mask == label_map.id_of("eye_g")
+    lens[52:56, 38:52] = True
+    image[46:49][lens[46:49]] = 10  # a thick bar above, and none of it drawn elsewhere
+    frame = frame_of_clear_glasses(image, mask, label_map)
+    assert frame[46:49][lens[46:49]].all()
+    assert not frame[~lens].any()
+    # The eye and the skin behind the lens stay.
+    assert not frame[53:55, 40:50].any()
+    assert not frame[51:57, 75:90].any()
+    assert frame_of_clear_glasses(photo(mask, (40, 35, 30)), mask, label_map) is None
+    assert frame_of_clear_glasses(image, np.where(lens, 1, mask).astype(np.uint8), label_map) is None
 
 
 def test_drawn_glasses():

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from facekit.interfaces import HOLE, BuildContext, Condition, FacekitError, Generated, LabelClass, LabelMap
+from facekit_local_edit.first_fill import fill_by_region, fill_smoothly
 from facekit_local_edit.losses import hole_l1_loss
-from facekit_local_edit.networks import build_discriminator, build_generator, fill_smoothly, within
+from facekit_local_edit.networks import build_discriminator, build_generator, within
 from facekit_local_edit.plugin import DiscriminatorOptions, GeneratorOptions, noise_name
 
 LABELS = LabelMap(name="four", classes=tuple(LabelClass(name, (i, i, i)) for i, name in enumerate("abcd")))
@@ -56,8 +57,8 @@ def test_a_folded_generator_computes_at_half_the_size():
 
 
 def test_a_folded_generator_begins_as_the_one_of_half_the_size():
-    plain = generator()
-    folded = build_generator(GeneratorOptions(filters=4, fold=2), CONTEXT)
+    plain = build_generator(GeneratorOptions(filters=4, first_fill="smooth"), CONTEXT)
+    folded = build_generator(GeneratorOptions(filters=4, fold=2, first_fill="smooth"), CONTEXT)
     folded.core.load_state_dict(plain.core.state_dict())
     given = condition()
     large = {
@@ -161,3 +162,45 @@ def test_the_difference_is_that_of_the_hole_alone():
     fake = real.clone()
     fake[0] = 1
     assert hole_l1_loss(fake, real, hole) == pytest.approx(0.5)
+
+
+def stripes(side: int = 64) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """An image whose left half, class 1, has stripes across and whose right half, class 2, is flat and dark."""
+    photo = torch.full((1, 3, side, side), -0.6)
+    photo[..., ::4, : side // 2] = 0.2
+    photo[..., 1::4, : side // 2] = 0.2
+    ids = torch.ones(1, side, side, dtype=torch.long)
+    ids[..., side // 2 :] = 2
+    hole = torch.zeros(1, 1, side, side)
+    hole[..., 16:48, 24:44] = 1
+    planes = torch.nn.functional.one_hot(ids, 4).permute(0, 3, 1, 2).float()
+    return photo, hole, ids, planes
+
+
+def test_a_region_goes_on_with_its_own_texture():
+    photo, hole, ids, planes = stripes()
+    hidden = torch.where(hole > 0, torch.full_like(photo, 0.9), photo)
+    filled = fill_by_region(hidden, hole, ids, planes)
+    assert torch.equal(torch.where(hole > 0, photo, filled), photo)
+    striped, flat = filled[..., 20:44, 25:31], filled[..., 20:44, 33:43]
+    # Each half as it is beside the hole, stripes with their contrast; a smooth fill has neither.
+    assert abs(float(striped.std()) - 0.4) < 0.1
+    assert float((flat + 0.6).abs().max()) < 0.05
+    smooth = fill_smoothly(hidden, hole)
+    assert float(smooth[..., 20:44, 25:31].std()) < 0.15
+
+
+def test_a_region_that_the_photo_does_not_show_is_filled_smoothly():
+    photo, hole, ids, planes = stripes()
+    ids = torch.where(hole[:, 0] > 0, torch.full_like(ids, 3), ids)
+    planes = torch.nn.functional.one_hot(ids, 4).permute(0, 3, 1, 2).float()
+    assert torch.equal(fill_by_region(photo, hole, ids, planes), fill_smoothly(photo, hole))
+
+
+def test_l1_of_squares_leaves_texture_to_the_discriminator():
+    photo, hole, _, _ = stripes()
+    shifted = torch.where(hole > 0, photo.roll(2, dims=2), photo)
+    assert float(hole_l1_loss(shifted, photo, hole)) > 0.3
+    assert float(hole_l1_loss(shifted, photo, hole, scale=8)) < 0.01
+    darker = torch.where(hole > 0, photo - 0.5, photo)
+    assert abs(float(hole_l1_loss(darker, photo, hole, scale=8)) - 0.5) < 1e-4

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from facekit.faces.attributes import SHOWN_BY, TINTED_GLASSES, VISIBLE_MOUTH, ShownAttribute, shows
     from facekit.faces.colour import D65, LUMA, SRGB_TO_XYZ, lab_colours, luminance
     from facekit.faces.copies import THUMBNAIL_SIDE, KnownPhotos, pattern_distances, thumbnail
-    from facekit.faces.glasses import TINTED_VERSION, Lenses, lenses_of, tinted_glasses
+    from facekit.faces.glasses import TINTED_VERSION, Lenses, frame_of_clear_glasses, lenses_of, tinted_glasses
     from facekit.faces.sides import SIDES_VERSION, exchange_sides, exchanged_sides
 
 _HOMES = {
     "attributes": ("SHOWN_BY", "TINTED_GLASSES", "VISIBLE_MOUTH", "ShownAttribute", "shows"),
     "colour": ("D65", "LUMA", "SRGB_TO_XYZ", "lab_colours", "luminance"),
     "copies": ("THUMBNAIL_SIDE", "KnownPhotos", "pattern_distances", "thumbnail"),
-    "glasses": ("TINTED_VERSION", "Lenses", "lenses_of", "tinted_glasses"),
+    "glasses": ("TINTED_VERSION", "Lenses", "frame_of_clear_glasses", "lenses_of", "tinted_glasses"),
     "sides": ("SIDES_VERSION", "exchange_sides", "exchanged_sides"),
 }
 
@@ -39,6 +39,7 @@ __all__ = [
     "ShownAttribute",
     "exchange_sides",
     "exchanged_sides",
+    "frame_of_clear_glasses",
     "lab_colours",
     "lenses_of",
     "luminance",

@@ -26,6 +26,7 @@ from facekit.interfaces import (
 )
 from facekit_layers import instance_norm, one_hot
 
+from .first_fill import fill_by_region, fill_smoothly
 from .plugin import NOISE_LEVELS, STEP, DiscriminatorOptions, GeneratorOptions, noise_name
 
 SLOPE = 0.2
@@ -40,32 +41,6 @@ START = 0.1
 
 LARGEST_VALUE = 0.98
 """Largest value, either way, that a hole begins with: tanh reaches 1 nowhere."""
-
-
-def fill_smoothly(photo: Tensor, hole: Tensor) -> Tensor:
-    """Return photos whose holes are filled with what lies around them, the smoother the further inside.
-
-    The photo is averaged to ever coarser levels over what it shows; then, level by level, what is missing comes from
-    the next coarser one (push-pull; Gortler et al., The Lumigraph, SIGGRAPH 1996).
-
-    Args:
-        photo: (N, 3, H, W); where ``hole`` is 1 it is not read.
-        hole: (N, 1, H, W), 1 inside.
-
-    Returns:
-        (N, 3, H, W) in the type of ``photo``; zeros where a hole covers all.
-    """
-    weight = 1 - hole.to(photo.dtype)
-    levels = [(photo * weight, weight)]
-    while min(weight.shape[-2:]) > 1:
-        value, weight = levels[-1]
-        value, weight = F.avg_pool2d(value, 2, ceil_mode=True), F.avg_pool2d(weight, 2, ceil_mode=True)
-        levels.append((value, weight))
-    filled = levels[-1][0] / levels[-1][1].clamp_min(1e-6)
-    for value, weight in reversed(levels[:-1]):
-        wider = F.interpolate(filled, size=(value.shape[-2], value.shape[-1]), mode="bilinear", align_corners=False)
-        filled = value + (1 - weight) * wider
-    return filled
 
 
 class ResidualBlock(nn.Module):
@@ -229,7 +204,7 @@ class HoleUNet(nn.Module):
 
 
 class LocalEditGenerator(nn.Module):
-    """Fills the hole of a photo: :func:`fill_smoothly` begins, and :class:`HoleUNet` changes what it began with.
+    """Fills the hole of a photo: a first fill begins, and :class:`HoleUNet` changes what it began with.
 
     With ``fold`` the U-Net sees the photo at a half or a quarter of its side. Two layers join it to the full size: one
     adds what squares of pixels show to its first features, one adds to its change what differs within them (Shi et al.,
@@ -244,6 +219,7 @@ class LocalEditGenerator(nn.Module):
         super().__init__()
         self.classes = classes
         self.fold = options.fold
+        self.by_region = options.first_fill == "by_region"
         self.core = HoleUNet(options, classes=classes)
         self.fold_in: nn.Conv2d | None = None
         self.fold_out: nn.Conv2d | None = None
@@ -266,8 +242,11 @@ class LocalEditGenerator(nn.Module):
                 "the generator 'local_edit' fills a hole in a photo, and was not given both",
                 remedy="train it on windows of photos: `data: {use: celebamask_hq, windows: {}}`",
             )
-        planes = one_hot(condition.require_mask(), classes=self.classes, weight=self.core.enter.weight)
-        begun = fill_smoothly(photo, hole.to(planes.dtype))
+        ids = condition.require_mask()
+        planes = one_hot(ids, classes=self.classes, weight=self.core.enter.weight)
+        begun = (
+            fill_by_region(photo, hole, ids, planes) if self.by_region else fill_smoothly(photo, hole.to(planes.dtype))
+        )
         given = torch.cat([begun.to(planes.dtype), hole.to(planes.dtype), planes], dim=1)
         finer = None
         if self.fold_in is not None:

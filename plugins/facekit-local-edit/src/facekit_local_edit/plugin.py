@@ -13,7 +13,6 @@ from facekit.interfaces import (
     HOLE,
     IMAGE,
     MASK,
-    NoOptions,
     Options,
     Port,
     PortContext,
@@ -38,6 +37,8 @@ class GeneratorOptions(Options):
     fold: Literal[1, 2, 4] = 1
     """Fold squares of so many pixels a side into channels, and unfold them at the end (Shi et al., CVPR 2016): images
     of twice the side for little more work."""
+    first_fill: Literal["by_region", "smooth"] = "by_region"
+    """What a hole begins with: the colour and reflected texture of each region, or, ``smooth``, what lies around."""
     attention: bool = True
     """Let places at an eighth of the size attend to those of the photo that stays."""
     region_codes: bool = True
@@ -55,6 +56,14 @@ class DiscriminatorOptions(Options):
     """``instance`` norm of the features, or ``spectral`` norm of the weights, which learns more slowly."""
     patches: int = Field(64, ge=1, le=4096)
     """Patches of a scale that are judged, spread evenly over the hole."""
+
+
+class HoleL1Options(Options):
+    """Options of the L1 loss of holes."""
+
+    scale: int = Field(1, ge=1, le=64)
+    """Compare the means of squares of so many pixels a side: colours and shapes have to be right, and texture, which no
+    two fills share, only has to be there, which is for the discriminator to say."""
 
 
 def noise_name(level: int) -> str:
@@ -79,7 +88,7 @@ def _discriminator_ports(options: DiscriminatorOptions, context: PortContext) ->
     )
 
 
-def _hole_l1_ports(options: NoOptions, context: PortContext) -> Ports:
+def _hole_l1_ports(options: HoleL1Options, context: PortContext) -> Ports:
     return Ports(needs=(IMAGE, GENERATED, HOLE))
 
 
@@ -120,7 +129,8 @@ def facekit_components() -> list[ComponentSpec]:
             kind="loss",
             id="local_edit/hole_l1",
             summary="The mean absolute difference between fake and real pixels of the hole.",
-            options=NoOptions,
+            options=HoleL1Options,
+            example={"scale": 8},
             factory="facekit_local_edit.losses:build_hole_l1",
             ports=_hole_l1_ports,
         ),
