@@ -13,6 +13,10 @@ NEAREST, AROUND = 2.0, 1.0
 """How fast the weight of a cell falls with its distance, per cell, by exp(-x): for where the nearest pixels of a region
 are, and for the colour around a place."""
 
+TOWARDS = (0.25, 0.6)
+"""How far the mean place of a region is, as a share of the mean distance to it, where detail is faded out and where it is
+in full: amid a hole that the region surrounds, its places lie on all sides, and reflections would meet in a star."""
+
 REFLECTIONS = (1.0, 0.6, 1.5, 0.3, 2.2, 0.1)
 """Distances beyond the nearest visible place of a region, as multiples of the distance to it, tried in turn."""
 
@@ -66,39 +70,51 @@ def fill_by_region(photo: Tensor, hole: Tensor, ids: Tensor, planes: Tensor) -> 
 
 
 def _fill_by_region(photo: Tensor, hole: Tensor, ids: Tensor, planes: Tensor) -> Tensor:
-    visible = planes * (1 - hole)
-    count, _, height, width = visible.shape
+    count, _, height, width = planes.shape
+    # Classes that no hole wants are left out: most of the work is a class's.
+    wanted = (planes * hole).sum((0, 2, 3)).nonzero().flatten()
+    if not len(wanted):
+        return photo
+    rank = torch.zeros(planes.shape[1], dtype=torch.long, device=photo.device)
+    rank[wanted] = torch.arange(len(wanted), device=photo.device)
+    visible = planes[:, wanted] * (1 - hole)
     cells = (min(CELLS, height), min(CELLS, width))
     weight = F.adaptive_avg_pool2d(visible, cells).flatten(2)
     place = _centres(height, width, photo.device)
-    own = ids[:, None]
+    own = rank[ids][:, None]
 
-    def around(values: Tensor, fall: float) -> Tensor:
+    apart = torch.cdist(*2 * (_centres(*cells, photo.device).flatten(1).t(),))
+
+    def everywhere(sums: Tensor, kernel: Tensor) -> Tensor:
+        """Return sums (N, classes, cells) over cells as the mean of a place's own region, (N, 1, H, W)."""
+        mean = (sums / (weight @ kernel).clamp_min(1e-30)).unflatten(2, cells)
+        return F.interpolate(mean, size=(height, width), mode="bilinear", align_corners=False).gather(1, own)
+
+    def around(values: Tensor, kernel: Tensor) -> Tensor:
         """Return the mean of values (M, k, H, W) over the visible pixels of a place's own region near it."""
-        kernel = torch.exp(-fall * torch.cdist(*2 * (_centres(*cells, photo.device).flatten(1).t(),)))
-        total = (weight @ kernel).clamp_min(1e-30)
-        means: list[Tensor] = []
-        for value in values.unbind(1):
-            sums = F.adaptive_avg_pool2d(visible * value[:, None], cells).flatten(2) @ kernel
-            mean = (sums / total).unflatten(2, cells)
-            mean = F.interpolate(mean, size=(height, width), mode="bilinear", align_corners=False)
-            means.append(mean.gather(1, own))
-        return torch.cat(means, dim=1)
+        sums = [F.adaptive_avg_pool2d(visible * value[:, None], cells).flatten(2) for value in values.unbind(1)]
+        return torch.cat([everywhere(each @ kernel, kernel) for each in sums], dim=1)
 
-    nearest, colour = around(place[None], NEAREST), around(photo, AROUND)
+    near, wide = torch.exp(-NEAREST * apart), torch.exp(-AROUND * apart)
+    nearest, colour = around(place[None], near), around(photo, wide)
+    cell = torch.tensor([width / cells[1], height / cells[0]], device=photo.device)[:, None, None]
+    reach = ((nearest - place) / cell).norm(dim=1, keepdim=True)
+    towards = (reach + 1) / (everywhere(weight @ (near * apart), near) + 1)
+    detailed = ((towards - TOWARDS[0]) / (TOWARDS[1] - TOWARDS[0])).clamp(0, 1)
     # Beyond the border grid_sample gives zeros: class 0 of none of the photo. So ids are shifted by one there.
-    shown = torch.where(hole > 0, torch.zeros_like(own), own + 1).float()
+    known = ids[:, None] + 1
+    shown = torch.where(hole > 0, torch.zeros_like(known), known).float()
     found = torch.zeros_like(hole, dtype=torch.bool)
     grid = torch.zeros(count, height, width, 2, device=photo.device)
     scale = torch.tensor([2 / width, 2 / height], device=photo.device)
     for share in REFLECTIONS:
         tried = (nearest + share * (nearest - place)).permute(0, 2, 3, 1) * scale - 1
-        hit = (F.grid_sample(shown, tried, mode="nearest", align_corners=False) == own + 1) & ~found
+        hit = (F.grid_sample(shown, tried, mode="nearest", align_corners=False) == known) & ~found
         grid = torch.where(hit[:, 0, ..., None], tried, grid)
         found = found | hit
-    detail = F.grid_sample((photo - colour) * (1 - hole), grid, align_corners=False) * found
-    known = (weight.sum(2) > 0).gather(1, ids.flatten(1)).view_as(hole)
-    filled = torch.where(known, (colour + detail).clamp(-1, 1), fill_smoothly(photo, hole))
+    detail = F.grid_sample((photo - colour) * (1 - hole), grid, align_corners=False) * (found * detailed)
+    seen = (weight.sum(2) > 0).gather(1, own.flatten(1)).view_as(hole)
+    filled = torch.where(seen, (colour + detail).clamp(-1, 1), fill_smoothly(photo, hole))
     return torch.where(hole > 0, filled, photo)
 
 
