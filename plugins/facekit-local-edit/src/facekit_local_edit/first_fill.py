@@ -7,15 +7,18 @@ from torch import Tensor
 from torch.nn import functional as F
 
 CELLS = 32
-"""Squares a side of the image in which visible pixels of a region are counted."""
+"""Most squares a side of the image in which visible pixels of a region are counted."""
 
-NEAREST, AROUND = 2.0, 1.0
+NEAREST, AROUND = 1.5, 1.0
 """How fast the weight of a cell falls with its distance, per cell, by exp(-x): for where the nearest pixels of a region
 are, and for the colour around a place."""
 
 TOWARDS = (0.25, 0.6)
-"""How far the mean place of a region is, as a share of the mean distance to it, where detail is faded out and where it is
-in full: amid a hole that the region surrounds, its places lie on all sides, and reflections would meet in a star."""
+"""How far the mean place of a region is, as a share of the mean distance to it, where detail is faded out and where it
+is in full: amid a hole that the region surrounds, its places lie on all sides, and reflections would meet in a star."""
+
+SMALLEST = 1e-30
+"""Least sum of weights that is divided by: that of a cell in the opposite corner is larger."""
 
 REFLECTIONS = (1.0, 0.6, 1.5, 0.3, 2.2, 0.1)
 """Distances beyond the nearest visible place of a region, as multiples of the distance to it, tried in turn."""
@@ -71,37 +74,38 @@ def fill_by_region(photo: Tensor, hole: Tensor, ids: Tensor, planes: Tensor) -> 
 
 def _fill_by_region(photo: Tensor, hole: Tensor, ids: Tensor, planes: Tensor) -> Tensor:
     count, _, height, width = planes.shape
-    # Classes that no hole wants are left out: most of the work is a class's.
-    wanted = (planes * hole).sum((0, 2, 3)).nonzero().flatten()
-    if not len(wanted):
-        return photo
-    rank = torch.zeros(planes.shape[1], dtype=torch.long, device=photo.device)
-    rank[wanted] = torch.arange(len(wanted), device=photo.device)
-    visible = planes[:, wanted] * (1 - hole)
-    cells = (min(CELLS, height), min(CELLS, width))
-    weight = F.adaptive_avg_pool2d(visible, cells).flatten(2)
-    place = _centres(height, width, photo.device)
-    own = rank[ids][:, None]
-
-    apart = torch.cdist(*2 * (_centres(*cells, photo.device).flatten(1).t(),))
-
-    def everywhere(sums: Tensor, kernel: Tensor) -> Tensor:
-        """Return sums (N, classes, cells) over cells as the mean of a place's own region, (N, 1, H, W)."""
-        mean = (sums / (weight @ kernel).clamp_min(1e-30)).unflatten(2, cells)
-        return F.interpolate(mean, size=(height, width), mode="bilinear", align_corners=False).gather(1, own)
-
-    def around(values: Tensor, kernel: Tensor) -> Tensor:
-        """Return the mean of values (M, k, H, W) over the visible pixels of a place's own region near it."""
-        sums = [F.adaptive_avg_pool2d(visible * value[:, None], cells).flatten(2) for value in values.unbind(1)]
-        return torch.cat([everywhere(each @ kernel, kernel) for each in sums], dim=1)
-
+    side = max(1, -(-max(height, width) // CELLS))
+    rows, columns = -(-height // side), -(-width // side)
+    # Sums over the visible pixels of every class in every cell: how many, where they lie, their colours.
+    place = _centres(height, width, photo.device).expand(count, -1, -1, -1)
+    seen = 1 - hole
+    values = torch.cat([seen, place * seen, photo * seen], dim=1)
+    sums = _by_cell(planes, side) @ _by_cell(values, side).transpose(2, 3)
+    sums = sums.permute(0, 3, 2, 1)  # N, 6, classes, cells
+    middle = _centres(rows, columns, photo.device).flatten(1).t()
+    apart = torch.cdist(middle, middle)
     near, wide = torch.exp(-NEAREST * apart), torch.exp(-AROUND * apart)
-    nearest, colour = around(place[None], near), around(photo, wide)
-    cell = torch.tensor([width / cells[1], height / cells[0]], device=photo.device)[:, None, None]
-    reach = ((nearest - place) / cell).norm(dim=1, keepdim=True)
-    towards = (reach + 1) / (everywhere(weight @ (near * apart), near) + 1)
+
+    own = ids[:, None] * (rows * columns)
+    corners, shares = _corners(place[:1] / side, rows, columns)
+
+    def at_places(cells: Tensor) -> Tensor:
+        """Return values (N, k, classes, cells) of cells at every place, for its own class, (N, k, H, W)."""
+        flat = cells.flatten(2)
+        found = torch.zeros(count, flat.shape[1], height * width, device=photo.device)
+        for corner, share in zip(corners, shares, strict=True):
+            index = (own + corner).flatten(2).expand(-1, flat.shape[1], -1)
+            found = found + share.flatten(2) * flat.gather(2, index)
+        return found.unflatten(2, (height, width))
+
+    weight = sums[:, :1]
+    total = (weight @ near).clamp_min(SMALLEST)
+    nearest = at_places(sums[:, 1:3] @ near / total)
+    distance = at_places(weight @ (near * apart) / total)
+    colour = at_places(sums[:, 3:] @ wide / (weight @ wide).clamp_min(SMALLEST))
+    towards = ((nearest - place).norm(dim=1, keepdim=True) / side + 1) / (distance + 1)
     detailed = ((towards - TOWARDS[0]) / (TOWARDS[1] - TOWARDS[0])).clamp(0, 1)
-    # Beyond the border grid_sample gives zeros: class 0 of none of the photo. So ids are shifted by one there.
+    # grid_sample gives zeros beyond the border, so that no class may be 0.
     known = ids[:, None] + 1
     shown = torch.where(hole > 0, torch.zeros_like(known), known).float()
     found = torch.zeros_like(hole, dtype=torch.bool)
@@ -112,10 +116,31 @@ def _fill_by_region(photo: Tensor, hole: Tensor, ids: Tensor, planes: Tensor) ->
         hit = (F.grid_sample(shown, tried, mode="nearest", align_corners=False) == known) & ~found
         grid = torch.where(hit[:, 0, ..., None], tried, grid)
         found = found | hit
-    detail = F.grid_sample((photo - colour) * (1 - hole), grid, align_corners=False) * (found * detailed)
-    seen = (weight.sum(2) > 0).gather(1, own.flatten(1)).view_as(hole)
-    filled = torch.where(seen, (colour + detail).clamp(-1, 1), fill_smoothly(photo, hole))
+    detail = F.grid_sample((photo - colour) * seen, grid, align_corners=False) * (found * detailed)
+    shows = (weight.sum(3) > 0).gather(2, ids.flatten(1)[:, None]).view_as(hole)
+    filled = torch.where(shows, (colour + detail).clamp(-1, 1), fill_smoothly(photo, hole))
     return torch.where(hole > 0, filled, photo)
+
+
+def _by_cell(planes: Tensor, side: int) -> Tensor:
+    """Return planes (N, k, H, W) by cells of ``side`` pixels, (N, cells, k, side * side); zeros beyond the image."""
+    height, width = planes.shape[-2:]
+    padded = F.pad(planes, (0, -width % side, 0, -height % side))
+    cells = padded.unflatten(3, (-1, side)).unflatten(2, (-1, side))  # N, k, rows, side, columns, side
+    return cells.permute(0, 2, 4, 1, 3, 5).flatten(4).flatten(1, 2)
+
+
+def _corners(place: Tensor, rows: int, columns: int) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the four cells around places (1, 2, H, W), counted in cells, and what each counts between them."""
+    x, y = (place - 0.5).unbind(1)
+    left, top = x.floor(), y.floor()
+    corners, shares = [], []
+    for down in (0, 1):
+        for right in (0, 1):
+            row, column = (top + down).clamp(0, rows - 1), (left + right).clamp(0, columns - 1)
+            corners.append((row * columns + column).long()[:, None])
+            shares.append(((1 - (x - left - right).abs()) * (1 - (y - top - down).abs()))[:, None])
+    return corners, shares
 
 
 def _centres(height: int, width: int, device: torch.device) -> Tensor:
