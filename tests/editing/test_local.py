@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from facekit.editing.local import _hole_of, _parts, _window, mask_at
+from facekit.editing.local import _hole_of, _parts, _window, mask_at, without_frame
+from facekit.registry import load_registry
 
 
 def blob(top: int, left: int, height: int, width: int, side: int = 128) -> np.ndarray:
@@ -55,3 +56,27 @@ def test_a_window_holds_its_part_and_lies_in_the_square(place):
 def test_the_window_of_a_large_change_is_the_square():
     rows, columns = _window(blob(10, 10, 100, 30), 128)
     assert (rows, columns) == (slice(0, 128), slice(0, 128))
+
+
+def test_clear_glasses_leave_the_face_behind_them():
+    """Drawn glasses on flat skin: the frame goes, the skin and the eye behind the lens stay."""
+    labels = load_registry().label_maps["celebamask_hq"]
+    before = np.full((128, 128), labels.id_of("skin"), np.uint8)
+    before[60:78, 58:70] = labels.id_of("nose")
+    before[40:62, 26:102] = labels.id_of("eye_g")
+    before[48:53, 38:50] = labels.id_of("r_eye")
+    photo = np.full((128, 128, 3), (205, 160, 140), np.uint8)
+    photo[40:44, 26:102] = photo[58:62, 26:102] = 10
+    wanted = np.where(before == labels.id_of("eye_g"), labels.id_of("skin"), before).astype(np.uint8)
+    wanted[48:53, 76:88] = labels.id_of("l_eye")  # drawn by the edit, which knows the mask alone
+    seen = without_frame(photo, before, wanted, before != wanted, labels)
+    assert seen.changed[40:44, 30:98].all()
+    assert not seen.changed[47:54, 30:98].any()
+    assert seen.stays[49:52, 40:48].all()
+    assert seen.stays[50:52, 60:90].all()
+    assert (seen.wanted[48:53, 76:88] == labels.id_of("skin")).all()
+    # Dark lenses hide the face, and another edit of the same face leaves the glasses on.
+    dark = np.where((before == labels.id_of("eye_g"))[..., None], np.uint8(30), photo)
+    assert without_frame(dark, before, wanted, before != wanted, labels) is None
+    moved = np.where(before == labels.id_of("r_eye"), labels.id_of("skin"), before).astype(np.uint8)
+    assert without_frame(photo, before, moved, before != moved, labels) is None

@@ -14,8 +14,10 @@ from scipy import ndimage
 from facekit.data.geometry import resize_mask
 from facekit.editing.pictures import read_photos, to_pictures
 from facekit.editing.pipeline import FacePipeline
+from facekit.editing.script.anatomy import EYES, GLASSES
 from facekit.editing.script.masks import Ids, Pixels, extent_of, grown, square_around
-from facekit.interfaces import HOLE, Condition, FacekitError
+from facekit.faces import frame_of_clear_glasses
+from facekit.interfaces import HOLE, Condition, FacekitError, LabelMap
 from facekit.sampling.inputs import MASK, SOURCE, SamplingInputs
 
 MASK_SIDE = 512
@@ -38,6 +40,9 @@ MARGIN = 0.08
 
 SMALLEST_MARGIN, LARGEST_MARGIN = 0.008, 0.03
 """Bounds of the margin, as shares of the square's side."""
+
+FRAME_EDGE = 0.01
+"""How far the edge of a frame and its shadow reach over the face behind clear lenses, as a share of the side."""
 
 _STEPS = ImageFilter.GaussianBlur(0.8)
 """Smooths away the steps that pixels of a mask leave in its outlines."""
@@ -91,13 +96,16 @@ class LocalEditor:
         """Return whether a change (M, M) of the square's mask leaves enough of the face around it."""
         return all(_extent(part) <= LARGEST_EXTENT * changed.shape[0] for part in _parts(_hole_of(changed)))
 
-    def fill(self, square: NDArray[np.uint8], mask: Ids, changed: Pixels, *, seed: int = 0) -> FilledSquare:
+    def fill(
+        self, square: NDArray[np.uint8], mask: Ids, changed: Pixels, *, stays: Pixels | None = None, seed: int = 0
+    ) -> FilledSquare:
         """Fill in what changed.
 
         Args:
             square: the square around the face (L, L, 3), at the photo's resolution.
             mask: its mask after the edit, (M, M).
             changed: where the mask changed, (M, M).
+            stays: pixels (M, M) that no hole reaches, however near to a change they are.
             seed: of the noise: other seeds give other teeth.
 
         Returns:
@@ -106,6 +114,8 @@ class LocalEditor:
         side = square.shape[0]
         wanted = mask_at(mask, side)
         whole = _hole_of(mask_at(changed.astype(np.uint8), side) > 0)
+        if stays is not None:
+            whole &= mask_at(stays.astype(np.uint8), side) == 0
         image, open_hole = square.copy(), whole.copy()
         # The largest first: what a smaller one sees of it is then filled already.
         for number, part in enumerate(sorted(_parts(whole), key=_extent, reverse=True)):
@@ -128,6 +138,53 @@ class LocalEditor:
         condition = Condition(mask=ids, source_image=photo, extra={HOLE.name: covered})
         made = to_pictures(self.pipeline.generate_for(condition, [key], seed=seed))[0]
         return np.asarray(made.resize((window.shape[1], window.shape[0]), Image.Resampling.BICUBIC))
+
+
+@dataclass(frozen=True)
+class SeenThrough:
+    """An edit that takes clear glasses off: their frame goes, and the face that is seen through them stays.
+
+    Args:
+        wanted: the mask after the edit, without the eyes that were drawn where the glasses hid them from the mask only.
+        changed: what is filled in: the frame.
+        stays: what is not: the face behind the lenses.
+    """
+
+    wanted: Ids
+    changed: Pixels
+    stays: Pixels
+
+
+def without_frame(
+    square: NDArray[np.uint8], before: Ids, wanted: Ids, changed: Pixels, label_map: LabelMap
+) -> SeenThrough | None:
+    """Return how clear glasses are taken off a photo; None where an edit does something else, or they are not clear.
+
+    Args:
+        square: the square around the face (L, L, 3).
+        before: its mask (M, M).
+        wanted: its mask after the edit, (M, M).
+        changed: what the edit changes, (M, M).
+        label_map: of the masks.
+    """
+    if not {GLASSES, "skin"} <= set(label_map.names):
+        return None
+    glasses = before == label_map.id_of(GLASSES)
+    if not (glasses & changed).any() or (wanted == label_map.id_of(GLASSES)).any():
+        return None
+    side = before.shape[0]
+    image = np.asarray(Image.fromarray(square).resize((side, side), Image.Resampling.BICUBIC))
+    frame = frame_of_clear_glasses(image, before, label_map)
+    if frame is None:
+        return None
+    eyes = [label_map.id_of(name) for name in EYES if name in label_map.names]
+    drawn = np.isin(wanted, eyes) & glasses
+    seen = (glasses & ~frame) | (np.isin(before, eyes) & (before == wanted))
+    return SeenThrough(
+        wanted=np.where(drawn, np.uint8(label_map.id_of("skin")), wanted),
+        changed=(changed & ~glasses) | frame,
+        stays=ndimage.binary_erosion(seen, iterations=max(1, round(FRAME_EDGE * side))),
+    )
 
 
 def mask_at(mask: Ids, side: int) -> Ids:

@@ -16,7 +16,7 @@ from facekit.editing.alignment import Placement
 from facekit.editing.compositing import FEATHER, paste_back
 from facekit.editing.files import open_picture
 from facekit.editing.folder_files import FolderFiles
-from facekit.editing.local import LARGEST_SQUARE, MASK_SIDE, LocalEditor, fills_holes
+from facekit.editing.local import LARGEST_SQUARE, MASK_SIDE, LocalEditor, fills_holes, without_frame
 from facekit.editing.open_face import EditedFace, OpenFace, ScriptFiles
 from facekit.editing.pictures import Batch, read_masks, read_photos, to_pictures
 from facekit.editing.pipeline import FacePipeline
@@ -228,7 +228,13 @@ class PhotoEditor:
                 return None
             notes = (*notes, "more of the face changes than a run that fills holes is made for")
         side = min(max(round(face.placement.side), self.local.pipeline.size), LARGEST_SQUARE)
-        filled = self.local.fill(face.placement.cut(face.photo, side), mask, changed, seed=self.seed)
+        square = face.placement.cut(face.photo, side)
+        clear = without_frame(square, face.mask, mask, changed, self.local.pipeline.label_map)
+        if clear is None:
+            filled = self.local.fill(square, mask, changed, seed=self.seed)
+        else:
+            filled = self.local.fill(square, clear.wanted, clear.changed, stays=clear.stays, seed=self.seed)
+            notes = (*notes, "the glasses are clear: their frame goes, and the face behind the lenses stays")
         # The square is the photo's outside the holes, so that there is nothing to match, and a pixel to blend.
         composite = paste_back(face.photo, filled.image, face.placement, changed=filled.hole, feather=1 / side)
         return EditedFace(composite.photo, composite.touched, filled.image, mask, notes, local=True)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 HoleKind = Literal["mouth", "eyes", "glasses", "nose", "hair", "patch"]
 """What a hole hides. ``mouth``: mouth and lips. ``eyes``: one eye or both, with brows or without. ``glasses``: what a
-pair of glasses would cover. ``nose``. ``hair``: a piece at the edge of the hair. ``patch``: any place of the face."""
+pair of glasses would cover, or its frame alone. ``nose``. ``hair``: a piece at the edge of the hair. ``patch``: any
+place of the face."""
 
 
 def _all_kinds() -> dict[HoleKind, float]:

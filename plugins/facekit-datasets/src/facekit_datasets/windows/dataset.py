@@ -14,7 +14,7 @@ from facekit.interfaces import HOLE, FaceDataset, FacekitError, FaceSample, Find
 from facekit_datasets.windows import HoleKind, WindowOptions
 from facekit_datasets.windows.holes import Chances, HoleShapes
 
-VERSION = 1
+VERSION = 2
 """Version of how windows and holes are drawn; part of the fingerprint."""
 
 _OFF_CENTRE = 0.1

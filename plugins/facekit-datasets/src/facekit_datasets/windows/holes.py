@@ -108,7 +108,7 @@ class HoleShapes:
         return self._around(mask, (*names, *(parts if "eye" in self._ids else ()), "eye_g"), chances)
 
     def _glasses(self, mask: NDArray[np.uint8], chances: Chances) -> Shape | None:
-        """Hide what a pair of glasses would: ovals round both eyes, the bridge, and the temples."""
+        """Hide what a pair of glasses would: round both eyes ovals, or their rims, the bridge, and the temples."""
         worn = self._region(mask, ("eye_g",))
         if worn.any():
             return _grow(worn, chances.between(3, 0.05 * mask.shape[1]))
@@ -124,6 +124,9 @@ class HoleShapes:
         radii = (apart * chances.between(0.3, 0.5), apart * chances.between(0.4, 0.52))
         for centre in centres:
             hole |= _oval(mask.shape, centre, radii, chances)
+        if chances.happens(0.5):
+            # The frame of clear glasses, behind which the face stays.
+            hole &= ndimage.distance_transform_edt(hole) <= chances.between(0.06, 0.2) * apart
         reach = chances.between(0.4, 1.0) * apart
         (top, left), (bottom, right) = centres
         slope = (bottom - top) / max(right - left, 1.0)
