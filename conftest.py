@@ -30,9 +30,9 @@ UNIT = (
     "tests/data/test_mask_labels.py",
     "tests/data/test_sampling.py",
     "tests/data/test_warping.py",
-    "tests/editing/script/",
-    "tests/editing/test_compositing.py",
-    "tests/editing/test_lint.py",
+    "plugins/facekit-studio/tests/editing/script/",
+    "plugins/facekit-studio/tests/editing/test_compositing.py",
+    "plugins/facekit-studio/tests/editing/test_lint.py",
     "tests/evaluation/test_protocol.py",
     "tests/faces/",
     "tests/figures/",
@@ -45,7 +45,7 @@ UNIT = (
 """Folders and files of unit tests: fast, without training, a browser or another process."""
 
 NO_UNIT = (
-    "tests/editing/script/test_fuzz.py",
+    "plugins/facekit-studio/tests/editing/script/test_fuzz.py",
     "tests/recipe/test_fuzz.py",
     "tests/recipe/test_mistakes.py",
     "tests/recipe/test_torch_free.py",

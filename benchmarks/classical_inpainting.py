@@ -20,15 +20,16 @@ from pathlib import Path
 import numpy as np
 
 from facekit.cli.data_source import open_source
-from facekit.cli.evaluate_edits import print_script
 from facekit.cli.progress_bar import stage_progress
-from facekit.edit_quality import NAMED_EDITS, EditSettings, NamedEdit, evaluate_edits, named_edit
-from facekit.edit_quality.editors import MARGIN, Edited
-from facekit.edit_quality.faces import Face
-from facekit.editing import PhotoEditor, load
-from facekit.editing.script.masks import Ids, grown
+from facekit.inference import load
 from facekit.interfaces import LabelMap
 from facekit.registry import load_registry
+from facekit_studio.commands.evaluate_edits import print_script
+from facekit_studio.edit_quality import NAMED_EDITS, EditSettings, NamedEdit, evaluate_edits, named_edit
+from facekit_studio.edit_quality.editors import MARGIN, Edited
+from facekit_studio.edit_quality.faces import Face
+from facekit_studio.editing import PhotoEditor
+from facekit_studio.editing.script.masks import Ids, grown
 
 TELEA = "telea"
 RADIUS = 5

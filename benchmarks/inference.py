@@ -14,7 +14,7 @@ import torch
 from benchmarks.measure import in_process, in_turns, peak_memory, ratio
 from benchmarks.plain import PlainTraining, copy_weights
 from benchmarks.subjects import Case, Facekit
-from facekit.editing import FacePipeline, load
+from facekit.inference import FacePipeline, load
 
 
 def measure(*, small: bool, rounds: int) -> dict[str, Any]:

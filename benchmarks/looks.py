@@ -23,9 +23,9 @@ from torch import Tensor
 
 import facekit
 from facekit.data import PackedFaces, fixed_batch
-from facekit.editing import FacePipeline
-from facekit.editing.pictures import Batch
 from facekit.evaluation.tasks import transfer_pairs
+from facekit.inference import FacePipeline
+from facekit.inference.pictures import Batch
 from facekit.interfaces import FaceBatch, Style, concatenate, map_tensors
 from facekit.registry import load_registry
 from facekit.training.open_data import open_data

@@ -16,6 +16,9 @@ from facekit.cli.plugin_commands import PluginGroup
 TARGET = Path(__file__).with_name("command-line.md")
 WIDTH = 100
 
+OF_THE_STUDIO = ("edit", "studio", "evaluate-edits")
+"""Commands of facekit-studio, which are described here as well."""
+
 INTRODUCTION = """\
 # Command line
 
@@ -25,7 +28,9 @@ Results go to stdout (with `--json` as JSON), progress and messages to stderr. E
 mistake that you can mend (told without a traceback), 1 for a run that could not go on and for defects, 130 after
 Ctrl-C.
 
-Plugins add commands: those of `facekit import` come from plugins only, and are described in their READMEs.
+Plugins add commands: `facekit edit`, `studio` and `evaluate-edits` are those of
+[facekit-studio](../plugins/facekit-studio). Those of `facekit import` come from plugins only, and are described in
+their READMEs.
 """
 
 
@@ -54,7 +59,8 @@ def _commands(
         return
     yield names, command.get_help(context)
     if isinstance(command, click.Group):
-        for name in command.list_commands(context):
+        of_the_studio = OF_THE_STUDIO if parent is None else ()
+        for name in (*command.list_commands(context), *of_the_studio):
             found = command.get_command(context, name)
             assert found is not None
             yield from _commands(found, (*names, name), context)

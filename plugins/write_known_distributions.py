@@ -38,7 +38,13 @@ def render() -> str:
                 for kind in KINDS
                 if (ids := [one.spec.id for one in registry.of_kind(kind) if one.origin.distribution == name])
             },
-            "commands": sorted(spec.name for origin, spec in registry.commands() if origin.distribution == name),
+            "commands": {
+                spec.name: spec.summary
+                for spec in sorted(
+                    (spec for origin, spec in registry.commands() if origin.distribution == name),
+                    key=lambda spec: spec.name,
+                )
+            },
         }
         for name in names
     }

@@ -84,8 +84,8 @@ def recipes(*, count: int, seed: int) -> Count:
 
 def scripts(*, count: int, seed: int) -> Count:
     """Read mutations of an edit script, and apply those that can be read."""
-    from facekit.editing.script import EditContext, apply_script, parse_script
     from facekit.registry import load_registry
+    from facekit_studio.editing.script import EditContext, apply_script, parse_script
 
     label_map = load_registry().label_maps["celebamask_hq"]
     mask = np.random.default_rng(0).integers(0, len(label_map), (4, 4), np.uint8).repeat(8, 0).repeat(8, 1)
@@ -98,11 +98,11 @@ def scripts(*, count: int, seed: int) -> Count:
 
 def images(*, count: int, seed: int) -> Count:
     """Give mutated images to every reader of them: files of the command line and datasets, uploads, provenance."""
-    from facekit.editing import read_provenance
+    from facekit.inference import read_provenance
     from facekit.interfaces import FacekitError
     from facekit.interfaces.image_files import read_image, rgb_pixels, upright
-    from facekit.studio.uploads import decoded
     from facekit_datasets.pictures import read_id_mask, read_photo
+    from facekit_studio.web.uploads import decoded
 
     good = _good_images()
     chance, found = random.Random(seed), Count("mutated images, 5 readers each")

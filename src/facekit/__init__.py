@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from facekit.version import __version__
 
 if TYPE_CHECKING:
-    from facekit.editing import load as load
+    from facekit.inference import load as load
 
 __all__ = ["__version__", "load"]
 
@@ -15,7 +15,7 @@ __all__ = ["__version__", "load"]
 def __getattr__(name: str) -> Any:
     # Lazy, so that `import facekit` and the torch-free commands stay torch-free.
     if name == "load":
-        from facekit.editing import load
+        from facekit.inference import load
 
         return load
     raise AttributeError(f"module 'facekit' has no attribute {name!r}")

@@ -13,6 +13,7 @@ from facekit.cli.lazy import LazyCommand, load_command
 from facekit.cli.main import Program, cli
 from facekit.cli.plugin_commands import PluginGroup
 from facekit.interfaces import FacekitError, RunFailure
+from facekit.registry.discovery import Installed
 
 
 def _all_commands() -> list[tuple[str, click.Command]]:
@@ -53,6 +54,27 @@ def test_help_lists_every_command_with_its_summary() -> None:
 def test_summaries_in_the_table_are_those_of_the_commands() -> None:
     for name, entry in COMMANDS.items():
         assert load_command(entry.target).short_help == entry.summary, name
+
+
+def test_help_lists_the_commands_of_known_plugins_that_are_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    output = CliRunner().invoke(cli, ["--help"], prog_name="facekit").output
+    assert "studio           Edit faces by painting, in the browser." in output
+    assert "import pix2pixhd" not in output  # `facekit import` lists those
+    monkeypatch.setattr("importlib.metadata.distributions", list)
+    output = CliRunner().invoke(cli, ["--help"], prog_name="facekit").output
+    assert "Edit faces by painting" not in output
+    assert "Of plugins" not in output
+
+
+@pytest.mark.parametrize(("command", "distribution"), [("edit", "facekit-studio"), ("evaluator", "facekit-metrics")])
+def test_a_command_of_a_plugin_that_is_missing_says_what_to_install(
+    command: str, distribution: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("facekit.registry.plugins.find_installed", lambda: Installed())
+    result = CliRunner().invoke(cli, [command, "--help"], prog_name="facekit")
+    assert result.exit_code == 2
+    assert f"the command '{command}' is of a plugin that is not loaded" in result.stderr
+    assert f"{distribution} offers it: `pip install {distribution}`" in result.stderr
 
 
 def test_version() -> None:

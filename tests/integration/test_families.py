@@ -14,8 +14,8 @@ from PIL import Image
 from safetensors.torch import load_file
 from tests.kills import Killed, kill_after
 
-from facekit.editing import load
 from facekit.evaluation import evaluate_run
+from facekit.inference import load
 from facekit.interfaces import FacekitError
 from facekit.recipe import ResolvedRecipe, read_recipe
 from facekit.registry import PluginSet, Registry

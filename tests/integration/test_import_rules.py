@@ -27,6 +27,9 @@ LAYERS, GAN, BACKBONES = "facekit_layers", "facekit_gan", "facekit_backbones"
 LIBRARIES = {LAYERS, GAN, BACKBONES}
 """What stands beside the plugins, for them to import; all but the first are written with the public interfaces."""
 
+APPLICATION = "facekit_studio"
+"""A plugin that uses runs as people do, and so more rooms of the house than other plugins."""
+
 
 def packages_of_plugins() -> set[str]:
     return {path.parent.name for path in ROOT.glob("plugins/*/src/*/__init__.py")} - LIBRARIES
@@ -37,7 +40,9 @@ def test_every_plugin_is_under_the_rules(rules: dict[str, Any]) -> None:
     assert len(plugins) >= 5
     assert set(rules["root_packages"]) == {"facekit", *plugins, *LIBRARIES}
     contracts = {contract["name"]: contract for contract in rules["contracts"]}
-    assert set(contracts["Plugins use only the public hooks"]["source_modules"]) == {*plugins, GAN, BACKBONES}
+    assert set(contracts["Plugins use only the public hooks"]["source_modules"]) == {*plugins, GAN, BACKBONES} - {
+        APPLICATION
+    }
     assert set(contracts["Plugins do not know each other"]["modules"]) == plugins
     assert set(contracts["The core knows no plugin"]["forbidden_modules"]) == plugins | LIBRARIES
     layers = contracts["The layers that plugins are built of know nothing of facekit"]

@@ -22,12 +22,12 @@ import torch
 import facekit.interfaces
 import facekit.registry
 import facekit.testing
-from facekit.editing.alignment import Placement
-from facekit.editing.components import build_by_name
 from facekit.interfaces import DatasetContext, PortContext, RunEvent, Segmenter
 from facekit.registry import KINDS as KINDS_OF_COMPONENTS
 from facekit.registry import ComponentSpec, PluginSet, Registry, hooks
 from facekit.testing import ComponentContract, NetworkContract
+from facekit_studio.editing.alignment import Placement
+from facekit_studio.editing.components import build_by_name
 
 REPOSITORY = Path(__file__).parents[2]
 GUIDE = REPOSITORY / "docs" / "plugins"

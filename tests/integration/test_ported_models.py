@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save_file
 from tests.kills import Killed, kill_after, tensors_of
 
-from facekit.editing import load
+from facekit.inference import load
 from facekit.recipe import ResolvedRecipe, read_recipe
 from facekit.registry import PluginSet, Registry
 from facekit.training import train

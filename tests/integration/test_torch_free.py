@@ -47,6 +47,8 @@ TORCH = {"torch", "torchvision"}
         ["run", "--help"],
         ["import", "--help"],
         ["studio", "--help"],
+        ["edit", "--help"],
+        ["evaluate-edits", "--help"],
         ["plugins", "ls"],
         ["components", "ls"],
         ["components", "ls", "loss", "--player", "generator", "--json"],

@@ -13,13 +13,8 @@ COMMANDS = {
     "validate": LazyCommand("facekit.cli.validate:validate", "Check a recipe, up to a few real steps.", TRAINING),
     "data": LazyCommand("facekit.cli.data:data", "Prepare, check, preview and make data.", TRAINING),
     "generate": LazyCommand("facekit.cli.generate:generate", "Generate images with a trained run.", USING),
-    "edit": LazyCommand("facekit.cli.edit:edit", "Edit the faces of photos by a script.", USING),
-    "studio": LazyCommand("facekit.cli.studio:studio", "Edit faces by painting, in the browser.", USING),
     "provenance": LazyCommand("facekit.cli.provenance:provenance", "Say what made a picture.", USING),
     "evaluate": LazyCommand("facekit.cli.evaluate:evaluate", "Measure a run on one of its splits.", USING),
-    "evaluate-edits": LazyCommand(
-        "facekit.cli.evaluate_edits:evaluate_edits", "Measure what edits of a run show.", USING
-    ),
     "compare": LazyCommand("facekit.cli.compare:compare", "Put runs that exist beside each other.", USING),
     "report": LazyCommand("facekit.cli.report:report", "Write a run's report.html again.", USING),
     "import": LazyCommand("facekit.cli.importing:import_group", "Read other projects' checkpoints.", USING),

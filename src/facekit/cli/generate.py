@@ -13,7 +13,7 @@ from facekit.cli.progress_bar import picture_progress
 from facekit.cli.state import State, plugin_file_option
 
 if TYPE_CHECKING:
-    from facekit.editing import FolderItem
+    from facekit.inference import FolderItem
 
 
 @click.command(short_help="Generate images with a trained run.")
@@ -77,7 +77,7 @@ def generate(
       facekit generate runs/stargan --source photo.jpg --attribute Smiling=1 -o smiling.png
       facekit generate runs/noise --count 16 --seed 7 -o faces/
     """
-    from facekit.editing import generate_folder, load, parse_attributes
+    from facekit.inference import generate_folder, load, parse_attributes
 
     wanted = parse_attributes(attributes)
     state: State = context.obj

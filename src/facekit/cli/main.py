@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 from collections.abc import Sequence
+from importlib import metadata, resources
 from typing import Any
 
 import click
@@ -13,6 +16,21 @@ from facekit.cli.commands import COMMANDS
 from facekit.cli.lazy import LazyGroup
 from facekit.cli.state import State, plugin_file_option, state_of
 from facekit.cli.streams import guard_streams
+
+
+def installed_commands() -> list[tuple[str, str]]:
+    """Return name and summary of the commands of known distributions that are installed, but for those in groups of
+    facekit's own, which list them themselves."""
+    document = json.loads(
+        resources.files("facekit").joinpath("registry", "known_distributions.json").read_text("utf-8")
+    )
+    installed = {re.sub(r"[-_.]+", "-", one.name).lower() for one in metadata.distributions() if one.name}
+    return [
+        (name, summary)
+        for distribution, offered in document.items()
+        for name, summary in offered["commands"].items()
+        if distribution in installed and name.split(" ")[0] not in COMMANDS
+    ]
 
 
 class Program(LazyGroup):
@@ -33,12 +51,20 @@ class Program(LazyGroup):
 
         return [*self.entries, *sorted({spec.name.split(" ")[0] for _, spec in offers(ctx)})]
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write facekit's own commands, then those of the known plugins that are installed; nothing is imported."""
+        super().format_commands(ctx, formatter)
+        rows = installed_commands()
+        if rows:
+            with formatter.section("Of plugins"):
+                formatter.write_dl(rows)
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write an example, and where the commands of plugins are listed."""
         with formatter.section("Example"):
             formatter.write_text("facekit run sft_pix2pixhd --set train.steps=200 --out runs/first")
         formatter.write_paragraph()
-        formatter.write_text("Plugins can add commands; `facekit plugins ls` lists them.")
+        formatter.write_text("Plugins can add commands; `facekit plugins ls` lists all of them.")
 
     def main(
         self,

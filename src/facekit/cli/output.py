@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from facekit.editing import FolderItem
+    from facekit.inference import FolderItem
     from facekit.recipe import Notice
 
 GAP = "  "

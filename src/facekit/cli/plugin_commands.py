@@ -46,14 +46,23 @@ def find_command(context: click.Context, name: str) -> click.Command | None:
     """Return the plugin command ``name``, or the group ``name`` when plugins add commands called ``"name ..."``.
 
     Raises:
-        FacekitError: several plugins offer the command, it is a group as well, or it cannot be imported.
+        FacekitError: several plugins offer the command, it is a group as well, it cannot be imported, or a known
+            distribution offers it that is not installed or not loaded.
     """
+    from facekit.interfaces import FacekitError
+    from facekit.registry.install_hints import how_to_get_command
+
     offered = offers(context)
     found = [offer for offer in offered if offer[1].name == name]
     if found:
         return _load(context, found[0], obstacles(offered).get(name))
     members = [offer for offer in offered if offer[1].name.startswith(f"{name} ")]
-    return PluginGroup(prefix=name, name=name, help=f"Commands of plugins: {name}.") if members else None
+    if members:
+        return PluginGroup(prefix=name, name=name, help=f"Commands of plugins: {name}.")
+    remedy = how_to_get_command(name, plugins=state_of(context).registry().plugins)
+    if remedy is not None:
+        raise FacekitError(f"the command {name!r} is of a plugin that is not loaded", remedy=remedy)
+    return None
 
 
 class PluginGroup(click.Group):

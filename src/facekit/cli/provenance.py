@@ -25,7 +25,7 @@ def provenance(context: click.Context, file: Path, as_json: bool, only_script: b
       facekit provenance result.png
       facekit provenance result.png --script > again.yaml
     """
-    from facekit.editing import read_provenance
+    from facekit.inference import read_provenance
     from facekit.interfaces import FacekitError
 
     if not file.is_file():

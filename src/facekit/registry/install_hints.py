@@ -63,6 +63,21 @@ def where_else(name: str, *, plugins: PluginSet) -> str | None:
     return "; ".join(sentences) or None
 
 
+def how_to_get_command(name: str, *, plugins: PluginSet) -> str | None:
+    """Return how to get a command that no loaded plugin offers; None where nothing is known.
+
+    Args:
+        name: its name; or the first word, for a group.
+        plugins: the plugins that were looked for.
+    """
+    sentences = [
+        _state_of(known.name, plugins) or f"{known.name} offers it: `pip install {known.name}`"
+        for known in known_distributions()
+        if any(name in (one, one.split(" ")[0]) for one in known.commands)
+    ]
+    return "; ".join(sentences) or None
+
+
 def _sources(kind: Kind, name: str, plugins: PluginSet, record: PluginRecord | None) -> Iterator[str]:
     """Yield a sentence for each place that it is known to come from."""
     recorded = record.component(kind, name) if record is not None else None

@@ -7,6 +7,7 @@ distributions themselves; a test compares.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,12 +24,12 @@ class KnownDistribution:
     Args:
         name: what ``pip install`` takes.
         components: kind and id of each.
-        commands: what it adds to the command line.
+        commands: what it adds to the command line, with a line of help each.
     """
 
     name: str
     components: tuple[tuple[Kind, str], ...]
-    commands: tuple[str, ...]
+    commands: Mapping[str, str]
 
     def offers(self, kind: Kind, name: str) -> bool:
         """Tell whether it has a component of this name, or of this id."""
@@ -43,7 +44,7 @@ def known_distributions() -> tuple[KnownDistribution, ...]:
         KnownDistribution(
             name,
             tuple((kind, id_) for kind, ids in entry["components"].items() for id_ in ids),
-            tuple(entry["commands"]),
+            entry["commands"],
         )
         for name, entry in sorted(document.items())
     )

@@ -1,0 +1,35 @@
+"""Operations on the look: whose hair, skin and light are painted."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from facekit_studio.editing.script.operation import Amount, File, Operation
+
+
+class Reference(Operation):
+    """Paint in the look of another photo from here on."""
+
+    do: Literal["reference"]
+    """Which operation it is."""
+    photo: File
+    """The photo with the look, a file beside the script."""
+    mask: File | None = None
+    """Its own mask; where it is left out, a segmenter reads the photo."""
+
+    REGION_FIELDS: ClassVar[tuple[str, ...]] = ()
+
+
+class BlendReference(Operation):
+    """Go part of the way from the look so far to that of another photo."""
+
+    do: Literal["blend_reference"]
+    """Which operation it is."""
+    photo: File
+    """The other photo, a file beside the script."""
+    mask: File | None = None
+    """Its own mask; where it is left out, a segmenter reads the photo."""
+    amount: Amount
+    """0 keeps the look, 1 is the other photo's."""
+
+    REGION_FIELDS: ClassVar[tuple[str, ...]] = ()

@@ -1,0 +1,269 @@
+"""Generating files and whole folders: pairs by name, goes on where it stopped, passes over what is damaged."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from facekit.inference import provenance
+from facekit.inference.attributes import check_names
+from facekit.inference.files import (
+    FolderItem,
+    FolderResult,
+    Progress,
+    content_of,
+    is_result_file,
+    open_picture,
+    pictures_of,
+)
+from facekit.inference.given import Given, check_given, joined
+from facekit.inference.pictures import to_pictures
+from facekit.inference.pipeline import DEFAULT_BATCH, FacePipeline
+from facekit.interfaces import FacekitError
+from facekit.sampling.inputs import ATTRIBUTES, MASK, REFERENCE, REFERENCE_MASK, SOURCE
+
+_NAMING = (MASK, SOURCE, REFERENCE)
+"""What results are named after: the first of these that is a folder, or else the first that is given."""
+
+_KEYS = {MASK: provenance.MASK, REFERENCE: provenance.REFERENCE, SOURCE: provenance.PHOTO}
+"""Where a result's record names its files."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One image to be: its files by input, its number among those of the same files, and where it goes."""
+
+    files: Mapping[str, Path]
+    name: str
+    number: int
+    output: Path
+
+    @property
+    def key(self) -> str:
+        """What its noise depends on, beside the seed."""
+        return f"{self.name}/{self.number}" if self.name else str(self.number)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    job: _Job
+    given: Given
+    record: Mapping[str, object]
+    message: str
+
+
+def generate_folder(
+    pipeline: FacePipeline,
+    *,
+    mask: str | Path | None = None,
+    reference: str | Path | None = None,
+    reference_mask: str | Path | None = None,
+    source: str | Path | None = None,
+    attributes: Mapping[str, bool] | None = None,
+    count: int | None = None,
+    seed: int | None = None,
+    output: str | Path,
+    overwrite: bool = False,
+    batch: int = DEFAULT_BATCH,
+    progress: Progress | None = None,
+) -> FolderResult:
+    """Generate from files, or from every file of folders, and save the results as PNG.
+
+    Folders are paired by the names of their files without suffix. One file goes with every file of a folder. Every
+    result carries what made it; a result that the same weights made from the same inputs is skipped, so that calling it
+    again goes on where it stopped.
+
+    Results are named after the mask, source or reference. With ``count`` they are named ``NAME-SEED-0000.png``, or
+    ``SEED-0000.png`` where nothing but noise is read. The noise of an image depends on the seed, and on its
+    ``sample_key`` in the record: ``NAME/NUMBER``, or the number alone.
+
+    Args:
+        pipeline: the loaded run.
+        mask: a mask, or a folder of masks.
+        reference: a photo, or a folder of photos.
+        reference_mask: the mask of the reference photo, or a folder with the masks of the reference folder.
+        source: the photo to change, or a folder of photos.
+        attributes: the wanted attributes by name; others stay as the run reads them off the source photo.
+        count: how many images to generate from each input, for runs that start from noise; by default one.
+        seed: of the noise; by default 0.
+        output: a folder; or, for a single result, a file that ends in ``.png``.
+        overwrite: generate again what is there, and replace other files of those names.
+        batch: most images to generate at once.
+        progress: called after each result with it, its number from 1, and how many there are.
+
+    Returns:
+        what became of each. Damaged files, and files without a partner, are among the ``failed``; they stop nothing.
+
+    Raises:
+        FacekitError: a file or folder does not exist, a file that was named is wrong, a folder holds no pictures, or
+            the run needs something else than what is given.
+        RunFailure: a result cannot be written (a full disk).
+    """
+    given = {MASK: mask, REFERENCE: reference, REFERENCE_MASK: reference_mask, SOURCE: source}
+    paths = {name: Path(path) for name, path in given.items() if path is not None}
+    check_given(pipeline.inputs, {*paths, *([ATTRIBUTES] if attributes else [])}, where=str(pipeline.run))
+    check_names(attributes or {}, pipeline.attribute_names, where=str(pipeline.run))
+    if count is not None or seed is not None:
+        pipeline.check_starts_from_noise()
+    jobs = _plan(paths, Path(output), count=count, seed=seed or 0)
+    of_a_folder = any(path.is_dir() for path in paths.values())
+    reader = _Reader(pipeline, attributes or None, seed=seed or 0, overwrite=overwrite)
+    result = FolderResult()
+
+    def note(item: FolderItem) -> None:
+        result.items.append(item)
+        if progress is not None:
+            progress(item, len(result.items), len(jobs))
+
+    pending: list[_Prepared] = []
+    for job in jobs:
+        try:
+            prepared = job if isinstance(job, FolderItem) else reader.prepare(job)
+        except FacekitError as error:
+            if not of_a_folder or error.exit_code != 2:
+                raise
+            note(FolderItem(job.output, "failed", str(error)))
+            continue
+        if isinstance(prepared, FolderItem):
+            note(prepared)
+            continue
+        pending.append(prepared)
+        if len(pending) == batch:
+            _generate(pipeline, pending, note, seed=seed or 0)
+            pending.clear()
+    if pending:
+        _generate(pipeline, pending, note, seed=seed or 0)
+    order = {job.output: number for number, job in enumerate(jobs)}
+    result.items.sort(key=lambda item: order[item.output])
+    return result
+
+
+def _plan(paths: Mapping[str, Path], output: Path, *, count: int | None, seed: int) -> list[_Job | FolderItem]:
+    """Return what is to be generated; results whose partner is missing are failed already."""
+    for role, path in paths.items():
+        if not path.exists():
+            raise FacekitError(f"there is no such {role.replace('_', ' ')}", where=str(path))
+        if not path.is_dir():
+            open_picture(path)  # a damaged file that was named spoils every result; say so once
+    masks = paths.get(REFERENCE_MASK)
+    if masks is not None and paths[REFERENCE].is_dir() != masks.is_dir():
+        raise FacekitError(
+            "a folder of references has a folder of masks, and one reference one mask",
+            where=str(masks),
+            remedy="give two files or two folders",
+        )
+    files = {role: pictures_of(path) for role, path in paths.items()}
+    naming = [role for role in _NAMING if role in paths]
+    named = next((role for role in naming if paths[role].is_dir()), naming[0] if naming else None)
+    names = [""] if named is None else list(files[named])
+    numbers = range(1 if count is None else count)
+    is_file = is_result_file(output)
+    if is_file and ((named is not None and paths[named].is_dir()) or len(numbers) > 1):
+        raise FacekitError("there are several results", where=str(output), remedy="give a folder to put them in")
+    if output.is_file() and not is_file:
+        raise FacekitError("this is a file, not a folder", where=str(output))
+    jobs: list[_Job | FolderItem] = []
+    for name in names:
+        partners, problem = _partners(paths, files, name)
+        for number in numbers:
+            numbered = [f"{seed}-{number:04d}"] if count is not None or not name else []
+            target = output if is_file else output / f"{'-'.join([*([name] if name else []), *numbered])}.png"
+            jobs.append(FolderItem(target, "failed", problem) if problem else _Job(partners, name, number, target))
+    return jobs
+
+
+def _partners(
+    paths: Mapping[str, Path], files: Mapping[str, Mapping[str, Path]], name: str
+) -> tuple[dict[str, Path], str]:
+    """Return the files of a result by input, and what is wrong with them, or nothing."""
+    found: dict[str, Path] = {}
+    for role, path in paths.items():
+        if not path.is_dir():
+            found[role] = path
+            continue
+        wanted = found[REFERENCE].stem if role == REFERENCE_MASK else name
+        if wanted not in files[role]:
+            return found, f"{path}: there is no {role.replace('_', ' ')} called {wanted!r}"
+        found[role] = files[role][wanted]
+    return found, ""
+
+
+class _Reader:
+    """Reads what results are made of; images of the same files read them once."""
+
+    def __init__(
+        self, pipeline: FacePipeline, attributes: Mapping[str, bool] | None, *, seed: int, overwrite: bool
+    ) -> None:
+        self._pipeline = pipeline
+        self._attributes = attributes
+        self._seed = seed
+        self._overwrite = overwrite
+        self._content: tuple[Mapping[str, Path], str] | None = None
+        self._given: tuple[Mapping[str, Path], Given] | None = None
+
+    def prepare(self, job: _Job) -> _Prepared | FolderItem:
+        """Read what a result is made of, or find that it is there.
+
+        Raises:
+            FacekitError: a file cannot be read or does not fit, or another file stands where the result goes.
+        """
+        pipeline, wanted = self._pipeline, self._attributes
+        told: dict[str, object] = {provenance.INPUTS_SHA256: self._content_of(job.files)}
+        if wanted is not None:
+            told[provenance.WISHES] = {name: wanted[name] for name in pipeline.attribute_names if name in wanted}
+        if pipeline.inputs.noise:
+            told |= {provenance.SEED: self._seed, provenance.SAMPLE: job.number, provenance.SAMPLE_KEY: job.key}
+        made_of = {**told, **pipeline.made_of}
+        made_with = "with other weights or from other pictures, attributes or noise"
+        if not self._overwrite and provenance.is_there(job.output, made_of, made_with=made_with):
+            return FolderItem(job.output, "skipped")
+        given = self._read(job.files)
+        told |= {key: job.files[role].name for role, key in _KEYS.items() if role in job.files}
+        message = ""
+        if wanted is not None and given.attributes is not None:
+            shown = {name: bool(on) for name, on in zip(pipeline.attribute_names, given.attributes[0], strict=True)}
+            told[provenance.ATTRIBUTES] = shown
+            read = [f"{name}={value:d}" for name, value in shown.items() if name not in wanted]
+            message = f"read off the photo: {', '.join(read)}" if read else ""
+        return _Prepared(job, given, told, message)
+
+    def _content_of(self, files: Mapping[str, Path]) -> str:
+        if self._content is None or self._content[0] != files:
+            content = content_of(list(files.values()))
+            pipeline = self._pipeline
+            if pipeline.inputs.optional:  # the same files may be given for other roles
+                content = hashlib.sha256(f"{content} {' '.join(files)}".encode()).hexdigest()
+            if pipeline.mask_label_map != pipeline.label_map:  # the same file means another mask
+                content = hashlib.sha256(f"{content} {pipeline.mask_label_map.name}".encode()).hexdigest()
+            self._content = files, content
+        return self._content[1]
+
+    def _read(self, files: Mapping[str, Path]) -> Given:
+        if self._given is None or self._given[0] != files:
+            opened = {role: open_picture(file) for role, file in files.items()}
+            given = self._pipeline.read(
+                opened.get(MASK),
+                opened.get(REFERENCE),
+                opened.get(REFERENCE_MASK),
+                source=opened.get(SOURCE),
+                attributes=self._attributes,
+            )
+            self._given = files, given
+        return self._given[1]
+
+
+def _generate(
+    pipeline: FacePipeline, prepared: Sequence[_Prepared], note: Callable[[FolderItem], None], *, seed: int
+) -> None:
+    """Generate and save a batch. Files that all its results share are given once, so that a style is read once."""
+    jobs = [each.job for each in prepared]
+    shared = {role for role in jobs[0].files if len({job.files[role] for job in jobs}) == 1}
+    if not {REFERENCE, REFERENCE_MASK} & jobs[0].files.keys() <= shared:
+        shared -= {REFERENCE, REFERENCE_MASK}
+    given = joined([each.given for each in prepared], shared)
+    images = pipeline.generate_from(given, keys=[job.key for job in jobs], seed=seed, batch=len(jobs))
+    for each, picture in zip(prepared, to_pictures(images), strict=True):
+        provenance.save_png(picture, each.job.output, pipeline.record(**each.record))
+        note(FolderItem(each.job.output, "written", each.message))

@@ -1,0 +1,1 @@
+"""Tests of the core; a package, so that those of plugins find it before any other of this name."""
