@@ -28,6 +28,21 @@ class TestLocalEnhancerWithFeatures(GeneratorContract):
     options = {"filters": 2, "global_downsamplings": 2, "global_blocks": 1, "local_blocks": 1, "features": True}
 
 
+class TestUNet(GeneratorContract):
+    spec = SPECS["pix2pix_unet"]
+    options = {"filters": 4, "levels": 4}
+
+
+class TestUNetThatVaries(GeneratorContract):
+    spec = SPECS["pix2pix_unet"]
+    options = {"filters": 4, "levels": 3, "norm": "instance", "varied": True}
+
+
+class TestUNetWithoutSkips(GeneratorContract):
+    spec = SPECS["pix2pix_unet"]
+    options = {"filters": 4, "levels": 3, "skips": False, "dropout": 0}
+
+
 class TestRegionFeatures(StyleEncoderContract):
     spec = SPECS["region_features"]
     options = {"filters": 4, "downsamplings": 2}

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facekit_layers import ResizeConvolution, doubling_convolution, instance_norm
-from facekit_pix2pixhd.networks import GlobalGenerator, LocalEnhancer, MultiScaleDiscriminator
+from facekit_pix2pixhd.networks import GlobalGenerator, LocalEnhancer, MultiScaleDiscriminator, UNet
 
 CLASSES = 19
 
@@ -318,3 +318,35 @@ def test_both_generators_enlarge_as_they_are_told() -> None:
     assert count(g1) == count(GlobalGenerator(filters=4, blocks=1))
     assert g1(one_hot(2, 32, 48)).shape == (2, 3, 32, 48)
     assert g2(one_hot(2, 64)).shape == (2, 3, 64, 64)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "levels", "count"), [(3, 8, 54_419_459), (19, 8, 54_435_843), (19, 7, 41_849_859), (19, 6, 29_263_875)]
+)
+def test_unet_has_the_published_parameters(inputs, levels, count):
+    with torch.device("meta"):
+        network = UNet(inputs=inputs, levels=levels)
+    assert sum(parameter.numel() for parameter in network.parameters()) == count
+
+
+@pytest.mark.parametrize("skips", [True, False])
+def test_connections_across_carry_what_the_deepest_features_do_not(skips):
+    network = UNet(inputs=5, filters=4, levels=4, norm="instance", skips=skips).eval()
+    torch.nn.init.zeros_(network.downs[-1].weight)
+    with torch.no_grad():
+        one, other = (
+            network(torch.randn(1, 5, 16, 16, generator=torch.Generator().manual_seed(seed))) for seed in (0, 1)
+        )
+    assert torch.equal(one, other) is not skips
+
+
+def test_dropout_of_the_unet_follows_its_noise():
+    network = UNet(inputs=5, filters=4, levels=3, norm="instance", dropout=0.25).eval()
+    planes = torch.randn(1, 5, 8, 8)
+    noise = torch.randn(20_000)
+    assert abs(float((noise < network.threshold).float().mean()) - 0.25) < 0.01
+    kept, dropped = (torch.full((1, 8, 2, 2), value) for value in (9.0, -9.0))
+    with torch.no_grad():
+        whole, scaled, without = network(planes), network(planes, [kept]), network(planes, [dropped])
+    assert not torch.equal(whole, scaled)  # kept features count more, so that their mean stays
+    assert not torch.equal(whole, without)

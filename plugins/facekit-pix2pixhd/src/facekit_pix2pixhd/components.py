@@ -12,13 +12,15 @@ from torch import Tensor
 from facekit.interfaces import BuildContext, Condition, DiscriminatorOutput, FacekitError, Generated, ScaleOutput, Style
 from facekit_layers import one_hot
 
-from .networks import FeatureEncoder, GlobalGenerator, LocalEnhancer, MultiScaleDiscriminator, spread_over_regions
+from .networks import FeatureEncoder, GlobalGenerator, LocalEnhancer, MultiScaleDiscriminator, UNet, spread_over_regions
 from .plugin import (
     FEATURE_CHANNELS,
     DiscriminatorOptions,
     GlobalGeneratorOptions,
     LocalEnhancerOptions,
     RegionFeaturesOptions,
+    UNetOptions,
+    unet_noise,
 )
 
 PHOTO_CHANNELS = 3
@@ -93,6 +95,34 @@ class Pix2PixHdLocalEnhancer(LocalEnhancer):
             else one_hot(condition.require_mask(), classes=self.classes, weight=weight)
         )
         return Generated(super().forward(planes).float())
+
+
+class Pix2PixUNet(UNet):
+    """pix2pix's U-Net as a facekit generator.
+
+    Args:
+        options: its options.
+        classes: classes of the masks.
+    """
+
+    def __init__(self, options: UNetOptions, *, classes: int) -> None:
+        super().__init__(
+            inputs=classes,
+            filters=options.filters,
+            levels=options.levels,
+            norm=options.norm,
+            skips=options.skips,
+            dropout=options.dropout,
+        )
+        self.classes = classes
+        self.varied = options.varied
+        self.noise = [port.name for port in unet_noise(options, 1)]
+
+    def forward(self, condition: Condition, style: Style | None) -> Generated:  # type: ignore[override]
+        """Return images (N, 3, H, W), float32 in [-1, 1], of the masks of ``condition``."""
+        planes = one_hot(condition.require_mask(), classes=self.classes, weight=self.downs[0].weight)
+        dropped = self.noise if self.training or self.varied else ()
+        return Generated(super().forward(planes, [condition.extra[name] for name in dropped]).float())
 
 
 class MultiScalePatchDiscriminator(MultiScaleDiscriminator):
@@ -202,6 +232,11 @@ def build_global_generator(options: GlobalGeneratorOptions, context: BuildContex
 def build_local_enhancer(options: LocalEnhancerOptions, context: BuildContext) -> Pix2PixHdLocalEnhancer:
     """Build G2 for the label map of ``context``."""
     return Pix2PixHdLocalEnhancer(options, classes=len(context.label_map))
+
+
+def build_unet(options: UNetOptions, context: BuildContext) -> Pix2PixUNet:
+    """Build the U-Net for the label map of ``context``."""
+    return Pix2PixUNet(options, classes=len(context.label_map))
 
 
 def build_discriminator(options: DiscriminatorOptions, context: BuildContext) -> MultiScalePatchDiscriminator:

@@ -26,6 +26,9 @@ PAPER = "High-Resolution Image Synthesis and Semantic Manipulation with Conditio
 FEATURE_CHANNELS = 3
 """Numbers a region of the feature encoder, as published."""
 
+DROPPED_LEVELS = 3
+"""How many levels of the U-Net's decoder have dropout, from the lowest resolution on."""
+
 REGION_FEATURES = Port("style", ("batch", "classes", FEATURE_CHANNELS), value_range=(-1.0, 1.0))
 """A few numbers for each region of the mask: what the feature encoder gives."""
 
@@ -62,6 +65,23 @@ class LocalEnhancerOptions(Options):
     over the pictures of short runs, or by ``resize``: pixels repeated, then convolved (Odena et al., Distill 2016)."""
     features: bool = False
     """Join the region features of a ``region_features`` style encoder to the mask."""
+
+
+class UNetOptions(Options):
+    """Options of pix2pix's U-Net."""
+
+    filters: int = Field(64, ge=1, le=4096)
+    """Channels at half of the size; doubled by each further level, up to 8 times as many."""
+    levels: int = Field(8, ge=2, le=12)
+    """How often height and width are halved: 8 end at a single pixel at 256 pixels, 7 at 128, 6 at 64."""
+    norm: Literal["batch", "instance"] = "batch"
+    """Norm of all layers but the first, the deepest and the last."""
+    skips: bool = True
+    """Join the encoder's features to the decoder's; ``false`` is the network without connections across layers."""
+    dropout: float = Field(0.5, ge=0, lt=1)
+    """Share of the features that training drops at the three lowest levels of the decoder."""
+    varied: bool = False
+    """Drop features when generating as well, as published: images of one mask then differ a little with the seed."""
 
 
 class DiscriminatorOptions(Options):
@@ -104,6 +124,23 @@ def local_enhancer_ports(options: LocalEnhancerOptions, context: PortContext) ->
     return _generator_ports(options.global_downsamplings + 1, features=options.features)
 
 
+def unet_noise(options: UNetOptions, size: int) -> tuple[Port, ...]:
+    """Return the noise that decides which features are dropped, lowest resolution first."""
+    shapes = []
+    for number in range(min(DROPPED_LEVELS, options.levels - 1) if options.dropout else 0):
+        level = options.levels - 2 - number
+        side = max(size // 2 ** (level + 1), 1)
+        shapes.append(("batch", options.filters * min(2**level, 8), side, side))
+    return tuple(Port(f"dropout_{number}", shape, dtype="noise") for number, shape in enumerate(shapes))
+
+
+def unet_ports(options: UNetOptions, context: PortContext) -> Ports:
+    """Needs a mask, gives the image; noise for dropout."""
+    step = 2**options.levels
+    noise = unet_noise(options, context.size)
+    return Ports(needs=(MASK, *noise), gives=(GENERATED,), smallest_size=step, size_multiple=step)
+
+
 def discriminator_ports(options: DiscriminatorOptions, context: PortContext) -> Ports:
     """Needs picture and mask, gives logits and features, and logits of attributes where it classifies."""
     classified = (DISCRIMINATOR_CLASS_LOGITS,) if options.classify else ()
@@ -134,12 +171,12 @@ def _generator_ports(halvings: int, *, features: bool) -> Ports:
 @hookimpl
 def facekit_plugin_info() -> PluginInfo:
     """Say what the plugin is."""
-    return PluginInfo(summary="pix2pixHD: global generator, local enhancer, multi-scale patch discriminator.")
+    return PluginInfo(summary="pix2pixHD: G1, G2, multi-scale patch discriminator; the U-Net of pix2pix.")
 
 
 @hookimpl
 def facekit_components() -> Iterable[ComponentSpec]:
-    """Offer both generators, the discriminator and the feature encoder."""
+    """Offer the generators, the discriminator and the feature encoder."""
     return (
         ComponentSpec(
             interface_version=1,
@@ -162,6 +199,17 @@ def facekit_components() -> Iterable[ComponentSpec]:
             ports=local_enhancer_ports,
             example={"filters": 32, "global_blocks": 9, "local_blocks": 3},
             paper=PAPER,
+        ),
+        ComponentSpec(
+            interface_version=1,
+            kind="generator",
+            id="pix2pixhd/pix2pix_unet",
+            summary="The U-Net of pix2pix: a face from a mask, with connections across its layers or without.",
+            options=UNetOptions,
+            factory="facekit_pix2pixhd.components:build_unet",
+            ports=unet_ports,
+            example={"filters": 64, "levels": 8},
+            paper="Image-to-Image Translation with Conditional Adversarial Networks (Isola et al., CVPR 2017)",
         ),
         ComponentSpec(
             interface_version=1,

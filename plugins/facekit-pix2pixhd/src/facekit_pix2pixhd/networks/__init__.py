@@ -8,6 +8,7 @@ from .feature_encoder import FeatureEncoder, average_by_region, spread_over_regi
 from .global_generator import GlobalGenerator
 from .initialisation import initialise_as_published
 from .local_enhancer import LocalEnhancer
+from .unet import UNet
 
 __all__ = [
     "FeatureEncoder",
@@ -16,6 +17,7 @@ __all__ = [
     "MultiScaleDiscriminator",
     "PatchDiscriminator",
     "ScaleOutput",
+    "UNet",
     "average_by_region",
     "initialise_as_published",
     "spread_over_regions",
