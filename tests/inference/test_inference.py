@@ -272,10 +272,11 @@ def test_the_examples_of_the_documentation_run(
     blocks = re.findall(r"^```python\n(.*?)^```", (DOCS / "inference.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
     for block in blocks:
         exec(block, names)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     assert names["result"].size == (64, 64)
     assert len({image.tobytes() for image in names["images"]}) == 16
     assert names["tensors"].shape == (16, 3, SIZE, SIZE)
     assert not torch.equal(names["image"], names["other_hair"])
+    torch.testing.assert_close(names["with_hair"], names["other_hair"])
     assert torch.equal(names["generated"].image, names["image"])
     assert names["pipeline"].weights == "file"

@@ -8,6 +8,7 @@ import torch
 from facekit.interfaces import BuildContext, Condition, FacekitError, LabelClass, LabelMap, Style
 from facekit_sft_pix2pixhd.alignment import (
     affine_maps,
+    aligned_features,
     land_in_region,
     region_means,
     region_moments,
@@ -228,6 +229,26 @@ def test_a_region_taken_from_another_face_brings_its_features():
     assert (result[inside] - theirs[inside]).abs().mean() < 0.7 * (plain[inside] - theirs[inside]).abs().mean()
     assert (result[outside] - plain[outside]).abs().mean() < 0.7 * (theirs[outside] - plain[outside]).abs().mean()
     assert torch.allclose(generated(encoder, generator, own.take(other, range(4))), theirs, atol=1e-4)
+
+
+@torch.no_grad()
+def test_features_of_a_region_follow_its_reference_and_those_of_others_do_not():
+    encoder, _ = networks(sft=True)
+    image, mask = faces()
+    other_image, _ = faces(seed=5)
+    # The other face has the region elsewhere.
+    own, other = encoder(image, mask), encoder(other_image.roll(4, 3), mask.roll(4, 2))
+
+    def aligned(style):
+        levels = (style.full, style.half, style.quarter)
+        return aligned_features(mask, planes(mask), levels, style.mask, style.share, torch.tensor([]))
+
+    for mixed, mine, theirs in zip(*map(aligned, (own.take(other, [1]), own, other)), strict=True):
+        step = 32 // mine.shape[-1]
+        taken = (mask[:, ::step, ::step] == 1)[:, None].expand_as(mine)
+        assert torch.equal(mixed[taken], theirs[taken])
+        assert torch.equal(mixed[~taken], mine[~taken])
+        assert not torch.allclose(theirs[taken], mine[taken], atol=0.1)
 
 
 def test_a_blend_goes_from_one_face_to_the_other():

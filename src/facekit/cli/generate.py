@@ -21,6 +21,16 @@ if TYPE_CHECKING:
 @click.option("--mask", type=FilePath(), help="A mask of class ids, or a folder of them.")
 @click.option("--reference", type=FilePath(), help="The photo with the wanted style, or a folder.")
 @click.option("--reference-mask", type=FilePath(), help="The reference's own mask, or a folder.")
+@click.option(
+    "--region-reference",
+    "region_photos",
+    multiple=True,
+    metavar="REGION=PHOTO",
+    help="Another photo whose style a region has: hair=other.jpg, or u_lip,l_lip=other.jpg.",
+)
+@click.option(
+    "--region-reference-mask", "region_masks", multiple=True, metavar="REGION=MASK", help="That photo's own mask."
+)
 @click.option("--source", type=FilePath(), help="The photo to change, or a folder.")
 @click.option("--attribute", "attributes", multiple=True, metavar="NAME=1", help="One that is wanted; NAME=0 for not.")
 @click.option("--count", type=click.IntRange(min=1), help="Images from each input, for runs that start from noise.")
@@ -44,6 +54,8 @@ def generate(
     mask: Path | None,
     reference: Path | None,
     reference_mask: Path | None,
+    region_photos: tuple[str, ...],
+    region_masks: tuple[str, ...],
     source: Path | None,
     attributes: tuple[str, ...],
     count: int | None,
@@ -66,6 +78,9 @@ def generate(
     every file of a folder. Called again, it goes on where it stopped. Exits with 2 when a result could not be
     generated; the others are.
 
+    Where the style of the run has a code for every region, --region-reference gives a region the style of another photo
+    than the rest, in every result.
+
     Attributes that are not named stay as the run reads them off the source photo. For runs that start from noise,
     --count gives that many images of each input, SEED-0000.png and so on, which --seed draws anew. Options that no
     weight depends on, such as the steps of a sampler, may be --set.
@@ -74,12 +89,14 @@ def generate(
     Example:
       facekit generate runs/first --mask mask.png --reference photo.jpg --reference-mask photo_mask.png -o result.png
       facekit generate runs/first --mask masks/ --reference photo.jpg --reference-mask photo_mask.png -o results/
+      facekit generate runs/first --mask mask.png --reference photo.jpg --reference-mask photo_mask.png \\
+        --region-reference hair=other.jpg --region-reference-mask hair=other_mask.png -o result.png
       facekit generate runs/stargan --source photo.jpg --attribute Smiling=1 -o smiling.png
       facekit generate runs/noise --count 16 --seed 7 -o faces/
     """
-    from facekit.inference import generate_folder, load, parse_attributes
+    from facekit.inference import generate_folder, load, parse_attributes, parse_region_references
 
-    wanted = parse_attributes(attributes)
+    wanted, regions = parse_attributes(attributes), parse_region_references(region_photos, region_masks)
     state: State = context.obj
     pipeline = load(
         run,
@@ -107,6 +124,7 @@ def generate(
             reference_mask=reference_mask,
             source=source,
             attributes=wanted,
+            region_references=regions,
             count=count,
             seed=seed,
             output=output,

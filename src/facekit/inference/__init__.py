@@ -7,6 +7,7 @@ from facekit.inference.loading import load
 from facekit.inference.networks import InferenceNetworks
 from facekit.inference.pipeline import FacePipeline
 from facekit.inference.provenance import read_provenance, save_png
+from facekit.inference.region_references import parse_region_references
 
 __all__ = [
     "FacePipeline",
@@ -16,6 +17,7 @@ __all__ = [
     "generate_folder",
     "load",
     "parse_attributes",
+    "parse_region_references",
     "read_provenance",
     "save_png",
 ]

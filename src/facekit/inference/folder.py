@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from facekit.inference import provenance
@@ -21,6 +21,7 @@ from facekit.inference.files import (
 from facekit.inference.given import Given, check_given, joined
 from facekit.inference.pictures import to_pictures
 from facekit.inference.pipeline import DEFAULT_BATCH, FacePipeline
+from facekit.inference.region_references import RegionReference, read_region_references
 from facekit.interfaces import FacekitError
 from facekit.sampling.inputs import ATTRIBUTES, MASK, REFERENCE, REFERENCE_MASK, SOURCE
 
@@ -62,6 +63,7 @@ def generate_folder(
     reference_mask: str | Path | None = None,
     source: str | Path | None = None,
     attributes: Mapping[str, bool] | None = None,
+    region_references: Mapping[str, tuple[str | Path, str | Path]] | None = None,
     count: int | None = None,
     seed: int | None = None,
     output: str | Path,
@@ -86,6 +88,7 @@ def generate_folder(
         reference_mask: the mask of the reference photo, or a folder with the masks of the reference folder.
         source: the photo to change, or a folder of photos.
         attributes: the wanted attributes by name; others stay as the run reads them off the source photo.
+        region_references: by the name of a region, another photo whose style it has in every image, and its own mask.
         count: how many images to generate from each input, for runs that start from noise; by default one.
         seed: of the noise; by default 0.
         output: a folder; or, for a single result, a file that ends in ``.png``.
@@ -107,9 +110,10 @@ def generate_folder(
     check_names(attributes or {}, pipeline.attribute_names, where=str(pipeline.run))
     if count is not None or seed is not None:
         pipeline.check_starts_from_noise()
+    regions = _RegionFiles(pipeline, region_references or {})
     jobs = _plan(paths, Path(output), count=count, seed=seed or 0)
     of_a_folder = any(path.is_dir() for path in paths.values())
-    reader = _Reader(pipeline, attributes or None, seed=seed or 0, overwrite=overwrite)
+    reader = _Reader(pipeline, attributes or None, regions, seed=seed or 0, overwrite=overwrite)
     result = FolderResult()
 
     def note(item: FolderItem) -> None:
@@ -190,14 +194,39 @@ def _partners(
     return found, ""
 
 
+class _RegionFiles:
+    """The references of single regions, read once for all results."""
+
+    def __init__(self, pipeline: FacePipeline, files: Mapping[str, tuple[str | Path, str | Path]]) -> None:
+        pairs = {pair: (open_picture(Path(pair[0])), open_picture(Path(pair[1]))) for pair in set(files.values())}
+        self.read: tuple[RegionReference, ...] = read_region_references(
+            pipeline, {region: pairs[pair] for region, pair in files.items()}
+        )
+        self.told: dict[str, object] = {}
+        if files:
+            self.told = {
+                provenance.REGION_REFERENCES: {region: Path(photo).name for region, (photo, _) in files.items()},
+                provenance.REGION_REFERENCES_SHA256: {
+                    region: content_of([Path(photo), Path(mask)]) for region, (photo, mask) in files.items()
+                },
+            }
+
+
 class _Reader:
     """Reads what results are made of; images of the same files read them once."""
 
     def __init__(
-        self, pipeline: FacePipeline, attributes: Mapping[str, bool] | None, *, seed: int, overwrite: bool
+        self,
+        pipeline: FacePipeline,
+        attributes: Mapping[str, bool] | None,
+        regions: _RegionFiles,
+        *,
+        seed: int,
+        overwrite: bool,
     ) -> None:
         self._pipeline = pipeline
         self._attributes = attributes
+        self._regions = regions
         self._seed = seed
         self._overwrite = overwrite
         self._content: tuple[Mapping[str, Path], str] | None = None
@@ -210,12 +239,13 @@ class _Reader:
             FacekitError: a file cannot be read or does not fit, or another file stands where the result goes.
         """
         pipeline, wanted = self._pipeline, self._attributes
-        told: dict[str, object] = {provenance.INPUTS_SHA256: self._content_of(job.files)}
+        told: dict[str, object] = {provenance.INPUTS_SHA256: self._content_of(job.files), **self._regions.told}
         if wanted is not None:
             told[provenance.WISHES] = {name: wanted[name] for name in pipeline.attribute_names if name in wanted}
         if pipeline.inputs.noise:
             told |= {provenance.SEED: self._seed, provenance.SAMPLE: job.number, provenance.SAMPLE_KEY: job.key}
-        made_of = {**told, **pipeline.made_of}
+        # None stands for no such references, so that a result that had them is not taken for one that had not.
+        made_of = {provenance.REGION_REFERENCES_SHA256: None, **told, **pipeline.made_of}
         made_with = "with other weights or from other pictures, attributes or noise"
         if not self._overwrite and provenance.is_there(job.output, made_of, made_with=made_with):
             return FolderItem(job.output, "skipped")
@@ -250,7 +280,7 @@ class _Reader:
                 source=opened.get(SOURCE),
                 attributes=self._attributes,
             )
-            self._given = files, given
+            self._given = files, replace(given, region_references=self._regions.read)
         return self._given[1]
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from facekit.data.geometry import same_aspect
 from facekit.inference.pictures import Batch
+from facekit.inference.region_references import RegionReference
 from facekit.interfaces import Condition, FacekitError, Reference
 from facekit.sampling.inputs import ATTRIBUTES, MASK, REFERENCE, REFERENCE_MASK, SOURCE, SamplingInputs
 
@@ -104,6 +105,7 @@ class Given:
         reference_mask: their own masks, one each.
         source: the photos that are changed.
         attributes: (N, A) in {0, 1}.
+        region_references: photos whose style some regions have, the same for all images.
 
     Raises:
         FacekitError: numbers do not fit each other, or a reference mask is not the mask of its photo.
@@ -114,6 +116,7 @@ class Given:
     reference_mask: Batch | None = None
     source: Batch | None = None
     attributes: Tensor | None = None
+    region_references: tuple[RegionReference, ...] = ()
 
     def __post_init__(self) -> None:
         several = {name: count for name, count in self._counts().items() if count != 1}

@@ -27,6 +27,7 @@ from facekit.inference.pictures import (
     read_masks,
     read_photos,
 )
+from facekit.inference.region_references import read_region_references, with_regions
 from facekit.interfaces import Condition, FacekitError, LabelMap, Reference, Style
 from facekit.sampling.inputs import ATTRIBUTES, MASK, REFERENCE, REFERENCE_MASK, SOURCE, inputs_of
 from facekit.sampling.noise import noise_for_keys
@@ -106,6 +107,7 @@ class FacePipeline:
         *,
         source: PhotoInput | None = None,
         attributes: Mapping[str, bool] | Tensor | None = None,
+        region_references: Mapping[str, tuple[PhotoInput, MaskInput]] | None = None,
         seed: int = 0,
         keys: Sequence[str] | None = None,
         batch: int = DEFAULT_BATCH,
@@ -125,6 +127,8 @@ class FacePipeline:
             source: the photo to change, or several, in the forms of ``reference``.
             attributes: the wanted attributes by name, or all as a tensor (A,) or (N, A) in {0, 1}. Those that are not
                 named stay as the run's discriminator reads them off the source photo.
+            region_references: by the name of a region, another photo whose style it has in every image, and that
+                photo's own mask: ``{"hair": (photo, mask)}``. For runs whose style has a code for every region.
             seed: of the noise, for runs that start from noise. Equal seeds give equal images, whatever the batch.
             keys: what to call the images, whose noise depends on the seed and on this name; by default their numbers
                 ``0``, ``1``, ...
@@ -142,6 +146,7 @@ class FacePipeline:
             TypeError: an argument is neither a PIL image, a list of them, nor a tensor.
         """
         given = self.read(mask, reference, reference_mask, source=source, attributes=attributes, batch=batch)
+        given = replace(given, region_references=read_region_references(self, region_references or {}))
         images = self.generate_from(given, keys=keys, seed=seed, batch=batch)
         return in_the_form_of((reference, source, mask), images, single=given.single and len(images) == 1)
 
@@ -270,7 +275,8 @@ class FacePipeline:
             named = keys[start : start + batch]
             condition, style = given.condition(slice(start, start + batch)), None
             if condition.reference is not None and self.networks.gives_styles:
-                style = self._style(condition.reference).repeat(len(named))
+                style = with_regions(self.networks, self._style(condition.reference), given.region_references)
+                style = style.repeat(len(named))
                 condition = replace(condition, reference=None)
             results.append(self._generate(condition, style, named, seed))
         return torch.cat(results)

@@ -32,6 +32,7 @@ SYNTHETIC, RUN, RECIPE, STEP, WEIGHTS, WEIGHTS_SHA256, INPUTS_SHA256, MASK, REFE
 )
 PHOTO, SCRIPT, SCRIPT_SHA256, CHANGED, SQUARE = ("photo", "script", "script_sha256", "changed_share", "square")
 WISHES, ATTRIBUTES = ("wanted_attributes", "attributes")
+REGION_REFERENCES, REGION_REFERENCES_SHA256 = ("region_references", "region_references_sha256")
 SEED, SAMPLE, SAMPLE_KEY, RUNTIME = ("seed", "sample", "sample_key", "runtime")
 EDITED_LOCALLY = "edited_locally"
 TUNING, TUNED_SHA256 = ("tuning", "tuned_sha256")

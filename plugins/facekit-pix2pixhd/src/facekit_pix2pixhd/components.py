@@ -120,7 +120,7 @@ class Pix2PixUNet(UNet):
 
     def forward(self, condition: Condition, style: Style | None) -> Generated:  # type: ignore[override]
         """Return images (N, 3, H, W), float32 in [-1, 1], of the masks of ``condition``."""
-        planes = one_hot(condition.require_mask(), classes=self.classes, weight=self.downs[0].weight)
+        planes = one_hot(condition.require_mask(), classes=self.classes, weight=next(self.parameters()))
         dropped = self.noise if self.training or self.varied else ()
         return Generated(super().forward(planes, [condition.extra[name] for name in dropped]).float())
 
@@ -187,7 +187,8 @@ class RegionFeatures(FeatureEncoder):
         weight = self.generator.stem.weight
         if weight.is_contiguous(memory_format=torch.channels_last):
             image = image.contiguous(memory_format=torch.channels_last)
-        return Style(super().forward(image, one_hot(mask, classes=self.classes, weight=weight)))
+        planes = one_hot(mask, classes=self.classes, weight=weight)
+        return Style(super().forward(image, planes), "regions", planes.flatten(2).amax(2) > 0)
 
 
 def input_channels(classes: int, *, features: bool) -> int:

@@ -173,6 +173,16 @@ def test_a_blend_lies_between_two_looks(api: httpx.Client, faces: list[dict[str,
     assert (half != theirs).any()
 
 
+def test_a_run_with_one_style_for_the_image_refuses_a_look_for_a_region(
+    api: httpx.Client, faces: list[dict[str, Any]]
+) -> None:
+    face, other = faces[0]["id"], faces[1]["id"]
+    look = {"face": face, "blends": [{"face": other, "amount": 1.0, "regions": ["skin"]}]}
+    answer = api.post("/api/preview", json=wanted(face, ids_of(api, face), sequence=0, client="regions", look=look))
+    assert answer.status_code == 400
+    assert "one vector an image, so regions cannot be mixed" in answer.text
+
+
 def test_looks_are_blended_one_after_another(api: httpx.Client, faces: list[dict[str, Any]]) -> None:
     """As by a script with several; a script that gives a face its own look paints all of it, one without only edits."""
     face, others = faces[0], faces[1:3]

@@ -24,6 +24,7 @@ from facekit_studio.editing.compositing import FEATHER, paste_back
 from facekit_studio.editing.folder_files import FolderFiles
 from facekit_studio.editing.local import LARGEST_SQUARE, MASK_SIDE, LocalEditor, fills_holes, without_frame
 from facekit_studio.editing.open_face import EditedFace, OpenFace, ScriptFiles
+from facekit_studio.editing.region_looks import mixed, repainted
 from facekit_studio.editing.script import BlendReference, EditContext, EditScript, Reference, apply_script
 from facekit_studio.editing.script.masks import Ids, Pixels
 from facekit_studio.editing.suitable import check_beside, check_edits_masks, table_of
@@ -186,8 +187,8 @@ class PhotoEditor:
         reads = self.pipeline.inputs.reads(REFERENCE)
         style = self.style_of(face, script.looks, files, tuned=tuned) if reads else None
         painted = self.paint(mask, style, tuned=tuned)
-        # Another look changes every pixel of the square; without one, only the mask tells what the edit is about.
-        changed = np.ones(mask.shape, dtype=bool) if script.looks else _changed(face, mask, again)
+        changed = _changed(face, mask, again)
+        changed |= repainted(self.pipeline, face.mask, mask, [look.region_names() for look in script.looks])
         composite = paste_back(face.photo, painted, face.placement, changed=changed, feather=self._feather)
         return EditedFace(
             composite.photo, composite.touched, painted, mask, notes, tuned=None if tuned is None else tuned.sha256
@@ -289,14 +290,19 @@ class PhotoEditor:
             tuned: the run as it was tuned to the face; its style is the face's own.
 
         Raises:
-            FacekitError: a reference is blended, and the run has no styles to blend.
+            FacekitError: a reference is blended or of some regions, and the run has no such styles; or it does not show
+                a region.
         """
         files = FolderFiles(self, files) if isinstance(files, Path) else files
         style = self.encode(face.image, face.mask) if tuned is None else tuned.style
         for look in looks:
             other = files.face(look.photo, look.mask)
             theirs = self.encode(other.image, other.mask)
-            style = self.blend(style, theirs, look.amount) if isinstance(look, BlendReference) else theirs
+            towards = self.blend(style, theirs, look.amount) if isinstance(look, BlendReference) else theirs
+            regions = look.region_names()
+            if regions:
+                towards = mixed(self.pipeline, style, towards, regions, shown=other.mask, where=look.photo)
+            style = towards
         return style
 
     def blend(self, style: Style | PhotoReference, other: Style | PhotoReference, share: float) -> Style:

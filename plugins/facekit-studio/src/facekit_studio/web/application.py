@@ -28,6 +28,7 @@ from facekit_studio.web import requests
 from facekit_studio.web.cancelling import unless_gone
 from facekit_studio.web.faces import MOST_UPLOADS, Face, FaceShelf, indexed_png
 from facekit_studio.web.ingest import Reader, plain_name
+from facekit_studio.web.looks import wanted_look
 from facekit_studio.web.responses import (
     TELLS,
     Busy,
@@ -38,7 +39,7 @@ from facekit_studio.web.responses import (
     page_answer,
     png_answer,
 )
-from facekit_studio.web.runs import StudioRun, WantedLook
+from facekit_studio.web.runs import StudioRun
 from facekit_studio.web.script_files import SessionFiles
 from facekit_studio.web.tunings import Tunings
 from facekit_studio.web.uploads import UPLOAD_BYTES
@@ -226,10 +227,7 @@ class Studio:
     async def _preview(self, request: Request) -> Response:
         body = await self._json(request, requests.PreviewBody)
         run, label_map = self._run(body.run), self._label_map(body.label_map)
-        look = None
-        if body.look is not None:
-            blends = tuple((self.shelf.get(blend.face), blend.amount) for blend in body.look.blends)
-            look = WantedLook(self.shelf.get(body.look.face), blends)
+        look = None if body.look is None else wanted_look(body.look, self.shelf.get)
         into = None if body.into is None else self.shelf.get(body.into)
         tuned_to = None if body.tuned is None else self.shelf.get(body.tuned)
         mask = body.mask.array(label_map)

@@ -163,6 +163,8 @@ class Blend(JsonBody):
 
     face: FaceId
     amount: Annotated[float, Field(ge=0, le=1)]
+    regions: Annotated[list[Name], Field(max_length=256)] = []
+    """Only these classes go there; all of them where none is named."""
 
 
 class Look(JsonBody):

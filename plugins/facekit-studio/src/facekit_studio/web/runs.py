@@ -32,10 +32,12 @@ from facekit_studio.editing.compositing import paste_back
 from facekit_studio.editing.edit_folder import edit_record, script_record
 from facekit_studio.editing.lint import MaskFinding, lint_mask
 from facekit_studio.editing.local import fills_holes
+from facekit_studio.editing.region_looks import mixed, repainted
 from facekit_studio.editing.script import EditScript, write_script
 from facekit_studio.editing.script.masks import Ids
 from facekit_studio.editing.tuning import TunedFace, check_can_be_tuned
 from facekit_studio.web.faces import Face
+from facekit_studio.web.looks import WantedLook
 from facekit_studio.web.responses import RequestError
 from facekit_studio.web.script_files import EditorFiles, SessionFiles, mask_at_size
 from facekit_studio.web.tunings import AlreadyTuned, Square, Tunings
@@ -53,19 +55,6 @@ The picture is the file that this command makes again, pixel by pixel:
 """
 
 _PLACE = "{word} is the folder of the run {run}, whose weights have the SHA-256 {weights}.\n"
-
-
-@dataclass(frozen=True)
-class WantedLook:
-    """Whose look is painted.
-
-    Args:
-        face: a face.
-        blends: other faces, and how far (0 to 1) it goes to the look of each, one after another.
-    """
-
-    face: Face
-    blends: tuple[tuple[Face, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -208,7 +197,7 @@ class StudioRun:
             label_map: what they mean.
             look: whose look; None for that of ``into``, and for runs that read no reference.
             into: the face whose square the picture is put back into; None for the picture alone. Where a look is given,
-                all of the square is painted, as by an edit with a look.
+                all that it changes is painted, as by an edit with a look.
             tuned_to: the face that the run is tuned to, which is the one that is edited; None for the run as it is.
 
         Raises:
@@ -232,7 +221,7 @@ class StudioRun:
             style = self._style(whose, tuned_to, tuned) if self._reads_reference and whose is not None else None
             painted = self._editor.paint(ids, style, tuned=tuned)
             if into is not None:
-                painted = self._put_back(painted, ids, into, everywhere=not own_look)
+                painted = self._put_back(painted, ids, into, None if own_look else look)
         local = filled is not None
         of_tuning = {} if tuned is None else {provenance.TUNED_SHA256: tuned.sha256}
         record = self._editor.record(**{"preview": True, provenance.EDITED_LOCALLY: local, **of_tuning})
@@ -319,8 +308,15 @@ class StudioRun:
     def _style(self, look: WantedLook, tuned_to: Face | None, tuned: TunedFace | None) -> Style | Reference:
         own = tuned is not None and look.face is tuned_to
         style = tuned.style if tuned is not None and own else self._style_of(look.face)
-        for face, amount in look.blends:
-            style = self._editor.blend(style, self._style_of(face), amount)
+        for blend in look.blends:
+            theirs = self._style_of(blend.face)
+            # As a script says it: `reference` of regions, or `blend_reference`.
+            whole = blend.amount == 1 and blend.regions
+            towards = theirs if whole else self._editor.blend(style, theirs, blend.amount)
+            if blend.regions:
+                shown, where = self._mask_of(blend.face), blend.face.name
+                towards = mixed(self.pipeline, style, towards, blend.regions, shown=shown, where=where)
+            style = towards
         return style
 
     def _style_of(self, face: Face) -> Style | Reference:
@@ -359,9 +355,11 @@ class StudioRun:
         placement = Placement.whole(face.square.shape[1], face.square.shape[0])
         return OpenFace(face.square, placement, face.square, self._mask_of(face), face.mask_source)
 
-    def _put_back(self, painted: NDArray[np.uint8], ids: Ids, face: Face, *, everywhere: bool) -> NDArray[np.uint8]:
+    def _put_back(self, painted: NDArray[np.uint8], ids: Ids, face: Face, look: WantedLook | None) -> NDArray[np.uint8]:
         square = self._square(face)
-        changed = np.ones(ids.shape, bool) if everywhere else ids != square.mask
+        changed = ids != square.mask
+        if look is not None:
+            changed |= repainted(self.pipeline, square.mask, ids, look.regions_for(face))
         return paste_back(square.photo, painted, square.placement, changed=changed).photo
 
 

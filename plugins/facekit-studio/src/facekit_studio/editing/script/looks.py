@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from facekit_studio.editing.script.operation import Amount, File, Operation
+from facekit_studio.editing.script.operation import Amount, File, Operation, Regions
 
 
 class Reference(Operation):
@@ -16,8 +16,10 @@ class Reference(Operation):
     """The photo with the look, a file beside the script."""
     mask: File | None = None
     """Its own mask; where it is left out, a segmenter reads the photo."""
+    regions: Regions | None = None
+    """Only these classes have the look of that photo, all others the look so far; by default all have it."""
 
-    REGION_FIELDS: ClassVar[tuple[str, ...]] = ()
+    REGION_FIELDS: ClassVar[tuple[str, ...]] = ("regions",)
 
 
 class BlendReference(Operation):
@@ -31,5 +33,7 @@ class BlendReference(Operation):
     """Its own mask; where it is left out, a segmenter reads the photo."""
     amount: Amount
     """0 keeps the look, 1 is the other photo's."""
+    regions: Regions | None = None
+    """Only these classes go there; by default all do."""
 
-    REGION_FIELDS: ClassVar[tuple[str, ...]] = ()
+    REGION_FIELDS: ClassVar[tuple[str, ...]] = ("regions",)

@@ -8,7 +8,7 @@ let count = 0;
  * A state of an edit. It never changes, so that undo is exact.
  *
  * `operations` lead from the face's own mask to `ids`. `look` is null for the face's own, else
- * `{reference: face or null, blends: [{face, amount}]}`. `session` says which control made the state, from which
+ * `{reference: face or null, blends: [{face, amount, regions}]}`; a blend without regions is of all of them. `session` says which control made the state, from which
  * `base`, so that the control can be adjusted further without piling up operations.
  */
 export class EditState {

@@ -183,7 +183,12 @@ export class Studio extends EventTarget {
       return { photo, mask };
     };
     const start = look.reference === null ? [] : [{ do: "reference", ...named(look.reference) }];
-    return [...start, ...look.blends.map(({ face, amount }) => ({ do: "blend_reference", ...named(face), amount }))];
+    const towards = ({ face, amount, regions = [] }) => {
+      if (regions.length === 0) return { do: "blend_reference", ...named(face), amount };
+      if (amount === 1) return { do: "reference", ...named(face), regions };
+      return { do: "blend_reference", ...named(face), amount, regions };
+    };
+    return [...start, ...look.blends.map(towards)];
   }
 
   /** The look as previews ask for it. */

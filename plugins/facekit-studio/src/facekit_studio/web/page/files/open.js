@@ -167,11 +167,16 @@ export class Opening {
 
   #look(operations) {
     let look = null;
-    for (const { do: what, photo, amount } of operations) {
+    for (const { do: what, photo, amount = 1, regions: given } of operations) {
       const face = this.studio.faces.find((each) => each.files.photo === photo || (each.aligned && each.name === photo));
       if (!face) throw new Error(`the studio has no photo ${photo}; open it first`);
-      if (what === "reference") look = { reference: face.id, blends: [] };
-      else look = { reference: look?.reference ?? null, blends: [...(look?.blends ?? []), { face: face.id, amount }] };
+      const regions = [given ?? []].flat();
+      if (what === "reference" && regions.length === 0) {
+        look = { reference: face.id, blends: [] };
+        continue;
+      }
+      const blend = { face: face.id, amount, ...(regions.length ? { regions } : {}) };
+      look = { reference: look?.reference ?? null, blends: [...(look?.blends ?? []), blend] };
     }
     return look;
   }

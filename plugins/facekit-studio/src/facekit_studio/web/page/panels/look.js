@@ -1,6 +1,6 @@
 // The panel of looks: whose hair, skin and light are painted, and how far it goes to those of another face.
 
-import { byId, make, slider } from "../core/dom.js";
+import { byId, choice, make, slider } from "../core/dom.js";
 import { Gallery } from "./gallery.js";
 
 const NO_LOOK = Object.freeze({ reference: null, blends: [] });
@@ -20,15 +20,20 @@ export function showLook(studio, files) {
     none: "Own",
     onchoose: (id) => change({ reference: id }, "reference", "Look of", id),
   });
+  // Each region has a blend of its own, and all of them together have another.
+  const region = choice({ label: "Region", options: [["", "All"]], value: "", onchange: () => show() });
+  const regionOf = ({ regions = [] }) => regions.join();
+  const place = () => look().blends.findLastIndex((blend) => regionOf(blend) === region.input.value);
   const towards = new Gallery(studio, {
     label: "Towards",
     none: "None",
     onchoose: (id) => {
       const { blends } = look();
-      const kept = blends.slice(0, -1);
-      const amount = blends.at(-1)?.amount ?? Number(amounts.input.value);
-      const next = id === null ? kept : [...kept, { face: id, amount }];
-      change({ blends: next }, "blend", "Towards", id);
+      const wanted = region.input.value;
+      const kept = blends.filter((_, index) => index !== place());
+      const amount = blends[place()]?.amount ?? (wanted === "" ? Number(amounts.input.value) : 1);
+      const next = id === null ? kept : [...kept, { face: id, amount, ...(wanted === "" ? {} : { regions: wanted.split(",") }) }];
+      change({ blends: next }, `blend ${wanted}`, "Towards", id);
     },
   });
   const amounts = slider({
@@ -40,9 +45,10 @@ export function showLook(studio, files) {
     shown: (value) => `${Math.round(100 * value)} %`,
     oninput: (amount) => {
       const { blends } = look();
-      if (blends.length === 0) return;
-      const next = [...blends.slice(0, -1), { ...blends.at(-1), amount }];
-      change({ blends: next }, "blend", "Towards", next.at(-1).face);
+      const chosen = blends[place()];
+      if (chosen === undefined) return;
+      const next = blends.map((blend) => (blend === chosen ? { ...blend, amount } : blend));
+      change({ blends: next }, `blend ${region.input.value}`, "Towards", chosen.face);
     },
   });
   const [first, second] = [make("img", { alt: "" }), make("img", { alt: "" })];
@@ -53,10 +59,11 @@ export function showLook(studio, files) {
   const body = make(
     "div",
     {},
-    make("p.hint", { textContent: "Another look repaints the whole square." }),
+    make("p.hint", { textContent: "Another look repaints the whole square, and that of a region the region alone." }),
     blend,
     earlier,
     reference.element,
+    region.element,
     towards.element,
     upload,
   );
@@ -69,15 +76,23 @@ export function showLook(studio, files) {
     const { face } = studio;
     if (face === null) return;
     const { reference: chosen, blends } = look();
+    const { byName } = studio.labelMap;
+    const wordOf = (regions) => regions.split(",").map((name) => byName.get(name)?.word ?? name).join(", ");
+    const several = blends.map(regionOf).filter((regions) => regions !== "" && !byName.has(regions));
+    const options = [...byName.keys(), ...new Set(several)].map((name) => [name, wordOf(name)]);
+    region.fill([["", "All"], ...options], region.input.value);
     reference.show(studio.others, chosen);
-    towards.show(studio.others, blends.at(-1)?.face ?? null);
-    if (blends.length) amounts.set(blends.at(-1).amount);
-    earlier.hidden = blends.length < 2;
-    const before = blends.slice(0, -1).map((blend) => `${Math.round(100 * blend.amount)} % of ${studio.faceOf(blend.face)?.name}`);
-    earlier.textContent = `Before that: ${before.join(", then ")}.`;
-    blend.hidden = blends.length === 0;
-    if (blends.length === 0) return;
-    const shown = [chosen ?? face.id, blends.at(-1).face];
+    const current = blends[place()];
+    towards.show(studio.others, current?.face ?? null);
+    if (current) amounts.set(current.amount);
+    const others = blends.filter((blend) => blend !== current);
+    earlier.hidden = others.length === 0;
+    const told = ({ face: id, amount, ...rest }) =>
+      `${Math.round(100 * amount)} % of ${studio.faceOf(id)?.name}${regionOf(rest) && ` for ${wordOf(regionOf(rest))}`}`;
+    earlier.textContent = `Also: ${others.map(told).join(", then ")}.`;
+    blend.hidden = current === undefined;
+    if (current === undefined) return;
+    const shown = [chosen ?? face.id, current.face];
     [first.src, second.src] = await Promise.all(shown.map((id) => studio.photoOf(id)));
   };
   for (const name of ["edit", "state", "faces", "options"]) studio.addEventListener(name, show);
