@@ -17,6 +17,9 @@ TOWARDS = (0.25, 0.6)
 """How far the mean place of a region is, as a share of the mean distance to it, where detail is faded out and where it
 is in full: amid a hole that the region surrounds, its places lie on all sides, and reflections would meet in a star."""
 
+RIM = 3
+"""Pixels around a hole at which the fill is compared with the photo."""
+
 SMALLEST = 1e-30
 """Least sum of weights that is divided by: that of a cell in the opposite corner is larger."""
 
@@ -50,13 +53,14 @@ def fill_smoothly(photo: Tensor, hole: Tensor) -> Tensor:
     return filled
 
 
-def fill_by_region(photo: Tensor, hole: Tensor, ids: Tensor, planes: Tensor) -> Tensor:
-    """Return photos whose holes are filled region by region: hair with hair, skin with skin.
+def fill_by_region(photo: Tensor, hole: Tensor, ids: Tensor, planes: Tensor) -> tuple[Tensor, Tensor]:
+    """Fill holes region by region: hair with hair, skin with skin.
 
     A place in the hole takes the colour of its region nearby, and the detail of its region at the place that is its
     reflection in the region's nearest visible place: texture goes on beyond the edge as it comes to it. Where no
     reflection lies in the region there is its colour alone; where the photo shows nothing of a region, the fill of
-    :func:`fill_smoothly`.
+    :func:`fill_smoothly`. What a rim around the hole would be by this is compared with what it is, and the difference goes
+    on into the hole, so that no edge shows.
 
     Args:
         photo: (N, 3, H, W) in [-1, 1]; where ``hole`` is 1 it is not read.
@@ -65,14 +69,20 @@ def fill_by_region(photo: Tensor, hole: Tensor, ids: Tensor, planes: Tensor) -> 
         planes: the same as one-hot planes (N, classes, H, W).
 
     Returns:
-        (N, 3, H, W) float32 in [-1, 1].
+        the photos, (N, 3, H, W) float32 in [-1, 1], and how much of the detail of its region a place has, (N, 1, H, W) in
+        [0, 1]; 0 outside the hole.
     """
     # In full precision: of reduced means of places, reflections would be pixels off.
     with torch.autocast(photo.device.type, enabled=False):
-        return _fill_by_region(photo.float(), hole.float(), ids.long(), planes.float())
+        photo, hole, ids, planes = photo.float(), hole.float(), ids.long(), planes.float()
+        grown = F.max_pool2d(hole, 2 * RIM + 1, stride=1, padding=RIM)
+        filled, detailed = _fill_by_region(photo, grown, ids, planes)
+        rim = grown - hole
+        edge = fill_smoothly((photo - filled) * rim, 1 - rim)
+        return torch.where(hole > 0, (filled + edge).clamp(-1, 1), photo), detailed * hole
 
 
-def _fill_by_region(photo: Tensor, hole: Tensor, ids: Tensor, planes: Tensor) -> Tensor:
+def _fill_by_region(photo: Tensor, hole: Tensor, ids: Tensor, planes: Tensor) -> tuple[Tensor, Tensor]:
     count, _, height, width = planes.shape
     side = max(1, -(-max(height, width) // CELLS))
     rows, columns = -(-height // side), -(-width // side)
@@ -116,10 +126,11 @@ def _fill_by_region(photo: Tensor, hole: Tensor, ids: Tensor, planes: Tensor) ->
         hit = (F.grid_sample(shown, tried, mode="nearest", align_corners=False) == known) & ~found
         grid = torch.where(hit[:, 0, ..., None], tried, grid)
         found = found | hit
-    detail = F.grid_sample((photo - colour) * seen, grid, align_corners=False) * (found * detailed)
+    detailed = detailed * found
+    detail = F.grid_sample((photo - colour) * seen, grid, align_corners=False) * detailed
     shows = (weight.sum(3) > 0).gather(2, ids.flatten(1)[:, None]).view_as(hole)
     filled = torch.where(shows, (colour + detail).clamp(-1, 1), fill_smoothly(photo, hole))
-    return torch.where(hole > 0, filled, photo)
+    return torch.where(hole > 0, filled, photo), detailed * shows
 
 
 def _by_cell(planes: Tensor, side: int) -> Tensor:

@@ -39,6 +39,9 @@ START = 0.1
 """Initial factor on what residual blocks, attention and region codes add."""
 
 
+KEPT = 0.8
+"""How much less the network changes a place that has the detail of its region than one that has none."""
+
 LARGEST_VALUE = 0.98
 """Largest value, either way, that a hole begins with: tanh reaches 1 nowhere."""
 
@@ -244,9 +247,10 @@ class LocalEditGenerator(nn.Module):
             )
         ids = condition.require_mask()
         planes = one_hot(ids, classes=self.classes, weight=self.core.enter.weight)
-        begun = (
-            fill_by_region(photo, hole, ids, planes) if self.by_region else fill_smoothly(photo, hole.to(planes.dtype))
-        )
+        if self.by_region:
+            begun, detailed = fill_by_region(photo, hole, ids, planes)
+        else:
+            begun, detailed = fill_smoothly(photo, hole), torch.zeros_like(hole)
         given = torch.cat([begun.to(planes.dtype), hole.to(planes.dtype), planes], dim=1)
         finer = None
         if self.fold_in is not None:
@@ -259,6 +263,7 @@ class LocalEditGenerator(nn.Module):
         if self.fold_out is not None:
             change = F.interpolate(change, scale_factor=self.fold, mode="bilinear", align_corners=False)
             change = change + F.pixel_shuffle(self.fold_out(features).float(), self.fold)
+        change = change * (1 - KEPT * detailed.float())
         made = torch.tanh(change + torch.atanh(begun.float().clamp(-LARGEST_VALUE, LARGEST_VALUE)))
         return Generated(torch.where(hole > 0, made, photo.float()))
 
