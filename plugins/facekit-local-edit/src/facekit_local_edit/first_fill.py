@@ -59,8 +59,8 @@ def fill_by_region(photo: Tensor, hole: Tensor, ids: Tensor, planes: Tensor) -> 
     A place in the hole takes the colour of its region nearby, and the detail of its region at the place that is its
     reflection in the region's nearest visible place: texture goes on beyond the edge as it comes to it. Where no
     reflection lies in the region there is its colour alone; where the photo shows nothing of a region, the fill of
-    :func:`fill_smoothly`. What a rim around the hole would be by this is compared with what it is, and the difference goes
-    on into the hole, so that no edge shows.
+    :func:`fill_smoothly`. A rim around the hole is filled as well and compared with the photo; the difference goes on
+    into the hole, so that no edge shows.
 
     Args:
         photo: (N, 3, H, W) in [-1, 1]; where ``hole`` is 1 it is not read.
@@ -69,8 +69,8 @@ def fill_by_region(photo: Tensor, hole: Tensor, ids: Tensor, planes: Tensor) -> 
         planes: the same as one-hot planes (N, classes, H, W).
 
     Returns:
-        the photos, (N, 3, H, W) float32 in [-1, 1], and how much of the detail of its region a place has, (N, 1, H, W) in
-        [0, 1]; 0 outside the hole.
+        the photos, (N, 3, H, W) float32 in [-1, 1], and how much of the detail of its region a place has, (N, 1, H, W)
+        in [0, 1]; 0 outside the hole.
     """
     # In full precision: of reduced means of places, reflections would be pixels off.
     with torch.autocast(photo.device.type, enabled=False):
