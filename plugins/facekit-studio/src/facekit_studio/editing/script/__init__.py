@@ -1,8 +1,7 @@
 """Edit scripts: small, replayable lists of operations on a mask and a look."""
 
-from facekit_studio.editing.script.context import EditContext
 from facekit_studio.editing.script.looks import BlendReference, Reference
-from facekit_studio.editing.script.operation import Operation
+from facekit_studio.editing.script.operation import EditContext, Operation
 from facekit_studio.editing.script.operations import OPERATIONS
 from facekit_studio.editing.script.script import (
     SCRIPT_FORMAT,

@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy.spatial import ConvexHull, QhullError
 
-from facekit_studio.editing.script.context import EditContext
 from facekit_studio.editing.script.masks import Ids, Pixels, extent_of, filled, pixels_of
+from facekit_studio.editing.script.operation import EditContext
 
 GLASSES, HAT = "eye_g", "hat"
 
@@ -127,3 +127,41 @@ def without_hat(mask: Ids, context: EditContext) -> Ids:
 def _ellipse(shape: tuple[int, ...], x: float, y: float, across: float, down: float) -> Pixels:
     rows, columns = np.indices(shape, dtype=np.float64)
     return ((columns - x) / max(across, 0.5)) ** 2 + ((rows - y) / max(down, 0.5)) ** 2 <= 1
+
+
+def with_jaw(mask: Ids, context: EditContext, *, sinks: float | None) -> Ids:
+    """Move the lower lip column by column.
+
+    Args:
+        mask: the mask.
+        context: what the ids mean.
+        sinks: how far the lower lip sinks in the middle of the mouth, in widths of the mouth; None closes it.
+    """
+    upper, lower, inner = context.known("u_lip"), context.known("l_lip"), context.known("mouth")
+    if not (upper and lower and inner):
+        context.notes.append(f"the label map {context.label_map.name} has no lips and mouth")
+        return mask.copy()
+    lips, inside = pixels_of(mask, (*upper, *lower)), mask == inner[0]
+    extent = extent_of(lips)
+    if extent is None or not (mask == lower[0]).any():
+        context.notes.append("the mask shows no lower lip")
+        return mask.copy()
+    result = filled(mask, (mask == lower[0]) | inside, without=(*lower, *inner))
+    middle, half = extent.centre[0], extent.width / 2
+    for column in range(mask.shape[1]):
+        lip = np.flatnonzero(mask[:, column] == lower[0])
+        opening = np.flatnonzero(inside[:, column])
+        if not len(lip) and not len(opening):
+            continue
+        above = np.flatnonzero(mask[:, column] == upper[0])
+        first = int(lip[0]) if len(lip) else int(opening[-1]) + 1
+        top = int(above[-1]) + 1 if len(above) and above[-1] < first else min([first, *opening.tolist()])
+        if sinks is None:
+            moved, gap = lip - (first - top), range(0)
+        else:
+            reach = max(0.0, 1 - ((column - middle) / max(half, 1.0)) ** 2) ** 0.5
+            sink = round(sinks * extent.width * reach)
+            moved, gap = lip + sink, range(top, first + sink)
+        result[[row for row in gap if row < mask.shape[0]], column] = inner[0]
+        result[moved[(moved >= 0) & (moved < mask.shape[0])], column] = lower[0]
+    return result

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from facekit_studio.editing.script.operation import Amount, File, Operation, Regions
 
@@ -19,8 +19,6 @@ class Reference(Operation):
     regions: Regions | None = None
     """Only these classes have the look of that photo, all others the look so far; by default all have it."""
 
-    REGION_FIELDS: ClassVar[tuple[str, ...]] = ("regions",)
-
 
 class BlendReference(Operation):
     """Go part of the way from the look so far to that of another photo."""
@@ -35,5 +33,3 @@ class BlendReference(Operation):
     """0 keeps the look, 1 is the other photo's."""
     regions: Regions | None = None
     """Only these classes go there; by default all do."""
-
-    REGION_FIELDS: ClassVar[tuple[str, ...]] = ("regions",)

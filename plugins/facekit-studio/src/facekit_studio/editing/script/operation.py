@@ -1,4 +1,4 @@
-"""What operations are: checked when they are read, applied to a mask, or to the look.
+"""What operations are, and what they know of the face they edit.
 
 Lengths are fractions of the picture's side, so that a script fits faces of any size. An operation that finds nothing to
 act on (no glasses to remove) leaves the mask as it is and says so in the context's notes.
@@ -6,13 +6,72 @@ act on (no glasses to remove) leaves the mask as it is and says so in the contex
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
+import numpy as np
 from pydantic import Field
 
-from facekit.interfaces import Options
-from facekit_studio.editing.script.context import EditContext
-from facekit_studio.editing.script.masks import Ids, Pixels, pixels_of
+from facekit.interfaces import FacekitError, LabelMap, Options, did_you_mean
+from facekit_studio.editing.script.masks import Ids, Pixels, pixels_of, resized
+
+MaskReader = Callable[[str], Ids]
+"""Reads the mask file that a script names; raises FacekitError naming the file."""
+
+
+def _no_files(file: str) -> Ids:
+    raise FacekitError("this script names a file, and there is nothing to read it with", where=file)
+
+
+@dataclass
+class EditContext:
+    """What operations know beside the mask.
+
+    Args:
+        label_map: what the class ids mean.
+        read_mask: reads the mask files that a script names.
+        go_on: called between operations, and now and then by one that may take long; what it raises ends the edit.
+        notes: what operations had to say, e.g. that a face has no glasses to remove; filled while they run.
+    """
+
+    label_map: LabelMap
+    read_mask: MaskReader = _no_files
+    go_on: Callable[[], None] = lambda: None
+    notes: list[str] = field(default_factory=list)
+
+    def ids(self, names: Sequence[str]) -> tuple[int, ...]:
+        """Return the ids of class names. Raises FacekitError for a name that the label map does not have."""
+        for name in names:
+            check_region(name, self.label_map)
+        return self.label_map.ids_of(names)
+
+    def known(self, *names: str) -> tuple[int, ...]:
+        """Return the ids of those of the names that the label map has."""
+        return tuple(self.label_map.id_of(name) for name in names if name in self.label_map.names)
+
+    def other_mask(self, file: str, shape: tuple[int, ...]) -> Ids:
+        """Return another face's mask at the size of this one.
+
+        Raises:
+            FacekitError: the file cannot be read, or holds ids outside the label map.
+        """
+        mask = self.read_mask(file)
+        if mask.ndim != 2 or int(mask.max(initial=0)) >= len(self.label_map):
+            raise FacekitError(
+                f"this is no mask of {self.label_map.name}, whose ids are 0 to {len(self.label_map) - 1}", where=file
+            )
+        return resized(mask.astype(np.uint8), shape[0], shape[1])
+
+
+def check_region(name: str, label_map: LabelMap) -> None:
+    """Raise FacekitError with the near names for a class that the label map does not have."""
+    if name not in label_map.names:
+        raise FacekitError(
+            f"the label map {label_map.name} has no class {name!r}",
+            remedy=did_you_mean(name, label_map.names) or f"classes: {', '.join(label_map.names)}",
+        )
+
 
 Regions = str | Annotated[tuple[str, ...], Field(min_length=1)]
 """A class of the label map, or several."""
@@ -29,15 +88,8 @@ class Operation(Options):
     do: str
     """Which operation it is."""
 
-    REGION_FIELDS: ClassVar[tuple[str, ...]] = ("region",)
-
-    def region_names(self) -> tuple[str, ...]:
-        """Return the classes it names."""
-        found: list[str] = []
-        for field in self.REGION_FIELDS:
-            value = getattr(self, field, None)
-            found.extend([value] if isinstance(value, str) else value or ())
-        return tuple(found)
+    REGION_FIELDS: ClassVar[tuple[str, ...]] = ("region", "regions", "over", "only", "fill")
+    """Fields that name classes, of those that it has."""
 
     def rows_drawn(self, height: int, width: int) -> int:
         """Return how many rows of single lines it draws on a mask of this size; 0 where it draws none."""

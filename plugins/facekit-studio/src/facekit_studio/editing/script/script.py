@@ -16,10 +16,9 @@ from facekit.recipe.problems import Problems
 from facekit.recipe.resolved import Mark
 from facekit.recipe.settings_check import check_settings
 from facekit.recipe.yaml_source import file_marks, parse_yaml
-from facekit_studio.editing.script.context import EditContext, check_region
 from facekit_studio.editing.script.looks import BlendReference, Reference
 from facekit_studio.editing.script.masks import Ids
-from facekit_studio.editing.script.operation import Operation
+from facekit_studio.editing.script.operation import EditContext, Operation, check_region
 from facekit_studio.editing.script.operations import OPERATIONS
 
 SCRIPT_FORMAT = 1
