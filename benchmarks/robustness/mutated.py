@@ -102,7 +102,7 @@ def images(*, count: int, seed: int) -> Count:
     from facekit.interfaces import FacekitError
     from facekit.interfaces.image_files import read_image, rgb_pixels, upright
     from facekit_datasets.pictures import read_id_mask, read_photo
-    from facekit_studio.web.uploads import decoded
+    from facekit_studio.web.requests import decoded
 
     good = _good_images()
     chance, found = random.Random(seed), Count("mutated images, 5 readers each")

@@ -96,42 +96,6 @@ def is_result_file(target: Path) -> bool:
     return True
 
 
-def change_each(
-    photos: Path, target: Path, change: Callable[[str, Path, Path], FolderItem], *, progress: Progress | None
-) -> FolderResult:
-    """Change a photo, or every photo of a folder. Those that cannot be changed are among the failed; they stop nothing.
-
-    Args:
-        photos: the photo, or the folder.
-        target: a folder; or, for a single photo, a file that ends in ``.png``.
-        change: given a photo's stem and file, and the file of its result; returns what became of it.
-        progress: told each result.
-
-    Raises:
-        FacekitError: there are no photos, several for one file, a file that is no PNG, or a single photo that cannot be
-            changed.
-        RunFailure: a result cannot be written (a full disk).
-    """
-    files = pictures_of(photos)
-    single = not photos.is_dir()
-    named = is_result_file(target)
-    if named and not single:
-        raise FacekitError("there are several photos", where=str(target), remedy="give a folder to put the results in")
-    result = FolderResult()
-    for number, (stem, file) in enumerate(files.items(), start=1):
-        place = target if named else target / f"{stem}.png"
-        try:
-            item = change(stem, file, place)
-        except FacekitError as error:
-            if single or error.exit_code != 2:
-                raise
-            item = FolderItem(place, "failed", str(error))
-        result.items.append(item)
-        if progress is not None:
-            progress(item, number, len(files))
-    return result
-
-
 def open_picture(path: Path) -> Image.Image:
     """Return an image, decoded whole, that still knows its file.
 

@@ -21,9 +21,9 @@ from facekit.registry import load_registry
 from facekit_studio.commands.edit import MOST_TUNING_STEPS, TUNING_STEPS
 from facekit_studio.editing import FaceTuner, PhotoEditor, TunedFace, TuningOptions
 from facekit_studio.editing.script import parse_script
-from facekit_studio.editing.tuning import probes
+from facekit_studio.editing.tuning import fit
+from facekit_studio.editing.tuning.fit import DEFAULT_STEPS, MOST_STEPS
 from facekit_studio.editing.tuning.low_rank import tunable_weights
-from facekit_studio.editing.tuning.options import DEFAULT_STEPS, MOST_STEPS
 
 from ..conftest import HOLES
 
@@ -201,14 +201,14 @@ def test_runs_that_cannot_be_tuned(plain_run: Path, filling_run: Path) -> None:
 def test_other_masks_differ_in_places_only() -> None:
     mask = torch.zeros(1, 64, 64, dtype=torch.long)
     mask[:, 16:48, 16:48] = 1
-    found = probes.other_masks(mask, 19, torch.Generator().manual_seed(0))
-    assert len(found) == probes.OTHER_MASKS
+    found = fit.other_masks(mask, 19, torch.Generator().manual_seed(0))
+    assert len(found) == fit.OTHER_MASKS
     for other in found:
         assert other.dtype == torch.long
         assert 0 < (other != mask).float().mean() < 0.4
         assert 0 <= int(other.min()) <= int(other.max()) < 19
     image, before = torch.ones(1, 3, 64, 64), torch.zeros(1, 3, 64, 64)
-    target = probes.kept_apart(before, image, mask, found[0])
+    target = fit.kept_apart(before, image, mask, found[0])
     assert not target[:, 0][mask != found[0]].any()
     assert target.mean() > 0.2
 

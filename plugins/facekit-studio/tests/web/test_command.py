@@ -16,10 +16,9 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 
-from facekit.cli import studio as command
 from facekit.cli.main import cli
 from facekit.interfaces import FacekitError
-from facekit_studio.web import optional_deps
+from facekit_studio.commands import studio as command
 from facekit_studio.web.server import open_socket
 
 
@@ -75,15 +74,6 @@ def test_without_a_run_it_says_how_to_get_one(tmp_path: Path, make: bool, monkey
     result = call()
     assert result.exit_code == 2
     assert "facekit run sft_pix2pixhd --out runs/first" in result.stderr
-
-
-def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    found = optional_deps.find_spec
-    monkeypatch.setattr(optional_deps, "find_spec", lambda name: None if name == "uvicorn" else found(name))
-    result = call(tmp_path)
-    assert result.exit_code == 2
-    assert "the studio needs uvicorn" in result.stderr
-    assert 'pip install "facekit-toolkit[studio]"' in result.stderr
 
 
 def test_a_port_that_is_taken() -> None:

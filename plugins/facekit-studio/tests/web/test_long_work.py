@@ -21,10 +21,9 @@ import pytest
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from facekit_studio.web.cancelling import unless_gone
 from facekit_studio.web.requests import SCRIPT_CHARACTERS
 from facekit_studio.web.responses import Busy
-from facekit_studio.web.workers import Worker
+from facekit_studio.web.workers import Worker, unless_gone
 
 SIDE = 2048
 

@@ -10,8 +10,8 @@ import pytest
 from facekit.inference import FacePipeline, load
 from facekit.interfaces import FacekitError
 from facekit.registry import load_registry
-from facekit_studio.web import demo_faces as room
-from facekit_studio.web.demo_faces import start_faces
+from facekit_studio.web import faces as room
+from facekit_studio.web.faces import start_faces
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 
 from facekit.interfaces import FacekitError
 from facekit.interfaces.image_files import rgb_pixels, upright
-from facekit_studio.web.uploads import decoded
+from facekit_studio.web.requests import decoded
 
 BLOCKS = np.kron(np.random.default_rng(0).integers(0, 256, (8, 6, 3), dtype=np.uint8), np.ones((5, 5, 1), np.uint8))
 

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-
-import numpy as np
 
 from facekit.evaluation import EvaluationResult
 from facekit.evaluation.baseline_names import REAL_PHOTOS
 from facekit.evaluation.edits import RUN, EditedBy
 from facekit.inference.files import content_of
 from facekit.inference.provenance import SCRIPT_SHA256
-from facekit.interfaces import FaceDataset, FacekitError, LabelMap
+from facekit.interfaces import FaceDataset, FacekitError, LabelMap, did_you_mean
 from facekit.registry import Registry
 from facekit_studio.edit_quality.editors import PASTE_NEAREST, Editor, PasteNearest, RunEditor
-from facekit_studio.edit_quality.faces import SIDE, Face, faces_by_edit, fingerprint_of
+from facekit_studio.edit_quality.faces import SIDE, Face, fingerprint_of, read_face
 from facekit_studio.edit_quality.kinds import NamedEdit
 from facekit_studio.edit_quality.learned import TRAIN, Learned, learned_photos, refuse_learned
 from facekit_studio.edit_quality.measure import Figures, RealKind, Result, measure_results
@@ -106,24 +105,6 @@ class ScriptResult:
     learned: tuple[Learned, ...] = ()
 
 
-@dataclass(frozen=True, eq=False)
-class _Asked:
-    """What all scripts share."""
-
-    editor: PhotoEditor
-    dataset: FaceDataset
-    evaluators: Evaluators
-    settings: EditSettings
-    fingerprint: str
-    progress: EditProgress | None
-    further: Mapping[str, MakePainter] = field(default_factory=dict)
-    scripts: Mapping[str, EditScript] = field(default_factory=dict)
-
-    def tell(self, what: str, done: int, total: int) -> None:
-        if self.progress is not None:
-            self.progress(what, done, total)
-
-
 def evaluate_edits(
     editor: PhotoEditor,
     dataset: FaceDataset,
@@ -165,171 +146,172 @@ def evaluate_edits(
         registry, label_map=label_map, dataset=dataset_id, side=settings.side, device=editor.pipeline.device
     )
     evaluators.check_extractor(settings.extractor)
+    tell: EditProgress = progress or (lambda what, done, total: None)
+    measuring = _Measuring(editor, dataset, evaluators, settings, tell, further or {}, label_map)
     scripts = {edit.name: edit.script(label_map) for edit in edits}
-    asked = _Asked(editor, dataset, evaluators, settings, dataset.fingerprint(), progress, further or {}, scripts)
 
-    photos = _read(asked, edits, settings.split, "reading photos to edit", _is_edited, settings.limit)
-    learned = _learned(asked, photos, registry)
-    held_out = (
-        {edit.name: [] for edit in edits}
-        if settings.split == settings.real
-        else _read(asked, edits, settings.split, "reading real photos", _is_kind, settings.limit)
-    )
-    what = f"reading real photos of {settings.real}"
-    real = _read(asked, edits, settings.real, what, _is_kind, settings.most_real)
-    for edit in edits:
-        own = tuple(each.among(photos[edit.name]) for each in learned)
-        yield _measured(asked, edit, photos[edit.name], real[edit.name], held_out[edit.name], learned=own)
+    def is_edited(edit: NamedEdit, face: Face) -> bool:
+        """Tell whether the edit is made for a photo, changes its mask, and leaves something to show."""
+        if not edit.is_made_for(face.mask, label_map) or not edit.suits(face.image, face.mask, label_map):
+            return False
+        wanted = apply_script(scripts[edit.name], face.mask, EditContext(label_map))
+        return bool((wanted != face.mask).any() and edit.shown(wanted, label_map).any())
 
+    def is_kind(edit: NamedEdit, face: Face) -> bool:
+        """Tell whether a real photo shows what results should show."""
+        shown = edit.is_shown_by(face.mask, label_map) and bool(edit.shown(face.mask, label_map).any())
+        return shown and edit.suits(face.image, face.mask, label_map)
 
-def _read(
-    asked: _Asked,
-    edits: Sequence[NamedEdit],
-    split: str,
-    what: str,
-    wanted: Callable[[_Asked, NamedEdit, Face], bool],
-    most: int | None,
-) -> dict[str, list[Face]]:
-    """Return the first photos of a split that are wanted for each edit."""
-    return faces_by_edit(
-        asked.dataset,
-        split,
-        edits,
-        lambda edit, face: wanted(asked, edit, face),
-        most=most,
-        side=asked.settings.side,
-        progress=lambda done, total: asked.tell(what, done, total),
-    )
-
-
-def _is_kind(asked: _Asked, edit: NamedEdit, face: Face) -> bool:
-    """Return whether a real photo shows what results should show."""
-    label_map = asked.editor.pipeline.label_map
-    shown = edit.is_shown_by(face.mask, label_map) and bool(edit.shown(face.mask, label_map).any())
-    return shown and edit.suits(face.image, face.mask, label_map)
-
-
-def _is_edited(asked: _Asked, edit: NamedEdit, face: Face) -> bool:
-    """Return whether a photo is one that an edit is made for, and that it changes."""
-    label_map = asked.editor.pipeline.label_map
-    made_for = edit.is_made_for(face.mask, label_map) and edit.suits(face.image, face.mask, label_map)
-    return made_for and _changes(asked, edit, face)
-
-
-def _learned(asked: _Asked, photos: Mapping[str, Sequence[Face]], registry: Registry) -> tuple[Learned, ...]:
-    """Return which of the photos the runs have learned from. Raises FacekitError where that is not allowed."""
+    photos = measuring.read(edits, settings.split, "reading photos to edit", is_edited, settings.limit)
     every = list({face.key: face for faces in photos.values() for face in faces}.values())
-    if not every:
-        return ()
-    asked.tell("looking for them among the runs' training photos", 0, len(every))
-    found = learned_photos(asked.editor, every, registry=registry)
-    asked.tell("looking for them among the runs' training photos", len(every), len(every))
-    if not asked.settings.allow_learned:
-        refuse_learned(found, len(every))
-    return found
+    learned: tuple[Learned, ...] = ()
+    if every:
+        tell("looking for them among the runs' training photos", 0, len(every))
+        learned = learned_photos(editor, every, registry=registry)
+        tell("looking for them among the runs' training photos", len(every), len(every))
+        if not settings.allow_learned:
+            refuse_learned(learned, len(every))
+    held_out: Mapping[str, Sequence[Face]] = {}
+    if settings.split != settings.real:
+        held_out = measuring.read(edits, settings.split, "reading real photos", is_kind, settings.limit)
+    what = f"reading real photos of {settings.real}"
+    real = measuring.read(edits, settings.real, what, is_kind, settings.most_real)
+    for edit in edits:
+        own, name = photos[edit.name], edit.name
+        if not own:
+            yield ScriptResult(edit, skipped=f"no photo of {settings.split} is one that it is made for")
+        elif not real[name]:
+            yield ScriptResult(edit, skipped=f"no photo of {settings.real} shows what it should show")
+        else:
+            among = tuple(each.among(own) for each in learned)
+            yield measuring.script(edit, scripts[name], own, real[name], held_out.get(name, ()), among)
 
 
-def _wanted(asked: _Asked, edit: NamedEdit, face: Face) -> np.ndarray:
-    return apply_script(asked.scripts[edit.name], face.mask, EditContext(asked.editor.pipeline.label_map))
+@dataclass(frozen=True, eq=False)
+class _Measuring:
+    """What the measuring of all scripts shares."""
 
+    editor: PhotoEditor
+    dataset: FaceDataset
+    evaluators: Evaluators
+    settings: EditSettings
+    tell: EditProgress
+    further: Mapping[str, MakePainter]
+    label_map: LabelMap
 
-def _changes(asked: _Asked, edit: NamedEdit, face: Face) -> bool:
-    """Return whether the script changes a photo's mask, and leaves something to show."""
-    wanted = _wanted(asked, edit, face)
-    shown = edit.shown(wanted, asked.editor.pipeline.label_map)
-    return bool((wanted != face.mask).any() and shown.any())
+    @cached_property
+    def fingerprint(self) -> str:
+        return self.dataset.fingerprint()
 
+    def read(
+        self,
+        edits: Sequence[NamedEdit],
+        split: str,
+        what: str,
+        wanted: Callable[[NamedEdit, Face], bool],
+        most: int | None,
+    ) -> dict[str, list[Face]]:
+        """Return, for each edit, the first photos of a split that are wanted for it. Each photo is read once."""
+        splits = {name: indices for name, indices in self.dataset.splits().items() if len(indices)}
+        if split not in splits:
+            raise FacekitError(
+                f"the data has no photos in a split {split!r}",
+                remedy=did_you_mean(split, splits) or f"it has {', '.join(splits) or 'none'}",
+            )
+        found: dict[str, list[Face]] = {edit.name: [] for edit in edits}
+        for number, index in enumerate(splits[split], start=1):
+            missing = [edit for edit in edits if most is None or len(found[edit.name]) < most]
+            if not missing:
+                break
+            face = read_face(self.dataset, int(index), side=self.settings.side)
+            for edit in missing:
+                if wanted(edit, face):
+                    found[edit.name].append(face)
+            self.tell(what, number, len(splits[split]))
+        return found
 
-def _measured(
-    asked: _Asked,
-    edit: NamedEdit,
-    photos: Sequence[Face],
-    real: Sequence[Face],
-    held_out: Sequence[Face],
-    *,
-    learned: tuple[Learned, ...],
-) -> ScriptResult:
-    settings, label_map = asked.settings, asked.editor.pipeline.label_map
-    if not photos:
-        return ScriptResult(edit, skipped=f"no photo of {settings.split} is one that it is made for")
-    if not real:
-        return ScriptResult(edit, skipped=f"no photo of {settings.real} shows what it should show")
-    kind = RealKind(edit, real, split=settings.real, label_map=label_map)
-    fields = _fields(asked, edit, photos, real)
-    wanted = [_wanted(asked, edit, face) for face in photos]
-    pipeline = asked.editor.pipeline
+    def script(
+        self,
+        edit: NamedEdit,
+        script: EditScript,
+        photos: Sequence[Face],
+        real: Sequence[Face],
+        held_out: Sequence[Face],
+        learned: tuple[Learned, ...],
+    ) -> ScriptResult:
+        """Edit photos by a script with the run and the baselines, and measure what each made."""
+        settings, pipeline = self.settings, self.editor.pipeline
+        kind = RealKind(edit, real, split=settings.real, label_map=self.label_map)
+        fields = self._fields(edit, script, photos, real)
+        wanted = [apply_script(script, face.mask, EditContext(self.label_map)) for face in photos]
 
-    def painted(name: str, results: Sequence[Result], seconds: float = 0.0) -> SystemEdits:
-        figures = measure_results(
-            edit, results, kind, asked.evaluators, label_map=label_map, extractor=settings.extractor
+        def measured(name: str, results: Sequence[Result], seconds: float = 0.0) -> SystemEdits:
+            figures = measure_results(
+                edit, results, kind, self.evaluators, label_map=self.label_map, extractor=settings.extractor
+            )
+            own = name == RUN
+            result = EvaluationResult(
+                system=name,
+                split=settings.split,
+                weights=pipeline.weights if own else f"baseline/{name}",
+                step=pipeline.step if own else 0,
+                fields=fields,
+                measurements=figures.measurements,
+                intervals=figures.intervals,
+                seconds_per_picture=seconds,
+                data_fingerprint=self.fingerprint,
+            )
+            return SystemEdits(result, figures, tuple(results[:SHOWN]))
+
+        filled: set[str] = set()
+
+        def made(name: str, system: Editor) -> SystemEdits:
+            began = time.perf_counter()
+            results = []
+            for number, (face, mask) in enumerate(zip(photos, wanted, strict=True), start=1):
+                edited = system(face, mask)
+                results.append(Result(face, mask, edited.image, edited.touched))
+                if edited.local:
+                    filled.add(face.key)
+                self.tell(f"{edit.name}: {name}", number, len(photos))
+            return measured(name, results, (time.perf_counter() - began) / len(photos))
+
+        systems = [
+            made(RUN, RunEditor(self.editor, script, edit.again)),
+            made(PASTE_NEAREST, PasteNearest(edit, real, self.label_map)),
+            *(made(name, make(edit, real, self.label_map)) for name, make in self.further.items()),
+        ]
+        notes = [said for each in learned if (said := each.note(len(photos)))]
+        if held_out:
+            systems.append(measured(REAL_PHOTOS, [Result.real(face) for face in held_out]))
+        elif settings.split == settings.real:
+            notes.append(f"real photos of {settings.real} are not measured beside themselves")
+        else:
+            notes.append(f"no photo of {settings.split} is of the kind, so real photos have no column")
+        beside, keys = self.editor.beside, [face.key for face in photos]
+        edited_by = EditedBy(
+            pipeline.run.resolve().name,
+            "" if beside is None else beside.run.resolve().name,
+            tuple(key for key in keys if key in filled),
+            tuple(key for key in keys if key not in filled),
         )
-        own = name == RUN
-        result = EvaluationResult(
-            system=name,
-            split=settings.split,
-            weights=pipeline.weights if own else f"baseline/{name}",
-            step=pipeline.step if own else 0,
-            fields=fields,
-            measurements=figures.measurements,
-            intervals=figures.intervals,
-            seconds_per_picture=seconds,
-            data_fingerprint=asked.fingerprint,
+        return ScriptResult(
+            edit, tuple(systems), tuple(real[:SHOWN]), notes=tuple(notes), edited_by=edited_by, learned=learned
         )
-        return SystemEdits(result, figures, tuple(results[:SHOWN]))
 
-    filled: set[str] = set()
-
-    def made(name: str, system: Editor) -> SystemEdits:
-        began = time.perf_counter()
-        results = []
-        for number, (face, mask) in enumerate(zip(photos, wanted, strict=True), start=1):
-            edited = system(face, mask)
-            results.append(Result(face, mask, edited.image, edited.touched))
-            if edited.local:
-                filled.add(face.key)
-            asked.tell(f"{edit.name}: {name}", number, len(photos))
-        return painted(name, results, (time.perf_counter() - began) / len(photos))
-
-    systems = [
-        made(RUN, RunEditor(asked.editor, asked.scripts[edit.name], edit.again)),
-        made(PASTE_NEAREST, PasteNearest(edit, real, label_map)),
-        *(made(name, make(edit, real, label_map)) for name, make in asked.further.items()),
-    ]
-    notes = [said for each in learned if (said := each.note(len(photos)))]
-    if held_out:
-        systems.append(painted(REAL_PHOTOS, [Result.real(face) for face in held_out]))
-    elif settings.split == settings.real:
-        notes.append(f"real photos of {settings.real} are not measured beside themselves")
-    else:
-        notes.append(f"no photo of {settings.split} is of the kind, so real photos have no column")
-    edited_by = _edited_by(asked.editor, photos, filled)
-    return ScriptResult(
-        edit, tuple(systems), tuple(real[:SHOWN]), notes=tuple(notes), edited_by=edited_by, learned=learned
-    )
-
-
-def _edited_by(editor: PhotoEditor, photos: Sequence[Face], filled: Collection[str]) -> EditedBy:
-    keys = [face.key for face in photos]
-    return EditedBy(
-        editor.pipeline.run.resolve().name,
-        "" if editor.beside is None else editor.beside.run.resolve().name,
-        tuple(key for key in keys if key in filled),
-        tuple(key for key in keys if key not in filled),
-    )
-
-
-def _fields(asked: _Asked, edit: NamedEdit, photos: Sequence[Face], real: Sequence[Face]) -> dict[str, str]:
-    """Return what numbers must share to be compared; the run is no part of it."""
-    settings, script = asked.settings, asked.scripts[edit.name]
-    told = script_record(script, content_of([Path(file) for file in script.files]))
-    return {
-        "protocol": PROTOCOL,
-        "data": fingerprint_of(photos),
-        "split": settings.split,
-        "photos": str(len(photos)),
-        "side": str(settings.side),
-        "script": edit.name,
-        "script_sha256": str(told[SCRIPT_SHA256]),
-        "real": f"{len(real)} photos of {settings.real}, sha256 {fingerprint_of(real)}",
-        **edit.told(),
-    }
+    def _fields(
+        self, edit: NamedEdit, script: EditScript, photos: Sequence[Face], real: Sequence[Face]
+    ) -> dict[str, str]:
+        """Return what numbers must share to be compared; the run is no part of it."""
+        told = script_record(script, content_of([Path(file) for file in script.files]))
+        return {
+            "protocol": PROTOCOL,
+            "data": fingerprint_of(photos),
+            "split": self.settings.split,
+            "photos": str(len(photos)),
+            "side": str(self.settings.side),
+            "script": edit.name,
+            "script_sha256": str(told[SCRIPT_SHA256]),
+            "real": f"{len(real)} photos of {self.settings.real}, sha256 {fingerprint_of(real)}",
+            **edit.told(),
+        }

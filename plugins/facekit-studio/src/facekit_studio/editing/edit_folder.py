@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 
 from facekit.inference import provenance
-from facekit.inference.files import FolderItem, FolderResult, Progress, change_each, content_of, pictures_of
+from facekit.inference.files import FolderItem, FolderResult, Progress, content_of, is_result_file, pictures_of
 from facekit.interfaces import FacekitError
 from facekit_studio.editing.open_face import EditedFace, OpenFace
 from facekit_studio.editing.photo import PhotoEditor
@@ -48,8 +48,8 @@ def edit_folder(
         what became of each.
 
     Raises:
-        FacekitError: a file or folder does not exist, the run cannot follow the script, or a single photo cannot be
-            edited.
+        FacekitError: a file or folder does not exist, there are no photos, several for one file, or a file that is no PNG; the
+            run cannot follow the script, or a single photo cannot be edited.
         RunFailure: a result cannot be written (a full disk).
     """
     photos, masks, target = Path(photo), None if mask is None else Path(mask), Path(output)
@@ -57,16 +57,27 @@ def edit_folder(
         if path is not None and not path.exists():
             raise FacekitError("there is no such file or folder", where=str(path))
     editor.check_looks(script)
+    files, single, named = pictures_of(photos), not photos.is_dir(), is_result_file(target)
+    if named and not single:
+        raise FacekitError("there are several photos", where=str(target), remedy="give a folder to put the results in")
     mask_files = None if masks is None or not masks.is_dir() else pictures_of(masks)
     told = script_record(script, content_of([script_folder / file for file in script.files]))
-
-    def change(stem: str, file: Path, place: Path) -> FolderItem:
-        own_mask = masks if mask_files is None else mask_files.get(stem)
-        if mask_files is not None and own_mask is None:
-            raise FacekitError(f"there is no mask called {stem!r}", where=str(masks))
-        return _edit(editor, script, file, own_mask, place, aligned, script_folder, told, overwrite=overwrite)
-
-    return change_each(photos, target, change, progress=progress)
+    result = FolderResult()
+    for number, (stem, file) in enumerate(files.items(), start=1):
+        place = target if named else target / f"{stem}.png"
+        try:
+            own_mask = masks if mask_files is None else mask_files.get(stem)
+            if mask_files is not None and own_mask is None:
+                raise FacekitError(f"there is no mask called {stem!r}", where=str(masks))
+            item = _edit(editor, script, file, own_mask, place, aligned, script_folder, told, overwrite=overwrite)
+        except FacekitError as error:
+            if single or error.exit_code != 2:
+                raise
+            item = FolderItem(place, "failed", str(error))
+        result.items.append(item)
+        if progress is not None:
+            progress(item, number, len(files))
+    return result
 
 
 def _edit(

@@ -25,10 +25,10 @@ from facekit.version import __version__
 from facekit_studio.editing.script import OPERATIONS, EditContext, EditScript, apply_script, parse_script, write_script
 from facekit_studio.editing.script.masks import Ids
 from facekit_studio.web import requests
-from facekit_studio.web.cancelling import unless_gone
 from facekit_studio.web.faces import MOST_UPLOADS, Face, FaceShelf, indexed_png
 from facekit_studio.web.ingest import Reader, plain_name
 from facekit_studio.web.looks import wanted_look
+from facekit_studio.web.requests import UPLOAD_BYTES
 from facekit_studio.web.responses import (
     TELLS,
     Busy,
@@ -42,8 +42,7 @@ from facekit_studio.web.responses import (
 from facekit_studio.web.runs import StudioRun
 from facekit_studio.web.script_files import SessionFiles
 from facekit_studio.web.tunings import Tunings
-from facekit_studio.web.uploads import UPLOAD_BYTES
-from facekit_studio.web.workers import Worker
+from facekit_studio.web.workers import Worker, unless_gone
 
 PATIENCE = 0.8
 """Seconds that threads have to end when the studio closes."""

@@ -16,8 +16,8 @@ from facekit_studio.editing import PhotoEditor
 from facekit_studio.editing.alignment import Placement
 from facekit_studio.editing.script.masks import Ids
 from facekit_studio.web.faces import Face
+from facekit_studio.web.requests import decoded
 from facekit_studio.web.responses import RequestError
-from facekit_studio.web.uploads import decoded
 
 _NO_MASK = "nothing here can read a mask from a photo, so it is taken as a square around a face; send its mask"
 

@@ -38,10 +38,10 @@ from facekit_studio.editing.script.masks import Ids
 from facekit_studio.editing.tuning import TunedFace, check_can_be_tuned
 from facekit_studio.web.faces import Face
 from facekit_studio.web.looks import WantedLook
+from facekit_studio.web.requests import decoded
 from facekit_studio.web.responses import RequestError
 from facekit_studio.web.script_files import EditorFiles, SessionFiles, mask_at_size
 from facekit_studio.web.tunings import AlreadyTuned, Square, Tunings
-from facekit_studio.web.uploads import decoded
 from facekit_studio.web.workers import Worker
 
 MOST_STYLES = 64

@@ -9,7 +9,7 @@ from facekit.interfaces.image_files import MASK_FORMATS, rgb_pixels
 from facekit_studio.editing import OpenFace, PhotoEditor
 from facekit_studio.editing.script.masks import Ids
 from facekit_studio.web.faces import Face
-from facekit_studio.web.uploads import decoded
+from facekit_studio.web.requests import decoded
 
 
 class SessionFiles:

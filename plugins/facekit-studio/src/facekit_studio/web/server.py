@@ -21,8 +21,7 @@ from facekit_studio.editing.components import build_by_name
 from facekit_studio.editing.local import fills_holes
 from facekit_studio.editing.suitable import check_beside, check_edits_masks
 from facekit_studio.web.application import Studio
-from facekit_studio.web.demo_faces import start_faces
-from facekit_studio.web.faces import slug
+from facekit_studio.web.faces import slug, start_faces
 from facekit_studio.web.guard import Guard
 from facekit_studio.web.ingest import build_reader
 from facekit_studio.web.runs import StudioRun

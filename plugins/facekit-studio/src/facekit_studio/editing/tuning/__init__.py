@@ -6,8 +6,8 @@ the photo and forget the face. So the change of each weight is of low rank (Hu e
 styles must come out as before, wherever they differ from the photo's.
 """
 
+from facekit_studio.editing.tuning.fit import METHOD, TuningOptions, TuningProgress
 from facekit_studio.editing.tuning.low_rank import TunedChange
-from facekit_studio.editing.tuning.options import METHOD, TuningOptions, TuningProgress
 from facekit_studio.editing.tuning.tuner import FaceTuner, TunedFace, TunesFaces, check_can_be_tuned
 
 __all__ = [

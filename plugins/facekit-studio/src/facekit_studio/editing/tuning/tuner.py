@@ -26,11 +26,25 @@ from facekit.sampling.noise import noise_for_keys, random_generator
 from facekit.training.reproducible import reproducible
 from facekit_studio.editing.local import fills_holes
 from facekit_studio.editing.script.masks import Ids
-from facekit_studio.editing.tuning import kept
-from facekit_studio.editing.tuning.fit import fit
-from facekit_studio.editing.tuning.low_rank import TunedChange, tunable_weights
-from facekit_studio.editing.tuning.options import METHOD, TuningOptions, TuningProgress
-from facekit_studio.editing.tuning.probes import Probe, kept_apart, other_masks, other_styles
+from facekit_studio.editing.tuning.fit import (
+    METHOD,
+    Probe,
+    TuningOptions,
+    TuningProgress,
+    fit,
+    kept_apart,
+    other_masks,
+    other_styles,
+)
+from facekit_studio.editing.tuning.low_rank import (
+    Found,
+    Outcome,
+    TunedChange,
+    find_kept,
+    keep_change,
+    place_of,
+    tunable_weights,
+)
 
 logger = logging.getLogger("facekit_studio.editing")
 
@@ -165,14 +179,14 @@ class FaceTuner:
             return self._remembered[key]
         own_mask = masks if pipeline.inputs.reads(REFERENCE_MASK) else None
         style = pipeline.networks.encode(photo, own_mask)
-        found = kept.find(key, self._shapes(style)) if self._keep else kept.Found()
+        found = find_kept(key, self._shapes(style)) if self._keep else Found()
         if found.damaged:
-            logger.warning("%s is damaged; the run is tuned again", kept.place_of(key))
+            logger.warning("%s is damaged; the run is tuned again", place_of(key))
         change, outcome = found.change, found.outcome
         if change is None or outcome is None:
             change, outcome = self._tune(photo, masks, style)
             if self._keep:
-                kept.keep(key, change, outcome)
+                keep_change(key, change, outcome)
         tuned = TunedFace(
             pipeline=pipeline.with_networks(self._changed(change)),
             style=change.style(style),
@@ -186,7 +200,7 @@ class FaceTuner:
             self._remembered.popitem(last=False)
         return tuned
 
-    def _tune(self, photo: Tensor, mask: Tensor, style: Style) -> tuple[TunedChange, kept.Outcome]:
+    def _tune(self, photo: Tensor, mask: Tensor, style: Style) -> tuple[TunedChange, Outcome]:
         start = perf_counter()
         pipeline, networks = self._pipeline, self._pipeline.networks
         # A copy, since other weights stand in it while it is tuned, and the run may generate in another thread.
@@ -208,9 +222,7 @@ class FaceTuner:
             before = networks.sample(self._condition(mask), style).image
             after = self._changed(change).sample(self._condition(mask), change.style(style)).image
         seconds = perf_counter() - start
-        outcome = kept.Outcome(
-            seconds=seconds, before=_psnr(before, image), after=_psnr(after, image), sha256=change.sha256
-        )
+        outcome = Outcome(seconds=seconds, before=_psnr(before, image), after=_psnr(after, image), sha256=change.sha256)
         return change, outcome
 
     def _others(
@@ -264,7 +276,7 @@ class FaceTuner:
         }
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
-    def _note(self, outcome: kept.Outcome, found: kept.Found) -> str:
+    def _note(self, outcome: Outcome, found: Found) -> str:
         gain = f"{outcome.before:.1f} dB to {outcome.after:.1f} dB"
         took = f"{self.options.steps:,} steps, {outcome.seconds:.0f} s"
         if found.change is not None:
