@@ -48,8 +48,8 @@ def edit_folder(
         what became of each.
 
     Raises:
-        FacekitError: a file or folder does not exist, there are no photos, several for one file, or a file that is no PNG; the
-            run cannot follow the script, or a single photo cannot be edited.
+        FacekitError: a file or folder does not exist, there are no photos, several for one file, or a file that is no
+            PNG; the run cannot follow the script, or a single photo cannot be edited.
         RunFailure: a result cannot be written (a full disk).
     """
     photos, masks, target = Path(photo), None if mask is None else Path(mask), Path(output)
