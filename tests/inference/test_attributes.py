@@ -17,8 +17,6 @@ from facekit.interfaces import FacekitError
 from facekit.recipe import read_recipe
 from facekit.registry import load_registry
 from facekit.training import train
-from facekit_studio.editing import PhotoEditor
-from facekit_studio.web.runs import StudioRun
 
 SIZE = 32
 NAMES = ("Smiling", "Eyeglasses")
@@ -126,8 +124,6 @@ class TestPipeline:
             changer.generate(source=photo)
         with pytest.raises(FacekitError, match=r"shape \(3,\) do not fit the run's 2"):
             changer.generate(source=photo, attributes=torch.zeros(3))
-        with pytest.raises(FacekitError, match="reads no mask, so there is no mask to edit"):
-            PhotoEditor(changer)
         with pytest.raises(FacekitError, match="reads no mask"):
             generate_folder(changer, mask="mask.png", output="result.png")
 
@@ -194,20 +190,6 @@ class TestCommand:
             assert message in output
             assert "Traceback" not in output
         assert not (tmp_path / "result.png").exists()
-
-    def test_edit_refuses_it(self, run: Path, tmp_path: Path, photo: Image.Image) -> None:
-        photo.save(tmp_path / "photo.png")
-        (tmp_path / "script.yaml").write_text("facekit_edit: 1\noperations:\n  - {do: grow, region: hair, by: 0.1}\n")
-        code, output = told(
-            "edit", run, tmp_path / "photo.png", "--script", tmp_path / "script.yaml", "-o", tmp_path / "result.png"
-        )
-        assert code == 2, output
-        assert "reads no mask, so there is no mask to edit" in output
-        assert "Traceback" not in output
-
-    def test_the_studio_refuses_it(self, run: Path) -> None:
-        with pytest.raises(FacekitError, match="reads no mask"):
-            StudioRun("changes", facekit.load(run, device="cpu"))
 
 
 def test_grids_show_each_attribute_turned(run: Path, tmp_path: Path) -> None:

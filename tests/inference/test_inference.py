@@ -6,10 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import facekit
@@ -19,10 +17,6 @@ from facekit.recipe import read_recipe
 from facekit.registry import load_registry
 from facekit.training.checkpoint import checkpoints
 from facekit.training.open_data import labels_of
-from facekit_studio.editing import PhotoEditor
-from facekit_studio.editing.script import parse_script
-from facekit_studio.web.responses import RequestError
-from facekit_studio.web.runs import StudioRun
 
 DOCS = Path(__file__).parents[2] / "docs"
 PLUGIN = Path(__file__).parent / "plugin" / "noise_plugin.py"
@@ -139,24 +133,6 @@ class TestReferenceWithoutStyleEncoder:
         assert isinstance(both, torch.Tensor)
         assert not torch.equal(both[0], both[1])
 
-    def test_it_edits_photos(self, pipeline: FacePipeline, faces: Any, tmp_path: Path) -> None:
-        editor = PhotoEditor(pipeline)
-        pixels = (np.asarray(faces[0].permute(0, 2, 3, 1)) * 100 + 128).astype(np.uint8)
-        mask = np.asarray(faces[1][0]).astype(np.uint8)
-        Image.fromarray(pixels[1]).save(tmp_path / "other.png")
-        Image.fromarray(mask).save(tmp_path / "other_mask.png")
-        face = editor.open_aligned(pixels[0], mask, mask_source="mask.png")
-
-        def edited(operation: str) -> Any:
-            text = f"facekit_edit: 1\noperations:\n  - {operation}\n"
-            return editor.edit(face, parse_script(text, file="script.yaml"), folder=tmp_path).painted
-
-        own = edited("{do: grow, region: hair, by: 0.1}")
-        other = edited("{do: reference, photo: other.png, mask: other_mask.png}")
-        assert np.abs(own[0, 0].astype(int) - other[0, 0]).max() > 0
-        with pytest.raises(FacekitError, match="styles cannot be blended"):
-            edited("{do: blend_reference, photo: other.png, mask: other_mask.png, amount: 0.5}")
-
 
 def of_regions() -> dict[str, torch.Tensor]:
     return {"style_encoder.gain": torch.tensor(1.0), "generator.gain": torch.tensor(0.5)}
@@ -236,18 +212,6 @@ class TestWeightsOfAFile:
         refused("has its own recipe", file=styled_run)
         refused("this is a file, not a run folder", recipe=None)
         refused("this is a run", recipe=None, file=styled_run, network="generator")
-
-
-class TestStudio:
-    def test_it_says_what_a_run_is_made_from(self, regions: FacePipeline) -> None:
-        described = StudioRun("regions", regions).described()
-        assert described["inputs"] == ["mask", "reference", "reference_mask"]
-
-    def test_it_refuses_runs_without_masks(self, tmp_path: Path) -> None:
-        with pytest.raises(FacekitError, match="there is no mask to edit; it starts from noise alone") as caught:
-            StudioRun("noise", opened(tmp_path, NOISE, of_noise()))
-        assert not isinstance(caught.value, RequestError)
-        assert "`facekit generate` generates with it" in str(caught.value)
 
 
 def test_the_examples_of_the_documentation_run(

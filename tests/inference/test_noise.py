@@ -20,7 +20,6 @@ from facekit.recipe import read_recipe
 from facekit.registry import load_registry
 from facekit.training import train
 from facekit.training.run import commands
-from facekit_studio.web.server import build_studio
 
 PLUGIN = Path(__file__).parent / "plugin" / "noise_plugin.py"
 RECIPE = """
@@ -163,16 +162,6 @@ class TestFiles:
         assert bytes_of(Image.open(item.output) for item in alone.items) == images[2:]
         one_each = generate_folder(pipeline, mask=masks, seed=3, output=tmp_path / "one each")
         assert bytes_of(Image.open(item.output) for item in one_each.items) == images[::2]
-
-
-def test_the_studio_leaves_it_out(noise_run: Path, plain_run: Path) -> None:
-    """There is no mask to edit; the runs beside it are served."""
-    registry, said = load_registry(PLUGIN), list[str]()
-    studio = build_studio([noise_run, plain_run], registry=registry, device="cpu", drawn=None, report=said.append)
-    assert list(studio.runs) == ["plain"]
-    assert any("run is left out: this run reads no mask, so there is no mask to edit" in line for line in said)
-    with pytest.raises(FacekitError, match="no mask to edit; it starts from noise alone"):
-        build_studio([noise_run], registry=registry, device="cpu", drawn=None, report=said.append)
 
 
 class TestCommand:

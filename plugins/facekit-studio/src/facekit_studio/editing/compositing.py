@@ -174,43 +174,19 @@ def _blocks(values: NDArray, step: int, rows: int, columns: int) -> NDArray[np.f
 
 def _laplace(values: NDArray[np.float64], known: NDArray[np.bool_], unknown: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Solve Laplace's equation (N, 3) on the unknown cells; cells that are neither known nor unknown are walls."""
-    number = np.full(unknown.shape, -1, dtype=np.int64)
-    count = int(unknown.sum())
-    number[unknown] = np.arange(count)
-    right = np.zeros((count, 3))
-    degree = np.zeros(count)
-    entries_row: list[NDArray[np.int64]] = []
-    entries_column: list[NDArray[np.int64]] = []
-    for axis in (0, 1):
-        for shift in (1, -1):
-            neighbour_number = _shifted(number, shift, axis, fill=-1)
-            neighbour_known = _shifted(known, shift, axis, fill=False)
-            neighbour_values = np.stack(
-                [_shifted(values[..., channel], shift, axis, fill=0.0) for channel in range(3)], axis=-1
-            )
-            links = unknown & (neighbour_number >= 0)
-            entries_row.append(number[links])
-            entries_column.append(neighbour_number[links])
-            fixed = unknown & neighbour_known
-            right[number[fixed]] += neighbour_values[fixed]
-            degree += np.bincount(number[links | fixed], minlength=count)
-    rows, columns = np.concatenate(entries_row), np.concatenate(entries_column)
+    cells = known | unknown
+    number = np.cumsum(cells).reshape(cells.shape) - 1
+    neighbours = []
+    for one, other in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
+        both = cells[one] & cells[other]
+        neighbours.append(np.stack([number[one][both], number[other][both]]))
+    first, second = np.concatenate(neighbours, axis=1)
+    size = int(cells.sum())
+    links = sparse.csr_matrix((np.ones(len(first)), (first, second)), shape=(size, size))
+    links += links.T
+    free = unknown[cells]
+    degree = np.asarray(links.sum(axis=1)).ravel()
     # A tiny pull to zero keeps islands without a known neighbour solvable.
-    matrix = sparse.csc_matrix(
-        (
-            np.concatenate([-np.ones(len(rows)), degree + 1e-9]),
-            (np.concatenate([rows, np.arange(count)]), np.concatenate([columns, np.arange(count)])),
-        ),
-        shape=(count, count),
-    )
-    return np.asarray(spsolve(matrix, right)).reshape(count, 3)
-
-
-def _shifted(values: NDArray, shift: int, axis: int, *, fill: float) -> NDArray:
-    """Return each cell's neighbour along an axis; ``fill`` beyond the border."""
-    result = np.full_like(values, fill)
-    source = [slice(None)] * 2
-    target = [slice(None)] * 2
-    source[axis], target[axis] = (slice(1, None), slice(None, -1)) if shift == 1 else (slice(None, -1), slice(1, None))
-    result[tuple(target)] = values[tuple(source)]
-    return result
+    matrix = sparse.diags(degree[free] + 1e-9) - links[free][:, free]
+    right = links[free][:, ~free] @ values[cells][~free]
+    return np.asarray(spsolve(sparse.csc_matrix(matrix), right)).reshape(-1, 3)

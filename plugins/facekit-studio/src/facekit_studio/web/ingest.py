@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import PurePath
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from facekit.data.geometry import same_aspect
 from facekit.inference import FacePipeline
 from facekit.inference.pictures import read_masks
-from facekit.interfaces import FaceDetector, FacekitError, LabelMap, Segmenter
+from facekit.interfaces import FaceDetector, LabelMap, Segmenter
 from facekit.interfaces.image_files import MASK_FORMATS, rgb_pixels, upright
 from facekit_studio.editing import PhotoEditor
 from facekit_studio.editing.alignment import Placement
@@ -118,40 +117,6 @@ class Reader:
             )
         read = read_masks(picture, size=self._side, label_map=label_map, role="mask")
         return read.tensor[0].numpy().astype(np.uint8)
-
-
-def build_reader(
-    pipeline: FacePipeline,
-    *,
-    local: FacePipeline | None = None,
-    segmenter: Callable[[], Segmenter],
-    detector: Callable[[], FaceDetector],
-    report: Callable[[str], None],
-) -> Reader:
-    """Return a reader with what is installed; what is not, is reported in a sentence.
-
-    Args:
-        pipeline: the run whose masks are edited at the studio's side.
-        local: a run for local edits beside it.
-        segmenter: builds the segmenter; raises FacekitError where there is none.
-        detector: builds the face detector; raises FacekitError where there is none.
-        report: told what is missing.
-    """
-    try:
-        reads = segmenter()
-        try:
-            finds = detector()
-        except FacekitError as error:
-            finds = None
-            report(f"uploads are not aligned: {_told(error)}")
-        return Reader(pipeline, local=local, segmenter=reads, detector=finds)
-    except FacekitError as error:
-        report(f"uploads need masks: {_told(error)}")
-        return Reader(pipeline, local=local, segmenter=None, detector=None)
-
-
-def _told(error: FacekitError) -> str:
-    return error.message + (f" ({error.remedy})" if error.remedy else "")
 
 
 def plain_name(name: str) -> str:

@@ -23,7 +23,7 @@ from facekit_studio.editing.suitable import check_beside, check_edits_masks
 from facekit_studio.web.application import Studio
 from facekit_studio.web.faces import slug, start_faces
 from facekit_studio.web.guard import Guard
-from facekit_studio.web.ingest import build_reader
+from facekit_studio.web.ingest import Reader
 from facekit_studio.web.runs import StudioRun
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8765
@@ -171,14 +171,28 @@ def build_studio(
     faces = start_faces(pipelines, side=side, registry=registry, drawn=drawn, report=report)
     if not faces:
         report("there are no faces to begin with: upload a photo and its mask in the page")
-    reader = build_reader(
-        reading.pipeline,
-        local=reading.local,
-        segmenter=lambda: build_by_name(registry, "segmenter", segmenter),
-        detector=lambda: build_by_name(registry, "face_detector", detector),
-        report=report,
-    )
+    reader = _reader(reading, registry, segmenter=segmenter, detector=detector, report=report)
     return Studio(loaded, faces=faces, reader=reader, registry=registry, side=side)
+
+
+def _reader(
+    run: StudioRun, registry: Registry, *, segmenter: str, detector: str, report: Callable[[str], None]
+) -> Reader:
+    """Return what opens uploads, with what is installed; what is not, is reported in a sentence."""
+
+    def told(error: FacekitError) -> str:
+        return error.message + (f" ({error.remedy})" if error.remedy else "")
+
+    try:
+        reads, finds = build_by_name(registry, "segmenter", segmenter), None
+        try:
+            finds = build_by_name(registry, "face_detector", detector)
+        except FacekitError as error:
+            report(f"uploads are not aligned: {told(error)}")
+        return Reader(run.pipeline, local=run.local, segmenter=reads, detector=finds)
+    except FacekitError as error:
+        report(f"uploads need masks: {told(error)}")
+        return Reader(run.pipeline, local=run.local, segmenter=None, detector=None)
 
 
 def _opened_runs(
