@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from PIL import Image
 
@@ -26,26 +26,27 @@ class FolderItem:
         output: its file.
         outcome: ``written``; ``skipped``, because it was there from before; or ``failed``.
         message: why it failed; or what a person should know.
-        locally: whether it is an edit that a run for local edits filled in, just now.
     """
 
     output: Path
     outcome: Literal["written", "skipped", "failed"]
     message: str = ""
-    locally: bool = False
+
+
+Item = TypeVar("Item", bound=FolderItem)
 
 
 @dataclass
-class FolderResult:
+class FolderResult(Generic[Item]):
     """What became of all results, in order.
 
     Args:
         items: one entry a result.
     """
 
-    items: list[FolderItem] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
 
-    def of(self, outcome: str) -> list[FolderItem]:
+    def of(self, outcome: str) -> list[Item]:
         """Return the results with an outcome."""
         return [item for item in self.items if item.outcome == outcome]
 

@@ -70,7 +70,7 @@ def generate_folder(
     overwrite: bool = False,
     batch: int = DEFAULT_BATCH,
     progress: Progress | None = None,
-) -> FolderResult:
+) -> FolderResult[FolderItem]:
     """Generate from files, or from every file of folders, and save the results as PNG.
 
     Folders are paired by the names of their files without suffix. One file goes with every file of a folder. Every
@@ -114,7 +114,7 @@ def generate_folder(
     jobs = _plan(paths, Path(output), count=count, seed=seed or 0)
     of_a_folder = any(path.is_dir() for path in paths.values())
     reader = _Reader(pipeline, attributes or None, regions, seed=seed or 0, overwrite=overwrite)
-    result = FolderResult()
+    result = FolderResult[FolderItem]()
 
     def note(item: FolderItem) -> None:
         result.items.append(item)

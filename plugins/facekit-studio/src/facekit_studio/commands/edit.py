@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from facekit.inference import FacePipeline, FolderItem, FolderResult
     from facekit.registry import Registry
     from facekit_studio.editing import FaceTuner
+    from facekit_studio.editing.edit_folder import EditedItem
     from facekit_studio.editing.tuning import TuningProgress
 
 TUNING_STEPS, MOST_TUNING_STEPS = 60, 2000
@@ -158,7 +159,7 @@ def _tuner(pipeline: FacePipeline, steps: int, seed: int, progress: TuningProgre
     return FaceTuner(pipeline, TuningOptions(steps=steps), seed=seed, progress=progress)
 
 
-def _summary(result: FolderResult, output: Path, *, with_local: bool) -> str:
+def _summary(result: FolderResult[EditedItem], output: Path, *, with_local: bool) -> str:
     """Return what became of all photos, in one line."""
     written, skipped, failed = (len(result.of(outcome)) for outcome in ("written", "skipped", "failed"))
     locally = sum(item.locally for item in result.items)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,17 @@ from facekit_studio.editing.photo import PhotoEditor
 from facekit_studio.editing.script import EditScript, write_script
 
 
+@dataclass(frozen=True)
+class EditedItem(FolderItem):
+    """What became of one edited photo.
+
+    Args:
+        locally: whether a run for local edits filled it in, just now.
+    """
+
+    locally: bool = False
+
+
 def edit_folder(
     editor: PhotoEditor,
     script: EditScript,
@@ -27,7 +39,7 @@ def edit_folder(
     script_folder: Path = Path(),
     overwrite: bool = False,
     progress: Progress | None = None,
-) -> FolderResult:
+) -> FolderResult[EditedItem]:
     """Edit a photo, or every photo of a folder, and save the results as PNG with what made them.
 
     A result that the same weights made from the same files by the same script is skipped, so that calling it again goes
@@ -62,7 +74,7 @@ def edit_folder(
         raise FacekitError("there are several photos", where=str(target), remedy="give a folder to put the results in")
     mask_files = None if masks is None or not masks.is_dir() else pictures_of(masks)
     told = script_record(script, content_of([script_folder / file for file in script.files]))
-    result = FolderResult()
+    result = FolderResult[EditedItem]()
     for number, (stem, file) in enumerate(files.items(), start=1):
         place = target if named else target / f"{stem}.png"
         try:
@@ -73,7 +85,7 @@ def edit_folder(
         except FacekitError as error:
             if single or error.exit_code != 2:
                 raise
-            item = FolderItem(place, "failed", str(error))
+            item = EditedItem(place, "failed", str(error))
         result.items.append(item)
         if progress is not None:
             progress(item, number, len(files))
@@ -91,7 +103,7 @@ def _edit(
     told: dict[str, Any],
     *,
     overwrite: bool,
-) -> FolderItem:
+) -> EditedItem:
     inputs = content_of([photo, *([] if mask is None else [mask])])
     made_of = {
         provenance.INPUTS_SHA256: inputs,
@@ -100,14 +112,14 @@ def _edit(
     }
     made_with = "with other weights, photos, another seed, tuning or script"
     if not overwrite and provenance.is_there(place, made_of, made_with=made_with):
-        return FolderItem(place, "skipped")
+        return EditedItem(place, "skipped")
     face = editor.open(photo, mask, aligned=aligned)
     edited = editor.edit(face, script, folder=folder)
     record = editor.record(
         **{provenance.INPUTS_SHA256: inputs, provenance.PHOTO: photo.name}, **told, **edit_record(face, edited)
     )
     provenance.save_png(Image.fromarray(edited.photo), place, record)
-    return FolderItem(place, "written", "; ".join((*face.notes, *edited.notes)), locally=edited.local)
+    return EditedItem(place, "written", "; ".join((*face.notes, *edited.notes)), locally=edited.local)
 
 
 def script_record(script: EditScript, contents: str) -> dict[str, Any]:
