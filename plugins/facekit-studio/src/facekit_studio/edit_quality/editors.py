@@ -87,11 +87,6 @@ class PasteNearest:
     around it in which the masks disagree; of several, the first. The colours are matched at the edge of what is pasted
     as those of a run's results are.
 
-    Args:
-        edit: what is shown.
-        donors: real photos that show it.
-        label_map: of the masks.
-
     Raises:
         FacekitError: there are no donors.
     """

@@ -65,11 +65,6 @@ def learned_photos(editor: PhotoEditor, photos: Sequence[Face], *, registry: Reg
 
     Photos are told by their thumbnails, in whatever size, encoding, tone or mirroring; see
     :class:`facekit.faces.KnownPhotos`. What weights learned from that a run began with is not looked at.
-
-    Args:
-        editor: the run, or two of them.
-        photos: the photos.
-        registry: the plugins.
     """
     thumbnails = np.stack([thumbnail(face.image) for face in photos])
     runs = [editor.pipeline] if editor.beside is None else [editor.pipeline, editor.beside]
@@ -78,10 +73,6 @@ def learned_photos(editor: PhotoEditor, photos: Sequence[Face], *, registry: Reg
 
 def refuse_learned(found: Sequence[Learned], photos: int) -> None:
     """Check that no run has learned from the photos.
-
-    Args:
-        found: what is known of each run.
-        photos: how many photos there are.
 
     Raises:
         FacekitError: one has; the message names the first such photo.

@@ -63,14 +63,7 @@ class Result:
 
 
 class RealKind:
-    """Real photos that show what an edit should show.
-
-    Args:
-        edit: the edit.
-        faces: the photos.
-        split: whose they are.
-        label_map: of their masks.
-    """
+    """Real photos that show what an edit should show."""
 
     def __init__(self, edit: NamedEdit, faces: Sequence[Face], *, split: str, label_map: LabelMap) -> None:
         self.faces = tuple(faces)
@@ -130,16 +123,7 @@ def measure_results(
     label_map: LabelMap,
     extractor: str,
 ) -> Figures:
-    """Measure results of an edit beside real photos of its kind.
-
-    Args:
-        edit: the edit.
-        results: what a system made; or real photos.
-        kind: what they stand beside.
-        evaluators: the metrics of plugins.
-        label_map: of the masks.
-        extractor: whose features the crops are compared in.
-    """
+    """Measure results of an edit beside real photos of its kind."""
     photos: dict[str, dict[str, float]] = {result.face.key: {} for result in results}
     for result in results:
         own = photos[result.face.key]

@@ -65,15 +65,7 @@ def to_tensor(images: NDArray[np.uint8]) -> Tensor:
 
 
 class Evaluators:
-    """Metrics of plugins by name. One that is not there, or cannot be built, says why; nothing is left out silently.
-
-    Args:
-        registry: the plugins.
-        label_map: of the masks.
-        dataset: the id of the dataset component.
-        side: pixels of the photos' side.
-        device: where they compute.
-    """
+    """Metrics of plugins by name. One that is not there, or cannot be built, says why; nothing is left out silently."""
 
     def __init__(
         self, registry: Registry, *, label_map: LabelMap, dataset: str, side: int, device: torch.device
@@ -106,13 +98,7 @@ class Evaluators:
     def attribute(
         self, name: str, wanted: bool, edited: Iterable[tuple[str, NDArray[np.uint8], NDArray[np.uint8]]]
     ) -> tuple[Measurement, ...] | str:
-        """Return the share of edits in which a classifier sees an attribute as wanted; or why that is not known.
-
-        Args:
-            name: the attribute.
-            wanted: whether it should be seen.
-            edited: name, photo and edited photo of each.
-        """
+        """Return the share of edits in which a classifier sees an attribute as wanted; or why that is not known."""
         value = torch.tensor([[float(wanted)]], device=self._device)
         seen = (self._observation(key, photo, image, None, attributes=value) for key, photo, image in edited)
         return self._ask(

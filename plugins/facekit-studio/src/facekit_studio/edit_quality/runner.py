@@ -69,13 +69,7 @@ class EditSettings:
 
 @dataclass(frozen=True, eq=False)
 class SystemEdits:
-    """What one system made of the photos of a script.
-
-    Args:
-        result: the numbers, as evaluations have them.
-        figures: with the values of every photo, and what was not measured.
-        shown: the results that the sheet shows.
-    """
+    """What one system made of the photos of a script."""
 
     result: EvaluationResult
     figures: Figures

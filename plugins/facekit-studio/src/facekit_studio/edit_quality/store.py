@@ -82,11 +82,6 @@ class EditRecord:
 def write_results(folder: Path, results: Sequence[ScriptResult], record: EditRecord) -> Path:
     """Write what is measured so far, in place of what stood there. Returns the file.
 
-    Args:
-        folder: where.
-        results: the scripts that are done.
-        record: what was measured, and how.
-
     Raises:
         RunFailure: the disk is full.
     """

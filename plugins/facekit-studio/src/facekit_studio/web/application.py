@@ -49,15 +49,7 @@ PATIENCE = 0.8
 
 
 class Studio:
-    """A session: its runs, its faces, and the answers to requests.
-
-    Args:
-        runs: at least one.
-        faces: those it begins with.
-        reader: opens uploads; its run has the studio's side.
-        registry: the plugins.
-        side: side of the masks and squares of faces.
-    """
+    """A session: its runs (at least one), its faces of ``side`` pixels, and the answers to requests."""
 
     def __init__(
         self, runs: Mapping[str, StudioRun], *, faces: list[Face], reader: Reader, registry: Registry, side: int

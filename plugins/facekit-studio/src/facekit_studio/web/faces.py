@@ -142,11 +142,7 @@ def indexed_png(mask: Ids, label_map: LabelMap) -> bytes:
 
 
 class FaceShelf:
-    """The faces of a session, by id. Its methods are called from the event loop only.
-
-    Args:
-        faces: those it begins with.
-    """
+    """The faces of a session, by id. Its methods are called from the event loop only."""
 
     def __init__(self, faces: Iterable[Face] = ()) -> None:
         self._faces = {face.identity: face for face in faces}
@@ -242,14 +238,6 @@ def start_faces(
 
     They come from the data of the first run with that label map, where it can be opened and shows whole faces, else
     from a dataset that draws them.
-
-    Args:
-        pipelines: the runs.
-        side: side of the squares.
-        registry: the plugins.
-        drawn: the dataset to draw faces with; None for none.
-        report: told, in sentences, which data cannot be taken.
-        count: how many of each label map.
     """
     faces: list[Face] = []
     done: list[LabelMap] = []

@@ -42,11 +42,6 @@ class Guard:
     A page of another site reaches this server too, from the browser of the person at the computer: by its address (then
     ``Origin`` is foreign), or by a name that its owner points here (then ``Host`` is foreign). The port in ``Host`` is
     free, so that a tunnel may have another.
-
-    Args:
-        app: the studio.
-        token: what requests to ``/api/`` carry.
-        host: the address the server is bound to.
     """
 
     def __init__(self, app: ASGIApp, *, token: str, host: str) -> None:

@@ -41,11 +41,7 @@ Body = TypeVar("Body", bound="JsonBody")
 
 
 class InFlight:
-    """Counts the bytes of all bodies that are being received, so that many large ones do not fill the memory.
-
-    Args:
-        most: bytes that may be held at a time.
-    """
+    """Counts the bytes of all bodies that are being received, so that many large ones do not fill the memory."""
 
     def __init__(self, most: int = MOST_IN_FLIGHT) -> None:
         self._most = most
@@ -254,11 +250,6 @@ def decoded(content: bytes, *, what: str, kinds: tuple[str, ...] = BROWSER_FORMA
     """Return a picture, decoded whole.
 
     Its kind is told by its first bytes, and its size by its header; only then it is unpacked.
-
-    Args:
-        content: the file.
-        what: ``photo`` or ``mask``, for messages.
-        kinds: the file formats that are taken.
 
     Raises:
         RequestError: it is of another kind, too large, too small or damaged.

@@ -23,21 +23,12 @@ PAGE_KINDS = {
     ".js": "text/javascript; charset=utf-8",
     ".json": "application/json",
     ".svg": "image/svg+xml",
-    ".png": "image/png",
-    ".woff2": "font/woff2",
 }
 """Files of the page that are served; others in its folder are not."""
 
 
 class RequestError(FacekitError):
-    """Something is wrong with a request.
-
-    Args:
-        message: what is wrong.
-        status: the HTTP status.
-        where: the place in the request.
-        remedy: what to do.
-    """
+    """Something is wrong with a request."""
 
     def __init__(self, message: str, *, status: int = 400, where: str | None = None, remedy: str | None = None) -> None:
         super().__init__(message, where=where, remedy=remedy)

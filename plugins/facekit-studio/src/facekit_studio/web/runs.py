@@ -59,13 +59,7 @@ _PLACE = "{word} is the folder of the run {run}, whose weights have the SHA-256 
 
 @dataclass(frozen=True)
 class Preview:
-    """A painted picture.
-
-    Args:
-        png: the file.
-        milliseconds: how long it took.
-        local: whether it was filled in by a run that fills holes.
-    """
+    """A painted picture."""
 
     png: bytes
     milliseconds: float

@@ -81,12 +81,7 @@ class SessionFiles:
 
 
 class EditorFiles:
-    """The session's files for a run: what :class:`facekit_studio.editing.photo.ScriptFiles` asks for.
-
-    Args:
-        editor: the run.
-        files: the session's files.
-    """
+    """The session's files for a run: what :class:`facekit_studio.editing.photo.ScriptFiles` asks for."""
 
     def __init__(self, editor: PhotoEditor, files: SessionFiles) -> None:
         self._editor = editor

@@ -232,12 +232,7 @@ def _opened_runs(
 
 
 class StudioServer(uvicorn.Server):
-    """A server that answers those who wait before it closes, in place of waiting for them.
-
-    Args:
-        config: how it serves.
-        studio: the session.
-    """
+    """A server that answers those who wait before it closes, in place of waiting for them."""
 
     def __init__(self, config: uvicorn.Config, studio: Studio) -> None:
         super().__init__(config)
@@ -255,13 +250,7 @@ class StudioServer(uvicorn.Server):
 
 
 def build_server(studio: Studio, *, token: str, host: str) -> uvicorn.Server:
-    """Return the server of a studio, ready to :meth:`run` with a socket.
-
-    Args:
-        studio: the session.
-        token: what requests carry.
-        host: the address it is bound to.
-    """
+    """Return the server of a studio, ready to :meth:`run` with a socket."""
     config = uvicorn.Config(
         Guard(studio.application(), token=token, host=host),
         http=PatientProtocol,

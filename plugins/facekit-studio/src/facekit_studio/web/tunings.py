@@ -31,15 +31,7 @@ class _Cancelled(Exception):
 
 @dataclass
 class Tuning:
-    """A tuning, from when it is asked for.
-
-    Args:
-        steps: how many there are.
-        done: how many are done.
-        tuned: what came of it.
-        error: why nothing came of it.
-        cancelled: whether it is to end.
-    """
+    """A tuning, from when it is asked for."""
 
     steps: int
     done: int = 0
@@ -66,12 +58,7 @@ NOTHING = {"state": "none", "done": 0, "steps": 0, "note": "", "error": None}
 
 
 class AlreadyTuned:
-    """Gives an editor what was tuned, in place of tuning: see :class:`facekit_studio.editing.tuning.TunesFaces`.
-
-    Args:
-        tuned: the run as it is tuned to the face that is edited.
-        tuner: what tuned it.
-    """
+    """Gives an editor what was tuned, in place of tuning: see :class:`facekit_studio.editing.tuning.TunesFaces`."""
 
     def __init__(self, tuned: TunedFace, tuner: FaceTuner) -> None:
         self.seed = tuner.seed
@@ -86,12 +73,6 @@ class AlreadyTuned:
 class Tunings:
     """The tunings of one run. :meth:`work` runs in the thread of :attr:`worker`; all else from the event loop, or for
     what is tuned, from any thread.
-
-    Args:
-        identity: what requests call the run.
-        pipeline: the run; one that can be tuned.
-        square: gives a face as the run reads it.
-        options: how it is tuned.
     """
 
     def __init__(

@@ -63,12 +63,6 @@ class Worker:
 
         The newest takes the place in the line of the one it replaces, so that nobody is passed over for asking often.
 
-        Args:
-            client: who asks.
-            sequence: rises with each request of the client.
-            function: what to do.
-            *arguments: its arguments.
-
         Raises:
             Busy: too many are waiting.
             Outdated: a newer request of the client was there, or came while this one waited.

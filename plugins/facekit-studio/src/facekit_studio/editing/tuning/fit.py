@@ -117,14 +117,8 @@ def other_styles(
     encode: Callable[[Tensor], Style],
     random: torch.Generator,
 ) -> list[Style]:
-    """Return other styles: those of the photo in other colours, and the photo's with its regions' codes exchanged.
-
-    Args:
-        style: the photo's style.
-        image: the photo (1, 3, S, S) in [-1, 1].
-        encode: gives the style of a photo with the same mask.
-        random: draws the order of the codes.
-    """
+    """Return other styles: those of the photo (1, 3, S, S) in other colours, and its own with its regions' codes
+    exchanged. ``encode`` gives the style of a photo with the same mask."""
     others = [encode(image[:, list(order)] * _DARKER) for order in _RECOLOURED]
     if style.axis == "regions":
         order_of_codes = torch.randperm(style.code.shape[1], generator=random).to(style.code.device)

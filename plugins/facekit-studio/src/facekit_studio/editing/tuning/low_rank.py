@@ -93,13 +93,7 @@ def tunable_weights(generator: nn.Module) -> dict[str, nn.Parameter]:
 def first_factors(
     weights: Mapping[str, Tensor], rank: int, random: torch.Generator
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """Return factors of no change yet: the first are zeros, the second are drawn with a variance of 1 / I.
-
-    Args:
-        weights: the weights by name.
-        rank: of their changes; less where a weight has fewer rows or columns.
-        random: a generator on the CPU.
-    """
+    """Return factors of no change yet: the first are zeros, the second are drawn with a variance of 1 / I by ``random``, on the CPU."""
     found = {}
     for name, weight in weights.items():
         rows, columns = weight.shape[0], weight[0].numel()
@@ -161,12 +155,7 @@ def place_of(key: str) -> Path:
 
 
 def find_kept(key: str, shapes: Mapping[str, tuple[int, ...]]) -> Found:
-    """Return the tuning that is kept under a hash.
-
-    Args:
-        key: the hash.
-        shapes: names and shapes of the tensors it must have.
-    """
+    """Return the tuning that is kept under a hash; it is damaged where its tensors have other names or shapes."""
     from safetensors import SafetensorError, safe_open
 
     place = place_of(key)
