@@ -93,7 +93,7 @@ def tunable_weights(generator: nn.Module) -> dict[str, nn.Parameter]:
 def first_factors(
     weights: Mapping[str, Tensor], rank: int, random: torch.Generator
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """Return factors of no change yet: the first are zeros, the second are drawn with a variance of 1 / I by ``random``, on the CPU."""
+    """Return factors of no change yet: the first are zeros, the second are drawn with variance 1 / I, on the CPU."""
     found = {}
     for name, weight in weights.items():
         rows, columns = weight.shape[0], weight[0].numel()
