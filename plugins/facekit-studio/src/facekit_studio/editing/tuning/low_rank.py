@@ -154,8 +154,8 @@ def place_of(key: str) -> Path:
     return cache_folder() / "tuned" / f"{key}.safetensors"
 
 
-def find_kept(key: str, shapes: Mapping[str, tuple[int, ...]]) -> Found:
-    """Return the tuning that is kept under a hash; it is damaged where its tensors have other names or shapes."""
+def find_kept(key: str) -> Found:
+    """Return the tuning that is kept under a hash of all that it depends on."""
     from safetensors import SafetensorError, safe_open
 
     place = place_of(key)
@@ -167,8 +167,7 @@ def find_kept(key: str, shapes: Mapping[str, tuple[int, ...]]) -> Found:
             tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, ValidationError):
         return Found(damaged=True)
-    sound = {name: tuple(tensor.shape) for name, tensor in tensors.items()} == dict(shapes)
-    if not sound or digest_of_tensors(tensors) != outcome.sha256:
+    if digest_of_tensors(tensors) != outcome.sha256:
         return Found(damaged=True)
     return Found(TunedChange.of(tensors), outcome)
 

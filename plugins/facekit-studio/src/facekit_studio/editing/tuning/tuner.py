@@ -179,7 +179,7 @@ class FaceTuner:
             return self._remembered[key]
         own_mask = masks if pipeline.inputs.reads(REFERENCE_MASK) else None
         style = pipeline.networks.encode(photo, own_mask)
-        found = find_kept(key, self._shapes(style)) if self._keep else Found()
+        found = find_kept(key) if self._keep else Found()
         if found.damaged:
             logger.warning("%s is damaged; the run is tuned again", place_of(key))
         change, outcome = found.change, found.outcome
@@ -254,15 +254,6 @@ class FaceTuner:
     def _changed(self, change: TunedChange) -> InferenceNetworks:
         networks = self._pipeline.networks
         return networks.with_network(GENERATOR, change.generator(networks.module(GENERATOR)))
-
-    def _shapes(self, style: Style) -> dict[str, tuple[int, ...]]:
-        """Return the names and shapes of the tensors of a change."""
-        shapes: dict[str, tuple[int, ...]] = {"code": tuple(style.code.shape)}
-        for name, weight in tunable_weights(self._pipeline.networks.module(GENERATOR)).items():
-            rows, columns = weight.shape[0], weight[0].numel()
-            rank = min(self.options.rank, rows, columns)
-            shapes[f"up/{name}"], shapes[f"down/{name}"] = (rows, rank), (rank, columns)
-        return shapes
 
     def _key(self, photo: Tensor, mask: Tensor) -> str:
         """Return the hash of all that a tuning depends on."""
