@@ -91,6 +91,11 @@ class Operation(Options):
     REGION_FIELDS: ClassVar[tuple[str, ...]] = ("region", "regions", "over", "only", "fill")
     """Fields that name classes, of those that it has."""
 
+    def region_names(self) -> tuple[str, ...]:
+        """Return the classes it names."""
+        values = (getattr(self, field, None) or () for field in self.REGION_FIELDS)
+        return tuple(name for value in values for name in names_of(value))
+
     def rows_drawn(self, height: int, width: int) -> int:
         """Return how many rows of single lines it draws on a mask of this size; 0 where it draws none."""
         return 0
