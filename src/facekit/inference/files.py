@@ -8,10 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
-from PIL import Image
-
 from facekit.interfaces import FacekitError
-from facekit.interfaces.image_files import FORMATS, read_image
+from facekit.interfaces.image_files import FORMATS
 from facekit.interfaces.regular_files import read_regular
 
 PICTURE_SUFFIXES = tuple(ending for endings in FORMATS.values() for ending in endings)
@@ -95,15 +93,6 @@ def is_result_file(target: Path) -> bool:
     if target.suffix.lower() != ".png":
         raise FacekitError("results are saved as PNG", where=str(target), remedy="give a file that ends in .png")
     return True
-
-
-def open_picture(path: Path) -> Image.Image:
-    """Return an image, decoded whole, that still knows its file.
-
-    Raises:
-        FacekitError: the file is not there, no image of a known format, oversized or damaged.
-    """
-    return read_image(path)
 
 
 def content_of(paths: Sequence[Path]) -> str:

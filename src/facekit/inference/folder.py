@@ -15,7 +15,6 @@ from facekit.inference.files import (
     Progress,
     content_of,
     is_result_file,
-    open_picture,
     pictures_of,
 )
 from facekit.inference.given import Given, check_given, joined
@@ -23,6 +22,7 @@ from facekit.inference.pictures import to_pictures
 from facekit.inference.pipeline import DEFAULT_BATCH, FacePipeline
 from facekit.inference.region_references import RegionReference, read_region_references
 from facekit.interfaces import FacekitError
+from facekit.interfaces.image_files import read_image
 from facekit.sampling.inputs import ATTRIBUTES, MASK, REFERENCE, REFERENCE_MASK, SOURCE
 
 _NAMING = (MASK, SOURCE, REFERENCE)
@@ -150,7 +150,7 @@ def _plan(paths: Mapping[str, Path], output: Path, *, count: int | None, seed: i
         if not path.exists():
             raise FacekitError(f"there is no such {role.replace('_', ' ')}", where=str(path))
         if not path.is_dir():
-            open_picture(path)  # a damaged file that was named spoils every result; say so once
+            read_image(path)  # a damaged file that was named spoils every result; say so once
     masks = paths.get(REFERENCE_MASK)
     if masks is not None and paths[REFERENCE].is_dir() != masks.is_dir():
         raise FacekitError(
@@ -198,7 +198,7 @@ class _RegionFiles:
     """The references of single regions, read once for all results."""
 
     def __init__(self, pipeline: FacePipeline, files: Mapping[str, tuple[str | Path, str | Path]]) -> None:
-        pairs = {pair: (open_picture(Path(pair[0])), open_picture(Path(pair[1]))) for pair in set(files.values())}
+        pairs = {pair: (read_image(Path(pair[0])), read_image(Path(pair[1]))) for pair in set(files.values())}
         self.read: tuple[RegionReference, ...] = read_region_references(
             pipeline, {region: pairs[pair] for region, pair in files.items()}
         )
@@ -272,7 +272,7 @@ class _Reader:
 
     def _read(self, files: Mapping[str, Path]) -> Given:
         if self._given is None or self._given[0] != files:
-            opened = {role: open_picture(file) for role, file in files.items()}
+            opened = {role: read_image(file) for role, file in files.items()}
             given = self._pipeline.read(
                 opened.get(MASK),
                 opened.get(REFERENCE),

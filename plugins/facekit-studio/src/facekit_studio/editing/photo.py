@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facekit.inference import provenance
-from facekit.inference.files import open_picture
 from facekit.inference.pictures import Batch, read_masks, read_photos, to_pictures
 from facekit.inference.pipeline import FacePipeline
 from facekit.interfaces import FaceDetector, FacekitError, Segmenter, Style
 from facekit.interfaces import Reference as PhotoReference
-from facekit.interfaces.image_files import rgb_pixels
+from facekit.interfaces.image_files import read_image, rgb_pixels
 from facekit.sampling.inputs import REFERENCE
 from facekit_studio.editing.alignment import Placement
 from facekit_studio.editing.compositing import FEATHER, paste_back
-from facekit_studio.editing.folder_files import FolderFiles
 from facekit_studio.editing.local import LARGEST_SQUARE, MASK_SIDE, LocalEditor, fills_holes, without_frame
 from facekit_studio.editing.open_face import EditedFace, OpenFace, ScriptFiles
 from facekit_studio.editing.region_looks import mixed, repainted
@@ -110,14 +109,14 @@ class PhotoEditor:
             FacekitError: naming the photo: it cannot be read, shows no face, or nothing can read its mask.
         """
         path = Path(photo)
-        pixels = rgb_pixels(open_picture(path), name=str(path))
+        pixels = rgb_pixels(read_image(path), name=str(path))
         if mask is not None and aligned is False:
             raise FacekitError(
                 "a mask belongs to an aligned photo", where=str(mask), remedy="leave out the mask, or say it is aligned"
             )
         if mask is None:
             return self.open_pixels(pixels, name=str(path), aligned=bool(aligned))
-        return self.open_aligned(pixels, self.read_mask(open_picture(Path(mask))), mask_source=Path(mask).name)
+        return self.open_aligned(pixels, self.read_mask(read_image(Path(mask))), mask_source=Path(mask).name)
 
     def open_pixels(self, pixels: NDArray[np.uint8], *, name: str, aligned: bool = False) -> OpenFace:
         """Open a photo (H, W, 3) uint8 that comes without a mask; see :meth:`open`.
@@ -170,7 +169,7 @@ class PhotoEditor:
             FacekitError: an operation or a file is wrong, or the run does not read a reference that the script gives.
         """
         self.check_looks(script)
-        files = FolderFiles(self, folder) if files is None else files
+        files = _FolderFiles(self, folder) if files is None else files
         context = EditContext(self.pipeline.label_map, read_mask=files.mask)
         mask = apply_script(script, face.mask, context)
         notes = tuple(context.notes)
@@ -293,7 +292,7 @@ class PhotoEditor:
             FacekitError: a reference is blended or of some regions, and the run has no such styles; or it does not show
                 a region.
         """
-        files = FolderFiles(self, files) if isinstance(files, Path) else files
+        files = _FolderFiles(self, files) if isinstance(files, Path) else files
         style = self.encode(face.image, face.mask) if tuned is None else tuned.style
         for look in looks:
             other = files.face(look.photo, look.mask)
@@ -374,6 +373,20 @@ class PhotoEditor:
 
     def _source(self) -> str:
         return "" if self._segmenter is None else self._segmenter.provenance
+
+
+@dataclass(frozen=True)
+class _FolderFiles:
+    """The files of a folder: what :class:`ScriptFiles` asks for."""
+
+    editor: PhotoEditor
+    folder: Path
+
+    def face(self, photo: str, mask: str | None) -> OpenFace:
+        return self.editor.open(self.folder / photo, None if mask is None else self.folder / mask)
+
+    def mask(self, file: str) -> Ids:
+        return self.editor.read_mask(read_image(self.folder / file))
 
 
 def _changed(face: OpenFace, mask: Ids, again: Pixels | None) -> Pixels:
