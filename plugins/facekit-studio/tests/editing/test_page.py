@@ -17,7 +17,8 @@ from facekit_studio.editing.script.shapes import SHAPES, Shape
 PAGE = Path(__file__).parents[4] / "docs" / "editing.md"
 # The scripts that edits are measured by stand in a table of their own.
 TEXT = PAGE.read_text("utf-8").split("## How good are the edits")[0]
-BLOCKS = dict(re.findall(r"^```(yaml|python)\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL))
+# The first block of each language.
+BLOCKS = dict(reversed(re.findall(r"^```(yaml|python)\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)))
 
 
 def rows() -> dict[str, set[str]]:
