@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +17,8 @@ from facekit.evaluation import (
     TargetPhotos,
     baselines,
 )
-from facekit.interfaces import Condition, FacekitError, Reference
+from facekit.evaluation.fit import shown_images
+from facekit.interfaces import GENERATED, Condition, FacekitError, Port, Ports, Reference
 
 
 def test_copy_reference(packed: PackedFaces) -> None:
@@ -87,3 +92,16 @@ def test_exception(packed: PackedFaces) -> None:
             generator(condition)
     with pytest.raises(FacekitError, match="no 'extra' split"):
         NearestTrainingPhoto(packed, split="extra")
+
+
+def test_metrics_that_read_more_than_images_are_shown_no_baselines() -> None:
+    def choice(*needs: Port) -> Any:
+        return SimpleNamespace(ports=lambda context: Ports(needs=needs))
+
+    depth = Port("generated.depth", ("batch", 1, "size", "size"))
+    recipe: Any = SimpleNamespace(
+        data=SimpleNamespace(size=16),
+        metrics=[choice(GENERATED), choice(GENERATED, depth), choice(GENERATED, replace(depth, optional=True))],
+    )
+    metrics: Any = ["of images", "of depth", "of either"]
+    assert shown_images(recipe, metrics) == ["of images", "of either"]

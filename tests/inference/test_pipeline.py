@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,12 @@ from PIL import Image
 from torch import Tensor
 
 import facekit
+from facekit.data import fixed_batch
 from facekit.inference import FacePipeline, load
 from facekit.interfaces import Condition, FacekitError, Reference
 from facekit.registry import load_registry
 from facekit.training.model import load_model
+from facekit.training.open_data import open_data
 
 MakeFace = Callable[..., Any]
 
@@ -363,3 +367,31 @@ def test_folders_that_are_no_runs_and_devices_that_are_not_there(tmp_path: Path,
     if not torch.cuda.is_available():
         with pytest.raises(FacekitError, match="no device cuda"):
             load(styled_run, device="cuda")
+
+
+# --- the photos of a run --------------------------------------------------------------------------
+
+
+def test_faces_are_those_that_the_run_was_trained_on(
+    plain_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACEKIT_CACHE", str(tmp_path))
+    run = tmp_path / "run"
+    shutil.copytree(plain_run, run)
+    recipe = (run / "recipe.yaml").read_text()
+    assert "train: 400" in recipe
+    (run / "recipe.yaml").write_text(recipe.replace("train: 400", "train: 3").replace(": 50\n", ": 1\n"))
+    pipeline = load(run, device="cpu")
+    packed = open_data(pipeline.recipe, load_registry())
+    lock = json.loads((run / "lock.json").read_text())
+    (run / "lock.json").write_text(json.dumps({**lock, "data_fingerprint": packed.fingerprint}))
+    batches = list(pipeline.faces("train", batch=2))
+    assert [batch.keys for batch in batches] == [("train-00000", "train-00001"), ("train-00002",)]
+    expected = fixed_batch(packed, packed.rows("train"))
+    assert torch.equal(torch.cat([batch.image for batch in batches]), expected.image)
+    assert torch.equal(torch.cat([batch.require_mask() for batch in batches]), expected.require_mask())
+    with pytest.raises(FacekitError, match="no 'extra' split"):
+        list(pipeline.faces("extra"))
+    (run / "lock.json").write_text(json.dumps({**lock, "data_fingerprint": "another"}))
+    with pytest.raises(FacekitError, match="not what this run was trained on"):
+        list(pipeline.faces("test"))

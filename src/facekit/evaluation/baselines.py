@@ -134,8 +134,8 @@ def left_out(names: Sequence[str], packed: PackedFaces) -> str:
     """Return a sentence on baselines that are left out."""
     masks = "" if packed.label_map.classes else ", and the data has no masks"
     return (
-        f"left out: {', '.join(names)}. They make results from references and masks of test faces, which the measured "
-        f"tasks do not have{masks}"
+        f"left out: {', '.join(names)}. They make images from references and masks of test faces, which the measured "
+        f"tasks do not have or the metrics do not look at alone{masks}"
     )
 
 

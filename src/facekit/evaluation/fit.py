@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 
 from facekit.interfaces import TASKS, FacekitError, Metric, PortContext, Task
-from facekit.recipe.resolved import ComponentChoice
+from facekit.recipe.resolved import ComponentChoice, ResolvedRecipe
 from facekit.sampling.inputs import ATTRIBUTES, MASK, REFERENCE, REFERENCE_MASK, SOURCE, SamplingInputs
 
 GENERATION: Task = "generation"
@@ -80,6 +80,24 @@ def _takes(choice: ComponentChoice, changed: dict[str, object]) -> bool:
     except ValidationError:
         return False
     return True
+
+
+def shown_images(recipe: ResolvedRecipe, metrics: Sequence[Metric]) -> list[Metric]:
+    """Return those metrics that look at images alone, which are all that baselines give.
+
+    Others name what they read beside the image in their ports: ``generated.pyramid``, a map such as
+    ``generated.depth``, or a field of a family's own.
+
+    Args:
+        recipe: the recipe whose metrics these are.
+        metrics: the same, built, in its order.
+    """
+    context = PortContext(recipe.data.size)
+    return [
+        metric
+        for choice, metric in zip(recipe.metrics, metrics, strict=True)
+        if not any(port.name.startswith("generated.") and not port.optional for port in choice.ports(context).needs)
+    ]
 
 
 def check_data(

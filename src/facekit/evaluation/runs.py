@@ -10,7 +10,7 @@ from typing import Literal
 
 from facekit.data import PackedFaces, ProgressCallback
 from facekit.evaluation.baselines import BASELINES, left_out
-from facekit.evaluation.fit import check_data, check_tasks, possible_tasks
+from facekit.evaluation.fit import check_data, check_tasks, possible_tasks, shown_images
 from facekit.evaluation.photos import PhotoProgress, photo_source
 from facekit.evaluation.results import EvaluationResult
 from facekit.evaluation.runner import EVERYTHING, EvaluationProgress, evaluate
@@ -20,7 +20,7 @@ from facekit.interfaces import BuildContext, FaceDataset, FacekitError, Metric, 
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
 from facekit.sampling import SamplingInputs, inputs_of
-from facekit.training.lock_reader import read_run_lock
+from facekit.training.lock_reader import check_data as check_data_of_run
 from facekit.training.model import Weights, load_model
 from facekit.training.networks import FaceModel
 from facekit.training.open_data import open_data, open_dataset
@@ -223,7 +223,7 @@ def evaluate_run(
     precision = _precision(loaded.recipe, device)
     inputs = inputs_of(loaded.recipe, registry.label_maps)
     packed = open_data(loaded.recipe, registry, data_progress)
-    _check_data(run, packed)
+    check_data_of_run(RunFolder(run), packed.fingerprint)
     measured = loaded.recipe if metrics_of is None else metrics_of
     asked = Asked.of(measured, split=split, seed=seed, limit=limit, settings=settings)
 
@@ -236,7 +236,7 @@ def evaluate_run(
         is_model = name == MODEL
         metrics = build_metrics(measured, packed, inputs=inputs, split=split, limit=limit, progress=tell)
         if not is_model:
-            metrics = BASELINES[name].measured_by(metrics, packed, split=split)
+            metrics = BASELINES[name].measured_by(shown_images(measured, metrics), packed, split=split)
             if not metrics:
                 return None
         return evaluate(
@@ -307,7 +307,7 @@ def evaluate_baseline(
     packed = open_data(recipe, registry)
     inputs = inputs_of(recipe, registry.label_maps)
     metrics = build_metrics(recipe, packed, inputs=inputs, split=asked.split, limit=asked.limit)
-    fitting = BASELINES[name].measured_by(metrics, packed, split=asked.split)
+    fitting = BASELINES[name].measured_by(shown_images(recipe, metrics), packed, split=asked.split)
     if not fitting:
         raise FacekitError(left_out([name], packed), where="baseline", remedy="take this row out")
     return evaluate(
@@ -324,13 +324,3 @@ def evaluate_baseline(
         keep=keep,
         progress=progress,
     )
-
-
-def _check_data(run: Path, packed: PackedFaces) -> None:
-    """Check that test photos of today were no training photos of the run."""
-    if read_run_lock(RunFolder(run)).data_fingerprint != packed.fingerprint:
-        raise FacekitError(
-            "the data is not what this run was trained on, so its test photos may be ones it has seen",
-            where=str(run),
-            remedy="put the data back as it was",
-        )

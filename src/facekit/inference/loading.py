@@ -89,7 +89,7 @@ def load(
         loaded,
         run=path,
         precision=Precision(chosen, precision, channels_last=True),
-        label_maps=registry.label_maps,
+        registry=registry,
         mask_label_map=_finer_label_map(label_map, loaded.label_map, registry=registry, run=path),
     )
 

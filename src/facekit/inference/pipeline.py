@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -28,10 +28,12 @@ from facekit.inference.pictures import (
     read_photos,
 )
 from facekit.inference.region_references import read_region_references, with_regions
-from facekit.interfaces import Condition, FacekitError, LabelMap, Reference, Style
+from facekit.interfaces import Condition, FaceBatch, FacekitError, LabelMap, Reference, Style
+from facekit.registry import Registry
 from facekit.sampling.inputs import ATTRIBUTES, MASK, REFERENCE, REFERENCE_MASK, SOURCE, inputs_of
 from facekit.sampling.noise import noise_for_keys
 from facekit.training.model import LoadedModel, runtime_options
+from facekit.training.open_data import faces_of_run
 from facekit.training.precision import Precision
 
 logger = logging.getLogger("facekit.inference")
@@ -53,7 +55,7 @@ class FacePipeline:
         loaded: the model and what belongs to it.
         run: the run folder, or the file of weights, that it comes from.
         precision: device and number format.
-        label_maps: every label map of the plugins, by name.
+        registry: the plugins.
         mask_label_map: what the class ids of the masks mean that it is given, where that is a finer label map.
 
     Attributes:
@@ -62,8 +64,7 @@ class FacePipeline:
         notes: which weights older versions of the components wrote, so that they were migrated.
         inputs: what an image is made from.
         networks: the networks, for calls with plain tensors.
-        label_map: what the class ids of masks mean to the model.
-        mask_label_map: what they mean in the masks that it is given.
+        label_map, mask_label_map: what the class ids of masks mean to the model, and in the masks that it is given.
         attribute_names: the attributes of the data it was trained on, in order.
         size: side of the images in pixels.
         weights: which weights generate: ``ema``, ``live``, or ``file``.
@@ -77,7 +78,7 @@ class FacePipeline:
         *,
         run: Path,
         precision: Precision,
-        label_maps: Mapping[str, LabelMap] | None = None,
+        registry: Registry,
         mask_label_map: LabelMap | None = None,
     ) -> None:
         self.run = run
@@ -91,10 +92,11 @@ class FacePipeline:
         self.step = loaded.step
         self.device = precision.device
         self.precision = precision.name
-        self.inputs = inputs_of(loaded.recipe, label_maps)
+        self.inputs = inputs_of(loaded.recipe, registry.label_maps)
+        self._registry = registry
         self._model = precision.place(loaded.model).eval().requires_grad_(False)
         self.networks = InferenceNetworks(
-            self._model, precision, recipe=loaded.recipe, label_map=loaded.label_map, label_maps=label_maps
+            self._model, precision, recipe=loaded.recipe, label_map=loaded.label_map, label_maps=registry.label_maps
         )
         self._remembered: tuple[Tensor, Tensor | None, Style] | None = None
         logger.info("%s: %s weights of step %d on %s in %s", run, self.weights, self.step, self.device, self.precision)
@@ -337,6 +339,10 @@ class FacePipeline:
                 remedy="take other weights (--weights, --step)",
             )
         return image
+
+    def faces(self, split: str, *, batch: int = DEFAULT_BATCH) -> Iterator[FaceBatch]:
+        """Yield the faces of a split on the CPU, as they are. Raises FacekitError where the data is another by now."""
+        return faces_of_run(self.run, self.recipe, self._registry, split=split, batch=batch)
 
     def with_networks(self, networks: InferenceNetworks) -> FacePipeline:
         """Return the same run generating with other networks; :attr:`made_of` stays that of the run's own weights."""

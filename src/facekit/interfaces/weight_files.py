@@ -37,15 +37,18 @@ def read_weight_file(
     """
     import torch
     from safetensors.torch import load_file
+    from torch._subclasses.fake_tensor import unset_fake_temporarily
 
     if not path.is_file():
         raise FacekitError(f"the weights of {what} are not there", where=str(path), remedy=missing)
     if sha256 is not None:
         require_sha256(path, sha256, what=what, again=again)
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        # With their numbers even where a recipe's shapes are checked without any: networks are built there, too.
+        with unset_fake_temporarily():
+            if path.suffix == ".safetensors":
+                return load_file(path)
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # readers raise whatever damaged bytes lead them to; the file is at fault
         said = next(iter(str(error).splitlines()), "") or type(error).__name__
         if isinstance(error, UnpicklingError):

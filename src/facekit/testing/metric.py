@@ -29,7 +29,7 @@ from facekit.interfaces import (
 from facekit.registry import Kind
 from facekit.sampling.inputs import MASK, REFERENCE, REFERENCE_MASK, SamplingInputs
 from facekit.testing.contract import BrokenPromise, ComponentContract, build_failure, seeded
-from facekit.testing.port_inputs import blobs, make_extra
+from facekit.testing.port_inputs import blobs, make, make_extra
 
 _NOISE = 0.4
 _SPLITS = {EVALUATED: 0, "test": 0, "validation": 1, "train": 2}
@@ -273,6 +273,7 @@ class MetricContract(ComponentContract):
         lists: list[tuple[Task, str]] = []
         for task in metric.tasks:
             lists += [(task, name) for name in metric.transfers] if task == "attribute_transfer" else [(task, "")]
+        maps = self._maps(size)
         found = []
         for task, attribute in lists:
             own = task in ("reconstruction", "generation")
@@ -290,7 +291,7 @@ class MetricContract(ComponentContract):
                     Observation(
                         task=task,
                         condition=self._condition(photos, masks, shown[rows], rows, look),
-                        generated=Generated(painted[rows].clone()),
+                        generated=Generated(painted[rows].clone(), maps={k: v[rows] for k, v in maps.items()}),
                         target=photos[rows].clone(),
                         keys=tuple(f"face{row}" for row in rows.tolist()),
                         reference_keys=tuple(f"face{row}" for row in look[rows].tolist()),
@@ -301,6 +302,12 @@ class MetricContract(ComponentContract):
                     )
                 )
         return found
+
+    def _maps(self, size: int) -> dict[str, Tensor]:
+        """Return what the metric needs beside the generated image, under the names of maps."""
+        settled, random = self.settled(size, self.count), torch.Generator().manual_seed(self.seed)
+        needs = [port for port in self.ports(size).needs if port.name.startswith("generated.") and not port.leading]
+        return {port.name.removeprefix("generated."): make(port, settled, random) for port in needs}
 
     def _condition(self, photos: Tensor, masks: Tensor, shown: Tensor, rows: Tensor, look: Tensor) -> Condition:
         """Return what results were made from; of a model from noise alone that is the noise of each face, no more.

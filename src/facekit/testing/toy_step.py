@@ -234,7 +234,7 @@ def bench_batch(
 
 def bench_step(model: FaceModel, batch: FaceBatch, *, player: Player, precision: Precision, seed: int) -> TrainingStep:
     """Return a real step of the engine over tiny networks."""
-    generator = model.get_submodule(GENERATOR)
+    generator = model.get(GENERATOR)  # families without one bring networks of their own
     pyramid = (GENERATED_PYRAMID,) if getattr(generator, "pyramid", False) else ()
     networks = RunNetworks(model, precision, ports={GENERATOR: Ports(gives=(GENERATED, *pyramid))})
     trained = {DISCRIMINATOR} if player == DISCRIMINATOR else {name for name in networks if name != DISCRIMINATOR}

@@ -89,6 +89,20 @@ def read_run_lock(run: RunFolder, found: Checkpoint | None = None) -> RunLock:
         return RunLock(sound.lock, sound.label_map, sound.attribute_names, file, (warning,))
 
 
+def check_data(run: RunFolder, fingerprint: str) -> None:
+    """Check that data is what a run was trained on, so that none of its other photos are ones that the run has seen.
+
+    Raises:
+        FacekitError: it is not, or the run does not state what it was.
+    """
+    if read_run_lock(run).data_fingerprint != fingerprint:
+        raise FacekitError(
+            "the data is not what this run was trained on, so its test photos may be ones it has seen",
+            where=str(run.path),
+            remedy="put the data back as it was",
+        )
+
+
 def _copy_of(run: RunFolder, found: Checkpoint | None) -> Path | None:
     """Return the folder of the checkpoint that has a copy of ``lock.json``; None where there is none."""
     if found is None:

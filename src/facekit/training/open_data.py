@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facekit.data import PackedFaces, ProgressCallback, check_reference, find_prepared, prepare, steps_for_epochs
@@ -13,6 +14,7 @@ from facekit.interfaces import (
     MASK,
     NO_LABELS,
     DatasetContext,
+    FaceBatch,
     FaceDataset,
     FacekitError,
     LabelClass,
@@ -23,6 +25,8 @@ from facekit.interfaces import (
 )
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
+from facekit.training.lock_reader import check_data
+from facekit.training.run.folder import RunFolder
 
 if TYPE_CHECKING:
     from facekit.data import FaceLoader
@@ -127,6 +131,22 @@ def open_data(recipe: ResolvedRecipe, registry: Registry, progress: ProgressCall
     )
     _check_extra(recipe, ports, packed)
     return packed
+
+
+def faces_of_run(
+    run: Path, recipe: ResolvedRecipe, registry: Registry, *, split: str, batch: int
+) -> Iterator[FaceBatch]:
+    """Yield the faces of a split of the data that a run was trained on, as they are, on the CPU.
+
+    Raises:
+        FacekitError: as :func:`open_data`, there is no such split, or the data is not what the run was trained on.
+    """
+    from facekit.data import fixed_batch  # which imports torch
+
+    packed = open_data(recipe, registry)
+    check_data(RunFolder(run), packed.fingerprint)
+    rows = packed.rows(split)
+    yield from (fixed_batch(packed, rows[start : start + batch]) for start in range(0, len(rows), batch))
 
 
 def open_loader(
