@@ -164,38 +164,44 @@ def real_photos() -> Tensor:
     pytest.skip("there are no real photos: set FACEKIT_TEST_DATA to a folder with celebamask_hq_mini")
 
 
-DRAWN = ["--set", "train=48", "--set", "extra=0", "--set", "validation=16", "--set", "test=8"]
-SMALL = ["--with", "size=64", "--with", "epochs=2", "--with", "batch=8", "--with", "splits=train"]
+DRAWN = "{use: synthetic_faces, train: 48, validation: 16, test: 8}"
+SMALL = ["data.size=64", "train.epochs=2", "train.schedule.warmup_steps=2", "train.log_every=1000"]
 
 
-def train_evaluator(kind: str, *more: str) -> Result:
-    """Run ``facekit evaluator train`` on drawn faces."""
-    arguments = ["evaluator", "train", kind, "synthetic_faces", *DRAWN, *SMALL, *more]
-    return CliRunner().invoke(cli, arguments, prog_name="facekit")
+def call(*arguments: str) -> Result:
+    """Run facekit."""
+    return CliRunner().invoke(cli, list(arguments), prog_name="facekit")
+
+
+def train_evaluator(kind: str, run: Path, *settings: str, of: str = DRAWN) -> Result:
+    """Run the recipe of an evaluator on drawn faces."""
+    chosen = [f"data.of=[{of}]", *SMALL, *settings]
+    return call("run", f"evaluators/{kind}", "--out", str(run), *(part for each in chosen for part in ("--set", each)))
 
 
 def open_drawn_faces() -> FaceDataset:
     """Return the faces that :func:`train_evaluator` learns from."""
     registry = load_registry()
     spec = registry.find("dataset", "synthetic_faces").spec
-    options = spec.options.model_validate({"train": 48, "extra": 0, "validation": 16, "test": 8})
+    options = spec.options.model_validate({"train": 48, "validation": 16, "test": 8})
     faces: FaceDataset = spec.build(options, DatasetContext(registry.label_maps))
     return faces
 
 
 def train_both(cache: Path) -> str:
-    """Train both kinds into a cache that FACEKIT_CACHE names; returns what the classifier's training printed."""
-    segmenter = train_evaluator("segmenter")
-    assert segmenter.exit_code == 0, segmenter.output
-    classifier = train_evaluator("attributes", "--with", "attributes=Eyeglasses,Smiling")
-    assert classifier.exit_code == 0, classifier.output
-    assert (cache / "evaluators").is_dir()
-    return classifier.stdout
+    """Train both kinds into a cache that FACEKIT_CACHE names; returns what adding the classifier printed."""
+    for kind, settings in (("segmenter", []), ("attributes", ["data.attributes=[Eyeglasses, Smiling]"])):
+        trained = train_evaluator(kind, cache / "runs" / kind, *settings)
+        assert trained.exit_code == 0, trained.output
+        added = call("evaluator", "add", str(cache / "runs" / kind))
+        assert added.exit_code == 0, added.output
+    return added.stdout
 
 
 @pytest.fixture(scope="session")
 def evaluator_cache(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A cache with a small segmenter and a small attribute classifier of drawn faces, and what training one printed."""
+    """A cache with a small segmenter and a small attribute classifier of drawn faces, the runs behind them (``runs/``),
+    and what adding one printed."""
     cache = tmp_path_factory.mktemp("evaluators")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FACEKIT_CACHE", str(cache))
@@ -217,4 +223,18 @@ def drawn_faces() -> FaceDataset:
 
 @pytest.fixture
 def train() -> Callable[..., Result]:
+    """Runs the recipe of an evaluator: the kind, the run folder, settings; ``of``, the datasets."""
     return train_evaluator
+
+
+@pytest.fixture(scope="session")
+def read_faces() -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
+    """Reads drawn faces by dataset, rows and side: photos (N, 3, S, S) in [-1, 1], masks, and all attributes (N, A)."""
+
+    def read(dataset: FaceDataset, rows: Sequence[int], size: int) -> tuple[Tensor, Tensor, Tensor]:
+        found = [dataset.read(row, size=size) for row in rows]
+        photos = torch.from_numpy(np.stack([each.image for each in found])).permute(0, 3, 1, 2).float() / 127.5 - 1
+        masks = torch.from_numpy(np.stack([each.require_mask() for each in found])).long()
+        return photos, masks, torch.from_numpy(np.stack([each.attributes for each in found])).float()
+
+    return read

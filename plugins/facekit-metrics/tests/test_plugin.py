@@ -32,6 +32,8 @@ ALONE = {
 """Metrics that need no real photos but those they observe."""
 JUDGED = {"attribute_accuracy", "segmentation_accuracy"}
 """Metrics that need a trained evaluator: see test_evaluator_metrics.py."""
+OWN = {"classification_accuracy", "mean_iou"}
+"""Metrics of the recipes of evaluators: see test_evaluator_recipes.py."""
 SETS = {"density_coverage", "frechet_distance", "kid", "nearest_training_neighbour", "precision_recall"}
 
 EXTRAS = {"identity"}
@@ -47,7 +49,7 @@ def registry() -> Registry:
 
 
 def test_every_metric_builds_from_its_defaults(registry, context, with_photos) -> None:  # type: ignore[no-untyped-def]
-    assert ALONE | SETS | JUDGED | EXTRAS | {"fid"} == set(registry.names("metric"))
+    assert ALONE | SETS | JUDGED | OWN | EXTRAS | {"fid"} == set(registry.names("metric"))
     photos = torch.zeros(400, 3, 1, 1)
     evaluated = with_photos({"test": photos, "train": photos})
     for name in sorted(ALONE | SETS):

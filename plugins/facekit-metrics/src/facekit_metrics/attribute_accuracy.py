@@ -14,7 +14,7 @@ from facekit.interfaces import BuildContext, FacekitError, Measurement, Observat
 
 from .evaluators import store
 from .evaluators.classifier import TrainedClassifier, load_classifier
-from .evaluators.figures import attribute_figures
+from .evaluators.figures import balanced_accuracy
 from .evaluators.seen import LearnedFrom
 from .options import AttributeAccuracyOptions
 from .per_sample import mean_measurement
@@ -177,11 +177,11 @@ class AttributeAccuracy:
 
     def _balanced(self, name: str, right: Tensor, truth: Tensor, protocol: dict[str, str]) -> Measurement:
         """Return the mean over the attributes for which both wishes occur; NaN where that is none."""
-        figures = [
-            attribute_figures(truth[:, column], truth[:, column] == right[:, column])
+        each = (
+            balanced_accuracy(truth[:, column], truth[:, column] == right[:, column])
             for column in range(right.shape[1])
-        ]
-        values = [entry.balanced_accuracy for entry in figures if not math.isnan(entry.balanced_accuracy)]
+        )
+        values = [value for value in each if not math.isnan(value)]
         value = 100 * math.fsum(values) / len(values) if values else math.nan
         return Measurement(name, value, "%", "higher", protocol, len(right))
 

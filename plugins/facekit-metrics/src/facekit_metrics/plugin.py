@@ -7,6 +7,7 @@ from facekit.registry import CommandSpec, ComponentSpec, PluginInfo, hookimpl
 
 from .evaluator_specs import evaluator_metrics
 from .evaluators.options import SegmenterOptions
+from .evaluators.specs import evaluator_components
 from .identity_options import IdentityOptions
 from .options import (
     PerceptualDistanceOptions,
@@ -158,11 +159,12 @@ def facekit_components() -> list[ComponentSpec]:
         ),
         *set_metrics(),
         *evaluator_metrics(),
+        *evaluator_components(),
         ComponentSpec(
             interface_version=1,
             kind="segmenter",
             id="metrics/segmenter",
-            summary="Says of each pixel of a photo which class it belongs to; trained by `facekit evaluator train`.",
+            summary="Says of each pixel of a photo which class it belongs to; a run made an evaluator.",
             options=SegmenterOptions,
             factory="facekit_metrics.evaluators.segmenter:build",
             paper="Ronneberger et al., U-Net, MICCAI 2015 (form of the decoder); Tan and Le, EfficientNet, ICML 2019",
@@ -176,9 +178,9 @@ def facekit_commands() -> list[CommandSpec]:
     """Offer the commands for evaluators."""
     return [
         CommandSpec(
-            name="evaluator train",
-            summary="Train an evaluator on real photos.",
-            target="facekit_metrics.evaluators.command:train",
+            name="evaluator add",
+            summary="Make the network of a run an evaluator.",
+            target="facekit_metrics.evaluators.command:add",
         ),
         CommandSpec(
             name="evaluator ls",

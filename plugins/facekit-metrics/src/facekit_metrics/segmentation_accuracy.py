@@ -7,7 +7,7 @@ import torch
 from facekit.interfaces import BuildContext, FacekitError, Measurement, Observation, Task
 
 from .evaluators import store
-from .evaluators.figures import confusion, figures_of
+from .evaluators.figures import confusion, segmentation_figures
 from .evaluators.seen import LearnedFrom
 from .evaluators.segmenter import TrainedSegmenter, load_segmenter
 from .options import SegmentationAccuracyOptions
@@ -87,20 +87,20 @@ class SegmentationAccuracy:
             name = f"segmentation_accuracy{ending}/{task}"
             found.append(mean_measurement(name, values, unit="%", better="higher", protocol=protocol))
             matrix = self._counts[task]
-            figures, shown = figures_of(matrix), matrix.sum(1) > 0
+            figures, shown = segmentation_figures(matrix, self._names), matrix.sum(1) > 0
             name = f"segmentation_mean_iou{ending}/{task}"
-            found.append(Measurement(name, 100 * figures.mean_iou, "%", "higher", protocol, len(values)))
+            found.append(Measurement(name, 100 * figures["mean_iou"], "%", "higher", protocol, len(values)))
             found += [
                 Measurement(
                     f"segmentation_iou{ending}_{task}/{name}",
-                    100 * iou,
+                    100 * figures[f"iou/{name}"],
                     "%",
                     "higher",
                     protocol,
                     len(values),
                     detail=True,
                 )
-                for name, iou, is_shown in zip(self._names, figures.iou, shown.tolist(), strict=True)
+                for name, is_shown in zip(self._names, shown.tolist(), strict=True)
                 if is_shown
             ]
         return tuple(found)

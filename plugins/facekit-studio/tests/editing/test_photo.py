@@ -312,7 +312,7 @@ class TestCommand:
         monkeypatch.setenv("FACEKIT_CACHE", str(files / "empty"))
         result = call("photos", "--script", "script.yaml", "-o", "out", "--aligned")
         assert result.exit_code == 2
-        assert "facekit evaluator train segmenter" in result.stderr
+        assert "facekit run evaluators/segmenter" in result.stderr
 
     def test_pictures_of_others_have_no_record(self, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(files)

@@ -19,7 +19,7 @@ class TrainedClassifier:
     """
 
     def __init__(self, network: ClassifierNetwork, kept: store.KeptEvaluator) -> None:
-        self._network = network.eval().requires_grad_(False)
+        self._network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self._size = int(kept.settings["size"])
         self.kept = kept
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from facekit.interfaces import BuildContext, NoOptions
 from facekit_backbones import EfficientNetLite0
 
 FINE, COARSE = "block10", "block15"
@@ -42,14 +45,19 @@ class ClassifierNetwork(nn.Module):
         return logits
 
 
+def build(options: NoOptions, context: BuildContext) -> ClassifierNetwork:
+    """Build the network for the attributes of the data."""
+    return empty_classifier(len(context.attribute_names))
+
+
 def empty_classifier(attributes: int) -> ClassifierNetwork:
     """Return the network with ImageNet's weights in the encoder and an untrained layer over it."""
     encoder = EfficientNetLite0(layers=(FINE, COARSE), trainable=True)
-    return ClassifierNetwork(attributes, encoder).to(memory_format=torch.channels_last)
+    return ClassifierNetwork(attributes, encoder)
 
 
-def logits_both_ways(network: nn.Module, photo: Tensor) -> Tensor:
+def logits_both_ways(network: Callable[..., Tensor], photo: Tensor) -> Tensor:
     """Return the mean of what a network says of photos (N, 3, S, S) and of their mirror images, (N, attributes)."""
-    own: Tensor = network(photo.contiguous(memory_format=torch.channels_last))
-    other: Tensor = network(photo.flip(-1).contiguous(memory_format=torch.channels_last))
+    own = network(photo.contiguous(memory_format=torch.channels_last))
+    other = network(photo.flip(-1).contiguous(memory_format=torch.channels_last))
     return (own + other) / 2

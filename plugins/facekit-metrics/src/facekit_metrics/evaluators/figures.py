@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-
-
-@dataclass(frozen=True)
-class SegmentationFigures:
-    """Figures over a set of photos.
-
-    Args:
-        pixel_accuracy: share of pixels in the right class.
-        mean_iou: intersection over union, averaged over the classes that occur in the truth.
-        iou: by class id; NaN for classes that do not occur.
-    """
-
-    pixel_accuracy: float
-    mean_iou: float
-    iou: tuple[float, ...]
 
 
 def confusion(truth: Tensor, answer: Tensor, classes: int) -> Tensor:
@@ -29,45 +15,52 @@ def confusion(truth: Tensor, answer: Tensor, classes: int) -> Tensor:
     return torch.bincount(pairs, minlength=classes * classes).view(classes, classes)
 
 
-def figures_of(matrix: Tensor) -> SegmentationFigures:
-    """Return the figures of a confusion matrix. Raises ValueError for one without a single pixel."""
+def segmentation_figures(matrix: Tensor, names: Sequence[str]) -> dict[str, float]:
+    """Return the figures of a confusion matrix, 0 to 1.
+
+    Returns:
+        ``pixel_accuracy``, the share of pixels in the right class; ``iou/CLASS``, intersection over union of each class
+        that occurs on either side; ``mean_iou``, its mean over the classes that occur in the truth.
+
+    Raises:
+        ValueError: there is not a single pixel.
+    """
     total = int(matrix.sum())
     if total == 0:
         raise ValueError("there are no pixels to measure")
     right = matrix.diag().double()
-    union = matrix.sum(0).double() + matrix.sum(1).double() - right
-    iou = right / union  # NaN where a class occurs on neither side
-    return SegmentationFigures(
-        pixel_accuracy=float(right.sum() / total),
-        mean_iou=float(iou[matrix.sum(1) > 0].mean()),
-        iou=tuple(iou.tolist()),
-    )
+    iou = right / (matrix.sum(0).double() + matrix.sum(1).double() - right)  # NaN where a class occurs on neither side
+    mean = float(iou[matrix.sum(1) > 0].mean())
+    classes = {f"iou/{name}": value for name, value in zip(names, iou.tolist(), strict=True) if not math.isnan(value)}
+    return {"pixel_accuracy": float(right.sum() / total), "mean_iou": mean, **classes}
 
 
-@dataclass(frozen=True)
-class AttributeFigures:
-    """Figures of one attribute over a set of photos.
+def balanced_accuracy(truth: Tensor, answer: Tensor) -> float:
+    """Return the mean of the shares of right answers (N,) bool among those that have it, and among those that lack it;
+    NaN when one of the two does not occur."""
+    right = (truth == answer).double()
+    return float((right[truth].mean() + right[~truth].mean()) / 2)
 
-    Args:
-        accuracy: share of right answers, (TP + TN) / all.
-        balanced_accuracy: mean of the share of right answers among those that have it and among those that lack it; NaN
-            when one of the two does not occur.
-        count: how many photos.
+
+def attribute_figures(truth: Tensor, answer: Tensor, names: Sequence[str]) -> dict[str, float]:
+    """Return the figures of answers to truths, (N, A) bool, 0 to 1.
+
+    Returns:
+        ``accuracy``, the share of right answers, (TP + TN) / all, and ``balanced_accuracy``, both as means over the
+        attributes; and both of each attribute, ``accuracy/NAME`` and ``balanced_accuracy/NAME``.
+
+    Raises:
+        ValueError: there are no photos.
     """
-
-    accuracy: float
-    balanced_accuracy: float
-    count: int
-
-
-def attribute_figures(truth: Tensor, answer: Tensor) -> AttributeFigures:
-    """Return the figures of answers (N,) bool to truths (N,) bool. Raises ValueError when there are none."""
     if not len(truth):
         raise ValueError("there are no photos to measure")
-    right = truth == answer
-    having, lacking = right[truth].double(), right[~truth].double()
-    return AttributeFigures(
-        accuracy=float(right.double().mean()),
-        balanced_accuracy=float((having.mean() + lacking.mean()) / 2),
-        count=len(truth),
-    )
+    right = (truth == answer).double().mean(0).tolist()
+    balanced = [balanced_accuracy(truth[:, column], answer[:, column]) for column in range(len(names))]
+    known = [value for value in balanced if not math.isnan(value)]
+    found = {
+        "accuracy": math.fsum(right) / len(right),
+        "balanced_accuracy": math.fsum(known) / len(known) if known else math.nan,
+    }
+    for name, accuracy, value in zip(names, right, balanced, strict=True):
+        found |= {f"accuracy/{name}": accuracy, f"balanced_accuracy/{name}": value}
+    return found

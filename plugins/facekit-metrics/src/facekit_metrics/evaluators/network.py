@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from facekit.interfaces import BuildContext, NoOptions
 from facekit_backbones import EfficientNetLite0
 
 LAYERS = {"stem": 32, "block2": 24, "block4": 40, "block10": 112, "block15": 320}
@@ -31,7 +34,7 @@ class _Climb(nn.Module):
         return F.relu(self.norm(self.join(torch.cat([raised, skip], dim=1))))
 
 
-def both_ways(network: nn.Module, photo: Tensor, mirror: Tensor) -> Tensor:
+def both_ways(network: Callable[..., Tensor], photo: Tensor, mirror: Tensor) -> Tensor:
     """Return the mean of what a network says of photos and of their mirror images.
 
     Args:
@@ -42,8 +45,8 @@ def both_ways(network: nn.Module, photo: Tensor, mirror: Tensor) -> Tensor:
     Returns:
         logits (N, classes, h, w).
     """
-    own: Tensor = network(photo.contiguous(memory_format=torch.channels_last))
-    other: Tensor = network(photo.flip(-1).contiguous(memory_format=torch.channels_last)).flip(-1)
+    own = network(photo.contiguous(memory_format=torch.channels_last))
+    other = network(photo.flip(-1).contiguous(memory_format=torch.channels_last)).flip(-1)
     return (own + other[:, mirror[: own.shape[1]].long()]) / 2
 
 
@@ -74,3 +77,14 @@ class SegmenterNetwork(nn.Module):
             hidden = self.climbs[layer](hidden, features[layer])
         logits: Tensor = self.classify(hidden)
         return logits
+
+
+def build(options: NoOptions, context: BuildContext) -> SegmenterNetwork:
+    """Build the network for the classes of the data."""
+    return empty_network(len(context.label_map))
+
+
+def empty_network(classes: int) -> SegmenterNetwork:
+    """Return the network with ImageNet's weights in the encoder and untrained ones in the decoder."""
+    encoder = EfficientNetLite0(layers=LAYERS, trainable=True)
+    return SegmenterNetwork(classes, encoder)

@@ -1,8 +1,8 @@
-"""The options of evaluators, and the settings they are trained with. Imports no torch."""
+"""The options of evaluators and of the photos they learn from. Imports no torch."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -20,42 +20,15 @@ class SegmenterOptions(Options):
     """Only take one for this label map."""
 
 
-class EvaluatorSettings(Options):
-    """How evaluators of either kind are trained."""
+class EvaluatorPhotosOptions(Options):
+    """Options of ``metrics/evaluator_photos``."""
 
-    size: Annotated[int, Field(ge=64, le=1024, multiple_of=32)] = 128
-    """Pictures are resized to this side before the network sees them."""
-    batch: Annotated[int, Field(ge=1)] = 8
-    """Photos an update."""
-    epochs: Annotated[int, Field(ge=1)] = 40
-    """Passes over the photos."""
-    lr: Annotated[float, Field(gt=0)] = 1e-3
-    """Learning rate of the new layers; the encoder, which knows ImageNet, takes three tenths of it."""
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
-    """Of AdamW."""
-    ema: Annotated[float, Field(ge=0, lt=1)] = 0.99
-    """Share of the average that stays at each update."""
-    held_out: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
-    """Share of the photos that it does not learn from, when the dataset has no ``validation`` split."""
-    seed: Annotated[int, Field(ge=0)] = 0
-    """Of the new layers' first weights, the order of photos and their variations."""
-
-
-class SegmenterSettings(EvaluatorSettings):
-    """How a segmenter is trained."""
-
-    splits: Annotated[tuple[Literal["train", "extra"], ...], Field(min_length=1)] = ("extra",)
-    """The splits whose photos it learns from; never those that results are measured on."""
-    size: Annotated[int, Field(ge=64, le=1024, multiple_of=32)] = 256
-    """Pictures are resized to this side before the network sees them."""
-
-
-class ClassifierSettings(EvaluatorSettings):
-    """How an attribute classifier is trained."""
-
+    of: Annotated[tuple[dict[str, Any], ...], Field(min_length=1)]
+    """The datasets, each with its ``use:`` and options. Those after the first need attributes, and may lack some of
+    them."""
     splits: Annotated[tuple[Literal["train", "extra"], ...], Field(min_length=1)] = ("train", "extra")
     """The splits whose photos it learns from; never those that results are measured on."""
-    attributes: tuple[str, ...] = ()
-    """The attributes it learns; all that the (first) dataset has when empty."""
-    epochs: Annotated[int, Field(ge=1)] = 12
-    """Passes over the photos."""
+    held_out: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
+    """Share of the photos that it does not learn from, when the first dataset has no ``validation`` split."""
+    attributes: tuple[str, ...] | None = None
+    """The attributes, in this order; all that the first dataset has when left out."""

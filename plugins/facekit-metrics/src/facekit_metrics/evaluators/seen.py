@@ -80,6 +80,6 @@ class LearnedFrom:
                 f"the {self.evaluator} has learned from {len(seen)} of these {len(keys)} photos, "
                 f"{keys[seen[0]]!r} first: what it says of them is no measurement",
                 where="metrics",
-                remedy="train an evaluator on other photos (`facekit evaluator train --help`, `--with splits=`) and "
-                "name it in `evaluator:`",
+                remedy="train an evaluator on other photos (see `facekit evaluator add --help`) and name it in "
+                "`evaluator:`",
             )

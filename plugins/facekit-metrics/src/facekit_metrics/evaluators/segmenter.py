@@ -7,10 +7,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from facekit.interfaces import BuildContext, LabelMap
-from facekit_backbones import EfficientNetLite0
 
 from . import store
-from .network import LAYERS, SegmenterNetwork, both_ways
+from .network import SegmenterNetwork, both_ways, empty_network
 from .options import SegmenterOptions
 
 
@@ -25,7 +24,7 @@ class TrainedSegmenter:
     """
 
     def __init__(self, network: SegmenterNetwork, kept: store.KeptEvaluator) -> None:
-        self._network = network.eval().requires_grad_(False)
+        self._network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self._kept = kept
         self._size = int(kept.settings["size"])
         self._mirror = torch.from_numpy(kept.label_map.mirror_table())
@@ -83,13 +82,6 @@ def load_segmenter(kept: store.KeptEvaluator) -> TrainedSegmenter:
     network = empty_network(len(kept.label_map))
     store.load_weights(kept, network)
     return TrainedSegmenter(network, kept)
-
-
-def empty_network(classes: int) -> SegmenterNetwork:
-    """Return the network with ImageNet's weights in the encoder and untrained ones in the decoder."""
-    return SegmenterNetwork(classes, EfficientNetLite0(layers=LAYERS, trainable=True)).to(
-        memory_format=torch.channels_last
-    )
 
 
 def resized(photo: Tensor, size: int) -> Tensor:

@@ -24,7 +24,7 @@ FORMAT = 2
 THUMBNAILS = "thumbnails"
 
 SEGMENTER, ATTRIBUTES = "segmenter", "attributes"
-"""The kinds of evaluators, as ``facekit evaluator train`` calls them."""
+"""The kinds of evaluators; the recipes that train them have the same names."""
 
 _SPOKEN = {SEGMENTER: "segmenter", ATTRIBUTES: "attribute classifier"}
 
@@ -36,11 +36,11 @@ class KeptEvaluator:
     Args:
         folder: where.
         kind: ``segmenter`` or ``attributes``.
-        id: the beginning of the hash of its data, settings and first weights.
+        id: the beginning of a hash of its weights and of the photos it learned from.
         label_map: the classes it tells apart; of an attribute classifier, those of the data it learned from.
         attributes: the attributes it tells; none for a segmenter.
         settings: how it was trained.
-        data: the dataset: its component, fingerprint and how many photos.
+        data: the dataset components, and how many photos it learned from and was tested on.
         accuracy: its own figures on photos it did not learn from.
         weights_sha256: of its weight file.
         made: when, in seconds since 1970.
@@ -105,11 +105,6 @@ def kept_evaluator(kind: str, evaluator_id: str) -> KeptEvaluator | None:
     return next((evaluator for evaluator in kept_evaluators(kind) if evaluator.id == evaluator_id), None)
 
 
-def unfinished(kind: str, evaluator_id: str) -> Path:
-    """Return where a training is kept until its evaluator is."""
-    return folder_of_evaluators() / f".training-{kind}-{evaluator_id}.safetensors"
-
-
 def find(
     kind: str,
     name: str,
@@ -159,13 +154,14 @@ def find(
         f"there is {wanted}{''.join(limits)}",
         where=str(folder_of_evaluators()),
         remedy=hint
-        or f"train one: `{_training_command(kind, dataset)}`, or name one of `facekit evaluator ls` in `evaluator:`",
+        or f"train one: {_training_command(kind, dataset)}; or name one of `facekit evaluator ls` in `evaluator:`",
     )
 
 
 def _training_command(kind: str, dataset: str) -> str:
     name = dataset.partition("/")[2] or ("celebamask_hq" if kind == SEGMENTER else "celeba_attributes")
-    return f"facekit evaluator train {kind} {name} --set root=DATA"
+    photos = f"data.of=[{{use: {name}, root: DATA}}]"
+    return f"`facekit run evaluators/{kind} --set '{photos}'`, then `facekit evaluator add RUN`"
 
 
 def _telling(evaluator: KeptEvaluator, kind: str, attributes: Sequence[str]) -> KeptEvaluator:
@@ -181,7 +177,7 @@ def _telling(evaluator: KeptEvaluator, kind: str, attributes: Sequence[str]) -> 
         raise FacekitError(
             f"the evaluator {evaluator.id} does not tell {', '.join(missing)}",
             where="evaluator",
-            remedy=f"it tells {', '.join(evaluator.attributes)}; train another with `facekit evaluator train {kind}`",
+            remedy=f"it tells {', '.join(evaluator.attributes)}; train another: `facekit run evaluators/{kind}`",
         )
     return evaluator
 
@@ -189,7 +185,7 @@ def _telling(evaluator: KeptEvaluator, kind: str, attributes: Sequence[str]) -> 
 def save(
     kind: str,
     evaluator_id: str,
-    network: nn.Module,
+    state: Mapping[str, Tensor],
     *,
     label_map: LabelMap,
     attributes: tuple[str, ...],
@@ -201,7 +197,7 @@ def save(
 ) -> KeptEvaluator:
     """Keep a trained evaluator; its folder is written beside and renamed, so that it is whole or not there.
 
-    ``learned_from`` holds the thumbnails (N, 3, 32, 32) of the photos it learned from.
+    ``state`` are its weights by name, ``learned_from`` the thumbnails (N, 3, 32, 32) of the photos it learned from.
 
     Raises:
         FacekitError: it cannot be written.
@@ -213,8 +209,7 @@ def save(
         folder_of_evaluators().mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=folder_of_evaluators()))
         try:
-            state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-            save_file(state, beside / WEIGHTS)
+            save_file({name: value.detach().cpu().contiguous() for name, value in state.items()}, beside / WEIGHTS)
             save_file({THUMBNAILS: learned_from.contiguous()}, beside / LEARNED_FROM)
             card = {
                 "format": FORMAT,
@@ -253,7 +248,7 @@ def load_weights(evaluator: KeptEvaluator, network: nn.Module) -> None:
     from safetensors.torch import load_file
 
     file = evaluator.folder / WEIGHTS
-    again = "train it again with `facekit evaluator train`"
+    again = "train it again: see `facekit evaluator add --help`"
     try:
         if _sha256(file) != evaluator.weights_sha256:
             raise FacekitError("the weights are not those that were written", where=str(file), remedy=again)
@@ -280,14 +275,14 @@ def learned_from(evaluator: KeptEvaluator) -> LearnedFrom:
         raise FacekitError(
             f"the list of photos that this evaluator learned from cannot be read: {error}",
             where=str(file),
-            remedy="train it again with `facekit evaluator train`",
+            remedy="train it again: see `facekit evaluator add --help`",
         ) from error
     if known.shape[1:] != (3, THUMBNAIL_SIDE, THUMBNAIL_SIDE):
         raise FacekitError(
             f"the photos that this evaluator learned from are kept at {known.shape[-1]} x {known.shape[-1]} places, "
             "which is too coarse to know them in other tones",
             where=str(file),
-            remedy="train it again with `facekit evaluator train`",
+            remedy="train it again: see `facekit evaluator add --help`",
         )
     return LearnedFrom(known, f"{evaluator.kind} {evaluator.id}")
 
@@ -319,7 +314,7 @@ def _read(folder: Path) -> KeptEvaluator:
         raise FacekitError(
             f"this is no whole evaluator: {type(error).__name__}: {error}",
             where=str(file),
-            remedy="remove the folder and train it again with `facekit evaluator train`",
+            remedy="remove the folder and train it again: see `facekit evaluator add --help`",
         ) from error
 
 

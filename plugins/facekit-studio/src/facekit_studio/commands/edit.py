@@ -77,8 +77,8 @@ def edit(
     """Edit the face of a PHOTO, or of every photo in a folder, as a script says, with the trained RUN.
 
     Photos with masks are taken as they are. For others the face is found and read first, which needs a face detector
-    (`pip install facekit-mtcnn`) and a trained segmenter (`facekit evaluator train segmenter`). Only pixels where the
-    mask changed, and a narrow margin around them, differ from the photo. Called again, it goes on where it stopped.
+    (`pip install facekit-mtcnn`) and a trained segmenter (`facekit evaluator add --help`). Only pixels where the mask
+    changed, and a narrow margin around them, differ from the photo. Called again, it goes on where it stopped.
     Exits with 2 when a photo could not be edited; the others are.
 
     A run of the recipe `local_edit` fills in what changed at the photo's own resolution, and sees the photo around it.

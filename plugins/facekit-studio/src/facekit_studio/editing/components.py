@@ -8,7 +8,8 @@ from facekit.interfaces import NO_LABELS, BuildContext, FacekitError
 from facekit.registry import Registry, UnknownComponent
 
 _INSTALL = {
-    "segmenter": "pip install facekit-metrics, and train one: `facekit evaluator train segmenter --help`",
+    "segmenter": "pip install facekit-metrics, and train one: `facekit run evaluators/segmenter`, then "
+    "`facekit evaluator add RUN`",
     "face_detector": "pip install facekit-mtcnn; or use --aligned for photos that are squares around faces",
 }
 

@@ -361,7 +361,8 @@ class PhotoEditor:
             raise FacekitError(
                 "this photo comes without a mask, and nothing can read it",
                 where=name,
-                remedy="give its mask, or train a segmenter: `facekit evaluator train segmenter --help`",
+                remedy="give its mask, or train a segmenter: `facekit run evaluators/segmenter`, then "
+                "`facekit evaluator add RUN`",
             )
         size = self.mask_side
         square = placement.cut(pixels, max(self.pipeline.size, READ_SIDE))
