@@ -171,10 +171,6 @@ class FacePipeline:
             count: how many.
             mask: for runs that read more than noise: one for all images, or one each; see :meth:`generate`, as for
                 ``reference``, ``reference_mask``, ``source`` and ``attributes``.
-            reference: see above.
-            reference_mask: see above.
-            source: see above.
-            attributes: see above.
             seed: of the noise.
             tensors: return a tensor (count, 3, S, S), float32 in [-1, 1] on the CPU, whatever is given.
             batch: most images to generate at once.
@@ -375,12 +371,7 @@ class FacePipeline:
     @cached_property
     def weights_sha256(self) -> str:
         """SHA-256 over the names and values of all weights that generate."""
-        digest = hashlib.sha256()
-        for name, tensor in sorted(self._model.state_dict().items()):
-            values = tensor.detach().cpu().contiguous()
-            digest.update(f"{name} {tuple(values.shape)} {values.dtype}\n".encode())
-            digest.update(values.flatten().view(torch.uint8).numpy())
-        return digest.hexdigest()
+        return digest_of_tensors(self._model.state_dict())
 
     def _style(self, reference: Reference) -> Style:
         """Return the style of references on the CPU, remembered for as long as they are the same."""
@@ -394,6 +385,16 @@ class FacePipeline:
         mask = None if reference.mask is None else reference.mask.clone()
         self._remembered = (reference.image.clone(), mask, style)
         return style
+
+
+def digest_of_tensors(tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 over the names, shapes and values of tensors."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        values = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {tuple(values.shape)} {values.dtype}\n".encode())
+        digest.update(values.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _equal(one: Tensor | None, other: Tensor | None) -> bool:

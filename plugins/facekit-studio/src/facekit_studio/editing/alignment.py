@@ -107,9 +107,7 @@ class Placement:
         Args:
             size: pixels of the square's side.
             top: the first row of the photo that is asked for; ``left`` the first column.
-            left: see above.
             height: how many rows; ``width`` how many columns.
-            width: see above.
 
         Returns:
             (2, height, width): row and column of each pixel's middle in the square, where the middle of the first pixel

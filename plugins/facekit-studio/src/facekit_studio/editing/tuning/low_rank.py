@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import os
 import tempfile
@@ -15,6 +14,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor, nn
 
+from facekit.inference.pipeline import digest_of_tensors
 from facekit.interfaces import RunFailure, Style, cache_folder
 
 Factors = Mapping[str, tuple[Tensor, Tensor]]
@@ -64,15 +64,6 @@ class TunedChange:
             for name, weight in merged(tunable_weights(generator), self.factors).items():
                 tuned.get_parameter(name).copy_(weight)
         return tuned
-
-
-def digest_of_tensors(tensors: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 over the names, shapes and values of tensors on the CPU."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
-        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def tunable_weights(generator: nn.Module) -> dict[str, nn.Parameter]:
