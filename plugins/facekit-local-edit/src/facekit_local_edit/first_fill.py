@@ -23,6 +23,10 @@ RIM = 3
 SMALLEST = 1e-30
 """Least sum of weights that is divided by: that of a cell in the opposite corner is larger."""
 
+SHOWN = (0.3, 1.0)
+"""Visible pixels of a region, as a share of those that the hole wants of it, from which on they give detail, and from
+which on in full."""
+
 REFLECTIONS = (1.0, 0.6, 1.5, 0.3, 2.2, 0.1)
 """Distances beyond the nearest visible place of a region, as multiples of the distance to it, tried in turn."""
 
@@ -115,6 +119,9 @@ def _fill_by_region(photo: Tensor, hole: Tensor, ids: Tensor, planes: Tensor) ->
     colour = at_places(sums[:, 3:] @ wide / (weight @ wide).clamp_min(SMALLEST))
     towards = ((nearest - place).norm(dim=1, keepdim=True) / side + 1) / (distance + 1)
     detailed = ((towards - TOWARDS[0]) / (TOWARDS[1] - TOWARDS[0])).clamp(0, 1)
+    # A sliver of a lip does not tell how the lip goes on.
+    enough = ((planes * seen).sum((2, 3)) / (planes * hole).sum((2, 3)).clamp_min(1) - SHOWN[0]) / (SHOWN[1] - SHOWN[0])
+    detailed = detailed * enough.clamp(0, 1).gather(1, ids.flatten(1)).view_as(hole)
     # grid_sample gives zeros beyond the border, so that no class may be 0.
     known = ids[:, None] + 1
     shown = torch.where(hole > 0, torch.zeros_like(known), known).float()

@@ -13,6 +13,7 @@ from facekit.interfaces import (
     HOLE,
     IMAGE,
     MASK,
+    NoOptions,
     Options,
     Port,
     PortContext,
@@ -58,14 +59,6 @@ class DiscriminatorOptions(Options):
     """Patches of a scale that are judged, spread evenly over the hole."""
 
 
-class HoleL1Options(Options):
-    """Options of the L1 loss of holes."""
-
-    scale: int = Field(1, ge=1, le=64)
-    """Compare the means of squares of so many pixels a side: colours and shapes have to be right, and texture, which no
-    two fills share, only has to be there, which is for the discriminator to say."""
-
-
 def noise_name(level: int) -> str:
     """Return the name of the port of the noise that is added at a level: 0 for the features' size, 1 for its half."""
     return f"noise_{level}"
@@ -88,7 +81,7 @@ def _discriminator_ports(options: DiscriminatorOptions, context: PortContext) ->
     )
 
 
-def _hole_l1_ports(options: HoleL1Options, context: PortContext) -> Ports:
+def _hole_l1_ports(options: NoOptions, context: PortContext) -> Ports:
     return Ports(needs=(IMAGE, GENERATED, HOLE))
 
 
@@ -129,8 +122,7 @@ def facekit_components() -> list[ComponentSpec]:
             kind="loss",
             id="local_edit/hole_l1",
             summary="The mean absolute difference between fake and real pixels of the hole.",
-            options=HoleL1Options,
-            example={"scale": 8},
+            options=NoOptions,
             factory="facekit_local_edit.losses:build_hole_l1",
             ports=_hole_l1_ports,
         ),
