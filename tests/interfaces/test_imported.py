@@ -13,14 +13,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from facekit.interfaces import FacekitError
-from facekit.interfaces.imported import ImportedNetwork, fitted, import_checkpoint, renamed, shape_of, unwrapped
+from facekit.interfaces.imported import ImportedNetwork, fitted_network, import_checkpoint, renamed, shape_of, unwrapped
 
 
 def convert(state: Mapping[str, Tensor]) -> tuple[ImportedNetwork, ...]:
     moved = renamed(unwrapped(state), {"w": "weight", "b": "bias"}, of="a layer", left_out=(".seen",))
     options = {"width": len(moved["bias"]), "linear": True, "form": "plain"}
-    tensors = fitted("mine/layer", options, moved, lambda: nn.Linear(3, 2))
-    return (ImportedNetwork("generator", "mine/layer", options, tensors, {"size": 8}),)
+    return (fitted_network("generator", "mine/layer", options, moved, lambda: nn.Linear(3, 2), dimensions={"size": 8}),)
 
 
 def both(state: Mapping[str, Tensor]) -> tuple[ImportedNetwork, ...]:
@@ -129,3 +128,12 @@ def test_shapes_from_which_options_are_read_have_the_right_dimensions() -> None:
     ):
         with pytest.raises(FacekitError, match=message):
             shape_of(state, "w", dimensions=2, of="a layer")
+
+
+def test_statistics_of_norms_are_no_parameters_and_their_counters_may_be_missing() -> None:
+    state = nn.BatchNorm2d(4).state_dict()
+    del state["num_batches_tracked"]
+    found = fitted_network("generator", "mine/norm", {}, state, lambda: nn.BatchNorm2d(4))
+    assert found.buffers == {"running_mean", "running_var", "num_batches_tracked"}
+    assert found.parameters == 8
+    nn.BatchNorm2d(4).load_state_dict(dict(found.tensors))

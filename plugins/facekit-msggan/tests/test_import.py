@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
-from click.testing import CliRunner
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facekit.interfaces import NO_LABELS, BuildContext, Condition, FacekitError, Generated
 from facekit.interfaces.imported import ImportedNetwork
-from facekit.registry import load_registry
+from facekit.testing import ImportContract, assert_equals, golden_tensors, imported_network, imported_weights
 from facekit_msggan.command import import_msggan
 from facekit_msggan.official_layout import convert
 from facekit_msggan.plugin import facekit_components
@@ -127,10 +124,6 @@ def condition(latent: Tensor) -> Condition:
     return Condition(None, extra={"latent": latent})
 
 
-def equal(ours: Tensor, theirs: Tensor, tolerance: float = 1e-4) -> None:
-    assert float((ours - theirs).abs().max()) < tolerance * float(theirs.std())
-
-
 # --- the same results -----------------------------------------------------------------------------
 
 
@@ -146,7 +139,7 @@ def test_a_generator_gives_the_same_images_with_the_same_gradients(depth: int, l
     generated = ours(condition(inputs[0]), None)
     results = [[*reversed(generated.pyramid), generated.image], official(inputs[1])]
     for image, expected in zip(*results, strict=True):
-        equal(image.detach(), expected.detach())
+        assert_equals(image.detach(), expected.detach())
     sums = [sum((image * (1 + image.detach().sign())).sum() for image in images) for images in results]
     weights = [
         [inputs[0], ours.blocks[0].first.weight, ours.blocks[2].second.weight, ours.images[1].weight],
@@ -159,7 +152,7 @@ def test_a_generator_gives_the_same_images_with_the_same_gradients(depth: int, l
     ]
     gradients = [torch.autograd.grad(total, of) for total, of in zip(sums, weights, strict=True)]
     for found, expected in zip(*gradients, strict=True):
-        equal(found, expected, 1e-3)
+        assert_equals(found, expected, 1e-3)
 
 
 @pytest.mark.parametrize(("depth", "latent"), [(3, 16), (5, 32)])
@@ -177,32 +170,27 @@ def test_a_discriminator_gives_the_same_scores_with_the_same_gradients(depth: in
     finest, *coarser = reversed(images)
     scores = ours(Generated(finest, tuple(coarser)), Condition(None)).scales[0].logits[:, 0]
     expected = official(images)
-    equal(scores.detach(), expected.detach())
+    assert_equals(scores.detach(), expected.detach())
     pairs = zip(torch.autograd.grad(scores.sum(), images), torch.autograd.grad(expected.sum(), images), strict=True)
     for found, theirs in pairs:
-        equal(found, theirs, 1e-3)
+        assert_equals(found, theirs, 1e-3)
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", ["generator", "discriminator"])
 def test_golden_tensors_of_the_official_network_pass_through_the_command(name: str, tmp_path: Path) -> None:
-    file = PARITY / f"msggan_{name}.safetensors"
-    if not file.is_file():
-        pytest.skip(f"{file} is not here: it holds golden tensors of the official network")
-    golden = load_file(file)
-    source, output = tmp_path / "GAN_GEN_SHADOW_5.pth", tmp_path / "own.safetensors"
-    torch.save({key[8:]: tensor for key, tensor in golden.items() if key.startswith("weights.")}, source)
-    result = CliRunner().invoke(import_msggan, [str(source), "-o", str(output), "--json"], catch_exceptions=False)
-    found = json.loads(result.output)
-    network = ImportedNetwork(name, found["component"], found["options"], {}, {"size": found["size"]})
-    ours = component(network, load_file(found["file"]))
+    weights, inputs, outputs = golden_tensors(PARITY / f"msggan_{name}.safetensors")
+    document = imported_weights(import_msggan, weights, tmp_path)
+    ours = imported_network(document, name, BuildContext(NO_LABELS, (), document["size"]))
     if name == "generator":
-        generated = ours(condition(golden["input.z"]), None)
+        generated = ours(condition(inputs["z"]), None)
         for image in (generated.image, *generated.pyramid):
-            equal(image, golden[f"output.image{image.shape[-1]}"])
+            assert_equals(image, outputs[f"image{image.shape[-1]}"])
         return
-    sizes = [golden[f"input.image{side}"] for side in (64, 32, 16, 8, 4)]
-    equal(ours(Generated(sizes[0], tuple(sizes[1:])), Condition(None)).scales[0].logits[:, 0], golden["output.logits"])
+    sizes = [inputs[f"image{side}"] for side in (64, 32, 16, 8, 4)]
+    assert_equals(
+        ours(Generated(sizes[0], tuple(sizes[1:])), Condition(None)).scales[0].logits[:, 0], outputs["logits"]
+    )
 
 
 # --- files of other networks ----------------------------------------------------------------------
@@ -233,11 +221,9 @@ def test_other_layouts_are_refused_in_words(state: dict[str, Tensor], message: s
         convert(state)
 
 
-def test_the_command_is_offered_and_prints_the_lines_of_a_recipe(tmp_path: Path) -> None:
-    (spec,) = [spec for _, spec in load_registry().commands() if spec.name == "import msggan"]
-    assert spec.target == "facekit_msggan.command:import_msggan"
-    source, output = tmp_path / "official.safetensors", tmp_path / "own.safetensors"
-    save_file(OfficialGenerator().state_dict(), source)
-    result = CliRunner().invoke(import_msggan, [str(source), "-o", str(output)], catch_exceptions=False)
-    assert f"generator: {{use: msg_progan, latent: 16, sphere: false, weights: {output}}}" in result.output
-    assert "size 32" in result.output
+class TestImport(ImportContract):
+    command = import_msggan
+    line = "generator: {use: msg_progan, latent: 16, sphere: false"
+
+    def state(self) -> dict[str, Tensor]:
+        return dict(OfficialGenerator().state_dict())

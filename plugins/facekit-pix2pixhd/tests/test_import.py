@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import pytest
 import torch
-from click.testing import CliRunner
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facekit.interfaces import BuildContext, Condition, FacekitError, Generated, LabelClass, LabelMap
+from facekit.interfaces.imported import ImportedNetwork
 from facekit.registry import load_registry
-from facekit_pix2pixhd.checkpoint_file import read_state
+from facekit.testing import ImportContract
 from facekit_pix2pixhd.command import import_pix2pixhd
-from facekit_pix2pixhd.official_layout import ConvertedWeights, convert
+from facekit_pix2pixhd.official_layout import convert
 
 CLASSES = 7
 LABELS = LabelMap("seven", tuple(LabelClass(f"class{index}", (index, 0, 0)) for index in range(CLASSES)))
@@ -150,7 +145,7 @@ def randomise(network: nn.Module, seed: int) -> nn.Module:
 # --- the same results -----------------------------------------------------------------------------
 
 
-def component(weights: ConvertedWeights) -> nn.Module:
+def component(weights: ImportedNetwork) -> nn.Module:
     """The component that the weights are of, built as a recipe would, with the weights in it."""
     kinds = ("generator", "discriminator", "style_encoder")
     registry = load_registry()
@@ -189,10 +184,10 @@ def small_discriminator(**changes: int) -> OfficialDiscriminator:
 @pytest.mark.parametrize("downsamplings", [1, 4])
 def test_a_global_generator_paints_the_same_picture(blocks: int, downsamplings: int) -> None:
     official = randomise(small_global(blocks=blocks, downsamplings=downsamplings), seed=1)
-    weights = convert(official.state_dict())
+    (weights,) = convert(official.state_dict())
     assert weights.component == "pix2pixhd/pix2pixhd_global"
     assert weights.options == {"filters": 8, "downsamplings": downsamplings, "blocks": blocks}
-    assert weights.input_channels == CLASSES
+    assert weights.dimensions == {"input_channels": CLASSES}
     mask = masks()
     # In float64, where the order of sums does not matter: what is compared is which weights go where.
     expected = official.double()(planes(mask).double()).float()
@@ -204,7 +199,7 @@ def test_a_global_generator_paints_the_same_picture(blocks: int, downsamplings: 
 @torch.no_grad()
 def test_a_local_enhancer_paints_the_same_picture() -> None:
     official = randomise(small_enhancer(), seed=2)
-    weights = convert(official.state_dict())
+    (weights,) = convert(official.state_dict())
     assert weights.component == "pix2pixhd/pix2pixhd_local_enhancer"
     assert weights.options == {"filters": 6, "global_downsamplings": 2, "global_blocks": 2, "local_blocks": 3}
     mask = masks()
@@ -219,7 +214,7 @@ def test_a_local_enhancer_paints_the_same_picture() -> None:
 @pytest.mark.parametrize(("layers", "scales"), [(3, 2), (2, 1), (4, 3)])
 def test_a_discriminator_judges_the_same(intermediate: bool, layers: int, scales: int) -> None:
     official = randomise(small_discriminator(layers=layers, scales=scales, intermediate=intermediate), seed=3)
-    weights = convert(official.state_dict())
+    (weights,) = convert(official.state_dict())
     assert weights.component == "pix2pixhd/multiscale_patch"
     assert weights.options == {"scales": scales, "layers": layers, "filters": 8}
     mask = masks()
@@ -237,7 +232,7 @@ def test_a_discriminator_judges_the_same(intermediate: bool, layers: int, scales
 @torch.no_grad()
 def test_a_feature_encoder_gives_the_same_map_averaged_over_regions() -> None:
     official = randomise(OfficialGlobal(inputs=3, filters=8, downsamplings=2, blocks=0), seed=4)
-    weights = convert(official.state_dict())
+    (weights,) = convert(official.state_dict())
     assert weights.component == "pix2pixhd/region_features"
     mask = masks()
     photo = torch.rand(2, 3, 64, 64) * 2 - 1
@@ -251,13 +246,13 @@ def test_a_feature_encoder_gives_the_same_map_averaged_over_regions() -> None:
 
 def test_wrapping_and_running_statistics_and_half_precision_are_read() -> None:
     official = small_global()
-    plain = convert(official.state_dict())
+    (plain,) = convert(official.state_dict())
     wrapped = {f"module.{name}": tensor for name, tensor in official.state_dict().items()}
     wrapped |= {"module.model.2.running_mean": torch.zeros(8), "module.model.2.running_var": torch.ones(8)}
     wrapped |= {"module.model.13.conv_block.2.num_batches_tracked": torch.tensor(3)}
-    for name, tensor in convert(wrapped).tensors.items():
+    for name, tensor in convert(wrapped)[0].tensors.items():
         assert torch.equal(tensor, plain.tensors[name]), name
-    halved = convert({name: tensor.half() for name, tensor in official.state_dict().items()})
+    (halved,) = convert({name: tensor.half() for name, tensor in official.state_dict().items()})
     assert {tensor.dtype for tensor in halved.tensors.values()} == {torch.float32}
 
 
@@ -265,8 +260,8 @@ def test_blocks_with_dropout_are_read() -> None:
     official = small_global()
     moved = {name.replace("conv_block.5", "conv_block.6"): tensor for name, tensor in official.state_dict().items()}
     assert torch.equal(
-        convert(moved).tensors["blocks.0.second.weight"],
-        convert(official.state_dict()).tensors["blocks.0.second.weight"],
+        convert(moved)[0].tensors["blocks.0.second.weight"],
+        convert(official.state_dict())[0].tensors["blocks.0.second.weight"],
     )
 
 
@@ -313,87 +308,17 @@ def test_other_layouts_are_refused_in_words(state: dict[str, Tensor], message: s
         convert(state)
 
 
-# --- files and the command ------------------------------------------------------------------------
+class TestImportOfTheGlobalGenerator(ImportContract):
+    command = import_pix2pixhd
+    line = "generator: {use: pix2pixhd_global, filters: 8, downsamplings: 3, blocks: 2"
+
+    def state(self) -> dict[str, Tensor]:
+        return dict(randomise(small_global(), seed=1).state_dict())
 
 
-def test_the_command_writes_weights_with_what_they_are(tmp_path: Path) -> None:
-    official = randomise(small_global(), seed=1)
-    source, output = tmp_path / "latest_net_G.pth", tmp_path / "out" / "generator.safetensors"
-    torch.save(official.state_dict(), source)
-    result = CliRunner().invoke(import_pix2pixhd, [str(source), "-o", str(output)], catch_exceptions=False)
-    assert result.exit_code == 0
-    assert "generator: {use: pix2pixhd_global, filters: 8, downsamplings: 3, blocks: 2}" in result.output
-    expected = convert(official.state_dict()).tensors
-    written = load_file(output)
-    assert written.keys() == expected.keys()
-    assert all(torch.equal(written[name], expected[name]) for name in expected)
-    with safe_open(output, framework="pt") as file:
-        metadata = file.metadata()
-    assert metadata["facekit.component"] == "pix2pixhd/pix2pixhd_global"
-    assert json.loads(metadata["facekit.options"]) == {"filters": 8, "downsamplings": 3, "blocks": 2}
-    assert list(output.parent.iterdir()) == [output]
+class TestImportOfTheDiscriminator(ImportContract):
+    command = import_pix2pixhd
+    line = "discriminator: {use: multiscale_patch, scales: 3, layers: 3, filters: 8"
 
-    with pytest.raises(FacekitError, match="is there already"):
-        CliRunner().invoke(import_pix2pixhd, [str(source), "-o", str(output)], catch_exceptions=False)
-    again = CliRunner().invoke(import_pix2pixhd, [str(source), "-o", str(output), "--overwrite", "--json"])
-    assert json.loads(again.output)["parameters"] == sum(tensor.numel() for tensor in expected.values())
-
-
-def test_the_command_is_offered_as_import_pix2pixhd() -> None:
-    (spec,) = [spec for _, spec in load_registry().commands() if spec.name == "import pix2pixhd"]
-    assert spec.target == "facekit_pix2pixhd.command:import_pix2pixhd"
-
-
-def test_safetensors_and_old_torch_files_are_read(tmp_path: Path) -> None:
-    state = small_global().state_dict()
-    save_file(state, tmp_path / "a.safetensors")
-    torch.save(state, tmp_path / "b.pth", _use_new_zipfile_serialization=False)
-    for path in tmp_path.iterdir():
-        read = read_state(path)
-        assert read.keys() == state.keys()
-        assert all(torch.equal(read[name], state[name]) for name in state)
-
-
-@pytest.mark.filterwarnings("ignore:Detected pickle protocol")  # torch guesses at garbage
-def test_damaged_files_of_every_kind_are_refused_in_words(tmp_path: Path) -> None:
-    state = small_global().state_dict()
-    save_file(state, tmp_path / "a.safetensors")
-    torch.save(state, tmp_path / "b.pth")
-    torch.save(state, tmp_path / "c.pth", _use_new_zipfile_serialization=False)
-    random = torch.Generator().manual_seed(0)
-    garbage = torch.randint(0, 256, (10, 64), generator=random, dtype=torch.uint8).numpy()
-    for path in list(tmp_path.iterdir()):
-        whole = path.read_bytes()
-        halves = [whole[: int(share * len(whole))] for share in torch.rand(6, generator=random).tolist()]
-        for damaged in halves + [row.tobytes() for row in garbage]:
-            path.write_bytes(damaged)
-            with pytest.raises(FacekitError, match=path.name):
-                read_state(path)
-
-
-class Harmful:
-    def __reduce__(self) -> tuple[object, ...]:
-        return (Path.touch, (Path("harmed"),))
-
-
-def test_files_that_are_no_state_dicts_are_refused_and_never_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "text.pth").write_text("not a checkpoint")
-    (tmp_path / "text.safetensors").write_text("not a checkpoint")
-    torch.save({"model.1.weight": Harmful()}, tmp_path / "harmful.pth")
-    torch.save({"epoch": 3, "netG": {"model.1.weight": torch.zeros(1)}}, tmp_path / "wrapped.pth")
-    torch.save([torch.zeros(1)], tmp_path / "list.pth")
-    expectations = {
-        "missing.pth": "no such checkpoint",
-        "text.pth": "cannot be read",
-        "text.safetensors": "cannot be read",
-        "harmful.pth": "cannot be read",
-        "wrapped.pth": r"entries that are no tensors \(epoch, netG\)",
-        "list.pth": "holds a list",
-    }
-    for name, message in expectations.items():
-        with pytest.raises(FacekitError, match=message):
-            read_state(tmp_path / name)
-    assert not (tmp_path / "harmed").exists()
+    def state(self) -> dict[str, Tensor]:
+        return dict(randomise(small_discriminator(), seed=3).state_dict())

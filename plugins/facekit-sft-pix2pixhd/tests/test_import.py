@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
-from click.testing import CliRunner
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facekit.interfaces import BuildContext, Condition, FacekitError, LabelClass, LabelMap, PortContext, Style
-from facekit.registry import load_registry
+from facekit.testing import ImportContract, assert_equals, golden_tensors, imported_network, imported_weights
 from facekit_sft_pix2pixhd.command import import_maskgan
 from facekit_sft_pix2pixhd.official_layout import convert
 from facekit_sft_pix2pixhd.plugin import facekit_components
@@ -174,10 +171,6 @@ def masks(seed: int, size: int = 64) -> Tensor:
     return F.interpolate(coarse.float(), size=(size, size)).long()[:, 0]
 
 
-def equal(ours: Tensor, theirs: Tensor, tolerance: float = 1e-4) -> None:
-    assert float((ours - theirs).abs().max()) < tolerance * float(theirs.std())
-
-
 # --- the same results -----------------------------------------------------------------------------
 
 
@@ -190,7 +183,7 @@ def test_it_generates_the_same_images_with_the_same_gradients(options: dict[str,
     style: Style = encoder(ours, masks(2))
     results = [generator(Condition(masks(1)), style).image, official(masks(1), theirs, masks(2))]
     assert float(results[1].detach().std()) > 0.1
-    equal(results[0].detach(), results[1].detach())
+    assert_equals(results[0].detach(), results[1].detach())
     projection = torch.randn(results[0].shape, generator=torch.Generator().manual_seed(1))
     weights = [
         [ours, encoder.labels.stem.weight, encoder.fine_sft.gamma_hidden.weight, generator.blocks[0].second.weight],
@@ -203,27 +196,18 @@ def test_it_generates_the_same_images_with_the_same_gradients(options: dict[str,
     ]
     gradients = [torch.autograd.grad((each * projection).sum(), of) for each, of in zip(results, weights, strict=True)]
     for found, expected in zip(*gradients, strict=True):
-        equal(found, expected, 1e-3)
+        assert_equals(found, expected, 1e-3)
 
 
 @torch.no_grad()
 def test_golden_tensors_of_the_official_network_pass_through_the_command(tmp_path: Path) -> None:
-    file = PARITY / "maskgan_generator.safetensors"
-    if not file.is_file():
-        pytest.skip(f"{file} is not here: it holds golden tensors of the official network")
-    golden = load_file(file)
-    source, output = tmp_path / "latest_net_G.pth", tmp_path / "maskgan.safetensors"
-    torch.save({key[8:]: tensor for key, tensor in golden.items() if key.startswith("weights.")}, source)
-    result = CliRunner().invoke(import_maskgan, [str(source), "-o", str(output), "--json"], catch_exceptions=False)
-    found = json.loads(result.output)
-    assert found["component"] == "sft_pix2pixhd/sft_pix2pixhd"
-    encoder, generator = build(found["networks"])
-    written = load_file(found["file"])
-    for name, network in (("style_encoder", encoder), ("generator", generator)):
-        start = f"{name}."
-        network.load_state_dict({key[len(start) :]: each for key, each in written.items() if key.startswith(start)})
-    style = encoder.eval()(golden["input.reference_image"], golden["input.reference_mask"])
-    equal(generator.eval()(Condition(golden["input.mask"]), style).image, golden["output.image"])
+    weights, inputs, outputs = golden_tensors(PARITY / "maskgan_generator.safetensors")
+    document = imported_weights(import_maskgan, weights, tmp_path)
+    encoder, generator = (
+        imported_network(document, name, BuildContext(LABELS, (), 64)) for name in ("style_encoder", "generator")
+    )
+    style = encoder(inputs["reference_image"], inputs["reference_mask"])
+    assert_equals(generator(Condition(inputs["mask"]), style).image, outputs["image"])
 
 
 def test_the_released_network_has_89_702_595_parameters() -> None:
@@ -263,12 +247,9 @@ def test_other_layouts_are_refused_in_words(state: dict[str, Tensor], message: s
         convert(state)
 
 
-def test_the_command_is_offered_and_prints_the_lines_of_a_recipe(tmp_path: Path) -> None:
-    (spec,) = [spec for _, spec in load_registry().commands() if spec.name == "import maskgan"]
-    assert spec.target == "facekit_sft_pix2pixhd.command:import_maskgan"
-    source, output = tmp_path / "latest_net_G.pth", tmp_path / "maskgan.safetensors"
-    torch.save({f"module.{key}": each for key, each in Official().state_dict().items()}, source)
-    result = CliRunner().invoke(import_maskgan, [str(source), "-o", str(output)], catch_exceptions=False)
-    assert "{use: sft_pix2pixhd, filters: 4, blocks: 2, downsamplings: 2, adain_scale: published, " in result.output
-    assert "{use: sft_style, sft: published, init: published, planes: one_hot, style_dim: 128, " in result.output
-    assert f"weights: {output}, source: style_encoder}}" in result.output
+class TestImport(ImportContract):
+    command = import_maskgan
+    line = "{use: sft_style, sft: published, init: published, planes: one_hot, style_dim: 128, "
+
+    def state(self) -> dict[str, Tensor]:
+        return dict(Official().state_dict())

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 import torch
-from click.testing import CliRunner
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from facekit.interfaces import BuildContext, Condition, FacekitError, Generated, LabelClass, LabelMap
 from facekit.interfaces.imported import ImportedNetwork
-from facekit.registry import load_registry
+from facekit.testing import ImportContract, assert_equals, golden_tensors, imported_network, imported_weights
 from facekit_stargan.command import import_stargan
 from facekit_stargan.official_layout import convert
 from facekit_stargan.plugin import facekit_components
@@ -100,10 +97,6 @@ def wanted() -> Tensor:
     return torch.tensor([[1.0, 0, 0, 1, 0], [0.0, 1, 0, 0, 1]])
 
 
-def equal(ours: Tensor, theirs: Tensor, tolerance: float = 1e-4) -> None:
-    assert float((ours - theirs).abs().max()) < tolerance * float(theirs.std())
-
-
 # --- the same results -----------------------------------------------------------------------------
 
 
@@ -120,7 +113,7 @@ def test_a_generator_changes_photos_the_same_way_with_the_same_gradients(blocks:
         ours(Condition(None, attributes=wanted(), source_image=inputs[0]), None).image,
         official(inputs[1], wanted()),
     ]
-    equal(results[0].detach(), results[1].detach())
+    assert_equals(results[0].detach(), results[1].detach())
     projection = torch.randn(results[0].shape, generator=torch.Generator().manual_seed(1))
     weights = [
         [inputs[0], ours.stem.convolution.weight, ours.blocks[0].second.norm.weight, ours.ups[1].convolution.weight],
@@ -128,7 +121,7 @@ def test_a_generator_changes_photos_the_same_way_with_the_same_gradients(blocks:
     ]
     gradients = [torch.autograd.grad((each * projection).sum(), of) for each, of in zip(results, weights, strict=True)]
     for found, expected in zip(*gradients, strict=True):
-        equal(found, expected, 1e-3)
+        assert_equals(found, expected, 1e-3)
 
 
 @torch.no_grad()
@@ -138,7 +131,7 @@ def test_with_the_statistics_of_the_image_it_is_the_published_test_script() -> N
     assert network.options["statistics"] == "image"
     result = component(network)(Condition(None, attributes=wanted(), source_image=photos()), None).image
     # That script never calls eval(): its norms look at each image.
-    equal(result, official.train()(photos(), wanted()))
+    assert_equals(result, official.train()(photos(), wanted()))
     without = {name: each for name, each in official.state_dict().items() if "running" not in name}
     assert convert(without)[0].options["statistics"] == "image"
     with pytest.raises(FacekitError, match=r"has no 'main\.1\.running_mean'"):
@@ -149,7 +142,7 @@ def test_running_statistics_move_in_training_as_the_published_ones() -> None:
     official = randomise(OfficialGenerator()).train()
     ours = component(convert(official.state_dict())[0]).train()
     condition = Condition(None, attributes=wanted(), source_image=photos())
-    equal(ours(condition, None).image.detach(), official(photos(), wanted()).detach())
+    assert_equals(ours(condition, None).image.detach(), official(photos(), wanted()).detach())
     again = convert(official.state_dict())[0].tensors
     for name, tensor in ours.state_dict().items():
         torch.testing.assert_close(tensor, again[name], atol=1e-5, rtol=1e-5)
@@ -164,30 +157,23 @@ def test_a_discriminator_scores_the_same(layers: int, size: int) -> None:
     assert network.dimensions == {"attributes": 5, "size": size}
     output = component(network, size=size)(Generated(photos(size)), Condition(None))
     patches, classes = official(photos(size))
-    equal(output.scales[0].logits, patches)
-    equal(output.class_logits, classes)
+    assert_equals(output.scales[0].logits, patches)
+    assert_equals(output.class_logits, classes)
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", ["generator", "discriminator"])
 def test_golden_tensors_of_the_official_network_pass_through_the_command(name: str, tmp_path: Path) -> None:
-    file = PARITY / f"stargan_{name}.safetensors"
-    if not file.is_file():
-        pytest.skip(f"{file} is not here: it holds golden tensors of the official network")
-    golden = load_file(file)
-    source, output = tmp_path / "official.ckpt", tmp_path / "own.safetensors"
-    torch.save({key[8:]: tensor for key, tensor in golden.items() if key.startswith("weights.")}, source)
-    result = CliRunner().invoke(import_stargan, [str(source), "-o", str(output), "--json"], catch_exceptions=False)
-    found = json.loads(result.output)
-    network = ImportedNetwork(name, found["component"], found["options"], {})
-    ours = component(network, load_file(found["file"]), size=64)
+    weights, inputs, outputs = golden_tensors(PARITY / f"stargan_{name}.safetensors")
+    document = imported_weights(import_stargan, weights, tmp_path)
+    ours = imported_network(document, name, BuildContext(LABELS, NAMES, 64))
     if name == "generator":
-        condition = Condition(None, attributes=golden["input.attributes"], source_image=golden["input.image"])
-        equal(ours(condition, None).image, golden["output.image"])
+        condition = Condition(None, attributes=inputs["attributes"], source_image=inputs["image"])
+        assert_equals(ours(condition, None).image, outputs["image"])
         return
-    scored = ours(Generated(golden["input.image"]), Condition(None))
-    equal(scored.scales[0].logits, golden["output.source"])
-    equal(scored.class_logits, golden["output.classes"])
+    scored = ours(Generated(inputs["image"]), Condition(None))
+    assert_equals(scored.scales[0].logits, outputs["source"])
+    assert_equals(scored.class_logits, outputs["classes"])
 
 
 @pytest.mark.parametrize(("blocks", "attributes", "count"), [(6, 5, 8_430_528)])
@@ -224,11 +210,10 @@ def test_other_layouts_are_refused_in_words(state: dict[str, Tensor], message: s
         convert(state)
 
 
-def test_the_command_is_offered_and_prints_the_lines_of_a_recipe(tmp_path: Path) -> None:
-    (spec,) = [spec for _, spec in load_registry().commands() if spec.name == "import stargan"]
-    assert spec.target == "facekit_stargan.command:import_stargan"
-    source, output = tmp_path / "official.safetensors", tmp_path / "own.safetensors"
-    save_file(OfficialGenerator().state_dict(), source)
-    words = [str(source), "-o", str(output), "--statistics", "image"]
-    result = CliRunner().invoke(import_stargan, words, catch_exceptions=False)
-    assert f"generator: {{use: stargan, filters: 4, blocks: 3, statistics: image, weights: {output}}}" in result.output
+class TestImport(ImportContract):
+    command = import_stargan
+    words = ("--statistics", "image")
+    line = "generator: {use: stargan, filters: 4, blocks: 3, statistics: image"
+
+    def state(self) -> dict[str, Tensor]:
+        return dict(OfficialGenerator().state_dict())

@@ -23,6 +23,8 @@ PARALLEL_WRAPPER = "module"
 NORM_BUFFERS = (".running_mean", ".running_var", ".num_batches_tracked")
 """What the names of a norm's statistics end in, which are no parameters."""
 
+_COUNTER = "num_batches_tracked"
+
 METADATA_NETWORKS = "facekit.networks"
 METADATA_SOURCE = "facekit.source"
 METADATA_SOURCE_SHA256 = "facekit.source_sha256"
@@ -41,6 +43,7 @@ class ImportedNetwork:
         dimensions: sizes that a recipe's data gives rather than its options: ``input_channels``, ``attributes``,
             ``size``.
         tensors: float32 weights by the component's own names.
+        buffers: the names of those that are not trained, such as running statistics.
     """
 
     network: str
@@ -48,11 +51,12 @@ class ImportedNetwork:
     options: Mapping[str, OptionValue]
     tensors: Mapping[str, Tensor]
     dimensions: Mapping[str, int] = field(default_factory=dict)
+    buffers: frozenset[str] = frozenset()
 
     @property
     def parameters(self) -> int:
-        """How many numbers the weights are, running statistics of norms left out."""
-        return sum(tensor.numel() for name, tensor in self.tensors.items() if not name.endswith(NORM_BUFFERS))
+        """How many numbers are trained."""
+        return sum(tensor.numel() for name, tensor in self.tensors.items() if name not in self.buffers)
 
     def document(self) -> dict[str, object]:
         """Return what ``--json`` prints of the network."""
@@ -145,16 +149,24 @@ def unknown_checkpoint(family: str, state: Mapping[str, Tensor], expected: str) 
     )
 
 
-def fitted(
-    component: str, options: Mapping[str, OptionValue], tensors: Mapping[str, Tensor], build: Callable[[], nn.Module]
-) -> dict[str, Tensor]:
-    """Return copies of weights, contiguous and float32, once each has the name and the shape that the network asks for.
+def fitted_network(
+    network: str,
+    component: str,
+    options: Mapping[str, OptionValue],
+    tensors: Mapping[str, Tensor],
+    build: Callable[[], nn.Module],
+    *,
+    dimensions: Mapping[str, int] | None = None,
+) -> ImportedNetwork:
+    """Return a network with copies of weights, contiguous and float32, once each has the name and shape it asks for.
 
     Args:
-        component: the component's id, for messages.
-        options: its options, for messages.
-        tensors: weights by the component's own names.
+        network: the usual name of the network in a recipe's ``model:``.
+        component: the component's id.
+        options: its options, as a recipe gives them.
+        tensors: weights by the component's own names. How many batches norms have seen may be missing.
         build: builds the network; called on the meta device, so that it allocates nothing.
+        dimensions: sizes that a recipe's data gives.
 
     Raises:
         FacekitError: a weight is missing, is one too many, has another shape, or holds numbers that are not finite.
@@ -162,7 +174,9 @@ def fitted(
     import torch
 
     with torch.device("meta"):
-        wanted = build().state_dict()
+        built = build()
+    wanted = built.state_dict()
+    tensors = {**{name: torch.zeros(()) for name in wanted if name.endswith(_COUNTER)}, **tensors}
     for name in sorted(wanted.keys() | tensors.keys()):
         found = tuple(tensors[name].shape) if name in tensors else None
         expected = tuple(wanted[name].shape) if name in wanted else None
@@ -175,7 +189,9 @@ def fitted(
         if not bool(torch.isfinite(tensors[name]).all()):
             raise FacekitError(f"the weight {name!r} holds numbers that are not finite")
     # Copies, since a checkpoint may hold one tensor under two names, and safetensors does not.
-    return {name: tensors[name].detach().float().clone(memory_format=torch.contiguous_format) for name in wanted}
+    copies = {name: tensors[name].detach().float().clone(memory_format=torch.contiguous_format) for name in wanted}
+    buffers = wanted.keys() - dict(built.named_parameters()).keys()
+    return ImportedNetwork(network, component, options, copies, dimensions or {}, frozenset(buffers))
 
 
 def _as_yaml(value: OptionValue) -> str:

@@ -7,6 +7,13 @@ from facekit.testing.augmentation import AugmentationContract
 from facekit.testing.contract import BENCH_ATTRIBUTES, BENCH_LABEL_MAP, BrokenPromise, ComponentContract
 from facekit.testing.dataset import DatasetContract
 from facekit.testing.family import FamilyNetworkContract, SamplerContract
+from facekit.testing.importing import (
+    ImportContract,
+    assert_equals,
+    golden_tensors,
+    imported_network,
+    imported_weights,
+)
 from facekit.testing.loss import LossContract
 from facekit.testing.metric import MetricContract
 from facekit.testing.network import NetworkContract
@@ -24,6 +31,7 @@ __all__ = [
     "DiscriminatorContract",
     "FamilyNetworkContract",
     "GeneratorContract",
+    "ImportContract",
     "Inputs",
     "LossContract",
     "MetricContract",
@@ -32,4 +40,8 @@ __all__ = [
     "SamplerContract",
     "ScheduleContract",
     "StyleEncoderContract",
+    "assert_equals",
+    "golden_tensors",
+    "imported_network",
+    "imported_weights",
 ]

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import click
+from facekit.interfaces.import_command import ImportRequest, import_command
 
 
-@click.command("msggan")
-@click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The safetensors file to write.")
-@click.option("--overwrite", is_flag=True, help="Replace the file if it is there.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def import_msggan(checkpoint: Path, output: Path, overwrite: bool, as_json: bool) -> None:
+@import_command("msggan")
+def import_msggan(request: ImportRequest) -> None:
     """Convert an official MSG-ProGAN checkpoint into weights that recipes can start from.
 
     CHECKPOINT is the state dict of a generator or a discriminator of BMSG-GAN: a torch file with tensors only, or
@@ -22,9 +16,6 @@ def import_msggan(checkpoint: Path, output: Path, overwrite: bool, as_json: bool
     Example:
       facekit import msggan GAN_GEN_SHADOW_50.pth -o generator.safetensors
     """
-    from facekit.interfaces.imported import import_checkpoint
-
     from .official_layout import FAMILY, convert
 
-    imported = import_checkpoint(checkpoint, output, family=FAMILY, convert=convert, overwrite=overwrite)
-    click.echo(imported.as_json() if as_json else imported.as_text())
+    request.carry_out(family=FAMILY, convert=convert)

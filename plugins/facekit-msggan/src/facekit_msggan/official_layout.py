@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from facekit.interfaces import FacekitError
-from facekit.interfaces.imported import ImportedNetwork, fitted, renamed, shape_of, unknown_checkpoint, unwrapped
+from facekit.interfaces.imported import (
+    ImportedNetwork,
+    fitted_network,
+    renamed,
+    shape_of,
+    unknown_checkpoint,
+    unwrapped,
+)
 
 from .networks import MsgProGanDiscriminator, MsgProGanGenerator
 
@@ -47,10 +54,14 @@ def _generator(state: Mapping[str, Tensor]) -> ImportedNetwork:
     size = 2 ** (levels + 1)
     # The published generator takes latent vectors as they are; the published training scales them before.
     options = {"latent": latent, "sphere": False}
-    tensors = fitted(
-        "msggan/msg_progan", options, renamed(state, names, of=of), lambda: MsgProGanGenerator(latent, size)
+    return fitted_network(
+        "generator",
+        "msggan/msg_progan",
+        options,
+        renamed(state, names, of=of),
+        lambda: MsgProGanGenerator(latent, size),
+        dimensions={"size": size},
     )
-    return ImportedNetwork("generator", "msggan/msg_progan", options, tensors, {"size": size})
 
 
 def _discriminator(state: Mapping[str, Tensor]) -> ImportedNetwork:
@@ -68,10 +79,14 @@ def _discriminator(state: Mapping[str, Tensor]) -> ImportedNetwork:
     _check_latent(latent, of)
     size = 2 ** (levels + 2)
     options = {"latent": latent}
-    tensors = fitted(
-        "msggan/msg_progan", options, renamed(state, names, of=of), lambda: MsgProGanDiscriminator(latent, size)
+    return fitted_network(
+        "discriminator",
+        "msggan/msg_progan",
+        options,
+        renamed(state, names, of=of),
+        lambda: MsgProGanDiscriminator(latent, size),
+        dimensions={"size": size},
     )
-    return ImportedNetwork("discriminator", "msggan/msg_progan", options, tensors, {"size": size})
 
 
 def _pair(official: str, own: str) -> dict[str, str]:

@@ -12,39 +12,28 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from facekit.interfaces import FacekitError
+from facekit.interfaces.imported import (
+    NORM_BUFFERS,
+    ImportedNetwork,
+    OptionValue,
+    fitted_network,
+    unknown_checkpoint,
+    unwrapped,
+)
 
 from .networks import FeatureEncoder, GlobalGenerator, LocalEnhancer, MultiScaleDiscriminator
 from .plugin import FEATURE_CHANNELS
 
-_PARALLEL_PREFIX = "module."
-_NORM_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
+FAMILY = "pix2pixHD"
 _LAYER = re.compile(r"(?P<index>\d+)\.(?:conv_block\.(?P<inner>\d+)\.)?(?P<field>\w+)")
 _ENHANCER = re.compile(r"model(?P<level>\d+)_(?P<half>[12])\.(?P<rest>.+)")
 _SCALE_WITH_FEATURES = re.compile(r"scale(?P<scale>\d+)_layer(?P<layer>\d+)\.(?P<rest>.+)")
 _SCALE = re.compile(r"layer(?P<scale>\d+)\.(?P<rest>.+)")
 
 PHOTO_CHANNELS = 3
-
-
-@dataclass(frozen=True)
-class ConvertedWeights:
-    """Weights of one of this plugin's components.
-
-    Args:
-        component: the component's id.
-        options: the options it must have, as a recipe gives them.
-        input_channels: channels of the input of its first convolution.
-        tensors: float32 weights by the component's own parameter names.
-    """
-
-    component: str
-    options: Mapping[str, int]
-    input_channels: int
-    tensors: Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -68,8 +57,8 @@ class _Block:
 _Layer = _Convolution | _Block
 
 
-def convert(state: Mapping[str, Tensor]) -> ConvertedWeights:
-    """Return the weights of the component that an official state dict belongs to.
+def convert(state: Mapping[str, Tensor]) -> tuple[ImportedNetwork]:
+    """Return the network that an official state dict belongs to.
 
     Args:
         state: the state dict of G1, G2, the feature encoder or the discriminator. Keys may begin with ``module.``
@@ -78,18 +67,17 @@ def convert(state: Mapping[str, Tensor]) -> ConvertedWeights:
     Raises:
         FacekitError: the keys or the shapes are of no network that this plugin has, naming the first that is not.
     """
-    if state and all(name.startswith(_PARALLEL_PREFIX) for name in state):
-        state = {name.removeprefix(_PARALLEL_PREFIX): tensor for name, tensor in state.items()}
+    state = {name: tensor for name, tensor in unwrapped(state).items() if not name.endswith(NORM_BUFFERS)}
     if any(_SCALE_WITH_FEATURES.match(name) or _SCALE.match(name) for name in state):
-        return _discriminator(state)
+        return (_discriminator(state),)
     if any(_ENHANCER.match(name) for name in state):
-        return _local_enhancer(state)
+        return (_local_enhancer(state),)
     if any(name.startswith("model.") for name in state):
-        return _global_generator(state)
-    raise _unknown("no name in it begins with `model.`, `model1_1.`, `scale0_layer0.` or `layer0.`", state)
+        return (_global_generator(state),)
+    raise unknown_checkpoint(FAMILY, state, "`model.`, `model1_1.`, `scale0_layer0.` or `layer0.`")
 
 
-def _global_generator(state: Mapping[str, Tensor]) -> ConvertedWeights:
+def _global_generator(state: Mapping[str, Tensor]) -> ImportedNetwork:
     layers = _layers(state, prefix="model.")
     tensors, downsamplings, blocks = _encoder_decoder(layers, where="model")
     head = _expect_convolution(layers[-1], kernel=7, role="the last layer")
@@ -101,8 +89,9 @@ def _global_generator(state: Mapping[str, Tensor]) -> ConvertedWeights:
     if outputs != PHOTO_CHANNELS:
         raise FacekitError(f"this generator paints {outputs} channels; a picture has {PHOTO_CHANNELS}")
     options = {"filters": filters, "downsamplings": downsamplings, "blocks": blocks}
-    return _checked(
-        "pix2pixhd/pix2pixhd_global",
+    return _fitted(
+        "generator",
+        "pix2pixhd_global",
         options,
         inputs,
         tensors,
@@ -112,7 +101,7 @@ def _global_generator(state: Mapping[str, Tensor]) -> ConvertedWeights:
 
 def _feature_encoder(
     tensors: dict[str, Tensor], *, filters: int, inputs: int, outputs: int, downsamplings: int
-) -> ConvertedWeights:
+) -> ImportedNetwork:
     if inputs != PHOTO_CHANNELS or outputs != FEATURE_CHANNELS:
         raise FacekitError(
             f"a network without residual blocks that turns {inputs} channels into {outputs} is no feature encoder, "
@@ -120,10 +109,10 @@ def _feature_encoder(
         )
     options = {"filters": filters, "downsamplings": downsamplings}
     generator = {f"generator.{name}": tensor for name, tensor in tensors.items()}
-    return _checked("pix2pixhd/region_features", options, inputs, generator, lambda: FeatureEncoder(**options))
+    return _fitted("style_encoder", "region_features", options, inputs, generator, lambda: FeatureEncoder(**options))
 
 
-def _local_enhancer(state: Mapping[str, Tensor]) -> ConvertedWeights:
+def _local_enhancer(state: Mapping[str, Tensor]) -> ImportedNetwork:
     halves: dict[tuple[str, str], dict[str, Tensor]] = defaultdict(dict)
     inner: dict[str, Tensor] = {}
     for name, tensor in state.items():
@@ -166,8 +155,9 @@ def _local_enhancer(state: Mapping[str, Tensor]) -> ConvertedWeights:
         "local_blocks": len(local_blocks),
     }
     inputs = stem.weight.shape[1]
-    return _checked(
-        "pix2pixhd/pix2pixhd_local_enhancer",
+    return _fitted(
+        "generator",
+        "pix2pixhd_local_enhancer",
         options,
         inputs,
         tensors,
@@ -175,7 +165,7 @@ def _local_enhancer(state: Mapping[str, Tensor]) -> ConvertedWeights:
     )
 
 
-def _discriminator(state: Mapping[str, Tensor]) -> ConvertedWeights:
+def _discriminator(state: Mapping[str, Tensor]) -> ImportedNetwork:
     groups: dict[tuple[int, int], dict[str, Tensor]] = defaultdict(dict)
     for name, tensor in state.items():
         if match := _SCALE_WITH_FEATURES.match(name):
@@ -203,8 +193,9 @@ def _discriminator(state: Mapping[str, Tensor]) -> ConvertedWeights:
         own = scales - 1 - scale
         for index, convolution in enumerate(plan):
             named |= _named(f"scales.{own}.layers.{index}", convolution)
-    return _checked(
-        "pix2pixhd/multiscale_patch",
+    return _fitted(
+        "discriminator",
+        "multiscale_patch",
         options,
         inputs,
         named,
@@ -239,10 +230,8 @@ def _layers(state: Mapping[str, Tensor], *, prefix: str, shown: str = "") -> lis
     fields: dict[tuple[int, int | None], dict[str, Tensor]] = defaultdict(dict)
     for name, tensor in state.items():
         match = _LAYER.fullmatch(name.removeprefix(prefix)) if name.startswith(prefix) else None
-        if match is None or match["field"] not in ("weight", "bias", *_NORM_BUFFERS):
+        if match is None or match["field"] not in ("weight", "bias"):
             raise FacekitError(f"{shown + name!r} is a name that pix2pixHD's networks do not have")
-        if match["field"] in _NORM_BUFFERS:
-            continue
         inner = None if match["inner"] is None else int(match["inner"])
         fields[int(match["index"]), inner][match["field"]] = tensor
     blocks: dict[int, list[_Convolution]] = defaultdict(list)
@@ -292,32 +281,22 @@ def _named_block(name: str, block: _Block) -> dict[str, Tensor]:
     return _named(f"{name}.first", block.first) | _named(f"{name}.second", block.second)
 
 
-def _checked(
+def _fitted(
+    network: str,
     component: str,
-    options: dict[str, int],
+    options: Mapping[str, OptionValue],
     inputs: int,
     tensors: Mapping[str, Tensor],
     build: Callable[[], nn.Module],
-) -> ConvertedWeights:
-    """Return the weights, once every one of them has the shape that the network with these options has."""
-    with torch.device("meta"):
-        wanted = build().state_dict()
-    for name in sorted(wanted.keys() | tensors.keys()):
-        found = tuple(tensors[name].shape) if name in tensors else None
-        expected = tuple(wanted[name].shape) if name in wanted else None
-        if found != expected:
-            plan = ", ".join(f"{key} {value}" for key, value in options.items())
-            raise FacekitError(
-                f"the weight {name!r} has the shape {found}, but {component} with {plan} has {expected}",
-                remedy="the checkpoint is of a network that is like pix2pixHD's, and not the same",
-            )
-    converted = {name: tensors[name].detach().to(torch.float32).contiguous() for name in wanted}
-    return ConvertedWeights(component, options, inputs, converted)
+) -> ImportedNetwork:
+    return fitted_network(
+        network, f"pix2pixhd/{component}", options, tensors, build, dimensions={"input_channels": inputs}
+    )
 
 
 def _unknown(problem: str, state: Mapping[str, Tensor]) -> FacekitError:
     names = ", ".join(sorted(state)[:3]) or "none"
     return FacekitError(
-        f"this is no checkpoint of pix2pixHD that facekit knows: {problem}",
+        f"this is no checkpoint of {FAMILY} that facekit knows: {problem}",
         remedy=f"its {len(state)} names begin with: {names}",
     )

@@ -11,7 +11,7 @@ from facekit.interfaces.imported import (
     NORM_BUFFERS,
     ImportedNetwork,
     OptionValue,
-    fitted,
+    fitted_network,
     renamed,
     shape_of,
     unknown_checkpoint,
@@ -50,11 +50,14 @@ def convert(state: Mapping[str, Tensor]) -> tuple[ImportedNetwork, ImportedNetwo
 
     options: dict[str, OptionValue] = {"filters": filters, "blocks": blocks, "downsamplings": downsamplings}
     style = style_dimension(filters=filters, blocks=blocks, downsamplings=downsamplings)
-    generator = fitted(
+    sizes = {"input_channels": classes}
+    generator = fitted_network(
+        "generator",
         "sft_pix2pixhd/sft_pix2pixhd",
-        options,
+        {**options, "adain_scale": "published"},
         {own: moved[own] for own in generator_names.values()},
         lambda: AdaInGenerator(classes=classes, filters=filters, blocks=blocks, downsamplings=downsamplings),
+        dimensions=sizes,
     )
     encoder_options: dict[str, OptionValue] = {
         "sft": "published",
@@ -63,19 +66,15 @@ def convert(state: Mapping[str, Tensor]) -> tuple[ImportedNetwork, ImportedNetwo
         "style_dim": style,
     }
     # Both networks have a `stem` and a `head`; the encoder's are marked until they are apart.
-    encoder = fitted(
+    encoder = fitted_network(
+        "style_encoder",
         "sft_pix2pixhd/sft_style",
         encoder_options,
         {own.removeprefix(_ENCODER): moved[own] for own in encoder_names.values()},
         lambda: StyleEncoder(classes=classes, style_numbers=style, sft="published", init="published"),
+        dimensions=sizes,
     )
-    sizes = {"input_channels": classes}
-    return (
-        ImportedNetwork(
-            "generator", "sft_pix2pixhd/sft_pix2pixhd", {**options, "adain_scale": "published"}, generator, sizes
-        ),
-        ImportedNetwork("style_encoder", "sft_pix2pixhd/sft_style", encoder_options, encoder, sizes),
-    )
+    return generator, encoder
 
 
 _ENCODER = "style_encoder."

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
 import click
 
-_CHECKPOINT = click.argument("checkpoint", type=click.Path(path_type=Path))
-_OUTPUT = click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, help="The safetensors file to write."
-)
+from facekit.interfaces.import_command import ImportRequest, import_command
+
 _UPSAMPLINGS = click.option(
     "--upsamplings",
     type=click.Choice(["5", "6"]),
@@ -18,17 +15,11 @@ _UPSAMPLINGS = click.option(
     help="Of a generator with num_upsampling_layers `normal` or `more`, which nothing in the file tells apart; that of "
     "`most` is known by its shapes.",
 )
-_OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace the file if it is there.")
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
-@click.command("spade")
-@_CHECKPOINT
-@_OUTPUT
+@import_command("spade")
 @_UPSAMPLINGS
-@_OVERWRITE
-@_JSON
-def import_spade(checkpoint: Path, output: Path, upsamplings: str, overwrite: bool, as_json: bool) -> None:
+def import_spade(request: ImportRequest, upsamplings: str) -> None:
     """Convert an official SPADE checkpoint into weights that recipes can start from.
 
     CHECKPOINT is the state dict of a generator, an image encoder or a discriminator: a torch file with tensors only, or
@@ -38,16 +29,12 @@ def import_spade(checkpoint: Path, output: Path, upsamplings: str, overwrite: bo
     Example:
       facekit import spade latest_net_G.pth -o generator.safetensors
     """
-    _import(checkpoint, output, "SPADE", upsamplings, overwrite, as_json)
+    _carry_out(request, "SPADE", upsamplings)
 
 
-@click.command("sean")
-@_CHECKPOINT
-@_OUTPUT
+@import_command("sean")
 @_UPSAMPLINGS
-@_OVERWRITE
-@_JSON
-def import_sean(checkpoint: Path, output: Path, upsamplings: str, overwrite: bool, as_json: bool) -> None:
+def import_sean(request: ImportRequest, upsamplings: str) -> None:
     """Convert an official SEAN checkpoint into weights that recipes can start from.
 
     CHECKPOINT is the state dict of a generator, which has its style encoder in it, or a discriminator: a torch file
@@ -57,14 +44,10 @@ def import_sean(checkpoint: Path, output: Path, upsamplings: str, overwrite: boo
     Example:
       facekit import sean latest_net_G.pth -o sean.safetensors
     """
-    _import(checkpoint, output, "SEAN", upsamplings, overwrite, as_json)
+    _carry_out(request, "SEAN", upsamplings)
 
 
-def _import(checkpoint: Path, output: Path, family: str, upsamplings: str, overwrite: bool, as_json: bool) -> None:
-    from facekit.interfaces.imported import import_checkpoint
-
+def _carry_out(request: ImportRequest, family: str, upsamplings: str) -> None:
     from .official_layout import convert
 
-    converting = partial(convert, family=family, upsamplings=int(upsamplings))
-    imported = import_checkpoint(checkpoint, output, family=family, convert=converting, overwrite=overwrite)
-    click.echo(imported.as_json() if as_json else imported.as_text())
+    request.carry_out(family=family, convert=partial(convert, family=family, upsamplings=int(upsamplings)))

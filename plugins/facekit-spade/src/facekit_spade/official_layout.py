@@ -7,39 +7,27 @@ is asked for or follows from the family.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import partial
 from math import isqrt
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from facekit.interfaces import BuildContext, FacekitError, LabelClass, LabelMap
-from facekit.interfaces.imported import ImportedNetwork, fitted, shape_of, unknown_checkpoint, unwrapped
+from facekit.interfaces.imported import ImportedNetwork, fitted_network, shape_of, unknown_checkpoint, unwrapped
 
 from .components import build_sean, build_sean_style, build_spade, build_spade_encoder
 from .plugin import SeanOptions, SeanStyleOptions, SpadeEncoderOptions, SpadeOptions
 
-PHOTO_CHANNELS = 3
+_PHOTO = {"input_channels": 3}
 
 _LAYERS = {"conv_0": "first", "conv_1": "second", "conv_s": "shortcut"}
 _NORMS = {"0": "first_norm", "1": "second_norm", "s": "shortcut_norm"}
 _BLOCKS = ("head_0", "G_middle_0", "G_middle_1", *(f"up_{level}" for level in range(5)))
 _SPECTRAL = {"weight_orig": "original", "weight_u": "0._u", "weight_v": "0._v"}
 _STYLE_LAYERS = {"1": "layers.0", "4": "layers.1", "7": "layers.2", "10": "layers.3", "14": "last"}
-_BUFFERS = ("._u", "._v", ".running_mean", ".running_var", ".num_batches_tracked", "mean_code", "seen")
-
-
-@dataclass(frozen=True)
-class _Converted(ImportedNetwork):
-    """A network of which some weights are buffers that norms keep."""
-
-    @property
-    def parameters(self) -> int:
-        """How many numbers are trained."""
-        return sum(tensor.numel() for name, tensor in self.tensors.items() if not name.endswith(_BUFFERS))
 
 
 def convert(state: Mapping[str, Tensor], *, family: str, upsamplings: int = 5) -> list[ImportedNetwork]:
@@ -77,6 +65,7 @@ def _generator(state: Mapping[str, Tensor], upsamplings: int) -> list[ImportedNe
     deepest = shape_of(state, "head_0.conv_0.weight_orig", dimensions=4, of=of)[0]
     doublings = 7 if any(name.startswith("up_4.") for name in state) else upsamplings
     options: dict[str, Any] = {"filters": deepest // 16, "hidden": hidden, "upsamplings": doublings}
+    inputs = {"input_channels": classes}
     start = state["fc.weight"].shape if "fc.weight" in state else ()
     styles = {name: tensor for name, tensor in state.items() if name.startswith("Zencoder.")}
     tensors = _named({name: tensor for name, tensor in state.items() if name not in styles})
@@ -84,12 +73,11 @@ def _generator(state: Mapping[str, Tensor], upsamplings: int) -> list[ImportedNe
         if len(start) == 2:  # a dense layer of the style, to features of one side
             options["latent"] = start[1]
         side = isqrt(start[0] // deepest) if len(start) == 2 else 1
-        context = _context(classes, size=side * 2**doublings)
-        generator = partial(build_spade, SpadeOptions(**options), context)
-        return [_checked("generator", "spade/spade", options, classes, tensors, generator)]
+        generator = partial(build_spade, SpadeOptions(**options), _context(classes, size=side * 2**doublings))
+        return [fitted_network("generator", "spade/spade", options, tensors, generator, dimensions=inputs)]
     options["code"] = shape_of(state, "head_0.ace_0.conv_gamma.weight", dimensions=4, of=of)[1]
     sean_generator = partial(build_sean, SeanOptions(**options), _context(classes))
-    found = [_checked("generator", "spade/sean", options, classes, tensors, sean_generator)]
+    found = [fitted_network("generator", "spade/sean", options, tensors, sean_generator, dimensions=inputs)]
     if styles:
         renamed: dict[str, Tensor] = {}
         for name, tensor in styles.items():
@@ -100,7 +88,7 @@ def _generator(state: Mapping[str, Tensor], upsamplings: int) -> list[ImportedNe
         # The published network has no mean codes: absent regions have zeros, as there.
         renamed |= {"mean_code": torch.zeros(classes, own["code"]), "seen": torch.zeros(classes)}
         encoder = partial(build_sean_style, SeanStyleOptions(**own), _context(classes))
-        found.append(_checked("style_encoder", "spade/sean_style", own, PHOTO_CHANNELS, renamed, encoder))
+        found.append(fitted_network("style_encoder", "spade/sean_style", own, renamed, encoder, dimensions=_PHOTO))
     return found
 
 
@@ -152,7 +140,7 @@ def _encoder(state: Mapping[str, Tensor]) -> ImportedNetwork:
         else:
             tensors[{"fc_mu": "mean", "fc_var": "log_variance"}.get(layer, layer) + f".{rest}"] = tensor
     build = partial(build_spade_encoder, SpadeEncoderOptions(**options), _context(1))
-    return _checked("style_encoder", "spade/spade_encoder", options, PHOTO_CHANNELS, tensors, build)
+    return fitted_network("style_encoder", "spade/spade_encoder", options, tensors, build, dimensions=_PHOTO)
 
 
 def _discriminator(state: Mapping[str, Tensor], *, last_stride: int) -> ImportedNetwork:
@@ -172,28 +160,11 @@ def _discriminator(state: Mapping[str, Tensor], *, last_stride: int) -> Imported
     options: dict[str, Any] = {"filters": filters, "layers": depth - 2, "scales": scales, "spectral_norm": "middle"}
     if last_stride != 1:
         options["last_stride"] = last_stride
-    sizes = {"input_channels": inputs}
-    return _Converted("discriminator", "pix2pixhd/multiscale_patch", options, tensors, sizes)
+    spectral = frozenset(name for name in tensors if name.endswith(("._u", "._v")))
+    component = "pix2pixhd/multiscale_patch"
+    return ImportedNetwork("discriminator", component, options, tensors, {"input_channels": inputs}, spectral)
 
 
 def _context(classes: int, size: int = 256) -> BuildContext:
     labels = tuple(LabelClass(f"class_{index}", (index % 256, index // 256, 0)) for index in range(classes))
     return BuildContext(label_map=LabelMap("imported", labels), attribute_names=(), size=size)
-
-
-def _checked(
-    network: str,
-    component: str,
-    options: Mapping[str, Any],
-    channels: int,
-    tensors: Mapping[str, Tensor],
-    build: Callable[[], nn.Module],
-) -> ImportedNetwork:
-    """Return the weights, once every one of them has the shape that the network with these options has."""
-    counters = {}
-    if any(name.endswith(".running_mean") for name in tensors):
-        # Files written without the counters of batch norms are whole all the same: nothing reads them.
-        statistics = [name.removesuffix("running_mean") for name in tensors if name.endswith(".running_mean")]
-        counters = {f"{name}num_batches_tracked": torch.zeros(()) for name in statistics}
-    found = fitted(component, options, {**counters, **tensors}, build)
-    return _Converted(network, component, options, found, {"input_channels": channels})

@@ -12,7 +12,7 @@ from facekit.interfaces.imported import (
     NORM_BUFFERS,
     ImportedNetwork,
     OptionValue,
-    fitted,
+    fitted_network,
     renamed,
     shape_of,
     unknown_checkpoint,
@@ -76,13 +76,14 @@ def _generator(state: Mapping[str, Tensor], statistics: Statistics | None) -> Im
     if attributes < 1:
         raise FacekitError(f"this is no checkpoint of {of}: it takes {inputs} channels, a photo and no attributes")
     options: dict[str, OptionValue] = {"filters": filters, "blocks": blocks, "statistics": statistics}
-    tensors = fitted(
+    return fitted_network(
+        "generator",
         "stargan/stargan",
         options,
         moved,
         lambda: AttributeGenerator(attributes=attributes, filters=filters, blocks=blocks, running=running),
+        dimensions={"attributes": attributes},
     )
-    return ImportedNetwork("generator", "stargan/stargan", options, tensors, {"attributes": attributes})
 
 
 def _discriminator(state: Mapping[str, Tensor]) -> ImportedNetwork:
@@ -99,14 +100,14 @@ def _discriminator(state: Mapping[str, Tensor]) -> ImportedNetwork:
     attributes, _, left, _ = shape_of(state, "conv2.weight", dimensions=4, of=of)
     size = left * 2**layers
     options: dict[str, OptionValue] = {"filters": filters, "layers": layers}
-    tensors = fitted(
+    return fitted_network(
+        "discriminator",
         "stargan/stargan_patch",
         options,
         moved,
         lambda: AttributeDiscriminator(attributes=attributes, size=size, filters=filters, layers=layers),
+        dimensions={"attributes": attributes, "size": size},
     )
-    sizes = {"attributes": attributes, "size": size}
-    return ImportedNetwork("discriminator", "stargan/stargan_patch", options, tensors, sizes)
 
 
 def _layer(convolution: str, norm: str, own: str, running: bool) -> dict[str, str]:
