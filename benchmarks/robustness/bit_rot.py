@@ -149,7 +149,7 @@ def _recipe(run: Path) -> Attack:
     from facekit.training.checkpoint.checkpoints import newest
     from facekit.training.lock_reader import check_recipe, read_run_lock
     from facekit.training.run.folder import RunFolder
-    from facekit.training.run.recipe import read_run_recipe
+    from facekit.training.run.reading import read_run_recipe
 
     folder, registry = RunFolder(run), load_registry()
     before, found = read_run_lock(folder), newest(folder.checkpoints)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from facekit.data import PackedFaces, fixed_batch
 from facekit.evaluation import EvaluationProgress, EvaluationResult, evaluate, task_pairs
-from facekit.evaluation.quantise import round_to_8_bits
+from facekit.evaluation.runner import round_to_8_bits
 from facekit.interfaces import Condition, FacekitError, Generated, Measurement, RunFailure
 
 

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from facekit.experiments.folder import AblationFolder, slug, write_failure
 from facekit.experiments.grid import read_grid
-from facekit.experiments.jobs import Cell, cell_key, resolve_cells, weights_digest
+from facekit.experiments.jobs import AblationFolder, Cell, cell_key, resolve_cells, slug, weights_digest, write_failure
 from facekit.experiments.settings import parse_seeds
 from facekit.interfaces import FacekitError
 from facekit.recipe import RecipeError

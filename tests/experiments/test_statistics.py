@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from facekit.experiments.statistics import deviation, holm, mean, paired_p, photo_means
+from facekit.experiments.results import deviation, holm, mean, paired_p, photo_means
 
 
 def test_mean_and_deviation_are_those_of_the_standard_library() -> None:

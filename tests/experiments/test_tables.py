@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facekit.evaluation.bootstrap import bootstrap_interval
-from facekit.experiments.contact_sheet import contact_sheet
+from facekit.evaluation.results import bootstrap_interval
 from facekit.experiments.outputs import digest_of, read_summary, write_results
+from facekit.experiments.page import contact_sheet
 from facekit.experiments.results import System, make_table
 from facekit.experiments.settings import PublishedFigures
 from facekit.experiments.tables import csv_text, latex, markdown, with_spread

@@ -20,7 +20,7 @@ from facekit.data import fixed_batch
 from facekit.inference import FacePipeline, load
 from facekit.interfaces import Condition, FacekitError, Reference
 from facekit.registry import load_registry
-from facekit.training.model import load_model
+from facekit.training.networks import load_model
 from facekit.training.open_data import open_data
 
 MakeFace = Callable[..., Any]

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from facekit.interfaces import RunEvent, StepLogged
 from facekit.recipe import ResolvedRecipe, read_recipe
 from facekit.registry import Registry
-from facekit.training import activation_checkpointing as engine_recompute
+from facekit.training import precision as engine_recompute
 from facekit.training import probe_shapes, train
 from facekit.training.run.folder import RunFolder
 

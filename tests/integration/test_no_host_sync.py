@@ -14,7 +14,8 @@ import torch
 from facekit.interfaces import FaceBatch, Player, Reference
 from facekit.recipe import read_recipe
 from facekit.registry import load_registry
-from facekit.training.networks import RunNetworks, build_model
+from facekit.training.network_call import RunNetworks
+from facekit.training.networks import build_model
 from facekit.training.players import build_losses, build_players
 from facekit.training.precision import Precision
 from facekit.training.step import BatchMemory, TrainingStep

@@ -228,7 +228,9 @@ def test_measures_and_keeps_the_best(tmp_path: Path, registry: Registry, read: R
         seen.append(model.training)
         torch.rand(step)  # must not change the run
         entry = Measurement("quality", values[step], "", "higher")
-        return SimpleNamespace(protocol="abc", fields={}, measurements=(entry,), ids={"quality": "abcd"}, intervals={})
+        return SimpleNamespace(
+            protocol="abc", fields={}, measurements=(entry,), ids={"quality": "abcd"}, intervals={}, notes=()
+        )
 
     recipe = read("train.evaluate_every=2", "train.keep.best=quality", "train.checkpoint_every=1", "train.keep.last=2")
     events: list[RunEvent] = []

@@ -16,7 +16,8 @@ from facekit.recipe import ResolvedRecipe, read_recipe
 from facekit.registry import PluginSet, Registry
 from facekit.sampling import noise_for_batch, noise_for_keys
 from facekit.training import RunFolder, load_model, probe_shapes, train
-from facekit.training.networks import FaceModel, RunNetworks
+from facekit.training.network_call import RunNetworks
+from facekit.training.networks import FaceModel
 from facekit.training.precision import Precision
 from facekit.training.samples import sample_in_batches
 

@@ -20,7 +20,8 @@ from facekit.interfaces import Condition, FacekitError, Generated, RunFailure, c
 from facekit.recipe import ResolvedRecipe
 from facekit.recipe.settings import EmaSettings
 from facekit.registry import Registry
-from facekit.training import probe_shapes, probe_steps, seeds
+from facekit.sampling.noise import derive_seed
+from facekit.training import probe_shapes, probe_steps
 from facekit.training.checkpoint import checkpoints
 from facekit.training.checkpoint.checkpoints import LIVE, MANIFEST, STATE
 from facekit.training.ema import Ema
@@ -29,6 +30,7 @@ from facekit.training.networks import FaceModel
 from facekit.training.run.event_log import append_line, read_lines, rewind
 from facekit.training.run.folder import RunFolder
 from facekit.training.schedule import decay_at
+from facekit.training.state import random_states, restore_random_states, seed_everything
 
 ReadRecipe = Callable[..., ResolvedRecipe]
 
@@ -56,21 +58,21 @@ def test_the_average_follows_by_its_formula() -> None:
 
 
 def test_seeds_are_functions_of_their_parts() -> None:
-    assert seeds.derive_seed(1, "a") == seeds.derive_seed(1, "a")
+    assert derive_seed(1, "a") == derive_seed(1, "a")
     parts: list[tuple[int | str, ...]] = [(1, "a"), (1, "b"), (2, "a"), ("1", "a"), (1,), (11, "a"), (1, 1, "a")]
-    assert len({seeds.derive_seed(*each) for each in parts}) == len(parts)
-    assert all(0 <= seeds.derive_seed(*each) < 2**63 for each in parts)
+    assert len({derive_seed(*each) for each in parts}) == len(parts)
+    assert all(0 <= derive_seed(*each) < 2**63 for each in parts)
 
 
 def test_random_states_go_through_json() -> None:
-    seeds.seed_everything(3)
+    seed_everything(3)
     random.random()
     np.random.normal()
     torch.rand(1)
-    states = json.loads(json.dumps(seeds.random_states()))
+    states = json.loads(json.dumps(random_states()))
     expected = random.random(), np.random.normal(), torch.rand(2)
-    seeds.seed_everything(4)
-    seeds.restore_random_states(states)
+    seed_everything(4)
+    restore_random_states(states)
     assert (random.random(), np.random.normal()) == expected[:2]
     assert torch.equal(torch.rand(2), expected[2])
 

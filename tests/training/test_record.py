@@ -15,7 +15,7 @@ from facekit.recipe import ResolvedRecipe
 from facekit.registry import Registry
 from facekit.training import load_model, train
 from facekit.training.run.folder import LOCK_HASH, RECIPE_HASH, RunFolder, step_name, write_json
-from facekit.training.run.recipe import read_run_recipe
+from facekit.training.run.reading import read_run_recipe
 
 ReadRecipe = Callable[..., ResolvedRecipe]
 

@@ -24,7 +24,8 @@ from facekit.interfaces import (
 from facekit.interfaces import sample as sample_image
 from facekit.recipe import ResolvedRecipe
 from facekit.registry import Registry
-from facekit.training.networks import FaceModel, RunNetworks, build_model
+from facekit.training.network_call import RunNetworks
+from facekit.training.networks import FaceModel, build_model
 from facekit.training.open_data import open_data
 from facekit.training.players import PlayerInTraining, build_losses, build_players
 from facekit.training.precision import Precision

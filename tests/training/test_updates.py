@@ -20,11 +20,10 @@ from facekit.registry import PluginSet, Registry
 from facekit.training import probe_shapes, train
 from facekit.training.checkpoint import checkpoints
 from facekit.training.nested import CannotFlatten, flatten, nest
-from facekit.training.optimiser import Optimiser
+from facekit.training.optimiser import Optimiser, TorchOptimiser, make_optimiser, scaled_rate
 from facekit.training.run.event_log import read_lines
 from facekit.training.run.folder import RunFolder
 from facekit.training.schedule import RateFactor, decay_at, weight_at
-from facekit.training.torch_optimiser import TorchOptimiser, make_optimiser, scaled_rate
 
 ReadRecipe = Callable[..., ResolvedRecipe]
 NOWHERE = Mark("", 0, 0, "")

@@ -30,7 +30,8 @@ from facekit.recipe.resolved import ComponentChoice, Mark, OptimiserChoice, Sche
 from facekit.recipe.settings import TrainSettings
 from facekit.registry import PluginSet, Registry
 from facekit.training.failures import Culprit
-from facekit.training.networks import FaceModel, RunNetworks
+from facekit.training.network_call import RunNetworks
+from facekit.training.networks import FaceModel
 from facekit.training.players import PlayerInTraining, WeightedLoss
 from facekit.training.precision import Precision
 from facekit.training.step import BatchMemory, StepRunner, TrainingStep

@@ -23,7 +23,8 @@ from facekit.interfaces import (
     ScaleOutput,
     Style,
 )
-from facekit.training.networks import FaceModel, RunNetworks
+from facekit.training.network_call import RunNetworks
+from facekit.training.networks import FaceModel
 from facekit.training.precision import Precision
 from facekit.training.step import BatchMemory, TrainingStep
 

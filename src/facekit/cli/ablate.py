@@ -17,9 +17,8 @@ from facekit.cli.state import State, plugin_file_option, set_option
 
 if TYPE_CHECKING:
     from facekit.data import PackedFaces
-    from facekit.experiments.folder import AblationFolder
     from facekit.experiments.grid import Grid
-    from facekit.experiments.jobs import Cell
+    from facekit.experiments.jobs import AblationFolder, Cell
     from facekit.experiments.outputs import Summary
     from facekit.experiments.sweep import SweepOutcome, Work
     from facekit.registry import Registry
@@ -68,9 +67,8 @@ def ablate(
       facekit ablate ablations/reference_table --set data.use=celebamask_hq --set data.root=data/CelebAMask-HQ
     """
     from facekit.cli.progress_bar import data_progress
-    from facekit.experiments.folder import AblationFolder
     from facekit.experiments.grid import read_grid
-    from facekit.experiments.jobs import cell_key, open_faces, resolve_cells
+    from facekit.experiments.jobs import AblationFolder, cell_key, open_faces, resolve_cells
     from facekit.experiments.settings import parse_seeds
     from facekit.recipe.library import find_recipe
     from facekit.training.run.folder import RunFolder
@@ -180,7 +178,7 @@ def _results(
 ) -> Summary:
     """Write the results, unless those that stand there were made of the same."""
     from facekit.evaluation.edits import edit_files
-    from facekit.experiments.folder import GRID, read_failure
+    from facekit.experiments.jobs import GRID, read_failure
     from facekit.experiments.outputs import digest_of, read_summary, write_results
     from facekit.experiments.results import Done, System, load
 

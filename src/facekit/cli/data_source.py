@@ -38,7 +38,7 @@ def open_source(argument: str, *, registry: Registry, overrides: Sequence[str]) 
     from facekit.interfaces import DatasetContext, FacekitError
     from facekit.recipe.library import find_recipe
     from facekit.registry import name_of_use
-    from facekit.training.run.recipe import read_run_recipe
+    from facekit.training.run.reading import read_run_recipe
 
     names = {name for entry in registry.of_kind("dataset") for name in (entry.spec.name, entry.spec.id)}
     if name_of_use(argument) in names and not Path(argument).is_file():

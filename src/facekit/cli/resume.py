@@ -28,7 +28,7 @@ def resume(context: click.Context, run: Path, as_json: bool) -> None:
     """
     from facekit.interfaces import FacekitError
     from facekit.training.run.folder import RunFolder
-    from facekit.training.run.recipe import read_run_recipe
+    from facekit.training.run.reading import read_run_recipe
 
     state: State = context.obj
     registry = state.registry()

@@ -32,7 +32,7 @@ def run(context: click.Context, recipe: str, overrides: tuple[str, ...], out: Pa
         --set train.steps=1000
     """
     from facekit.recipe.library import find_recipe
-    from facekit.training.run.recipe import read_run_recipe
+    from facekit.training.run.reading import read_run_recipe
 
     state: State = context.obj
     registry = state.registry()

@@ -16,7 +16,7 @@ from facekit.cli.output import note
 if TYPE_CHECKING:
     from rich.console import Group
 
-    from facekit.experiments.folder import AblationFolder
+    from facekit.experiments.jobs import AblationFolder
     from facekit.experiments.sweep import SweepOutcome, SweepProgress
 
 SECONDS_BETWEEN_LINES = 30.0

@@ -56,7 +56,7 @@ def validate(
     """
     from facekit.interfaces import FacekitError
     from facekit.recipe.library import find_recipe
-    from facekit.training.run.recipe import read_run_recipe
+    from facekit.training.run.reading import read_run_recipe
 
     if ports_only and steps:
         raise FacekitError("--ports-only stops before the steps", where="--steps", remedy="give one of the two")

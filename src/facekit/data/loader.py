@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -140,7 +140,7 @@ class FaceLoader:
                 _put(references, i, self._draw_reference(_one(*faces, i), chances[1:]))
         return _to_batch(self.packed, rows, faces, references, mirrored=mirrored, pin=self._pin)
 
-    def prefetch(self, first_step: int, last_step: int) -> Iterator[FaceBatch]:
+    def prefetch(self, first_step: int, last_step: int) -> Generator[FaceBatch]:
         """Yield the batches of the steps ``first_step`` to ``last_step - 1``, made ahead by ``workers`` threads.
 
         With ``accumulate`` above 1 each step yields its micro-batches one after the other. At most ``2 * workers``

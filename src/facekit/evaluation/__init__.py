@@ -8,9 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from facekit.evaluation.baseline_names import BASELINE_NAMES
-from facekit.evaluation.bootstrap import bootstrap_interval
-from facekit.evaluation.protocol import common_fields, measurement_id, protocol_id
-from facekit.evaluation.results import EvaluationResult, PaintedFace
+from facekit.evaluation.results import (
+    EvaluationResult,
+    PaintedFace,
+    bootstrap_interval,
+    common_fields,
+    measurement_id,
+    protocol_id,
+)
 from facekit.evaluation.store import Asked, StoredEvaluation, read_evaluation, write_evaluation
 from facekit.evaluation.tasks import TaskPairs, task_pairs, transfer_pairs
 

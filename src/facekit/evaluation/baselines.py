@@ -32,9 +32,6 @@ class MeanColourPerRegion:
 
     In reconstruction the reference is the photo itself. Regions that the reference does not show get the mean colour
     of the whole reference.
-
-    Args:
-        classes: how many classes masks have.
     """
 
     def __init__(self, *, classes: int) -> None:
@@ -60,7 +57,6 @@ class NearestTrainingPhoto:
     Nearest is the smallest share of pixels that disagree; of several that are as near, the first.
 
     Args:
-        packed: the data.
         split: where photos are taken from.
 
     Raises:
@@ -97,8 +93,6 @@ class Baseline:
     """A baseline, and what it can stand for.
 
     Args:
-        make: makes its system from the data.
-        tasks: the tasks that it has results for.
         by_masks: whether it looks at masks.
     """
 

@@ -38,10 +38,7 @@ class EditedBy:
     """Which run made the edits of a script.
 
     Args:
-        run: the run's name.
         local: the name of the run for edits of a part beside it; empty where there is none.
-        locally: names of the photos whose holes were filled.
-        as_a_whole: names of the photos whose whole face was painted.
     """
 
     run: str
@@ -65,9 +62,7 @@ class StoredScript:
     """What was measured of a script.
 
     Args:
-        name: of the script.
         skipped: why nothing was measured; empty where something was.
-        notes: what people should know.
         edited_by: which run made the edits; None where nothing was measured.
         results: the run's, the baselines' and the real photos', by system. Values of single photos follow the order
             of :attr:`photos`.
@@ -89,13 +84,7 @@ class StoredEdits:
     """Edit quality as it was written down.
 
     Args:
-        file: where.
         date: when, in UTC.
-        split: whose photos were edited.
-        weights: ``ema`` or ``live``.
-        step: updates behind the weights.
-        data: the id of the dataset component.
-        scripts: the scripts, by name.
     """
 
     file: Path

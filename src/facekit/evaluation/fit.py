@@ -44,11 +44,6 @@ def what_is_read(inputs: SamplingInputs) -> str:
 def check_tasks(choice: ComponentChoice, metric: Metric, inputs: SamplingInputs) -> None:
     """Check that the tasks of a metric are tasks that the model can do.
 
-    Args:
-        choice: the metric as the recipe names it.
-        metric: the same, built.
-        inputs: what the model reads.
-
     Raises:
         FacekitError: one of them is not; the message says what the model reads, and what to write instead.
     """
@@ -106,11 +101,7 @@ def check_data(
     """Check that the data has what a metric looks at: masks and attributes.
 
     Args:
-        choice: the metric as the recipe names it.
-        metric: the same, built.
-        size: picture side in pixels.
         classes: how many classes the masks have; 0 for photos without masks.
-        attribute_names: the attributes of the data.
 
     Raises:
         FacekitError: it has not.

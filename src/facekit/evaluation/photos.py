@@ -26,10 +26,7 @@ class SplitPhotos:
     """The photos of a split; see :class:`facekit.interfaces.RealPhotos`.
 
     Args:
-        split: whose.
-        opened: returns the data, which is opened when first needed.
         count: how many there are: the first of the split.
-        progress: told about every reading.
     """
 
     def __init__(
@@ -100,10 +97,6 @@ def photo_source(
 
     Args:
         opened: returns the data; called when the first photo is needed.
-        splits: how many faces each split of the data has.
-        evaluated: the split that is evaluated.
-        limit: only the first faces of it are.
-        progress: told about every reading.
     """
     known = [split for split, count in splits.items() if count]
     made: dict[str, SplitPhotos] = {}

@@ -2,17 +2,117 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from facekit.evaluation.protocol import measurement_id, protocol_id
+import numpy as np
+
+from facekit.data import PackedFaces
+from facekit.data.packing_plan import TRANSFORM_VERSION
 from facekit.interfaces import FacekitError, Measurement
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+RESAMPLES = 2000
+CONFIDENCE = 0.95
+_SEED = 20_040_813
+_BLOCK = 4_000_000
+
+
+def bootstrap_interval(
+    values: Sequence[float], *, confidence: float = CONFIDENCE, resamples: int = RESAMPLES
+) -> tuple[float, float] | None:
+    """Return the percentile interval of the mean of one value a photo (Efron, 1979).
+
+    The draws are seeded: equal values give equal intervals.
+
+    Args:
+        values: one a photo.
+        confidence: share of the bootstrap means inside the interval.
+
+    Returns:
+        the lower and the upper end; None for fewer than two values.
+
+    Raises:
+        ValueError: ``confidence`` is not between 0 and 1.
+    """
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is {confidence}; it is a share between 0 and 1")
+    if len(values) < 2:
+        return None
+    sample = np.asarray(values, dtype=np.float64)
+    random = np.random.default_rng(_SEED)
+    means = np.empty(resamples)
+    block = max(1, _BLOCK // len(sample))
+    for start in range(0, resamples, block):
+        count = min(block, resamples - start)
+        means[start : start + count] = sample[random.integers(len(sample), size=(count, len(sample)))].mean(1)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+ID_LENGTH = 12
+"""Hex digits of a protocol id."""
+
+RESIZE = f"photos Lanczos antialiased, masks nearest pixel (transform {TRANSFORM_VERSION})"
+QUANTISATION = "results clamped to [-1, 1] and rounded to 8 bits"
+
+
+def protocol_id(fields: Mapping[str, str]) -> str:
+    """Return a short hash of a protocol's fields, whatever their order."""
+    text = json.dumps(dict(sorted(fields.items())), separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]
+
+
+def common_fields(
+    packed: PackedFaces, rows: NDArray[np.int64], *, split: str, seed: int, settings: Sequence[str] = ()
+) -> dict[str, str]:
+    """Return what all numbers of an evaluation have in common.
+
+    The weights, the model and the batch size are no part of it: those are what is compared, or change nothing. Of the
+    data it holds the evaluated faces only, by content, so that runs on different training photos can be compared.
+    Runtime options that were set for the evaluation (``sampler.steps=50``) are a part; those of the run's own recipe
+    belong to the model.
+    """
+    return {
+        "data": faces_fingerprint(packed, rows),
+        "split": split,
+        "faces": str(len(rows)),
+        "size": str(packed.size),
+        "resize": RESIZE,
+        "quantisation": QUANTISATION,
+        "task_seed": str(seed),
+        **({"settings": " ".join(sorted(settings))} if settings else {}),
+    }
+
+
+def measurement_id(fields: Mapping[str, str], measurement: Measurement) -> str:
+    """Return the protocol id of one number: the common fields, its name, and its metric's own part.
+
+    Numbers may stand in one column if these ids are equal.
+    """
+    own = {f"metric.{name}": value for name, value in measurement.protocol.items()}
+    return protocol_id({**fields, **own, "measurement": measurement.name, "unit": measurement.unit})
+
+
+def faces_fingerprint(packed: PackedFaces, rows: NDArray[np.int64]) -> str:
+    """Return the SHA-256, in hex, of some faces: keys, photos and masks in order, and the label map's classes."""
+    digest = hashlib.sha256()
+    digest.update(json.dumps([packed.size, list(packed.label_map.names)]).encode())
+    for row in rows:
+        digest.update(packed.keys[int(row)].encode() + b"\0")
+        digest.update(packed.images[row].tobytes())
+        if packed.masks is not None:
+            digest.update(packed.masks[row].tobytes())
+    return digest.hexdigest()
 
 
 PARTS = ("mask", "reference", "photo", "result")
@@ -24,8 +124,6 @@ class PaintedFace:
     """A result with what it was painted from.
 
     Args:
-        key: of the target face.
-        reference_key: of the reference face.
         strip: what ``parts`` names, side by side, (H, parts x W, 3) uint8.
         parts: mask in colours and reference where the model reads them, the real photo of the target face where the
             result has to do with it, and the result.
@@ -43,11 +141,9 @@ class EvaluationResult:
 
     Args:
         system: what painted: a name for people, e.g. ``model`` or ``copy_reference``.
-        split: which split.
         weights: ``ema`` or ``live`` for models, ``none`` for baselines.
         step: updates behind the weights; 0 for baselines.
-        fields: what all the numbers have in common; see :func:`facekit.evaluation.protocol.common_fields`.
-        measurements: the numbers.
+        fields: what all the numbers have in common; see :func:`facekit.evaluation.results.common_fields`.
         intervals: 95 % bootstrap interval over photos by measurement name; for those that are means over photos.
         pairs: the (target key, reference key) of every result, by the name of the list (``style_copy``,
             ``attribute_transfer/Smiling``).

@@ -11,10 +11,7 @@ import torch
 from torch import Tensor
 
 from facekit.data import PackedFaces, drawn_donors, fixed_batch
-from facekit.evaluation.bootstrap import bootstrap_interval
-from facekit.evaluation.protocol import common_fields
-from facekit.evaluation.quantise import round_to_8_bits
-from facekit.evaluation.results import PARTS, EvaluationResult, PaintedFace
+from facekit.evaluation.results import PARTS, EvaluationResult, PaintedFace, bootstrap_interval, common_fields
 from facekit.evaluation.tasks import TASK_SEED, TaskPairs, faces_of, wanted_pairs
 from facekit.interfaces import (
     Condition,
@@ -32,6 +29,20 @@ from facekit.sampling.inputs import MASK, REFERENCE, REFERENCE_MASK, SOURCE, Sam
 from facekit.sampling.noise import noise_for_keys
 from facekit.training.precision import Precision
 from facekit.training.samples import to_pixels
+
+
+def round_to_8_bits(image: Tensor) -> Tensor:
+    """Return pictures as they would be read back from an 8-bit file.
+
+    Args:
+        image: (N, 3, H, W); values outside [-1, 1] are clamped.
+
+    Returns:
+        (N, 3, H, W) float32 in [-1, 1], each value one of the 256 that photos have.
+    """
+    levels = ((image.float().clamp(-1, 1) + 1) * 127.5).round()
+    return levels / 127.5 - 1
+
 
 EVERYTHING = SamplingInputs(frozenset({MASK, REFERENCE, REFERENCE_MASK}))
 """What baselines are given."""
@@ -85,34 +96,18 @@ def evaluate(
 ) -> EvaluationResult:
     """Measure a system on the faces of a split.
 
-    A system may return a family's own subclass of ``Generated``; metrics see it with all its fields, and its image
-    rounded.
-
-    Every face is painted once for every list of pairs that a metric wants (a task, or the transfer of an attribute),
-    from the packed photos as they are, without augmentation. Results are rounded to 8 bits. The tasks take turns batch
-    by batch. ``batch`` decides the speed only: metrics see the same pictures, but for last-bit differences of a
-    network's own arithmetic. What a condition holds in each task: :class:`facekit.interfaces.Observation`.
+    Every face is generated once for every list of pairs that a metric wants (a task, or the transfer of an attribute),
+    from the packed photos as they are, and rounded to 8 bits. The tasks take turns batch by batch; ``batch`` decides
+    the speed only. What a condition holds in each task: :class:`facekit.interfaces.Observation`.
 
     Args:
-        system: what paints. A model must be in evaluation mode; it is called without gradients.
-        packed: the data.
-        metrics: what is measured; fresh ones, since they add up what they see.
-        split: whose faces.
-        seed: of the pairing of masks and looks.
-        batch: faces painted at a time.
-        limit: evaluate only the first faces of the split.
-        precision: where and how the system computes: it must have been placed so. Metrics measure there too, in fp32.
-            By default fp32 on the CPU.
-        name: what to call the system.
-        weights: which weights it has, for the record.
-        step: updates behind them, for the record.
+        system: a model in evaluation mode, called without gradients, or a baseline. It may return a family's own
+            subclass of ``Generated``; metrics see it with all its fields, and its image rounded.
+        metrics: fresh ones, since they add up what they see; they measure in fp32, on the device of ``precision``.
+        precision: where and how the system computes: it must have been placed so. By default fp32 on the CPU.
         inputs: what the system is given; by default all that a test face has.
         settings: runtime options that were set for this evaluation; they are a part of its protocol.
         keep: faces of each list of pairs whose pictures are kept, spread over the split.
-        progress: told after every batch.
-
-    Returns:
-        measurements, their intervals and their protocol; its ``notes`` say where all results of a task are equal.
 
     Raises:
         FacekitError: the split does not exist or is empty, there are no metrics, two measurements have one name, or the
@@ -126,18 +121,21 @@ def evaluate(
     rows = faces_of(packed, split, limit=limit)
     tasks = wanted_pairs(packed, rows, metrics, seed=seed)
     source = _Source(system, packed, precision or Precision(torch.device("cpu")), inputs, seed=seed, split=split)
-    equal = {pairs.name: _AllEqual() for pairs in tasks}
+    firsts: dict[str, Tensor] = {}
+    alike = {pairs.name: len(rows) > 1 for pairs in tasks}
     total, done, seconds = len(rows) * len(tasks), 0, 0.0
     kept: dict[str, list[PaintedFace]] = {pairs.name: [] for pairs in tasks}
-    shown = {pairs.name: _spread(len(pairs), keep) for pairs in tasks}
+    shown = set(np.linspace(0, len(rows) - 1, min(keep, len(rows))).round().astype(int).tolist())
     with torch.no_grad():
         for start in range(0, len(rows), batch):
             for pairs in tasks:
                 part = slice(start, start + batch)
                 observation, elapsed = source.observe(pairs, part)
                 seconds += elapsed
-                equal[pairs.name].see(observation.generated.image)
-                places = [index for index in range(len(observation.keys)) if start + index in shown[pairs.name]]
+                images = observation.generated.image
+                first = firsts.setdefault(pairs.name, images[:1].clone())
+                alike[pairs.name] = alike[pairs.name] and bool((images == first).all())
+                places = [index for index in range(len(images)) if start + index in shown]
                 kept[pairs.name] += [painted_face(observation, index, packed.label_map) for index in places]
                 for metric in metrics:
                     if pairs.wanted_by(metric):
@@ -166,15 +164,10 @@ def evaluate(
         notes=tuple(
             f"all {len(rows)} results of {task} are one and the same image, so what is measured of them says nothing: "
             "the generator has collapsed, or does not look at what it is given"
-            for task, seen in equal.items()
-            if seen.count > 1 and seen.all
+            for task, same in alike.items()
+            if same
         ),
     )
-
-
-def _spread(count: int, wanted: int) -> set[int]:
-    """Return ``wanted`` positions spread over ``count``, or all of them."""
-    return set(np.linspace(0, count - 1, min(wanted, count)).round().astype(int).tolist())
 
 
 def painted_face(observation: Observation, index: int, label_map: LabelMap) -> PaintedFace:
@@ -191,22 +184,6 @@ def painted_face(observation: Observation, index: int, label_map: LabelMap) -> P
     parts = tuple(part for part in PARTS if part in strip)
     pixels = np.concatenate([strip[part] for part in parts], axis=1)
     return PaintedFace(observation.keys[index], observation.reference_keys[index], pixels, parts)
-
-
-class _AllEqual:
-    """Whether all images that were seen are one and the same."""
-
-    def __init__(self) -> None:
-        self.all = True
-        self.count = 0
-        self._first: Tensor | None = None
-
-    def see(self, images: Tensor) -> None:
-        """Take in images (N, 3, H, W)."""
-        self.count += len(images)
-        if self._first is None:
-            self._first = images[:1].clone()
-        self.all = self.all and bool((images == self._first).all())
 
 
 class _Source:

@@ -21,8 +21,7 @@ from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
 from facekit.sampling import SamplingInputs, inputs_of
 from facekit.training.lock_reader import check_data as check_data_of_run
-from facekit.training.model import Weights, load_model
-from facekit.training.networks import FaceModel
+from facekit.training.networks import FaceModel, Weights, load_model
 from facekit.training.open_data import open_data, open_dataset
 from facekit.training.precision import Precision, choose_device, choose_precision
 from facekit.training.run.event_log import Journal, Observer
@@ -47,11 +46,7 @@ def build_metrics(
     """Build the metrics of a recipe, fresh ones.
 
     Args:
-        recipe: whose metrics.
-        packed: the data.
         inputs: what the model that is measured reads; by default the recipe's own model.
-        split: the split that they will measure.
-        limit: only its first faces are measured.
         progress: told how many real photos were read by metrics that compare with them.
 
     Raises:
@@ -99,7 +94,6 @@ def check_metrics(recipe: ResolvedRecipe, *, registry: Registry, needs_data: boo
 
     Args:
         recipe: the recipe; nothing happens when it names no metrics.
-        registry: the plugins.
         needs_data: the pictures must be there; else nothing is checked where they are not.
 
     Raises:
@@ -131,12 +125,6 @@ def validator(
     """Return what :func:`facekit.training.train` calls to measure a model on the validation split.
 
     The data is opened at the first call.
-
-    Args:
-        recipe: whose metrics and data.
-        registry: the plugins.
-        batch: faces painted at a time.
-        progress: told how far the preparation of the data is.
     """
     opened: list[PackedFaces] = []
     inputs = inputs_of(recipe, registry.label_maps)
@@ -191,24 +179,11 @@ def evaluate_run(
     :mod:`facekit.evaluation.store`).
 
     Args:
-        run: the run folder.
-        registry: the plugins.
-        split: whose faces.
         weights: ``ema`` or ``live``; a run without an average has live weights only, and the result says so.
         step: a certain checkpoint; by default the newest sound one.
-        baselines: measure the baselines that need no training as well.
-        seed: of the pairing of masks and looks.
-        batch: faces painted at a time.
-        limit: evaluate only the first faces of the split.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        keep: faces of each task whose pictures are kept.
         metrics_of: measure with the metrics of this recipe in place of the run's own.
         settings: runtime options in place of those that the run was made with, ``sampler.steps=50``; they are a part of
             the protocol.
-        record: write into the run folder.
-        observer: told what was found.
-        progress: told how far each system is.
-        data_progress: told how far the preparation of the data is.
 
     Returns:
         the model's result, then one a baseline.
@@ -293,13 +268,6 @@ def evaluate_baseline(
 
     Args:
         name: one of :data:`facekit.evaluation.BASELINE_NAMES`.
-        recipe: whose data and metrics.
-        registry: the plugins.
-        asked: which split, and which pairs.
-        batch: faces painted at a time.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        keep: faces of each task whose pictures are kept.
-        progress: told how far it is.
 
     Raises:
         FacekitError: the data is not there, a metric cannot be built, or none measures what the baseline has.

@@ -25,8 +25,8 @@ from facekit.evaluation.results import PARTS, EvaluationResult
 from facekit.evaluation.tasks import TASK_SEED
 from facekit.interfaces import FacekitError
 from facekit.recipe.resolved import ResolvedRecipe
-from facekit.training.run.damaged_json import read_json
 from facekit.training.run.folder import full_disk_stops, seal_is_sound, sealed, step_name, write_json
+from facekit.training.run.metric_lines import read_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,10 +50,6 @@ class Asked:
 
     Args:
         metrics: the metrics of a recipe as plain data, every default written out.
-        split: whose faces.
-        seed: of the pairing of masks and looks.
-        limit: only the first faces of the split.
-        settings: runtime options that were set for it.
     """
 
     metrics: tuple[Mapping[str, Any], ...]
@@ -115,8 +111,6 @@ class KeptPicture:
     """A result that was kept, with what it was painted from.
 
     Args:
-        key: of the target face.
-        reference_key: of the reference face.
         file: the PNG: all parts side by side, of one size.
         shows: what the parts are, from left to right: some of ``mask``, ``reference``, ``photo``, and ``result``.
     """
@@ -141,17 +135,9 @@ class StoredEvaluation:
     """An evaluation as it was written down.
 
     Args:
-        file: where.
-        system: what painted.
-        split: whose faces.
         weights: ``ema``, ``live`` or ``baseline/NAME``.
-        step: updates behind the weights.
-        protocol: id of what all the numbers have in common.
-        fields: what it stands for.
         seconds_per_picture: time to paint one picture, in a batch.
-        measurements: the numbers, by name.
         pairs: the (target key, reference key) of every result, by the name of the list of pairs.
-        pictures: those that were kept, by task.
     """
 
     file: Path

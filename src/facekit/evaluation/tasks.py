@@ -28,7 +28,6 @@ class TaskPairs:
     Samples of ``generation`` are listed by the face whose key their noise follows from, which is target and reference.
 
     Args:
-        task: which task.
         targets: rows of the faces whose masks are painted, (N,).
         references: rows of the faces whose look is wanted, (N,).
         attribute: ``attribute_transfer``: the attribute that changes; empty in other tasks.
@@ -86,7 +85,6 @@ def task_pairs(rows: NDArray[np.int64], task: Task, *, seed: int = TASK_SEED) ->
 
     Args:
         rows: the faces, N different ones.
-        task: which task.
         seed: seed of the pairing; only ``style_copy`` has anything random.
 
     Raises:
@@ -108,9 +106,7 @@ def transfer_pairs(packed: PackedFaces, rows: NDArray[np.int64], attribute: str,
     Which one is drawn; all that can give serve equally often.
 
     Args:
-        packed: the data.
         rows: the faces, N different ones.
-        attribute: the attribute's name.
         seed: seed of the drawing; each attribute has draws of its own.
 
     Returns:
@@ -119,8 +115,21 @@ def transfer_pairs(packed: PackedFaces, rows: NDArray[np.int64], attribute: str,
     Raises:
         FacekitError: the data has no attributes, or not this one, or all the faces agree in it.
     """
-    column = _column(packed, attribute)
-    assert packed.attributes is not None
+    names = packed.attribute_names
+    if not names or packed.attributes is None:
+        raise FacekitError(
+            f"{attribute} cannot be transferred: the data has no attributes",
+            where=str(packed.folder),
+            remedy="put the attribute file beside the photos and name the attributes in `data.attributes`, or take "
+            "attribute_transfer out of the metrics (`transfer: []`)",
+        )
+    if attribute not in names:
+        raise FacekitError(
+            f"the data has no attribute {attribute!r} to transfer",
+            where="metrics",
+            remedy=did_you_mean(attribute, names) or f"it has {', '.join(names)}",
+        )
+    column = names.index(attribute)
     shown = packed.attributes[rows, column] > 0
     having, lacking = rows[shown], rows[~shown]
     if not len(having) or not len(lacking):
@@ -159,21 +168,3 @@ def wanted_pairs(
                 )
             attributes |= dict.fromkeys(metric.transfers)
     return found + [transfer_pairs(packed, rows, attribute, seed=seed) for attribute in attributes]
-
-
-def _column(packed: PackedFaces, attribute: str) -> int:
-    names = packed.attribute_names
-    if not names or packed.attributes is None:
-        raise FacekitError(
-            f"{attribute} cannot be transferred: the data has no attributes",
-            where=str(packed.folder),
-            remedy="put the attribute file beside the photos and name the attributes in `data.attributes`, or take "
-            "attribute_transfer out of the metrics (`transfer: []`)",
-        )
-    if attribute not in names:
-        raise FacekitError(
-            f"the data has no attribute {attribute!r} to transfer",
-            where="metrics",
-            remedy=did_you_mean(attribute, names) or f"it has {', '.join(names)}",
-        )
-    return names.index(attribute)

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facekit.evaluation.store import read_evaluation
-from facekit.experiments.folder import AblationFolder, State, read_failure, trained_steps
 from facekit.experiments.grid import Row
-from facekit.experiments.jobs import Cell, recipe_key
+from facekit.experiments.jobs import AblationFolder, Cell, State, read_failure, recipe_key, trained_steps
 from facekit.experiments.results import Done, System, load
 from facekit.experiments.settings import MeasuringSettings
 from facekit.interfaces import FacekitError
@@ -17,7 +16,7 @@ from facekit.recipe.resolved import Mark, ResolvedRecipe
 from facekit.registry import Registry
 from facekit.training.run.commands import how_to_resume
 from facekit.training.run.folder import RunFolder
-from facekit.training.run.recipe import read_run_recipe
+from facekit.training.run.reading import read_run_recipe
 
 
 @dataclass(frozen=True)
@@ -25,9 +24,6 @@ class ComparedRun:
     """A run that is there.
 
     Args:
-        path: its folder, as the user named it.
-        recipe: its recipe.
-        step: of its newest checkpoint.
         recipe_key: runs with equal ones differ in the seed alone.
     """
 
@@ -38,12 +34,7 @@ class ComparedRun:
 
 
 class ComparedRuns(AblationFolder):
-    """The folder of a comparison, whose runs lie elsewhere.
-
-    Args:
-        path: the folder of the comparison.
-        runs: the runs by key.
-    """
+    """The folder of a comparison, whose runs lie elsewhere."""
 
     trains = False
 

@@ -29,8 +29,6 @@ def edit_tables(
     Edits count where they were made with the weights, of the step and on the split, of the run's own evaluation.
 
     Args:
-        systems: the rows of the main table.
-        reference: the row that others are tested against.
         records: run folders that were read before.
 
     Raises:

@@ -19,8 +19,6 @@ class Task:
     """What an executor is to do: one command in a process of its own, somewhere that sees the same files.
 
     Args:
-        name: for people.
-        command: the program and its arguments.
         log: where what it prints is appended.
     """
 
@@ -65,7 +63,6 @@ class LocalProcesses:
     ends, and a task takes that as being asked to stop: nothing goes on behind the back of a sweep that was killed.
 
     Args:
-        workers: processes at the same time.
         threads: computing threads of each; by default the computer's cores are shared among them.
     """
 

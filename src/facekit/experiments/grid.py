@@ -57,12 +57,9 @@ class Row:
     """A row of the table.
 
     Args:
-        name: what to call it.
         base: the recipe file it starts from; a baseline takes data and metrics from it.
         baseline: the baseline it is; None for one that is trained.
         layers: what is laid over the recipe, one after the other.
-        note: a sentence for the reader.
-        mark: where it stands.
     """
 
     name: str
@@ -78,10 +75,6 @@ class Grid:
     """A grid file that was read; see :func:`read_grid`.
 
     Args:
-        path: the file.
-        name: what to call it.
-        settings: what it says beside its rows.
-        rows: in the order of the table.
         reference: the name of the row that others are tested against.
     """
 

@@ -1,13 +1,27 @@
-"""The cells of a grid: one row with one seed, its recipe resolved, and the key that its run is known by. Torch-free."""
+"""The cells of a grid (one row with one seed each), and the folder of an ablation: how far each cell is. Torch-free.
+
+::
+
+    OUT/
+      grid.yaml          the grid as it was read
+      runs/              sft_pix2pixhd-seed0-1f0c9a3e5b7d/ and so on: run folders as `facekit run` writes them
+      baselines/         what was measured of rows that need no training
+      jobs/              what a process was asked to do, by key
+      logs/              what it printed
+      failures/          why it failed
+      table.md  table.csv  table.tex  index.html  contact_sheet.png
+      results.json       what the table holds, and which files it was made of
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from facekit.data import PackedFaces, ProgressCallback
 from facekit.evaluation.store import BASELINE_PREFIX, Asked
@@ -20,7 +34,17 @@ from facekit.recipe.reading import read_recipe
 from facekit.recipe.resolved import Mark, ResolvedRecipe
 from facekit.registry import Registry
 from facekit.training.open_data import find_data, open_data
-from facekit.training.run.folder import CHECKPOINTS, MANIFEST, step_name, steps_on_disk
+from facekit.training.run.event_log import EVENT, read_lines
+from facekit.training.run.folder import (
+    CHECKPOINTS,
+    MANIFEST,
+    RunFolder,
+    full_disk_stops,
+    step_name,
+    steps_on_disk,
+    write_json,
+)
+from facekit.training.run.metric_lines import step_of
 
 KEY_LENGTH = 12
 """Hex digits of a key."""
@@ -47,10 +71,8 @@ class Cell:
     """One row with one seed.
 
     Args:
-        row: the row.
         seed: its seed; None for a baseline.
         recipe: what it trains; for a baseline, whose data and metrics.
-        measuring: how it is measured.
     """
 
     row: Row
@@ -88,8 +110,6 @@ def resolve_cells(
     """Resolve every row with every seed.
 
     Args:
-        grid: the grid.
-        registry: the components.
         overrides: laid over every row, above all that the grid says.
         seeds: in place of the grid's.
 
@@ -131,10 +151,7 @@ def open_faces(
     """Return the packed faces of every cell; cells with the same data share them.
 
     Args:
-        cells: the cells.
-        registry: the plugins.
         build: pack what is not packed yet; else its place is None.
-        progress: told how far the packing is.
 
     Raises:
         FacekitError: a dataset cannot be read.
@@ -165,8 +182,6 @@ def recipe_key(recipe: ResolvedRecipe, fingerprint: str, *, seed: bool = True) -
     metrics, or how often something is logged. Versions of plugins are no part of it, versions of components are.
 
     Args:
-        recipe: the recipe.
-        fingerprint: of the packed faces.
         seed: whether the seed counts.
     """
     document = recipe.document
@@ -222,3 +237,121 @@ def _with_seed(recipe: ResolvedRecipe, name: str, seed: int | None) -> ResolvedR
         train=recipe.train.model_copy(update={"seed": seed}),
         document={**document, "name": named, "train": {**document["train"], "seed": seed}},
     )
+
+
+RUNS, BASELINES, JOBS, LOGS, FAILURES = "runs", "baselines", "jobs", "logs", "failures"
+GRID, RESULTS = "grid.yaml", "results.json"
+MARKDOWN, CSV, LATEX, PAGE, SHEET = "table.md", "table.csv", "table.tex", "index.html", "contact_sheet.png"
+
+_LONGEST_SLUG = 40
+
+Stage = Literal["done", "trained", "half-trained", "failed", "new"]
+"""How far a cell is: measured, trained and not measured, stopped in the middle, failed, or not begun."""
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a cell is.
+
+    Args:
+        stage: see :data:`Stage`.
+        error: why it failed; empty unless it did.
+    """
+
+    stage: Stage
+    step: int = 0
+    error: str = ""
+
+
+class AblationFolder:
+    """The files of an ablation.
+
+    Args:
+        path: the folder; it need not exist yet.
+    """
+
+    trains = True
+    """Whether its cells are trained; else they are runs that are there, which are measured only."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+
+    def run(self, cell: Cell, key: str) -> Path:
+        """Return the folder of a cell: the one that its key is in already, whatever its row was called then."""
+        parent = self.path / (RUNS if cell.row.baseline is None else BASELINES)
+        found = sorted(parent.glob(f"*-{key}"))
+        if found:
+            return found[0]
+        seed = "" if cell.seed is None else f"-seed{cell.seed}"
+        return parent / f"{slug(cell.row.name)}{seed}-{key}"
+
+    def job(self, key: str) -> Path:
+        """Return the file that says what a process is to do."""
+        return self.path / JOBS / f"{key}.json"
+
+    def recipe(self, key: str) -> Path:
+        """Return the file of the recipe that a process is to run."""
+        return self.path / JOBS / f"{key}.yaml"
+
+    def log(self, key: str) -> Path:
+        """Return the file of what a process printed."""
+        return self.path / LOGS / f"{key}.log"
+
+    def failure(self, key: str) -> Path:
+        """Return the file that says why a cell failed."""
+        return self.path / FAILURES / f"{key}.json"
+
+    def evaluation(self, cell: Cell, key: str) -> Path:
+        """Return the file of a cell's evaluation, which stands once the cell is done."""
+        return cell.asked.file(RunFolder(self.run(cell, key)).evaluations, step=cell.steps, weights=cell.weights)
+
+    def state(self, cell: Cell, key: str) -> State:
+        """Return how far a cell is."""
+        if self.evaluation(cell, key).is_file():
+            return State("done", cell.steps)
+        failure = read_failure(self.failure(key))
+        step = trained_steps(self.run(cell, key)) if cell.row.baseline is None else 0
+        if failure is not None:
+            return State("failed", step, failure)
+        if cell.row.baseline is not None or not RunFolder(self.run(cell, key)).holds_a_run:
+            return State("new")
+        return State("trained" if step >= cell.steps else "half-trained", step)
+
+
+def trained_steps(run: Path) -> int:
+    """Return the step of a run's newest checkpoint; 0 where there is none."""
+    return max(steps_on_disk(RunFolder(run).checkpoints), default=0)
+
+
+def logged_step(run: Path) -> int:
+    """Return the last step that a run has logged since it last started or went on; 0 where there is none."""
+    step = 0
+    for line in read_lines(RunFolder(run).metrics):
+        if line.get(EVENT) in ("started", "resumed", "train", "checkpoint"):
+            step = step_of(line) or 0
+    return step
+
+
+def write_failure(file: Path, message: str) -> None:
+    """Write down why a cell failed."""
+    with full_disk_stops(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(file, {"error": message})
+
+
+def read_failure(file: Path) -> str | None:
+    """Return why a cell failed; None where it did not."""
+    try:
+        document: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return str(document["error"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FacekitError(
+            f"the note of a failure cannot be read: {error}", where=str(file), remedy="remove it, and it is tried again"
+        ) from error
+
+
+def slug(name: str) -> str:
+    """Return a name as part of a file's name."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:_LONGEST_SLUG].strip("-") or "row"

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from facekit import __version__
-from facekit.experiments.contact_sheet import contact_sheet
 from facekit.experiments.edits import edit_tables
-from facekit.experiments.folder import CSV, LATEX, MARKDOWN, PAGE, RESULTS, SHEET
-from facekit.experiments.page import Sheet, render_page
+from facekit.experiments.jobs import CSV, LATEX, MARKDOWN, PAGE, RESULTS, SHEET
+from facekit.experiments.page import Sheet, contact_sheet, render_page
 from facekit.experiments.results import System, Table, make_table
 from facekit.experiments.settings import PublishedFigures, SheetSettings
 from facekit.experiments.tables import COST_HEADINGS, cell, costs, csv_text, heading, latex, markdown, seeds_of
@@ -64,18 +63,8 @@ def write_results(
     """Write everything, and return what the terminal shows.
 
     Args:
-        out: the folder.
-        systems: the rows.
         digest: what :func:`digest_of` returned for them.
-        name: what to call the table.
-        reference: the row that others are tested against.
-        kind: what sort of page it is.
-        description: one sentence.
         columns: which measurements; None for all.
-        sheet: what the contact sheet shows.
-        published: figures of others.
-        grid_text: the grid, for the page.
-        commands: titles and commands, for the page.
 
     Raises:
         FacekitError: a run folder or a picture cannot be read.

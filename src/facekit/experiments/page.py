@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from facekit import __version__
-from facekit.evaluation.store import BASELINE_PREFIX
-from facekit.experiments.results import Column, Entry, System, Table
+from facekit.evaluation.store import BASELINE_PREFIX, KeptPicture
+from facekit.experiments.results import SIGNIFICANT, Column, Entry, System, Table, mean
 from facekit.experiments.settings import PublishedFigures
-from facekit.experiments.statistics import SIGNIFICANT, mean
 from facekit.experiments.tables import (
     ARROWS,
     COST_HEADINGS,
@@ -30,7 +31,63 @@ from facekit.figures.charts import COLOURS, Series, line_chart, number
 from facekit.figures.html import command, numbers_table, section, spoken, text, yaml
 from facekit.figures.page import data_uri, page
 from facekit.figures.pairs import pair_lists
+from facekit.figures.sheet import draw_sheet
 from facekit.training.run.reading import RunRecord
+
+SMALLEST_SIDE = 96
+"""Smaller pictures are shown with larger pixels, so that they and their headings can be read."""
+
+
+def contact_sheet(
+    systems: Sequence[System], *, task: str, faces: int
+) -> tuple[Image.Image, list[tuple[str, str]]] | None:
+    """Return the sheet and the (target, reference) keys of its rows; None where no system has pictures.
+
+    Of a system that was trained with several seeds, the results of its first one that was measured are shown.
+
+    Args:
+        systems: the rows of the table, which are the columns of the sheet.
+        faces: how many faces at most, spread over those that were kept.
+    """
+    shown: list[tuple[str, dict[tuple[str, str], KeptPicture]]] = []
+    for system in systems:
+        evaluation = next((run.evaluation for run in system.measured if run.evaluation is not None), None)
+        kept = () if evaluation is None else evaluation.pictures.get(task, ())
+        if kept:
+            shown.append((system.name, {(picture.key, picture.reference_key): picture for picture in kept}))
+    if not shown:
+        return None
+    # A system that was measured on other faces has empty places.
+    all_pairs = list(dict.fromkeys(pair for _, pictures in shown for pair in pictures))
+    chosen = np.unique(np.linspace(0, len(all_pairs) - 1, min(faces, len(all_pairs))).round().astype(int))
+    pairs = [all_pairs[index] for index in chosen]
+    parts = {(name, pair): pictures[pair].parts() for name, pictures in shown for pair in pairs if pair in pictures}
+
+    def common(part: str) -> list[np.ndarray | None]:
+        """Return a part of each row, of the first system whose pictures show it."""
+        found = [[parts[name, pair].get(part) for name, _ in shown if (name, pair) in parts] for pair in pairs]
+        return [next((each for each in row if each is not None), None) for row in found]
+
+    side = max(part["result"].shape[0] for part in parts.values())
+    side *= math.ceil(SMALLEST_SIDE / side)
+    columns = [(title, common(title)) for title in ("mask", "reference")]
+    columns += [
+        (name, [parts[name, pair]["result"] if (name, pair) in parts else None for pair in pairs]) for name, _ in shown
+    ]
+    columns.append(("photo of the mask", common("photo")))
+    columns = [
+        (title, [None if each is None else _sized(each, side) for each in pictures])
+        for title, pictures in columns
+        if any(each is not None for each in pictures)
+    ]
+    return draw_sheet(columns, rows=len(pairs), side=side), pairs
+
+
+def _sized(picture: np.ndarray, side: int) -> np.ndarray:
+    if picture.shape[0] == side:
+        return picture
+    return np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.NEAREST))
+
 
 WIDEST_SHEET = 2400
 
@@ -40,9 +97,7 @@ class Sheet:
     """A contact sheet and what it shows.
 
     Args:
-        picture: the sheet.
         pairs: target and reference key of each row.
-        task: whose results they are.
     """
 
     picture: Image.Image
@@ -65,15 +120,11 @@ def render_page(
     """Return the page.
 
     Args:
-        table: the table.
         kind: what sort of page it is, e.g. ``facekit ablation``.
-        records: the run folders of the table, read.
         sheet: the contact sheet; None where there are no pictures.
         published: figures of others; None for none.
         grid_text: the grid; empty where there is none.
-        commands: titles and commands for the reader.
         home: the folder that the page is written to; links to runs are relative to it.
-        edits: tables of what edits by named scripts show.
     """
     grid = f"<details><summary>The grid</summary>{yaml(grid_text)}</details>" if grid_text else ""
     bodies = {

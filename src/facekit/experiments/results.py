@@ -1,4 +1,11 @@
-"""From evaluations on disk to a table: which numbers stand in one column, and what is said of each. Torch-free."""
+"""From evaluations on disk to a table: which numbers stand in one column, and what is said of each. Torch-free.
+
+Two things vary, and they are kept apart. **Training**: each seed gives a model of its own; the deviation over seeds
+says how much. **Photos**: the test photos are a sample of those there are; the bootstrap interval says how much that
+matters for these models. Values of one photo under several seeds are no independent observations, so they are never
+pooled: each photo counts once, by its mean over the seeds. Whole photos are drawn for the interval, and photos are
+paired for tests.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +17,63 @@ from pathlib import Path
 from typing import Literal
 
 from facekit.evaluation.baseline_names import REAL_PHOTOS
-from facekit.evaluation.bootstrap import bootstrap_interval
+from facekit.evaluation.results import bootstrap_interval
 from facekit.evaluation.store import StoredEvaluation, StoredMeasurement, read_evaluation
-from facekit.experiments.statistics import SIGNIFICANT, deviation, holm, mean, paired_p, photo_means
 from facekit.training.run.reading import RunRecord, read_run
+
+SIGNIFICANT = 0.05
+"""Holm-corrected p below which a difference is called one."""
+
+
+def mean(values: Sequence[float]) -> float:
+    """Return the mean, with an exact sum; NaN for none."""
+    return math.fsum(values) / len(values) if values else math.nan
+
+
+def deviation(values: Sequence[float]) -> float | None:
+    """Return the sample standard deviation (n - 1); None for fewer than two values."""
+    if len(values) < 2:
+        return None
+    centre = mean(values)
+    return math.sqrt(math.fsum((value - centre) ** 2 for value in values) / (len(values) - 1))
+
+
+def photo_means(per_seed: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    """Return the mean of each photo over the seeds; empty where the seeds do not have the same photos, or none."""
+    if not per_seed or not per_seed[0] or len({len(values) for values in per_seed}) > 1:
+        return ()
+    return tuple(mean(values) for values in zip(*per_seed, strict=True))
+
+
+def paired_p(values: Sequence[float], reference: Sequence[float]) -> float:
+    """Return the two-sided p of Wilcoxon's signed-rank test on the differences of paired photos.
+
+    The ranks of photos without a difference are split between both signs (``zsplit``), so that many ties make the test
+    careful. Without any difference p is 1.
+
+    Raises:
+        ValueError: there is not one value for each value, or there are none.
+    """
+    if len(values) != len(reference) or not values:
+        raise ValueError(f"{len(values)} values cannot be paired with {len(reference)}")
+    from scipy.stats import wilcoxon
+
+    differences = [value - other for value, other in zip(values, reference, strict=True)]
+    if not any(differences):
+        return 1.0
+    return float(wilcoxon(differences, zero_method="zsplit").pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p corrected for all tests that were made together (Holm, 1979), in the order given."""
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    corrected = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = largest
+    return corrected
+
 
 Verdict = Literal["better", "worse", "not shown", "reference", "not tested"]
 """What the test against the reference row says of a number."""
@@ -25,10 +85,8 @@ class Done:
 
     Args:
         seed: its seed; None for a baseline.
-        folder: its folder.
         evaluation: what was measured; None where nothing was, because it failed or was not run.
         error: why it failed; empty unless it did.
-        key: its key.
     """
 
     seed: int | None
@@ -43,10 +101,7 @@ class System:
     """A row of the table: all the runs of one recipe.
 
     Args:
-        name: what to call it.
         runs: one a seed.
-        note: a sentence for the reader.
-        trained: false for a baseline.
     """
 
     name: str
@@ -75,11 +130,8 @@ class Column:
     """Numbers that can be compared: one measurement under one protocol.
 
     Args:
-        name: the measurement.
-        id: the protocol id.
         unit: ``dB``, ``share`` or empty.
         better: ``higher`` or ``lower``.
-        protocol: what is special to the measurement.
         other: whether other numbers of this name stand in a column of their own, so that the id must be shown.
     """
 
@@ -100,10 +152,8 @@ class Entry:
         values: one a seed.
         deviation: over the seeds; None for fewer than two.
         interval: 95 % bootstrap interval over the photos; None where there is no value for every photo.
-        photos: how many photos, or pairs, the number rests on.
         difference: mean difference to the reference row over the photos.
         p: Holm-corrected, of the paired test against the reference row.
-        verdict: what that says.
     """
 
     mean: float
@@ -123,10 +173,7 @@ class Cost:
     Args:
         parameters: of all its networks; 0 for a baseline.
         painting: of those that paint (all but the discriminator).
-        steps: generator updates.
-        batch: photos of an update.
         seconds: mean wall time of a run.
-        devices: what they ran on.
     """
 
     parameters: int = 0
@@ -142,15 +189,8 @@ class Table:
     """Systems and numbers, ready to be written in any form.
 
     Args:
-        name: what it is called.
-        description: one sentence.
-        reference: the row that others are tested against.
-        systems: the rows.
-        columns: the columns.
         entries: the numbers, by row and column; a place without one is missing.
-        costs: what each row took.
         fields: what the numbers have in common, by the protocol ids of whole evaluations.
-        tests: how many tests were made together.
     """
 
     name: str
@@ -189,10 +229,6 @@ def make_table(
     id has a column of its own; the one that most rows have comes first.
 
     Args:
-        systems: the rows.
-        name: what to call the table.
-        reference: the row that others are tested against.
-        description: one sentence.
         columns: names of measurements, or what stands before the slash of several; None for all. Measurements that
             stand behind others (details) are columns only where they are named, or where what stands before the slash
             has no others.

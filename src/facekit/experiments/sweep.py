@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from facekit.experiments.executor import Executor, Running, Task
-from facekit.experiments.folder import AblationFolder, State, logged_step, read_failure, write_failure
-from facekit.experiments.jobs import Cell
+from facekit.experiments.jobs import AblationFolder, Cell, State, logged_step, read_failure, write_failure
 from facekit.experiments.worker import INTERRUPTED, Job
 from facekit.recipe import dump_recipe
 from facekit.training.interruption import Interruption
@@ -31,15 +30,10 @@ class Work:
     """A cell that is to be done, and how far it is.
 
     Args:
-        cell: the cell.
-        key: its key.
         state: how far it was before.
         phase: where it stands now.
-        step: updates done.
         began: when its process was started, by the monotonic clock.
         first_step: updates that were done before that.
-        seconds: how long its process took.
-        error: why it failed.
     """
 
     cell: Cell
@@ -55,12 +49,7 @@ class Work:
 
 @dataclass(frozen=True)
 class SweepProgress:
-    """How far a sweep is.
-
-    Args:
-        works: what there is to do, in order.
-        workers: how many go on at the same time.
-    """
+    """How far a sweep is."""
 
     works: Sequence[Work]
     workers: int
@@ -102,7 +91,6 @@ class SweepOutcome:
     """What came of a sweep.
 
     Args:
-        works: what there was to do.
         interrupted: it was asked to stop; what was going on has saved a checkpoint.
     """
 
@@ -129,11 +117,7 @@ def run_sweep(
     waits for them; a second one ends them at once. Called again, each goes on from its newest checkpoint.
 
     Args:
-        works: what is to be done.
-        folder: where.
-        executor: starts the processes.
         command: the program that does a job; the file of the job is appended.
-        plugin_files: plugins that are one file each, for the processes.
         watch: told how far everything is, about once a second.
     """
     outcome = SweepOutcome(list(works))
@@ -175,10 +159,12 @@ def run_sweep(
     return outcome
 
 
-def job_of(cell: Cell, key: str, folder: AblationFolder, *, plugin_files: Sequence[Path] = ()) -> Job:
-    """Return what a process is to do for a cell."""
+def _start(
+    work: Work, folder: AblationFolder, executor: Executor, command: Sequence[str], plugin_files: Sequence[Path]
+) -> Running:
+    cell, key = work.cell, work.key
     measuring = cell.measuring
-    return Job(
+    todo = Job(
         recipe=folder.recipe(key).absolute(),
         folder=folder.run(cell, key).absolute(),
         failure=folder.failure(key).absolute(),
@@ -191,18 +177,11 @@ def job_of(cell: Cell, key: str, folder: AblationFolder, *, plugin_files: Sequen
         batch=measuring.batch,
         plugin_files=tuple(plugin_files),
     )
-
-
-def _start(
-    work: Work, folder: AblationFolder, executor: Executor, command: Sequence[str], plugin_files: Sequence[Path]
-) -> Running:
-    cell, key = work.cell, work.key
     job, recipe = folder.job(key), folder.recipe(key)
     with full_disk_stops(job):
         job.parent.mkdir(parents=True, exist_ok=True)
         recipe.write_text(dump_recipe(cell.recipe), encoding="utf-8")
-        text = job_of(cell, key, folder, plugin_files=plugin_files).model_dump_json(indent=1)
-        job.write_text(text + "\n", encoding="utf-8")
+        job.write_text(todo.model_dump_json(indent=1) + "\n", encoding="utf-8")
     work.phase, work.began = "working", time.monotonic()
     return executor.start(Task(cell.label, (*command, str(job)), folder.log(key)))
 
@@ -220,11 +199,9 @@ def _end(work: Work, folder: AblationFolder, code: int, *, asked: bool) -> None:
     if error is None:
         # It died without a word: killed, out of memory, or a crash below Python.
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        error = f"the process ended with {how}; the end of its log:\n{_tail(folder.log(work.key))}"
+        log = folder.log(work.key)
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
+        tail = "\n".join(lines[-_TAIL_LINES:]) or "(it is empty)"
+        error = f"the process ended with {how}; the end of its log:\n{tail}"
         write_failure(folder.failure(work.key), error)
     work.phase, work.error = "failed", error
-
-
-def _tail(log: Path) -> str:
-    text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
-    return "\n".join(text.splitlines()[-_TAIL_LINES:]) or "(it is empty)"

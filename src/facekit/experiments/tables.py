@@ -8,10 +8,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from facekit.evaluation.bootstrap import CONFIDENCE, RESAMPLES
-from facekit.experiments.results import Column, Cost, Entry, System, Table
+from facekit.evaluation.results import CONFIDENCE, RESAMPLES
+from facekit.experiments.results import SIGNIFICANT, Column, Cost, Entry, System, Table
 from facekit.experiments.settings import PublishedFigures
-from facekit.experiments.statistics import SIGNIFICANT
 from facekit.figures.charts import number
 from facekit.figures.html import duration
 
@@ -130,7 +129,10 @@ def markdown(table: Table, published: PublishedFigures | None = None) -> str:
     parts.append(f"| measurement | protocol id |\n|---|---|\n{ids}\n")
     if published is not None:
         parts.append(f"## As published\n\n{published_sentence(published)}\n")
-        figures = [[name, *(_figure(value) for value in values)] for name, values in published.rows.items()]
+        figures = [
+            [name, *(MISSING if value is None or not math.isfinite(value) else f"{value:g}" for value in values)]
+            for name, values in published.rows.items()
+        ]
         parts.append(_markdown_table(["", *published.columns], figures))
     return "\n".join(parts)
 
@@ -185,50 +187,41 @@ def _write_rows(writer: Any, table: Table, prefix: str = "") -> None:
 def latex(table: Table) -> str:
     """Return the table as LaTeX, for ``booktabs`` and ``amssymb``."""
     columns = table.columns
-    heads = " & ".join(_escape(_latex_heading(column)) for column in columns)
+    heads = []
+    for column in columns:
+        unit = f" ({column.unit})" if column.unit else ""
+        id_ = f" [{column.id}]" if column.other else ""
+        heads.append(_escape(f"{column.name.replace('_', ' ')}{unit}{id_} {ARROWS.get(column.better, '')}".strip()))
     lines = [
         f"% {table.name}. Needs \\usepackage{{booktabs}} and \\usepackage{{amssymb}}.",
         *(f"% {line}" for line in how_to_read(table)),
         *(f"% {column.name}: protocol {column.id}" for column in columns),
         f"\\begin{{tabular}}{{l{'r' * len(columns)}rr}}",
         "\\toprule",
-        f" & {heads} & parameters & steps \\\\".replace("↑", r"$\uparrow$").replace("↓", r"$\downarrow$"),
+        f" & {' & '.join(heads)} & parameters & steps \\\\".replace("↑", r"$\uparrow$").replace("↓", r"$\downarrow$"),
         "\\midrule",
     ]
     for system in table.systems:
         cells = []
         for column in columns:
             entry = table.entries.get((system.name, column))
-            text = _latex_cell(entry)
-            cells.append(f"\\textbf{{{text}}}" if entry is not None and system.name in table.best(column) else text)
+            if entry is None:
+                cells.append("--")
+                continue
+            value, spread = with_spread(entry.mean, entry.deviation)
+            mark = f" {_LATEX_MARKS[entry.verdict]}" if entry.verdict in _LATEX_MARKS else ""
+            text = f"{value} $\\pm$ {spread}{mark}" if spread else f"{value}{mark}"
+            cells.append(f"\\textbf{{{text}}}" if system.name in table.best(column) else text)
         cost = table.costs[system.name]
         spent = f"{cost.painting / 1e6:.3g}\\,M & {cost.steps:,}".replace(",", "{,}") if cost.steps else "-- & --"
         lines.append(f"{_escape(system.name)} & {' & '.join(cells)} & {spent} \\\\")
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
 
 
-def _latex_heading(column: Column) -> str:
-    unit = f" ({column.unit})" if column.unit else ""
-    id_ = f" [{column.id}]" if column.other else ""
-    return f"{column.name.replace('_', ' ')}{unit}{id_} {ARROWS.get(column.better, '')}".strip()
-
-
-def _latex_cell(entry: Entry | None) -> str:
-    if entry is None:
-        return "--"
-    value, spread = with_spread(entry.mean, entry.deviation)
-    mark = f" {_LATEX_MARKS[entry.verdict]}" if entry.verdict in _LATEX_MARKS else ""
-    return f"{value} $\\pm$ {spread}{mark}" if spread else f"{value}{mark}"
-
-
 def _escape(text: str) -> str:
     for character in "\\&%$#_{}":
         text = text.replace(character, "\\textbackslash " if character == "\\" else f"\\{character}")
     return text.replace("~", "\\textasciitilde ").replace("^", "\\textasciicircum ")
-
-
-def _figure(value: float | None) -> str:
-    return MISSING if value is None or not math.isfinite(value) else f"{value:g}"
 
 
 def _markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

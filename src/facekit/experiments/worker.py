@@ -14,13 +14,12 @@ from typing import Literal
 from pydantic import Field
 
 from facekit.evaluation.store import PICTURES, Asked, write_evaluation
-from facekit.experiments.folder import write_failure
+from facekit.experiments.jobs import write_failure
 from facekit.interfaces import FacekitError, Options
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
 from facekit.training.run.folder import RunFolder
-from facekit.training.run.reading import read_run
-from facekit.training.run.recipe import read_run_recipe
+from facekit.training.run.reading import read_run, read_run_recipe
 
 INTERRUPTED = 130
 """The exit code of a process that was asked to stop; its run can go on."""
@@ -65,24 +64,35 @@ def do(job: Job, *, registry: Registry, command: str, report: Callable[[Path], o
     """Do a job; return the exit code: 0, or :data:`INTERRUPTED`.
 
     Args:
-        job: what to do.
-        registry: the plugins.
         command: how the same run is started by hand, for its record.
-        report: writes the report of a run folder.
 
     Raises:
         FacekitError: it failed; the reason is written to ``job.failure`` as well, as is that of any other exception.
     """
+    from facekit.evaluation import evaluate_baseline, evaluate_run
+
     job.failure.unlink(missing_ok=True)
     stop_when_alone()
     try:
         recipe = read_run_recipe(job.recipe, registry=registry)
         if job.baseline is not None:
-            _measure_baseline(job, recipe, registry)
+            asked = Asked.of(recipe, split=job.split, seed=job.seed, limit=job.limit)
+            result = evaluate_baseline(job.baseline, recipe, registry=registry, asked=asked, batch=job.batch)
+            write_evaluation(result, asked.file(RunFolder(job.folder).evaluations, step=0, weights=result.weights))
             return 0
         if job.train and not _train(job, recipe, registry, command):
             return INTERRUPTED
-        _measure(job, recipe, registry)
+        evaluate_run(
+            job.folder,
+            registry=registry,
+            split=job.split,
+            weights=job.weights,
+            seed=job.seed,
+            limit=job.limit,
+            batch=job.batch,
+            keep=PICTURES,
+            metrics_of=recipe,
+        )
         report(job.folder)
     except Exception as error:
         message = str(error) if isinstance(error, FacekitError) else f"{type(error).__name__}: {error}"
@@ -126,11 +136,7 @@ def _train(job: Job, recipe: ResolvedRecipe, registry: Registry, command: str) -
 
 
 def _wait_until_free(run: RunFolder) -> None:
-    """Wait while the process of a sweep that was killed saves its last checkpoint.
-
-    Raises:
-        FacekitError: it does not end.
-    """
+    """Wait while the process of a sweep that was killed saves its last checkpoint."""
     if not run.path.exists():
         return
     deadline = time.monotonic() + _PATIENCE
@@ -142,28 +148,3 @@ def _wait_until_free(run: RunFolder) -> None:
             if time.monotonic() > deadline:
                 raise
         time.sleep(0.2)
-
-
-def _measure(job: Job, recipe: ResolvedRecipe, registry: Registry) -> None:
-    from facekit.evaluation import evaluate_run
-
-    evaluate_run(
-        job.folder,
-        registry=registry,
-        split=job.split,
-        weights=job.weights,
-        seed=job.seed,
-        limit=job.limit,
-        batch=job.batch,
-        keep=PICTURES,
-        metrics_of=recipe,
-    )
-
-
-def _measure_baseline(job: Job, recipe: ResolvedRecipe, registry: Registry) -> None:
-    from facekit.evaluation import evaluate_baseline
-
-    assert job.baseline is not None
-    asked = Asked.of(recipe, split=job.split, seed=job.seed, limit=job.limit)
-    result = evaluate_baseline(job.baseline, recipe, registry=registry, asked=asked, batch=job.batch)
-    write_evaluation(result, asked.file(RunFolder(job.folder).evaluations, step=0, weights=result.weights))

@@ -14,9 +14,9 @@ from facekit.interfaces import FacekitError, LabelMap, did_you_mean
 from facekit.recipe import read_recipe
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry, load_registry
-from facekit.training.model import load_model
+from facekit.training.initialise import load_weights
+from facekit.training.networks import load_model
 from facekit.training.precision import Precision, choose_number_format
-from facekit.training.weights_file import load_weights
 
 logger = logging.getLogger("facekit.inference")
 

@@ -28,7 +28,8 @@ from facekit.interfaces import (
 )
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.sampling.noise import noise_for_keys
-from facekit.training.networks import FaceModel, NetworkCall, RunNetworks
+from facekit.training.network_call import NetworkCall, RunNetworks
+from facekit.training.networks import FaceModel
 from facekit.training.precision import Precision
 
 

@@ -32,7 +32,7 @@ from facekit.interfaces import Condition, FaceBatch, FacekitError, LabelMap, Ref
 from facekit.registry import Registry
 from facekit.sampling.inputs import ATTRIBUTES, MASK, REFERENCE, REFERENCE_MASK, SOURCE, inputs_of
 from facekit.sampling.noise import noise_for_keys
-from facekit.training.model import LoadedModel, runtime_options
+from facekit.training.networks import LoadedModel, runtime_options
 from facekit.training.open_data import faces_of_run
 from facekit.training.precision import Precision
 

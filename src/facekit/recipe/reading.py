@@ -39,7 +39,7 @@ def read_recipe(
         layers: laid over the file one after the other, below the overrides; see
             :func:`facekit.recipe.overrides.layer_of_paths`.
         record: of a run's locked recipe, the plugins that the run was made with, to say where a component that is not
-            here is to be had; see :func:`facekit.training.run.recipe.read_run_recipe`.
+            here is to be had; see :func:`facekit.training.run.reading.read_run_recipe`.
 
     Raises:
         RecipeError: with every mistake that was found, each with its file, line and column. A file that cannot be

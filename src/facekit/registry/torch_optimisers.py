@@ -19,7 +19,7 @@ from facekit.registry.source import SourceNotFound, find_module
 from facekit.registry.spec import ComponentSpec
 
 NAMESPACE = "torch"
-FACTORY = "facekit.training.torch_optimiser:build"
+FACTORY = "facekit.training.optimiser:build"
 
 _OWN = ("adam", "adamw")
 """Those that facekit has itself, fused."""

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from facekit.evaluation import baseline_names
-from facekit.evaluation.store import BASELINE_PREFIX
+from facekit.evaluation.store import BASELINE_PREFIX, read_evaluation
 from facekit.figures.charts import Series, line_chart, number
 from facekit.figures.html import spoken, text
-from facekit.training.run.damaged_json import step_of
+from facekit.figures.pairs import pair_lists
+from facekit.interfaces import FacekitError
+from facekit.training.run.folder import EVALUATIONS
+from facekit.training.run.metric_lines import step_of
 from facekit.training.run.reading import RunRecord
 
 MOST_TILES = 6
@@ -87,7 +90,6 @@ def table_html(table: Table, *, pairs: str = "", folded: bool = False) -> str:
     Measurements that stand behind others have a table of their own under it, which is folded.
 
     Args:
-        table: what to show.
         pairs: the pairs that were measured, as HTML.
         folded: show only its title until the reader opens it.
     """
@@ -228,3 +230,20 @@ def _is_detail(measurement: Mapping[str, Any]) -> bool:
 
 def _is_map(value: object) -> bool:
     return isinstance(value, Mapping)
+
+
+def measured_pairs(record: RunRecord, table: Table) -> str:
+    """Return the lists of pairs of the run's own last evaluation in a table; an empty string where none is kept.
+
+    An evaluation that cannot be read is passed over and added to ``record.problems``.
+    """
+    # Names begin with the step, so the last comes first.
+    for file in sorted((record.folder / EVALUATIONS).glob(f"*-{table.split}-*.json"), reverse=True):
+        try:
+            kept = read_evaluation(file)
+        except FacekitError as error:
+            record.problems.append(f"{EVALUATIONS}/{file.name}: {error.message}")
+            continue
+        if kept.protocol == table.protocol and not kept.weights.startswith(BASELINE_PREFIX):
+            return pair_lists(kept.pairs, seed=kept.fields.get("task_seed", ""))
+    return ""

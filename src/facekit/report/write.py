@@ -9,13 +9,12 @@ from typing import Any
 from facekit.evaluation.store import BASELINE_PREFIX
 from facekit.figures.charts import Series, line_chart
 from facekit.figures.html import command, duration, facts, numbers_table, section, text, yaml
-from facekit.figures.page import page, write_page
+from facekit.figures.page import data_uri, page, write_page
+from facekit.interfaces import FacekitError
 from facekit.interfaces.events import GRADIENT_SHARE
 from facekit.registry import ComponentRecord, name_of_use
 from facekit.report.edits import edits_html
-from facekit.report.pairs import measured_pairs
-from facekit.report.results import course, results_tables, table_html, tiles
-from facekit.report.samples import samples_html
+from facekit.report.results import course, measured_pairs, results_tables, table_html, tiles
 from facekit.training.run.commands import (
     INPUTS,
     PLUGIN_FILES,
@@ -24,8 +23,8 @@ from facekit.training.run.commands import (
     resume_command,
     run_again_command,
 )
-from facekit.training.run.damaged_json import LARGEST
 from facekit.training.run.folder import RECIPE_HASH, REPORT
+from facekit.training.run.metric_lines import LARGEST
 from facekit.training.run.reading import RunRecord, read_run
 
 _SECTIONS = {
@@ -61,6 +60,8 @@ def write_report(run: Path) -> Path:
 def render_report(record: RunRecord) -> str:
     """Return the page for a run."""
     tables = results_tables(record)
+    heading = "The resolved recipe, every default written out"
+    recipe = f"<details><summary>{heading}</summary>{yaml(record.recipe_text)}</details>" if record.recipe_text else ""
     bodies = {
         "results": section(
             "results",
@@ -76,7 +77,7 @@ def render_report(record: RunRecord) -> str:
         "samples": f'<div class="samples">{section("samples", _SECTIONS["samples"], samples_html(record))}</div>',
         "training": section("training", _SECTIONS["training"], _training(record)),
         "model": section("model", _SECTIONS["model"], _model(record)),
-        "recipe": section("recipe", _SECTIONS["recipe"], _recipe(record)),
+        "recipe": section("recipe", _SECTIONS["recipe"], recipe),
         "environment": section("environment", _SECTIONS["environment"], _environment(record)),
         "commands": section("commands", _SECTIONS["commands"], _commands(record)),
     }
@@ -221,13 +222,6 @@ def _model(record: RunRecord) -> str:
     return f'<div class="columns">{"".join(columns)}</div>' if any(columns) else ""
 
 
-def _recipe(record: RunRecord) -> str:
-    if not record.recipe_text:
-        return ""
-    heading = "The resolved recipe, every default written out"
-    return f"<details><summary>{heading}</summary>{yaml(record.recipe_text)}</details>"
-
-
 def _environment(record: RunRecord) -> str:
     lock = record.lock
     plugins, libraries = lock.get("plugins"), lock.get("libraries")
@@ -243,24 +237,20 @@ def _environment(record: RunRecord) -> str:
         RECIPE_HASH,
     )
     rest = {name.replace("_", " "): _plain(value) for name, value in lock.items() if name not in known}
-    columns = (
-        facts("Where it ran", rest),
-        facts("Plugins", plugins) if isinstance(plugins, Mapping) else "",
-        facts("Components", _components(lock)),
-        facts("What plugins need", libraries) if isinstance(libraries, Mapping) and libraries else "",
-    )
-    return f'<div class="columns">{"".join(columns)}</div>' if any(columns) else ""
-
-
-def _components(lock: Mapping[str, Any]) -> dict[str, object]:
-    """Return where each component came from, by its place in the recipe."""
     found = lock.get("components")
     read = {str(place): ComponentRecord.read(one) for place, one in found.items()} if isinstance(found, Mapping) else {}
-    return {
+    components: dict[str, object] = {
         place: f"{one.id}, of {one.distribution} {one.distribution_version}".strip()
         for place, one in read.items()
         if one is not None
     }
+    columns = (
+        facts("Where it ran", rest),
+        facts("Plugins", plugins) if isinstance(plugins, Mapping) else "",
+        facts("Components", components),
+        facts("What plugins need", libraries) if isinstance(libraries, Mapping) and libraries else "",
+    )
+    return f'<div class="columns">{"".join(columns)}</div>' if any(columns) else ""
 
 
 def _plain(value: Any) -> object:
@@ -282,3 +272,83 @@ def _commands(record: RunRecord) -> str:
     if program is not None:
         parts.append(command("The same in Python", program))
     return "".join(parts)
+
+
+NOISE = "noise"
+"""The only input of a run that makes images from noise alone."""
+
+_WORDS = {"mask": "mask", "reference": "reference", "source": "photo that is changed"}
+"""What a result is made from, for people."""
+
+MOST_FRAMES = 24
+WIDEST = 1200
+"""Grids wider than this many pixels are shrunk; the files in ``samples/`` keep their size."""
+
+
+MOST_PIXELS = 178_000_000
+"""Pixels of the largest grid: the run wrote it, and Pillow refuses more."""
+
+
+def samples_html(record: RunRecord) -> str:
+    """Return the grids as pictures inside the page; an empty string where there are none.
+
+    A picture that cannot be read is left out and added to ``record.problems``.
+    """
+    frames = []
+    shown = record.samples
+    if len(shown) > MOST_FRAMES:  # evenly spread, the first and the last among them
+        shown = [shown[round(index * (len(shown) - 1) / (MOST_FRAMES - 1))] for index in range(MOST_FRAMES)]
+    for step, path in shown:
+        try:
+            frames.append((step, _data_uri(path)))
+        except FacekitError as error:
+            record.problems.append(f"samples/{path.name} cannot be read: {error.message}")
+        except ValueError as error:  # of a side that the page's format has no room for
+            record.problems.append(f"samples/{path.name} cannot be shown: {error}")
+    if not frames:
+        return ""
+    pictures = "".join(
+        f'<img src="{uri}" alt="sample grid at step {step}" data-step="{step}"{"" if last else " hidden"}>'
+        for step, uri, last in ((step, uri, index == len(frames) - 1) for index, (step, uri) in enumerate(frames))
+    )
+    if len(frames) == 1:
+        return f"<figure>{pictures}<figcaption>{_caption(record)}</figcaption></figure>"
+    control = (
+        '<div class="slider"><label for="step-slider">Over time</label>'
+        f'<input id="step-slider" type="range" min="0" max="{len(frames) - 1}" value="{len(frames) - 1}">'
+        f"<output>step {frames[-1][0]:,}</output></div>"
+    )
+    return (
+        f'<div class="timeline">{control}<figure>{pictures}<figcaption>{_caption(record)}</figcaption></figure></div>'
+    )
+
+
+def _caption(record: RunRecord) -> str:
+    total = len(record.samples)
+    left_out = f" {MOST_FRAMES} of {total} grids are shown." if total > MOST_FRAMES else ""
+    return text(f"{_rows(record)} The heading of each column says what it shows.{left_out} The files are in samples/.")
+
+
+def _rows(record: RunRecord) -> str:
+    """Return what the rows of a grid are, by what the run's lock says that the model reads."""
+    reads = record.lock.get(INPUTS)
+    if reads == [NOISE]:
+        return "Each row starts from the same noise each time, and shows results of other noise beside it."
+    row = "Each row belongs to one face of the validation split, the same faces each time"
+    given = [name for name in _WORDS if isinstance(reads, list) and name in reads]
+    if not given:
+        return f"{row}."
+    words = [_WORDS[name] for name in given]
+    read = " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+    further = ""
+    if "reference" in given:
+        further = ", then in the look of another face"
+    elif {"attribute", "attributes"} & set(reads or ()):
+        further = ", then with each attribute turned to its opposite"
+    return f"{row}. The result is made from the {read}{further}."
+
+
+def _data_uri(path: Path) -> str:
+    from facekit.interfaces.image_files import read_image
+
+    return data_uri(read_image(path, formats=("PNG",), most_pixels=MOST_PIXELS), widest=WIDEST)

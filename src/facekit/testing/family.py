@@ -17,7 +17,7 @@ from facekit.testing.network import NetworkContract
 from facekit.testing.network_inputs import Inputs
 from facekit.testing.outputs import Given
 from facekit.testing.port_inputs import check_given, make
-from facekit.training.port_check import outputs_by_port
+from facekit.training.network_call import outputs_by_port
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,7 @@ from facekit.testing.contract import BrokenPromise
 from facekit.testing.network import NetworkContract
 from facekit.testing.network_inputs import Inputs
 from facekit.testing.outputs import Given, expect
-from facekit.training.networks import NO_PORTS
-from facekit.training.port_check import outputs_by_port
+from facekit.training.network_call import NO_PORTS, outputs_by_port
 
 
 class StyleEncoderContract(NetworkContract):

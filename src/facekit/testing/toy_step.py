@@ -30,7 +30,8 @@ from facekit.interfaces import (
 from facekit.testing.contract import UNSETTLED_DIMENSION
 from facekit.testing.own_fields import OwnFields, own_ports, with_own_fields
 from facekit.testing.port_inputs import Settled, blobs, make_extra
-from facekit.training.networks import FaceModel, RunNetworks
+from facekit.training.network_call import RunNetworks
+from facekit.training.networks import FaceModel
 from facekit.training.precision import Precision
 from facekit.training.step import BatchMemory, TrainingStep
 

@@ -14,7 +14,7 @@ from facekit.recipe.resolved import ComponentChoice, Mark
 from facekit.registry import Kind, PluginOrigin, RegisteredComponent
 from facekit.testing.contract import BrokenPromise, ComponentContract, build_failure, seeded
 from facekit.training.nested import CannotFlatten
-from facekit.training.torch_optimiser import TorchOptimiser
+from facekit.training.optimiser import TorchOptimiser
 
 _NOWHERE = Mark("", 0, 0, "")
 _STEPS = 6

@@ -14,18 +14,17 @@ if TYPE_CHECKING:
     from facekit.training.check.dry_run import StepProbe, probe_steps
     from facekit.training.check.shape_check import MemoryEstimate, ShapeProbe, estimate_memory, probe_shapes
     from facekit.training.loop import train
-    from facekit.training.model import LoadedModel, load_model
-    from facekit.training.networks import FaceModel, build_model, count_parameters
-    from facekit.training.run.result import RunResult
+    from facekit.training.networks import FaceModel, LoadedModel, build_model, count_parameters, load_model
+    from facekit.training.run.event_log import RunResult
 
 _MODULES = {
-    "RunResult": "run.result",
+    "RunResult": "run.event_log",
     "train": "loop",
     "FaceModel": "networks",
-    "LoadedModel": "model",
+    "LoadedModel": "networks",
     "build_model": "networks",
     "count_parameters": "networks",
-    "load_model": "model",
+    "load_model": "networks",
     "MemoryEstimate": "check.shape_check",
     "ShapeProbe": "check.shape_check",
     "StepProbe": "check.dry_run",

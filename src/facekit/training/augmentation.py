@@ -36,11 +36,11 @@ from facekit.interfaces import (
     ScaleOutput,
 )
 from facekit.recipe.resolved import ResolvedRecipe
+from facekit.sampling.noise import random_generator
 from facekit.training import failures
 from facekit.training.distributed import Team
 from facekit.training.failures import Culprit, failures_in
 from facekit.training.precision import Precision
-from facekit.training.seeds import generator as random_generator
 
 PLACE = "train.augment"
 """What the names of its tensors begin with in checkpoints. No network and no loss can be called so."""
@@ -64,10 +64,7 @@ class RunAugmentation:
     """An augmentation in front of discriminators.
 
     Args:
-        augmentation: the component.
         of: the names of the networks that it stands in front of.
-        culprit: whom to name when it fails.
-        team: the processes that train together.
     """
 
     def __init__(
@@ -99,9 +96,6 @@ class RunAugmentation:
         """Stand in front of the discriminators while a turn on a micro-batch lasts.
 
         Args:
-            batch: the faces.
-            trained: the networks that are trained.
-            seed: parts of the seed of what is drawn.
             certain: let everything happen to every sample, for the shape check.
         """
         with failures_in(self._culprit, "fails to draw"):
@@ -124,8 +118,6 @@ class RunAugmentation:
 
         Args:
             ports: what the network declares: of the condition's further tensors, those that it reads are moved.
-            arguments: what it is called with by position.
-            named: what it is called with by name.
         """
         assert self._turn is not None  # it stands before the network
         image, condition = _image_and_condition(arguments, named)
@@ -165,11 +157,7 @@ class RunAugmentation:
         self._of_step = numbers if self._of_step is None else self._of_step + numbers
 
     def end_step(self, index: int) -> None:
-        """Say that a step has ended, after which an adaptive augmentation may change.
-
-        Args:
-            index: the number of the step, from 0.
-        """
+        """Say that a step has ended, after which an adaptive augmentation may change."""
         adaptive = self._adaptive
         if adaptive is None:
             return
@@ -216,11 +204,7 @@ def build_augmentation(
     """Build what stands in front of a recipe's discriminators, None where nothing does.
 
     Args:
-        recipe: the recipe.
         precision: where one that is a module is placed.
-        label_map: the label map of the data.
-        attribute_names: the attributes of the data, in order.
-        team: the processes that train together.
 
     Raises:
         FacekitError: it cannot be built.

@@ -35,32 +35,10 @@ _WRONG_BY = 0.1
 """Relative difference from which a gradient is wrong; rounding in bf16 stays below, the defect is above 1."""
 
 
-class _Mend:
-    """The kernel of facekit, registered while at least one context uses it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._users = 0
-        self._library: Library | None = None
-
-    def acquire(self) -> None:
-        """Register the kernel, unless another context has done so."""
-        with self._lock:
-            if self._library is None:
-                self._library = Library("aten", "IMPL")
-                self._library.impl("convolution_backward", _convolution_backward, "CPU")
-            self._users += 1
-
-    def release(self) -> None:
-        """Remove the kernel when no other context uses it."""
-        with self._lock:
-            self._users -= 1
-            if self._users == 0 and self._library is not None:
-                self._library._destroy()
-                self._library = None
-
-
-_mend = _Mend()
+_lock = threading.Lock()
+_users = 0
+"""How many contexts use the kernel of facekit; it is registered while at least one does."""
+_library: Library | None = None
 
 
 @contextmanager
@@ -77,11 +55,20 @@ def right_gradients(device: torch.device) -> Iterator[None]:
     if device.type != "cpu" or not torch_is_wrong():
         yield
         return
-    _mend.acquire()
+    global _users, _library
+    with _lock:
+        if _library is None:
+            _library = Library("aten", "IMPL")
+            _library.impl("convolution_backward", _convolution_backward, "CPU")
+        _users += 1
     try:
         yield
     finally:
-        _mend.release()
+        with _lock:
+            _users -= 1
+            if _users == 0 and _library is not None:
+                _library._destroy()
+                _library = None
 
 
 @cache

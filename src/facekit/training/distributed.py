@@ -26,8 +26,6 @@ class Team:
     """The processes of a run.
 
     Args:
-        rank: which one this is.
-        size: how many there are.
         local_rank: which one this is on its machine: it picks the device.
     """
 

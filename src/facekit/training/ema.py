@@ -26,9 +26,7 @@ class Ema:
     Parameters are averaged in fp32; buffers (running statistics) are copied. Frozen networks are shared with the model.
 
     Args:
-        model: the model in training.
         settings: how fast they follow; the average must be on.
-        networks: the names of the networks that are averaged.
         images: images a step, over all processes and micro-batches.
     """
 

@@ -27,7 +27,6 @@ class Culprit:
     Args:
         title: what it is called in sentences: ``the generator 'spade/spade'``.
         choice: the component; None where there is no recipe (contract tests).
-        path: its place in the recipe.
     """
 
     title: str
@@ -62,15 +61,21 @@ class Culprit:
         return FacekitError(message, where=self.where, remedy="; ".join(filter(None, hints)) or None)
 
     def _line_of(self, error: BaseException) -> str | None:
-        """Return file, line and function of the plugin's own code that failed last."""
-        own = None if self.choice is None else _folder_of(self.choice.component.spec.factory)
+        """Return file, line and function of the plugin's own code that failed last, else of any but a library's."""
+        factory = "" if self.choice is None else self.choice.component.spec.factory
+        module = sys.modules.get(factory.split(":")[0])
+        file = getattr(module, "__file__", None)
+        packaged = bool(getattr(module, "__package__", None))
+        own = None if file is None else Path(file).parent if packaged else Path(file)
         frames = traceback.extract_tb(error.__traceback__)
         in_plugin = [frame for frame in frames if own is not None and Path(frame.filename).is_relative_to(own)]
-        elsewhere = [frame for frame in frames if not _is_library(frame.filename)]
-        for found in (in_plugin, elsewhere):
-            if found:
-                return f"{found[-1].filename}:{found[-1].lineno} in {found[-1].name}"
-        return None
+        elsewhere = [
+            frame
+            for frame in frames
+            if not ({"torch", "facekit"} & set(Path(frame.filename).parts) or frame.filename.startswith("<"))
+        ]
+        found = (in_plugin or elsewhere)[-1:]
+        return f"{found[0].filename}:{found[0].lineno} in {found[0].name}" if found else None
 
 
 @contextmanager
@@ -78,7 +83,6 @@ def failures_in(culprit: Culprit, what: str) -> Iterator[None]:
     """Say of any exception within which component it is of, and where.
 
     Args:
-        culprit: the component.
         what: what it was doing: ``fails in its forward pass``.
 
     Raises:
@@ -120,17 +124,3 @@ def build(name: str, choice: ComponentChoice, context: Any) -> Any:
             f"the factory {factory!r} of {culprit.title} gave None", remedy="let it return what it built"
         )
     return built
-
-
-def _folder_of(factory: str) -> Path | None:
-    """Return the file of a plugin's factory where it is one file, or the folder of its package."""
-    module = sys.modules.get(factory.split(":")[0])
-    file = getattr(module, "__file__", None)
-    if file is None:
-        return None
-    return Path(file) if not getattr(module, "__package__", "") else Path(file).parent
-
-
-def _is_library(file: str) -> bool:
-    parts = Path(file).parts
-    return "torch" in parts or "facekit" in parts or file.startswith("<")

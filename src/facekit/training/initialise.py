@@ -10,17 +10,20 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from facekit.interfaces import FacekitError
+from facekit.interfaces import FacekitError, did_you_mean
 from facekit.recipe.network_kinds import NETWORK_KINDS
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.recipe.settings import InitialiseSettings
-from facekit.registry import Kind, Registry, split_use
+from facekit.registry import Registry, split_use
+from facekit.sampling.inputs import ATTRIBUTES, inputs_of
 from facekit.training.checkpoint import checkpoints
 from facekit.training.checkpoint.reader import COMPONENTS, CheckpointReader, components_of
-from facekit.training.networks import FaceModel
+from facekit.training.networks import FaceModel, LoadedModel, build_model
+from facekit.training.open_data import labels_of
 from facekit.training.players import part_of
 from facekit.training.run.folder import RunFolder
-from facekit.training.run.recipe import read_run_recipe
+from facekit.training.run.reading import read_run_recipe
+from facekit.training.tensors import check_finite
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,7 @@ class InitialWeights:
     """Weights that a part of a model starts from, read.
 
     Args:
-        part: the part.
         where: the setting, for messages.
-        origin: what they come from.
         state: the weights, by the names that they have in the part.
     """
 
@@ -71,8 +72,6 @@ def initial_weights(
     is migrated. Files state no version: their weights are taken as they are.
 
     Args:
-        recipe: the recipe.
-        registry: the plugins.
         without: networks of which nothing is read.
 
     Raises:
@@ -95,7 +94,6 @@ def read_initial(setting: InitialiseSettings, where: str, registry: Registry) ->
     Args:
         setting: the part, and where its weights come from.
         where: the setting's place, for messages.
-        registry: the plugins.
     """
     path = Path(setting.weights).expanduser()
     source = setting.source
@@ -121,17 +119,13 @@ def _read_run(run: RunFolder, slot: str, registry: Registry) -> tuple[Mapping[st
         return {f"{slot}.{key}": tensor for key, tensor in read_safetensors(kept).items()}, f"{kept} (frozen)"
     if slot in written:
         name, version = split_use(written[slot])
-        kinds = [kind for kind in NETWORK_KINDS if _offers(registry, kind, name)]
+        kinds = [kind for kind in NETWORK_KINDS if any(name == entry.spec.id for entry in registry.of_kind(kind))]
         # Where its plugin is gone, whether the weights fit is for their names and shapes to tell.
         if kinds and version != registry.find(kinds[0], name).spec.version:
             component = components_of(read_run_recipe(run.recipe, registry=registry))[slot]
             reader = CheckpointReader(found, {slot: component})
             return {**reader.live(), **reader.ema()}, f"{origin} of version {version} of {name}, migrated)"
     return {**found.live(), **found.ema()}, f"{origin})"
-
-
-def _offers(registry: Registry, kind: Kind, id: str) -> bool:
-    return any(entry.spec.id == id for entry in registry.of_kind(kind))
 
 
 def read_safetensors(path: Path, *, remedy: str | None = None) -> dict[str, Tensor]:
@@ -146,3 +140,72 @@ def read_safetensors(path: Path, *, remedy: str | None = None) -> dict[str, Tens
             where=str(path),
             remedy="`facekit import` turns checkpoints of other programs into safetensors",
         ) from error
+
+
+def load_weights(file: Path, recipe: ResolvedRecipe, *, registry: Registry, network: str | None = None) -> LoadedModel:
+    """Build the networks of a recipe with the weights of a safetensors file; nothing is trained.
+
+    Label map and attribute names are those of the recipe's dataset where it can be opened, else those that its
+    dimensions lead to. Networks that the file does not hold start from the ``weights`` that the recipe names for them.
+    Discriminators are built where the file holds them and they tell which attributes a photo has.
+
+    Args:
+        file: weights named ``generator.stem.weight`` and the like; with ``network``, those of that one network, with or
+            without its name before them.
+        network: the network whose weights the file holds; by default all of the model.
+
+    Raises:
+        FacekitError: the file is no safetensors file, its weights do not fit or are not finite, the recipe has no such
+            network, or a network that generates has no weights.
+    """
+    state = read_safetensors(file)
+    if network is not None:
+        networks = recipe.model.networks
+        if network not in networks:
+            hint = did_you_mean(network, networks) or f"it has {', '.join(networks)}"
+            raise FacekitError(f"the recipe has no network called {network!r}", where="network", remedy=hint)
+        if network in recipe.model.discriminators:
+            raise FacekitError(f"no image is generated with {network}, a discriminator", where="network")
+        state = {f"{network}.{key.removeprefix(f'{network}.')}": tensor for key, tensor in state.items()}
+    held = {key.split(".")[0] for key in state}
+    judging = inputs_of(recipe, registry.label_maps).reads(ATTRIBUTES)
+    without = frozenset(name for name in recipe.model.discriminators if not (judging and name in held))
+    label_map, attribute_names = labels_of(recipe, registry)
+    model = build_model(recipe, label_map=label_map, attribute_names=attribute_names, without=without)
+    names = [name for name, _ in model.named_children()]
+    strangers = held - recipe.model.networks.keys()
+    if not held & set(names):
+        raise FacekitError(
+            f"the file holds weights of {', '.join(sorted(held)[:5])}, and the recipe's networks are "
+            f"{', '.join(names)}",
+            where=str(file),
+            remedy='network="generator" loads a file that holds one network alone',
+        )
+    notes = [f"passed over weights of {', '.join(sorted(strangers))}"] if strangers else []
+    for name in names:
+        if name in held or not model.get_submodule(name).state_dict():
+            continue
+        settings = recipe.model.networks[name].settings
+        if settings.weights is None:
+            raise FacekitError(
+                f"the file holds no weights of {name}, and the recipe names none",
+                where=str(file),
+                remedy=f"name them in the recipe, as `weights:` of model.{name}, or give a file of the whole model",
+            )
+        setting = InitialiseSettings(part=name, weights=settings.weights, source=settings.source)
+        notes.append(read_initial(setting, f"model.{name}", registry).load(model))
+    ours = model.only([name for name in names if name in held])
+    checkpoints.load_state(
+        ours, {key: tensor for key, tensor in state.items() if key.split(".")[0] in names}, where=str(file)
+    )
+    check_finite(model, where=str(file))
+    return LoadedModel(
+        model=model.eval().requires_grad_(False),
+        recipe=recipe,
+        label_map=label_map,
+        attribute_names=attribute_names,
+        step=0,
+        weights="file",
+        checkpoint=file,
+        notes=tuple(notes),
+    )

@@ -16,15 +16,15 @@ from typing import Any
 
 import yaml
 
+from facekit.data.store import label_map_from
 from facekit.interfaces import FacekitError, LabelMap
 from facekit.recipe import dump_recipe
 from facekit.registry import Registry
 from facekit.training.checkpoint import checkpoints
 from facekit.training.checkpoint.checkpoints import Checkpoint
 from facekit.training.run.commands import run_again_command
-from facekit.training.run.folder import LOCK, RECIPE, RECIPE_HASH, RunFolder
-from facekit.training.run.lock_check import labels_in
-from facekit.training.run.recipe import read_run_recipe
+from facekit.training.run.folder import DAMAGED_LOCK, LOCK, RECIPE, RECIPE_HASH, RunFolder
+from facekit.training.run.reading import read_run_recipe
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,6 @@ class RunLock:
     """The contents of a ``lock.json``.
 
     Args:
-        lock: all entries.
-        label_map: what the class ids of masks mean.
-        attribute_names: the attributes of the data.
-        where: the file.
         warnings: why a checkpoint's copy was read in place of the run's own file.
     """
 
@@ -63,7 +59,6 @@ def read_run_lock(run: RunFolder, found: Checkpoint | None = None) -> RunLock:
     """Return a run's ``lock.json``, or a checkpoint's copy of it where it is damaged.
 
     Args:
-        run: the run folder.
         found: the checkpoint whose copy counts; by default the newest sound one.
 
     Raises:
@@ -115,8 +110,32 @@ def _copy_of(run: RunFolder, found: Checkpoint | None) -> Path | None:
 
 def _read(run: RunFolder) -> RunLock:
     lock = run.read_lock()
-    label_map, attribute_names = labels_in(lock, run.lock)
+    label_map, attribute_names = _labels_in(lock, run.lock)
     return RunLock(lock, label_map, attribute_names, run.lock)
+
+
+def _labels_in(lock: Mapping[str, Any], file: Path) -> tuple[LabelMap, tuple[str, ...]]:
+    """Return label map and attribute names of a run's record.
+
+    Args:
+        file: its ``lock.json``, for messages.
+
+    Raises:
+        FacekitError: they are missing, or damaged.
+    """
+    try:
+        label_map = label_map_from(lock["label_map"])
+        for entry in label_map.classes:
+            if not isinstance(entry.name, str) or not all(isinstance(v, int) and 0 <= v <= 255 for v in entry.colour):
+                raise ValueError(f"the class {entry.name!r} has no name or no colour")
+        return label_map, tuple(lock["attribute_names"])
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        said = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise FacekitError(
+            f"lock.json does not hold the label map that the run was trained with ({said})",
+            where=str(file),
+            remedy=DAMAGED_LOCK,
+        ) from error
 
 
 def recipe_change(run: RunFolder, found: Checkpoint, *, registry: Registry) -> str | None:
@@ -143,10 +162,7 @@ def check_recipe(run: RunFolder, before: RunLock, found: Checkpoint | None, *, r
     """Check that ``recipe.yaml`` is the one that a run was trained with, before it goes on.
 
     Args:
-        run: the run folder.
-        before: its lock.
         found: the checkpoint that it goes on from; None where there is none.
-        registry: the plugins.
 
     Raises:
         FacekitError: it was changed; the message names the first setting that differs, and how to go on.

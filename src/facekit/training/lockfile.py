@@ -18,7 +18,7 @@ from facekit.data.store import PackedFaces, label_map_document
 from facekit.doctor.requirements import library_versions
 from facekit.interfaces import FacekitError, RunStarted
 from facekit.recipe import dump_recipe
-from facekit.recipe.resolved import ComponentChoice, ResolvedRecipe
+from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import ComponentRecord, Registry
 from facekit.registry.built_in import is_built_in
 from facekit.training.checkpoint import checkpoints
@@ -27,7 +27,7 @@ from facekit.training.lock_reader import RunLock, check_recipe, first_difference
 from facekit.training.precision import Precision
 from facekit.training.run.commands import INPUTS, PLUGIN_FILES, how_to_resume, inputs_of
 from facekit.training.run.folder import RECIPE_HASH, RunFolder, full_disk_stops, write_file
-from facekit.training.run.recipe import read_run_recipe
+from facekit.training.run.reading import read_run_recipe
 
 _SAME_RESULT = (
     "facekit",
@@ -59,17 +59,26 @@ def make_record(
     registry: Registry,
 ) -> dict[str, Any]:
     """Return what a run is made with, as JSON data."""
-    plugins = plugin_versions(recipe)
+    choices = [recipe.dataset, *(choice for _, choice in recipe.model.components())]
+    choices += [*(loss.choice for loss in recipe.losses), *recipe.metrics, *recipe.updates.components()]
+    choices += [] if recipe.augmentation is None else [recipe.augmentation.choice]
+    brought = [
+        (choice.path, choice.component)
+        for choice in choices
+        if not is_built_in(choice.component.spec.kind, choice.component.spec.id)
+    ]
+    plugins = dict(sorted({(each.origin.distribution, each.origin.version) for _, each in brought}))
+    device = precision.device
     return {
         "facekit": __version__,
         "plugins": plugins,
-        "components": component_records(recipe),
+        "components": {path: ComponentRecord.of(each.spec, each.origin).document() for path, each in brought},
         PLUGIN_FILES: [str(one.origin.file) for one in registry.plugins.loaded if one.origin.file is not None],
         "libraries": library_versions(plugins),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "platform": platform.platform(),
-        "device": device_name(precision.device),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})",
         "threads": torch.get_num_threads(),
         "processes": processes,
         "precision": precision.name,
@@ -98,33 +107,6 @@ def start_event(
         versions={name: made[name] for name in ("facekit", "python", "torch")} | made["plugins"] | made["libraries"],
         **{name: made[name] for name in ("steps", "parameters", *_TOLD)},
     )
-
-
-def plugin_versions(recipe: ResolvedRecipe) -> dict[str, str]:
-    """Return the versions of the plugins that the recipe uses, by distribution."""
-    origins = [choice.component.origin for choice in _choices(recipe)]
-    return dict(sorted({(origin.distribution, origin.version) for origin in origins}))
-
-
-def component_records(recipe: ResolvedRecipe) -> dict[str, dict[str, Any]]:
-    """Return each component that the recipe uses, by its place there, with where it came from."""
-    return {
-        choice.path: ComponentRecord.of(choice.component.spec, choice.component.origin).document()
-        for choice in _choices(recipe)
-    }
-
-
-def _choices(recipe: ResolvedRecipe) -> list[ComponentChoice]:
-    """Return the components of a recipe that plugins bring."""
-    choices = [recipe.dataset, *(choice for _, choice in recipe.model.components())]
-    choices += [*(loss.choice for loss in recipe.losses), *recipe.metrics, *recipe.updates.components()]
-    choices += [] if recipe.augmentation is None else [recipe.augmentation.choice]
-    return [each for each in choices if not is_built_in(each.component.spec.kind, each.component.spec.id)]
-
-
-def device_name(device: torch.device) -> str:
-    """Return a device's name for people."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})"
 
 
 def compare_records(record: RunLock, now: Mapping[str, Any]) -> list[str]:
@@ -164,9 +146,6 @@ def check_folder(
     Its recipe may have been locked by older versions of the components: what counts is how it is read today.
 
     Args:
-        run: the folder.
-        recipe: what is to be trained.
-        registry: the plugins.
         resume: whether the run in the folder is to go on.
         found: the checkpoint that it goes on from; None where there is none.
 

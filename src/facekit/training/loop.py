@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, nullcontext
 from pathlib import Path
 
@@ -14,33 +14,31 @@ from facekit.interfaces import CheckpointSaved, FaceBatch, RunFinished, SamplesS
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
 from facekit.sampling.inputs import inputs_of
-from facekit.training import distributed, lockfile, seeds
-from facekit.training.activation_checkpointing import keeps_all, recompute_activations
+from facekit.training import distributed, lockfile
 from facekit.training.augmentation import build_augmentation
 from facekit.training.checkpoint import checkpoints
+from facekit.training.checkpoint.checkpoints import Checkpoint
 from facekit.training.checkpoint.reader import components_of
 from facekit.training.convolution_guard import right_gradients
 from facekit.training.distributed import Team
 from facekit.training.ema import Ema, averaged_networks
-from facekit.training.frozen import FROZEN, load_frozen, write_frozen
 from facekit.training.initialise import initial_weights
 from facekit.training.interruption import Interruption
 from facekit.training.loss_shares import LossShares
 from facekit.training.memory import give_freed_memory_back, keep_freed_memory
 from facekit.training.nan_guard import LossGuard, out_of_memory
-from facekit.training.networks import RunNetworks, build_model, count_parameters
+from facekit.training.network_call import RunNetworks
+from facekit.training.networks import FROZEN, build_model, count_parameters, load_frozen, write_frozen
 from facekit.training.open_data import open_data, open_loader, steps_of
 from facekit.training.players import build_losses, build_players
-from facekit.training.precision import choose_precision
+from facekit.training.precision import choose_precision, recompute_activations
 from facekit.training.reproducible import reproducible
 from facekit.training.run.commands import resume_command
-from facekit.training.run.event_log import Journal, Observer, rewind
+from facekit.training.run.event_log import Journal, Observer, RunResult, rewind
 from facekit.training.run.folder import RunFolder, folder_errors
-from facekit.training.run.result import RunResult
-from facekit.training.samples import FixedFaces
-from facekit.training.state import TrainingState
-from facekit.training.step import GRADIENT_NORM, StepRunner, check_one_process
-from facekit.training.style_collapse import CHANGES_WITH_REFERENCE, ReferenceWatch, measures_at
+from facekit.training.samples import CHANGES_WITH_REFERENCE, FixedFaces, ReferenceWatch, measures_at
+from facekit.training.state import TrainingState, global_states_kept, seed_everything
+from facekit.training.step import GRADIENT_NORM, StepRunner
 from facekit.training.validation import BestCheckpoint, Evaluate, check_settings, measure
 
 
@@ -67,14 +65,9 @@ def train(
     wrote passes through their migrations (see :mod:`facekit.training.checkpoint.reader`).
 
     Args:
-        recipe: what to train.
-        out: the run folder.
-        registry: the plugins.
         observer: told every event; what it raises ends the run.
         resume: go on with the run in ``out``, from its newest sound checkpoint, or from the start when it has none yet.
-        command: the command line, for the record of the run.
         evaluate: measures the model on the validation split every ``train.evaluate_every`` steps.
-        progress: told how far the preparation of the data is.
         packed: faces to train on in place of the recipe's dataset.
         watched: tell the plugins that watch runs; not for runs that nobody keeps.
 
@@ -89,7 +82,7 @@ def train(
         distributed.team() as team,
         run.owned() if team.leads else nullcontext(),
         folder_errors(run),
-        seeds.global_states_kept(),
+        global_states_kept(),
     ):
         training = Training(
             recipe,
@@ -120,10 +113,6 @@ def train(
 class Training:
     """A run in memory: set up by the constructor, trained by :meth:`run_steps`.
 
-    Args:
-        run: the run folder, owned by this process.
-        team: the processes that train together.
-
     The others are those of :func:`train`.
     """
 
@@ -143,6 +132,7 @@ class Training:
         resume: bool,
     ) -> None:
         self.recipe, self.settings, self.run, self.team, self.evaluate = recipe, recipe.train, run, team, evaluate
+        self.registry = registry
         settings = self.settings
 
         # What cannot go together fails before anything is built.
@@ -154,62 +144,59 @@ class Training:
             (give_freed_memory_back if settings.activation_checkpointing else keep_freed_memory)()
 
         # Data. A player that is updated several times a step sees other faces each time.
-        packed = self.packed = open_data(recipe, registry, progress) if packed is None else packed
+        self.packed = open_data(recipe, registry, progress) if packed is None else packed
         pinned = self.precision.device.type == "cuda"
-        self.loader = open_loader(recipe, packed, rank=team.rank, world_size=team.size, pin_memory=pinned)
+        self.loader = open_loader(recipe, self.packed, rank=team.rank, world_size=team.size, pin_memory=pinned)
         self.steps = steps_of(recipe, self.loader, world_size=team.size)
-        self.fixed = FixedFaces(
-            packed, settings.samples, self.precision, inputs_of(recipe, registry.label_maps), seed=settings.seed
-        )
+        inputs = inputs_of(recipe, registry.label_maps)
+        self.fixed = FixedFaces(self.packed, settings.samples, self.precision, inputs, seed=settings.seed)
 
-        # Model, players, average.
-        model = self.model = build_model(recipe, label_map=packed.label_map, attribute_names=packed.attribute_names)
-        notes: list[str] = []
-        if found is None:
-            # What a run keeps frozen may be gone from where it came from.
-            kept = model.frozen if resume else frozenset()
-            initial = initial_weights(recipe, registry=registry, without=kept)
-            notes = [weights.load(model) for weights in initial]
-        if before is not None and model.frozen:
-            load_frozen(run, model, before.lock)
-        self.precision.place(model).train()
-        team.share([*model.parameters(), *model.buffers()])
+        # Model. What a run keeps frozen may be gone from where it came from.
+        label_map, attribute_names = self.packed.label_map, self.packed.attribute_names
+        self.model = build_model(recipe, label_map=label_map, attribute_names=attribute_names)
+        kept = self.model.frozen if resume else frozenset()
+        initial = [] if found is not None else initial_weights(recipe, registry=registry, without=kept)
+        initialised = [weights.load(self.model) for weights in initial]
+        if before is not None and self.model.frozen:
+            load_frozen(run, self.model, before.lock)
+        self.precision.place(self.model).train()
+        team.share([*self.model.parameters(), *self.model.buffers()])
+
+        self.warnings: list[str] = []
+        self._build_step()
+        self._take_over(found, before, command=command, initialised=initialised, resume=resume)
+        self.journal = Journal(run, registry=registry if watched else None, observer=observer, silent=not team.leads)
+
+    def _build_step(self) -> None:
+        """Build what a step is made of: augmentation, networks as losses call them, players, average, guard."""
+        recipe, settings, model, team = self.recipe, self.settings, self.model, self.team
+        label_map, attribute_names = self.packed.label_map, self.packed.attribute_names
         self.augmentation = build_augmentation(
-            recipe,
-            precision=self.precision,
-            label_map=packed.label_map,
-            attribute_names=packed.attribute_names,
-            team=team,
+            recipe, precision=self.precision, label_map=label_map, attribute_names=attribute_names, team=team
         )
         self.networks = RunNetworks(
             model,
             self.precision,
             recipe=recipe,
-            label_maps=registry.label_maps,
+            label_maps=self.registry.label_maps,
             compile=settings.compile,
             cuda_graphs=settings.cuda_graphs,
             augmentation=self.augmentation,
         )
-        keeping = recompute_activations(model) if settings.activation_checkpointing else []
+        if settings.activation_checkpointing:
+            self.warnings += recompute_activations(model)
         losses = build_losses(
             recipe,
             precision=self.precision,
-            label_map=packed.label_map,
-            attribute_names=packed.attribute_names,
+            label_map=label_map,
+            attribute_names=attribute_names,
             steps=self.steps,
         )
-        self.players = build_players(
-            recipe,
-            model=model,
-            losses=losses,
-            steps=self.steps,
-        )
-        check_one_process(self.players, processes=team.size)
+        self.players = build_players(recipe, model=model, losses=losses, steps=self.steps, processes=team.size)
         images = settings.batch * settings.accumulate * team.size
         ema = Ema(model, settings.ema, averaged_networks(recipe), images=images) if settings.ema.on else None
-        self.sampled = ema.model if ema is not None else model
-        self.sampled_weights = "ema" if ema is not None else "live"
-        self.guard = LossGuard(run, self.precision.device, dict(model.named_parameters()))
+        self.sampled, self.sampled_weights = (model, "live") if ema is None else (ema.model, "ema")
+        self.guard = LossGuard(self.run, self.precision.device, dict(model.named_parameters()))
         self.loss_shares = LossShares(model, self.players, settings)
         self.state = TrainingState(
             model=model,
@@ -233,43 +220,54 @@ class Training:
         )
         self.seconds, self.timed = 0.0, 0
 
-        # The record of the run, or what record and checkpoint say of it.
-        parameters = count_parameters(model)
+    def _take_over(
+        self,
+        found: Checkpoint | None,
+        before: lockfile.RunLock | None,
+        *,
+        command: str,
+        initialised: list[str],
+        resume: bool,
+    ) -> None:
+        """Write the record of a run that starts; go on from the record and the checkpoint of one that is there."""
+        run, team, recipe = self.run, self.team, self.recipe
         now = lockfile.make_record(
             recipe,
-            packed=packed,
+            packed=self.packed,
             precision=self.precision,
             command=command,
-            parameters=parameters,
+            parameters=count_parameters(self.model),
             steps=self.steps,
             processes=team.size,
-            registry=registry,
+            registry=self.registry,
         )
         self.resume_command = resume_command(run.path, now)
-        warnings = [keeps_all(name) for name in keeping]
         if before is not None:
-            warnings += [*before.warnings, *lockfile.compare_records(before, now)]
+            self.warnings += [*before.warnings, *lockfile.compare_records(before, now)]
             if found is not None:
-                warnings += found.damaged
-                warnings += self.state.restore(found, self.precision.device)
+                self.warnings += [*found.damaged, *self.state.restore(found, self.precision.device)]
             team.wait()  # every process has read before the first one tidies up
             if team.leads:
                 checkpoints.remove_unfinished(run.checkpoints)
                 checkpoints.set_aside_newer(run.checkpoints, step=self.state.done)
-                warnings += rewind(run, self.state.done)
+                self.warnings += rewind(run, self.state.done)
                 lockfile.go_on(run, before, now)
         elif team.leads:
-            lockfile.start(run, recipe, {**now, "initialised": notes, FROZEN: write_frozen(run, model)})
+            document = {**now, "initialised": initialised, FROZEN: write_frozen(run, self.model)}
+            lockfile.start(run, recipe, document)
         self.copies = lockfile.copies(run) if team.leads else {}
-        self.journal = Journal(run, registry=registry if watched else None, observer=observer, silent=not team.leads)
         self.start = lockfile.start_event(run, recipe, now, first_step=self.state.done, resumed=resume)
-        self.warnings = warnings
 
     def run_steps(self) -> str:
         """Train to the last step, or until Ctrl-C; return how it ended, ``finished`` or ``interrupted``."""
         first, settings = self.state.done, self.settings
         try:
-            with folder_errors(self.run), Interruption() as interruption, closing(self._faces(first)) as faces:
+            # The threads of the loader end when it is closed.
+            with (
+                folder_errors(self.run),
+                Interruption() as interruption,
+                closing(self.loader.prefetch(first, self.steps)) as faces,
+            ):
                 self.journal.started(self.start)
                 for warning in self.warnings:
                     self.journal.warned(first, warning)
@@ -310,17 +308,13 @@ class Training:
     def _step(self, index: int, faces: Iterator[FaceBatch], *, checking: bool) -> None:
         """Do one step, then follow it with the average."""
         tick = time.perf_counter()
-        seeds.seed_everything(self.settings.seed, index, self.team.rank)
+        seed_everything(self.settings.seed, index, self.team.rank)
         self.guard.begin(index)
         self.steps_of.run(index, faces, checking=checking)
         if self.state.ema is not None:
             self.state.ema.update(index)
         self.guard.end()
         self.seconds, self.timed = self.seconds + time.perf_counter() - tick, self.timed + 1
-
-    def _faces(self, first: int) -> Generator[FaceBatch]:
-        """Yield the micro-batches from a step on; its threads end when it is closed."""
-        yield from self.loader.prefetch(first, self.steps)
 
     def _look_at_fixed_faces(self, *, save: bool) -> dict[str, float]:
         """Generate the fixed faces in their own and in each other's style; return diagnostics."""
@@ -345,16 +339,15 @@ class Training:
         others |= self.team.mean(self.loss_shares.taken(), self.precision.device)
         if self.augmentation is not None:
             others |= self.augmentation.diagnostics()
+        rates: dict[str, float] = {}
+        for player in self.players.values():
+            rates |= player.learning_rates(self.state.done - 1)
         self.journal.logged(
             StepLogged(
                 run=self.run.path,
                 step=self.state.done,
                 losses={name: value for name, value in means.items() if name not in others},
-                learning_rates={
-                    k: v
-                    for player in self.players.values()
-                    for k, v in player.learning_rates(self.state.done - 1).items()
-                },
+                learning_rates=rates,
                 seconds_per_step=self.seconds / max(1, self.timed),
                 diagnostics={**diagnostics, **others},
             )

@@ -31,13 +31,7 @@ _PENDING, _RECENT, _WARNED = "pending", "recent", "warned"
 
 
 class LossShares:
-    """Reads the shares of losses in the gradients of players that have several.
-
-    Args:
-        model: the networks.
-        players: the players.
-        settings: how they are trained.
-    """
+    """Reads the shares of losses in the gradients of players that have several."""
 
     def __init__(self, model: FaceModel, players: Mapping[Player, PlayerInTraining], settings: TrainSettings) -> None:
         self._model = model
@@ -63,7 +57,6 @@ class LossShares:
         """Read the shares of a player's losses, before its backward pass.
 
         Args:
-            player: whose turn it is.
             values: its weighted losses in their order; those that are left out take no gradient.
         """
         found = [(loss, value) for loss, value in zip(player.losses, values, strict=True) if value.requires_grad]

@@ -38,7 +38,6 @@ class LossGuard:
 
     Args:
         run: where the batch is saved.
-        device: where the losses are.
         weights: the weights of the model: when they are no longer finite, it was the update before that did it.
     """
 
@@ -62,7 +61,6 @@ class LossGuard:
         Args:
             name: ``player/label``.
             value: the weighted loss; a scalar.
-            batch: the faces it was computed from.
             share: what it counts in the log: one over the number of turns and micro-batches of its step.
 
         Raises:
@@ -137,9 +135,7 @@ class NonFiniteLoss(RunFailure):
     """A loss was NaN or infinite. The batch is saved beside the run's other files when this is made.
 
     Args:
-        run: the run folder.
         name: ``player/label``.
-        value: what it was.
         step: the step, from 0.
         batches: the faces it was computed from; those of the update before when the weights were no longer finite.
         poisoned: the weight that was no longer finite; None when all were.

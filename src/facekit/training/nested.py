@@ -61,7 +61,6 @@ def nest(named: Mapping[str, Tensor], device: torch.device) -> dict[str, Any]:
     """Return what :func:`flatten` made tensors of, by the names it was given.
 
     Args:
-        named: the tensors by name.
         device: where tensors go that did not lie on the CPU on purpose.
     """
     found: dict[str, Any] = {}

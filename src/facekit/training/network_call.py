@@ -1,87 +1,175 @@
-"""A network as losses call it: in the precision of the run, held to its ports, and with what stands in front of it."""
+"""Networks as losses call them: in the precision of the run, held to their ports, with what stands in front of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from facekit.interfaces import DiscriminatorOutput, Ports
+from facekit.interfaces import (
+    DISCRIMINATOR,
+    SAMPLER,
+    STYLE_ENCODER,
+    DiscriminatorOutput,
+    FacekitError,
+    Generated,
+    LabelMap,
+    Network,
+    Port,
+    PortContext,
+    Ports,
+    Style,
+    did_you_mean,
+)
+from facekit.recipe.resolved import ComponentChoice, ResolvedRecipe
 from facekit.training.augmentation import RunAugmentation
 from facekit.training.failures import Culprit, failures_in
-from facekit.training.port_check import check_outputs
+from facekit.training.networks import FaceModel
 from facekit.training.precision import Precision
 from facekit.training.tensors import logits_in_float32, to_float32
 
-NO_PORTS = Ports()
-"""What a network declares of which nothing is known (contract tests)."""
+_EXPECTED: dict[str, type] = {
+    "style_encoder": Style,
+    "generator": Generated,
+    "sampler": Generated,
+    "discriminator": DiscriminatorOutput,
+}
 
 
-@dataclass
-class Calls:
-    """What the networks of a run share while they are called.
+def outputs_by_port(result: Any, ports: Ports) -> dict[str, tuple[Tensor, ...]]:
+    """Return the tensors of what a component gave under the names of ports.
+
+    ``style`` is the code of a :class:`Style`, ``generated`` the image of a :class:`Generated`, ``discriminated``
+    the logits of a :class:`DiscriminatorOutput`; ``style.mean`` is the field ``mean`` of a family's subclass,
+    ``generated.depth`` a field or one of the maps. Of anything else: a tensor is the only port that is declared, a
+    mapping or a dataclass has its own names.
+    """
+    if isinstance(result, Style):
+        return {"style": (result.code,), **_own_fields(result, Style, "style")}
+    if isinstance(result, Generated):
+        maps = {f"generated.{name}": (tensor,) for name, tensor in result.maps.items()}
+        pyramid = {"generated.pyramid": result.pyramid} if result.pyramid else {}
+        return {"generated": (result.image,), **pyramid, **maps, **_own_fields(result, Generated, "generated")}
+    if isinstance(result, DiscriminatorOutput):
+        features = tuple(feature for scale in result.scales for feature in scale.features)
+        logits = () if result.class_logits is None else (result.class_logits,)
+        return {
+            "discriminated": tuple(scale.logits for scale in result.scales),
+            **({"discriminated.features": features} if features else {}),
+            **({"discriminated.class_logits": logits} if logits else {}),
+            **_own_fields(result, DiscriminatorOutput, "discriminated"),
+        }
+    if isinstance(result, Tensor):
+        return {ports.gives[0].name: (result,)} if len(ports.gives) == 1 else {}
+    if isinstance(result, Mapping):
+        return {str(name): (value,) for name, value in result.items() if isinstance(value, Tensor)}
+    if is_dataclass(result) and not isinstance(result, type):
+        found = {each.name: getattr(result, each.name) for each in fields(result)}
+        return {name: (value,) for name, value in found.items() if isinstance(value, Tensor)}
+    return {}
+
+
+def _own_fields(result: Any, core: type, prefix: str) -> dict[str, tuple[Tensor, ...]]:
+    known = {each.name for each in fields(core)}
+    own = {each.name: getattr(result, each.name) for each in fields(result) if each.name not in known}
+    return {f"{prefix}.{name}": (value,) for name, value in own.items() if isinstance(value, Tensor)}
+
+
+def mismatch(port: Port, given: tuple[Tensor, ...], settled: Mapping[str, int]) -> str | None:
+    """Return what is wrong with the tensors of a port, None where nothing is.
 
     Args:
-        precision: how they compute.
-        copies: copy what graphs would write over.
-        settled: the numbers behind named dimensions.
-        augmentation: what stands in front of some of them; None for nothing.
-        checking: hold results against ports.
-        full: compute in float32 and uncompiled.
-        called: sets that collect the names of those that are called.
+        settled: the numbers behind named dimensions; others may be any number.
     """
+    expected = [settled.get(side, None) if isinstance(side, str) else side for side in port.shape]
+    declared = f"({', '.join(str(side) for side in port.shape)}{', ...' if port.leading else ''})"
+    named = {side: settled[side] for side in port.shape if isinstance(side, str) and side in settled}
+    if named:
+        declared += f" with {', '.join(f'{name} = {number}' for name, number in named.items())}"
+    for tensor in given:
+        shape = list(tensor.shape)
+        compared = shape[: len(expected)] if port.leading else shape
+        if len(compared) != len(expected) or any(e not in (None, s) for e, s in zip(expected, compared, strict=True)):
+            return f"`{port.name}` of shape {tuple(shape)}, and its port says {declared}"
+        if port.dtype == "class_ids" and tensor.is_floating_point():
+            return f"`{port.name}` as {tensor.dtype}, and its port says class ids (integers)"
+        if port.dtype != "class_ids" and tensor.dtype not in (torch.float32, torch.bfloat16, torch.float16):
+            return f"`{port.name}` as {tensor.dtype}, and its port says {port.dtype} numbers, which are float32 here"
+    return None
 
-    precision: Precision
-    copies: bool
-    settled: Mapping[str, int]
-    augmentation: RunAugmentation | None = None
-    checking: bool = False
-    full: bool = False
-    called: tuple[set[str], ...] = ()
+
+def check_outputs(culprit: Culprit, kind: str, ports: Ports, result: Any, settled: Mapping[str, int]) -> None:
+    """Check what a component gave.
+
+    Raises:
+        FacekitError: it is not of the type of its kind, lacks what a port declares, or has another shape or type.
+    """
+    expected = _EXPECTED.get(kind)
+    if expected is not None and not isinstance(result, expected):
+        found = "a tensor" if isinstance(result, Tensor) else type(result).__name__  # a fake one in the shape check
+        raise culprit.error(
+            f"{culprit.title} gave {found}, not {expected.__name__}",
+            remedy=f"wrap what it returns: facekit.interfaces.{expected.__name__}(...)",
+        )
+    given = outputs_by_port(result, ports)
+    for port in ports.gives:
+        tensors = given.get(port.name)
+        if tensors is None:
+            if kind == "network" and not given:
+                continue  # a network's own kind of result, which only its family can read
+            raise culprit.error(
+                f"{culprit.title} declares that it gives `{port.name}`, and did not",
+                remedy=f"it gave {', '.join(given) or 'nothing that a port names'}",
+            )
+        wrong = mismatch(port, tensors, settled)
+        if wrong is not None:
+            raise culprit.error(f"{culprit.title} gave {wrong}", remedy="correct the ports, or what it returns")
+
+
+NO_PORTS = Ports()
+"""What a network declares of which nothing is known (contract tests)."""
 
 
 class NetworkCall:
     """A network as losses call it; see :class:`facekit.interfaces.Network`.
 
     Args:
-        name: its name in the recipe.
         network: the network; anything else that can be called for a sampler.
-        compiled: the same, compiled, or itself.
-        calls: what all networks of the run share.
-        ports: what the component declares.
-        batch_dependent: whether its result for a sample depends on the others of the batch.
-        kind: the component's kind.
-        culprit: whom to name in errors.
+        run: the networks of the run, which know how all of them are called.
+        choice: its component in the recipe; None where there is no recipe (contract tests).
     """
 
     def __init__(
-        self,
-        name: str,
-        network: Callable[..., Any],
-        compiled: Callable[..., Any],
-        calls: Calls,
-        *,
-        ports: Ports = NO_PORTS,
-        batch_dependent: bool = False,
-        kind: str = "network",
-        culprit: Culprit | None = None,
+        self, name: str, network: Callable[..., Any], run: RunNetworks, choice: ComponentChoice | None, ports: Ports
     ) -> None:
+        spec = None if choice is None else choice.component.spec
         self.name = name
         self.ports = ports
-        self.batch_dependent = batch_dependent
-        self._network = network
-        self._compiled = compiled
-        self._calls = calls
-        self._kind = kind
-        self._culprit = culprit or Culprit(f"the {name.replace('_', ' ')}", path=f"model.{name}")
+        self.batch_dependent = spec is not None and spec.batch_dependent
+        self._kind = name if spec is None else spec.kind
+        self._culprit = (
+            Culprit(f"the {name.replace('_', ' ')}", path=f"model.{name}")
+            if choice is None
+            else Culprit.of(name, choice)
+        )
+        self._run = run
+        self._network = self._compiled = network
+        # A step meets few sizes and meets them every time: code for each is faster than code for all.
+        if name != SAMPLER and run.compile:
+            mode = "reduce-overhead" if run.cuda_graphs else None
+            self._compiled = torch.compile(network, dynamic=False, mode=mode)
+        elif name != SAMPLER and run.cuda_graphs:
+            self._compiled = torch.compile(network, dynamic=False, backend="cudagraphs")
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         """Return what the network returns."""
-        result = self._run(self._network if self._calls.full else self._compiled, arguments, named)
-        if self._calls.checking:
-            check_outputs(self._culprit, self._kind, self.ports, result, self._calls.settled)
+        result = self._call(self._network if self._run.full else self._compiled, arguments, named)
+        if self._run.is_checking:
+            check_outputs(self._culprit, self._kind, self.ports, result, self._run.settled)
         return result
 
     def __getattr__(self, name: str) -> Any:
@@ -89,24 +177,122 @@ class NetworkCall:
         found = getattr(self._network, name)
         if not callable(found) or isinstance(found, nn.Module):
             return found
-        return lambda *arguments, **named: self._run(found, arguments, named)
+        return lambda *arguments, **named: self._call(found, arguments, named)
 
-    def _run(self, function: Callable[..., Any], arguments: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
-        calls = self._calls
-        for names in calls.called:
-            names.add(self.name)
+    def _call(self, function: Callable[..., Any], arguments: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
+        run, augmentation = self._run, self._run.augmentation
+        run.note(frozenset({self.name}))
         before = arguments, named
-        augmentation = calls.augmentation
         if augmentation is not None and augmentation.stands_before(self.name):
             # Outside of autocast and of the compiled network: coordinates need all their digits.
             arguments, named = augmentation.shown(self.ports, arguments, named)
-        with failures_in(self._culprit, "fails in its forward pass"), calls.precision.autocast(full=calls.full):
+        with failures_in(self._culprit, "fails in its forward pass"), run.precision.autocast(full=run.full):
             result = function(*arguments, **named)
             # A run may keep a result for longer than a step, and graphs write over what they gave.
-            copies = calls.copies and function is self._compiled
+            copies = run.cuda_graphs and function is self._compiled
             if isinstance(result, DiscriminatorOutput):
                 output = logits_in_float32(result, copy=copies)
-                if augmentation is not None and not calls.full:
+                if augmentation is not None and not run.full:
                     augmentation.see(self.name, *before, output)
                 return output
             return to_float32(result, copy=copies)
+
+
+class RunNetworks(Mapping[str, Network]):
+    """The networks of a model as a step calls them: in the precision of the run, with results in float32.
+
+    Feature maps of a discriminator stay as they were computed; see :func:`facekit.training.tensors.logits_in_float32`.
+
+    Args:
+        recipe: says what each network declares; None for networks without a recipe (contract tests).
+        cuda_graphs: record the kernels of each network once and replay them, compiled or not. :meth:`begin_step` then
+            says that their results of the step before are no longer needed.
+        ports: in place of ``recipe``: what networks declare, by name.
+        augmentation: what stands in front of discriminators in training; None for nothing.
+    """
+
+    def __init__(
+        self,
+        model: FaceModel,
+        precision: Precision,
+        *,
+        recipe: ResolvedRecipe | None = None,
+        label_maps: Mapping[str, LabelMap] | None = None,
+        compile: bool = False,
+        cuda_graphs: bool = False,
+        ports: Mapping[str, Ports] | None = None,
+        augmentation: RunAugmentation | None = None,
+    ) -> None:
+        self.model, self.precision, self.augmentation = model, precision, augmentation
+        self.compile, self.cuda_graphs = compile, cuda_graphs
+        self.settled: dict[str, int] = {} if recipe is None else {"size": recipe.data.size, **recipe.dimensions}
+        """The numbers behind named dimensions."""
+        self.is_checking = self.full = False
+        self._called: tuple[set[str], ...] = ()
+        self._networks: dict[str, NetworkCall] = {}
+        for name, network in model.callables.items():
+            choice = None if recipe is None else recipe.model.get(name)
+            if choice is None or recipe is None:
+                declared = (ports or {}).get(name, NO_PORTS)
+            else:
+                declared = choice.ports(PortContext(recipe.data.size, label_maps or {}))
+            self._networks[name] = NetworkCall(name, network, self, choice, declared)
+
+    def __getitem__(self, name: str) -> NetworkCall:
+        """Return a network by its name. Raises FacekitError where there is none."""
+        if name not in self._networks:
+            hint = did_you_mean(name, self._networks) or f"it has {', '.join(self._networks)}"
+            usual = {STYLE_ENCODER, DISCRIMINATOR}
+            raise FacekitError(
+                f"this recipe has no {name.replace('_', ' ')}, but something asks for it",
+                remedy=f"add model.{name}, or take out the loss that asks" if name in usual else hint,
+            )
+        return self._networks[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._networks
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._networks)
+
+    def __len__(self) -> int:
+        return len(self._networks)
+
+    def begin_step(self) -> None:
+        """Say that a step begins: CUDA graphs may write over what they gave in the step before."""
+        if self.cuda_graphs:
+            torch.compiler.cudagraph_mark_step_begin()
+
+    @contextmanager
+    def checking(self) -> Iterator[None]:
+        """Hold every result within the context against the ports of its network."""
+        self.is_checking, before = True, self.is_checking
+        try:
+            yield
+        finally:
+            self.is_checking = before
+
+    @contextmanager
+    def full_precision(self) -> Iterator[None]:
+        """Let networks compute in float32 and uncompiled within the context."""
+        self.full, before = True, self.full
+        try:
+            with self.precision.autocast(full=True):
+                yield
+        finally:
+            self.full = before
+
+    def note(self, names: frozenset[str]) -> None:
+        """Count networks as called: those that are, and those whose result is used again."""
+        for called in self._called:
+            called |= names
+
+    @contextmanager
+    def tracing(self) -> Iterator[set[str]]:
+        """Give a set that collects the names of all networks that are called within the context."""
+        called, names = self._called, set[str]()
+        self._called = (*called, names)
+        try:
+            yield names
+        finally:
+            self._called = called

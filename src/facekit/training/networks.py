@@ -1,27 +1,26 @@
-"""The networks of a recipe: as modules (:class:`FaceModel`), and as a step calls them (:class:`RunNetworks`)."""
+"""The networks of a recipe as modules: built, kept frozen, and loaded from a run folder. As a step calls them, they are
+in :mod:`facekit.training.network_call`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 
 from facekit.interfaces import (
-    DISCRIMINATOR,
     SAMPLER,
-    STYLE_ENCODER,
     BuildContext,
     Condition,
     DiscriminatorOutput,
     FacekitError,
     Generated,
     LabelMap,
-    Network,
-    PortContext,
-    Ports,
     Reference,
     Style,
     did_you_mean,
@@ -30,13 +29,17 @@ from facekit.interfaces import (
     sample,
 )
 from facekit.recipe.resolved import ComponentChoice, ResolvedRecipe
-from facekit.sampling.inputs import noise_shapes
+from facekit.registry import Registry
+from facekit.sampling.inputs import ATTRIBUTES, inputs_of, noise_shapes
+from facekit.sampling.noise import derive_seed
 from facekit.training import failures
-from facekit.training.augmentation import RunAugmentation
+from facekit.training.checkpoint import checkpoints
+from facekit.training.checkpoint.reader import CheckpointReader
 from facekit.training.failures import Culprit
-from facekit.training.network_call import NO_PORTS, Calls, NetworkCall
-from facekit.training.precision import Precision
-from facekit.training.seeds import derive_seed
+from facekit.training.lock_reader import read_run_lock, recipe_change
+from facekit.training.run.folder import RECIPE, RunFolder, full_disk_stops
+from facekit.training.run.reading import read_run_recipe
+from facekit.training.tensors import check_finite
 
 
 class FaceModel(nn.Module):
@@ -44,9 +47,7 @@ class FaceModel(nn.Module):
     state are ``generator.stem.weight`` and the like.
 
     Args:
-        networks: the networks by name.
         sampler: makes images with them, where it is no module; a module stands among ``networks``.
-        frozen: the names of those that keep their weights.
         noise: the shape of one sample's noise, by the name of its port.
 
     Raises:
@@ -140,9 +141,6 @@ def build_model(
     was.
 
     Args:
-        recipe: the recipe.
-        label_map: the label map of the data.
-        attribute_names: the attributes of the data, in order.
         without: the names of networks that are not wanted.
 
     Raises:
@@ -181,152 +179,159 @@ def count_parameters(model: FaceModel) -> dict[str, int]:
     }
 
 
-class RunNetworks(Mapping[str, Network]):
-    """The networks of a model as a step calls them: in the precision of the run, with results in float32.
+FROZEN = "frozen"
+"""Key of ``lock.json``: the SHA-256 of each frozen network's file, by the network's name."""
 
-    Feature maps of a discriminator stay as they were computed; see :func:`facekit.training.tensors.logits_in_float32`.
+
+def write_frozen(run: RunFolder, model: FaceModel) -> dict[str, str]:
+    """Write the weights of the frozen networks of a model into a run folder; return the SHA-256 of each file.
+
+    Raises:
+        RunFailure: the disk is full.
+    """
+    hashes: dict[str, str] = {}
+    for name in sorted(model.frozen):
+        file = run.frozen(name)
+        with full_disk_stops(file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            checkpoints.write_tensors(file, checkpoints.model_state(model.get_submodule(name)))
+        hashes[name] = checkpoints.sha256(file)
+    return hashes
+
+
+def load_frozen(run: RunFolder, model: FaceModel, lock: Mapping[str, Any]) -> None:
+    """Give the frozen networks of a model the weights that a run keeps.
+
+    Raises:
+        FacekitError: a file is missing or not the one that the run wrote, or does not fit the network.
+    """
+    hashes: Mapping[str, str] = lock.get(FROZEN, {})
+    remedy = "put the file back as the run wrote it, or start the run again in another folder"
+    for name in sorted(model.frozen):
+        file = run.frozen(name)
+        what = f"the weights of the frozen network {name!r} are"
+        if not file.is_file():
+            raise FacekitError(f"{what} missing", where=str(file), remedy=remedy)
+        if hashes.get(name) != checkpoints.sha256(file):
+            raise FacekitError(f"{what} not those that the run was made with", where=str(file), remedy=remedy)
+        try:
+            state = load_file(file)
+        except (SafetensorError, OSError) as error:
+            raise FacekitError(f"the weights of {name} cannot be read: {error}", where=str(file)) from error
+        checkpoints.load_state(model.get_submodule(name), state, where=str(file))
+
+
+Weights = Literal["ema", "live"]
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A trained model and what it takes to use it.
 
     Args:
-        model: the networks.
-        precision: how they compute.
-        recipe: says what each network declares; None for networks without a recipe (contract tests).
-        label_maps: every label map that the plugins offer, by name.
-        compile: compile the networks.
-        cuda_graphs: record the kernels of each network once and replay them, compiled or not. :meth:`begin_step` then
-            says that their results of the step before are no longer needed.
-        ports: in place of ``recipe``: what networks declare, by name.
-        augmentation: what stands in front of discriminators in training; None for nothing.
+        step: the step of the checkpoint; 0 for weights of a file.
+        weights: which weights these are: ``ema``, or ``live`` when they were asked for or the run keeps no average;
+            ``file`` for those of a file without a run.
+        warnings: damaged checkpoints that were passed over, a damaged ``lock.json``, a recipe that was changed.
+        notes: which weights older versions of the components wrote, so that they were migrated.
     """
 
-    def __init__(
-        self,
-        model: FaceModel,
-        precision: Precision,
-        *,
-        recipe: ResolvedRecipe | None = None,
-        label_maps: Mapping[str, LabelMap] | None = None,
-        compile: bool = False,
-        cuda_graphs: bool = False,
-        ports: Mapping[str, Ports] | None = None,
-        augmentation: RunAugmentation | None = None,
-    ) -> None:
-        self.model = model
-        settled = {} if recipe is None else {"size": recipe.data.size, **recipe.dimensions}
-        self._calls = Calls(precision, copies=cuda_graphs, settled=settled, augmentation=augmentation)
-        self._cuda_graphs = cuda_graphs
-        self._networks: dict[str, NetworkCall] = {}
-        for name, network in model.callables.items():
-            compiled = _compiled(network, compile=compile, cuda_graphs=cuda_graphs) if name != SAMPLER else network
-            choice = None if recipe is None else recipe.model.get(name)
-            if choice is None or recipe is None:
-                declared = (ports or {}).get(name, NO_PORTS)
-                self._networks[name] = NetworkCall(name, network, compiled, self._calls, ports=declared, kind=name)
-            else:
-                context = PortContext(recipe.data.size, label_maps or {})
-                self._networks[name] = self._of_recipe(name, network, compiled, choice, context)
+    model: FaceModel
+    recipe: ResolvedRecipe
+    label_map: LabelMap
+    attribute_names: tuple[str, ...]
+    step: int
+    weights: Literal["ema", "live", "file"]
+    checkpoint: Path
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
-    def _of_recipe(
-        self,
-        name: str,
-        network: Callable[..., Any],
-        compiled: Callable[..., Any],
-        choice: ComponentChoice,
-        context: PortContext,
-    ) -> NetworkCall:
-        spec = choice.component.spec
-        return NetworkCall(
-            name,
-            network,
-            compiled,
-            self._calls,
-            ports=choice.ports(context),
-            batch_dependent=spec.batch_dependent,
-            kind=spec.kind,
-            culprit=Culprit.of(name, choice),
+    @property
+    def runtime(self) -> dict[str, Any]:
+        """The values of all runtime options, ``{"sampler.steps": 50}``: what results depend on beside the weights."""
+        return runtime_options(self.recipe)
+
+
+def load_model(
+    run: Path,
+    *,
+    registry: Registry,
+    weights: Weights = "ema",
+    step: int | None = None,
+    with_discriminator: bool | None = False,
+    settings: Sequence[str] = (),
+) -> LoadedModel:
+    """Load a trained model from its run folder; the data it was trained on is not needed.
+
+    Args:
+        weights: ``ema`` for the averaged weights, ``live`` for those of the last update.
+        step: a certain checkpoint; by default the newest sound one.
+        with_discriminator: load discriminators too; they have live weights only. None loads them where the sampler asks
+            for attributes, since one may tell those that a photo has.
+        settings: runtime options of networks in place of those that the run was made with: ``sampler.steps=50``.
+
+    Raises:
+        FacekitError: the folder is no run, has no sound checkpoint, a plugin is missing, or newer than the installed
+            versions of the components wrote it; its weights are not finite; or a setting is no runtime option.
+    """
+    folder = RunFolder(run)
+    if not folder.holds_a_run:
+        raise FacekitError("this is not a run folder: it has no recipe.yaml", where=str(run))
+    recipe = read_run_recipe(folder.recipe, registry=registry)
+    if settings:
+        overrides = [_runtime_override(recipe, setting) for setting in settings]
+        recipe = read_run_recipe(folder.recipe, registry=registry, overrides=overrides)
+    found = checkpoints.find(folder.checkpoints, step=step)
+    record = read_run_lock(folder, found)
+    change = recipe_change(folder, found, registry=registry)
+    changed = [] if change is None else [f"{run / RECIPE} was changed since step {found.step}: {change}"]
+    label_map, attribute_names = record.label_map, record.attribute_names
+    if with_discriminator is None:
+        with_discriminator = inputs_of(recipe, registry.label_maps).reads(ATTRIBUTES)
+    without = frozenset() if with_discriminator else recipe.model.discriminators
+    model = build_model(recipe, label_map=label_map, attribute_names=attribute_names, without=without)
+    changing = model.only([name for name, _ in model.named_children() if name not in model.frozen])
+    built: dict[str, ComponentChoice] = {
+        name: choice for name, choice in recipe.model.components() if changing.get(name) is not None
+    }
+    reader = CheckpointReader(found, built)
+    averaged = weights == "ema" and found.has_ema
+    state: Mapping[str, torch.Tensor] = {**reader.live(), **(reader.ema() if averaged else {})}
+    checkpoints.load_state(changing, state, where=str(found.folder))
+    load_frozen(folder, model, record.lock)
+    check_finite(model, where=str(found.folder))
+    return LoadedModel(
+        model=model.eval().requires_grad_(False),
+        recipe=recipe,
+        label_map=label_map,
+        attribute_names=attribute_names,
+        step=found.step,
+        weights="ema" if averaged else "live",
+        checkpoint=found.folder,
+        warnings=(*found.damaged, *record.warnings, *changed),
+        notes=tuple(reader.notes),
+    )
+
+
+def runtime_options(recipe: ResolvedRecipe) -> dict[str, Any]:
+    """Return the values of the options of networks that may be set when a run is used, by ``NETWORK.OPTION``."""
+    return {
+        f"{name}.{option}": choice.options.model_dump(mode="json")[option]
+        for name, choice in recipe.model.components()
+        for option in choice.component.spec.runtime
+    }
+
+
+def _runtime_override(recipe: ResolvedRecipe, setting: str) -> str:
+    """Return the override of a recipe for a setting such as ``sampler.steps=50``."""
+    path, equals, _ = setting.partition("=")
+    name, dot, option = path.strip().partition(".")
+    offered = runtime_options(recipe)
+    if not equals or not dot or f"{name}.{option}" not in offered:
+        known = f"this run's are {', '.join(offered)}" if offered else "this run has none"
+        raise FacekitError(
+            f"{path.strip()!r} is no option that may be set when a run is used",
+            where=f"--set {setting}",
+            remedy=did_you_mean(path.strip(), offered) or f"write NETWORK.OPTION=VALUE; {known}",
         )
-
-    @property
-    def precision(self) -> Precision:
-        """How the networks compute."""
-        return self._calls.precision
-
-    @property
-    def augmentation(self) -> RunAugmentation | None:
-        """What stands in front of discriminators in training."""
-        return self._calls.augmentation
-
-    def __getitem__(self, name: str) -> NetworkCall:
-        """Return a network by its name.
-
-        Raises:
-            FacekitError: there is none of that name.
-        """
-        try:
-            return self._networks[name]
-        except KeyError:
-            hint = did_you_mean(name, self._networks) or f"it has {', '.join(self._networks)}"
-            usual = {STYLE_ENCODER, DISCRIMINATOR}
-            raise FacekitError(
-                f"this recipe has no {name.replace('_', ' ')}, but something asks for it",
-                remedy=f"add model.{name}, or take out the loss that asks" if name in usual else hint,
-            ) from None
-
-    def __contains__(self, name: object) -> bool:
-        """Return whether the recipe has a network of that name."""
-        return name in self._networks
-
-    def __iter__(self) -> Iterator[str]:
-        """Yield the names."""
-        return iter(self._networks)
-
-    def __len__(self) -> int:
-        """Return how many there are."""
-        return len(self._networks)
-
-    def begin_step(self) -> None:
-        """Say that a step begins: CUDA graphs may write over what they gave in the step before."""
-        if self._cuda_graphs:
-            torch.compiler.cudagraph_mark_step_begin()
-
-    @contextmanager
-    def checking(self) -> Iterator[None]:
-        """Hold every result within the context against the ports of its network."""
-        self._calls.checking, before = True, self._calls.checking
-        try:
-            yield
-        finally:
-            self._calls.checking = before
-
-    @contextmanager
-    def full_precision(self) -> Iterator[None]:
-        """Let networks compute in float32 and uncompiled within the context."""
-        self._calls.full, before = True, self._calls.full
-        try:
-            with self._calls.precision.autocast(full=True):
-                yield
-        finally:
-            self._calls.full = before
-
-    def note(self, names: frozenset[str]) -> None:
-        """Count networks as called, whose result is used again."""
-        for called in self._calls.called:
-            called |= names
-
-    @contextmanager
-    def tracing(self) -> Iterator[set[str]]:
-        """Give a set that collects the names of all networks that are called within the context."""
-        called, names = self._calls.called, set[str]()
-        self._calls.called = (*called, names)
-        try:
-            yield names
-        finally:
-            self._calls.called = called
-
-
-def _compiled(network: Callable[..., Any], *, compile: bool, cuda_graphs: bool) -> Callable[..., Any]:
-    if not (compile or cuda_graphs):
-        return network
-    # A step meets few sizes and meets them every time: code for each is faster than code for all.
-    if not compile:
-        return torch.compile(network, dynamic=False, backend="cudagraphs")
-    return torch.compile(network, dynamic=False, mode="reduce-overhead" if cuda_graphs else None)
+    return f"model.{setting.strip()}"

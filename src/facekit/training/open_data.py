@@ -155,10 +155,6 @@ def open_loader(
     """Return what gives a run its faces. A player that is updated several times a step sees other faces each time.
 
     Args:
-        recipe: the recipe.
-        packed: its packed faces.
-        rank: which process this is.
-        world_size: how many there are.
         pin_memory: put batches where a GPU fetches them by itself.
     """
     from facekit.data import FaceLoader  # which imports torch; listing and planning do without

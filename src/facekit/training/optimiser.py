@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim.adam import adam
 from torch.optim.adamw import adamw
 
-from facekit.interfaces import TrainingContext
-from facekit.registry.built_in import AdamOptions, AdamWOptions
-
-
-@dataclass(frozen=True)
-class _Moments:
-    """What Adam knows of a weight, in the order in which the weight lies in memory; the names are those of checkpoints.
-
-    Args:
-        step: how often it was updated, a float32 scalar on the weight's device.
-        exp_avg: the mean of its gradients.
-        exp_avg_sq: the mean of their squares.
-    """
-
-    step: Tensor
-    exp_avg: Tensor
-    exp_avg_sq: Tensor
+from facekit.interfaces import FacekitError, MakeOptimiser, Options, TrainingContext
+from facekit.recipe.resolved import ComponentChoice
+from facekit.registry.built_in import OWN, AdamOptions, AdamWOptions
+from facekit.training.nested import CannotFlatten, flatten, nest
 
 
 @dataclass
@@ -36,17 +24,17 @@ class _Weight:
     """A weight that is trained.
 
     Args:
-        parameter: the weight.
         view: the same numbers in the order in which they lie in memory. Given channels-last weights, torch's fused
             kernels copy each of them every step, which takes longer than the update.
         rate: its learning rate, before any schedule.
-        moments: None until it is first updated.
+        moments: ``step``, how often it was updated, a float32 scalar on its device; ``exp_avg`` and ``exp_avg_sq``, the
+            means of its gradients and of their squares, as the weight lies in memory. Empty until it is first updated.
     """
 
     parameter: nn.Parameter
     view: Tensor
     rate: float
-    moments: _Moments | None = None
+    moments: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Optimiser:
@@ -54,11 +42,6 @@ class Optimiser:
 
     It calls torch's functions in place of ``torch.optim.Adam``, which imports torch's compiler: 1.5 seconds and 150 MB
     of every run.
-
-    Args:
-        options: which of the two, and its numbers.
-        parameters: the weights by name.
-        rates: the learning rate of each.
     """
 
     def __init__(
@@ -74,65 +57,53 @@ class Optimiser:
             for key, parameter in parameters.items()
         }
 
+    @torch.no_grad()
     def update(self, factor: float) -> None:
         """Update the weights that have gradients, with every learning rate times ``factor``; the gradients go."""
         by_rate: defaultdict[float, list[_Weight]] = defaultdict(list)
         for weight in self._weights.values():
             if weight.parameter.grad is not None:
                 by_rate[weight.rate].append(weight)
+        beta1, beta2 = self._options.betas
         for rate, weights in by_rate.items():
-            self._update(weights, rate * factor)
+            gradients: list[Tensor] = []
+            for weight in weights:
+                assert weight.parameter.grad is not None
+                gradients.append(in_storage_order(weight.parameter.grad, like=weight.parameter))
+                weight.parameter.grad = None
+                weight.moments = weight.moments or _new_moments(weight.view)
+            self._function(
+                [weight.view for weight in weights],
+                gradients,
+                [weight.moments["exp_avg"] for weight in weights],
+                [weight.moments["exp_avg_sq"] for weight in weights],
+                [],
+                [weight.moments["step"] for weight in weights],
+                fused=True,
+                amsgrad=False,
+                beta1=beta1,
+                beta2=beta2,
+                lr=rate * factor,
+                weight_decay=self._options.weight_decay,
+                eps=self._options.eps,
+                maximize=False,
+            )
 
     def state(self) -> dict[str, Tensor]:
         """Return moments and counts by name, ``generator.stem.weight/exp_avg``, in the shapes of the weights."""
-        found: dict[str, Tensor] = {}
-        for key, weight in self._weights.items():
-            moments, like = weight.moments, weight.parameter
-            if moments is not None:
-                found[f"{key}/step"] = moments.step
-                found[f"{key}/exp_avg"] = from_storage_order(moments.exp_avg, like)
-                found[f"{key}/exp_avg_sq"] = from_storage_order(moments.exp_avg_sq, like)
-        return found
+        return {
+            f"{key}/{entry}": tensor if entry == "step" else from_storage_order(tensor, weight.parameter)
+            for key, weight in self._weights.items()
+            for entry, tensor in weight.moments.items()
+        }
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Put back what :meth:`state` returned; weights that it does not name start afresh."""
         for key, weight in self._weights.items():
-            if f"{key}/step" not in state:
-                weight.moments = None
-                continue
-            weight.moments = moments = _new_moments(weight.view)
-            moments.step.copy_(state[f"{key}/step"])
-            moments.exp_avg.copy_(in_storage_order(state[f"{key}/exp_avg"], like=weight.parameter))
-            moments.exp_avg_sq.copy_(in_storage_order(state[f"{key}/exp_avg_sq"], like=weight.parameter))
-
-    @torch.no_grad()
-    def _update(self, weights: Sequence[_Weight], rate: float) -> None:
-        gradients: list[Tensor] = []
-        moments: list[_Moments] = []
-        for weight in weights:
-            assert weight.parameter.grad is not None
-            gradients.append(in_storage_order(weight.parameter.grad, like=weight.parameter))
-            weight.parameter.grad = None
-            if weight.moments is None:
-                weight.moments = _new_moments(weight.view)
-            moments.append(weight.moments)
-        beta1, beta2 = self._options.betas
-        self._function(
-            [weight.view for weight in weights],
-            gradients,
-            [each.exp_avg for each in moments],
-            [each.exp_avg_sq for each in moments],
-            [],
-            [each.step for each in moments],
-            fused=True,
-            amsgrad=False,
-            beta1=beta1,
-            beta2=beta2,
-            lr=rate,
-            weight_decay=self._options.weight_decay,
-            eps=self._options.eps,
-            maximize=False,
-        )
+            weight.moments = _new_moments(weight.view) if f"{key}/step" in state else {}
+            for entry, tensor in weight.moments.items():
+                kept = state[f"{key}/{entry}"]
+                tensor.copy_(kept if entry == "step" else in_storage_order(kept, like=weight.parameter))
 
 
 def build_adam(options: AdamOptions, context: TrainingContext) -> partial[Optimiser]:
@@ -140,9 +111,9 @@ def build_adam(options: AdamOptions, context: TrainingContext) -> partial[Optimi
     return partial(Optimiser, options)
 
 
-def _new_moments(view: Tensor) -> _Moments:
+def _new_moments(view: Tensor) -> dict[str, Tensor]:
     step = torch.zeros((), dtype=torch.float32, device=view.device)
-    return _Moments(step, torch.zeros_like(view), torch.zeros_like(view))
+    return {"step": step, "exp_avg": torch.zeros_like(view), "exp_avg_sq": torch.zeros_like(view)}
 
 
 def _lies_channels_last(tensor: Tensor) -> bool:
@@ -164,3 +135,160 @@ def in_storage_order(tensor: Tensor, *, like: Tensor | None = None) -> Tensor:
 def from_storage_order(tensor: Tensor, like: Tensor) -> Tensor:
     """Return what :func:`in_storage_order` made of a tensor of the shape and memory format of ``like`` as it was."""
     return tensor.permute(0, 3, 1, 2) if _lies_channels_last(like) else tensor
+
+
+class TorchOptimiser:
+    """An optimiser with the interface of ``torch.optim.Optimizer``.
+
+    Args:
+        rates: the learning rate of each, before any schedule.
+
+    Raises:
+        FacekitError: the optimiser refuses its options or the weights, or is none.
+    """
+
+    def __init__(
+        self,
+        choice: ComponentChoice,
+        make: MakeOptimiser,
+        *,
+        player: str,
+        parameters: Mapping[str, nn.Parameter],
+        rates: Mapping[str, float],
+    ) -> None:
+        self._choice = choice
+        self._player = player
+        self._parameters = parameters
+        by_rate: dict[float, list[nn.Parameter]] = {}
+        for key, parameter in parameters.items():
+            by_rate.setdefault(rates[key], []).append(parameter)
+        self._rates = list(by_rate)
+        try:
+            made: object = make([{"params": weights, "lr": rate} for rate, weights in by_rate.items()])
+        except FacekitError:
+            raise
+        except Exception as error:  # of a plugin's, or of torch's own checks of its options
+            raise FacekitError(
+                f"{self._name} cannot be made: {type(error).__name__}: {error}",
+                where=choice.path,
+                remedy=f"change its options, or choose another optimiser; it comes from {choice.component.origin}",
+            ) from error
+        if not isinstance(made, torch.optim.Optimizer) or len(made.param_groups) != len(by_rate):
+            raise FacekitError(
+                f"{self._name} gave {type(made).__name__}, not a torch.optim.Optimizer with the groups it was given",
+                where=choice.path,
+                remedy=f"this is a mistake in the plugin {choice.component.origin}",
+            )
+        self.optimizer = made
+        self._first = [self._numbers(group) for group in made.param_groups]
+
+    def update(self, factor: float) -> None:
+        """Update the weights that have gradients, with every learning rate times ``factor``; the gradients go."""
+        if all(parameter.grad is None for parameter in self._parameters.values()):
+            return  # a turn in which every loss was left out
+        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * factor
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what it knows of each weight, and the numbers of its groups that it has changed.
+
+        The names are ``generator.stem.weight/exp_avg``, and ``generator/groups/0/d!float`` for a group of the player
+        ``generator``.
+
+        Raises:
+            FacekitError: it keeps something that checkpoints cannot keep.
+        """
+        found: dict[str, Tensor] = {}
+        try:
+            for key, parameter in self._parameters.items():
+                for entry, value in self.optimizer.state.get(parameter, {}).items():
+                    found |= flatten(f"{key}/{entry}", value)
+            for index, (group, first) in enumerate(zip(self.optimizer.param_groups, self._first, strict=True)):
+                for entry, value in self._numbers(group).items():
+                    if entry not in first or type(value) is not type(first[entry]) or value != first[entry]:
+                        found |= flatten(f"{self._group(index)}{entry}", value)
+        except CannotFlatten as error:
+            raise FacekitError(
+                f"the state of {self._name} cannot be kept in a checkpoint: {error}",
+                where=self._choice.path,
+                remedy=f"this is a mistake in the plugin {self._choice.component.origin}: an optimiser keeps tensors, "
+                "numbers, None, and lists and maps of these",
+            ) from error
+        return found
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Put back what :meth:`state` returned; weights that it does not name start afresh."""
+        by_weight: dict[str, dict[str, Tensor]] = {}
+        for name, tensor in state.items():
+            weight, _, entry = name.rpartition("/")
+            by_weight.setdefault(weight, {})[entry] = tensor
+        for key, parameter in self._parameters.items():
+            if key in by_weight:
+                entries = nest(by_weight[key], parameter.device)
+                self.optimizer.state[parameter] = {name: _as_laid(each, parameter) for name, each in entries.items()}
+        for index, group in enumerate(self.optimizer.param_groups):
+            group.update(nest(by_weight.get(self._group(index)[:-1], {}), torch.device("cpu")))
+
+    @property
+    def _name(self) -> str:
+        return f"the optimiser {self._choice.component.spec.id!r}"
+
+    def _group(self, index: int) -> str:
+        return f"{self._player}/groups/{index}/"
+
+    @staticmethod
+    def _numbers(group: Mapping[str, Any]) -> dict[str, float]:
+        return {key: value for key, value in group.items() if key != "lr" and type(value) in (bool, int, float)}
+
+
+def _as_laid(value: Any, parameter: nn.Parameter) -> Any:
+    """Return a tensor of a weight's shape as the weight lies in memory: sums over it then run in the same order."""
+    if isinstance(value, Tensor) and value.shape == parameter.shape and value.dim():
+        return torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
+    return value
+
+
+WeightUpdates = Optimiser | TorchOptimiser
+"""What updates the weights of a player."""
+
+
+def build(options: Options, context: TrainingContext) -> MakeOptimiser:
+    """Build what makes an optimiser of ``torch.optim``; the class of the options is named as the optimiser's."""
+    family = getattr(torch.optim, type(options).__name__)
+    return lambda groups: family(groups, **options.model_dump())
+
+
+def make_optimiser(
+    choice: ComponentChoice,
+    *,
+    player: str,
+    steps: int,
+    parameters: Mapping[str, nn.Parameter],
+    rates: Mapping[str, float],
+) -> WeightUpdates:
+    """Return what updates the weights of a player.
+
+    Args:
+        rates: the learning rate of each, before any schedule.
+
+    Raises:
+        FacekitError: the optimiser cannot be built from its options.
+    """
+    made = choice.build(TrainingContext(player=player, steps=steps))
+    if choice.component.origin == OWN:
+        updates: WeightUpdates = made(parameters, rates)
+        return updates
+    return TorchOptimiser(choice, made, player=player, parameters=parameters, rates=rates)
+
+
+def scaled_rate(name: str, rate: float, scales: Mapping[str, float]) -> float:
+    """Return the learning rate of a network, a part of one, or a weight.
+
+    Args:
+        name: its name: ``generator``, ``generator.mapping``, ``generator.mapping.0.weight``.
+        scales: factors by the names of networks and parts. The longest that fits counts.
+    """
+    fitting = [key for key in scales if name == key or name.startswith(f"{key}.")]
+    return rate * scales[max(fitting, key=len)] if fitting else rate

@@ -25,9 +25,9 @@ from facekit.training import failures
 from facekit.training.checkpoint import checkpoints
 from facekit.training.failures import Culprit, failures_in
 from facekit.training.networks import FaceModel
+from facekit.training.optimiser import make_optimiser, scaled_rate
 from facekit.training.precision import Precision
 from facekit.training.schedule import RateFactor, weight_at
-from facekit.training.torch_optimiser import make_optimiser, scaled_rate
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,6 @@ class WeightedLoss:
     """A loss of a player.
 
     Args:
-        label: its name in logs.
-        weight: factor on its value.
-        loss: what computes it.
-        culprit: whom to name when it fails.
         every: it is computed at every n-th step, counted n times there.
         steps: steps of the run, over which the weight may change; None computes it with its largest weight.
     """
@@ -49,11 +45,6 @@ class WeightedLoss:
     culprit: Culprit
     every: int = 1
     steps: int | None = None
-
-    @property
-    def is_stateful(self) -> bool:
-        """Whether it keeps more from step to step than the buffers of a module."""
-        return isinstance(self.loss, Stateful)
 
     def weight_now(self, index: int) -> float:
         """Return the factor on its value at a step, from 0: 0 where it is left out or weighs nothing."""
@@ -86,16 +77,8 @@ class PlayerInTraining:
     """A player: its losses, its weights and its optimiser.
 
     Args:
-        name: which player.
-        model: the model.
-        trained: the names of the networks that it trains.
-        turns: how often it is updated in a step.
-        losses: its losses, at least one.
-        updates: the optimisers and schedules of the recipe.
         lr_scale: factors on the learning rates of networks and parts of networks.
         frozen: parts of the model that are not trained at first.
-        steps: steps of the run.
-        gradient_clip: largest norm of its gradient.
     """
 
     def __init__(
@@ -209,11 +192,6 @@ class PlayerInTraining:
                 remedy=f"add a loss that depends on it, freeze it (`frozen: true`), or take model.{name} out",
             )
 
-    def clear_gradients(self) -> None:
-        """Drop the gradients of its weights."""
-        for parameter in self.parameters.values():
-            parameter.grad = None
-
     def clip(self) -> Tensor | None:
         """Scale a gradient that is longer than ``gradient_clip`` down to it.
 
@@ -245,10 +223,7 @@ def build_losses(
     """Build the losses of a recipe, in the order of the turns; without those of weight 0.
 
     Args:
-        recipe: the recipe.
         precision: where losses that are modules are placed.
-        label_map: the label map of the data.
-        attribute_names: the attributes of the data, in order.
         steps: steps of the run; None for weights that are the largest of the run.
 
     Raises:
@@ -272,44 +247,39 @@ def build_losses(
             loss = failures.build(f"loss {choice.label}", choice.choice, context)
             culprit = Culprit(f"the loss {player}/{choice.label}", choice.choice, choice.choice.path)
             if isinstance(loss, nn.Module):
-                _check_untrained(loss, culprit)
+                if trained := [name for name, parameter in loss.named_parameters() if parameter.requires_grad]:
+                    more = f" and {len(trained) - 1} more" if len(trained) > 1 else ""
+                    raise culprit.error(
+                        f"{culprit.title} has weights of its own ({trained[0]}{more}), and losses are not trained",
+                        remedy="make them a network of the recipe; where they are frozen (a perceptual network), say "
+                        "so: requires_grad_(False)",
+                    )
                 loss = precision.place(loss)
             weighted = WeightedLoss(choice.label, choice.weight, loss, culprit, choice.every, steps)
             losses.setdefault(player, []).append(weighted)
     return losses
 
 
-def _check_untrained(loss: nn.Module, culprit: Culprit) -> None:
-    """Raise FacekitError where a loss has weights that wait for gradients: nobody trains them."""
-    trained = [name for name, parameter in loss.named_parameters() if parameter.requires_grad]
-    if trained:
-        more = f" and {len(trained) - 1} more" if len(trained) > 1 else ""
-        raise culprit.error(
-            f"{culprit.title} has weights of its own ({trained[0]}{more}), and losses are not trained",
-            remedy="make them a network of the recipe; where they are frozen (a perceptual network), say so: "
-            "requires_grad_(False)",
-        )
-
-
 def build_players(
-    recipe: ResolvedRecipe, *, model: FaceModel, losses: LossesOf, steps: int
+    recipe: ResolvedRecipe, *, model: FaceModel, losses: LossesOf, steps: int, processes: int = 1
 ) -> dict[Player, PlayerInTraining]:
     """Build the players that have losses, in the order of their turns. All weights are frozen until a turn begins.
 
-    Args:
-        recipe: the recipe.
-        model: the model.
-        losses: the losses of each.
-        steps: steps of the run.
-
     Raises:
         FacekitError: a part that is to be frozen, or to have a learning rate of its own, does not exist; or an
-            optimiser or a schedule cannot be built.
+            optimiser or a schedule cannot be built; or several processes train and a loss keeps state of its own.
     """
     for part in recipe.train.optimiser.lr_scale:
         part_of(model, part, where=f"train.optimiser.lr_scale.{part}")
     for setting in recipe.train.freeze:
         part_of(model, setting.part, where="train.freeze")
+    for player, label, loss in ((player, each.label, each.loss) for player, own in losses.items() for each in own):
+        if processes > 1 and isinstance(loss, Stateful):
+            raise FacekitError(
+                f"the loss {player}/{label} keeps state of its own, which works in one process only",
+                where=f"losses.{player}",
+                remedy="train in one process, or switch that state off (`replay_pool: 0`)",
+            )
     model.requires_grad_(False)
     return {
         name: PlayerInTraining(

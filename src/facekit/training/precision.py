@@ -1,15 +1,21 @@
-"""Device, number format and memory layout of a run."""
+"""How a run computes: device, number format, memory layout, and which activations are computed again.
+
+With activation checkpointing parts of the forward pass are computed again in the backward pass, and not kept until
+then. Networks say which of their parts may be (``facekit.interfaces.Recomputable``); here is how.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
-from facekit.interfaces import FaceBatch, FacekitError, Reference
+from facekit.interfaces import FaceBatch, FacekitError, Recomputable, Recompute, Reference
 from facekit.recipe.settings import TrainSettings
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -23,7 +29,6 @@ class Precision:
     generator and discriminator run under autocast, and what losses see of it is float32 again; losses compute in fp32.
 
     Args:
-        device: where everything is.
         name: ``fp32`` or ``bf16``.
         channels_last: keep 4-D weights and pictures in that memory layout.
     """
@@ -126,3 +131,33 @@ def multiplies_faster_in_bf16(device: torch.device) -> bool:
     capabilities = torch.cpu.get_capabilities()
     # ``bf16`` is what ARM processors call theirs.
     return bool(capabilities.get("amx_bf16") or capabilities.get("bf16"))
+
+
+def checkpointed(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function and keep its arguments for the backward pass, in place of what it computes on the way.
+
+    The numbers are the same, bit for bit, and can be differentiated again.
+    """
+    if not torch.is_grad_enabled():
+        return function(*arguments)
+    # Parts that may be computed again draw nothing at random, so there is no random state to put back.
+    return checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=False)
+
+
+def recompute_activations(model: nn.Module, how: Recompute = checkpointed) -> list[str]:
+    """Let the networks of a model, and the modules in them, call the parts that may be computed again by ``how``.
+
+    Returns:
+        a warning of each network that has no such parts, and keeps all its activations.
+    """
+    warnings = []
+    for name, network in model.named_children():
+        parts = [module for module in network.modules() if isinstance(module, Recomputable)]
+        for part in parts:
+            part.recompute = how
+        if not parts:
+            warnings.append(
+                f"train.activation_checkpointing: the {name.replace('_', ' ')} keeps all its activations; it does not "
+                "say what may be computed again"
+            )
+    return warnings

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +34,6 @@ class Sampled:
     """What a model makes of the fixed faces, images (N, 3, H, W) in [-1, 1] on the CPU.
 
     Args:
-        own: from each face's own condition.
         shuffled: the same in the style of the next face; None for models that read no reference.
         change: how much results change with the reference: the mean absolute difference of the two, 0..2.
         flipped: for models that read attributes, with one attribute turned to its opposite, by its name.
@@ -51,11 +51,7 @@ class FixedFaces:
     """Faces of the validation split that are generated again and again, unaugmented.
 
     Args:
-        packed: the packed faces.
         count: how many, spread over the validation split; over the training split where there is none.
-        precision: where and how they are generated.
-        inputs: what the model is given.
-        seed: of the noise that it starts from.
     """
 
     def __init__(
@@ -81,8 +77,6 @@ class FixedFaces:
 
         Args:
             model: the networks; their mode is put back.
-            precision: how they compute.
-            batch: images made at once.
         """
         condition, inputs = self.faces.condition, self._inputs
         own = sample_in_batches(model, condition, precision, batch=batch)
@@ -90,7 +84,12 @@ class FixedFaces:
         if inputs.reads(REFERENCE) and len(self.faces) > 1:
             shuffled = sample_in_batches(model, condition.rolled_reference(-1), precision, batch=batch)
             change = float((own - shuffled).abs().mean())
-        flipped = self._flip(model, precision, batch=batch) if inputs.reads(ATTRIBUTES) else {}
+        flipped = {}
+        for index, name in enumerate(self._attribute_names[:MOST_ATTRIBUTES] if inputs.reads(ATTRIBUTES) else ()):
+            assert condition.attributes is not None
+            wanted = condition.attributes.clone()
+            wanted[:, index] = 1 - wanted[:, index]
+            flipped[name] = sample_in_batches(model, condition.with_(attributes=wanted), precision, batch=batch)
         other = []
         for draw in range(1, 1 + OTHER_NOISE) if inputs.noise else ():
             drawn = precision.place_batch(self._with_noise(self.faces, draw)).condition
@@ -101,16 +100,6 @@ class FixedFaces:
         keys = [f"{key}/{draw}" for key in faces.keys]
         return replace(faces, extra={**faces.extra, **noise_for_keys(self._inputs.noise, keys, self._seed)})
 
-    def _flip(self, model: FaceModel, precision: Precision, *, batch: int) -> dict[str, Tensor]:
-        condition = self.faces.condition
-        assert condition.attributes is not None
-        flipped = {}
-        for index, name in enumerate(self._attribute_names[:MOST_ATTRIBUTES]):
-            wanted = condition.attributes.clone()
-            wanted[:, index] = 1 - wanted[:, index]
-            flipped[name] = sample_in_batches(model, condition.with_(attributes=wanted), precision, batch=batch)
-        return flipped
-
     def save_grid(self, file: Path, sampled: Sampled, *, weights: str) -> None:
         """Write a sample grid as PNG: one row a face.
 
@@ -119,8 +108,6 @@ class FixedFaces:
 
         Args:
             file: where it goes; its folder is made.
-            sampled: what the model made of the faces.
-            weights: which weights generated, for the heading.
 
         Raises:
             RunFailure: the disk is full.
@@ -160,8 +147,6 @@ def sample_in_batches(model: FaceModel, condition: Condition, precision: Precisi
     Args:
         model: the networks; their mode is put back.
         condition: what is wanted, N of them, on the device of the model.
-        precision: how the model computes.
-        batch: images made at once.
     """
     training = model.training
     model.eval()
@@ -183,3 +168,52 @@ def to_pixels(images: Tensor) -> NDArray[np.uint8]:
     # NaN has no pixel; black is seen.
     pixels: NDArray[np.uint8] = scaled.nan_to_num(0).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()
     return pixels
+
+
+DEAD_BELOW = 0.02
+"""Mean absolute difference (range 0..2) below which a result does not visibly change with the reference."""
+
+PATIENCE_FROM, PATIENCE = 0.1, 0.1
+"""Shares of all steps: when the watch starts, and for how long the difference must stay low before it warns."""
+
+CHANGES_WITH_REFERENCE = "changes_with_reference"
+"""Name of the number in logs."""
+
+
+class ReferenceWatch:
+    """Warns once when the result has not changed with the reference for long."""
+
+    def __init__(self, steps: int) -> None:
+        self._steps = steps
+        self._low_since: int | None = None
+        self._warned = False
+
+    def see(self, step: int, change: float) -> str | None:
+        """Take in a measurement after ``step`` updates; return the warning when it is time for it."""
+        if change >= DEAD_BELOW or step < PATIENCE_FROM * self._steps:
+            self._low_since = None
+            return None
+        if self._low_since is None:
+            self._low_since = step
+        if self._warned or step - self._low_since < PATIENCE * self._steps:
+            return None
+        self._warned = True
+        return (
+            f"the result does not change with the reference: {CHANGES_WITH_REFERENCE} is {change:.4f} (of 0..2), and "
+            f"below {DEAD_BELOW} since step {self._low_since}. If the losses jumped within the first steps, their rate "
+            "was too high: raise train.schedule.warmup_steps, or lower train.optimiser.lr_scale.style_encoder. Else "
+            "try an initialisation that lets the style through, a colour or style loss, or a larger lr_scale"
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Return what it remembers, as JSON data."""
+        return {"low_since": self._low_since, "warned": self._warned}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Put back what :meth:`state` returned."""
+        self._low_since, self._warned = state["low_since"], state["warned"]
+
+
+def measures_at(step: int, *, log_every: int, least: int = 50) -> bool:
+    """Return whether the change is measured at the log line after ``step`` updates: at lines ``least`` steps apart."""
+    return step % (log_every * -(-least // log_every)) == 0

@@ -13,11 +13,6 @@ from facekit.registry.built_in import FinalOptions, LinearDecayOptions, Polynomi
 class RateFactor:
     """The factor on a player's learning rates: warm-up times schedule. A pure function of the step.
 
-    Args:
-        choice: the schedule.
-        player: the player.
-        steps: steps of the run.
-
     Raises:
         FacekitError: the schedule cannot be built, or gives no sound factor for the first or the last step.
     """
@@ -97,7 +92,6 @@ def weight_at(weight: float | WeightRamp, *, step: int, steps: int | None) -> fl
 
     Args:
         weight: a number, or from where to where it changes.
-        step: the step.
         steps: steps of the run; None gives the largest weight of the run.
     """
     if not isinstance(weight, WeightRamp):
@@ -116,7 +110,6 @@ def decay_at(settings: EmaSettings, step: int, *, images: int) -> float:
 
     Args:
         settings: the average; it is on.
-        step: the step.
         images: images a step, over all processes and micro-batches.
     """
     if settings.half_life is None:

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from facekit.interfaces import Player, RunFailure
-from facekit.training import seeds
+from facekit.sampling.noise import derive_seed
 from facekit.training.augmentation import RunAugmentation
 from facekit.training.checkpoint import checkpoints
-from facekit.training.checkpoint.checkpoints import Checkpoint
-from facekit.training.checkpoint.contents import reading
+from facekit.training.checkpoint.checkpoints import Checkpoint, reading
 from facekit.training.checkpoint.reader import COMPONENTS, CheckpointReader, Components, written_by
 from facekit.training.ema import Ema
 from facekit.training.loss_shares import LossShares
 from facekit.training.nan_guard import LossGuard
 from facekit.training.networks import FaceModel
 from facekit.training.players import PlayerInTraining, load_loss_state, loss_state
-from facekit.training.style_collapse import ReferenceWatch
+from facekit.training.samples import ReferenceWatch
 from facekit.training.tensors import all_finite
 from facekit.training.validation import BestCheckpoint
 
@@ -35,16 +39,9 @@ class TrainingState:
     """All that changes while a run trains.
 
     Args:
-        model: the networks.
-        players: their losses and optimisers.
         ema: the average; None for none.
-        guard: the sums since the last log line.
         watch: whether results change with the reference.
-        best: which checkpoint was the best.
-        components: the components whose tensors a checkpoint holds.
-        loss_shares: how much each loss is of the gradient.
         augmentation: what stands in front of discriminators; None for nothing.
-        done: updates done.
     """
 
     model: FaceModel
@@ -65,7 +62,7 @@ class TrainingState:
             RunFailure: a weight, or a loss since the last check, is not finite.
         """
         self.guard.settle()
-        bad = all_finite(self._weights(self.model))
+        bad = all_finite(checkpoints.model_state(_unfrozen(self.model)))
         if bad is not None:
             raise RunFailure(
                 f"the weight {bad} is not finite after step {self.done}; no checkpoint is written of it",
@@ -87,8 +84,8 @@ class TrainingState:
             folder,
             step=self.done,
             tensors={
-                checkpoints.LIVE: self._weights(self.model),
-                checkpoints.EMA: {} if self.ema is None else self._weights(self.ema.model),
+                checkpoints.LIVE: checkpoints.model_state(_unfrozen(self.model)),
+                checkpoints.EMA: {} if self.ema is None else checkpoints.model_state(_unfrozen(self.ema.model)),
                 checkpoints.OPTIMISER: moments,
                 checkpoints.LOSSES: loss_state(self.players),
                 checkpoints.AUGMENTATION: {} if self.augmentation is None else self.augmentation.state(),
@@ -97,7 +94,7 @@ class TrainingState:
                 STEP: self.done,
                 COMPONENTS: written_by(self.components),
                 # Each step seeds the global generators anew; their states are for code that draws between steps.
-                RANDOM: seeds.random_states(),
+                RANDOM: random_states(),
                 SUMS: self.guard.sums,
                 SUMMED_STEPS: self.guard.steps,
                 WATCH: self.watch.state(),
@@ -107,12 +104,6 @@ class TrainingState:
             },
             copies=copies,
         )
-
-    def _weights(self, model: FaceModel) -> dict[str, Tensor]:
-        return checkpoints.model_state(_unfrozen(model))
-
-    def _load(self, model: FaceModel, state: Mapping[str, Tensor], *, where: str) -> None:
-        checkpoints.load_state(_unfrozen(model), state, where=where)
 
     def restore(self, found: Checkpoint, device: torch.device) -> list[str]:
         """Take over everything that a checkpoint holds; what older versions of the components wrote is migrated.
@@ -127,16 +118,16 @@ class TrainingState:
         state, where = found.state(), str(found.folder)
         reader = CheckpointReader(found, self.components)
         self.done = found.step
-        self._load(self.model, reader.live(), where=where)
+        checkpoints.load_state(_unfrozen(self.model), reader.live(), where=where)
         if self.ema is not None:
-            self._load(self.ema.model, reader.ema(), where=where)
+            checkpoints.load_state(_unfrozen(self.ema.model), reader.ema(), where=where)
         moments = reader.moments()
         with reading(found.folder / checkpoints.OPTIMISER):
             for player in self.players.values():
                 player.optimiser.load_state(moments)
         load_loss_state(self.players, reader.losses(), device, where=where)
         with reading(found.folder / checkpoints.STATE):
-            seeds.restore_random_states(state[RANDOM])
+            restore_random_states(state[RANDOM])
             self.guard.sums = {str(name): float(value) for name, value in state[SUMS].items()}
             self.guard.steps = int(state[SUMMED_STEPS])
             self.watch.load_state(state[WATCH])
@@ -151,3 +142,59 @@ class TrainingState:
 def _unfrozen(model: FaceModel) -> FaceModel:
     """Return the networks of a model whose weights change; frozen ones are written into the run folder once."""
     return model.only([name for name, _ in model.named_children() if name not in model.frozen])
+
+
+PYTHON, NUMPY, TORCH, CUDA = "python", "numpy", "torch", "cuda"
+"""Keys of the document of random states."""
+
+
+def seed_everything(*parts: int | str) -> None:
+    """Seed the global generators of Python, NumPy and torch (all devices), for components that use them (dropout)."""
+    seed = derive_seed(*parts)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def random_states() -> dict[str, Any]:
+    """Return the states of all global generators as plain JSON data."""
+    version, numbers, gauss = random.getstate()
+    name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    states: dict[str, Any] = {
+        PYTHON: [version, list(numbers), gauss],
+        NUMPY: [name, np.asarray(keys).tolist(), int(position), int(has_gauss), float(cached)],
+        TORCH: _encode(torch.get_rng_state()),
+    }
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        states[CUDA] = [_encode(state) for state in torch.cuda.get_rng_state_all()]
+    return states
+
+
+def restore_random_states(states: dict[str, Any]) -> None:
+    """Put back what :func:`random_states` returned. States of devices that this machine lacks are left out."""
+    version, numbers, gauss = states[PYTHON]
+    random.setstate((version, tuple(numbers), gauss))
+    name, keys, position, has_gauss, cached = states[NUMPY]
+    np.random.set_state((name, np.asarray(keys, dtype=np.uint32), position, has_gauss, cached))
+    torch.set_rng_state(_decode(states[TORCH]))
+    if CUDA in states and torch.cuda.is_available():
+        for index, state in enumerate(states[CUDA][: torch.cuda.device_count()]):
+            torch.cuda.set_rng_state(_decode(state), index)
+
+
+@contextmanager
+def global_states_kept() -> Iterator[None]:
+    """Leave the global generators as they were found: seeding a run is not to change the program around it."""
+    states = random_states()
+    try:
+        yield
+    finally:
+        restore_random_states(states)
+
+
+def _encode(state: torch.Tensor) -> str:
+    return base64.b64encode(state.numpy().tobytes()).decode()
+
+
+def _decode(text: str) -> torch.Tensor:
+    return torch.frombuffer(bytearray(base64.b64decode(text)), dtype=torch.uint8)

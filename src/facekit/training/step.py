@@ -21,13 +21,12 @@ from typing import Any, Protocol, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from facekit.interfaces import Condition, FaceBatch, FacekitError, Network, Player
+from facekit.interfaces import Condition, FaceBatch, Player
 from facekit.recipe.settings import TrainSettings
-from facekit.sampling.noise import noise_for_batch
+from facekit.sampling.noise import noise_for_batch, random_generator
 from facekit.training.loss_shares import LossShares
-from facekit.training.networks import RunNetworks
+from facekit.training.network_call import RunNetworks
 from facekit.training.players import PlayerInTraining
-from facekit.training.seeds import generator as random_generator
 from facekit.training.tensors import detach
 
 T = TypeVar("T")
@@ -38,13 +37,7 @@ GRADIENT_NORM = "gradient_norm/"
 
 @dataclass
 class _Entry:
-    """What ``once`` computed.
-
-    Args:
-        value: the result, with its graph where one was recorded.
-        networks: the networks that it was computed with.
-        cut: the result cut from its graph, once somebody has seen it.
-    """
+    """What ``once`` computed, the networks it was computed with, and the result cut from its graph once it was seen."""
 
     value: Any
     networks: frozenset[str]
@@ -53,12 +46,7 @@ class _Entry:
 
 @dataclass
 class BatchMemory:
-    """A micro-batch, and what was computed of it once.
-
-    Args:
-        batch: the faces.
-        condition: their condition.
-    """
+    """A micro-batch, and what was computed of it once."""
 
     batch: FaceBatch
     condition: Condition = field(init=False)
@@ -76,11 +64,6 @@ class TrainingStep:
     """One turn of one player on one micro-batch. Fulfils ``facekit.interfaces.Step``.
 
     Args:
-        index: number of the step, from 0.
-        player: whose turn it is.
-        trained: the networks that it trains.
-        networks: all networks.
-        memory: the micro-batch, and what earlier turns on it computed.
         seed: parts of the seed of :attr:`random`.
         later: lets the networks of the players that take their turn on the same memory later take gradients.
     """
@@ -96,53 +79,25 @@ class TrainingStep:
         seed: tuple[int | str, ...],
         later: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
-        self._index = index
-        self._player = player
-        self._trained = trained
-        self._networks = networks
+        self.index = index
+        self.player: Player = player
+        self.trained = trained
+        self.networks = networks
+        self.batch = memory.batch
+        self.condition = memory.condition
         self._memory = memory
         self._seed = seed
         self._later = later
         self._making = 0
-
-    @property
-    def index(self) -> int:
-        """The number of this step, from 0."""
-        return self._index
-
-    @property
-    def player(self) -> Player:
-        """Whose turn it is."""
-        return self._player
-
-    @property
-    def trained(self) -> frozenset[str]:
-        """The names of the networks that the player trains."""
-        return self._trained
-
-    @property
-    def batch(self) -> FaceBatch:
-        """The real faces of this micro-batch."""
-        return self._memory.batch
-
-    @property
-    def condition(self) -> Condition:
-        """The condition of :attr:`batch`; the same object each time."""
-        return self._memory.condition
 
     @cached_property
     def random(self) -> torch.Generator:
         """A CPU generator seeded by run, step, player, round and micro-batch."""
         return random_generator(*self._seed, "losses")
 
-    @property
-    def networks(self) -> Mapping[str, Network]:
-        """The networks by name, in the precision of the run."""
-        return self._networks
-
     def full_precision(self) -> AbstractContextManager[None]:
         """Return a context in which networks compute in float32 and uncompiled."""
-        return self._networks.full_precision()
+        return self.networks.full_precision()
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return what ``make`` returns, computed once; see :class:`facekit.interfaces.Step`."""
@@ -150,9 +105,9 @@ class TrainingStep:
         if entry is None:
             entry = self._memory.entries[key] = self._make(make)
         else:
-            self._networks.note(entry.networks)
+            self.networks.note(entry.networks)
         # What is made of it is cut as a whole, or leads on: the backward pass goes to the player's own weights alone.
-        if self._making or not entry.networks or entry.networks & self._trained:
+        if self._making or not entry.networks or entry.networks & self.trained:
             return cast("T", entry.value)
         if entry.cut is None:
             entry.cut = detach(entry.value)
@@ -164,7 +119,7 @@ class TrainingStep:
             # With its graph even where the loss that asks first wants none. Within another one, the networks of later
             # players take gradients already.
             trainable = self._later() if self._making == 1 else nullcontext()
-            with self._networks.tracing() as called, trainable, torch.enable_grad():
+            with self.networks.tracing() as called, trainable, torch.enable_grad():
                 return _Entry(make(), frozenset(called))
         finally:
             self._making -= 1
@@ -178,10 +133,6 @@ class Watch(Protocol):
         ...
 
 
-def _unwatched(name: str, value: Tensor, batch: FaceBatch, *, share: float) -> None:
-    """Watch nothing."""
-
-
 Around = Callable[[PlayerInTraining], AbstractContextManager[object]]
 """Gives a context for a player's turn."""
 
@@ -190,13 +141,7 @@ class StepRunner:
     """Does training steps: the loop's, and the one of the shape check.
 
     Args:
-        networks: the networks as losses call them.
-        players: the players in the order of their turns.
-        settings: how they are trained.
-        rank: which process this is.
-        watch: told losses and gradient norms.
         average: averages the gradients of weights over all processes.
-        around: gives a context for each turn.
         updates: update the weights; the shape check does not.
         shares: let the turns of a round share what ``once`` computed; by default with one micro-batch.
         loss_shares: reads how much each loss is of the gradient, in the last round of a step; None for nobody.
@@ -209,7 +154,7 @@ class StepRunner:
         settings: TrainSettings,
         *,
         rank: int = 0,
-        watch: Watch = _unwatched,
+        watch: Watch | None = None,
         average: Callable[[Iterable[nn.Parameter]], None] | None = None,
         around: Around = lambda player: nullcontext(),
         updates: bool = True,
@@ -240,8 +185,6 @@ class StepRunner:
         """Do one step.
 
         Args:
-            index: its number, from 0.
-            faces: gives its micro-batches.
             checking: hold what components give against their ports, and see that gradients reach every network.
 
         Raises:
@@ -250,7 +193,13 @@ class StepRunner:
         self.networks.begin_step()
         for number in range(self.rounds):
             acting = [player for player in self.players.values() if player.turns >= self.rounds - number]
-            memories = [self._placed(next(faces), index, number, micro) for micro in range(self._settings.accumulate)]
+            memories = []
+            for micro in range(self._settings.accumulate):
+                batch = next(faces)
+                seed = (self._settings.seed, index, number, micro, self._rank, "noise")
+                if noise := noise_for_batch(self.networks.model.noise, len(batch), *seed):
+                    batch = replace(batch, extra={**batch.extra, **noise})
+                memories.append(BatchMemory(self.networks.precision.place_batch(batch)))
             for place, player in enumerate(acting):
                 later = acting[place + 1 :] if self._shares else []
                 with self._around(player), self.networks.checking() if checking else nullcontext():
@@ -261,13 +210,6 @@ class StepRunner:
                     memories = [BatchMemory(memory.batch) for memory in memories]
         if self._augmentation is not None and self._updates:
             self._augmentation.end_step(index)
-
-    def _placed(self, batch: FaceBatch, index: int, number: int, micro: int) -> BatchMemory:
-        seed = (self._settings.seed, index, number, micro, self._rank)
-        noise = noise_for_batch(self.networks.model.noise, len(batch), *seed, "noise")
-        if noise:
-            batch = replace(batch, extra={**batch.extra, **noise})
-        return BatchMemory(self.networks.precision.place_batch(batch))
 
     def _take_turn(
         self,
@@ -304,10 +246,16 @@ class StepRunner:
                     later=trainable_later,
                 )
                 total, values = torch.zeros((), device=self.networks.precision.device), []
-                with self._augmented(step, seed):
+                turn: AbstractContextManager[object] = nullcontext()
+                if self._augmentation is not None:
+                    certain = not self._updates
+                    turn = self._augmentation.turn(step.batch, trained=step.trained, seed=seed, certain=certain)
+                with turn:
                     for loss in player.losses:
                         value = loss(step)
-                        self._watch(f"{player.name}/{loss.label}", value, step.batch, share=share / len(memories))
+                        if self._watch is not None:
+                            name = f"{player.name}/{loss.label}"
+                            self._watch(name, value, step.batch, share=share / len(memories))
                         total = total + value
                         values.append(value)
                 reader, first = self._loss_shares, number == self.rounds - 1 and micro == 0
@@ -321,29 +269,12 @@ class StepRunner:
             if arrived is not None:
                 player.check_arrivals(arrived, index)
             if not self._updates:
-                player.clear_gradients()
+                for parameter in player.parameters.values():
+                    parameter.grad = None
                 return
             if self._average is not None:
                 self._average(player.parameters.values())
             norm = player.clip()
-            if norm is not None:
+            if norm is not None and self._watch is not None:
                 self._watch(f"{GRADIENT_NORM}{player.name}", norm, memories[-1].batch, share=share)
             player.optimiser.update(factor)
-
-    def _augmented(self, step: TrainingStep, seed: tuple[int | str, ...]) -> AbstractContextManager[object]:
-        """Return the context in which the recipe's augmentation stands in front of its discriminators."""
-        if self._augmentation is None:
-            return nullcontext()
-        return self._augmentation.turn(step.batch, trained=step.trained, seed=seed, certain=not self._updates)
-
-
-def check_one_process(players: Mapping[Player, PlayerInTraining], *, processes: int) -> None:
-    """Raise FacekitError where several processes train and a loss keeps state of its own."""
-    for player in players.values():
-        for loss in player.losses:
-            if processes > 1 and loss.is_stateful:
-                raise FacekitError(
-                    f"the loss {player.name}/{loss.label} keeps state of its own, which works in one process only",
-                    where=f"losses.{player.name}",
-                    remedy="train in one process, or switch that state off (`replay_pool: 0`)",
-                )

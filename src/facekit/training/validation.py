@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import torch
 
@@ -42,11 +42,6 @@ class Outcome(Protocol):
         """Confidence intervals by measurement name, where there are any."""
         ...
 
-
-@runtime_checkable
-class Noted(Protocol):
-    """An outcome with something to say beside its numbers."""
-
     @property
     def notes(self) -> Sequence[str]:
         """What people should know: all results were equal, say."""
@@ -68,7 +63,7 @@ def measure(
     with torch.no_grad():
         found = evaluate(model.eval(), step)
     model.train(training)
-    for note in found.notes if isinstance(found, Noted) else ():
+    for note in found.notes:
         warn(step, note)
     return evaluated(found, run=run, step=step, split="validation", weights=weights)
 

@@ -20,10 +20,7 @@ class StepProbe:
     """How real steps went.
 
     Args:
-        steps: how many.
-        seconds_per_step: how long the last one took.
         losses: the weighted losses of the last one, by ``player/label``.
-        warnings: what the run warned of.
     """
 
     steps: int
@@ -39,9 +36,6 @@ def probe_steps(
 
     Args:
         recipe: the recipe; its data must be there.
-        registry: the plugins.
-        steps: how many.
-        progress: told how far the preparation of the faces is.
 
     Raises:
         FacekitError: the data cannot be read, or a component fails.
@@ -83,12 +77,7 @@ def probe_steps(
 
 
 class _FirstFaces:
-    """The first faces of the training and the validation split of a dataset.
-
-    Args:
-        dataset: the dataset.
-        count: faces of each split.
-    """
+    """The first faces of the training and the validation split of a dataset."""
 
     def __init__(self, dataset: FaceDataset, *, count: int) -> None:
         self._dataset = dataset

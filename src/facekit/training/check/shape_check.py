@@ -8,12 +8,14 @@ and no memory. :func:`estimate_memory` asks it for the memory alone. Real steps 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import torch
+from torch import Tensor
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
@@ -34,17 +36,85 @@ from facekit.interfaces import (
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
 from facekit.sampling.noise import noise_for_batch
-from facekit.training.activation_checkpointing import recompute_activations
 from facekit.training.augmentation import build_augmentation
-from facekit.training.check.activation_memory import RecomputedParts, counting_saved, tensor_bytes
 from facekit.training.ema import averaged_networks
 from facekit.training.initialise import InitialWeights, initial_weights
 from facekit.training.memory import process_memory
-from facekit.training.networks import FaceModel, RunNetworks, build_model, count_parameters
+from facekit.training.network_call import RunNetworks
+from facekit.training.networks import FaceModel, build_model, count_parameters
 from facekit.training.open_data import extra_ports, labels_of, shape_of
 from facekit.training.players import LossesOf, PlayerInTraining, build_losses, build_players
-from facekit.training.precision import Precision, choose_number_format
+from facekit.training.precision import Precision, choose_number_format, recompute_activations
 from facekit.training.step import StepRunner
+
+
+class SavedBytes:
+    """The bytes that passes keep for their backward passes; each memory once."""
+
+    def __init__(self, uncounted: Iterable[Tensor]) -> None:
+        self.bytes = 0
+        # The tensors are held, so that no two of them can have had the same storage one after the other.
+        self._seen = {storage_of(tensor): tensor for tensor in uncounted}
+
+    def see(self, tensor: Tensor) -> Tensor:
+        """Count a tensor that is kept, and return it."""
+        if storage_of(tensor) not in self._seen:
+            self._seen[storage_of(tensor)] = tensor
+            self.bytes += tensor.untyped_storage().nbytes()
+        return tensor
+
+
+@contextmanager
+def counting_saved(*uncounted: Tensor) -> Iterator[SavedBytes]:
+    """Count what passes keep while the context lasts; the innermost context counts alone."""
+    saved = SavedBytes(uncounted)
+    with torch.autograd.graph.saved_tensors_hooks(saved.see, lambda tensor: tensor):
+        yield saved
+
+
+class RecomputedParts:
+    """Calls the parts that a run would compute again, and finds the one that keeps most while that is done.
+
+    Args:
+        kept: counts what is kept until the backward pass: of these parts, what they are given.
+    """
+
+    def __init__(self, model: FaceModel, kept: SavedBytes) -> None:
+        self.largest = 0
+        self._model = model
+        self._kept = kept
+
+    def __call__(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a part."""
+        if not torch.is_grad_enabled():
+            return function(*arguments)
+        given = [value for value in arguments if isinstance(value, Tensor)]
+        with counting_saved(*self._model.parameters(), *given) as saved:
+            result = function(*arguments)
+        trained: list[Tensor] = []
+
+        def look(tensor: Tensor) -> Tensor:
+            if tensor.requires_grad:
+                trained.append(tensor)
+            return tensor
+
+        map_tensors(result, look)
+        if trained:  # else nothing is computed again, and nothing kept for it
+            for value in given:
+                self._kept.see(value)
+            self.largest = max(self.largest, saved.bytes)
+        return result
+
+
+def tensor_bytes(tensor: Tensor) -> int:
+    """Return the bytes of a tensor's elements."""
+    return tensor.numel() * tensor.element_size()
+
+
+def storage_of(tensor: Tensor) -> int:
+    """Return what tensors over one memory have in common, and others have not."""
+    return tensor.untyped_storage()._cdata
+
 
 _MOMENTS = 2
 """Numbers that Adam keeps for each weight."""
@@ -60,11 +130,8 @@ class MemoryEstimate:
     """Bytes that training holds at its peak.
 
     Args:
-        parameters: the weights and buffers of the model.
         gradients: one number a weight that is trained; of large weights that are updated during the backward pass,
             those of one.
-        optimiser: its moments.
-        average: the averaged weights.
         activations: what the forward passes of the larger turn keep for their backward passes.
         workspace: what passes borrow while they run: weights in the order that convolutions compute in, and gradients
             of feature maps on their way back. Estimated from the others.
@@ -92,7 +159,6 @@ class ShapeProbe:
     """What one step of a recipe costs.
 
     Args:
-        parameters: weights of each network.
         step_flops: floating point operations of one step: all turns and micro-batches, forward and backward. A
             multiplication and an addition count as two. What activation checkpointing does again is not counted.
         picture_flops: those of painting one picture, its style included.
@@ -118,9 +184,9 @@ def probe_shapes(recipe: ResolvedRecipe, *, registry: Registry) -> ShapeProbe:
         FacekitError: a component cannot be built, or its forward or backward pass fails; the message names the recipe's
             place and what the component raised.
     """
-    run = _prepare(recipe, registry)
-    found = _on_fake_tensors(run)
-    return run(on_fake_tensors=False) if found is None else found
+    found = _probe(recipe, registry, with_numbers=True)
+    assert found is not None
+    return found
 
 
 def estimate_memory(recipe: ResolvedRecipe, *, registry: Registry) -> MemoryEstimate | None:
@@ -131,12 +197,12 @@ def estimate_memory(recipe: ResolvedRecipe, *, registry: Registry) -> MemoryEsti
     Raises:
         FacekitError: as :func:`probe_shapes`.
     """
-    found = _on_fake_tensors(_prepare(recipe, registry))
+    found = _probe(recipe, registry, with_numbers=False)
     return None if found is None else found.memory
 
 
-def _prepare(recipe: ResolvedRecipe, registry: Registry) -> Callable[..., ShapeProbe]:
-    """Return what runs one step, with or without numbers."""
+def _probe(recipe: ResolvedRecipe, registry: Registry, *, with_numbers: bool) -> ShapeProbe | None:
+    """Return what a step costs; where a component looks at numbers, by real ones if those are wanted, else None."""
     label_map, attribute_names = labels_of(recipe, registry)
     # On the CPU whatever the run's device: fake tensors compute nothing, and a recipe can be checked elsewhere.
     on_cuda = recipe.train.device == "cuda" or (recipe.train.device == "auto" and torch.cuda.is_available())
@@ -145,16 +211,17 @@ def _prepare(recipe: ResolvedRecipe, registry: Registry) -> Callable[..., ShapeP
     precision = Precision(device, choose_number_format(recipe.train.precision, device))
     losses = build_losses(recipe, precision=precision, label_map=label_map, attribute_names=attribute_names)
     weights = initial_weights(recipe, registry=registry)
-    return partial(_run_one_step, recipe, registry, precision, label_map, attribute_names, losses, weights, held)
-
-
-def _on_fake_tensors(run: Callable[..., ShapeProbe]) -> ShapeProbe | None:
-    """Return what a step costs, or None where a component looks at numbers, which fake tensors have not."""
+    run = partial(_run_one_step, recipe, registry, precision, label_map, attribute_names, losses, weights, held)
+    # It would print the traceback of an error that is told in one sentence.
+    logger = logging.getLogger("torch._subclasses.fake_tensor")
+    disabled, logger.disabled = logger.disabled, True
     try:
-        with _quiet(logging.getLogger("torch._subclasses.fake_tensor")), FakeTensorMode(allow_non_fake_inputs=True):
+        with FakeTensorMode(allow_non_fake_inputs=True):
             return run(on_fake_tensors=True)
     except (DataDependentOutputException, DynamicOutputShapeException, UnsupportedFakeTensorException):
-        return None
+        return run(on_fake_tensors=False) if with_numbers else None
+    finally:
+        logger.disabled = disabled
 
 
 def _run_one_step(
@@ -259,16 +326,6 @@ class _Costs:
         self.flops[player.name] = counter.get_total_flops()
         # The backward pass holds one part's activations at a time.
         self.activations.append(saved.bytes + repeated.largest)
-
-
-@contextmanager
-def _quiet(logger: logging.Logger) -> Iterator[None]:
-    """Keep a logger from printing the traceback of an error that is told in one sentence."""
-    disabled, logger.disabled = logger.disabled, True
-    try:
-        yield
-    finally:
-        logger.disabled = disabled
 
 
 def _batch_of_shapes(

@@ -26,7 +26,8 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -38,7 +39,6 @@ from torch import Tensor, nn
 
 from facekit.interfaces import FacekitError, RunFailure
 from facekit.interfaces.limits import TOO_MANY_FILES
-from facekit.training.checkpoint.contents import reading
 from facekit.training.run.commands import how_to_resume
 from facekit.training.run.folder import (
     FULL_DISK,
@@ -52,16 +52,48 @@ from facekit.training.run.folder import (
     sync_folder,
 )
 
+_UNREADABLE = (
+    SafetensorError,
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,  # torch's, for shapes and types that do not fit; and of JSON that is nested without end
+)
+"""What reading a file of the wrong contents raises."""
+
+
+@contextmanager
+def reading(where: Path) -> Iterator[None]:
+    """Say in a sentence what is wrong with what a checkpoint holds, though its checksums are right.
+
+    Somebody wrote it so: a stranger, or another program. Errors of facekit itself pass.
+
+    Raises:
+        FacekitError: what is read inside is not of the form that a run writes.
+    """
+    try:
+        yield
+    except FacekitError:
+        raise
+    except OSError as error:
+        raise FacekitError(f"the file cannot be read: {error}", where=str(where)) from error
+    except _UNREADABLE as error:
+        said = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise FacekitError(
+            "its checksum is right, but it is not what a run writes: "
+            + (f"{said} is missing" if isinstance(error, KeyError) else said),
+            where=str(where),
+            remedy="take another checkpoint (--step), or the run from where you have it once more",
+        ) from error
+
+
 FORMAT = 1
 """Version of the folder's layout."""
 
-LIVE, EMA, OPTIMISER, LOSSES, AUGMENTATION = (
-    "live.safetensors",
-    "ema.safetensors",
-    "optimiser.safetensors",
-    "losses.safetensors",
-    "augmentation.safetensors",
-)
+LIVE, EMA, OPTIMISER = "live.safetensors", "ema.safetensors", "optimiser.safetensors"
+LOSSES, AUGMENTATION = "losses.safetensors", "augmentation.safetensors"
 STATE = "state.json"
 
 COMPONENTS = "components"
@@ -72,7 +104,6 @@ KEY_FORMAT, KEY_STEP, KEY_FILES, KEY_BYTES, KEY_SHA256 = "format", "step", "file
 
 _BESIDE = ".writing-"
 _DAMAGED = "damaged-"
-_HASH_BLOCK = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -80,9 +111,6 @@ class Checkpoint:
     """A sound checkpoint on disk.
 
     Args:
-        folder: where it is.
-        step: updates done.
-        files: the names of its files.
         damaged: what is wrong with newer ones that were passed over, one sentence each.
     """
 
@@ -97,11 +125,7 @@ class Checkpoint:
         return EMA in self.files
 
     def tensors(self, name: str) -> dict[str, Tensor]:
-        """Return the tensors of one of its files, empty when it has no such file.
-
-        Raises:
-            FacekitError: the file is no safetensors file, though its checksum is the one in the manifest.
-        """
+        """Return the tensors of one of its files, empty when it has no such file. Raises as :func:`reading`."""
         if name not in self.files:
             return {}
         with reading(self.folder / name):
@@ -137,8 +161,6 @@ def write(
     """Write a checkpoint.
 
     Args:
-        checkpoints: the folder of all checkpoints of the run.
-        step: updates done.
         tensors: the tensors of each file; files without tensors are left out.
         state: the numbers, JSON data.
         copies: the contents of further files, copies of what lies in the run folder.
@@ -156,10 +178,14 @@ def write(
         remove_unfinished(checkpoints)
         beside.mkdir()
         try:
-            files = {name: _write_tensors(beside / name, named) for name, named in tensors.items() if named}
-            files |= {name: _write_bytes(beside / name, data) for name, data in copies.items()}
-            files[STATE] = _write_json(beside / STATE, state)
-            _write_json(beside / MANIFEST, {KEY_FORMAT: FORMAT, KEY_STEP: step, KEY_FILES: files})
+            held = {name: named for name, named in tensors.items() if named}
+            for name, named in held.items():
+                write_tensors(beside / name, named)
+            texts = {**copies, STATE: _json(state)}
+            for name, data in texts.items():
+                _write_bytes(beside / name, data)
+            files = {name: _described(beside / name) for name in (*held, *texts)}
+            _write_bytes(beside / MANIFEST, _json({KEY_FORMAT: FORMAT, KEY_STEP: step, KEY_FILES: files}))
             sync_folder(beside)
         except BaseException:
             shutil.rmtree(beside, ignore_errors=True)
@@ -192,11 +218,7 @@ def find(checkpoints: Path, *, step: int | None = None) -> Checkpoint:
 
 
 def newest(checkpoints: Path, *, step: int | None = None) -> Checkpoint | None:
-    """Return the newest sound checkpoint, passing over damaged ones; None when there is no checkpoint at all.
-
-    Args:
-        checkpoints: the folder of all checkpoints of a run; it need not exist.
-        step: look at the checkpoint of this step alone.
+    """Return the newest sound checkpoint, or the one of a step, passing over damaged ones; None when there is none.
 
     Raises:
         FacekitError: all there are are damaged, or one cannot be read by this user.
@@ -222,8 +244,7 @@ def newest(checkpoints: Path, *, step: int | None = None) -> Checkpoint | None:
 def check(folder: Path) -> str | None:
     """Return what is wrong with a checkpoint, from reading every byte of it; None when it is sound.
 
-    Raises:
-        FacekitError: this user may not read it, so that nobody knows whether it is sound.
+    Raises FacekitError where this user may not read it, so that nobody knows whether it is sound.
     """
     try:
         manifest = _manifest(folder)
@@ -289,11 +310,7 @@ def remove_unfinished(checkpoints: Path) -> None:
 
 
 def load_state(module: nn.Module, state: Mapping[str, Tensor], *, where: str) -> None:
-    """Copy tensors into a module's parameters and buffers; their memory layout stays.
-
-    Raises:
-        FacekitError: names or shapes differ; the message names the first ones.
-    """
+    """Copy tensors into a module's parameters and buffers; their memory layout stays. Raises as :func:`check_fit`."""
     check_fit(module.state_dict(), state, where=where)
     module.load_state_dict(dict(state))
 
@@ -337,11 +354,7 @@ def model_state(module: nn.Module) -> dict[str, Tensor]:
 
 
 def write_tensors(file: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors into a safetensors file and bring it to disk.
-
-    Raises:
-        RunFailure: the disk is full.
-    """
+    """Write tensors into a safetensors file and bring it to disk. Raises RunFailure where the disk is full."""
     # Copied: safetensors wants contiguous memory, and no two names for one tensor.
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     try:
@@ -355,22 +368,16 @@ def write_tensors(file: Path, tensors: Mapping[str, Tensor]) -> None:
         os.fsync(stream.fileno())
 
 
-def _write_tensors(file: Path, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    write_tensors(file, tensors)
-    return _described(file)
-
-
-def _write_json(file: Path, document: object) -> dict[str, Any]:
+def _json(document: object) -> bytes:
     # NaN is not JSON, and a sum of losses that is not finite must not get this far.
-    return _write_bytes(file, json.dumps(document, indent=1, allow_nan=False).encode())
+    return json.dumps(document, indent=1, allow_nan=False).encode()
 
 
-def _write_bytes(file: Path, data: bytes) -> dict[str, Any]:
+def _write_bytes(file: Path, data: bytes) -> None:
     with file.open("wb") as stream:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
-    return _described(file)
 
 
 def _described(file: Path) -> dict[str, Any]:
@@ -381,7 +388,7 @@ def sha256(file: Path) -> str:
     """Return the SHA-256 of a file, in hex."""
     digest = hashlib.sha256()
     with file.open("rb") as stream:
-        while block := stream.read(_HASH_BLOCK):
+        while block := stream.read(1 << 22):
             digest.update(block)
     return digest.hexdigest()
 

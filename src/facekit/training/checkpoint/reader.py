@@ -47,7 +47,6 @@ class CheckpointReader:
     """Reads a checkpoint for the components that are installed.
 
     Args:
-        found: the checkpoint.
         components: the components whose tensors are wanted; those of other places are left out.
 
     Raises:
@@ -85,43 +84,23 @@ class CheckpointReader:
                 )
 
     def live(self) -> dict[str, Tensor]:
-        """Return parameters and buffers of the model.
-
-        Raises:
-            FacekitError: a migration fails.
-        """
+        """Return parameters and buffers of the model. Raises FacekitError where a migration fails."""
         return self._live[0]
 
     def ema(self) -> dict[str, Tensor]:
-        """Return the averaged weights; empty in runs without an average.
-
-        Raises:
-            FacekitError: a migration fails.
-        """
+        """Return the averaged weights, empty in runs without an average; raises as :meth:`live`."""
         return self._migrate(self._found.ema())[0]
 
     def losses(self) -> dict[str, Tensor]:
-        """Return the buffers of losses.
-
-        Raises:
-            FacekitError: a migration fails.
-        """
+        """Return the buffers of losses. Raises FacekitError where a migration fails."""
         return self._migrate(self._found.tensors(checkpoints.LOSSES))[0]
 
     def augmentation(self) -> dict[str, Tensor]:
-        """Return what the augmentation keeps.
-
-        Raises:
-            FacekitError: a migration fails.
-        """
+        """Return what the augmentation keeps. Raises FacekitError where a migration fails."""
         return self._migrate(self._found.tensors(checkpoints.AUGMENTATION))[0]
 
     def moments(self) -> dict[str, Tensor]:
-        """Return the optimiser's moments and counts, ``generator.stem.weight/exp_avg``; a note names those it lost.
-
-        Raises:
-            FacekitError: a migration fails.
-        """
+        """Return the optimiser's moments and counts, ``generator.stem.weight/exp_avg``; a note names those it lost."""
         migrated, passed_on = self._live
         # Read again: a migration may have changed in place what it passed on.
         before = self._found.live() if passed_on else {}
@@ -151,11 +130,7 @@ class CheckpointReader:
         return self._migrate(self._found.live())
 
     def _migrate(self, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
-        """Return the tensors of the wanted places as the installed versions have them.
-
-        Returns:
-            the tensors; and for each old name the new names that the same tensor has.
-        """
+        """Return the tensors of the wanted places as the installed versions have them."""
         parts: dict[str, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
             place = self._place_of(name)

@@ -67,7 +67,6 @@ def resume_command(run: Path, lock: Mapping[str, Any]) -> str:
     """Return the command that goes on with a run.
 
     Args:
-        run: the run folder.
         lock: its ``lock.json``; what is not there, or not of the right form, is passed over, here and below.
     """
     return _command("resume", run, lock=lock)

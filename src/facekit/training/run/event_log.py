@@ -7,7 +7,8 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,8 @@ from facekit.interfaces import (
     Warned,
 )
 from facekit.registry import PluginOrigin, Registry
-from facekit.training.run.damaged_json import step_of
 from facekit.training.run.folder import RunFolder, folder_removed, full_disk_stops, write_file
-from facekit.training.run.metric_lines import damaged_lines, decode_lines, encode_line
-from facekit.training.torch_settings import torch_settings_kept
+from facekit.training.run.metric_lines import damaged_lines, decode_lines, encode_line, step_of
 
 Observer = Callable[[RunEvent], None]
 
@@ -48,13 +47,29 @@ _REPEATED = (TRAIN, EVALUATION, SAMPLE, CHECKPOINT, WARNING)
 """Lines that a resumed run writes again when it passes their step."""
 
 
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended.
+
+    Args:
+        outcome: ``finished``, or ``interrupted`` (Ctrl-C, SIGTERM).
+        seconds: how long this call took, set-up included.
+    """
+
+    outcome: str
+    step: int
+    steps: int
+    run: Path
+    seconds: float
+    warnings: tuple[str, ...]
+
+
 class Journal:
     """Appends to ``metrics.jsonl`` and tells the observer and the plugins.
 
     Each line is one write of its own, so that a reader or a kill sees whole lines, but perhaps for the last.
 
     Args:
-        run: the run folder.
         registry: the plugins that watch; None to tell none of them.
         observer: who else watches; None for nobody.
         silent: write and tell nothing (every process of a distributed run but the first).
@@ -208,3 +223,41 @@ def _unusable(file: Path, error: OSError) -> RunFailure:
         where=str(file),
         remedy="make it a file that can be written, or remove it; the checkpoints are intact",
     )
+
+
+@contextmanager
+def torch_settings_kept() -> Iterator[None]:
+    """Put the settings back that weights depend on, whatever is done within: a watcher must not change a run."""
+    # Imported here: the module that tells watchers is read without torch as well.
+    import torch
+
+    def deterministic(mode: tuple[bool, bool]) -> None:
+        torch.use_deterministic_algorithms(mode[0], warn_only=mode[1])
+
+    def determinism() -> tuple[bool, bool]:
+        return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+
+    def default_device(device: torch.device) -> None:
+        # None, not the CPU: a default that is set intercepts every call that makes a tensor.
+        torch.set_default_device(None if device.type == "cpu" else device)
+
+    def attribute(owner: Any, name: str) -> tuple[Any, Any]:
+        return partial(getattr, owner, name), partial(setattr, owner, name)
+
+    cudnn = torch.backends.cudnn
+    settings: list[tuple[Any, Any]] = [
+        (torch.get_num_threads, torch.set_num_threads),
+        (torch.get_default_dtype, torch.set_default_dtype),
+        (torch.get_default_device, default_device),
+        (torch.is_grad_enabled, torch.set_grad_enabled),
+        (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+        (determinism, deterministic),
+        *(attribute(cudnn, name) for name in ("enabled", "benchmark", "deterministic")),
+    ]
+    before = [get() for get, _ in settings]
+    try:
+        yield
+    finally:
+        for (get, put), value in zip(settings, before, strict=True):
+            if get() != value:
+                put(value)

@@ -33,7 +33,6 @@ from typing import Any
 from facekit.interfaces import FacekitError, RunFailure
 from facekit.interfaces.limits import TOO_MANY_FILES
 from facekit.interfaces.regular_files import read_regular
-from facekit.training.run.lock_check import check_lock
 
 RECIPE = "recipe.yaml"
 LOCK = "lock.json"
@@ -61,6 +60,18 @@ RECIPE_HASH, LOCK_HASH = "recipe_sha256", "sha256"
 Evaluations have the second of them too.
 """
 
+DAMAGED_LOCK = "put the file back as the run wrote it"
+"""What to do about a ``lock.json`` that cannot be read."""
+
+_TYPES: Mapping[str, tuple[type, type | None, str]] = {
+    "label_map": (dict, None, "a label map"),
+    "attribute_names": (list, str, "a list of names"),
+    "data_fingerprint": (str, None, "text"),
+    "plugin_files": (list, str, "a list of files"),
+    "frozen": (dict, None, "SHA-256 by the names of networks"),
+}
+"""The type of an entry that the run is used or continued by, that of what is in its list, and what to call it."""
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CHECKPOINT = re.compile(r"step-(\d{8,})")
 
@@ -83,7 +94,11 @@ def steps_on_disk(checkpoints: Path) -> list[int]:
     except OSError as error:
         if error.errno in TOO_MANY_FILES:
             raise
-        raise _unreadable(checkpoints, error) from error
+        raise FacekitError(
+            f"the checkpoints cannot be read: {error.strerror or error}",
+            where=str(checkpoints),
+            remedy="see that you may read the folder, and that its disk is there",
+        ) from error
     matches = (_CHECKPOINT.fullmatch(entry.name) for entry in entries)
     return sorted(int(match.group(1)) for match in matches if match)
 
@@ -144,7 +159,13 @@ class RunFolder:
                 "lock.json is not what the run wrote: its entries and its checksum differ", where=str(self.lock)
             )
         document.pop(LOCK_HASH, None)
-        return check_lock(document, self.lock)
+        for key, (kind, of, name) in _TYPES.items():
+            right = isinstance(document.get(key), kind)
+            right = right and (of is None or all(isinstance(each, of) for each in document[key]))
+            if key in document and not right:
+                message = f"lock.json cannot be read ({key} is not {name})"
+                raise FacekitError(message, where=str(self.lock), remedy=DAMAGED_LOCK)
+        return document
 
     def write_lock(self, document: Mapping[str, Any]) -> None:
         """Write ``lock.json`` with its checksum."""
@@ -189,17 +210,7 @@ class RunFolder:
 
 
 def _lock(descriptor: int, run: RunFolder, *, may_be_unable: bool = False) -> None:
-    """Lock a file or folder for this process.
-
-    Args:
-        descriptor: the open file or folder.
-        run: the run folder, for messages.
-        may_be_unable: go on without the lock where the file system cannot lock this: folders on network disks.
-
-    Raises:
-        FacekitError: another process has locked it.
-        RunFailure: it cannot be locked.
-    """
+    """Lock a file or folder for this process."""
     import fcntl
 
     try:
@@ -244,14 +255,6 @@ def folder_removed(path: Path) -> RunFailure:
         "the run folder was removed while the run was going on",
         where=str(path),
         remedy="put it back from a copy and go on with `facekit resume RUN`, or start the run again",
-    )
-
-
-def _unreadable(checkpoints: Path, error: OSError) -> FacekitError:
-    return FacekitError(
-        f"the checkpoints cannot be read: {error.strerror or error}",
-        where=str(checkpoints),
-        remedy="see that you may read the folder, and that its disk is there",
     )
 
 

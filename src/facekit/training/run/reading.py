@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from facekit.figures.charts import Series
 from facekit.interfaces import FacekitError
-from facekit.training.run.damaged_json import LARGEST, read_json, readable, step_of
-from facekit.training.run.folder import CHECKPOINTS, LOCK, LOCK_HASH, METRICS, RECIPE, SAMPLES, lock_is_sound
-from facekit.training.run.metric_lines import damaged_lines, decode_lines
+from facekit.recipe import read_recipe
+from facekit.recipe.resolved import ResolvedRecipe
+from facekit.registry import PluginRecord, Registry
+from facekit.training.run.folder import CHECKPOINTS, LOCK, LOCK_HASH, METRICS, RECIPE, SAMPLES, RunFolder, lock_is_sound
+from facekit.training.run.metric_lines import LARGEST, damaged_lines, decode_lines, read_json, readable, step_of
 
 _STEP = re.compile(r"step-([0-9]{1,18})")
 
@@ -33,12 +35,9 @@ class RunRecord:
     """A run folder as it lies on the disk.
 
     Args:
-        folder: the run folder.
         recipe_text: the locked recipe; empty where it cannot be read.
         lock: the contents of ``lock.json``; empty where it cannot be read.
         events: the lines of ``metrics.jsonl`` that are whole, in the order they were written.
-        samples: sample grids by step.
-        checkpoints: the steps that have a checkpoint.
         problems: what could not be read, for the reader of the report.
     """
 
@@ -158,6 +157,8 @@ def read_run(folder: Path) -> RunRecord:
     Raises:
         FacekitError: there is no such folder, or it holds nothing a run leaves.
     """
+    import yaml
+
     if not folder.is_dir():
         raise FacekitError("there is no such run folder", where=str(folder), remedy="give the folder of a run")
     if not any((folder / name).exists() for name in (RECIPE, LOCK, METRICS)):
@@ -167,63 +168,47 @@ def read_run(folder: Path) -> RunRecord:
             remedy="give the folder that `facekit run` printed",
         )
     record = RunRecord(folder)
-    record.recipe_text = _read_text(folder / RECIPE, record.problems)
-    record.recipe = _parse_recipe(record.recipe_text, record.problems)
-    record.lock = _parse_lock(_read_text(folder / LOCK, record.problems), record.problems)
-    record.events = _parse_events(folder / METRICS, record.problems)
-    record.samples = _numbered(folder / SAMPLES, "*.png")
-    record.checkpoints = [step for step, path in _numbered(folder / CHECKPOINTS, "step-*") if path.is_dir()]
-    return record
+    problems = record.problems
 
+    def read(name: str) -> bytes:
+        try:
+            return (folder / name).read_bytes()
+        except OSError as error:
+            problems.append(f"{name} cannot be read: {error.strerror or error}")
+            return b""
 
-def _read_text(path: Path, problems: list[str]) -> str:
+    record.recipe_text = read(RECIPE).decode("utf-8", errors="replace")
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        problems.append(f"{path.name} cannot be read: {error.strerror or error}")
-        return ""
-
-
-def _parse_recipe(text: str, problems: list[str]) -> Mapping[str, Any]:
-    import yaml
-
-    try:
-        document = yaml.safe_load(text) if text else {}
+        recipe = yaml.safe_load(record.recipe_text) if record.recipe_text else {}
+        record.recipe = recipe if isinstance(recipe, Mapping) else {}
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         # PyYAML lets out a ValueError for dates and numbers that it cannot make.
         problems.append(f"{RECIPE} is not whole: {error}")
-        return {}
-    return document if isinstance(document, Mapping) else {}
 
-
-def _parse_lock(text: str, problems: list[str]) -> Mapping[str, Any]:
+    text = read(LOCK).decode("utf-8", errors="replace")
     try:
         lock = read_json(text) if text else {}
     except ValueError as error:
         problems.append(f"{LOCK} is not whole: {error}")
-        return {}
-    if not isinstance(lock, dict):
-        return {}
-    try:
-        sound = lock_is_sound(json.loads(text))
-    except ValueError:
-        sound = False  # an integer of thousands of digits
-    if not sound:
-        problems.append(f"{LOCK} is not what the run wrote: its entries and its checksum differ")
-    return {name: value for name, value in lock.items() if name != LOCK_HASH}
+        lock = {}
+    if isinstance(lock, dict) and lock:
+        record.lock = {name: value for name, value in lock.items() if name != LOCK_HASH}
+        try:
+            sound = lock_is_sound(json.loads(text))
+        except ValueError:
+            sound = False  # an integer of thousands of digits
+        if not sound:
+            problems.append(f"{LOCK} is not what the run wrote: its entries and its checksum differ")
 
-
-def _parse_events(file: Path, problems: list[str]) -> list[Mapping[str, Any]]:
-    try:
-        found = decode_lines(file.read_bytes())
-    except OSError as error:
-        problems.append(f"{file.name} cannot be read: {error.strerror or error}")
-        return []
+    found = decode_lines(read(METRICS))
+    record.events = list(found.events)
     if found.damaged:
         problems.append(f"{damaged_lines(found)}: what is damaged is left out here")
     if found.cut:
         problems.append(f"the last line of {METRICS} is not whole and left out: the run was stopped while writing it")
-    return list(found.events)
+    record.samples = _numbered(folder / SAMPLES, "*.png")
+    record.checkpoints = [step for step, path in _numbered(folder / CHECKPOINTS, "step-*") if path.is_dir()]
+    return record
 
 
 def _numbered(folder: Path, pattern: str) -> list[tuple[int, Path]]:
@@ -236,3 +221,33 @@ def _numbered(folder: Path, pattern: str) -> list[tuple[int, Path]]:
 
 def _is_finite(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def read_run_recipe(recipe: Path, *, registry: Registry, overrides: Sequence[str] = ()) -> ResolvedRecipe:
+    """Read a recipe file that may be the locked one of a run: whatever reads the recipe of a run comes through here.
+
+    Of a component that is missing it is said which distribution, in which version, or which plugin file the run had it
+    from, and how to get that. Any other recipe file is read as :func:`facekit.recipe.read_recipe` does.
+
+    Args:
+        recipe: the recipe file, ``RUN/recipe.yaml``.
+        overrides: as for :func:`facekit.recipe.read_recipe`.
+
+    Raises:
+        RecipeError: as :func:`facekit.recipe.read_recipe` does.
+    """
+    return read_recipe(recipe, registry=registry, overrides=overrides, record=plugin_record(recipe))
+
+
+def plugin_record(recipe: Path) -> PluginRecord | None:
+    """Return what the run that a recipe file belongs to remembers of its plugins; None where it is no run's.
+
+    A ``lock.json`` that is not there or cannot be read leaves no more than less to say of what is missing; whoever
+    needs it reads it with :meth:`RunFolder.read_lock`, which tells what is wrong with it.
+    """
+    if recipe.name != RECIPE:
+        return None
+    try:
+        return PluginRecord.read(RunFolder(recipe.parent).read_lock())
+    except (FacekitError, OSError):
+        return None
