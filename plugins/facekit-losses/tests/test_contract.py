@@ -95,3 +95,13 @@ class TestGradientPenaltyTowardsShuffledAttributes(LossContract):
 
 class TestR1Penalty(LossContract):
     spec = SPECS["r1_penalty"]
+
+
+class TestKl(LossContract):
+    spec = SPECS["kl"]
+    couples_samples = "as published, it is the sum over the batch"
+
+
+class TestMeanKl(LossContract):
+    spec = SPECS["kl"]
+    options = {"reduction": "mean"}

@@ -32,7 +32,7 @@ def test_every_loss_builds_from_its_defaults(context: BuildContext) -> None:
     registry = Registry(plugins)
     assert not plugins.failures
     names = registry.names("loss")
-    assert len(names) == 10
+    assert len(names) == 11
     for name in names:
         spec = registry.find("loss", name).spec
         assert callable(spec.build(spec.options(), context))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from facekit.testing import GeneratorContract, LossContract, StyleEncoderContract
+from facekit.testing import GeneratorContract, StyleEncoderContract
 from facekit_spade.plugin import facekit_components
 
 SPECS = {spec.name: spec for spec in facekit_components()}
@@ -51,13 +51,3 @@ class TestSeanStyle(StyleEncoderContract):
     spec = SPECS["sean_style"]
     options = {"filters": 4, "code": 8}
     sizes = (16, 32)
-
-
-class TestKl(LossContract):
-    spec = SPECS["kl"]
-    couples_samples = "as published, it is the sum over the batch"
-
-
-class TestMeanKl(LossContract):
-    spec = SPECS["kl"]
-    options = {"reduction": "mean"}

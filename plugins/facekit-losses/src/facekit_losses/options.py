@@ -190,3 +190,10 @@ class R1PenaltyOptions(Options):
 
     patches: PatchReduction = "sum"
     """What a scale's logits are reduced to before they are differentiated."""
+
+
+class KlOptions(Options):
+    """Options of ``kl``."""
+
+    reduction: Literal["sum", "mean"] = "sum"
+    """``sum`` over the batch, as SPADE has it, which grows with it; ``mean`` of the samples does not."""

@@ -13,6 +13,7 @@ from facekit.interfaces import (
     MASK,
     FacekitError,
     NoOptions,
+    Port,
     PortContext,
     Ports,
     did_you_mean,
@@ -23,6 +24,7 @@ from .options import (
     AdversarialOptions,
     DomainClassificationOptions,
     GradientPenaltyOptions,
+    KlOptions,
     LowResolutionColourOptions,
     PerceptualOptions,
     R1PenaltyOptions,
@@ -98,6 +100,11 @@ def _gradient_penalty_ports(options: GradientPenaltyOptions, context: PortContex
 
 def _r1_penalty_ports(options: R1PenaltyOptions, context: PortContext) -> Ports:
     return Ports(needs=(IMAGE, DISCRIMINATOR_OUTPUT))
+
+
+def _kl_ports(options: KlOptions, context: PortContext) -> Ports:
+    named = [Port(f"style.{name}", ("batch",), leading=True) for name in ("mean", "log_variance")]
+    return Ports(needs=tuple(named))
 
 
 @hookimpl
@@ -226,5 +233,15 @@ def facekit_components() -> list[ComponentSpec]:
             ports=_r1_penalty_ports,
             paper="Mescheder et al., Which Training Methods for GANs do actually Converge?, ICML 2018",
             players=("discriminator",),
+        ),
+        ComponentSpec(
+            interface_version=1,
+            kind="loss",
+            id="losses/kl",
+            summary="Divergence of the style encoder's distribution from the standard normal.",
+            options=KlOptions,
+            factory="facekit_losses.kl:build",
+            ports=_kl_ports,
+            paper="Kingma and Welling, Auto-Encoding Variational Bayes, ICLR 2014",
         ),
     ]

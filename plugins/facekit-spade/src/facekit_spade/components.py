@@ -6,15 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
-from facekit.interfaces import BuildContext, Condition, FacekitError, Generated, Step, Style
-from facekit_gan import style as style_of
+from facekit.interfaces import BuildContext, Condition, FacekitError, Generated, Style
 from facekit_layers import (
     CladeNorm,
     ReflectedConvolution,
@@ -25,7 +23,7 @@ from facekit_layers import (
     one_hot,
 )
 
-from .plugin import KlOptions, SeanOptions, SeanStyleOptions, SpadeEncoderOptions, SpadeOptions, encoder_side
+from .plugin import SeanOptions, SeanStyleOptions, SpadeEncoderOptions, SpadeOptions, encoder_side
 
 LEAKY_SLOPE = 0.2
 PUBLISHED_GAIN = 0.02
@@ -319,31 +317,6 @@ class SeanStyleEncoder(nn.Module):
         self.mean_code.lerp_(codes.sum(0) / count.clamp_min(1), share)
 
 
-def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Return the divergence of normal distributions (N, D) from the standard normal, a scalar: the sum over all N."""
-    mean, log_variance = mean.float(), log_variance.float()
-    return -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum()
-
-
-@dataclass(frozen=True)
-class KlDivergence:
-    """The divergence of the style encoder's distribution from the standard normal.
-
-    Args:
-        mean: of the samples, in place of their sum.
-    """
-
-    mean: bool = False
-
-    def __call__(self, step: Step) -> Tensor:
-        """Return the loss, a scalar."""
-        style = cast("SpadeStyle", style_of(step))
-        assert style.mean is not None
-        assert style.log_variance is not None
-        divergence = kl_divergence(style.mean, style.log_variance)
-        return divergence / len(style.mean) if self.mean else divergence
-
-
 def build_spade(options: SpadeOptions, context: BuildContext) -> SpadeGenerator:
     """Build the SPADE or CLADE generator for label map and size of ``context``."""
     classes = len(context.label_map)
@@ -370,8 +343,3 @@ def build_spade_encoder(options: SpadeEncoderOptions, context: BuildContext) -> 
 def build_sean_style(options: SeanStyleOptions, context: BuildContext) -> SeanStyleEncoder:
     """Build SEAN's style encoder for the label map of ``context``."""
     return SeanStyleEncoder(options, classes=len(context.label_map))
-
-
-def build_kl(options: KlOptions, context: BuildContext) -> KlDivergence:
-    """Build the loss from a recipe's options."""
-    return KlDivergence(options.reduction == "mean")

@@ -77,13 +77,6 @@ class SeanStyleOptions(Options):
     """Gain of the initial weights of the last layer; see the generator's."""
 
 
-class KlOptions(Options):
-    """Options of the divergence."""
-
-    reduction: Literal["sum", "mean"] = "sum"
-    """``sum`` over the batch, as published, which grows with it; ``mean`` of the samples does not."""
-
-
 def encoder_side(options: SpadeEncoderOptions, size: int) -> int:
     """Return the side that the image encoder works at.
 
@@ -133,11 +126,6 @@ def _sean_style_ports(options: SeanStyleOptions, context: PortContext) -> Ports:
     return Ports(needs=(IMAGE, MASK), gives=(_codes(options.code),), smallest_size=8, size_multiple=4)
 
 
-def _kl_ports(options: KlOptions, context: PortContext) -> Ports:
-    named = [Port(f"style.{name}", ("batch",), leading=True) for name in ("mean", "log_variance")]
-    return Ports(needs=tuple(named))
-
-
 @hookimpl
 def facekit_plugin_info() -> PluginInfo:
     """Say what this plugin is."""
@@ -146,7 +134,7 @@ def facekit_plugin_info() -> PluginInfo:
 
 @hookimpl
 def facekit_components() -> list[ComponentSpec]:
-    """Offer the networks and the loss."""
+    """Offer the networks."""
     return [
         ComponentSpec(
             interface_version=1,
@@ -191,16 +179,6 @@ def facekit_components() -> list[ComponentSpec]:
             ports=_sean_style_ports,
             paper=SEAN_PAPER,
             example={"code": 128},
-        ),
-        ComponentSpec(
-            interface_version=1,
-            kind="loss",
-            id="spade/kl",
-            summary="Divergence of the style encoder's distribution from the standard normal.",
-            options=KlOptions,
-            factory="facekit_spade.components:build_kl",
-            ports=_kl_ports,
-            paper=SPADE_PAPER,
         ),
     ]
 
