@@ -21,8 +21,7 @@ def _of(names: Sequence[str], environment: dict[str, str]) -> tuple[Installed, l
     """Return these distributions alone, and the plugins of theirs that the switches let pass."""
     found = find_installed()
     found.plugins = [one for one in found.plugins if one.origin.distribution in names]
-    found.unreadable = [one for one in found.unreadable if one.origin.distribution in names]
-    found.misplaced = [one for one in found.misplaced if one.origin.distribution in names]
+    found.unusable = [one for one in found.unusable if one.origin.distribution in names]
     switches = Switches.read(environment)
     return found, [one.origin for one in found.plugins if switches.load(one.origin)]
 

@@ -13,7 +13,7 @@ from facekit.cli.output import plural
 
 if TYPE_CHECKING:
     from facekit.doctor.conflicts import NameClash
-    from facekit.doctor.diagnosis import Affected, ComponentKey, Diagnosis, PluginDiagnosis, Problem, RecipeNeeds
+    from facekit.doctor.diagnosis import ComponentKey, Diagnosis, PluginDiagnosis, Problem
 
 _INDENT = "  "
 _LABEL = 14
@@ -24,12 +24,9 @@ _MOST_RECIPES = 12
 
 
 def doctor_page(diagnosis: Diagnosis, *, seconds: float, width: int) -> Iterator[str]:
-    """Yield the lines that tell what is wrong.
+    """Yield the lines that tell what was found in so many ``seconds``.
 
-    Args:
-        diagnosis: what was found.
-        seconds: how long it took to find out.
-        width: columns to wrap at; lines of tracebacks and words longer than a line may go beyond.
+    They are wrapped at ``width`` columns; lines of tracebacks and words longer than a line may go beyond.
     """
     examined = [plugin for plugin in diagnosis.plugins if plugin.state != "switched off"]
     yield (
@@ -60,24 +57,16 @@ def doctor_page(diagnosis: Diagnosis, *, seconds: float, width: int) -> Iterator
 
 
 def _table(plugins: Sequence[PluginDiagnosis]) -> Iterator[str]:
-    heads = ("PLUGIN", "DISTRIBUTION", "STATE", "COMPONENTS", "SECONDS")
-    rows = [
-        (
-            plugin.origin.name,
-            str(plugin.origin),
-            plugin.state,
-            str(len(plugin.gives)),
-            "-" if plugin.seconds is None else f"{plugin.seconds:.2f}",
-        )
-        for plugin in plugins
-    ]
-    widths = [max(len(row[index]) for row in (heads, *rows)) for index in range(len(heads))]
-    for number, row in enumerate((heads, *rows)):
+    rows = [("PLUGIN", "DISTRIBUTION", "STATE", "COMPONENTS", "SECONDS")]
+    for plugin in plugins:
+        seconds = "-" if plugin.seconds is None else f"{plugin.seconds:.2f}"
+        rows.append((plugin.origin.name, str(plugin.origin), plugin.state, str(len(plugin.gives)), seconds))
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for number, row in enumerate(rows):
         cells = [cell.ljust(size) for cell, size in zip(row[:3], widths)]
         cells += [cell.rjust(size) for cell, size in zip(row[3:], widths[3:])]
-        line = _INDENT.join(cells).rstrip()
-        bad = number and plugins[number - 1].state in ("broken", "clashing")
-        yield click.style(line, bold=not number, fg="red" if bad else None)
+        bad = number and row[2] in ("broken", "clashing")
+        yield click.style(_INDENT.join(cells).rstrip(), bold=not number, fg="red" if bad else None)
 
 
 def _plugin(plugin: PluginDiagnosis, width: int) -> Iterator[str]:
@@ -88,9 +77,8 @@ def _plugin(plugin: PluginDiagnosis, width: int) -> Iterator[str]:
     for problem in plugin.problems:
         if problem.clash is None:  # clashes are told by themselves, with both sides
             yield from _problem(problem, width)
-    yield from _field(
-        "entry point", f"{origin.name} = {origin.target}" if origin.target and origin.file is None else "", width
-    )
+    entry_point = f"{origin.name} = {origin.target}" if origin.target and origin.file is None else ""
+    yield from _field("entry point", entry_point, width)
     yield from _field("installed in", plugin.folder, width)
     whence = " (as its source says)" if plugin.from_source else ""
     if plugin.lost:
@@ -111,33 +99,27 @@ def _problem(problem: Problem, width: int) -> Iterator[str]:
     stage = f"failed while {problem.stage}: " if problem.stage else ""
     # The last line of a traceback says the same as the exception, which may have several lines itself.
     first, *more = problem.what.splitlines()
-    yield from _field("problem", f"{stage}{first}", width)
-    yield from (f"{' ' * _LABEL}{_INDENT}{line}" for line in more)
     shown = problem.detail.rstrip().splitlines()
     if shown and shown[-1].strip().endswith(problem.what.strip()):
         del shown[-1]
     if len(shown) > _MOST_LINES:
         shown = [f"... ({len(shown) - _MOST_LINES} lines more; --json has them)", *shown[-_MOST_LINES:]]
-    yield from (f"{' ' * _LABEL}{_INDENT}{line}" for line in shown)
+    yield from _field("problem", f"{stage}{first}", width)
+    yield from (f"{' ' * _LABEL}{_INDENT}{line}" for line in (*more, *shown))
     yield from _field("", problem.remedy, width)
 
 
 def _recipes_of(plugin: PluginDiagnosis) -> str:
-    named = _named(plugin.affected)
+    names = [f"{one.recipe.name} ({_components(one.components)})" for one in plugin.affected]
+    named = _listed(names)
     if plugin.ends_facekit:
         rest = f"; then still {named}, for what is lost" if named else ""
         return f"all of them, until it is switched off{rest}"
     if named:
-        return f"{named} {_need(len(plugin.affected))} what is lost"
+        return f"{named} {_need(len(names))} what is lost"
     if plugin.lost or plugin.from_source:
         return "none that is shipped or lies here needs what is lost"
     return "no component is lost, so every recipe works"
-
-
-def _named(affected: Sequence[Affected]) -> str:
-    names = [f"{one.recipe.name} ({_components(one.components)})" for one in affected[:_MOST_RECIPES]]
-    more = len(affected) - len(names)
-    return ", ".join(names) + (f" and {more} more" if more else "")
 
 
 def _clash(clash: NameClash, diagnosis: Diagnosis, width: int) -> Iterator[str]:
@@ -148,11 +130,9 @@ def _clash(clash: NameClash, diagnosis: Diagnosis, width: int) -> Iterator[str]:
         label = "and by" if number or clash.with_facekit else "by"
         yield from _field(label, f"{origin.name} ({origin}), {origin.target}", width)
     if clash.component is not None:
-        recipes = diagnosis.named_in(clash.component)
-        named = (
-            f"{_names(recipes)} {_need(len(recipes))} it" if recipes else "none that is shipped or lies here needs it"
-        )
-        yield from _field("recipes", named, width)
+        recipes = [recipe.name for recipe in diagnosis.named_in(clash.component)]
+        needed = f"{_listed(recipes)} {_need(len(recipes))} it"
+        yield from _field("recipes", needed if recipes else "none that is shipped or lies here needs it", width)
     of = {plugin.origin: plugin for plugin in diagnosis.plugins}
     for origin in clash.sides:
         if origin.file is not None:
@@ -169,11 +149,9 @@ def _remarks(diagnosis: Diagnosis, width: int) -> Iterator[str]:
     ]
     for plugin in diagnosis.plugins:
         if plugin.state == "switched off":
-            needed = f"; {_names([one.recipe for one in plugin.affected])} {_need(len(plugin.affected))} it"
-            remarks.append(
-                f"{plugin.origin.name} ({plugin.origin}) is switched off, so it was not examined"
-                + (needed if plugin.affected else "")
-            )
+            names = [one.recipe.name for one in plugin.affected]
+            needed = f"; {_listed(names)} {_need(len(names))} it" if names else ""
+            remarks.append(f"{plugin.origin.name} ({plugin.origin}) is switched off, so it was not examined{needed}")
         elif plugin.state == "sound":
             remarks += [f"{plugin.origin.name} ({plugin.origin}): {note}" for note in plugin.notes]
     if remarks:
@@ -192,7 +170,8 @@ def _summary(diagnosis: Diagnosis, width: int) -> Iterator[str]:
     yield _bad(f"{plural(len(diagnosis.plugins), 'plugin')}: {', '.join(told) or 'something is wrong'}")
     ending = [plugin.origin.name for plugin in diagnosis.broken if plugin.ends_facekit]
     if ending:
-        first = f"No command that loads plugins works before {' and '.join(ending)} {_is(len(ending))} switched off."
+        are = "is" if len(ending) == 1 else "are"
+        first = f"No command that loads plugins works before {' and '.join(ending)} {are} switched off."
     elif diagnosis.mistakes or (diagnosis.strict and diagnosis.broken):
         first = "No command that loads plugins works with these switches."
     else:
@@ -231,14 +210,9 @@ def _components(keys: Sequence[ComponentKey]) -> str:
     return ", ".join(f"{kind} {name}" for kind, name in keys)
 
 
-def _names(recipes: Sequence[RecipeNeeds]) -> str:
-    names = [recipe.name for recipe in recipes]
+def _listed(names: Sequence[str]) -> str:
     more = len(names) - _MOST_RECIPES
     return ", ".join(names[:_MOST_RECIPES]) + (f" and {more} more" if more > 0 else "")
-
-
-def _is(count: int) -> str:
-    return "is" if count == 1 else "are"
 
 
 def _need(count: int) -> str:

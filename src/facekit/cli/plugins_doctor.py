@@ -14,8 +14,7 @@ from facekit.cli.plugin_commands import own_commands
 from facekit.cli.state import State, plugin_file_option
 
 if TYPE_CHECKING:
-    from facekit.doctor.conflicts import NameClash
-    from facekit.doctor.diagnosis import Affected, ComponentKey, Diagnosis, PluginDiagnosis
+    from facekit.doctor.diagnosis import ComponentKey, Diagnosis, PluginDiagnosis
     from facekit.registry.discovery import PluginOrigin
 
 TIME_LIMIT = 30.0
@@ -63,15 +62,10 @@ def doctor(state: State, time_limit: float, as_json: bool) -> None:
     examinations = examine(origins, time_limit=time_limit)
     shipped = [(one.origin, path) for one in examinations for path in one.recipes]
     for one in examinations:
-        if not one.finished:
-            # It could not say which recipes it ships.
+        if not one.finished:  # it could not say which recipes it ships
             shipped += [(one.origin, path) for path in read_offers(one.origin.target, file=one.origin.file).recipes]
-    diagnosis = diagnose(
-        installed,
-        examinations,
-        recipes=recipes_around(shipped, Path.cwd()),
-        own_commands=own_commands(),
-    )
+    recipes = recipes_around(shipped, Path.cwd())
+    diagnosis = diagnose(installed, examinations, recipes=recipes, own_commands=own_commands())
     seconds = time.perf_counter() - began
     if as_json:
         print_json(_document(diagnosis, seconds))
@@ -96,7 +90,20 @@ def _document(diagnosis: Diagnosis, seconds: float) -> dict[str, Any]:
         "switches": {name: os.environ[name] for name in SWITCHES if name in os.environ},
         "mistakes": [{"message": mistake.message, "remedy": mistake.remedy} for mistake in diagnosis.mistakes],
         "plugins": [_plugin(plugin) for plugin in diagnosis.plugins],
-        "clashes": [_clash(clash, diagnosis) for clash in diagnosis.clashes],
+        "clashes": [
+            {
+                "what": clash.what,
+                "name": clash.name,
+                "sides": [_origin(origin) for origin in clash.sides],
+                "with_facekit": clash.with_facekit,
+                "outcome": clash.outcome,
+                "recipes": [
+                    {"recipe": recipe.name, "path": str(recipe.path)}
+                    for recipe in (diagnosis.named_in(clash.component) if clash.component is not None else ())
+                ],
+            }
+            for clash in diagnosis.clashes
+        ],
         "leave_out": {"FACEKIT_PLUGINS": diagnosis.without} if diagnosis.without else None,
     }
 
@@ -117,7 +124,10 @@ def _plugin(plugin: PluginDiagnosis) -> dict[str, Any]:
         "components": _components(plugin.gives),
         "from_source": plugin.from_source,
         "lost": _components(plugin.lost),
-        "recipes": [_affected(affected) for affected in plugin.affected],
+        "recipes": [
+            {"recipe": one.recipe.name, "path": str(one.recipe.path), "components": _components(one.components)}
+            for one in plugin.affected
+        ],
         "switch_off": {"FACEKIT_PLUGINS": plugin.switch_off} if plugin.switch_off else None,
         "uninstall": None if origin.file is not None else f"pip uninstall {origin.distribution}",
     }
@@ -130,26 +140,6 @@ def _origin(origin: PluginOrigin) -> dict[str, Any]:
         "version": origin.version or None,
         "target": origin.target,
         "file": None if origin.file is None else str(origin.file),
-    }
-
-
-def _clash(clash: NameClash, diagnosis: Diagnosis) -> dict[str, Any]:
-    recipes = diagnosis.named_in(clash.component) if clash.component is not None else []
-    return {
-        "what": clash.what,
-        "name": clash.name,
-        "sides": [_origin(origin) for origin in clash.sides],
-        "with_facekit": clash.with_facekit,
-        "outcome": clash.outcome,
-        "recipes": [{"recipe": recipe.name, "path": str(recipe.path)} for recipe in recipes],
-    }
-
-
-def _affected(affected: Affected) -> dict[str, Any]:
-    return {
-        "recipe": affected.recipe.name,
-        "path": str(affected.recipe.path),
-        "components": _components(affected.components),
     }
 
 

@@ -14,7 +14,7 @@ from facekit.cli.paths import FilePath
 from facekit.cli.state import State, plugin_file_option, set_option
 
 if TYPE_CHECKING:
-    from facekit.recipe.origin import Origin
+    from facekit.recipe.reading import Origin
 
 
 @click.group(short_help="List, show and copy recipes.")
@@ -82,7 +82,7 @@ def show(state: State, recipe: str, overrides: tuple[str, ...], origin: bool, as
     """
     from facekit.recipe import dump_recipe
     from facekit.recipe.library import find_recipe
-    from facekit.recipe.origin import recipe_origins
+    from facekit.recipe.reading import recipe_origins
 
     registry = state.registry()
     path = find_recipe(recipe, registry=registry)

@@ -11,7 +11,11 @@ from facekit.doctor.probe import Examination
 from facekit.registry.discovery import PluginOrigin
 from facekit.registry.spec import Kind
 
-What = Literal["component", "label map", "command"]
+_STAGES = {
+    "component": "reading its components",
+    "label map": "reading its label maps",
+    "command": "adding its commands",
+}
 
 
 @dataclass(frozen=True)
@@ -25,18 +29,21 @@ class NameClash:
         losers: whose claim comes to nothing.
         outcome: what comes of it, in a sentence.
         component: kind and id, where it is a component.
-        stage: what fails.
         with_facekit: facekit itself has it.
     """
 
-    what: What
+    what: Literal["component", "label map", "command"]
     name: str
     sides: tuple[PluginOrigin, ...]
     losers: tuple[PluginOrigin, ...]
     outcome: str
     component: tuple[Kind, str] | None = None
-    stage: str = ""
     with_facekit: bool = False
+
+    @property
+    def stage(self) -> str:
+        """What fails."""
+        return _STAGES[self.what]
 
     @property
     def title(self) -> str:
@@ -66,27 +73,13 @@ def name_clashes(examinations: Sequence[Examination], *, own_commands: Mapping[s
             components[key].append(examination.origin)
         for name in examination.label_maps:
             label_maps[name].append(examination.origin)
-    for (kind, id_), sides in components.items():
+    for key, sides in components.items():
         if len(sides) > 1:
-            yield NameClash(
-                "component",
-                f"{kind} {id_}",
-                tuple(sides),
-                tuple(sides),
-                "nobody gets it",
-                component=(kind, id_),
-                stage="reading its components",
-            )
-    for name, sides in label_maps.items():
-        if len(sides) > 1:
-            yield NameClash(
-                "label map",
-                name,
-                tuple(sides),
-                tuple(sides[1:]),
-                f"{sides[0]} comes first and keeps it",
-                stage="reading its label maps",
-            )
+            everyone = tuple(sides)
+            yield NameClash("component", " ".join(key), everyone, everyone, "nobody gets it", component=key)
+    for name, (first, *others) in label_maps.items():
+        if others:
+            yield NameClash("label map", name, (first, *others), tuple(others), f"{first} comes first and keeps it")
     offered = [(examination.origin, command.name) for examination in examinations for command in examination.commands]
     yield from command_clashes(offered, own=own_commands)
 
@@ -105,27 +98,13 @@ def command_clashes(offered: Iterable[tuple[PluginOrigin, str]], *, own: Mapping
         first, _, rest = name.partition(" ")
         everyone = tuple(sides)
         if first in own and not (rest and own[first]):
-            yield NameClash(
-                "command",
-                name,
-                everyone,
-                everyone,
-                f"`facekit {first}` stays facekit's own",
-                stage="adding its commands",
-                with_facekit=True,
-            )
+            outcome = f"`facekit {first}` stays facekit's own"
+            yield NameClash("command", name, everyone, everyone, outcome, with_facekit=True)
             continue
         if len(sides) > 1:
-            nobody = "nobody gets it"
-            yield NameClash("command", name, everyone, everyone, nobody, stage="adding its commands")
+            yield NameClash("command", name, everyone, everyone, "nobody gets it")
         inside = [(other, whose) for other, whose in offers.items() if other.startswith(f"{name} ")]
         if not rest and inside:
-            both = (*everyone, *(origin for _, whose in inside for origin in whose))
-            yield NameClash(
-                "command",
-                name,
-                tuple(dict.fromkeys(both)),
-                tuple(dict.fromkeys(both)),
-                f"it cannot be a command and the group of `{inside[0][0]}`, so nobody gets it",
-                stage="adding its commands",
-            )
+            both = tuple(dict.fromkeys([*sides, *(origin for _, whose in inside for origin in whose)]))
+            outcome = f"it cannot be a command and the group of `{inside[0][0]}`, so nobody gets it"
+            yield NameClash("command", name, both, both, outcome)

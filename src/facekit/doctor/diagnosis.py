@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +23,7 @@ from facekit.registry.discovery import (
 from facekit.registry.known_plugins import known_distributions
 from facekit.registry.plugins import IMPORTING, REGISTERING, describe_error
 from facekit.registry.spec import Kind
-from facekit.registry.static_scan import Offers, read_offers
+from facekit.registry.static_scan import read_offers
 
 ComponentKey = tuple[Kind, str]
 """Kind and id of a component; in a recipe, kind and the name it uses."""
@@ -86,38 +86,52 @@ class Problem:
     clash: NameClash | None = None
 
 
-@dataclass(frozen=True)
+@dataclass
 class PluginDiagnosis:
     """A plugin, and what is wrong with it.
 
     Args:
         origin: the plugin.
         folder: where its distribution is installed; empty for a file.
-        state: ``sound``; ``broken``; ``clashing`` where all that is wrong is names that others claim as well; or
-            ``switched off`` (and then not examined).
+        examination: what it did in a process of its own; None where it was not examined.
         problems: what is wrong.
         notes: what is worth knowing.
-        ends_facekit: no command that loads plugins works because of it.
         from_source: what it offers is known from its source, since its hooks could not be asked.
+        offers: its components, those that cannot be used too.
         gives: the components of it that can be used.
         lost: those that cannot be had, from it or from any other.
         affected: recipes that name one of these.
         switch_off: the value of ``FACEKIT_PLUGINS`` that leaves it out; empty for a file.
-        seconds: how long it takes to load.
     """
 
     origin: PluginOrigin
     folder: str
-    state: State
-    problems: tuple[Problem, ...] = ()
+    examination: Examination | None = None
+    problems: list[Problem] = field(default_factory=list)
     notes: tuple[str, ...] = ()
-    ends_facekit: bool = False
-    from_source: bool = False
+    from_source: bool = True
+    offers: set[ComponentKey] = field(default_factory=set)
     gives: tuple[ComponentKey, ...] = ()
     lost: tuple[ComponentKey, ...] = ()
     affected: tuple[Affected, ...] = ()
     switch_off: str = ""
-    seconds: float | None = None
+
+    @property
+    def state(self) -> State:
+        """``clashing`` is one with which nothing is wrong but names that others claim as well."""
+        if self.problems:
+            return "clashing" if all(problem.clash for problem in self.problems) else "broken"
+        return "switched off" if self.examination is None else "sound"
+
+    @property
+    def ends_facekit(self) -> bool:
+        """Whether no command that loads plugins works because of it."""
+        return self.examination is not None and any(failure.ends_facekit for failure in self.examination.failures)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it takes to load; None where that is not known."""
+        return None if self.examination is None else self.examination.seconds
 
 
 @dataclass(frozen=True)
@@ -155,21 +169,6 @@ class Diagnosis:
         return [recipe for recipe in self.recipes if recipe.names(component)]
 
 
-@dataclass
-class _Case:
-    """What is known of one plugin before it is compared with the others."""
-
-    origin: PluginOrigin
-    folder: str
-    examination: Examination | None = None
-    problems: list[Problem] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    usable: set[ComponentKey] = field(default_factory=set)
-    source: Offers = field(default_factory=Offers)
-    asked: bool = False
-    """It said itself what it offers."""
-
-
 def diagnose(
     installed: Installed,
     examinations: Sequence[Examination],
@@ -189,145 +188,91 @@ def diagnose(
     """
     environment = os.environ if environment is None else environment
     switches = Switches.read(environment)
-    cases = list(_cases(installed, examinations, switches))
-    loaded = [case.examination for case in cases if case.examination is not None]
-    clashes = tuple(name_clashes(loaded, own_commands=own_commands))
+    plugins = list(_each_alone(installed, examinations, switches))
+    clashes = tuple(name_clashes([one.examination for one in plugins if one.examination], own_commands=own_commands))
     claimed = {clash.component for clash in clashes if clash.component is not None}
-    for case in cases:
-        case.problems += [
-            Problem(clash.stage, clash.outcome_for(case.origin), clash=clash)
+    for plugin in plugins:
+        plugin.problems += [
+            Problem(clash.stage, clash.outcome_for(plugin.origin), clash=clash)
             for clash in clashes
-            if case.origin in clash.losers
+            if plugin.origin in clash.losers
         ]
-        case.usable -= claimed
-        case.problems += [
+        plugin.problems += [
             Problem("offering recipes", f"{recipe.path} cannot be read: {recipe.problem}")
             for recipe in recipes
-            if recipe.problem and case.examination is not None and recipe.path in case.examination.recipes
+            if recipe.problem and plugin.examination is not None and recipe.path in plugin.examination.recipes
         ]
-    usable = {key for case in cases for key in case.usable}
-    plugins = [_diagnosed(case, usable) for case in cases]
-
-    def affected(lost: Sequence[ComponentKey]) -> Iterator[Affected]:
-        for recipe in recipes:
-            # A name that another plugin gives a meaning is not missed; one that is claimed twice has none.
-            missed = [use for use in recipe.uses if _is_there(use, claimed) or not _is_there(use, usable)]
-            named = tuple(key for key in lost if any(_means(use, key) for use in missed))
-            if named:
-                yield Affected(recipe, named)
-
-    plugins = [
-        replace(
-            plugin,
-            affected=tuple(affected(plugin.lost)),
-            switch_off="" if plugin.origin.file else _switched_off([plugin.origin], installed, environment),
-        )
-        for plugin in plugins
+        plugin.gives = tuple(key for key in plugin.gives if key not in claimed)
+    usable = {key for plugin in plugins for key in plugin.gives}
+    # A name that another plugin gives a meaning is not missed; one that is claimed twice has none.
+    missed = [
+        (recipe, [use for use in recipe.uses if _is_there(use, claimed) or not _is_there(use, usable)])
+        for recipe in recipes
     ]
+    for plugin in plugins:
+        plugin.lost = tuple(sorted(plugin.offers - usable))
+        named = (
+            (recipe, tuple(key for key in plugin.lost if any(_means(use, key) for use in uses)))
+            for recipe, uses in missed
+        )
+        plugin.affected = tuple(Affected(recipe, keys) for recipe, keys in named if keys)
+        if plugin.origin.file is None:
+            plugin.switch_off = _switched_off([plugin.origin], installed, environment)
     left_out = _left_out(plugins, clashes)
+    mistakes: list[FacekitError] = []
     try:
         switches.check(installed.names())
-        mistakes: tuple[FacekitError, ...] = ()
     except FacekitError as error:
-        mistakes = (error,)
-    return Diagnosis(
-        plugins=tuple(plugins),
-        clashes=clashes,
-        mistakes=mistakes,
-        recipes=tuple(recipes),
-        without=_switched_off(left_out, installed, environment) if left_out else "",
-        strict=switches.strict,
-    )
+        mistakes.append(error)
+    without = _switched_off(left_out, installed, environment) if left_out else ""
+    return Diagnosis(tuple(plugins), clashes, tuple(mistakes), tuple(recipes), without, switches.strict)
 
 
-def _cases(installed: Installed, examinations: Sequence[Examination], switches: Switches) -> Iterator[_Case]:
+def _each_alone(
+    installed: Installed, examinations: Sequence[Examination], switches: Switches
+) -> Iterator[PluginDiagnosis]:
     """Yield each plugin with what metadata, source and examination say of it alone."""
-    of = {examination.origin: examination for examination in examinations}
-    for broken in installed.unreadable:
-        case = _Case(broken.origin, broken.folder)
+    for broken in installed.unusable:
+        found = PluginDiagnosis(broken.origin, broken.folder)
         if switches.load(broken.origin):
-            again = f"`pip install --force-reinstall {broken.origin.distribution}`"
-            remedy = f"its files are damaged, which other programs may fail of as well: {again} puts them right"
-            case.problems.append(Problem(READING_ENTRY_POINTS, describe_error(broken.error), remedy=remedy))
-        yield case
-    for misplaced in installed.misplaced:
-        case = _Case(misplaced.origin, misplaced.folder)
-        if switches.load(misplaced.origin):
-            case.problems.append(Problem(READING_ENTRY_POINTS, misplaced.message, remedy=misplaced.remedy))
-            case.source = read_offers(misplaced.origin.target)
-        yield case
-    for plugin in installed.plugins:
-        case = _Case(plugin.origin, folder_of(plugin.distribution), of.get(plugin.origin))
-        if case.examination is not None:
-            _add_examination(case, case.examination)
-            case.problems += [
-                Problem("", sentence, remedy=f"`pip install --upgrade {plugin.origin.distribution}` gets what it needs")
-                for sentence in unmet_requirements(plugin.distribution)
+            what = broken.error if isinstance(broken.error, str) else describe_error(broken.error)
+            found.problems.append(Problem(READING_ENTRY_POINTS, what, remedy=broken.remedy))
+            found.offers = {(one.kind, one.id) for one in read_offers(broken.origin.target).components}
+        yield found
+    of = {examination.origin: examination for examination in examinations}
+    known = [(plugin.origin, folder_of(plugin.distribution), plugin.distribution) for plugin in installed.plugins]
+    for origin, folder, distribution in (*known, *((one, "", None) for one in of if one.file is not None)):
+        found = PluginDiagnosis(origin, folder, of.get(origin))
+        if found.examination is not None:
+            _tell_examination(found, found.examination)
+            found.problems += [
+                Problem("", sentence, remedy=f"`pip install --upgrade {origin.distribution}` gets what it needs")
+                for sentence in (unmet_requirements(distribution) if distribution is not None else ())
             ]
-        if not case.asked:
-            case.source = read_offers(plugin.origin.target)
-        yield case
-    for examination in examinations:
-        if examination.origin.file is not None:
-            case = _Case(examination.origin, "", examination)
-            _add_examination(case, examination)
-            if not case.asked:
-                case.source = read_offers(examination.origin.target, file=examination.origin.file)
-            yield case
+        if found.from_source:
+            found.offers |= {(one.kind, one.id) for one in read_offers(origin.target, file=origin.file).components}
+        yield found
 
 
-def _add_examination(case: _Case, found: Examination) -> None:
+def _tell_examination(plugin: PluginDiagnosis, found: Examination) -> None:
+    """Fill in what the examination of a plugin says of it."""
     stages = {failure.stage for failure in found.failures}
-    case.asked = found.finished and not stages & {IMPORTING, REGISTERING, _ASKING}
-    case.problems += [Problem(one.stage, one.error, one.traceback) for one in found.failures]
-    case.problems += [Problem("reading its components", one.message, remedy=one.remedy) for one in found.refused]
-    for component in found.components:
-        if component.problem is None:
-            case.usable.add((component.kind, component.id))
-        else:
-            case.problems.append(Problem("", f"{component.kind} {component.id}: {component.problem}"))
-    case.problems += [Problem("", f"command `{one.name}`: {one.problem}") for one in found.commands if one.problem]
+    plugin.from_source = not found.finished or bool(stages & {IMPORTING, REGISTERING, _ASKING})
+    plugin.gives = tuple(sorted((one.kind, one.id) for one in found.components if one.problem is None))
+    plugin.offers = {(one.kind, one.id) for one in (*found.components, *found.refused)}
+    plugin.problems += [Problem(one.stage, one.error, one.traceback) for one in found.failures]
+    plugin.problems += [Problem("reading its components", one.message, remedy=one.remedy) for one in found.refused]
+    plugin.problems += [Problem("", f"{one.kind} {one.id}: {one.problem}") for one in found.components if one.problem]
+    plugin.problems += [Problem("", f"command `{one.name}`: {one.problem}") for one in found.commands if one.problem]
     if found.torch_at is not None:
         when = "when it is imported" if found.torch_at == IMPORTING else f"in {found.torch_at.removeprefix('calling ')}"
-        case.problems.append(
-            Problem(
-                "",
-                f"it imports torch {when}, for which every command waits, even those that only look around",
-                remedy="it should import torch in the modules of its factories only",
-            )
-        )
+        what = f"it imports torch {when}, for which every command waits, even those that only look around"
+        remedy = "it should import torch in the modules of its factories only"
+        plugin.problems.append(Problem("", what, remedy=remedy))
     if found.printed:
-        case.problems.append(
-            Problem("", "it prints while it is loaded, at every command", detail=found.printed, remedy="")
-        )
+        plugin.problems.append(Problem("", "it prints while it is loaded, at every command", detail=found.printed))
     if found.seconds is not None and found.seconds > SLOW:
-        case.notes.append(f"it takes {found.seconds:.1f} s to load, for which every command waits")
-
-
-def _diagnosed(case: _Case, usable: Set[ComponentKey]) -> PluginDiagnosis:
-    found = case.examination
-    offers: set[ComponentKey] = set(case.usable)
-    if found is not None:
-        offers |= {(one.kind, one.id) for one in found.components} | {(one.kind, one.id) for one in found.refused}
-    if not case.asked:
-        offers |= {(one.kind, one.id) for one in case.source.components}
-    state: State = "sound"
-    if found is None and not case.problems:
-        state = "switched off"
-    elif case.problems:
-        state = "clashing" if all(problem.clash for problem in case.problems) else "broken"
-    return PluginDiagnosis(
-        origin=case.origin,
-        folder=case.folder,
-        state=state,
-        problems=tuple(case.problems),
-        notes=tuple(case.notes),
-        ends_facekit=found is not None and any(failure.ends_facekit for failure in found.failures),
-        from_source=not case.asked,
-        gives=tuple(sorted(case.usable)),
-        lost=tuple(sorted(offers - usable)),
-        seconds=None if found is None else found.seconds,
-    )
+        plugin.notes = (f"it takes {found.seconds:.1f} s to load, for which every command waits",)
 
 
 def _means(use: ComponentKey, component: ComponentKey) -> bool:
@@ -358,15 +303,12 @@ def _left_out(plugins: Sequence[PluginDiagnosis], clashes: Sequence[NameClash]) 
 def _switched_off(origins: Sequence[PluginOrigin], installed: Installed, environment: Mapping[str, str]) -> str:
     """Return the value of ``FACEKIT_PLUGINS`` that leaves plugins out, beside what is left out already."""
     everyone = [plugin.origin for plugin in installed.plugins]
-    names: list[str] = []
+    before = environment.get("FACEKIT_PLUGINS", "").strip().strip(",")
+    off = [before] if before else []
     for origin in origins:
         beside = [other for other in everyone if other.distribution == origin.distribution]
-        alike = [other for other in everyone if normal_name(origin.name) in _names(other)]
+        name = normal_name(origin.name)
+        alike = [one for one in everyone if name in (normal_name(one.name), normal_name(one.distribution))]
         # A distribution with several plugins may have sound ones.
-        names.append(origin.name if len(beside) > 1 and len(alike) == 1 else origin.distribution)
-    before = environment.get("FACEKIT_PLUGINS", "").strip().strip(",")
-    return ",".join([*([before] if before else []), *(f"-{name}" for name in dict.fromkeys(names))])
-
-
-def _names(origin: PluginOrigin) -> set[str]:
-    return {normal_name(origin.name), normal_name(origin.distribution)}
+        off.append(f"-{origin.name if len(beside) > 1 and len(alike) == 1 else origin.distribution}")
+    return ",".join(dict.fromkeys(off))

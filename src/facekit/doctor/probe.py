@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import facekit
 from facekit.registry.discovery import PluginOrigin
@@ -42,15 +42,11 @@ _FRAME = re.compile(r'^  File "(?P<file>.+)", line (?P<line>\d+) in (?P<name>.+)
 _OWN_FOLDER = str(Path(facekit.__file__).parent)
 
 
-@dataclass(frozen=True)
-class Failure:
-    """Something that a plugin failed in.
+class Failure(NamedTuple):
+    """What a plugin was doing when it failed, and the error, in one sentence or as an exception.
 
-    Args:
-        stage: what it was doing, e.g. ``importing it``.
-        error: what happened, in one sentence or as an exception.
-        traceback: from the plugin's own first line on; empty where there is none.
-        ends_facekit: it ends or stops the whole process, so that no command that loads plugins works.
+    The traceback is from the plugin's own first line on; empty where there is none. One that ``ends_facekit`` ends or
+    stops the whole process, so that no command that loads plugins works.
     """
 
     stage: str
@@ -59,8 +55,7 @@ class Failure:
     ends_facekit: bool = False
 
 
-@dataclass(frozen=True)
-class ExaminedComponent:
+class ExaminedComponent(NamedTuple):
     """A component that a plugin offers; ``problem`` says what of it is not there."""
 
     kind: Kind
@@ -68,8 +63,7 @@ class ExaminedComponent:
     problem: str | None
 
 
-@dataclass(frozen=True)
-class RefusedComponent:
+class RefusedComponent(NamedTuple):
     """A component that is written for another version of the interfaces."""
 
     kind: Kind
@@ -78,8 +72,7 @@ class RefusedComponent:
     remedy: str
 
 
-@dataclass(frozen=True)
-class ExaminedCommand:
+class ExaminedCommand(NamedTuple):
     """A command that a plugin adds; ``problem`` says why it cannot be called."""
 
     name: str
@@ -118,15 +111,7 @@ class Examination:
 
 
 def examine(origins: Sequence[PluginOrigin], *, time_limit: float = TIME_LIMIT) -> list[Examination]:
-    """Examine plugins, a few at a time.
-
-    Args:
-        origins: the plugins.
-        time_limit: seconds for each.
-
-    Returns:
-        one examination a plugin, in the same order.
-    """
+    """Examine plugins in their order, a few at a time, with a limit in seconds for each."""
     examiner = _Examiner(time_limit)
     workers = max(1, min(_MOST_PROCESSES, os.cpu_count() or 1, len(origins)))
     with ThreadPoolExecutor(max_workers=workers) as pool:
@@ -152,10 +137,7 @@ class _Examiner:
                 "report": str(folder / "report"),
                 "trace": str(folder / "trace"),
                 "time_limit": self._time_limit,
-                "name": origin.name,
-                "distribution": origin.distribution,
-                "version": origin.version,
-                "target": origin.target,
+                "origin": (origin.name, origin.distribution, origin.version, origin.target),
                 "file": None if origin.file is None else str(origin.file),
             }
             # Only what can stand in an argument: entries of the path are folders and archives.
@@ -232,10 +214,10 @@ def _read(origin: PluginOrigin, folder: Path, code: int, late: bool, time_limit:
         tuple(failures),
         finished=True,
         seconds=found["seconds"],
-        components=tuple(ExaminedComponent(**one) for one in found["components"]),
-        refused=tuple(RefusedComponent(**one) for one in found["refused"]),
+        components=tuple(ExaminedComponent(*one) for one in found["components"]),
+        refused=tuple(RefusedComponent(*one) for one in found["refused"]),
         label_maps=tuple(found["label_maps"]),
-        commands=tuple(ExaminedCommand(**one) for one in found["commands"]),
+        commands=tuple(ExaminedCommand(*one) for one in found["commands"]),
         recipes=tuple(Path(path) for path in found["recipes"]),
         torch_at=found["torch_at"],
         printed="\n".join(part for part in (found["printed"].strip(), printed) if part),
@@ -268,10 +250,8 @@ def own_part(trace: str) -> str:
     """Return a traceback without the lines above the plugin's own, which are facekit's and the import system's."""
     head, *frames = re.split(r'^(?=  File ")', trace, flags=re.MULTILINE)
     while frames and (found := re.match(r'  File "(.+?)"', frames[0])) and _is_machinery(found.group(1)):
-        if len(frames) == 1:
-            # The exception itself stands behind the last frame.
-            rest = [line for line in frames[0].splitlines() if not line.startswith("  ")]
-            return "\n".join(rest)
+        if len(frames) == 1:  # the exception itself stands behind the last frame
+            return "\n".join(line for line in frames[0].splitlines() if not line.startswith("  "))
         del frames[0]
     return (head + "".join(frames)).rstrip()
 

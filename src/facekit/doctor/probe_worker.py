@@ -18,7 +18,7 @@ from typing import Any
 
 from facekit.interfaces import FacekitError
 from facekit.registry.discovery import ENTRY_POINT_GROUP, PluginOrigin
-from facekit.registry.plugins import IMPORTING, PluginFailure, PluginSet, describe_error
+from facekit.registry.plugins import IMPORTING, PluginSet, describe_error
 from facekit.registry.registry import READING_COMPONENTS, Registry
 from facekit.registry.source import SourceNotFound, find_source
 
@@ -83,46 +83,35 @@ def _examine(job: dict[str, Any], say: Say) -> dict[str, Any]:
         except FacekitError as error:  # it is among the failures as well, unless the file could not even be tried
             problem = None if plugins.failures else error.message
     else:
-        origin = PluginOrigin(job["name"], job["distribution"], job["version"], job["target"])
-        plugins.load(origin, EntryPoint(job["name"], job["target"], ENTRY_POINT_GROUP).load)
+        origin = PluginOrigin(*job["origin"])
+        plugins.load(origin, EntryPoint(origin.name, origin.target, ENTRY_POINT_GROUP).load)
     registry = Registry(plugins)
     commands = [spec for _, spec in registry.commands()]
     recipes = [str(path.absolute()) for _, path in registry.recipe_paths()]
     plugins.call("facekit_plugin_info")
     seconds = time.perf_counter() - began
-    failures = [(failure.stage, failure.error, failure.traceback) for failure in _own_failures(registry)]
+    # Refused components are told as such.
+    refused = {f"{one.message}; {one.remedy}" for one in registry.refused}
+    failures = [(one.stage, one.error, one.traceback) for one in plugins.failures if one.error not in refused]
     failures += [(IMPORTING, problem, "")] if problem is not None else []
     twice = "its components hold two {} {!r}, and neither is used"
     failures += [(READING_COMPONENTS, twice.format(clash.kind, clash.id), "") for clash in registry.clashes]
+    components = []
+    for entry in registry.components.values():
+        targets = {f"migration to version {one.to}": one.weights for one in entry.spec.migrations}
+        missing = _missing({"factory": entry.spec.factory, "probe": entry.spec.probe, **targets})
+        components.append((entry.spec.kind, entry.spec.id, missing))
     return {
         "seconds": seconds,
         "failures": failures,
-        "components": [
-            {
-                "kind": entry.spec.kind,
-                "id": entry.spec.id,
-                "problem": _missing(
-                    {"factory": entry.spec.factory, "probe": entry.spec.probe}
-                    | {f"migration to version {one.to}": one.weights for one in entry.spec.migrations}
-                ),
-            }
-            for entry in registry.components.values()
-        ],
-        "refused": [
-            {"kind": one.kind, "id": one.id, "message": one.message, "remedy": one.remedy} for one in registry.refused
-        ],
+        "components": components,
+        "refused": [(one.kind, one.id, one.message, one.remedy) for one in registry.refused],
         "label_maps": list(registry.label_maps),
-        "commands": [{"name": spec.name, "problem": _missing({"target": spec.target})} for spec in commands],
+        "commands": [(spec.name, _missing({"target": spec.target})) for spec in commands],
         "recipes": recipes,
         "torch_at": plugins.torch_at,
         "printed": "".join(plugins.printed.values()),
     }
-
-
-def _own_failures(registry: Registry) -> list[PluginFailure]:
-    """Return the failures without those that are told as refused components."""
-    refused = {f"{one.message}; {one.remedy}" for one in registry.refused}
-    return [one for one in registry.plugins.failures if one.error not in refused]
 
 
 def _missing(targets: dict[str, str | None]) -> str | None:
@@ -132,10 +121,9 @@ def _missing(targets: dict[str, str | None]) -> str | None:
             continue
         try:
             find_source(target)
-        except SourceNotFound as error:
-            return f"its {what} {target!r} cannot be found: {error}"
-        except Exception as error:  # a name that is no module's, a finder that fails
-            return f"its {what} {target!r} cannot be found: {describe_error(error)}"
+        except Exception as error:  # a name that is no module's and a finder that fails are others than the expected
+            why = str(error) if isinstance(error, SourceNotFound) else describe_error(error)
+            return f"its {what} {target!r} cannot be found: {why}"
     return None
 
 

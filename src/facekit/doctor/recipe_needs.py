@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from facekit.doctor.diagnosis import RecipeNeeds
@@ -39,8 +39,9 @@ def recipes_around(of_plugins: Iterable[tuple[PluginOrigin, Path]], folder: Path
         uses, problem = _uses(shipped.path, of_plugins)
         found.append(RecipeNeeds(shipped.name, shipped.path, shipped.source, uses, problem))
         known.add(shipped.path.resolve())
-    for file in _own_files(folder):
-        if file.resolve() in known:
+    files = [*folder.glob("*.yaml"), *folder.glob("*.yml"), *(folder / "recipes").rglob("*.yaml")]
+    for file in sorted(files)[:_MOST_FILES]:
+        if not file.is_file() or file.stat().st_size > _LARGEST_FILE or file.resolve() in known:
             continue
         text = file.read_text(encoding="utf-8", errors="replace")
         if not _LAYER.search(text):
@@ -49,13 +50,6 @@ def recipes_around(of_plugins: Iterable[tuple[PluginOrigin, Path]], folder: Path
         if problem is None or _RECIPE.search(text):
             found.append(RecipeNeeds(str(file.relative_to(folder)), file, "", uses, problem))
     return found
-
-
-def _own_files(folder: Path) -> Iterator[Path]:
-    files = [*folder.glob("*.yaml"), *folder.glob("*.yml"), *(folder / "recipes").rglob("*.yaml")]
-    for file in sorted(files)[:_MOST_FILES]:
-        if file.is_file() and file.stat().st_size <= _LARGEST_FILE:
-            yield file
 
 
 def _uses(

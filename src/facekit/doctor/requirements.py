@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from importlib import metadata
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -59,8 +60,12 @@ def library_versions(plugins: Iterable[str]) -> dict[str, str]:
         found = _needed_by(waiting.pop()) - needed - common - plugins
         needed |= found
         waiting += [name for name in found if TOOLKIT in _needed_by(name)]
-    versions = {name: _version_of(name) for name in sorted(needed)}
-    return {name: version for name, version in versions.items() if version is not None}
+    versions: dict[str, str] = {}
+    for name in sorted(needed):
+        with suppress(Exception):  # not installed, or its folder is there and not what belongs into it
+            version: str | None = metadata.version(name)
+            versions |= {name: version} if isinstance(version, str) else {}
+    return versions
 
 
 def _needed_by(distribution: str) -> set[str]:
@@ -78,11 +83,3 @@ def _asked_here(lines: Iterable[str]) -> Iterator[tuple[str, Requirement | Inval
             continue
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
             yield line, requirement
-
-
-def _version_of(distribution: str) -> str | None:
-    try:
-        version = metadata.version(distribution)
-    except Exception:  # not installed, or its folder is there and not what belongs into it
-        return None
-    return version if isinstance(version, str) else None

@@ -2,9 +2,8 @@
 
 from facekit.recipe.library import ShippedRecipe, copy_recipe, find_recipe, shipped_recipes
 from facekit.recipe.lock import dump_document
-from facekit.recipe.origin import Origin, recipe_origins
 from facekit.recipe.problems import Problem, RecipeError
-from facekit.recipe.reading import dump_recipe, read_recipe, recipe_from_document
+from facekit.recipe.reading import Origin, dump_recipe, read_recipe, recipe_from_document, recipe_origins
 from facekit.recipe.resolved import (
     ComponentChoice,
     LossChoice,

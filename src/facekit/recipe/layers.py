@@ -9,8 +9,8 @@ from pathlib import Path as FilePath
 
 from facekit.interfaces import did_you_mean
 from facekit.interfaces.regular_files import open_regular
-from facekit.recipe.merging import merge
-from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, describe, is_null
+from facekit.recipe.merging import items_of, merge
+from facekit.recipe.nodes import Entry, MapNode, Node, ScalarNode, describe, is_null
 from facekit.recipe.problems import Problems
 from facekit.recipe.resolved import Mark
 from facekit.recipe.shipped import RecipesOfPlugins, shipped_files
@@ -129,21 +129,8 @@ def read_text(file: str, *, problems: Problems, asked_in: Mark | None = None) ->
         return None
 
 
-def _real(file: str) -> str:
-    """Return what tells two paths to one file."""
-    try:
-        return os.path.realpath(file)
-    except ValueError:  # a null character; reading the file says so
-        return file
-
-
 class _Layers:
-    """Loads a recipe and those it extends.
-
-    Args:
-        problems: collects mistakes.
-        shipped: gives the files of shipped recipes by name.
-    """
+    """Loads a recipe and those it extends; ``shipped`` gives the files of shipped recipes by name."""
 
     def __init__(self, problems: Problems, shipped: Callable[[], Mapping[str, str]]) -> None:
         self._problems = problems
@@ -153,12 +140,9 @@ class _Layers:
         self._too_many = False
 
     def load(self, file: str, chain: tuple[str, ...] = (), asked_in: Mark | None = None) -> MapNode | None:
-        """Load a file and all it extends. Each file is read once, however often it is extended.
+        """Load a file, to which a chain of others led, and all it extends. Each is read once.
 
-        Args:
-            file: its path.
-            chain: the files that led to it.
-            asked_in: the ``extends:`` that names it.
+        ``asked_in`` is the ``extends:`` that names it.
         """
         real = _real(file)
         if real in self._loaded:
@@ -195,7 +179,10 @@ class _Layers:
                     breaks=True,
                 )
             return None
-        base = self._file_of(value, chain[-1])
+        # Path keeps `..`, which messages need not show.
+        base: str | None = os.path.normpath(FilePath(chain[-1]).parent / value)
+        if FilePath(value).suffix not in (".yaml", ".yml") and not os.path.lexists(str(base)):
+            base = self._shipped().get(value)
         if base is None:
             near = did_you_mean(value, self._shipped()) or _near_files(str(FilePath(chain[-1]).parent / value))
             message = f"there is no such recipe {value!r}, neither a file nor the name of a shipped one"
@@ -208,28 +195,24 @@ class _Layers:
             return None
         return self.load(base, chain, mark)
 
-    def _file_of(self, value: str, file: str) -> str | None:
-        base = os.path.normpath(FilePath(file).parent / value)  # Path keeps `..`, which messages need not show
-        if FilePath(value).suffix in (".yaml", ".yml") or os.path.lexists(base):
-            return base
-        return self._shipped().get(value)
+
+def _real(file: str) -> str:
+    """Return what tells two paths to one file."""
+    try:
+        return os.path.realpath(file)
+    except ValueError:  # a null character; reading the file says so
+        return file
 
 
 def _bases(extends: Entry | None, problems: Problems) -> list[ScalarNode]:
-    if extends is None:
-        return []
-    nodes = extends.node.items if isinstance(extends.node, ListNode) else (extends.node,)
+    nodes = () if extends is None else items_of(extends.node)
     found: list[ScalarNode] = []
     for node in nodes:
         if isinstance(node, ScalarNode) and isinstance(node.value, str) and node.value:
             found.append(node)
         else:
-            problems.add(
-                f"expected the path or the name of a recipe, found {describe(node)}",
-                node.mark,
-                ("extends",),
-                breaks=True,
-            )
+            message = f"expected the path or the name of a recipe, found {describe(node)}"
+            problems.add(message, node.mark, ("extends",), breaks=True)
     return found
 
 

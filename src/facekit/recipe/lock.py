@@ -9,8 +9,8 @@ import yaml
 
 from facekit.recipe.layers import RECIPE_FORMAT
 from facekit.recipe.resolved import ComponentChoice, LossChoice, ModelChoice, NetworkChoice
-from facekit.recipe.scalars import read_scalar
 from facekit.recipe.settings import DataSettings, TrainSettings, WeightRamp
+from facekit.recipe.yaml_source import read_scalar
 from facekit.registry import join_use
 
 
@@ -36,9 +36,7 @@ def document_of(
         "model": {name: _network(network) for name, network in model.networks.items()},
         "losses": {
             player: [
-                {
-                    **_component(loss.choice, weight=_weight(loss.weight), every=loss.every, label=loss.label),
-                }
+                _component(loss.choice, weight=_weight(loss.weight), every=loss.every, label=loss.label)
                 for loss in losses
                 if loss.player == player
             ]
@@ -79,17 +77,13 @@ class RecipeDumper(yaml.SafeDumper):
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = None if isinstance(_read(text), str) else "'"
+    try:
+        style = None if isinstance(read_scalar(text), str) else "'"
+    except ValueError:  # a number of too many digits
+        style = "'"
     if any(not character.isprintable() and character != "\n" for character in text):
         style = '"'  # escapes what would be lost, or break the line
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-def _read(text: str) -> Any:
-    try:
-        return read_scalar(text)
-    except ValueError:
-        return None
 
 
 RecipeDumper.add_representer(str, _represent_text)

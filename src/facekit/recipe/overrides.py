@@ -89,11 +89,8 @@ def _segments(left: str, problems: Problems, place: MarkAt) -> list[tuple[str, i
     while True:
         match = _SEGMENT.match(left, offset)
         if match is None or (not found and match.group().startswith("[")):
-            what = f"{left[offset]!r} cannot stand here" if offset < len(left) else "a key is missing here"
-            problems.add(
-                f"{what} in the path of an override", place(offset), remedy="write it like losses.generator[1].weight"
-            )
-            return None
+            wrong = f"{left[offset]!r} cannot stand here" if offset < len(left) else "a key is missing here"
+            break
         found.append((match.group(), offset))
         offset = match.end()
         if offset == len(left):
@@ -101,12 +98,11 @@ def _segments(left: str, problems: Problems, place: MarkAt) -> list[tuple[str, i
         if left[offset] == ".":
             offset += 1
         elif left[offset] != "[":
-            problems.add(
-                f"{left[offset]!r} cannot stand here in the path of an override",
-                place(offset),
-                remedy="write it like losses.generator[1].weight",
-            )
-            return None
+            wrong = f"{left[offset]!r} cannot stand here"
+            break
+    remedy = "write it like losses.generator[1].weight"
+    problems.add(f"{wrong} in the path of an override", place(offset), remedy=remedy)
+    return None
 
 
 def _value(value: str, start: int, file: str, lines: list[str], problems: Problems, path: Path) -> Node | None:

@@ -9,25 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from facekit.interfaces import (
-    ATTRIBUTES,
-    DISCRIMINATOR_CLASS_LOGITS,
-    DISCRIMINATOR_FEATURES,
-    DISCRIMINATOR_OUTPUT,
-    GENERATED,
-    IMAGE,
-    MASK,
-    REFERENCE_IMAGE,
-    REFERENCE_MASK,
-    SAMPLER,
-    STYLE,
-    FacekitError,
-    Player,
-    Port,
-    PortContext,
-    Ports,
-    did_you_mean,
-)
+from facekit.interfaces import SAMPLER, FacekitError, Player, Port, PortContext, Ports, did_you_mean
+from facekit.interfaces import ports as standard_ports
 from facekit.interfaces.ports import Dimension
 from facekit.recipe.problems import Problems
 from facekit.recipe.resolved import AugmentationChoice, ComponentChoice, LossChoice, Mark, ModelChoice
@@ -36,21 +19,8 @@ from facekit.registry import Registry
 FREE = "batch"
 """The one dimension that no port settles: a component works with any batch above its smallest."""
 
-_STANDARD = {
-    port.name: port
-    for port in (
-        IMAGE,
-        MASK,
-        REFERENCE_IMAGE,
-        REFERENCE_MASK,
-        ATTRIBUTES,
-        STYLE,
-        GENERATED,
-        DISCRIMINATOR_OUTPUT,
-        DISCRIMINATOR_FEATURES,
-        DISCRIMINATOR_CLASS_LOGITS,
-    )
-}
+# Of ports of one name the first says the shape: that of a style vector, not of any style.
+_STANDARD = {port.name: port for port in reversed(list(vars(standard_ports).values())) if isinstance(port, Port)}
 
 _USUAL_GIVERS = {
     "image": "a dataset gives it",
@@ -253,7 +223,10 @@ class _Join:
         left = self._claim_of(wanted, need, False)
         right = self._claim_of(offered, given, given[1].dtype != "noise")
         if left is not None and right is not None and left.number != right.number:
-            self._mismatch(left, right, need or given, given, index)
+            # At the part that needs it, naming both sides.
+            here, other = (right, left) if left.part is None and right.part is not None else (left, right)
+            place = (here.part or (need or given)[0]).choice
+            self._problems.add(f"{_says(here, index)}, {_says(other, index)}", place.mark, place.path)
             return
         claim = left if left is not None and left.part is not None else right if right is not None else left
         names = [self._root(name) for name in (wanted, offered) if isinstance(name, str)]
@@ -265,26 +238,13 @@ class _Join:
     def _claim_of(self, dimension: Dimension, owner: tuple[_Part, Port] | None, gives: bool) -> _Claim | None:
         if isinstance(dimension, str):
             return self._claims.get(self._root(dimension))
-        if owner is None:
-            return None
-        part, port = owner
-        return _Claim(dimension, part.choice.mark, part, port, gives)
+        return None if owner is None else _Claim(dimension, owner[0].choice.mark, *owner, gives)
 
     def _root(self, name: str) -> str:
         self._parents.setdefault(name, name)
         while self._parents[name] != name:
             name = self._parents[name]
         return name
-
-    def _mismatch(
-        self, left: _Claim, right: _Claim, need: tuple[_Part, Port], given: tuple[_Part, Port], index: int
-    ) -> None:
-        """Report two numbers for one dimension, at the part that needs it, naming both sides."""
-        here, other = left, right
-        if here.part is None and other.part is not None:
-            here, other = other, here
-        place = here.part or need[0]
-        self._problems.add(f"{_says(here, index)}, {_says(other, index)}", place.choice.mark, place.choice.path)
 
     def _conflict(self, part: _Part, need: Port, giver: _Part, given: Port, wanted: str, offered: str) -> None:
         self._problems.add(
@@ -312,22 +272,14 @@ def _ports_of(
         problems.add(error.message, mark or choice.mark, path, error.remedy)
         return None
     except Exception as error:  # the plugin's code
-        problems.add(
-            f"{title} {spec.name!r} cannot work out what it needs and gives: {type(error).__name__}: {error}",
-            choice.mark,
-            choice.path,
-            f"it comes from {choice.component.origin}",
-        )
-        return None
-    if not isinstance(ports, Ports):
-        problems.add(
-            f"{title} {spec.name!r} describes what it needs and gives as {type(ports).__name__}, not as Ports",
-            choice.mark,
-            choice.path,
-            f"it comes from {choice.component.origin}",
-        )
-        return None
-    return ports
+        what = f"cannot work out what it needs and gives: {type(error).__name__}: {error}"
+    else:
+        if isinstance(ports, Ports):
+            return ports
+        what = f"describes what it needs and gives as {type(ports).__name__}, not as Ports"
+    blame = f"it comes from {choice.component.origin}"
+    problems.add(f"{title} {spec.name!r} {what}", choice.mark, choice.path, blame)
+    return None
 
 
 def _check_size(part: _Part, size: int, size_mark: Mark | None, problems: Problems) -> None:
@@ -339,12 +291,8 @@ def _check_size(part: _Part, size: int, size_mark: Mark | None, problems: Proble
     if size % step:
         below, above = size // step * step, (size // step + 1) * step
         near = f"{below} or {above}" if below >= max(part.ports.smallest_size, 1) else str(above)
-        problems.add(
-            f"{_named(part)}{line} needs a multiple of {step}, found {size}",
-            mark,
-            "data.size",
-            f"try {near}",
-        )
+        message = f"{_named(part)}{line} needs a multiple of {step}, found {size}"
+        problems.add(message, mark, "data.size", f"try {near}")
 
 
 def _named(part: _Part) -> str:

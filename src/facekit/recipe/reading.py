@@ -3,23 +3,49 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import Any
 
 from facekit.recipe.layers import GRID, load_layers, parse_recipe
 from facekit.recipe.lock import document_of, dump_document
 from facekit.recipe.merging import merge
 from facekit.recipe.migrating import migrate_components
-from facekit.recipe.nodes import MapNode, Node, key_mark_at, mark_at
+from facekit.recipe.nodes import ListNode, MapNode, Node, key_mark_at, mark_at
 from facekit.recipe.overrides import read_overrides
 from facekit.recipe.ports import resolve_dimensions
-from facekit.recipe.problems import Problems
+from facekit.recipe.problems import Path, Problems, show_path
 from facekit.recipe.resolved import Mark, ResolvedRecipe
 from facekit.recipe.schema_check import check_schema
 from facekit.recipe.shipped import RecipesOfPlugins
 from facekit.registry import PluginRecord, Registry
+
+
+@dataclass(frozen=True)
+class Origin:
+    """One value of a recipe.
+
+    Args:
+        path: e.g. ``losses.generator[1].weight``.
+        value: plain data; lists of plain values are one value.
+        mark: where it was set; None for a default.
+    """
+
+    path: str
+    value: Any
+    mark: Mark | None
+
+    @property
+    def source(self) -> str:
+        """``file:line:column``, ``--set path=value:line:column``, or ``default``."""
+        return str(self.mark) if self.mark else "default"
+
+    @property
+    def is_override(self) -> bool:
+        """Whether an override set it."""
+        return self.mark is not None and self.mark.is_override
 
 
 def read_recipe(
@@ -64,7 +90,31 @@ def read_marked(
     problems = Problems()
     root = merge_layers(path, of_plugins=registry.recipe_paths, overrides=overrides, layers=layers, problems=problems)
     root = migrate_components(root, registry=registry, problems=problems)
-    return _resolve(root, registry=registry, name=Path(path).stem, problems=problems, record=record), root
+    return _resolve(root, registry=registry, name=FilePath(path).stem, problems=problems, record=record), root
+
+
+def recipe_origins(
+    path: str | os.PathLike[str], *, registry: Registry, overrides: Sequence[str] = ()
+) -> tuple[ResolvedRecipe, list[Origin]]:
+    """Read a recipe, and list every value of its document with the place it was set in, in the document's order.
+
+    Raises:
+        RecipeError: as :func:`read_recipe` does.
+    """
+    recipe, root = read_marked(path, registry=registry, overrides=overrides)
+    return recipe, list(_walk(recipe.document, root, ()))
+
+
+def _walk(value: Any, node: Node | None, path: Path) -> Iterator[Origin]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _walk(inner, node.get(key) if isinstance(node, MapNode) else None, (*path, key))
+    elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
+        items = node.items if isinstance(node, ListNode) and len(node.items) == len(value) else [None] * len(value)
+        for index, (inner, item) in enumerate(zip(value, items)):
+            yield from _walk(inner, item, (*path, index))
+    else:
+        yield Origin(show_path(path), value, node.mark if node is not None else None)
 
 
 def merge_layers(
@@ -87,7 +137,7 @@ def merge_layers(
     Raises:
         RecipeError: a file cannot be read at all. Lesser mistakes stay in ``problems``.
     """
-    merged: Node | None = load_layers(Path(path), of_plugins=of_plugins, problems=problems)
+    merged: Node | None = load_layers(FilePath(path), of_plugins=of_plugins, problems=problems)
     if isinstance(merged, MapNode) and GRID in merged.entries:
         mark = merged.entries[GRID].key_mark
         problems.add("this is a grid of runs, not a recipe", mark, (GRID,), "run it with `facekit ablate`", breaks=True)
@@ -117,7 +167,7 @@ def recipe_from_document(document: Mapping[str, Any], *, registry: Registry, nam
         problems.raise_if_any()
     assert root is not None
     root = migrate_components(root, registry=registry, problems=problems)
-    return _resolve(root, registry=registry, name=Path(name).stem, problems=problems)
+    return _resolve(root, registry=registry, name=FilePath(name).stem, problems=problems)
 
 
 def dump_recipe(recipe: ResolvedRecipe) -> str:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from facekit.interfaces import NoOptions, Player, did_you_mean
-from facekit.recipe.augment_check import check_augmentation
 from facekit.recipe.layers import RECIPE_FORMAT, check_format
 from facekit.recipe.network_check import check_calls, check_players, in_usual_order, names_are_meant
 from facekit.recipe.network_kinds import NAMED_KINDS, USUAL_PLAYERS, kind_of_network
@@ -34,7 +33,7 @@ from facekit.recipe.settings import (
     TrainSettings,
 )
 from facekit.recipe.settings_check import check_settings, unknown_key_hint
-from facekit.recipe.update_check import check_updates, players_in
+from facekit.recipe.update_check import check_augmentation, check_updates, players_in
 from facekit.registry import Kind, PluginRecord, Registry, UnknownComponent
 
 TOP_LEVEL = ("facekit", "extends", "name", "description", "data", "model", "losses", "metrics", "train")
@@ -84,14 +83,13 @@ class _SchemaCheck:
         self._record = record
 
     def check(self, name: str) -> CheckedRecipe:
-        self._known_keys(self._root, TOP_LEVEL, ())
+        for key, entry in self._root.entries.items():
+            if key not in TOP_LEVEL:
+                hint = unknown_key_hint(key, TOP_LEVEL)
+                self._problems.add(f"unknown key {key!r}", entry.key_mark, (key,), hint)
         if self._root.get("facekit") is None:
-            self._problems.add(
-                "needs the version of the recipe format",
-                self._root.mark,
-                ("facekit",),
-                f"write `facekit: {RECIPE_FORMAT}`",
-            )
+            remedy = f"write `facekit: {RECIPE_FORMAT}`"
+            self._problems.add("needs the version of the recipe format", self._root.mark, ("facekit",), remedy)
         check_format(self._root, problems=self._problems)
         dataset, data = self._data()
         model = self._model()
@@ -263,29 +261,21 @@ class _SchemaCheck:
         if model is None:
             return
         slots = list(model.networks)
-        named: list[tuple[Path, str]] = [
-            (("initialise", index, "part"), entry.part) for index, entry in enumerate(train.initialise)
-        ]
-        named += [(("freeze", index, "part"), entry.part) for index, entry in enumerate(train.freeze)]
-        for path, part in named:
-            slot = part.split(".")[0]
-            if slot not in slots:
-                self._problems.add(
-                    f"this recipe has no network {slot!r}",
-                    mark_at(node, path, node.mark),
-                    ("train", *path),
-                    did_you_mean(slot, slots) or f"networks: {', '.join(slots)}",
-                )
+        for key, entries in (("initialise", train.initialise), ("freeze", train.freeze)):
+            for index, entry in enumerate(entries):
+                slot, path = entry.part.split(".")[0], (key, index, "part")
+                if slot not in slots:
+                    hint = did_you_mean(slot, slots) or f"networks: {', '.join(slots)}"
+                    mark = mark_at(node, path, node.mark)
+                    self._problems.add(f"this recipe has no network {slot!r}", mark, ("train", *path), hint)
         players = players_in(self._root.get("losses"))
         turns = node.get("turns")
         for player in train.turns:
             if player not in players:
-                self._problems.add(
-                    f"no player is called {player!r}, or it has no losses",
-                    turns.entries[player].key_mark if isinstance(turns, MapNode) else node.mark,
-                    ("train", "turns", player),
-                    did_you_mean(player, players) or f"players: {', '.join(players) or 'none'}",
-                )
+                mark = turns.entries[player].key_mark if isinstance(turns, MapNode) else node.mark
+                hint = did_you_mean(player, players) or f"players: {', '.join(players) or 'none'}"
+                message = f"no player is called {player!r}, or it has no losses"
+                self._problems.add(message, mark, ("train", "turns", player), hint)
 
     def _component(
         self, kind: Kind, node: Node, path: Path, mark: Mark, core: type[CoreSettings]
@@ -303,14 +293,14 @@ class _SchemaCheck:
         registered = None
         use = node.entries.get("use")
         if use is None:
-            self._without_use(kind, node, path, mark, core_keys)
+            hints = {key: did_you_mean(key, ["use"]) for key in node.entries if key not in core_keys}
+            for key in (misspelt := [key for key, hint in hints.items() if hint]):
+                self._problems.add(f"unknown key {key!r}", node.entries[key].key_mark, (*path, key), hints[key])
+            if not misspelt:
+                self._problems.add("needs `use`, the name of a component", mark, path, self._candidates(kind))
         elif not isinstance(use.node, ScalarNode) or not isinstance(use.node.value, str):
-            self._problems.add(
-                f"expected the name of a component, found {describe(use.node)}",
-                use.node.mark,
-                (*path, "use"),
-                self._candidates(kind),
-            )
+            message = f"expected the name of a component, found {describe(use.node)}"
+            self._problems.add(message, use.node.mark, (*path, "use"), self._candidates(kind))
         else:
             try:
                 registered, _ = self._registry.find_use(kind, use.node.value, record=self._record)
@@ -320,11 +310,8 @@ class _SchemaCheck:
             return None, settings
         clash = sorted(core_keys & set(registered.spec.options.model_fields))
         if clash:
-            self._problems.add(
-                f"the plugin {registered.origin} has options that belong to the core here: {', '.join(clash)}",
-                use.node.mark,
-                (*path, "use"),
-            )
+            message = f"the plugin {registered.origin} has options that belong to the core here: {', '.join(clash)}"
+            self._problems.add(message, use.node.mark, (*path, "use"))
             return None, settings
         entries = {key: entry for key, entry in node.entries.items() if key != "use" and key not in core_keys}
         options = check_settings(
@@ -338,15 +325,6 @@ class _SchemaCheck:
         if options is None:
             return None, settings
         return ComponentChoice(registered, options, show_path(path), use.node.mark), settings
-
-    def _without_use(self, kind: Kind, node: MapNode, path: Path, mark: Mark, core_keys: set[str]) -> None:
-        misspelt = [key for key in node.entries if key not in core_keys and did_you_mean(key, ["use"])]
-        for key in misspelt:
-            self._problems.add(
-                f"unknown key {key!r}", node.entries[key].key_mark, (*path, key), did_you_mean(key, ["use"])
-            )
-        if not misspelt:
-            self._problems.add("needs `use`, the name of a component", mark, path, self._candidates(kind))
 
     def _candidates(self, kind: Kind) -> str | None:
         names = self._registry.names(kind)
@@ -387,8 +365,3 @@ class _SchemaCheck:
             return False
         self._problems.add(f"unknown name {name!r}", entry.key_mark, path, hint)
         return True
-
-    def _known_keys(self, node: MapNode, known: Iterable[str], path: Path) -> None:
-        for key, entry in node.entries.items():
-            if key not in known:
-                self._problems.add(f"unknown key {key!r}", entry.key_mark, (*path, key), unknown_key_hint(key, known))

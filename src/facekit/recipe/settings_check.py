@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar, get_args
+from typing import Any, NamedTuple, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -40,14 +39,21 @@ _EXPECTED = {
 }
 
 
-@dataclass
-class _Found:
+_LIMITS = {
+    "greater_than": ("gt", "more than"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "less than"),
+    "less_than_equal": ("le", "at most"),
+    "multiple_of": ("multiple_of", "a multiple of"),
+}
+
+
+class _Found(NamedTuple):
     """Where an error of pydantic's lies in the tree."""
 
     path: Path
     node: Node
     key_mark: Mark
-    holder_mark: Mark
     rest: tuple[int | str, ...]
 
 
@@ -101,22 +107,20 @@ def check_settings(
 def _locate(tree: MapNode, location: tuple[int | str, ...], path: Path, mark: Mark) -> _Found:
     """Walk as far into the tree as the location goes, passing over what pydantic adds (tags of unions)."""
     node: Node = tree
-    key_mark = holder_mark = mark
+    key_mark = mark
     walked: Path = path
     rest: tuple[int | str, ...] = ()
     for index, part in enumerate(location):
-        last = index == len(location) - 1
         if isinstance(node, MapNode) and isinstance(part, str) and part in node.entries:
-            entry = node.entries[part]
-            holder_mark, key_mark, node = key_mark, entry.key_mark, entry.node
-            walked = (*walked, part)
+            key_mark, node = node.entries[part].key_mark, node.entries[part].node
         elif isinstance(node, ListNode) and isinstance(part, int) and part < len(node.items):
             node = node.items[part]
-            holder_mark, key_mark = key_mark, node.mark
-            walked = (*walked, part)
-        elif last:
-            rest = (part,)
-    return _Found(walked, node, key_mark, holder_mark, rest)
+            key_mark = node.mark
+        else:
+            rest = (part,) if index == len(location) - 1 else rest
+            continue
+        walked = (*walked, part)
+    return _Found(walked, node, key_mark, rest)
 
 
 def _report(
@@ -149,7 +153,13 @@ def _report(
     if not found.path or (isinstance(value, MapNode) and kind in ("value_error", "assertion_error")):
         mark = found.key_mark
     if len(group) > 1:  # the members of a union all said no
-        expected = list(dict.fromkeys(filter(None, (_expected(entry) for _, entry in group))))
+        named = [
+            (one.get("ctx") or {})["expected"]
+            if one["type"] in ("literal_error", "enum")
+            else _EXPECTED.get(one["type"])
+            for _, one in group
+        ]
+        expected = list(dict.fromkeys(filter(None, named)))
         if expected:
             problems.add(f"expected {' or '.join(expected)}, found {describe(value)}", mark, found.path)
             return
@@ -163,32 +173,18 @@ def _sentence(kind: str, context: Mapping[str, Any], message: str, value: Node) 
         return f"expected {_EXPECTED[kind]}, found {describe(value)}", _conversion_hint(kind, value)
     if kind in ("literal_error", "enum"):
         choices = [choice.strip(" '") for choice in str(context["expected"]).replace(" or ", ",").split(",")]
-        near = (
-            did_you_mean(value.value, choices)
-            if isinstance(value, ScalarNode) and isinstance(value.value, str)
-            else None
-        )
+        text = value.value if isinstance(value, ScalarNode) else None
+        near = did_you_mean(text, choices) if isinstance(text, str) else None
         return f"expected {context['expected']}, found {describe(value)}", near
-    if kind in ("greater_than", "greater_than_equal", "less_than", "less_than_equal"):
-        limit = context[
-            {"greater_than": "gt", "greater_than_equal": "ge", "less_than": "lt", "less_than_equal": "le"}[kind]
-        ]
-        words = {
-            "greater_than": "more than",
-            "greater_than_equal": "at least",
-            "less_than": "less than",
-            "less_than_equal": "at most",
-        }[kind]
-        return f"must be {words} {limit:g}, found {describe(value).removeprefix('the number ')}", None
-    if kind == "multiple_of":
-        return f"must be a multiple of {context['multiple_of']:g}, found {describe(value)}", None
+    if kind in _LIMITS:
+        key, words = _LIMITS[kind]
+        found = describe(value) if kind == "multiple_of" else describe(value).removeprefix("the number ")
+        return f"must be {words} {context[key]:g}, found {found}", None
     if kind in ("too_short", "too_long"):
         limit = context.get("min_length" if kind == "too_short" else "max_length")
         actual = len(value.items) if isinstance(value, ListNode) else context.get("actual_length")
-        return (
-            f"expected {'at least' if kind == 'too_short' else 'at most'} {limit} {_items(limit)}, found {actual}",
-            None,
-        )
+        bound = "at least" if kind == "too_short" else "at most"
+        return f"expected {bound} {limit} {_items(limit)}, found {actual}", None
     if kind == "string_pattern_mismatch":
         return f"{describe(value)} does not fit the form {context['pattern']}", None
     if kind in ("value_error", "assertion_error"):
@@ -197,12 +193,6 @@ def _sentence(kind: str, context: Mapping[str, Any], message: str, value: Node) 
             return cause.message, cause.remedy
         return str(cause) if cause else message, None
     return message[:1].lower() + message[1:], None
-
-
-def _expected(error: ErrorDetails) -> str | None:
-    if error["type"] in ("literal_error", "enum"):
-        return str((error.get("ctx") or {})["expected"])
-    return _EXPECTED.get(error["type"])
 
 
 def _conversion_hint(kind: str, value: Node) -> str | None:
@@ -234,13 +224,8 @@ def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[
     models: list[type[BaseModel]] = [model]
     for part in location:
         if isinstance(part, str):
-            inner = [
-                m
-                for outer in models
-                if part in outer.model_fields
-                for m in _models_in(outer.model_fields[part].annotation)
-            ]
-            models = inner or models
+            fields = [outer.model_fields[part] for outer in models if part in outer.model_fields]
+            models = [inner for field in fields for inner in _models_in(field.annotation)] or models
     return [field.alias or name for entry in models for name, field in entry.model_fields.items()]
 
 
@@ -260,9 +245,7 @@ def unknown_key_hint(name: str, known: Iterable[str], *, in_recipe: bool = True)
         for place, names in _sections(section, model):
             if name in names:
                 return f"{name!r} belongs under `{place}:`"
-    if not known:
-        return "there is nothing to set here"
-    return f"known keys: {', '.join(known)}"
+    return f"known keys: {', '.join(known)}" if known else "there is nothing to set here"
 
 
 def _sections(name: str, model: type[BaseModel]) -> list[tuple[str, list[str]]]:

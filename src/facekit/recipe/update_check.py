@@ -1,4 +1,4 @@
-"""Checks how weights are updated: ``train.optimiser`` and ``train.schedule``, components with settings per player."""
+"""Checks the components under ``train:``: optimiser and schedule, with settings per player, and augmentation."""
 
 from __future__ import annotations
 
@@ -6,11 +6,26 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from facekit.interfaces import did_you_mean
-from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, plain
+from facekit.interfaces import DISCRIMINATOR, did_you_mean
+from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, is_null, mark_at, plain
 from facekit.recipe.problems import Path, Problems
-from facekit.recipe.resolved import ComponentChoice, Mark, OptimiserChoice, ScheduleChoice, UpdateChoices
-from facekit.recipe.settings import OptimiserCore, OptimiserSettings, ScheduleCore, ScheduleSettings
+from facekit.recipe.resolved import (
+    AugmentationChoice,
+    ComponentChoice,
+    Mark,
+    ModelChoice,
+    OptimiserChoice,
+    ScheduleChoice,
+    UpdateChoices,
+)
+from facekit.recipe.settings import (
+    AugmentCore,
+    AugmentSettings,
+    OptimiserCore,
+    OptimiserSettings,
+    ScheduleCore,
+    ScheduleSettings,
+)
 from facekit.registry import join_use
 
 CheckComponent = Callable[..., tuple[ComponentChoice | None, Any]]
@@ -18,6 +33,7 @@ CheckComponent = Callable[..., tuple[ComponentChoice | None, Any]]
 
 _OPTIMISER: Path = ("train", "optimiser")
 _SCHEDULE: Path = ("train", "schedule")
+_AUGMENT: Path = ("train", "augment")
 
 
 def players_in(losses: Node | None) -> list[str]:
@@ -63,6 +79,54 @@ def check_updates(
     )
 
 
+def check_augmentation(
+    entry: Entry | None, *, component: CheckComponent, model: ModelChoice | None, problems: Problems
+) -> tuple[AugmentationChoice | None, AugmentSettings | None]:
+    """Check ``train.augment``.
+
+    Returns:
+        the component, and the settings that say the same with every default written out; None and None where there is
+        no augmentation, the networks are not known, or anything is wrong.
+    """
+    if entry is None or is_null(entry.node):
+        return None, None
+    choice, core = component("augmentation", entry.node, _AUGMENT, entry.key_mark, AugmentCore)
+    if choice is None or core is None or model is None:
+        return None, None
+    own = [name for name, network in model.components() if network.component.spec.kind == DISCRIMINATOR]
+    if not own:
+        problems.add(
+            "an augmentation stands in front of a discriminator, and this recipe has none",
+            entry.key_mark,
+            _AUGMENT,
+            "add model.discriminator, or take train.augment out",
+        )
+        return None, None
+    sound = True
+    for index, name in enumerate(core.of):
+        if name in own:
+            continue
+        sound = False
+        network = model.get(name)
+        message = f"this recipe has no network {name!r}"
+        if network is not None:
+            kind = network.component.spec.kind.replace("_", " ")
+            message = f"{name!r} is of the kind {kind}, and an augmentation stands in front of discriminators"
+        problems.add(
+            message,
+            mark_at(entry.node, ("of", index), entry.key_mark),
+            (*_AUGMENT, "of", index),
+            did_you_mean(name, own) or f"discriminators: {', '.join(own)}",
+        )
+    if not sound:
+        return None, None
+    spec = choice.component.spec
+    settings = AugmentSettings(
+        use=join_use(spec.id, spec.version), of=core.of, **choice.options.model_dump(mode="json")
+    )
+    return AugmentationChoice(choice, core.of or tuple(own)), settings
+
+
 @dataclass(frozen=True)
 class _UpdateCheck:
     component: CheckComponent
@@ -76,7 +140,17 @@ class _UpdateCheck:
             return None
         assert isinstance(entry.node, MapNode)  # else there were no choice
         base = {key: own for key, own in entry.node.entries.items() if key not in ("of", "lr_scale")}
-        self._check_scales(entry.node)
+        # Learning rates are scaled of networks, or parts of networks, that the recipe has.
+        scales = entry.node.get("lr_scale")
+        for key, scale in scales.entries.items() if isinstance(scales, MapNode) and self.networks is not None else ():
+            network = key.split(".")[0]
+            if network not in (self.networks or ()):
+                self.problems.add(
+                    f"this recipe has no network {network!r}",
+                    scale.key_mark,
+                    (*_OPTIMISER, "lr_scale", key),
+                    did_you_mean(network, self.networks or ()) or f"networks: {', '.join(self.networks or ())}",
+                )
         found: dict[str, OptimiserChoice] = {}
         settings: dict[str, dict[str, Any]] = {}
         for player, own, node in self._own(entry.node, _OPTIMISER):
@@ -116,20 +190,6 @@ class _UpdateCheck:
             settings[player] = {"use": _use(its), "warmup_steps": its_core.warmup_steps, **_options(its)}
         whole = ScheduleSettings(use=_use(choice), warmup_steps=core.warmup_steps, of=settings, **_options(choice))
         return ScheduleChoice(choice, core.warmup_steps), found, whole
-
-    def _check_scales(self, node: MapNode) -> None:
-        """Check that learning rates are scaled of networks, or parts of networks, that the recipe has."""
-        scales = node.get("lr_scale")
-        for key, entry in scales.entries.items() if isinstance(scales, MapNode) and self.networks is not None else ():
-            assert self.networks is not None
-            network = key.split(".")[0]
-            if network not in self.networks:
-                self.problems.add(
-                    f"this recipe has no network {network!r}",
-                    entry.key_mark,
-                    (*_OPTIMISER, "lr_scale", key),
-                    did_you_mean(network, self.networks) or f"networks: {', '.join(self.networks)}",
-                )
 
     def _own(self, node: MapNode, path: Path) -> Iterator[tuple[str, Entry, MapNode]]:
         """Yield what players have of their own: of those that have losses."""

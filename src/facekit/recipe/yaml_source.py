@@ -12,10 +12,9 @@ from collections.abc import Callable
 
 import yaml
 
-from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, raised
+from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, ScalarValue, raised
 from facekit.recipe.problems import Path, Problems
 from facekit.recipe.resolved import Mark
-from facekit.recipe.scalars import read_scalar
 from facekit.recipe.yaml_messages import explain
 
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # those PyYAML counts as line breaks
@@ -26,8 +25,47 @@ _DEEPEST = 40
 MOST_VALUES = 20_000
 """Most values of a document, aliases written out: small files can hold exponentially many."""
 
+_NULL = frozenset({"", "~", "null", "Null", "NULL"})
+_TRUE = frozenset({"true", "True", "TRUE"})
+_FALSE = frozenset({"false", "False", "FALSE"})
+_INTEGER = re.compile(r"[-+]?[0-9]+")
+_OCTAL = re.compile(r"0o[0-7]+")
+_HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_INFINITY = re.compile(r"[-+]?\.(inf|Inf|INF)")
+_NOT_A_NUMBER = frozenset({".nan", ".NaN", ".NAN"})
+_MOST_DIGITS = 400
+
 MarkMaker = Callable[[int, int], Mark]
 """Makes a mark from a 0-based line and column of the text that is parsed."""
+
+
+def read_scalar(text: str) -> ScalarValue:
+    """Return the value of a plain (unquoted) scalar as the core schema of YAML 1.2.2 (section 10.3.2) reads it.
+
+    PyYAML follows YAML 1.1, in which ``on`` is true, ``1_000`` is 1000, ``010`` is 8 and ``1e-4`` is a string.
+
+    Raises:
+        ValueError: an integer of more than 400 digits.
+    """
+    if text in _NULL:
+        return None
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    is_octal, is_hexadecimal = _OCTAL.fullmatch(text), _HEXADECIMAL.fullmatch(text)
+    if is_octal or is_hexadecimal or _INTEGER.fullmatch(text):
+        if len(text) > _MOST_DIGITS:
+            raise ValueError(f"a number of {len(text)} digits")
+        return int(text, 8) if is_octal else int(text, 16) if is_hexadecimal else int(text)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    if _INFINITY.fullmatch(text):
+        return float("-inf") if text.startswith("-") else float("inf")
+    if text in _NOT_A_NUMBER:
+        return float("nan")
+    return text
 
 
 def split_lines(text: str) -> list[str]:
@@ -109,12 +147,8 @@ class _Composer:
         most: int,
         go_on: Callable[[], None],
     ) -> None:
-        self._loader = loader
-        self._go_on = go_on
-        self._marks = marks
-        self._problems = problems
-        self._path = path
-        self._most = most
+        self._loader, self._go_on, self._marks = loader, go_on, marks
+        self._problems, self._path, self._most = problems, path, most
         self._anchors: dict[str, tuple[Node, int]] = {}
         self._open: set[str] = set()
         self._count = 0
@@ -151,15 +185,10 @@ class _Composer:
         before = self._count
         self._grow(1, mark, path)
         anchor: str | None = event.anchor
-        if anchor is not None:
-            self._open.add(anchor)
+        self._open |= {anchor} if anchor is not None else set()
         if event.tag is not None:
-            self._problems.add(
-                f"tags such as {event.tag!r} are not used in recipes",
-                mark,
-                path,
-                "put text that looks like a number in quotes",
-            )
+            remedy = "put text that looks like a number in quotes"
+            self._problems.add(f"tags such as {event.tag!r} are not used in recipes", mark, path, remedy)
         node: Node
         if isinstance(event, yaml.ScalarEvent):
             node = self._scalar(event, mark, path)
@@ -198,7 +227,11 @@ class _Composer:
             if key is None:
                 continue
             if key == "<<" and isinstance(event, yaml.ScalarEvent) and event.style is None:
-                merged.extend(self._merged(value, path))
+                items = value.items if isinstance(value, ListNode) else (value,)
+                maps = [item for item in items if isinstance(item, MapNode)]
+                if len(maps) != len(items):
+                    self._problems.add("`<<` merges maps, and this is not one", value.mark, (*path, "<<"))
+                merged += maps
             elif key in entries:
                 first = entries[key].key_mark
                 self._problems.add(
@@ -226,26 +259,16 @@ class _Composer:
         self._problems.add(f"the key {shown} is not text", mark, path, f'put it in quotes: "{event.value}"')
         return None
 
-    def _merged(self, value: Node, path: Path) -> list[MapNode]:
-        items = value.items if isinstance(value, ListNode) else (value,)
-        maps = [item for item in items if isinstance(item, MapNode)]
-        if len(maps) != len(items):
-            self._problems.add("`<<` merges maps, and this is not one", value.mark, (*path, "<<"))
-        return maps
-
     def _alias(self, event: yaml.AliasEvent, mark: Mark, path: Path) -> Node:
         name = event.anchor
+        problem = remedy = None
         if name in self._open:
-            self._problems.add(f"*{name} stands inside &{name}, so it would contain itself", mark, path, breaks=True)
-            return ScalarNode(None, mark)
-        if name not in self._anchors:
-            self._problems.add(
-                f"*{name} refers to &{name}, which does not stand before it",
-                mark,
-                path,
-                "text that starts with * goes in quotes",
-                breaks=True,
-            )
+            problem = f"*{name} stands inside &{name}, so it would contain itself"
+        elif name not in self._anchors:
+            problem = f"*{name} refers to &{name}, which does not stand before it"
+            remedy = "text that starts with * goes in quotes"
+        if problem is not None:
+            self._problems.add(problem, mark, path, remedy, breaks=True)
             return ScalarNode(None, mark)
         node, size = self._anchors[name]
         self._grow(size, mark, path)

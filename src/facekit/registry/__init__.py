@@ -1,6 +1,5 @@
 """Component specs, hooks and plugin loading. Importing this package does not import torch."""
 
-from facekit.registry.component_ref import join_use, name_of_use, split_use
 from facekit.registry.decorators import FunctionComponent, components, loss, metric
 from facekit.registry.discovery import ENTRY_POINT_GROUP, PluginOrigin
 from facekit.registry.hooks import hookimpl, hookspec
@@ -17,7 +16,17 @@ from facekit.registry.registry import (
     forget_registries,
     load_registry,
 )
-from facekit.registry.spec import KINDS, CommandSpec, ComponentSpec, Kind, LeastShare, PluginInfo
+from facekit.registry.spec import (
+    KINDS,
+    CommandSpec,
+    ComponentSpec,
+    Kind,
+    LeastShare,
+    PluginInfo,
+    join_use,
+    name_of_use,
+    split_use,
+)
 from facekit.registry.versions import INTERFACE_CHANGES, InterfaceChange, how_to_upgrade
 
 __all__ = [

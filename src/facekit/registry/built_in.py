@@ -15,9 +15,6 @@ from facekit.version import __version__
 OWN = PluginOrigin("facekit", "facekit-toolkit", __version__, "facekit.registry.built_in")
 """Where facekit's own components come from."""
 
-_SCHEDULES = "facekit.training.schedule"
-_ADAM_PAPER = "Kingma and Ba, Adam: A Method for Stochastic Optimization, ICLR 2015"
-
 
 class AdamOptions(Options):
     """Options of ``adam`` and ``adamw``."""
@@ -65,69 +62,36 @@ class PolynomialOptions(FinalOptions):
 
 
 def _spec(
-    kind: Kind,
-    name: str,
-    summary: str,
-    options: type[Options],
-    factory: str,
-    paper: str | None = None,
-    **example: float,
+    kind: Kind, name: str, summary: str, options: type[Options], paper: str | None = None, **example: float
 ) -> ComponentSpec:
+    factory = "optimiser:build_adam" if kind == "optimiser" else f"schedule:{name}"
     return ComponentSpec(
         interface_version=INTERFACE_VERSION,
         kind=kind,
         id=f"facekit/{name}",
         summary=summary,
         options=options,
-        factory=factory,
+        factory=f"facekit.training.{factory}",
         paper=paper,
         example=example,
     )
 
 
+_ADAM = "Kingma and Ba, Adam: A Method for Stochastic Optimization, ICLR 2015"
+_ADAMW = "Loshchilov and Hutter, Decoupled Weight Decay Regularization, ICLR 2019"
+_COSINE = "Loshchilov and Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, ICLR 2017"
+_HOLD = "Holds the learning rate, then lowers it to zero at the end of the run."
+_POWER = "Lowers the learning rate with a power of what is left of the run."
+
 SPECS: tuple[ComponentSpec, ...] = (
-    _spec("optimiser", "adam", "Adam, fused.", AdamOptions, "facekit.training.optimiser:build_adam", _ADAM_PAPER),
-    _spec(
-        "optimiser",
-        "adamw",
-        "Adam with decoupled weight decay, fused.",
-        AdamWOptions,
-        "facekit.training.optimiser:build_adam",
-        "Loshchilov and Hutter, Decoupled Weight Decay Regularization, ICLR 2019",
-    ),
-    _spec(
-        "schedule",
-        "linear_decay",
-        "Holds the learning rate, then lowers it to zero at the end of the run.",
-        LinearDecayOptions,
-        f"{_SCHEDULES}:linear_decay",
-    ),
-    _spec("schedule", "linear", "Changes the learning rate evenly.", FinalOptions, f"{_SCHEDULES}:linear"),
-    _spec("schedule", "constant", "Holds the learning rate.", NoOptions, f"{_SCHEDULES}:constant"),
-    _spec(
-        "schedule",
-        "cosine",
-        "Lowers the learning rate along half a cosine.",
-        FinalOptions,
-        f"{_SCHEDULES}:cosine",
-        "Loshchilov and Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, ICLR 2017",
-    ),
-    _spec(
-        "schedule",
-        "step",
-        "Multiplies the learning rate at equal distances.",
-        StepOptions,
-        f"{_SCHEDULES}:step",
-        every=10000,
-    ),
-    _spec(
-        "schedule",
-        "polynomial",
-        "Lowers the learning rate with a power of what is left of the run.",
-        PolynomialOptions,
-        f"{_SCHEDULES}:polynomial",
-        power=0.9,
-    ),
+    _spec("optimiser", "adam", "Adam, fused.", AdamOptions, _ADAM),
+    _spec("optimiser", "adamw", "Adam with decoupled weight decay, fused.", AdamWOptions, _ADAMW),
+    _spec("schedule", "linear_decay", _HOLD, LinearDecayOptions),
+    _spec("schedule", "linear", "Changes the learning rate evenly.", FinalOptions),
+    _spec("schedule", "constant", "Holds the learning rate.", NoOptions),
+    _spec("schedule", "cosine", "Lowers the learning rate along half a cosine.", FinalOptions, _COSINE),
+    _spec("schedule", "step", "Multiplies the learning rate at equal distances.", StepOptions, every=10000),
+    _spec("schedule", "polynomial", _POWER, PolynomialOptions, power=0.9),
 )
 """Facekit's own components."""
 

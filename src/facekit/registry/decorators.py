@@ -66,7 +66,8 @@ class FunctionComponent:
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         """Return what the function returns, or the component where the first argument is its options."""
         if arguments and isinstance(arguments[0], Options):
-            return self._make(_values(arguments[0]))
+            options = arguments[0]
+            return self._make({name: getattr(options, name) for name in type(options).model_fields})
         return self.function(*arguments, **named)
 
 
@@ -130,16 +131,10 @@ def metric(
     several; the options are part of its protocol. Options and words come from the function as for :func:`loss`.
 
     Args:
-        id: ``namespace/name``.
-        needs: the names of standard ports (``"image"``), or ports of a family's own.
+        id, needs: as for :func:`loss`, as are the last five.
         better: which direction is better.
         unit: ``dB``, ``share``, ``%`` or empty.
         tasks: the tasks whose images it measures.
-        licence: see :class:`ComponentSpec`, as for all that follows.
-        example: options for an example.
-        version: of the component.
-        migrations: how to read what is older.
-        interface_version: what the function was written for.
 
     Raises:
         FacekitError: a port has no such name, the function is not of this form, or a task is ``attribute_transfer``.
@@ -210,12 +205,8 @@ class FunctionMetric:
         better: Literal["higher", "lower"],
         protocol: Mapping[str, str],
     ) -> None:
-        self._function = function
-        self._name = name
-        self._tasks = tasks
-        self._unit = unit
-        self._better = better
-        self._protocol = protocol
+        self._function, self._name, self._tasks = function, name, tasks
+        self._unit, self._better, self._protocol = unit, better, protocol
         self._values: dict[Task, list[float]] = {task: [] for task in tasks}
 
     @property
@@ -300,7 +291,3 @@ def _ports(needs: Sequence[str | Port], function: Callable[..., Any]) -> tuple[P
             )
         found.append(port)
     return tuple(found)
-
-
-def _values(options: Options) -> dict[str, Any]:
-    return {name: getattr(options, name) for name in type(options).model_fields}

@@ -64,40 +64,20 @@ class InstalledPlugin:
 
 
 @dataclass(frozen=True)
-class UnreadableDistribution:
-    """A distribution whose entry points cannot be read, where it is, and why."""
-
-    origin: PluginOrigin
-    folder: str
-    error: Exception
-
-
-@dataclass(frozen=True)
-class MisplacedEntryPoint:
-    """An entry point of a group that looks like facekit's, and is not: facekit does not look there.
+class UnusablePlugin:
+    """What is installed and cannot be found: its files are damaged, or its group only looks like facekit's.
 
     Args:
-        origin: the plugin, were it found.
+        origin: the plugin, were it found; without a target where that is not known.
         folder: where its distribution is.
-        group: the group that it stands in.
+        error: what is wrong.
+        remedy: what to do about it.
     """
 
     origin: PluginOrigin
     folder: str
-    group: str
-
-    @property
-    def message(self) -> str:
-        """What is wrong."""
-        return (
-            f"the entry point {self.origin.name!r} stands in the group {self.group!r}, and facekit looks into "
-            f"{ENTRY_POINT_GROUP!r} only"
-        )
-
-    @property
-    def remedy(self) -> str:
-        """What to do about it."""
-        return f'write [project.entry-points."{ENTRY_POINT_GROUP}"] in its pyproject.toml, and install it again'
+    error: Exception | str
+    remedy: str
 
 
 @dataclass
@@ -106,18 +86,15 @@ class Installed:
 
     Args:
         plugins: by distribution and name.
-        unreadable: distributions that have plugins, or may have, and cannot be read.
-        misplaced: entry points of groups that look like facekit's.
+        unusable: those that cannot be found.
     """
 
     plugins: list[InstalledPlugin] = field(default_factory=list)
-    unreadable: list[UnreadableDistribution] = field(default_factory=list)
-    misplaced: list[MisplacedEntryPoint] = field(default_factory=list)
+    unusable: list[UnusablePlugin] = field(default_factory=list)
 
     def names(self) -> set[str]:
         """Return what ``FACEKIT_PLUGINS`` can name: entry points and distributions."""
-        origins = [plugin.origin for plugin in self.plugins]
-        origins += [broken.origin for broken in self.unreadable] + [entry.origin for entry in self.misplaced]
+        origins = [entry.origin for entry in (*self.plugins, *self.unusable)]
         return {name for origin in origins for name in (origin.name, origin.distribution)}
 
 
@@ -142,7 +119,9 @@ def find_installed() -> Installed:
             declared = list(distribution.entry_points)
             entry_points = [one for one in declared if one.group == ENTRY_POINT_GROUP]
         except Exception as error:  # bytes that are no text, a file that is no list of entry points
-            found.unreadable.append(UnreadableDistribution(PluginOrigin(name, name, version, ""), folder, error))
+            again = f"`pip install --force-reinstall {name}`"
+            remedy = f"its files are damaged, which other programs may fail of as well: {again} puts them right"
+            found.unusable.append(UnusablePlugin(PluginOrigin(name, name, version, ""), folder, error, remedy))
             continue
         for entry_point in entry_points:
             origin = PluginOrigin(entry_point.name, name, version, entry_point.value)
@@ -152,7 +131,12 @@ def find_installed() -> Installed:
             # A second entry in another group, of a plugin that is found as well, may be meant for something else.
             if _looks_like_ours(entry_point.group) and entry_point.value not in targets:
                 origin = PluginOrigin(entry_point.name, name, version, entry_point.value)
-                found.misplaced.append(MisplacedEntryPoint(origin, folder, entry_point.group))
+                stands = f"the entry point {entry_point.name!r} stands in the group {entry_point.group!r}"
+                message = f"{stands}, and facekit looks into {ENTRY_POINT_GROUP!r} only"
+                remedy = (
+                    f'write [project.entry-points."{ENTRY_POINT_GROUP}"] in its pyproject.toml, and install it again'
+                )
+                found.unusable.append(UnusablePlugin(origin, folder, message, remedy))
     found.plugins.sort(key=lambda plugin: (plugin.origin.distribution, plugin.origin.name))
     return found
 

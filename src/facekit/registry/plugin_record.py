@@ -14,13 +14,7 @@ from facekit.registry.spec import KINDS, ComponentSpec, Kind
 class ComponentRecord:
     """A component that a run used, and where it came from.
 
-    Args:
-        kind: its kind.
-        id: its id.
-        version: its version.
-        distribution: the distribution that offered it, or the path of a one-file plugin.
-        distribution_version: the distribution's version; empty for a file.
-        is_file: it came from a one-file plugin.
+    ``distribution`` is what offered it, or the path of a one-file plugin, which has no ``distribution_version``.
     """
 
     kind: Kind
@@ -33,24 +27,19 @@ class ComponentRecord:
     @classmethod
     def of(cls, spec: ComponentSpec, origin: PluginOrigin) -> ComponentRecord:
         """Return what is to be remembered of a component."""
-        return cls(
-            spec.kind, spec.id, spec.version, origin.distribution, origin.version, is_file=origin.file is not None
-        )
+        whose, version, is_file = origin.distribution, origin.version, origin.file is not None
+        return cls(spec.kind, spec.id, spec.version, whose, version, is_file=is_file)
 
     @classmethod
     def read(cls, document: Any) -> ComponentRecord | None:
         """Read what :meth:`document` returned; None for what is not of that form."""
         if not isinstance(document, Mapping):
             return None
-        kind = next((one for one in KINDS if one == document.get("kind")), None)
-        id_, version, file = document.get("component"), document.get("version"), document.get("plugin_file")
+        kind, id_, version, file = (document.get(key) for key in ("kind", "component", "version", "plugin_file"))
         distribution = document.get("distribution") if file is None else file
-        if (
-            kind is None
-            or not isinstance(id_, str)
-            or not isinstance(version, int)
-            or not isinstance(distribution, str)
-        ):
+        if kind not in KINDS or not isinstance(version, int):
+            return None
+        if not isinstance(id_, str) or not isinstance(distribution, str):
             return None
         whose = str(document.get("distribution_version") or "") if file is None else ""
         return cls(kind, id_, version, distribution, whose, is_file=file is not None)

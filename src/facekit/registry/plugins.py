@@ -98,12 +98,9 @@ class PluginSet:
         """
         installed = find_installed()
         self.switches.check(installed.names())
-        for broken in installed.unreadable:
+        for broken in installed.unusable:
             if self.switches.load(broken.origin):
                 self.quarantine(broken.origin, READING_ENTRY_POINTS, broken.error)
-        for misplaced in installed.misplaced:
-            if self.switches.load(misplaced.origin):
-                self.quarantine(misplaced.origin, READING_ENTRY_POINTS, misplaced.message)
         for plugin in installed.plugins:
             if self.switches.load(plugin.origin):
                 self.load(plugin.origin, plugin.entry_point.load)

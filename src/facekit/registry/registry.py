@@ -10,13 +10,12 @@ from pathlib import Path
 
 from facekit.interfaces import FacekitError, LabelMap
 from facekit.registry.built_in import KINDS_WITH_OWN, built_in, find_built_in
-from facekit.registry.component_ref import split_use
 from facekit.registry.discovery import SWITCHES, PluginOrigin, how_to_leave_one_out
 from facekit.registry.event_dispatch import Watchers
 from facekit.registry.install_hints import how_to_get
 from facekit.registry.plugin_record import PluginRecord
 from facekit.registry.plugins import PluginSet
-from facekit.registry.spec import CommandSpec, ComponentSpec, Kind
+from facekit.registry.spec import CommandSpec, ComponentSpec, Kind, split_use
 from facekit.registry.torch_optimisers import why_refused
 from facekit.registry.versions import INTERFACE_CHANGES, InterfaceChange, adapt_spec, how_to_upgrade
 

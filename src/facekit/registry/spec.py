@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal, get_args
 
-from facekit.interfaces import BuildContext, DatasetContext, Options, PortContext, Ports, TrainingContext
+from facekit.interfaces import BuildContext, DatasetContext, FacekitError, Options, PortContext, Ports, TrainingContext
 from facekit.registry.migration import Migration, mistake_in
 
 Kind = Literal[
@@ -29,6 +29,7 @@ Kind = Literal[
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _ID = re.compile(r"[a-z0-9_]+/[a-z0-9_]+")
+_VERSION = re.compile(r"[1-9][0-9]{0,8}")
 _COMMAND = re.compile(r"[a-z0-9][a-z0-9_-]*( [a-z0-9][a-z0-9_-]*)?")
 
 
@@ -183,3 +184,30 @@ class PluginInfo:
 
     summary: str
     homepage: str | None = None
+
+
+def split_use(use: str) -> tuple[str, int | None]:
+    """Return the name of a ``use:`` and the version of the component it is written for; None where it says none.
+
+    Raises:
+        FacekitError: what follows the ``@`` is no version.
+    """
+    name, at, version = use.partition("@")
+    if not at:
+        return use, None
+    if not _VERSION.fullmatch(version):
+        raise FacekitError(
+            f"{version!r} is no version of a component",
+            remedy=f"after the @ stands a whole number: {name}@1" if name else "write the component's name",
+        )
+    return name, int(version)
+
+
+def join_use(name: str, version: int) -> str:
+    """Return a name and a version as a ``use:``."""
+    return f"{name}@{version}"
+
+
+def name_of_use(use: str) -> str:
+    """Return the name of a ``use:`` alone, whatever follows its ``@``: for people, and to compare two of them."""
+    return use.partition("@")[0]

@@ -5,11 +5,10 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 from pydantic import Field, create_model
 
@@ -30,8 +29,7 @@ _PLAIN: Mapping[str, type] = {"float": float, "int": int, "bool": bool, "str": s
 _FIRST_OF_WORD = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])")
 
 
-@dataclass(frozen=True)
-class _Found:
+class _Found(NamedTuple):
     """What the source says of the optimisers: their specs, and why others cannot be used, by name."""
 
     specs: tuple[ComponentSpec, ...]
@@ -75,27 +73,22 @@ def _read() -> _Found:
         place = None
     if place is None or not place.endswith(".py"):
         return _Found((), {})
-    folder = Path(place).parent
-    exported = _tree(Path(place))
     found: list[ComponentSpec] = []
     refused: dict[str, str] = {}
-    for statement in exported.body:
+    for statement in _tree(Path(place)).body:
         if not isinstance(statement, ast.ImportFrom) or not (statement.module or "").startswith("torch.optim."):
             continue
-        file = folder / f"{statement.module.rpartition('.')[2]}.py" if statement.module else folder
-        names = {alias.name for alias in statement.names}
-        if not file.is_file():
-            continue
-        tree = _tree(file)
+        file = Path(place).with_name(f"{(statement.module or '').rpartition('.')[2]}.py")
+        tree = _tree(file) if file.is_file() else ast.Module([], [])
         for definition in tree.body:
-            if (
-                not isinstance(definition, ast.ClassDef)
-                or definition.name not in names
-                or not _is_optimiser(definition)
-            ):
+            if not isinstance(definition, ast.ClassDef):
                 continue
             name = definition.name
-            if _method(definition, "step") is not None and _needs_closure(definition):
+            is_optimiser = any(isinstance(base, ast.Name) and base.id == "Optimizer" for base in definition.bases)
+            if not is_optimiser or name not in {alias.name for alias in statement.names}:
+                continue
+            step = _method(definition, "step")
+            if step is not None and len(step.args.args) - len(step.args.defaults) > 1:  # a closure that it needs
                 refused[name.lower()] = f"torch.optim.{name} computes the losses several times in an update"
             elif name == "SparseAdam":
                 refused[name.lower()] = "torch.optim.SparseAdam takes sparse gradients only, which no network here has"
@@ -108,17 +101,8 @@ def _tree(file: Path) -> ast.Module:
     return ast.parse(file.read_text(encoding="utf-8"))
 
 
-def _is_optimiser(definition: ast.ClassDef) -> bool:
-    return any(isinstance(base, ast.Name) and base.id == "Optimizer" for base in definition.bases)
-
-
 def _method(definition: ast.ClassDef, name: str) -> ast.FunctionDef | None:
     return next((one for one in definition.body if isinstance(one, ast.FunctionDef) and one.name == name), None)
-
-
-def _needs_closure(definition: ast.ClassDef) -> bool:
-    step = _method(definition, "step")
-    return step is not None and len(step.args.args) - len(step.args.defaults) > 1
 
 
 def _spec(definition: ast.ClassDef, tree: ast.Module) -> ComponentSpec:

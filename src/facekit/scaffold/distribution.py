@@ -8,7 +8,17 @@ from pathlib import Path
 from facekit.interfaces import FacekitError
 from facekit.registry import Kind
 from facekit.scaffold.names import PluginName
-from facekit.scaffold.parts import LONGEST_LINE, Part, chosen_parts, fill, import_line, raw, return_line
+from facekit.scaffold.parts import (
+    LONGEST_LINE,
+    Part,
+    chosen_parts,
+    fill,
+    import_field,
+    import_line,
+    raw,
+    return_line,
+    write_spec,
+)
 from facekit.scaffold.recipe import distributions_of, write_recipe
 from facekit.version import __version__
 
@@ -64,23 +74,18 @@ def _files(name: PluginName, parts: Sequence[Part]) -> dict[str, str]:
         "summary": summary,
         "recipe": name.namespace,
     }
+    needed = ", ".join(f'"{entry}"' for entry in _dependencies(parts))
+    tested = ", ".join(f'"{entry}"' for entry in ("pytest>=8", *distributions_of(parts)))
+    run = f"facekit run {name.distribution}/recipes/{name.namespace}.yaml"
     return {
         "README.md": fill("project", "README.md", **told, first_id=first, table=table),
-        "pyproject.toml": fill(
-            "project",
-            "pyproject.toml",
-            **told,
-            dependencies=", ".join(f'"{entry}"' for entry in _dependencies(parts)),
-            test_dependencies=_listed(["pytest>=8", *distributions_of(parts)]),
-        ),
+        "pyproject.toml": fill("project", "pyproject.toml", **told, dependencies=needed, test_dependencies=tested),
         f"{source}/plugin.py": _plugin(name, parts, summary),
-        f"{source}/options.py": _options(parts, summary),
+        f"{source}/options.py": _options(parts),
         **modules,
         f"{source}/__init__.py": fill("project", "init.py", **told),
         f"{source}/py.typed": "",
-        f"recipes/{name.namespace}.yaml": write_recipe(
-            name, parts, command=f"facekit run {name.distribution}/recipes/{name.namespace}.yaml"
-        ),
+        f"recipes/{name.namespace}.yaml": write_recipe(name, parts, command=run),
         "tests/test_contract.py": _contract(name, parts),
         ".github/workflows/tests.yml": fill("project", "workflow.yml", **told),
         ".gitignore": raw("project", "gitignore"),
@@ -90,24 +95,18 @@ def _files(name: PluginName, parts: Sequence[Part]) -> dict[str, str]:
 
 def _dependencies(parts: Sequence[Part]) -> list[str]:
     major, minor = __version__.split(".")[:2]
-    found = [f"facekit-toolkit>={major}.{minor},<{major}.{int(minor) + 1}"]
-    if any(part.kind == "loss" for part in parts):
-        found.append(f"facekit-gan>={major}.{minor},<{major}.{int(minor) + 1}")
-    if any(part.kind not in ("dataset", "metric", "sampler", "schedule") for part in parts):
-        found.append("torch>=2.6")
-    if any(part.kind == "dataset" for part in parts):
-        found.append("numpy>=1.26")
-    return found
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(f'"{name}"' for name in names)
+    release = f">={major}.{minor},<{major}.{int(minor) + 1}"
+    kinds = {part.kind for part in parts}
+    found = [f"facekit-toolkit{release}"]
+    found += [f"facekit-gan{release}"] if "loss" in kinds else []
+    found += ["torch>=2.6"] if kinds - {"dataset", "metric", "sampler", "schedule"} else []
+    return [*found, "numpy>=1.26"] if "dataset" in kinds else found
 
 
 def _plugin(name: PluginName, parts: Sequence[Part], summary: str) -> str:
     label_maps = any(part.kind == "dataset" for part in parts)
     interfaces = [entry for part in parts for entry in part.interfaces]
-    specs = "\n\n\n".join(_spec(name, part, f"{name.module}.{part.kind}").strip() for part in parts)
+    specs = "\n\n\n".join(write_spec(part, name.namespace, f"{name.module}.{part.kind}") for part in parts)
     imports = ["from pathlib import Path"]
     if label_maps:
         imports.insert(0, "from dataclasses import replace")
@@ -155,15 +154,10 @@ def facekit_recipes() -> list[Path]:
     return "".join(lines) + specs + "\n" + hooks
 
 
-def _spec(name: PluginName, part: Part, module: str) -> str:
-    return fill(part.kind, "spec.py", namespace=name.namespace, **{f"factory_{part.kind}": f"{module}:{part.build}"})
-
-
-def _options(parts: Sequence[Part], summary: str) -> str:
+def _options(parts: Sequence[Part]) -> str:
     header = _HEADER.format(summary="The options of the components. Importing this module must not import torch.")
-    pydantic = "from pydantic import Field\n" if any("Field(" in raw(p.kind, "options.py") for p in parts) else ""
     classes = "\n\n".join(raw(part.kind, "options.py") for part in parts)
-    return header + "from facekit.interfaces import Options\n" + pydantic + "\n\n" + classes
+    return header + "from facekit.interfaces import Options\n" + import_field(parts) + "\n\n" + classes
 
 
 def _component(name: PluginName, part: Part) -> str:

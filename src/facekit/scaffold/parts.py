@@ -18,22 +18,31 @@ class Part:
     Args:
         kind: which kind.
         name: the component's name after the namespace.
-        spec: the name of its spec in the plugin module.
-        options: its options class.
-        contract: the contract class its test subclasses.
-        interfaces: what the spec needs of ``facekit.interfaces``.
         title: what it is, for tables.
+        interfaces: what the spec needs of ``facekit.interfaces``.
         contract_imports: what its contract test imports beside facekit.testing: of the standard library, and of others.
     """
 
     kind: Kind
     name: str
-    spec: str
-    options: str
-    contract: str
-    interfaces: tuple[str, ...]
     title: str
+    interfaces: tuple[str, ...] = ()
     contract_imports: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+
+    @property
+    def spec(self) -> str:
+        """The name of its spec in the plugin module."""
+        return self.name.upper()
+
+    @property
+    def options(self) -> str:
+        """Its options class."""
+        return f"{_camel(self.name)}Options"
+
+    @property
+    def contract(self) -> str:
+        """The contract class that its test subclasses."""
+        return "FamilyNetworkContract" if self.kind == "network" else f"{_camel(self.kind)}Contract"
 
     @property
     def build(self) -> str:
@@ -47,112 +56,47 @@ class Part:
         return contexts.get(self.kind, "BuildContext")
 
 
+def _camel(name: str) -> str:
+    return "".join(word.capitalize() for word in name.split("_"))
+
+
+_PORTS = ("PortContext", "Ports")
+_FROM_NOISE = (
+    ("from collections.abc import Callable", "from typing import Any"),
+    ("import torch", "from facekit.interfaces import Condition, Generated, Style"),
+)
+_CRITIC = ("IMAGE", "DISCRIMINATOR_OUTPUT", "DISCRIMINATOR_FEATURES", "MASK", *_PORTS)
+
 PARTS: dict[Kind, Part] = {
     part.kind: part
     for part in (
         Part(
             "dataset",
             "shapes",
-            "SHAPES",
-            "ShapesOptions",
-            "DatasetContract",
-            ("IMAGE", "MASK", "LabelClass", "LabelMap", "PortContext", "Ports"),
             "faces made of ovals, with a label map of four classes",
+            ("IMAGE", "MASK", "LabelClass", "LabelMap", *_PORTS),
         ),
-        Part(
-            "style_encoder",
-            "pooled_style",
-            "POOLED_STYLE",
-            "PooledStyleOptions",
-            "StyleEncoderContract",
-            ("IMAGE", "STYLE", "Port", "PortContext", "Ports"),
-            "one style vector a photo",
-        ),
-        Part(
-            "network",
-            "mapping",
-            "MAPPING",
-            "MappingOptions",
-            "FamilyNetworkContract",
-            ("STYLE", "Port", "PortContext", "Ports"),
-            "noise to style vectors",
-        ),
+        Part("style_encoder", "pooled_style", "one style vector a photo", ("IMAGE", "STYLE", "Port", *_PORTS)),
+        Part("network", "mapping", "noise to style vectors", ("STYLE", "Port", *_PORTS)),
         Part(
             "generator",
             "encoder_decoder",
-            "ENCODER_DECODER",
-            "EncoderDecoderOptions",
-            "GeneratorContract",
-            ("GENERATED", "MASK", "STYLE", "PortContext", "Ports"),
             "a small encoder and decoder that generates an image of a mask",
+            ("GENERATED", "MASK", "STYLE", *_PORTS),
         ),
-        Part(
-            "discriminator",
-            "patches",
-            "PATCHES",
-            "PatchesOptions",
-            "DiscriminatorContract",
-            ("IMAGE", "DISCRIMINATOR_OUTPUT", "DISCRIMINATOR_FEATURES", "MASK", "PortContext", "Ports"),
-            "logits and features for patches",
-        ),
+        Part("discriminator", "patches", "logits and features for patches", _CRITIC),
         Part(
             "sampler",
             "from_noise",
-            "FROM_NOISE",
-            "FromNoiseOptions",
-            "SamplerContract",
-            ("MASK", "Port", "PortContext", "Ports"),
             "images of masks in styles drawn from noise",
-            (
-                ("from collections.abc import Callable", "from typing import Any"),
-                ("import torch", "from facekit.interfaces import Condition, Generated, Style"),
-            ),
+            ("MASK", "Port", *_PORTS),
+            _FROM_NOISE,
         ),
-        Part(
-            "loss",
-            "charbonnier",
-            "CHARBONNIER",
-            "CharbonnierOptions",
-            "LossContract",
-            ("GENERATED", "IMAGE", "PortContext", "Ports"),
-            "smooth absolute difference of pixels",
-        ),
-        Part(
-            "metric",
-            "absolute_error",
-            "ABSOLUTE_ERROR",
-            "AbsoluteErrorOptions",
-            "MetricContract",
-            ("GENERATED", "IMAGE", "PortContext", "Ports"),
-            "mean absolute difference of pixels",
-        ),
-        Part(
-            "optimiser",
-            "lion",
-            "LION",
-            "LionOptions",
-            "OptimiserContract",
-            (),
-            "an optimiser that follows signs",
-        ),
-        Part(
-            "schedule",
-            "restarts",
-            "RESTARTS",
-            "RestartsOptions",
-            "ScheduleContract",
-            (),
-            "learning rates that fall several times in a run",
-        ),
-        Part(
-            "augmentation",
-            "light",
-            "LIGHT",
-            "LightOptions",
-            "AugmentationContract",
-            (),
-            "a brightness that is added to what discriminators are shown",
-        ),
+        Part("loss", "charbonnier", "smooth absolute difference of pixels", ("GENERATED", "IMAGE", *_PORTS)),
+        Part("metric", "absolute_error", "mean absolute difference of pixels", ("GENERATED", "IMAGE", *_PORTS)),
+        Part("optimiser", "lion", "an optimiser that follows signs"),
+        Part("schedule", "restarts", "learning rates that fall several times in a run"),
+        Part("augmentation", "light", "a brightness that is added to what discriminators are shown"),
     )
 }
 """By kind, in the order in which a recipe names them."""
@@ -173,15 +117,25 @@ def chosen_parts(kinds: Sequence[Kind]) -> list[Part]:
     return [part for kind, part in PARTS.items() if kind in wanted]
 
 
-def fill(folder: str, file: str, **values: str) -> str:
-    """Return a template with its names filled in."""
-    text = resources.files("facekit.scaffold").joinpath("templates", folder, f"{file}.txt").read_text("utf-8")
-    return Template(text).substitute(interface_version=str(INTERFACE_VERSION), **values)
-
-
 def raw(folder: str, file: str) -> str:
     """Return a template that has no names to fill in."""
     return resources.files("facekit.scaffold").joinpath("templates", folder, f"{file}.txt").read_text("utf-8")
+
+
+def fill(folder: str, file: str, **values: str) -> str:
+    """Return a template with its names filled in."""
+    return Template(raw(folder, file)).substitute(interface_version=str(INTERFACE_VERSION), **values)
+
+
+def write_spec(part: Part, namespace: str, module: str) -> str:
+    """Return the spec of a component whose factory is in a module."""
+    factory = {f"factory_{part.kind}": f"{module}:{part.build}"}
+    return fill(part.kind, "spec.py", namespace=namespace, **factory).strip()
+
+
+def import_field(parts: Sequence[Part]) -> str:
+    """Return the import of pydantic's ``Field`` where options need it."""
+    return "from pydantic import Field\n" if any("Field(" in raw(part.kind, "options.py") for part in parts) else ""
 
 
 def has_kind(parts: Sequence[Part], kind: Kind) -> bool:
@@ -191,15 +145,11 @@ def has_kind(parts: Sequence[Part], kind: Kind) -> bool:
 
 def import_line(module: str, names: Sequence[str]) -> str:
     """Return an import as a formatter writes it: constants, classes, functions, each sorted."""
-
-    def order(name: str) -> tuple[int, str]:
-        return (0 if name.isupper() else 1 if name[0].isupper() else 2, name)
-
-    sorted_names = sorted(set(names), key=order)
-    line = f"from {module} import {', '.join(sorted_names)}"
+    ranked = sorted(set(names), key=lambda name: (0 if name.isupper() else 1 if name[0].isupper() else 2, name))
+    line = f"from {module} import {', '.join(ranked)}"
     if len(line) <= LONGEST_LINE:
         return line
-    return f"from {module} import (\n" + "".join(f"    {name},\n" for name in sorted_names) + ")"
+    return f"from {module} import (\n" + "".join(f"    {name},\n" for name in ranked) + ")"
 
 
 def return_line(names: Sequence[str]) -> str:

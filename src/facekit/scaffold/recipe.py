@@ -66,30 +66,25 @@ def write_recipe(name: PluginName, parts: Sequence[Part], *, command: str) -> st
         lines.append(f"  discriminator: {{use: {own['discriminator']}, channels: 8}}")
     else:
         lines.append("  discriminator: {use: multiscale_patch, filters: 8, layers: 2, scales: 1}")
-    pixels = own.get("loss", "l1")
+    adam = "{use: adam, lr: 4.0e-4, betas: [0.5, 0.999]}"
     lines += [
         "",
         "losses:",
         "  generator:",
         "    - {use: adversarial, objective: lsgan}",
         "    - {use: feature_matching, weight: 10}",
-        f"    - {{use: {pixels}, weight: 10}}",
+        f"    - {{use: {own.get('loss', 'l1')}, weight: 10}}",
         "  discriminator:",
         "    - {use: adversarial, objective: lsgan}",
         "",
         "metrics:",
         "  - {use: psnr}",
-    ]
-    if "metric" in own:
-        lines.append(f"  - {{use: {own['metric']}}}")
-    lines += [
+        *([f"  - {{use: {own['metric']}}}"] if "metric" in own else []),
         "",
         "train:",
         "  steps: 20",
         "  batch: 4",
-        f"  optimiser: {{use: {own['optimiser']}, lr: 4.0e-4}}"
-        if "optimiser" in own
-        else "  optimiser: {use: adam, lr: 4.0e-4, betas: [0.5, 0.999]}",
+        f"  optimiser: {{use: {own['optimiser']}, lr: 4.0e-4}}" if "optimiser" in own else f"  optimiser: {adam}",
         *([f"  schedule: {{use: {own['schedule']}}}"] if "schedule" in own else []),
         *([f"  augment: {{use: {own['augmentation']}}}"] if "augmentation" in own else []),
         "  log_every: 5",

@@ -10,7 +10,7 @@ from pathlib import Path
 from facekit.interfaces import FacekitError
 from facekit.registry import Kind
 from facekit.scaffold.names import PluginName
-from facekit.scaffold.parts import Part, chosen_parts, fill, import_line, raw, return_line
+from facekit.scaffold.parts import Part, chosen_parts, import_field, import_line, raw, return_line, write_spec
 from facekit.scaffold.recipe import write_recipe
 
 
@@ -58,14 +58,12 @@ def _source(name: PluginName, parts: Sequence[Part], command: str) -> str:
         + "\n"
         + import_line("facekit.registry", ["ComponentSpec", "hookimpl"])
         + "\n"
-        + ("from pydantic import Field\n" if any("Field(" in raw(p.kind, "options.py") for p in parts) else ""),
+        + import_field(parts),
     ]
     pieces = []
     for part in parts:
-        spec = fill(
-            part.kind, "spec.py", namespace=name.namespace, **{f"factory_{part.kind}": f"{name.module}:{part.build}"}
-        )
-        pieces += [raw(part.kind, "options.py").strip(), spec.strip(), _factory(part)]
+        spec = write_spec(part, name.namespace, name.module)
+        pieces += [raw(part.kind, "options.py").strip(), spec, _factory(part)]
     hooks = [
         "@hookimpl\ndef facekit_components() -> list[ComponentSpec]:\n"
         '    """Offer the components."""\n'
@@ -92,10 +90,8 @@ def _factory(part: Part) -> str:
     used = set(re.findall(r"\w+", inside + statements))
     imports = []
     for line in raw(part.kind, "imports.py").strip().splitlines():
-        if line == "from typing import Any":
-            continue  # at the top of the file as well
         module, _, names = line.partition(" import ")
-        if module == "from typing":  # at the top of the file too
+        if module == "from typing":  # at the top of the file as well
             continue
         if module == "from facekit.interfaces":
             kept = [entry for entry in names.split(", ") if entry not in taken and entry in used]
