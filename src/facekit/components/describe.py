@@ -23,12 +23,7 @@ _HOME_LABELS = ("homepage", "home", "repository", "source", "source code", "docu
 
 @dataclass(frozen=True)
 class PortGroup:
-    """The ports of a component; of a loss those for the players it has them with.
-
-    Args:
-        players: for losses: whose loss it is then; empty for anything else.
-        ports: what it needs and gives.
-    """
+    """The ports of a component; of a loss those that it has for ``players``, which are empty for anything else."""
 
     players: tuple[str, ...]
     ports: Ports
@@ -84,7 +79,8 @@ def describe_component(registry: Registry, entry: RegisteredComponent) -> Compon
     """
     example = example_of(entry.spec)
     ports: tuple[PortGroup, ...] = ()
-    ports_problem: str | None = None
+    ports_problem = source_problem = None
+    source: SourceLocation | None = None
     if example.validated is None:
         ports_problem = f"its example options are refused ({example.problem})"
     else:
@@ -94,8 +90,6 @@ def describe_component(registry: Registry, entry: RegisteredComponent) -> Compon
             ports_problem = error.message
         except Exception as error:  # the plugin's code
             ports_problem = f"{type(error).__name__}: {error}"
-    source: SourceLocation | None = None
-    source_problem: str | None = None
     try:
         source = find_source(entry.spec.factory)
     except SourceNotFound as error:
@@ -116,21 +110,13 @@ def describe_component(registry: Registry, entry: RegisteredComponent) -> Compon
 def component_facts(entry: RegisteredComponent) -> dict[str, Any]:
     """Return what the spec and the plugin say of a component, as plain data, without its options and ports."""
     spec, origin = entry.spec, entry.origin
+    as_they_are = ("kind", "id", "name", "summary", "version", "interface_version")
     return {
-        "kind": spec.kind,
-        "id": spec.id,
-        "name": spec.name,
-        "summary": spec.summary,
-        "version": spec.version,
-        "interface_version": spec.interface_version,
+        **{name: getattr(spec, name) for name in as_they_are},
         "migrations": [{"to": migration.to, "summary": migration.summary} for migration in spec.migrations],
         "players": list(spec.players) if spec.kind == "loss" else None,
         "batch_dependent": spec.batch_dependent if spec.kind == "discriminator" else None,
-        "paper": spec.paper,
-        "licence": spec.licence,
-        "weights_licence": spec.weights_licence,
-        "factory": spec.factory,
-        "probe": spec.probe,
+        **{name: getattr(spec, name) for name in ("paper", "licence", "weights_licence", "factory", "probe")},
         "plugin": origin.name,
         "distribution": origin.distribution,
         "distribution_version": origin.version or None,
@@ -146,16 +132,11 @@ def homepage(registry: Registry, origin: PluginOrigin) -> str | None:
         about = metadata.metadata(origin.distribution)
     except (metadata.PackageNotFoundError, ValueError):
         return None  # a plugin file belongs to no distribution
-    links = dict(_links(about.get_all("Project-URL") or []))
     if about["Home-page"]:
         return str(about["Home-page"])
+    pairs = [line.partition(",") for line in about.get_all("Project-URL") or []]
+    links = {label.strip().lower(): address.strip() for label, _, address in pairs}
     return next((links[label] for label in _HOME_LABELS if label in links), None)
-
-
-def _links(lines: list[str]) -> Iterator[tuple[str, str]]:
-    for line in lines:
-        label, _, address = line.partition(",")
-        yield label.strip().lower(), address.strip()
 
 
 def _port_groups(registry: Registry, entry: RegisteredComponent, options: Options) -> Iterator[PortGroup]:
@@ -166,13 +147,11 @@ def _port_groups(registry: Registry, entry: RegisteredComponent, options: Option
         ports = entry.spec.ports(options, context)
         if not isinstance(ports, Ports):
             raise TypeError(f"its ports are of type {type(ports).__name__}, not Ports")
-        same = next((whose for other, whose in found if other == ports), None)
-        if same is None:
-            same = []
-            found.append((ports, same))
-        same.extend([player] if player else [])
-    for ports, whose in found:
-        yield PortGroup(tuple(whose), ports)
+        whose = next((whose for other, whose in found if other == ports), None)
+        if whose is None:
+            found.append((ports, whose := []))
+        whose += [player] if player else []
+    return (PortGroup(tuple(whose), ports) for ports, whose in found)
 
 
 def _ports_as_json(group: PortGroup) -> dict[str, Any]:
@@ -181,18 +160,10 @@ def _ports_as_json(group: PortGroup) -> dict[str, Any]:
         "players": list(group.players),
         "needs": [_port_as_json(port) for port in ports.needs],
         "gives": [_port_as_json(port) for port in ports.gives],
-        "smallest_size": ports.smallest_size,
-        "size_multiple": ports.size_multiple,
-        "smallest_batch": ports.smallest_batch,
+        **{name: getattr(ports, name) for name in ("smallest_size", "size_multiple", "smallest_batch")},
     }
 
 
 def _port_as_json(port: Port) -> dict[str, Any]:
-    return {
-        "name": port.name,
-        "shape": list(port.shape),
-        "dtype": port.dtype,
-        "value_range": list(port.value_range) if port.value_range else None,
-        "classes": port.classes,
-        "optional": port.optional,
-    }
+    found = {name: getattr(port, name) for name in ("name", "shape", "dtype", "value_range", "classes", "optional")}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}

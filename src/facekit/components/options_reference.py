@@ -70,9 +70,7 @@ def describe_options(model: type[BaseModel]) -> tuple[OptionDescription, ...]:
 def describe_type(schema: Schema, definitions: Mapping[str, Schema]) -> str:
     """Return what a schema takes, in words: ``list of numbers``, ``lsgan | hinge``, ``whole number, 1 to 8, or null``.
 
-    Args:
-        schema: the schema of one value.
-        definitions: the schemas that it may refer to, by what stands after ``#/$defs/``.
+    ``definitions`` are the schemas that it may refer to, by what stands after ``#/$defs/``.
     """
     return _Words(definitions).of(schema)
 
@@ -114,15 +112,14 @@ def _inside(
     for index, item in enumerate(schema.get("prefixItems", ())):
         found.extend(_inside(item, definitions, above, f"{prefix}[{index}]."))
     alternatives = [option for key in ("anyOf", "oneOf", "allOf") for option in schema.get(key, ())]
-    groups = [(option, _inside(option, definitions, above, prefix)) for option in alternatives]
-    groups = [(option, inner) for option, inner in groups if inner]
-    for option, inner in groups:
-        if len(groups) == 1:
-            found.extend(inner)
-            continue
+    groups = [(option, inner) for option in alternatives if (inner := _inside(option, definitions, above, prefix))]
+    if len(groups) == 1:
+        found.extend(groups[0][1])
+    for option, inner in groups if len(groups) > 1 else ():
         # Several kinds of settings may stand here: each is a group under its own name.
-        title = _title(option, definitions)
-        about = _resolved(option, definitions).get("description", "")
+        settings = _resolved(option, definitions)
+        title = settings.get("title") or _referred(option) or "settings"
+        about = settings.get("description", "")
         found.append(OptionDescription(f"{prefix}({title})", "map of settings", False, None, False, about, inner))
     return tuple(found)
 
@@ -136,10 +133,6 @@ def _referred(schema: Schema) -> str | None:
 def _resolved(schema: Schema, definitions: Mapping[str, Schema]) -> Schema:
     name = _referred(schema)
     return schema if name is None else definitions.get(name, {})
-
-
-def _title(schema: Schema, definitions: Mapping[str, Schema]) -> str:
-    return str(_resolved(schema, definitions).get("title") or _referred(schema) or "settings")
 
 
 class _Words:
@@ -170,11 +163,10 @@ class _Words:
         words = _FORMATS.get(schema.get("format", ""), _WORDS.get(kinds, (kinds, kinds)))
         if kinds == "string" and "format" in schema and schema["format"] not in _FORMATS:
             words = (f"{words[0]} ({schema['format']})", f"{words[1]} ({schema['format']})")
-        limits: list[str] = []
-        if kinds in ("integer", "number"):
-            limits = _number_limits(schema)
-        elif kinds == "string":
-            limits = _text_limits(schema)
+        limits = _number_limits(schema) if kinds in ("integer", "number") else []
+        if kinds == "string":
+            limits = _count(schema.get("minLength"), schema.get("maxLength"), "character")
+            limits += [f"of the form {schema['pattern']}"] if "pattern" in schema else []
         return ", ".join([words[several], *limits])
 
     def _settled(self, schema: Schema) -> Schema:
@@ -215,9 +207,8 @@ class _Words:
         items = schema.get("items")
         inner = self._inner(items) if isinstance(items, Mapping) else "any values"
         distinct = "distinct " if schema.get("uniqueItems") else ""
-        return ", ".join(
-            [f"{word} of {distinct}{inner}", *_count(schema.get("minItems"), schema.get("maxItems"), "item")]
-        )
+        limits = _count(schema.get("minItems"), schema.get("maxItems"), "item")
+        return ", ".join([f"{word} of {distinct}{inner}", *limits])
 
     def _inner(self, schema: Schema) -> str:
         """Return the plural for what is inside of something, its limits in brackets."""
@@ -242,20 +233,12 @@ class _Words:
 
 def _number_limits(schema: Schema) -> list[str]:
     low, high = schema.get("minimum"), schema.get("maximum")
+    limits = [("at least", low), ("more than", schema.get("exclusiveMinimum")), ("at most", high)]
     found: list[str] = []
     if low is not None and high is not None:
-        found.append(f"{_figure(low)} to {_figure(high)}")
-        low = high = None
-    for words, limit in (
-        ("at least", low),
-        ("more than", schema.get("exclusiveMinimum")),
-        ("at most", high),
-        ("less than", schema.get("exclusiveMaximum")),
-        ("a multiple of", schema.get("multipleOf")),
-    ):
-        if limit is not None:
-            found.append(f"{words} {_figure(limit)}")
-    return found
+        found, limits = [f"{_figure(low)} to {_figure(high)}"], limits[1:2]
+    limits += [("less than", schema.get("exclusiveMaximum")), ("a multiple of", schema.get("multipleOf"))]
+    return found + [f"{words} {_figure(limit)}" for words, limit in limits if limit is not None]
 
 
 def _figure(number: float) -> str:
@@ -263,13 +246,6 @@ def _figure(number: float) -> str:
         return f"{int(number):,}"
     short = f"{number:g}"
     return short if float(short) == number else repr(number)
-
-
-def _text_limits(schema: Schema) -> list[str]:
-    found = _count(schema.get("minLength"), schema.get("maxLength"), "character")
-    if "pattern" in schema:
-        found.append(f"of the form {schema['pattern']}")
-    return found
 
 
 def _count(low: int | None, high: int | None, noun: str, nouns: str | None = None) -> list[str]:

@@ -259,7 +259,7 @@ def _tell_examination(plugin: PluginDiagnosis, found: Examination) -> None:
     stages = {failure.stage for failure in found.failures}
     plugin.from_source = not found.finished or bool(stages & {IMPORTING, REGISTERING, _ASKING})
     plugin.gives = tuple(sorted((one.kind, one.id) for one in found.components if one.problem is None))
-    plugin.offers = {(one.kind, one.id) for one in (*found.components, *found.refused)}
+    plugin.offers = {(one.kind, one.id) for one in found.components} | {(one.kind, one.id) for one in found.refused}
     plugin.problems += [Problem(one.stage, one.error, one.traceback) for one in found.failures]
     plugin.problems += [Problem("reading its components", one.message, remedy=one.remedy) for one in found.refused]
     plugin.problems += [Problem("", f"{one.kind} {one.id}: {one.problem}") for one in found.components if one.problem]

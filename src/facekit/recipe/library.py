@@ -48,10 +48,22 @@ def shipped_recipes(registry: Registry) -> list[ShippedRecipe]:
 
 def name_recipes(of_plugins: Iterable[tuple[PluginOrigin, Path]]) -> list[ShippedRecipe]:
     """Return the recipes of facekit and those that plugins ship, as :func:`shipped_recipes` does."""
-    return [
-        ShippedRecipe(name, file.path, *_described(file.path, file.source))
-        for name, file in shipped_files(of_plugins).items()
-    ]
+    found: list[ShippedRecipe] = []
+    for name, file in shipped_files(of_plugins).items():
+        problems, root, said = Problems(), None, ""
+        try:
+            text = read_regular(file.path).decode("utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            said = f"cannot be read: {error}"
+        else:
+            root = parse_recipe(text, os.fspath(file.path), problems=problems)
+            said = "" if root is not None else f"cannot be read: {problems.found[0].message}"
+        node = None if root is None else root.get("description")
+        if isinstance(node, ScalarNode) and isinstance(node.value, str):
+            said = " ".join(node.value.split())
+        is_grid = root is not None and GRID in root.entries
+        found.append(ShippedRecipe(name, file.path, said, file.source, is_grid))
+    return found
 
 
 def find_recipe(name: str, *, registry: Registry) -> Path:
@@ -124,18 +136,3 @@ def copy_recipe(name: str, target: Path, *, registry: Registry, force: bool = Fa
     except OSError as error:
         raise FacekitError(f"the recipe cannot be written: {error.strerror or error}", where=str(target)) from error
     return target
-
-
-def _described(path: Path, source: str) -> tuple[str, str, bool]:
-    """Return a file's description, its distribution, and whether it is a grid."""
-    problems = Problems()
-    try:
-        text = read_regular(path).decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        return f"cannot be read: {error}", source, False
-    root = parse_recipe(text, os.fspath(path), problems=problems)
-    if root is None:
-        return f"cannot be read: {problems.found[0].message}", source, False
-    node = root.get("description")
-    said = " ".join(node.value.split()) if isinstance(node, ScalarNode) and isinstance(node.value, str) else ""
-    return said, source, GRID in root.entries

@@ -120,12 +120,8 @@ def _position(base: ListNode, key: str, entry: Entry, problems: Problems, path: 
         return None
     match = _POSITION.fullmatch(key)
     if match is None:
-        problems.add(
-            f"{show_path(path)} is a list, so a position must follow, not {key!r}",
-            entry.key_mark,
-            path,
-            f"write {show_path((*path, 0))}",
-        )
+        message = f"{show_path(path)} is a list, so a position must follow, not {key!r}"
+        problems.add(message, entry.key_mark, path, f"write {show_path((*path, 0))}")
         return None
     digits = match.group(1) or match.group(2)
     position = int(digits) if len(digits) < 10 else len(items)

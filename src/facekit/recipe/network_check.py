@@ -6,8 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from difflib import SequenceMatcher
 
 from facekit.interfaces import GENERATOR, SAMPLER, Player, did_you_mean, nearest
+from facekit.recipe.merging import items_of
 from facekit.recipe.network_kinds import NAMED_KINDS
-from facekit.recipe.nodes import ListNode, MapNode, Node, is_null
+from facekit.recipe.nodes import MapNode, is_null
 from facekit.recipe.problems import Problems
 from facekit.recipe.resolved import LossChoice, Mark, ModelChoice, NetworkChoice, networks_of, order_of_turns
 
@@ -17,11 +18,7 @@ def names_are_meant(
 ) -> bool:
     """Return whether no network has a usual name with a slip of the pen, so that nothing would call it.
 
-    Args:
-        networks: the networks by name.
-        players: the players of the recipe; a network that a player is named after is called what it is called.
-        node: the recipe's ``model:``.
-        problems: collects the mistakes.
+    A network that one of the players is named after is called what it is called. ``node`` is the recipe's ``model:``.
     """
     misspelt: list[str] = []
     for name, network in networks.items() if SAMPLER not in networks else ():
@@ -46,18 +43,14 @@ def in_usual_order(networks: Mapping[str, NetworkChoice]) -> dict[str, NetworkCh
 def check_calls(model: ModelChoice, node: MapNode, problems: Problems) -> None:
     """Check that networks of the usual names can be called as their names say, and that images can be generated.
 
-    Args:
-        model: the networks.
-        node: the recipe's ``model:``.
-        problems: collects the mistakes.
+    ``node`` is the recipe's ``model:``.
     """
     sampler = model.get(SAMPLER)
     for name, choice in model.components():
         kind = choice.component.spec.kind
         if kind == SAMPLER and name != SAMPLER:
-            problems.add(
-                f"{choice.component.spec.id!r} is a sampler", choice.mark, choice.path, "call it model.sampler"
-            )
+            message = f"{choice.component.spec.id!r} is a sampler"
+            problems.add(message, choice.mark, choice.path, "call it model.sampler")
         if kind == "network" and name in NAMED_KINDS and (sampler is None or name == SAMPLER):
             problems.add(
                 f"{choice.component.spec.id!r} is of the kind network, and is not called as a {name} is",
@@ -81,12 +74,7 @@ def check_players(
 ) -> None:
     """Check that every player has networks to train, and every discriminator a player.
 
-    Args:
-        losses: the losses of all players.
-        model: the networks.
-        node: the recipe's ``losses:``.
-        mark: where its key was written.
-        problems: collects the mistakes.
+    ``node`` is the recipe's ``losses:``, and ``mark`` where that key was written.
     """
     players = order_of_turns((loss.player for loss in losses), model)
 
@@ -104,7 +92,8 @@ def check_players(
         without_loss(name, f"give it one, or leave model.{name} out")
     reported = {problem.path.split(".")[0] for problem in problems.found}
     if not set(players) - model.discriminators and "losses" not in reported:
-        empty = {player for player, entry in node.entries.items() if _is_empty(entry.node)} - model.discriminators
+        lists = {player: [] if is_null(entry.node) else items_of(entry.node) for player, entry in node.entries.items()}
+        empty = {player for player, items in lists.items() if not items} - model.discriminators
         without_loss(next(iter(sorted(empty)), GENERATOR), None)
     for player in players:
         if player in meant or networks_of(player, players, model):
@@ -134,7 +123,3 @@ def _misspelt(players: Sequence[Player], model: ModelChoice) -> dict[Player, tup
 def _is_near(name: str, other: str) -> bool:
     """Return whether two names differ by a slip of the pen."""
     return name != other and SequenceMatcher(None, name, other).ratio() >= 0.88
-
-
-def _is_empty(node: Node) -> bool:
-    return is_null(node) or (isinstance(node, ListNode) and not node.items)

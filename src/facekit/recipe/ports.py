@@ -6,12 +6,12 @@ unification: two dimensions that meet become one, and one that becomes two numbe
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from facekit.interfaces import SAMPLER, FacekitError, Player, Port, PortContext, Ports, did_you_mean
 from facekit.interfaces import ports as standard_ports
 from facekit.interfaces.ports import Dimension
+from facekit.recipe.nodes import MapNode, key_mark_at, mark_at
 from facekit.recipe.problems import Problems
 from facekit.recipe.resolved import AugmentationChoice, ComponentChoice, LossChoice, Mark, ModelChoice
 from facekit.registry import Registry
@@ -59,6 +59,7 @@ class _Claim:
 
 
 def resolve_dimensions(
+    root: MapNode,
     *,
     registry: Registry,
     dataset: ComponentChoice,
@@ -67,15 +68,13 @@ def resolve_dimensions(
     metrics: tuple[ComponentChoice, ...],
     augmentation: AugmentationChoice | None = None,
     size: int,
-    size_mark: Mark | None,
     batch: int,
-    batch_mark: Mark | None,
-    key_mark: Callable[[str], Mark | None],
     problems: Problems,
 ) -> dict[str, int]:
-    """Join all ports of a recipe.
+    """Join all ports of a recipe, and return the numbers behind the named dimensions.
 
     Args:
+        root: the recipe, which knows where each value was written.
         registry: offers the label maps.
         dataset: the dataset.
         model: the parts of the model.
@@ -83,19 +82,15 @@ def resolve_dimensions(
         metrics: the metrics.
         augmentation: what stands in front of discriminators; None for nothing.
         size: picture side in pixels.
-        size_mark: where it was set; None for the default.
         batch: photos a step.
-        batch_mark: where it was set; None for the default.
-        key_mark: gives the place of a key by its path in the recipe; None where it was not written.
         problems: collects what does not fit.
-
-    Returns:
-        The numbers behind the named dimensions.
     """
+    nowhere = Mark("", 0, 0, "")
+    size_mark, batch_mark = (mark_at(root, place, nowhere) for place in (("data", "size"), ("train", "batch")))
     parts: list[_Part] = []
 
     def add(title: str, choice: ComponentChoice, player: Player | None = None) -> None:
-        ports = _ports_of(title, choice, PortContext(size, registry.label_maps, player), key_mark, problems)
+        ports = _ports_of(title, choice, PortContext(size, registry.label_maps, player), root, problems)
         if ports is not None:
             parts.append(_Part(title, choice, ports))
 
@@ -110,7 +105,7 @@ def resolve_dimensions(
     if augmentation is not None:
         add("the augmentation", augmentation.choice)
 
-    join = _Join(problems, size, size_mark or dataset.mark)
+    join = _Join(problems, size, dataset.mark if size_mark is nowhere else size_mark)
     for part in parts:
         join.give(part)
     if not problems.found:  # a part without ports would make others seem to lack something
@@ -118,12 +113,12 @@ def resolve_dimensions(
             join.take(part)
         join.tell_missing()
     for part in parts:
-        _check_size(part, size, size_mark, problems)
+        _check_size(part, size, part.choice.mark if size_mark is nowhere else size_mark, problems)
         if batch < part.ports.smallest_batch:
             problems.add(
                 f"{_named(part)} ({part.choice.mark.short}) needs at least {part.ports.smallest_batch} photos a step, "
                 f"found {batch}",
-                batch_mark or part.choice.mark,
+                part.choice.mark if batch_mark is nowhere else batch_mark,
                 "train.batch",
             )
     return join.dimensions()
@@ -256,11 +251,7 @@ class _Join:
 
 
 def _ports_of(
-    title: str,
-    choice: ComponentChoice,
-    context: PortContext,
-    key_mark: Callable[[str], Mark | None],
-    problems: Problems,
+    title: str, choice: ComponentChoice, context: PortContext, root: MapNode, problems: Problems
 ) -> Ports | None:
     spec = choice.component.spec
     try:
@@ -268,7 +259,7 @@ def _ports_of(
     except FacekitError as error:
         # A component that names one of its options as the place is shown there.
         path = f"{choice.path}.{error.where}" if error.where else choice.path
-        mark = key_mark(path) if error.where else None
+        mark = key_mark_at(root, path) if error.where else None
         problems.add(error.message, mark or choice.mark, path, error.remedy)
         return None
     except Exception as error:  # the plugin's code
@@ -282,8 +273,7 @@ def _ports_of(
     return None
 
 
-def _check_size(part: _Part, size: int, size_mark: Mark | None, problems: Problems) -> None:
-    mark = size_mark or part.choice.mark
+def _check_size(part: _Part, size: int, mark: Mark, problems: Problems) -> None:
     line = f" ({part.choice.mark.short})"
     if size < part.ports.smallest_size:
         problems.add(f"{_named(part)}{line} needs at least {part.ports.smallest_size}, found {size}", mark, "data.size")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -13,7 +12,7 @@ from facekit.recipe.layers import GRID, load_layers, parse_recipe
 from facekit.recipe.lock import document_of, dump_document
 from facekit.recipe.merging import merge
 from facekit.recipe.migrating import migrate_components
-from facekit.recipe.nodes import ListNode, MapNode, Node, key_mark_at, mark_at
+from facekit.recipe.nodes import ListNode, MapNode, Node
 from facekit.recipe.overrides import read_overrides
 from facekit.recipe.ports import resolve_dimensions
 from facekit.recipe.problems import Path, Problems, show_path
@@ -180,13 +179,14 @@ def _resolve(
 ) -> ResolvedRecipe:
     checked = check_schema(root, registry=registry, name=name, problems=problems, record=record)
     problems.raise_if_any()
-    dataset, data, model, train, updates = checked.dataset, checked.data, checked.model, checked.train, checked.updates
+    dataset, data, model, train = checked.dataset, checked.data, checked.model, checked.train
     assert dataset is not None  # a section that is None has left a problem
     assert data is not None
     assert model is not None
     assert train is not None
-    assert updates is not None
+    assert checked.updates is not None
     dimensions = resolve_dimensions(
+        root,
         registry=registry,
         dataset=dataset,
         model=model,
@@ -194,33 +194,12 @@ def _resolve(
         metrics=checked.metrics,
         augmentation=checked.augmentation,
         size=data.size,
-        size_mark=_written(root, "data", "size"),
         batch=train.batch,
-        batch_mark=_written(root, "train", "batch"),
-        key_mark=partial(key_mark_at, root),
         problems=problems,
     )
     problems.raise_if_any()
-    return ResolvedRecipe(
-        name=checked.name,
-        description=checked.description,
-        dataset=dataset,
-        data=data,
-        model=model,
-        losses=checked.losses,
-        metrics=checked.metrics,
-        train=train,
-        updates=updates,
-        document=document_of(
-            checked.name, checked.description, dataset, data, model, checked.losses, checked.metrics, train
-        ),
-        dimensions=dimensions,
-        augmentation=checked.augmentation,
-        notices=problems.notices_in_order(),
+    document = document_of(
+        checked.name, checked.description, dataset, data, model, checked.losses, checked.metrics, train
     )
-
-
-def _written(root: MapNode, *path: str) -> Mark | None:
-    nowhere = Mark("", 0, 0, "")
-    mark = mark_at(root, path, nowhere)
-    return None if mark is nowhere else mark
+    notices = problems.notices_in_order()
+    return ResolvedRecipe(**vars(checked), document=document, dimensions=dimensions, notices=notices)

@@ -64,19 +64,12 @@ class _Schema:
         networks: dict[str, Any] = {}
         for kind in NAMED_KINDS:
             # One of the kind `network` may have the name, too, where a sampler calls it.
-            choice = {
-                **self._choice(kind, also=("network",)),
-                "title": kind.replace("_", " "),
-                "description": _NETWORKS[kind],
-            }
-            networks[kind] = _nullable(choice)
+            about = {"title": kind.replace("_", " "), "description": _NETWORKS[kind]}
+            networks[kind] = _nullable({**self._choice(kind, also=("network",)), **about})
         model = _object(networks, "The networks of the model, by name.")
         others = [kind for kind in NAMED_KINDS if kind != "sampler"]
-        any_network = {
-            **self._choice("network", also=others),
-            "title": "network",
-            "description": "A network of any name.",
-        }
+        about = {"title": "network", "description": "A network of any name."}
+        any_network = {**self._choice("network", also=others), **about}
         model = {**model, "patternProperties": {_OTHER_NAME: _nullable(any_network)}}
         losses: dict[str, Any] = {}
         for player in USUAL_PLAYERS:
@@ -84,6 +77,8 @@ class _Schema:
             losses[player] = _nullable({**items, "description": _PLAYERS[player]})
         other_players = {"patternProperties": {_OTHER_NAME: _nullable(self._list("loss"))}}
         metrics = {**self._list("metric"), "title": "metrics", "description": "What is measured on the test split."}
+        about = {"title": "data", "description": "The dataset, and what is done with its photos."}
+        data = {**self._choice("dataset"), **about}
         train = self._train()
         properties: dict[str, Any] = {
             "facekit": {"const": RECIPE_FORMAT, "description": "The version of the recipe format."},
@@ -93,11 +88,7 @@ class _Schema:
             },
             "name": {"type": "string", "description": "What runs of it are called; by default the file's name."},
             "description": {"type": "string", "description": "One sentence for lists of recipes."},
-            "data": {
-                **self._choice("dataset"),
-                "title": "data",
-                "description": "The dataset, and what is done with its photos.",
-            },
+            "data": data,
             "model": {**model, "title": "model"},
             "losses": {**_object(losses, "What each player minimises."), **other_players, "title": "losses"},
             "metrics": _nullable(metrics),

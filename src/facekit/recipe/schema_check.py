@@ -261,9 +261,10 @@ class _SchemaCheck:
         if model is None:
             return
         slots = list(model.networks)
-        for key, entries in (("initialise", train.initialise), ("freeze", train.freeze)):
-            for index, entry in enumerate(entries):
-                slot, path = entry.part.split(".")[0], (key, index, "part")
+        parts = {"initialise": [one.part for one in train.initialise], "freeze": [one.part for one in train.freeze]}
+        for key, names in parts.items():
+            for index, part in enumerate(names):
+                slot, path = part.split(".")[0], (key, index, "part")
                 if slot not in slots:
                     hint = did_you_mean(slot, slots) or f"networks: {', '.join(slots)}"
                     mark = mark_at(node, path, node.mark)

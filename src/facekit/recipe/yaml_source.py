@@ -260,7 +260,7 @@ class _Composer:
         return None
 
     def _alias(self, event: yaml.AliasEvent, mark: Mark, path: Path) -> Node:
-        name = event.anchor
+        name = str(event.anchor)
         problem = remedy = None
         if name in self._open:
             problem = f"*{name} stands inside &{name}, so it would contain itself"

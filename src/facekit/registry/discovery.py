@@ -94,7 +94,7 @@ class Installed:
 
     def names(self) -> set[str]:
         """Return what ``FACEKIT_PLUGINS`` can name: entry points and distributions."""
-        origins = [entry.origin for entry in (*self.plugins, *self.unusable)]
+        origins = [plugin.origin for plugin in self.plugins] + [entry.origin for entry in self.unusable]
         return {name for origin in origins for name in (origin.name, origin.distribution)}
 
 

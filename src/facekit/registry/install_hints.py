@@ -50,12 +50,7 @@ def how_to_get(
 
 
 def where_else(name: str, *, plugins: PluginSet) -> str | None:
-    """Return how to get a component of whatever kind; None where nothing is known.
-
-    Args:
-        name: its id, or the name alone.
-        plugins: the plugins that were looked for.
-    """
+    """Return how to get a component of whatever kind, by its id or name; None where nothing is known."""
     sentences = list(dict.fromkeys(one for kind in KINDS for one in _sources(kind, name, plugins, None)))
     failed = [failure.origin for failure in plugins.failures]
     if not sentences and failed:
@@ -64,12 +59,7 @@ def where_else(name: str, *, plugins: PluginSet) -> str | None:
 
 
 def how_to_get_command(name: str, *, plugins: PluginSet) -> str | None:
-    """Return how to get a command that no loaded plugin offers; None where nothing is known.
-
-    Args:
-        name: its name; or the first word, for a group.
-        plugins: the plugins that were looked for.
-    """
+    """Return how to get a command, or a group of them, that no loaded plugin offers; None where nothing is known."""
     sentences = [
         _state_of(known.name, plugins) or f"{known.name} offers it: `pip install {known.name}`"
         for known in known_distributions()

@@ -10,7 +10,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 from facekit.interfaces import FacekitError, Options
 from facekit.registry.migration import Migration
@@ -19,15 +19,11 @@ from facekit.registry.spec import ComponentSpec
 _MOST_SHOWN = 60
 
 
-@dataclass(frozen=True)
-class OptionNote:
-    """What a migration did to one option, or why it could not.
+class OptionNote(NamedTuple):
+    """What a migration did to one option, or why it could not: what people are told, and what to do about it.
 
-    Args:
-        written: the option's name as it was written; None for one that was filled in.
-        name: its name today; None where it is gone.
-        message: what people are told.
-        remedy: what to do about it.
+    ``written`` is the option's name as it was written, None for one that was filled in; ``name`` its name today, None
+    where it is gone.
     """
 
     written: str | None
@@ -36,15 +32,11 @@ class OptionNote:
     remedy: str | None = None
 
 
-@dataclass(frozen=True)
-class MigratedOptions:
-    """Options as the newest version of a component has them.
+class MigratedOptions(NamedTuple):
+    """Options as the newest version of a component has them: plain data by name, without those that were refused.
 
-    Args:
-        options: plain data by name, without those that were refused.
-        written: the name each was written under, by its name today; those that were filled in are not among them.
-        notes: what was changed, for people.
-        refusals: what could not be brought to today, for people.
+    ``written`` is the name each was written under, by its name today, without those that were filled in; ``notes`` say
+    what was changed, ``refusals`` what could not be brought to today.
     """
 
     options: dict[str, Any]
@@ -68,6 +60,11 @@ class _Option:
     changes: list[Migration] = field(default_factory=list)
     ended: Migration | None = None
     """What removed it."""
+
+    @property
+    def is_harmless(self) -> bool:
+        """Whether it is gone and its value changed nothing."""
+        return self.ended is not None and any(_same(one, self.value) for one in self.ended.harmless.get(self.name, ()))
 
 
 def migrate_options(
@@ -103,7 +100,7 @@ def migrate_options(
     notes: list[OptionNote] = []
     for option in brought:
         if option.ended is not None:
-            (notes if _is_harmless(option) else refusals).append(_gone(spec, option))
+            (notes if option.is_harmless else refusals).append(_gone(spec, option))
             continue
         rival = kept.get(option.name)
         if rival is None or option.layer > rival.layer:
@@ -211,7 +208,7 @@ def _fill_in(spec: ComponentSpec, version: int, given: Sequence[_Option]) -> lis
             option.path[migration.to] = name
             if any(other.name == option.name and other.ended is None for other in others):
                 continue
-            if option.ended is None or not _is_harmless(option):
+            if option.ended is None or not option.is_harmless:
                 option.changes.insert(0, migration)
                 filled.append(option)
     return filled
@@ -225,11 +222,6 @@ def _translated(value: Any, table: Mapping[Any, Any]) -> Any:
         if _same(old, value):
             return copy.deepcopy(new)
     return value
-
-
-def _is_harmless(option: _Option) -> bool:
-    assert option.ended is not None
-    return any(_same(value, option.value) for value in option.ended.harmless.get(option.name, ()))
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -251,7 +243,7 @@ def _changed(spec: ComponentSpec, option: _Option, version: int) -> list[OptionN
     elif _same(option.given, option.value):
         message = f"{option.written!r} is called {option.name!r} since version {since} of {spec.id}"
     else:
-        before, now = (f"{option.written}: {_shown(option.given)}", f"{option.name}: {_shown(option.value)}")
+        before, now = f"{option.written}: {_shown(option.given)}", f"{option.name}: {_shown(option.value)}"
         message = f"`{before}` is written `{now}` since version {since} of {spec.id}"
     return [OptionNote(option.written, option.name, f"{message}: {_summaries(option.changes)}")]
 
@@ -264,7 +256,7 @@ def _gone(spec: ComponentSpec, option: _Option, version: int | None = None) -> O
     if option.written is None:
         message = f"version {version} of {spec.id} had {option.name!r} at {_shown(option.value)}, which is gone {since}"
         return OptionNote(None, None, f"{message}: {advice}")
-    if _is_harmless(option):
+    if option.is_harmless:
         message = f"{option.written!r} is gone {since}, and {_shown(option.value)} changed nothing"
         return OptionNote(option.written, None, f"{message}: {_summaries([option.ended])}")
     return OptionNote(option.written, None, f"{option.written!r} is gone {since}: {advice}")

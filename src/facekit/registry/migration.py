@@ -56,7 +56,9 @@ def mistake_in(migrations: Sequence[Migration], *, options: Collection[str]) -> 
         later = migrations[index + 1 :]
         if not migration.summary.strip():
             return f"{here} has no summary, and people are shown it"
-        if migration.weights is not None and not _is_target(migration.weights):
+        if migration.weights is not None and (
+            migration.weights.count(":") != 1 or not all(migration.weights.split(":"))
+        ):
             return f"{here} names its weights {migration.weights!r}, not in the form 'module:function'"
         both = set(migration.removed) & set(migration.renamed)
         if both:
@@ -85,10 +87,6 @@ def _name_today(name: str, later: Sequence[Migration]) -> str | None:
             return None
         name = migration.renamed.get(name, name)
     return name
-
-
-def _is_target(text: str) -> bool:
-    return text.count(":") == 1 and all(text.split(":"))
 
 
 def _listed(names: Collection[str]) -> str:

@@ -70,9 +70,12 @@ def find_module(name: str) -> ModuleSpec:
         if found is None:
             raise SourceNotFound(f"there is no module {part!r}")
         if depth < len(parts):
-            places = _places(found, list(places) if places is not None else sys.path)
-            if places is None:
+            if found.submodule_search_locations is None:
                 raise SourceNotFound(f"{part!r} is a module, not a package, so there is no module {name!r}")
+            try:
+                places = list(found.submodule_search_locations)
+            except KeyError:  # as in `_ask_finders`; some versions of Python ask only now
+                places = _folders(part, sys.path if places is None else list(places))
     assert found is not None  # a name has at least one part
     return found
 
@@ -147,16 +150,6 @@ def _ask_finders(name: str, places: Iterable[str] | None) -> ModuleSpec | None:
     return None
 
 
-def _places(package: ModuleSpec, above: list[str]) -> list[str] | None:
-    """Return the folders in which a package's modules lie; None for a module that is no package."""
-    if package.submodule_search_locations is None:
-        return None
-    try:
-        return list(package.submodule_search_locations)
-    except KeyError:  # as above; some versions of Python ask only now
-        return _folders(package.name, above)
-
-
 def _folders(name: str, places: list[str]) -> list[str]:
     tail = name.rpartition(".")[2]
     return [str(Path(place) / tail) for place in places if (Path(place) / tail).is_dir()]
@@ -182,11 +175,8 @@ def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
                 yield from _statements(statement.body)
             yield from _statements(statement.orelse)
         elif isinstance(statement, ast.Try):
-            yield from _statements(statement.body)
-            for handler in statement.handlers:
-                yield from _statements(handler.body)
-            yield from _statements(statement.orelse)
-            yield from _statements(statement.finalbody)
+            handlers = [inner for handler in statement.handlers for inner in handler.body]
+            yield from _statements([*statement.body, *handlers, *statement.orelse, *statement.finalbody])
         elif isinstance(statement, ast.With):
             yield from _statements(statement.body)
 

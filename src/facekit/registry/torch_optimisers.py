@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from types import UnionType
+from typing import Any, NamedTuple, Optional, Union, get_args, get_origin
 
 from pydantic import Field, create_model
 
@@ -25,7 +26,15 @@ _OWN = ("adam", "adamw")
 _CORE = ("self", "params", "lr")
 _SWITCHES = ("capturable", "differentiable")
 """Arguments for code around the optimiser that facekit does not have."""
-_PLAIN: Mapping[str, type] = {"float": float, "int": int, "bool": bool, "str": str}
+
+
+class _Tensor:
+    """Stands for torch's tensors in annotations."""
+
+
+_TYPES = {"Tensor": _Tensor, "Optional": Optional, "Union": Union, "Tuple": tuple}
+"""What annotations of constructors speak of beside Python's own types."""
+
 _FIRST_OF_WORD = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])")
 
 
@@ -162,37 +171,19 @@ def _value(name: str, node: ast.expr, constants: Mapping[str, Any]) -> dict[str,
 
 def _type(node: ast.expr | None) -> Any:
     """Return the type that an annotation stands for; tensors are no values of recipes, and are left out of unions."""
-    parts = list(_parts(node))
-    found = [part for part in parts if part is not None]
-    if not found or Any in found:
+    if node is None:
         return Any
-    whole = found[0]
-    for part in found[1:]:
-        whole = whole | part
-    return Optional[whole] if None in parts else whole  # noqa: UP045 - of a value, not of a name
+    try:
+        return _without_tensors(eval(ast.unparse(node), dict(_TYPES)))
+    except (NameError, TypeError):  # types of torch's own
+        return Any
 
 
-def _parts(node: ast.expr | None) -> Iterator[Any]:
-    """Yield the members of a union that recipes can have; None for None."""
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-        yield from _parts(node.left)
-        yield from _parts(node.right)
-    elif isinstance(node, ast.Constant) and node.value is None:
-        yield None
-    elif isinstance(node, ast.Name) and node.id in _PLAIN:
-        yield _PLAIN[node.id]
-    elif isinstance(node, ast.Name) and node.id == "Tensor":
-        return
-    elif isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
-        inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-        if node.value.id in ("Optional", "Union"):
-            for member in inner:
-                yield from _parts(member)
-            if node.value.id == "Optional":
-                yield None
-        elif node.value.id in ("tuple", "Tuple"):
-            yield tuple[tuple(_type(member) for member in inner)]  # type: ignore[misc]
-        else:
-            yield Any
-    else:
-        yield Any
+def _without_tensors(kind: Any) -> Any:
+    inner = get_args(kind)
+    if get_origin(kind) in (Union, UnionType):
+        members = [_without_tensors(member) for member in inner if member is not _Tensor]
+        return Any if Any in members else Union[tuple(members)]  # noqa: UP007 - of values, not of names
+    if get_origin(kind) is tuple:
+        return tuple[tuple(_without_tensors(member) for member in inner)]  # type: ignore[misc]
+    return kind if kind in (float, int, bool, str, type(None)) else Any

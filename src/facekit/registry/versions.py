@@ -105,9 +105,7 @@ def how_to_upgrade(origin: PluginOrigin) -> str:
 
 
 def _how_to_get_a_newer_plugin(origin: PluginOrigin) -> str:
-    if not origin.version:
-        return f"change {origin.distribution}, and then its interface_version"
-    return f"upgrade it: `pip install --upgrade {origin.distribution}`"
+    return how_to_upgrade(origin) if origin.version else f"change {origin.distribution}, and then its interface_version"
 
 
 def _how_to_get_a_newer_toolkit(origin: PluginOrigin) -> str:
