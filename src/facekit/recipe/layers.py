@@ -63,9 +63,8 @@ def parse_recipe(text: str, file: str, *, problems: Problems) -> MapNode | None:
     problems.broken = problems.broken or not isinstance(root, MapNode)
     if root is None or (isinstance(root, ScalarNode) and root.value is None):
         if len(problems.found) == before:
-            problems.add(
-                "the recipe is empty", Mark(file, 1, 1, ""), remedy="`facekit recipes ls` lists recipes to copy"
-            )
+            nothing = Mark(file, 1, 1, "")
+            problems.add("the recipe is empty", nothing, remedy="`facekit recipes ls` lists recipes to copy")
         return None
     if not isinstance(root, MapNode):
         problems.add(f"a recipe is a map of settings; this is {describe(root)}", root.mark)
@@ -81,12 +80,8 @@ def check_format(root: MapNode, *, problems: Problems) -> None:
     if version is not None and not (
         isinstance(version, ScalarNode) and type(version.value) is int and version.value == RECIPE_FORMAT
     ):
-        problems.add(
-            f"this facekit reads recipe format {RECIPE_FORMAT}, found {describe(version)}",
-            version.mark,
-            ("facekit",),
-            f"write `facekit: {RECIPE_FORMAT}`",
-        )
+        message = f"this facekit reads recipe format {RECIPE_FORMAT}, found {describe(version)}"
+        problems.add(message, version.mark, ("facekit",), f"write `facekit: {RECIPE_FORMAT}`")
 
 
 def read_text(file: str, *, problems: Problems, asked_in: Mark | None = None) -> str | None:
@@ -107,9 +102,8 @@ def read_text(file: str, *, problems: Problems, asked_in: Mark | None = None) ->
         problems.add(f"there is no such recipe{named or ' file'}", place, path, _near_files(file))
         return None
     except IsADirectoryError:
-        problems.add(
-            f"{file!r} is a folder, not a recipe file", place, path, _near_files(str(FilePath(file) / "recipe.yaml"))
-        )
+        near = _near_files(str(FilePath(file) / "recipe.yaml"))
+        problems.add(f"{file!r} is a folder, not a recipe file", place, path, near)
         return None
     except (OSError, ValueError) as error:  # ValueError: a null character in the path
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -172,12 +166,8 @@ class _Layers:
         if self._bases > _MOST_BASES or len(chain) > _LONGEST_CHAIN:
             if not self._too_many:
                 self._too_many = True
-                self._problems.add(
-                    f"the recipe extends more than {_MOST_BASES} others, or more than {_LONGEST_CHAIN} in a row",
-                    mark,
-                    ("extends",),
-                    breaks=True,
-                )
+                limits = f"more than {_MOST_BASES} others, or more than {_LONGEST_CHAIN} in a row"
+                self._problems.add(f"the recipe extends {limits}", mark, ("extends",), breaks=True)
             return None
         # Path keeps `..`, which messages need not show.
         base: str | None = os.path.normpath(FilePath(chain[-1]).parent / value)

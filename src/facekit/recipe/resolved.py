@@ -182,12 +182,7 @@ class AugmentationChoice:
 
 @dataclass(frozen=True)
 class NetworkChoice:
-    """A network of a model.
-
-    Args:
-        choice: the component.
-        settings: whether it is frozen, and where its weights come from.
-    """
+    """A network of a model; its settings say whether it is frozen, and where its weights come from."""
 
     choice: ComponentChoice
     settings: NetworkSettings

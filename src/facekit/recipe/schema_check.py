@@ -91,7 +91,11 @@ class _SchemaCheck:
             remedy = f"write `facekit: {RECIPE_FORMAT}`"
             self._problems.add("needs the version of the recipe format", self._root.mark, ("facekit",), remedy)
         check_format(self._root, problems=self._problems)
-        dataset, data = self._data()
+        section = self._section("data")
+        dataset: ComponentChoice | None = None
+        data: DataSettings | None = None
+        if section is not None:
+            dataset, data = self._component("dataset", section[0], ("data",), section[1], DataSettings)
         model = self._model()
         losses = self._losses(model)
         metrics = self._metrics()
@@ -108,13 +112,6 @@ class _SchemaCheck:
             updates=updates,
             augmentation=augmentation,
         )
-
-    def _data(self) -> tuple[ComponentChoice | None, DataSettings | None]:
-        section = self._section("data")
-        if section is None:
-            return None, None
-        node, mark = section
-        return self._component("dataset", node, ("data",), mark, DataSettings)
 
     def _model(self) -> ModelChoice | None:
         section = self._section("model")
@@ -169,51 +166,38 @@ class _SchemaCheck:
         for player, entry in node.entries.items():
             if self._unknown(player, entry, ("losses", player), (*USUAL_PLAYERS, *(model.networks if model else ()))):
                 continue
-            items = self._list(entry, ("losses", player))
-            found.extend(self._losses_of(player, items))
+            labels: dict[str, Mark] = {}
+            for index, item in enumerate(self._list(entry, ("losses", player))):
+                loss = self._loss(player, index, item, labels)
+                found += [] if loss is None else [loss]
         if model is not None:
             check_players(found, model, node, mark, self._problems)
         return tuple(found)
 
-    def _losses_of(self, player: Player, items: Sequence[Node]) -> list[LossChoice]:
-        found: list[LossChoice] = []
-        labels: dict[str, Mark] = {}
-        for index, item in enumerate(items):
-            path: Path = ("losses", player, index)
-            choice, settings = self._component("loss", item, path, item.mark, LossSettings)
-            if choice is not None and player in USUAL_PLAYERS and player not in choice.component.spec.players:
-                name = choice.component.spec.name
-                owners = " and the ".join(choice.component.spec.players)
-                self._problems.add(
-                    f"the loss {name!r} is for the {owners}, not for the {player}",
-                    choice.mark,
-                    (*path, "use"),
-                    f"move it to losses.{choice.component.spec.players[0]}",
-                )
-                continue
-            if choice is None or settings is None:
-                continue
-            label = settings.label or choice.component.spec.name
-            mark = item.entries["label"].node.mark if isinstance(item, MapNode) and settings.label else choice.mark
-            if label in labels:
-                self._problems.add(
-                    f"two losses of the {player} are called {label!r}; the first is in line {labels[label].line}",
-                    mark,
-                    path,
-                    "give one of them a `label:` of its own",
-                )
-                continue
-            labels[label] = mark
-            found.append(LossChoice(player, label, settings.weight, choice, settings.every))
-        return found
+    def _loss(self, player: Player, index: int, item: Node, labels: dict[str, Mark]) -> LossChoice | None:
+        """Check one loss; ``labels`` are those of the player so far, where each was written."""
+        path: Path = ("losses", player, index)
+        choice, settings = self._component("loss", item, path, item.mark, LossSettings)
+        if choice is not None and player in USUAL_PLAYERS and player not in choice.component.spec.players:
+            spec = choice.component.spec
+            message = f"the loss {spec.name!r} is for the {' and the '.join(spec.players)}, not for the {player}"
+            self._problems.add(message, choice.mark, (*path, "use"), f"move it to losses.{spec.players[0]}")
+            return None
+        if choice is None or settings is None:
+            return None
+        label = settings.label or choice.component.spec.name
+        mark = item.entries["label"].node.mark if isinstance(item, MapNode) and settings.label else choice.mark
+        if label in labels:
+            message = f"two losses of the {player} are called {label!r}; the first is in line {labels[label].line}"
+            self._problems.add(message, mark, path, "give one of them a `label:` of its own")
+            return None
+        labels[label] = mark
+        return LossChoice(player, label, settings.weight, choice, settings.every)
 
     def _metrics(self) -> tuple[ComponentChoice, ...]:
-        found: list[ComponentChoice] = []
-        for index, item in enumerate(self._list(self._root.entries.get("metrics"), ("metrics",))):
-            choice, _ = self._component("metric", item, ("metrics", index), item.mark, NoOptions)
-            if choice is not None:
-                found.append(choice)
-        return tuple(found)
+        items = enumerate(self._list(self._root.entries.get("metrics"), ("metrics",)))
+        found = [self._component("metric", item, ("metrics", index), item.mark, NoOptions)[0] for index, item in items]
+        return tuple(choice for choice in found if choice is not None)
 
     def _train(
         self, model: ModelChoice | None

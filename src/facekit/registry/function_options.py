@@ -5,8 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, create_model
 
@@ -16,15 +15,8 @@ _SECTION = re.compile(r"(Args|Paper|Returns|Raises|Yields|Note|Notes|Example|Exa
 _ENTRY = re.compile(r"(\w+)(?: \([^)]*\))?:\s*(.*)")
 
 
-@dataclass(frozen=True)
-class Description:
-    """The words of a docstring.
-
-    Args:
-        summary: its first paragraph.
-        paper: what stands under ``Paper:``; None where nothing does.
-        arguments: what stands under ``Args:``, by the names of parameters.
-    """
+class Description(NamedTuple):
+    """The words of a docstring: its first paragraph, and what stands under ``Paper:`` and, by parameter, ``Args:``."""
 
     summary: str
     paper: str | None
@@ -154,13 +146,10 @@ def _entries(lines: list[str]) -> dict[str, str]:
             found[name] = [entry[2]]
         elif name:
             found[name].append(line)
-    return {key: _sentence(_joined("\n".join(text))) for key, text in found.items()}
+    texts = {key: _joined("\n".join(text)) for key, text in found.items()}
+    # As sentences, as others stand beside them: an entry of ``Args`` begins in lower case.
+    return {key: text[:1].upper() + text[1:] for key, text in texts.items()}
 
 
 def _joined(text: str) -> str:
     return " ".join(text.split())
-
-
-def _sentence(text: str) -> str:
-    """Return a description as a sentence, as others stand beside it: an entry of ``Args`` begins in lower case."""
-    return text[:1].upper() + text[1:]

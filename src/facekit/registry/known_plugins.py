@@ -8,23 +8,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from facekit.registry.spec import Kind
 
 FILE = "known_distributions.json"
 
 
-@dataclass(frozen=True)
-class KnownDistribution:
-    """A distribution of plugins.
+class KnownDistribution(NamedTuple):
+    """A distribution of plugins by the name that ``pip install`` takes.
 
-    Args:
-        name: what ``pip install`` takes.
-        components: kind and id of each.
-        commands: what it adds to the command line, with a line of help each.
+    It has components, by kind and id, and adds commands, with a line of help each.
     """
 
     name: str

@@ -123,7 +123,13 @@ class PluginSet:
             self.quarantine(origin, IMPORTING, error)
             return
         name = f"{origin.distribution}:{origin.name}"
-        problem, forgotten = self._taken(plugin, name), None
+        problem = forgotten = None
+        if self._manager.has_plugin(name):
+            problem = "its distribution declares two entry points of this name; the first one is used"
+        for other in self.loaded:
+            if other.plugin is plugin:
+                whose = other.origin
+                problem = f"{whose.target} is loaded already, by the entry point {whose.name!r} of {whose}"
         try:
             with self.stdout_kept(origin):
                 problem = problem or unknown_hooks(plugin, self._manager)
@@ -240,18 +246,6 @@ class PluginSet:
                 f"plugin {origin.name!r} of {origin} failed while {stage}: {text}",
                 remedy=f"FACEKIT_STRICT_PLUGINS is set; `{doctor_command([origin])}` shows the traceback",
             )
-
-    def _taken(self, plugin: object, name: str) -> str | None:
-        """Return what stands in the way of registering a plugin under a name; None where nothing does."""
-        for other in self.loaded:
-            if other.plugin is plugin:
-                return (
-                    f"{other.origin.target} is loaded already, by the entry point {other.origin.name!r} of "
-                    f"{other.origin}"
-                )
-        if self._manager.has_plugin(name):
-            return "its distribution declares two entry points of this name; the first one is used"
-        return None
 
     @contextmanager
     def stdout_kept(self, origin: PluginOrigin) -> Iterator[None]:

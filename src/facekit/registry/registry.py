@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from facekit.interfaces import FacekitError, LabelMap
 from facekit.registry.built_in import KINDS_WITH_OWN, built_in, find_built_in
@@ -21,6 +22,8 @@ from facekit.registry.versions import INTERFACE_CHANGES, InterfaceChange, adapt_
 
 READING_COMPONENTS = "reading its components"
 """What a plugin failed in that declares components nobody can use."""
+
+READING_LABEL_MAPS = "reading its label maps"
 
 
 class UnknownComponent(FacekitError):
@@ -40,8 +43,7 @@ class RegisteredComponent:
     origin: PluginOrigin
 
 
-@dataclass(frozen=True)
-class Clash:
+class Clash(NamedTuple):
     """An id that several plugins claim; none of them gets it."""
 
     kind: Kind
@@ -49,8 +51,7 @@ class Clash:
     origins: tuple[PluginOrigin, ...]
 
 
-@dataclass(frozen=True)
-class Refusal:
+class Refusal(NamedTuple):
     """A component that cannot be used, because it is written for another version of the interfaces."""
 
     kind: Kind
@@ -92,11 +93,8 @@ class Registry:
         for origin, maps in self.plugins.call("facekit_label_maps"):
             for label_map in maps:
                 if label_map.name in origins:
-                    self.plugins.quarantine(
-                        origin,
-                        "reading its label maps",
-                        f"label map {label_map.name!r} is already offered by {origins[label_map.name]}",
-                    )
+                    taken = f"label map {label_map.name!r} is already offered by {origins[label_map.name]}"
+                    self.plugins.quarantine(origin, READING_LABEL_MAPS, taken)
                 else:
                     origins[label_map.name] = origin
                     self.label_maps[label_map.name] = label_map
@@ -106,7 +104,7 @@ class Registry:
                 if finer is not None:
                     label_map.merged_ids(finer)
             except ValueError as error:
-                self.plugins.quarantine(origins[name], "reading its label maps", str(error))
+                self.plugins.quarantine(origins[name], READING_LABEL_MAPS, str(error))
                 del self.label_maps[name]
 
     def find(self, kind: Kind, name: str, *, record: PluginRecord | None = None) -> RegisteredComponent:
@@ -125,13 +123,9 @@ class Registry:
             return RegisteredComponent(*own)
         for clash in self.clashes:
             if clash.kind == kind and name in (clash.id, clash.id.split("/")[1]):
-                sides = " and ".join(_described(origin) for origin in clash.origins)
-                raise UnknownComponent(
-                    kind,
-                    name,
-                    f"{kind} {clash.id!r} is claimed by {sides}",
-                    how_to_leave_one_out(clash.origins),
-                )
+                sides = " and ".join(f"{origin} ({origin.target})" for origin in clash.origins)
+                message = f"{kind} {clash.id!r} is claimed by {sides}"
+                raise UnknownComponent(kind, name, message, how_to_leave_one_out(clash.origins))
         if "/" in name:
             found = self.components.get((kind, name))
             candidates = [found] if found else []
@@ -264,7 +258,3 @@ def _load_registry(plugin_files: tuple[Path, ...], switches: tuple[str | None, .
     for path in plugin_files:
         plugins.load_file(path)
     return Registry(plugins)
-
-
-def _described(origin: PluginOrigin) -> str:
-    return f"{origin} ({origin.target})"

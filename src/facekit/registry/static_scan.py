@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from facekit.registry.source import SourceNotFound, find_module
 from facekit.registry.spec import KINDS, Kind
@@ -22,8 +22,7 @@ _KIND_AS_TEXT = re.compile(r"\bkind\s*=\s*[\"']([a-z_]+)[\"']")
 _ID_AS_TEXT = re.compile(r"\bid\s*=\s*[\"']([a-z0-9_]+/[a-z0-9_]+)[\"']")
 
 
-@dataclass(frozen=True, order=True)
-class Offer:
+class Offer(NamedTuple):
     """A component that a source file speaks of."""
 
     kind: Kind
@@ -37,15 +36,11 @@ class Offer:
         return self.id.split("/", 1)[1]
 
 
-@dataclass(frozen=True)
-class Offers:
-    """What was found in the source of a plugin.
+class Offers(NamedTuple):
+    """What was found in the source of a plugin: components by kind and id, and files that may be recipes.
 
-    Args:
-        components: by kind and id.
-        complete: every spec there says its kind and id in so many words, or there is no hook that would offer any;
-            otherwise there may be more.
-        recipes: files in its package that may be recipes.
+    It is ``complete`` where every spec there says its kind and id in so many words, or there is no hook that would
+    offer any; otherwise there may be more.
     """
 
     components: tuple[Offer, ...] = ()
