@@ -12,9 +12,9 @@ import yaml
 from facekit.components.describe import describe_component
 from facekit.interfaces import NoOptions
 from facekit.recipe import DataSettings, read_recipe
-from facekit.recipe.fragment import core_settings, dump_fragment, dump_value, recipe_fragment
+from facekit.recipe.fragment import dump_fragment, dump_value, recipe_fragment
 from facekit.recipe.merging import merge
-from facekit.recipe.network_kinds import NETWORK_KINDS
+from facekit.recipe.network_kinds import NETWORK_KINDS, core_settings
 from facekit.recipe.nodes import plain
 from facekit.recipe.problems import Problems
 from facekit.recipe.schema_check import check_schema

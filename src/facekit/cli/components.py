@@ -112,7 +112,8 @@ def show(state: State, component: tuple[str, ...], as_json: bool) -> None:
 
     from facekit.cli.component_page import component_page, page_width
     from facekit.components.describe import describe_component
-    from facekit.recipe.fragment import core_settings, dump_fragment, recipe_fragment
+    from facekit.recipe.fragment import dump_fragment, recipe_fragment
+    from facekit.recipe.network_kinds import core_settings
 
     registry = state.registry()
     described = [describe_component(registry, entry) for entry in _find(registry, name, kinds[0] if kinds else None)]

@@ -14,7 +14,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any, NamedTuple
 
 import facekit
@@ -112,69 +114,49 @@ class Examination:
 
 def examine(origins: Sequence[PluginOrigin], *, time_limit: float = TIME_LIMIT) -> list[Examination]:
     """Examine plugins in their order, a few at a time, with a limit in seconds for each."""
-    examiner = _Examiner(time_limit)
+    stopped = Event()
     workers = max(1, min(_MOST_PROCESSES, os.cpu_count() or 1, len(origins)))
     with ThreadPoolExecutor(max_workers=workers) as pool:
         try:
-            return list(pool.map(examiner.examine, origins))
+            return list(pool.map(partial(_examine, time_limit=time_limit, stopped=stopped), origins))
         except BaseException:  # Ctrl-C: the processes are in sessions of their own, so they do not hear of it
-            examiner.stop()
+            stopped.set()
             pool.shutdown(cancel_futures=True)
             raise
 
 
-class _Examiner:
-    def __init__(self, time_limit: float) -> None:
-        self._time_limit = time_limit
-        self._running: set[subprocess.Popen[bytes]] = set()
-        self._stopped = False
-
-    def examine(self, origin: PluginOrigin) -> Examination:
-        """Examine one plugin in a process of its own."""
-        with tempfile.TemporaryDirectory(prefix="facekit-doctor-") as name:
-            folder = Path(name)
-            job = {
-                "report": str(folder / "report"),
-                "trace": str(folder / "trace"),
-                "time_limit": self._time_limit,
-                "origin": (origin.name, origin.distribution, origin.version, origin.target),
-                "file": None if origin.file is None else str(origin.file),
-            }
-            # Only what can stand in an argument: entries of the path are folders and archives.
-            path = "\n".join(entry for entry in sys.path if isinstance(entry, str) and "\n" not in entry)
-            with (folder / "stdout").open("wb") as stdout, (folder / "stderr").open("wb") as stderr:
-                process = subprocess.Popen(
-                    [sys.executable, "-c", _START, path, json.dumps(job)],
-                    stdin=subprocess.DEVNULL,  # a plugin that asks a question gets no answer
-                    stdout=stdout,
-                    stderr=stderr,
-                    start_new_session=True,
-                )
-            self._running.add(process)
-            try:
-                late = self._wait(process, folder / "trace")
-            finally:
-                _end(process)
-                self._running.discard(process)
-            return _read(origin, folder, process.returncode, late, self._time_limit)
-
-    def stop(self) -> None:
-        """End every process that runs, and start no other."""
-        self._stopped = True
-        for process in list(self._running):
+def _examine(origin: PluginOrigin, *, time_limit: float, stopped: Event) -> Examination:
+    with tempfile.TemporaryDirectory(prefix="facekit-doctor-") as name:
+        folder = Path(name)
+        job = {
+            "report": str(folder / "report"),
+            "trace": str(folder / "trace"),
+            "time_limit": time_limit,
+            "origin": (origin.name, origin.distribution, origin.version, origin.target),
+            "file": None if origin.file is None else str(origin.file),
+        }
+        # Only what can stand in an argument: entries of the path are folders and archives.
+        path = "\n".join(entry for entry in sys.path if isinstance(entry, str) and "\n" not in entry)
+        with (folder / "stdout").open("wb") as stdout, (folder / "stderr").open("wb") as stderr:
+            process = subprocess.Popen(
+                [sys.executable, "-c", _START, path, json.dumps(job)],
+                stdin=subprocess.DEVNULL,  # a plugin that asks a question gets no answer
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + time_limit + _GRACE
+        late = False
+        try:
+            while not late and process.poll() is None:
+                late = stopped.is_set() or time.monotonic() > deadline
+                if _text(folder / "trace").startswith(_TIMEOUT):
+                    late = True
+                    time.sleep(10 * _POLL)  # it is still writing where it is
+                time.sleep(_POLL)
+        finally:
             _end(process)
-
-    def _wait(self, process: subprocess.Popen[bytes], trace: Path) -> bool:
-        """Wait for a process; tell whether it was still at work when its time was over."""
-        deadline = time.monotonic() + self._time_limit + _GRACE
-        while process.poll() is None:
-            if self._stopped or time.monotonic() > deadline:
-                return True
-            if _text(trace).startswith(_TIMEOUT):
-                time.sleep(10 * _POLL)  # it is still writing where it is
-                return True
-            time.sleep(_POLL)
-        return False
+        return _read(origin, folder, process.returncode, late, time_limit)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

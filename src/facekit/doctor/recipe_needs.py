@@ -61,7 +61,7 @@ def _uses(
     except RecipeError as error:
         return (), error.problems[0].message
     found: dict[tuple[Kind, str], None] = {}
-    for place, kind, _ in component_places(root, None):
+    for place, kind in component_places(root, None):
         node: Node | None = root
         for key in place:
             node = node.get(str(key)) if isinstance(node, MapNode) else None

@@ -7,18 +7,9 @@ from typing import Any
 
 import yaml
 
-from facekit.interfaces import NoOptions, Options
 from facekit.recipe.lock import RecipeDumper
 from facekit.recipe.network_kinds import NETWORK_KINDS
-from facekit.recipe.settings import (
-    AugmentCore,
-    DataSettings,
-    LossSettings,
-    NetworkSettings,
-    OptimiserCore,
-    ScheduleCore,
-)
-from facekit.registry import Kind, RegisteredComponent, Registry
+from facekit.registry import RegisteredComponent, Registry
 
 _WIDEST_LINE = 96
 
@@ -50,19 +41,6 @@ def recipe_fragment(registry: Registry, entry: RegisteredComponent, options: Map
     if spec.kind == "network":  # called by any name
         return {"model": {spec.name: choice}}
     return {"model": {spec.kind: choice}} if spec.kind in NETWORK_KINDS else {}
-
-
-def core_settings(kind: Kind) -> type[Options]:
-    """Return the core's settings that stand beside the options of a kind of component."""
-    found: dict[Kind, type[Options]] = {
-        "dataset": DataSettings,
-        "loss": LossSettings,
-        "optimiser": OptimiserCore,
-        "schedule": ScheduleCore,
-        "augmentation": AugmentCore,
-    }
-    found |= dict.fromkeys(NETWORK_KINDS, NetworkSettings)
-    return found.get(kind, NoOptions)
 
 
 def dump_fragment(fragment: Mapping[str, Any]) -> str:

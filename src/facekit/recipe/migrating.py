@@ -2,43 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from facekit.recipe.network_kinds import kind_of_network
+from facekit.recipe.network_kinds import core_settings, kind_of_network
 from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, plain
 from facekit.recipe.problems import Path, Problems
 from facekit.recipe.resolved import Mark
-from facekit.recipe.settings import (
-    AugmentCore,
-    DataSettings,
-    LossSettings,
-    NetworkSettings,
-    OptimiserCore,
-    ScheduleCore,
-)
 from facekit.registry import Kind, OptionNote, Registry, UnknownComponent, join_use, migrate_options, name_of_use
 
-Place = tuple[Path, Kind, frozenset[str]]
-"""Where a component stands, or a list of them, its kind, and the keys beside its ``use:`` that belong to the core."""
 
+def component_places(root: MapNode, registry: Registry | None) -> Iterator[tuple[Path, Kind]]:
+    """Yield where components, or lists of them, stand in a merged recipe, and their kind.
 
-def component_places(root: MapNode, registry: Registry | None) -> Iterator[Place]:
-    """Yield the places of a merged recipe where components stand; without a registry, of the likeliest kinds."""
-    yield ("data",), "dataset", frozenset(DataSettings.model_fields)
+    Without a registry it is the likeliest kind.
+    """
+    yield ("data",), "dataset"
     model, losses = root.get("model"), root.get("losses")
     for name, entry in model.entries.items() if isinstance(model, MapNode) else ():
         use = entry.node.get("use") if isinstance(entry.node, MapNode) else None
         written = use.value if isinstance(use, ScalarNode) and isinstance(use.value, str) else ""
-        yield ("model", name), kind_of_network(name, written, registry), frozenset(NetworkSettings.model_fields)
+        yield ("model", name), kind_of_network(name, written, registry)
     for player in losses.entries if isinstance(losses, MapNode) else ():
-        yield ("losses", player), "loss", frozenset(LossSettings.model_fields)
-    yield ("metrics",), "metric", frozenset()
-    yield ("train", "optimiser"), "optimiser", frozenset(OptimiserCore.model_fields)
-    yield ("train", "schedule"), "schedule", frozenset(ScheduleCore.model_fields)
-    yield ("train", "augment"), "augmentation", frozenset(AugmentCore.model_fields)
+        yield ("losses", player), "loss"
+    yield ("metrics",), "metric"
+    yield ("train", "optimiser"), "optimiser"
+    yield ("train", "schedule"), "schedule"
+    yield ("train", "augment"), "augmentation"
 
 
 def migrate_components(root: MapNode, *, registry: Registry, problems: Problems) -> MapNode:
@@ -54,8 +46,8 @@ def migrate_components(root: MapNode, *, registry: Registry, problems: Problems)
         registry: the components.
         problems: collects what cannot be migrated, and a notice for all that was.
     """
-    for path, kind, core in list(component_places(root, registry)):
-        change = partial(_migrate, kind=kind, core=core, registry=registry, problems=problems)
+    for path, kind in list(component_places(root, registry)):
+        change = partial(_migrate, kind=kind, registry=registry, problems=problems)
         root = _changed_at(root, path, (), change)
     return root
 
@@ -77,9 +69,7 @@ def _changed_at(node: MapNode, rest: Path, path: Path, change: Callable[[MapNode
     return replace(node, entries={**node.entries, key: replace(entry, node=changed)})
 
 
-def _migrate(
-    node: MapNode, path: Path, *, kind: Kind, core: Collection[str], registry: Registry, problems: Problems
-) -> MapNode:
+def _migrate(node: MapNode, path: Path, *, kind: Kind, registry: Registry, problems: Problems) -> MapNode:
     use = node.entries.get("use")
     if use is None or not isinstance(use.node, ScalarNode) or not isinstance(use.node.value, str):
         return node
@@ -90,6 +80,7 @@ def _migrate(
     spec = found.spec
     if not spec.migrations:
         return node
+    core = core_settings(kind).model_fields
     own = {key: entry for key, entry in node.entries.items() if key != "use" and key not in core}
     migrated = migrate_options(
         spec,

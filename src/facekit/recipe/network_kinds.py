@@ -1,10 +1,18 @@
-"""The kinds of components that stand under ``model:``, by the names that recipes give them. Torch-free."""
+"""The kinds of components that stand under ``model:``, and the settings of the core beside each kind. Torch-free."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from facekit.interfaces import Player
+from facekit.interfaces import NoOptions, Options, Player
+from facekit.recipe.settings import (
+    AugmentCore,
+    DataSettings,
+    LossSettings,
+    NetworkSettings,
+    OptimiserCore,
+    ScheduleCore,
+)
 from facekit.registry import Kind, Registry, name_of_use
 
 USUAL_PLAYERS: tuple[Player, ...] = ("generator", "discriminator")
@@ -29,3 +37,16 @@ def kind_of_network(name: str, use: str, registry: Registry | None) -> Kind:
     component = name_of_use(use)
     offered = [] if registry is None else [(kind, entry) for kind in candidates for entry in registry.of_kind(kind)]
     return next((kind for kind, entry in offered if component in (entry.spec.id, entry.spec.name)), candidates[0])
+
+
+def core_settings(kind: Kind) -> type[Options]:
+    """Return the core's settings that stand beside the options of a kind of component."""
+    found: dict[Kind, type[Options]] = {
+        "dataset": DataSettings,
+        "loss": LossSettings,
+        "optimiser": OptimiserCore,
+        "schedule": ScheduleCore,
+        "augmentation": AugmentCore,
+    }
+    found |= dict.fromkeys(NETWORK_KINDS, NetworkSettings)
+    return found.get(kind, NoOptions)

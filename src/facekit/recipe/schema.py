@@ -11,9 +11,9 @@ from pydantic import BaseModel
 from facekit.components.options_reference import describe_type
 from facekit.components.options_schema import options_schema
 from facekit.interfaces import NoOptions
-from facekit.recipe.fragment import core_settings, dump_value
+from facekit.recipe.fragment import dump_value
 from facekit.recipe.layers import RECIPE_FORMAT
-from facekit.recipe.network_kinds import NAMED_KINDS, USUAL_PLAYERS
+from facekit.recipe.network_kinds import NAMED_KINDS, USUAL_PLAYERS, core_settings
 from facekit.recipe.settings import NETWORK_NAME, AugmentSettings, OptimiserSettings, ScheduleSettings, TrainSettings
 from facekit.registry import ComponentSpec, Kind, RegisteredComponent, Registry
 from facekit.registry.built_in import find_built_in
