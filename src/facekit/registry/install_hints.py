@@ -60,12 +60,8 @@ def where_else(name: str, *, plugins: PluginSet) -> str | None:
 
 def how_to_get_command(name: str, *, plugins: PluginSet) -> str | None:
     """Return how to get a command, or a group of them, that no loaded plugin offers; None where nothing is known."""
-    sentences = [
-        _state_of(known.name, plugins) or f"{known.name} offers it: `pip install {known.name}`"
-        for known in known_distributions()
-        if any(name in (one, one.split(" ")[0]) for one in known.commands)
-    ]
-    return "; ".join(sentences) or None
+    known = [one.name for one in known_distributions() if any(name in (own, own.split(" ")[0]) for own in one.commands)]
+    return "; ".join(_offer(distribution, plugins) for distribution in known) or None
 
 
 def _sources(kind: Kind, name: str, plugins: PluginSet, record: PluginRecord | None) -> Iterator[str]:
@@ -74,55 +70,55 @@ def _sources(kind: Kind, name: str, plugins: PluginSet, record: PluginRecord | N
     if record is not None and recorded is not None:
         yield f"this run had it from {_as_recorded(recorded.distribution, record, plugins)}"
         return
-    found = False
-    for known in known_distributions():
-        if known.offers(kind, name):
-            found = True
-            yield _state_of(known.name, plugins) or f"{known.name} offers it: `pip install {known.name}`"
+    found = [_offer(known.name, plugins) for known in known_distributions() if known.offers(kind, name)]
     for origin, offers in _not_loaded(plugins):
         if any(kind == one.kind and name in (one.id, one.name) for one in offers.components):
-            found = True
-            yield _state_of(origin.distribution, plugins) or str(origin)
+            found.append(_state_of(origin.distribution, plugins) or str(origin))
+    yield from found
     if found or record is None:
         return
-    gone = [name for name in record.versions if not _is_loaded(name, plugins)]
+    failed = [failure.origin for failure in plugins.failures]
+    loaded = {normal_name(one.origin.distribution) for one in plugins.loaded if one.origin not in failed}
+    gone = [name for name in record.versions if normal_name(name) not in loaded]
     if gone:
         yield f"this run was made with {' and '.join(_as_recorded(name, record, plugins) for name in gone)}"
 
 
 def _as_recorded(distribution: str, record: PluginRecord, plugins: PluginSet) -> str:
     """Return what a run had of a distribution, and how to have it again."""
-    here = [origin for origin in _origins(plugins) if normal_name(origin.distribution) == normal_name(distribution)]
+    here = _origin(distribution, plugins)
     if record.is_file(distribution):
-        return _file_as_recorded(Path(distribution), given=bool(here))
+        file = Path(distribution)
+        if here is not None:
+            return f"{file}, which does not have it any more"
+        if file.is_absolute() and not file.is_file():
+            return f"{file}, which is not there any more: give it from where it is now, with `--plugin-file`"
+        return f"{file}: give it with `--plugin-file {shlex.quote(str(file))}`"
     version = record.version_of(distribution)
     what = f"{distribution} {version}".strip()
     again = record.as_made(distribution) or f"`pip install {distribution}`"
-    if not here:
+    if here is None:
         return f"{what}, which is not installed: {again}"
-    if here[0].version != version:
-        return f"{what}, and {here[0].version} is installed: {again}"
-    return f"{what}, which {_why_not(here[0], plugins) or 'does not have it'}"
+    if here.version != version:
+        return f"{what}, and {here.version} is installed: {again}"
+    return f"{what}, which {_why_not(here, plugins) or 'does not have it'}"
 
 
-def _file_as_recorded(file: Path, *, given: bool) -> str:
-    if given:
-        return f"{file}, which does not have it any more"
-    if file.is_absolute() and not file.is_file():
-        return f"{file}, which is not there any more: give it from where it is now, with `--plugin-file`"
-    return f"{file}: give it with `--plugin-file {shlex.quote(str(file))}`"
+def _offer(distribution: str, plugins: PluginSet) -> str:
+    """Return how to get what a known distribution offers."""
+    return _state_of(distribution, plugins) or f"{distribution} offers it: `pip install {distribution}`"
 
 
 def _state_of(distribution: str, plugins: PluginSet) -> str | None:
     """Return why an installed distribution does not help; None where it is not installed."""
-    for origin in _origins(plugins):
-        if normal_name(origin.distribution) == normal_name(distribution):
-            why_not = _why_not(origin, plugins)
-            if why_not is None:
-                newer = f"`pip install --upgrade {origin.distribution}`"
-                return f"{origin.distribution} offers it, but not in version {origin.version}, which is here: {newer}"
-            return f"{origin} offers it, and {why_not}"
-    return None
+    origin = _origin(distribution, plugins)
+    if origin is None:
+        return None
+    why_not = _why_not(origin, plugins)
+    if why_not is not None:
+        return f"{origin} offers it, and {why_not}"
+    newer = f"`pip install --upgrade {origin.distribution}`"
+    return f"{origin.distribution} offers it, but not in version {origin.version}, which is here: {newer}"
 
 
 def _why_not(origin: PluginOrigin, plugins: PluginSet) -> str | None:
@@ -137,11 +133,19 @@ def _why_not(origin: PluginOrigin, plugins: PluginSet) -> str | None:
 def _bracketed(distribution: str | None, plugins: PluginSet) -> str:
     if distribution is None:
         return ""
-    for origin in _origins(plugins):
-        if normal_name(origin.distribution) == normal_name(distribution):
-            why_not = _why_not(origin, plugins) or f"is too old: `pip install --upgrade {origin.distribution}`"
-            return f" (of {origin}, which {why_not})"
-    return f" (of {distribution}: `pip install {distribution}`)"
+    origin = _origin(distribution, plugins)
+    if origin is None:
+        return f" (of {distribution}: `pip install {distribution}`)"
+    why_not = _why_not(origin, plugins) or f"is too old: `pip install --upgrade {origin.distribution}`"
+    return f" (of {origin}, which {why_not})"
+
+
+def _origin(distribution: str, plugins: PluginSet) -> PluginOrigin | None:
+    """Return an installed plugin of a distribution, first one that something is wrong with."""
+    failed = [failure.origin for failure in plugins.failures]
+    origins = [*plugins.skipped, *failed, *(loaded.origin for loaded in plugins.loaded)]
+    wanted = normal_name(distribution)
+    return next((one for one in origins if normal_name(one.distribution) == wanted), None)
 
 
 def _not_loaded(plugins: PluginSet) -> Iterator[tuple[PluginOrigin, Offers]]:
@@ -157,17 +161,3 @@ def _see_doctor(origins: Iterable[PluginOrigin]) -> str:
 
 def _named(origins: Iterable[PluginOrigin]) -> str:
     return ", ".join(sorted({str(origin) for origin in origins}))
-
-
-def _origins(plugins: PluginSet) -> list[PluginOrigin]:
-    failed = [failure.origin for failure in plugins.failures]
-    # Those first that something is wrong with.
-    return list(dict.fromkeys([*plugins.skipped, *failed, *(loaded.origin for loaded in plugins.loaded)]))
-
-
-def _is_loaded(distribution: str, plugins: PluginSet) -> bool:
-    return any(
-        normal_name(loaded.origin.distribution) == normal_name(distribution)
-        and loaded.origin not in [failure.origin for failure in plugins.failures]
-        for loaded in plugins.loaded
-    )
