@@ -13,7 +13,7 @@ from pathlib import Path
 
 import facekit.registry
 from facekit.registry import KINDS, PluginSet, Registry
-from facekit.registry.known_plugins import FILE
+from facekit.registry.install_hints import FILE
 
 TARGET = Path(facekit.registry.__file__).with_name(FILE)
 

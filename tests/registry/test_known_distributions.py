@@ -6,7 +6,7 @@ import importlib.util
 from importlib import resources
 from pathlib import Path
 
-from facekit.registry.known_plugins import FILE, known_distributions
+from facekit.registry.install_hints import FILE, known_distributions
 
 WRITER = Path(__file__).parents[2] / "plugins" / "write_known_distributions.py"
 

@@ -20,7 +20,7 @@ from facekit.registry.discovery import (
     folder_of,
     normal_name,
 )
-from facekit.registry.known_plugins import known_distributions
+from facekit.registry.install_hints import known_distributions
 from facekit.registry.plugins import IMPORTING, REGISTERING, describe_error
 from facekit.registry.spec import Kind
 from facekit.registry.static_scan import read_offers

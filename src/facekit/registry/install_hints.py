@@ -2,17 +2,52 @@
 
 from __future__ import annotations
 
+import json
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from facekit.interfaces import did_you_mean, nearest
 from facekit.registry.discovery import PluginOrigin, doctor_command, normal_name
-from facekit.registry.known_plugins import known_distributions
 from facekit.registry.plugin_record import PluginRecord
 from facekit.registry.plugins import PluginSet
 from facekit.registry.spec import KINDS, Kind
 from facekit.registry.static_scan import Offers, read_offers
+
+FILE = "known_distributions.json"
+"""Beside this file: distributions that are known to exist, installed or not, and what they offer. It is written by
+``plugins/write_known_distributions.py`` from the distributions themselves; a test compares."""
+
+
+class KnownDistribution(NamedTuple):
+    """A distribution of plugins by the name that ``pip install`` takes.
+
+    It has components, by kind and id, and adds commands, with a line of help each.
+    """
+
+    name: str
+    components: tuple[tuple[Kind, str], ...]
+    commands: Mapping[str, str]
+
+    def offers(self, kind: Kind, name: str) -> bool:
+        """Tell whether it has a component of this name, or of this id."""
+        return any(kind == one and name in (id_, id_.split("/")[1]) for one, id_ in self.components)
+
+
+@cache
+def known_distributions() -> tuple[KnownDistribution, ...]:
+    """Return the distributions that are known, by name."""
+    document = json.loads(Path(__file__).with_name(FILE).read_text(encoding="utf-8"))
+    return tuple(
+        KnownDistribution(
+            name,
+            tuple((kind, id_) for kind, ids in entry["components"].items() for id_ in ids),
+            entry["commands"],
+        )
+        for name, entry in sorted(document.items())
+    )
 
 
 def how_to_get(
