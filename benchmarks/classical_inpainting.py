@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facekit.cli.data_source import open_source
+from facekit.cli.data import open_source
 from facekit.cli.progress_bar import stage_progress
 from facekit.inference import load
 from facekit.interfaces import LabelMap

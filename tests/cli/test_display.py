@@ -11,7 +11,7 @@ from rich.console import Console
 from facekit.cli import display, progress_bar
 from facekit.cli.display import Lines, Panel, RunState, spoken_time, training_display
 from facekit.cli.output import print_table
-from facekit.cli.training import next_run_folder
+from facekit.cli.run import next_run_folder
 from facekit.data import Progress
 from facekit.interfaces import (
     CheckpointSaved,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from facekit.cli.evaluation_settings import print_measurements
+from facekit.cli.evaluate import print_measurements
 from facekit.evaluation.results import EvaluationResult
 from facekit.interfaces import Measurement
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from facekit.data.region_erasing import chosen_regions, hide_regions
+from facekit.data.reference import chosen_regions, hide_regions
 
 SKIN, MOUTH, HAIR, EYE = 1, 2, 3, 4
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facekit.data import steps_for_epochs, steps_per_epoch, swapped_pairs
+from facekit.data import steps_for_epochs, swapped_pairs
 from facekit.data.sampling import augmentation_numbers, epoch_order, stream
 from facekit.interfaces import FacekitError
 
@@ -74,4 +74,3 @@ def test_swapped_pairs_differ_by_seed_and_refuse_what_cannot_be_paired():
 )
 def test_steps_of_epochs(epochs, count, batch, accumulate, world, steps):
     assert steps_for_epochs(epochs, count, batch, accumulate=accumulate, world_size=world) == steps
-    assert steps_per_epoch(10, 4) == 3

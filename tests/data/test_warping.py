@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from facekit.data import FaceLoader
-from facekit.data.warping import WARP_NUMBERS, move_mask, move_photo, warped_places
+from facekit.data.reference import WARP_NUMBERS, move_mask, move_photo, warped_places
 from facekit.recipe.settings import ReferenceSettings
 
 

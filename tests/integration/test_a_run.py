@@ -92,7 +92,7 @@ def test_a_longer_run_says_first_how_much_memory_it_takes(
     finished = inside("run", "tiny.yaml", *short, "--out", "runs/short")
     assert "memory:" not in finished.err
 
-    monkeypatch.setattr("facekit.cli.training.STEPS_WORTH_AN_ESTIMATE", 2)
+    monkeypatch.setattr("facekit.cli.run.STEPS_WORTH_AN_ESTIMATE", 2)
     finished = inside("run", "tiny.yaml", *short, "--out", "runs/plenty")
     assert finished.code == 0, finished.err
     assert re.search(r"memory:  about [\d.]+ [MG]iB at the peak\n", finished.err)

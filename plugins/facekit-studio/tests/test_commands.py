@@ -6,7 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from facekit.cli.lazy import load_command
+from facekit.cli.commands import load_command
 from facekit.cli.main import cli
 from facekit.registry import CommandSpec
 from facekit_studio.plugin import facekit_commands

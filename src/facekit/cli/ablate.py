@@ -12,8 +12,9 @@ import click
 
 from facekit.cli.errors import INTERRUPTED
 from facekit.cli.output import note, print_json, print_table
-from facekit.cli.paths import FilePath
-from facekit.cli.state import State, plugin_file_option, set_option
+from facekit.cli.progress_bar import data_progress
+from facekit.cli.state import FilePath, State, plugin_file_option, set_option
+from facekit.cli.sweep_display import sweep_display, tell_failures
 
 if TYPE_CHECKING:
     from facekit.data import PackedFaces
@@ -66,10 +67,10 @@ def ablate(
       facekit ablate ablations/reference_table --dry-run
       facekit ablate ablations/reference_table --set data.use=celebamask_hq --set data.root=data/CelebAMask-HQ
     """
-    from facekit.cli.progress_bar import data_progress
     from facekit.experiments.grid import read_grid
     from facekit.experiments.jobs import AblationFolder, cell_key, open_faces, resolve_cells
     from facekit.experiments.settings import parse_seeds
+    from facekit.experiments.sweep import Work
     from facekit.recipe.library import find_recipe
     from facekit.training.run.folder import RunFolder
 
@@ -88,7 +89,14 @@ def ablate(
         faces = open_faces(cells, registry=registry, build=True, progress=preparing)
     keys = [cell_key(cell, packed) for cell, packed in zip(cells, faces, strict=True) if packed is not None]
     with RunFolder(folder.path).owned():
-        outcome = _sweep(cells, keys, folder, chosen, state, workers=workers, threads=threads, retry=retry)
+        works: dict[str, Work] = {}
+        for cell, key in zip(cells, keys, strict=True):
+            found = folder.state(cell, key)
+            if cell.row.name in chosen and found.stage != "done" and (retry or found.stage != "failed"):
+                works.setdefault(key, Work(cell, key, found))
+        if works:
+            note(f"{len(works)} of {len(set(keys))} runs are left to do; they go to {folder.path}")
+        outcome = run_works([*works.values()], folder, state, workers=workers, threads=threads)
         command = ["facekit", "ablate", grid, *(part for each in overrides for part in ("--set", each))]
         command += ["--out", str(folder.path), *state.plugin_arguments()]
         summary = _results(read, cells, keys, folder, command=shlex.join(command), registry=registry)
@@ -139,40 +147,6 @@ def _list(
         note("keys are known once the data is packed: `facekit ablate` begins with that, or `facekit data prepare`")
 
 
-def _sweep(
-    cells: Sequence[Cell],
-    keys: Sequence[str],
-    folder: AblationFolder,
-    chosen: set[str],
-    state: State,
-    *,
-    workers: int,
-    threads: int | None,
-    retry: bool,
-) -> SweepOutcome:
-    from facekit.cli.sweep_display import sweep_display
-    from facekit.experiments.executor import LocalProcesses
-    from facekit.experiments.sweep import SweepOutcome, Work, run_sweep
-
-    works: dict[str, Work] = {}
-    for cell, key in zip(cells, keys, strict=True):
-        found = folder.state(cell, key)
-        if cell.row.name in chosen and found.stage != "done" and (retry or found.stage != "failed"):
-            works.setdefault(key, Work(cell, key, found))
-    if not works:
-        return SweepOutcome()
-    note(f"{len(works)} of {len(set(keys))} runs are left to do; they go to {folder.path}")
-    with sweep_display() as display:
-        return run_sweep(
-            list(works.values()),
-            folder,
-            executor=LocalProcesses(workers=workers, threads=threads),
-            command=WORKER,
-            plugin_files=state.plugin_files,
-            watch=display,
-        )
-
-
 def _results(
     grid: Grid, cells: Sequence[Cell], keys: Sequence[str], folder: AblationFolder, *, command: str, registry: Registry
 ) -> Summary:
@@ -216,8 +190,6 @@ def _results(
 
 def _report(outcome: SweepOutcome, folder: AblationFolder, summary: Summary, *, command: str, as_json: bool) -> int:
     """Print what there is now, and return the exit code."""
-    from facekit.cli.sweep_display import tell_failures
-
     if as_json:
         failed: list[Work] = outcome.of("failed")
         print_json(
@@ -239,6 +211,26 @@ def _report(outcome: SweepOutcome, folder: AblationFolder, summary: Summary, *, 
         note(f"try again what failed: {command} --retry")
         return 1
     return 0
+
+
+def run_works(
+    works: Sequence[Work], folder: AblationFolder, state: State, *, workers: int, threads: int | None
+) -> SweepOutcome:
+    """Train and measure what is left to do, each run in a process of its own, under a display on stderr."""
+    from facekit.experiments.executor import LocalProcesses
+    from facekit.experiments.sweep import SweepOutcome, run_sweep
+
+    if not works:
+        return SweepOutcome()
+    with sweep_display() as display:
+        return run_sweep(
+            works,
+            folder,
+            executor=LocalProcesses(workers=workers, threads=threads),
+            command=WORKER,
+            plugin_files=state.plugin_files,
+            watch=display,
+        )
 
 
 def print_summary(summary: Summary, folder: Path) -> None:

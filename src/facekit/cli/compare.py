@@ -9,11 +9,11 @@ from typing import Literal
 
 import click
 
-from facekit.cli.ablate import WORKER, print_summary
+from facekit.cli.ablate import print_summary, run_works
 from facekit.cli.errors import INTERRUPTED
 from facekit.cli.output import note, print_json
-from facekit.cli.paths import FilePath
-from facekit.cli.state import State, plugin_file_option
+from facekit.cli.state import FilePath, State, plugin_file_option
+from facekit.cli.sweep_display import tell_failures
 
 
 @click.command(short_help="Put runs that exist beside each other.")
@@ -53,14 +53,12 @@ def compare(
     Example:
       facekit compare runs/first runs/second --out comparison
     """
-    from facekit.cli.sweep_display import sweep_display, tell_failures
     from facekit.experiments.compare import ComparedRuns, cells_of, read_runs, systems_of
     from facekit.experiments.edits import kept_files
-    from facekit.experiments.executor import LocalProcesses
     from facekit.experiments.jobs import KEY_LENGTH
     from facekit.experiments.outputs import digest_of, read_summary, write_results
     from facekit.experiments.settings import MeasuringSettings
-    from facekit.experiments.sweep import SweepOutcome, Work, run_sweep
+    from facekit.experiments.sweep import Work
     from facekit.interfaces import FacekitError
     from facekit.training.run.folder import RunFolder
 
@@ -80,18 +78,9 @@ def compare(
             for cell, key in zip(cells, keys, strict=True)
             if (found := folder.state(cell, key)).stage != "done"
         ]
-        outcome = SweepOutcome()
         if works:
             note(f"{len(works)} of {len(cells)} runs have not been measured like this; they are measured now")
-            with sweep_display() as display:
-                outcome = run_sweep(
-                    works,
-                    folder,
-                    executor=LocalProcesses(workers=workers, threads=threads),
-                    command=WORKER,
-                    plugin_files=state.plugin_files,
-                    watch=display,
-                )
+        outcome = run_works(works, folder, state, workers=workers, threads=threads)
         systems = systems_of(cells, keys, folder)
         files = [run.evaluation.file for system in systems for run in system.runs if run.evaluation is not None]
         names = [(system.name, [(run.seed, run.error) for run in system.runs]) for system in systems]

@@ -39,7 +39,7 @@ def page_width() -> int:
 def component_page(
     description: ComponentDescription, *, fragment: str, beside: Sequence[str], width: int
 ) -> Iterator[str]:
-    """Yield the lines that tell of a component; the recipe fragment comes last, ready to be copied.
+    """Yield the lines that describe a component; the recipe fragment comes last, ready to be copied.
 
     Args:
         description: the component.

@@ -68,13 +68,14 @@ def list_components(
     registry = state.registry()
     if plugin is not None:
         _check_plugin(registry, plugin)
+    text = (search or "").casefold()
     chosen = [
         entry
         for entry in _in_order(registry.everything())
         if (kind is None or entry.spec.kind == kind)
         and (plugin is None or plugin in (entry.origin.name, entry.origin.distribution))
         and (player is None or (entry.spec.kind == "loss" and player in entry.spec.players))
-        and (search is None or _mentions(entry, search))
+        and text in "\n".join((entry.spec.id, entry.spec.summary, entry.spec.paper or "")).casefold()
     ]
     if as_json:
         from facekit.components.describe import component_facts
@@ -154,7 +155,7 @@ def _find(registry: Registry, name: str, kind: str | None) -> list[RegisteredCom
     withheld += [(refusal.kind, refusal.id) for refusal in registry.refused]
     for one in wanted:
         if kind is not None or any(other == one and name in (id_, id_.split("/")[1]) for other, id_ in withheld):
-            registry.find(one, name)  # says what is wrong with it
+            registry.find(one, name)  # raises what is wrong with it
     near = did_you_mean(name, sorted({entry.spec.name for entry in registry.everything()}))
     remedies = [near, where_else(name, plugins=registry.plugins)]
     raise FacekitError(
@@ -173,11 +174,6 @@ def _check_plugin(registry: Registry, name: str) -> None:
             f"no loaded plugin or distribution is called {name!r}",
             remedy=did_you_mean(name, sorted(known)) or "`facekit plugins ls` lists them",
         )
-
-
-def _mentions(entry: RegisteredComponent, text: str) -> bool:
-    spec = entry.spec
-    return any(text.casefold() in field.casefold() for field in (spec.id, spec.summary, spec.paper or ""))
 
 
 def _in_order(entries: Iterable[RegisteredComponent]) -> list[RegisteredComponent]:

@@ -33,7 +33,7 @@ RECENT = 10
 
 
 def spoken_time(seconds: float) -> str:
-    """Return a time as people say it: ``45 s``, ``9 min 12 s``, ``3 h 20 min``."""
+    """Return a time in words: ``45 s``, ``9 min 12 s``, ``3 h 20 min``."""
     whole = round(seconds)
     minutes, rest = divmod(whole, 60)
     if minutes < 1:
@@ -64,16 +64,12 @@ def training_display(*, images_per_step: int) -> Iterator[Lines | Panel]:
 
 
 class RunState:
-    """What is known of a run from its events.
-
-    Args:
-        images_per_step: photos a step trains on.
-    """
+    """What is known of a run from its events."""
 
     def __init__(self, images_per_step: int) -> None:
         self.images_per_step = images_per_step
         self.run = ""
-        self.first = self.step = self.steps = 0
+        self.step = self.steps = 0
         self.losses: Mapping[str, float] = {}
         self.change: float | None = None
         self.checkpoint: int | None = None
@@ -85,12 +81,7 @@ class RunState:
     def see(self, event: RunEvent) -> None:
         """Take in an event."""
         if isinstance(event, RunStarted):
-            self.run, self.first, self.step, self.steps = (
-                str(event.run),
-                event.first_step,
-                event.first_step,
-                event.steps,
-            )
+            self.run, self.step, self.steps = str(event.run), event.first_step, event.steps
             self._clock = time.monotonic()
         elif isinstance(event, StepLogged):
             # Wall time rather than the time in steps, so that checkpoints and samples are in the estimate.
@@ -129,11 +120,7 @@ class RunState:
 
 
 class Lines:
-    """Prints a line now and then.
-
-    Args:
-        state: what is known of the run.
-    """
+    """Prints a line now and then."""
 
     def __init__(self, state: RunState) -> None:
         self.state = state
@@ -166,12 +153,7 @@ class Lines:
 
 
 class Panel:
-    """Draws the run as a panel that stays in place.
-
-    Args:
-        state: what is known of the run.
-        console: where warnings are printed above the panel.
-    """
+    """Draws the run as a panel that stays in place; warnings are printed above it."""
 
     def __init__(self, state: RunState, console: Console) -> None:
         self.state = state

@@ -69,7 +69,7 @@ def exit_code_of(
 
 
 def _of_the_machine(error: BaseException) -> RunFailure | None:
-    """Return the sentence for an error that says that the machine has no more of something; None for any other."""
+    """Return the error to show when the machine is out of memory or file handles; None for any other error."""
     if isinstance(error, OSError) and error.errno in TOO_MANY_FILES:
         return RunFailure(
             f"no more files can be opened at once ({error.strerror})",

@@ -1,15 +1,22 @@
-"""``facekit evaluate``: measure a run on one of its splits."""
+"""``facekit evaluate``: measure a run on one of its splits, beside the baselines that need no training."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from facekit.cli.output import print_json
-from facekit.cli.paths import FilePath
-from facekit.cli.state import State, plugin_file_option
+from facekit.cli.output import note, plural, print_json, print_table
+from facekit.cli.progress_bar import terminal_bars
+from facekit.cli.state import FilePath, State, plugin_file_option
+
+if TYPE_CHECKING:
+    from facekit.evaluation import EvaluationProgress, EvaluationResult
+
+MODEL = "model"
 
 
 @click.command(short_help="Measure a run on one of its splits.")
@@ -57,26 +64,80 @@ def evaluate(
       facekit evaluate runs/first --split validation --weights live --json
       facekit evaluate runs/first --metrics-of identity.yaml
     """
-    from facekit.cli.evaluation_settings import measure_run, print_measurements
+    from facekit.evaluation import evaluate_run
     from facekit.recipe import read_recipe
     from facekit.report import write_report
 
     registry = state.registry()
-    results = measure_run(
-        run,
-        registry=registry,
-        split=split,
-        weights=weights,
-        step=step,
-        baselines=baselines,
-        batch=batch,
-        limit=limit,
-        device=device,
-        metrics_of=None if metrics_of is None else read_recipe(metrics_of, registry=registry),
-        settings=settings,
-    )
+    with evaluation_progress() as progress:
+        results = evaluate_run(
+            run,
+            registry=registry,
+            split=split,
+            weights=weights,
+            step=step,
+            baselines=baselines,
+            batch=batch,
+            limit=limit,
+            device=device,
+            metrics_of=None if metrics_of is None else read_recipe(metrics_of, registry=registry),
+            settings=settings,
+            progress=progress,
+        )
     write_report(run)
     if as_json:
         print_json([result.document() for result in results])
     else:
         print_measurements(results, details=details)
+
+
+@contextmanager
+def evaluation_progress() -> Iterator[Callable[[EvaluationProgress], None] | None]:
+    """Give a callback that shows on stderr how far an evaluation is; None without a terminal."""
+    with terminal_bars() as bar:
+        if bar is None:
+            yield None
+        else:
+            yield lambda at: bar(f"measuring {at.system.replace('_', ' ')}", at.done, at.total)
+
+
+def print_measurements(results: Sequence[EvaluationResult], *, details: bool = False) -> None:
+    """Print a table on stdout: a row a measurement, a column a system, and the protocol under it.
+
+    Args:
+        results: the run, then its baselines.
+        details: also print the measurements that stand behind others.
+    """
+    first = results[0]
+    found = [entry for result in results for entry in result.measurements]
+    names = list(dict.fromkeys(entry.name for entry in found if details or not entry.detail))
+    left_out = len({entry.name for entry in found} - {*names})
+    columns = [_heading(result) for result in results]
+    rows = []
+    for name in names:
+        entry = next(entry for result in results for entry in result.measurements if entry.name == name)
+        unit = f" ({entry.unit})" if entry.unit else ""
+        arrow = "↑" if entry.better == "higher" else "↓"
+        rows.append((f"{name}{unit} {arrow}", *(_cell(result, name) for result in results)))
+    click.echo(f"\n{first.split} split, step {first.step:,}; 95% intervals over the faces in brackets")
+    print_table(("MEASUREMENT", *columns), rows, right=columns, figures=True)
+    click.echo(f"protocol {first.protocol}")
+    if left_out:
+        how = "`facekit evaluate --details` prints them"
+        click.echo(f"{plural(left_out, 'more row')} of single regions and classes: in the report; {how}")
+    for result in results:
+        for said in result.notes:
+            note(f"{_heading(result)}: {said}" if result.system != MODEL else said)
+
+
+def _heading(result: EvaluationResult) -> str:
+    return f"{result.weights} weights" if result.system == MODEL else result.system.replace("_", " ")
+
+
+def _cell(result: EvaluationResult, name: str) -> str:
+    value = next((entry.value for entry in result.measurements if entry.name == name), None)
+    if value is None or value != value:
+        return "-"
+    interval = result.intervals.get(name)
+    spread = f" [{interval[0]:.3g}, {interval[1]:.3g}]" if interval else ""
+    return f"{value:.4g}{spread}"

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from facekit.cli.output import note, plural, print_json, tell_item
-from facekit.cli.paths import FilePath
 from facekit.cli.progress_bar import picture_progress
-from facekit.cli.state import State, plugin_file_option
+from facekit.cli.state import FilePath, State, plugin_file_option
 
 if TYPE_CHECKING:
     from facekit.inference import FolderItem

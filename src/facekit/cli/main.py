@@ -12,8 +12,7 @@ from typing import Any
 import click
 
 from facekit import __version__
-from facekit.cli.commands import COMMANDS
-from facekit.cli.lazy import LazyGroup
+from facekit.cli.commands import COMMANDS, LazyGroup
 from facekit.cli.state import State, plugin_file_option, state_of
 from facekit.cli.streams import guard_streams
 
@@ -78,7 +77,7 @@ class Program(LazyGroup):
 
         A :class:`~facekit.interfaces.FacekitError` is printed without a traceback and exits with its own code (2 for
         mistakes, 1 for runs that could not go on). Ctrl-C exits with 130. Any other exception is a defect: its
-        traceback is printed with a line on whom to tell, and the exit code is 1.
+        traceback is printed with a line on where to report it, and the exit code is 1.
         """
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)

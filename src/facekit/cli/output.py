@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -39,7 +40,7 @@ def print_table(
     body = [[str(cell) for cell in row] for row in rows]
     widest = [max((len(row[index]) for row in body), default=0) for index in range(len(columns))]
     heads = [
-        _broken(name, max(width, *map(len, name.split()), 1)) if figures else [name]
+        wrap(name, max(width, *map(len, name.split()), 1), break_long_words=False) or [""] if figures else [name]
         for name, width in zip(columns, widest, strict=True)
     ]
     widths = [max(width, *map(len, lines)) for width, lines in zip(widest, heads, strict=True)]
@@ -58,24 +59,13 @@ def print_table(
         click.echo(click.style(line, bold=True) if number < depth else line)
 
 
-def _broken(heading: str, width: int) -> list[str]:
-    from textwrap import wrap
-
-    return wrap(heading, width, break_long_words=False) or [""]
-
-
 def note(message: str) -> None:
     """Print a line for the person at the terminal on stderr."""
     click.echo(message, err=True)
 
 
 def tell_item(item: FolderItem, total: int) -> None:
-    """Tell on stderr what went wrong with a picture, or what was remarkable about the only one.
-
-    Args:
-        item: what came of it.
-        total: how many pictures there are.
-    """
+    """Print on stderr why an image failed, or the message about it where it is the only one of ``total``."""
     if item.outcome == "failed":
         note(f"failed: {item.output}: {item.message}")
     elif item.message and total == 1:
@@ -83,7 +73,7 @@ def tell_item(item: FolderItem, total: int) -> None:
 
 
 def print_notices(notices: Sequence[Notice]) -> None:
-    """Print what was read as an older version of a component has it, a line each, on stderr."""
+    """Print on stderr, a line each, which options were migrated from an older version of a component."""
     for notice in notices:
         place = click.style(str(notice.mark), bold=True)
         click.echo(f"{place}: {notice.path}: {click.style('note', fg='cyan', bold=True)}: {notice.message}", err=True)

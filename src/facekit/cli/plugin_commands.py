@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facekit.cli.commands import COMMANDS, OPEN_GROUPS
-from facekit.cli.lazy import load_command
+from facekit.cli.commands import COMMANDS, OPEN_GROUPS, load_command
 from facekit.cli.state import state_of
 
 if TYPE_CHECKING:
@@ -66,12 +65,7 @@ def find_command(context: click.Context, name: str) -> click.Command | None:
 
 
 class PluginGroup(click.Group):
-    """A group whose commands all come from plugins, which name them ``"prefix command"``.
-
-    Args:
-        prefix: the group's own name.
-        **attributes: what :class:`click.Group` takes.
-    """
+    """A group whose commands all come from plugins, which name them ``"prefix command"``."""
 
     def __init__(self, *, prefix: str, **attributes: Any) -> None:
         super().__init__(**attributes)
@@ -99,6 +93,20 @@ class PluginGroup(click.Group):
             if group == self.prefix and name:
                 members.setdefault(name, (origin, spec))
         return members
+
+
+import_group = PluginGroup(
+    prefix="import",
+    name="import",
+    help="""Read other projects' checkpoints into safetensors files that recipes can start from.
+
+    \b
+    Example:
+      facekit import pix2pixhd latest_net_G.pth -o generator.safetensors
+      facekit run recipe.yaml --set 'train.initialise=[{part: generator, weights: generator.safetensors}]'
+    """,
+    short_help="Read other projects' checkpoints.",
+)
 
 
 def _load(context: click.Context, offer: Offer, clash: NameClash | None) -> click.Command:

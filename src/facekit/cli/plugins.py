@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+import shlex
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
 import click
 
 from facekit.cli.output import print_json, print_table
 from facekit.cli.plugins_doctor import doctor
-from facekit.cli.plugins_new import new_plugin
-from facekit.cli.state import State, plugin_file_option
+from facekit.cli.state import FilePath, State, plugin_file_option
+
+if TYPE_CHECKING:
+    from facekit.registry import Kind, PluginOrigin
+
+KINDS = (
+    "dataset",
+    "style_encoder",
+    "network",
+    "generator",
+    "discriminator",
+    "sampler",
+    "loss",
+    "metric",
+    "optimiser",
+    "schedule",
+    "augmentation",
+)
 
 
 @click.group(short_help="List plugins and find what is wrong with them.")
@@ -22,7 +43,6 @@ def plugins() -> None:
     """
 
 
-plugins.add_command(new_plugin)
 plugins.add_command(doctor)
 
 
@@ -40,62 +60,94 @@ def list_plugins(state: State, as_json: bool) -> None:
     from facekit.cli.plugin_commands import obstacles
 
     registry = state.registry()
-    summaries = {origin: info.summary for origin, info in registry.plugins.call("facekit_plugin_info")}
-    components: dict[object, int] = {}
-    for component in registry.components.values():
-        components[component.origin] = components.get(component.origin, 0) + 1
-    commands: dict[object, list[str]] = {}
-    offered = registry.commands()
+    plugins, offered = registry.plugins, registry.commands()
+    summaries = {origin: info.summary for origin, info in plugins.call("facekit_plugin_info")}
+    components = Counter(component.origin for component in registry.components.values())
+    commands: dict[PluginOrigin, list[str]] = {}
     for origin, spec in offered:
         commands.setdefault(origin, []).append(spec.name)
-    failed = {failure.origin for failure in registry.plugins.failures}
+    failed = {failure.origin for failure in plugins.failures}
+    states = [
+        (origin, "failed" if origin in failed else "loaded")
+        for origin in sorted({entry.origin for entry in plugins.loaded} | failed, key=str)
+    ]
     rows = [
         {
             "name": origin.name,
             "distribution": origin.distribution,
             "version": origin.version,
-            "state": "failed" if origin in failed else "loaded",
-            "components": components.get(origin, 0),
+            "state": state,
+            "components": components[origin],
             "commands": sorted(commands.get(origin, [])),
             "summary": summaries.get(origin, ""),
         }
-        for origin in sorted(
-            {entry.origin for entry in registry.plugins.loaded} | failed, key=lambda origin: str(origin)
-        )
-    ]
-    rows += [
-        {
-            "name": origin.name,
-            "distribution": origin.distribution,
-            "version": origin.version,
-            "state": "switched off",
-            "components": 0,
-            "commands": [],
-            "summary": "",
-        }
-        for origin in registry.plugins.skipped
+        for origin, state in [*states, *((origin, "switched off") for origin in plugins.skipped)]
     ]
     if as_json:
         print_json(rows)
         return
+    columns = ("name", "distribution", "state", "components", "summary")
+    shown = [{**row, "distribution": f"{row['distribution']} {row['version']}".strip()} for row in rows]
     print_table(
         ("PLUGIN", "DISTRIBUTION", "STATE", "COMPONENTS", "SUMMARY"),
-        [
-            (
-                row["name"],
-                f"{row['distribution']} {row['version']}".strip(),
-                row["state"],
-                str(row["components"]),
-                row["summary"],
-            )
-            for row in rows
-        ],
+        [[str(row[column]) for column in columns] for row in shown],
         right=("COMPONENTS",),
     )
-    added = sorted((name, origin.name) for origin, names in commands.items() for name in names)  # type: ignore[attr-defined]
+    added = sorted((name, origin.name) for origin, names in commands.items() for name in names)
     if added:
         click.echo("\nCommands they add:")
         blocked = obstacles(offered)
         for name, plugin in added:
             clash = blocked.get(name)
             click.echo(f"  facekit {name}  ({plugin})" + (f": cannot be called, {clash.outcome}" if clash else ""))
+
+
+@plugins.command(name="new", short_help="Write a new plugin.")
+@click.argument("name")
+@click.option(
+    "--kind",
+    "kinds",
+    type=click.Choice(KINDS),
+    multiple=True,
+    help="A kind of component to offer; may be repeated. By default a generator. Network and sampler come together.",
+)
+@click.option("--file", "as_file", is_flag=True, help="Write one file for --plugin-file instead of a distribution.")
+@click.option(
+    "--into",
+    type=FilePath(file_okay=False),
+    default=Path(),
+    help="The folder to write into; by default this one.",
+)
+def new_plugin(name: str, kinds: tuple[str, ...], as_file: bool, into: Path) -> None:
+    """Write a new plugin that works: change it into your own.
+
+    NAME is the distribution's name, such as facekit-freckles. Written are the components, their options and ports,
+    contract tests, a recipe that uses them, a README and a CI file. Nothing that exists is replaced.
+
+    \b
+    Example:
+      facekit plugins new facekit-freckles --kind loss --kind metric
+      facekit plugins new freckles --kind loss --file
+    """
+    from facekit.scaffold import DEFAULT_KINDS, check_name, write_distribution, write_single_file
+
+    chosen = cast("tuple[Kind, ...]", kinds) or DEFAULT_KINDS
+    names = check_name(name)
+    if as_file:
+        files = write_single_file(names, chosen, into)
+        plugin, recipe = files
+        following = [
+            shlex.join(["facekit", "components", "ls", "--plugin-file", str(plugin)]),
+            shlex.join(["facekit", "run", str(recipe), "--plugin-file", str(plugin)]),
+        ]
+    else:
+        folder = into / names.distribution
+        files = write_distribution(names, chosen, folder)
+        recipe = folder / "recipes" / f"{names.namespace}.yaml"
+        where = shlex.quote(str(folder))
+        following = [f"pip install -e {where}", f"pytest {where}", f"facekit run {shlex.quote(str(recipe))}"]
+    for file in files:
+        click.echo(f"wrote {file}")
+    click.echo("\nNext:")
+    for line in following:
+        click.echo(f"  {line}")

@@ -1,4 +1,4 @@
-"""A progress bar for work on data: on a terminal it moves, elsewhere a line is printed now and then."""
+"""Progress on stderr: bars that move on a terminal, elsewhere a line now and then."""
 
 from __future__ import annotations
 
@@ -19,74 +19,13 @@ _STAGES = {"waiting": "waiting for another process", "pictures": "pictures", "ch
 
 
 @contextmanager
-def data_progress(verb: str) -> Iterator[ProgressCallback]:
-    """Give a callback that shows, on stderr, how far work on data is.
+def terminal_bars() -> Iterator[Callable[[str, int, int], None] | None]:
+    """Give a function that draws a bar for each description: what, done, of how many. None without a terminal.
 
-    Args:
-        verb: what is being done, e.g. ``preparing``.
+    Lines that are printed meanwhile appear above the bars.
     """
     if not sys.stderr.isatty():
-        yield ProgressLines(verb)
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
-        tasks: dict[str, object] = {}
-
-        def show(progress: Progress) -> None:
-            stage = progress.stage
-            if stage not in tasks:
-                # The bar starts where an earlier, interrupted call stopped, so that its estimate is of this call.
-                tasks[stage] = bars.add_task(f"{verb}: {_STAGES[stage]}", total=progress.total)
-            bars.update(tasks[stage], completed=progress.done, total=progress.total)  # type: ignore[arg-type]
-
-        yield show
-
-
-@contextmanager
-def picture_progress(verb: str) -> Iterator[Callable[[int, int], None]]:
-    """Give a function that shows, on stderr, how many of how many pictures are done. A single one is not worth a bar.
-
-    Args:
-        verb: what is being done, e.g. ``editing``.
-    """
-    if not sys.stderr.isatty():
-        last = time.monotonic()
-
-        def tell(done: int, total: int) -> None:
-            nonlocal last
-            if done < total and time.monotonic() - last >= SECONDS_BETWEEN_LINES:
-                last = time.monotonic()
-                click.echo(f"{verb}: {done:,} of {total:,} pictures", err=True)
-
-        yield tell
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    # What is printed meanwhile appears above the bar.
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(verb, visible=False)
-        yield lambda done, total: bar.update(task, completed=done, total=total, visible=total > 1)
-
-
-@contextmanager
-def stage_progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Give a function that shows, on stderr, how far each of several pieces of work is: what, done, of how many."""
-    if not sys.stderr.isatty():
-        last = 0.0
-
-        def tell(what: str, done: int, total: int) -> None:
-            nonlocal last
-            if done == total or time.monotonic() - last >= SECONDS_BETWEEN_LINES:
-                last = time.monotonic()
-                click.echo(f"{what}: {done:,} of {total:,}", err=True)
-
-        yield tell
+        yield None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -97,18 +36,60 @@ def stage_progress() -> Iterator[Callable[[str, int, int], None]]:
 
         def show(what: str, done: int, total: int) -> None:
             if what not in tasks:
-                tasks[what] = bars.add_task(what.replace("_", " "), total=total)
-            bars.update(tasks[what], completed=done)
+                # The bar starts where an earlier, interrupted call stopped, so that its estimate is of this call.
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield show
+
+
+@contextmanager
+def data_progress(verb: str) -> Iterator[ProgressCallback]:
+    """Give a callback that shows how far work on data is; ``verb`` names it, e.g. ``preparing``."""
+    with terminal_bars() as bar:
+        if bar is None:
+            yield ProgressLines(verb)
+        else:
+            yield lambda progress: bar(f"{verb}: {_STAGES[progress.stage]}", progress.done, progress.total)
+
+
+@contextmanager
+def picture_progress(verb: str) -> Iterator[Callable[[int, int], None]]:
+    """Give a function that shows how many of how many images are done; a single one is not worth a bar."""
+    last = time.monotonic()
+    with terminal_bars() as bar:
+
+        def show(done: int, total: int) -> None:
+            nonlocal last
+            if bar is not None:
+                if total > 1:
+                    bar(verb, done, total)
+            elif done < total and time.monotonic() - last >= SECONDS_BETWEEN_LINES:
+                last = time.monotonic()
+                click.echo(f"{verb}: {done:,} of {total:,} pictures", err=True)
+
+        yield show
+
+
+@contextmanager
+def stage_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Give a function that shows how far each of several pieces of work is: what, done, of how many."""
+    last = 0.0
+    with terminal_bars() as bar:
+
+        def show(what: str, done: int, total: int) -> None:
+            nonlocal last
+            if bar is not None:
+                bar(what.replace("_", " "), done, total)
+            elif done == total or time.monotonic() - last >= SECONDS_BETWEEN_LINES:
+                last = time.monotonic()
+                click.echo(f"{what}: {done:,} of {total:,}", err=True)
 
         yield show
 
 
 class ProgressLines:
-    """Prints a line at the start, every few seconds, and at the end.
-
-    Args:
-        verb: what is being done.
-    """
+    """Prints a line at the start, every few seconds, and at the end; ``verb`` names the work."""
 
     def __init__(self, verb: str) -> None:
         self._verb = verb
@@ -116,7 +97,7 @@ class ProgressLines:
         self._stage = ""
 
     def __call__(self, progress: Progress) -> None:
-        """Take in how far the work is."""
+        """Print how far the work is, if it is time."""
         now = time.monotonic()
         new_stage = progress.stage != self._stage
         if not new_stage and now - self._last < SECONDS_BETWEEN_LINES and progress.done < progress.total:

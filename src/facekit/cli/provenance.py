@@ -1,4 +1,4 @@
-"""``facekit provenance``: what made a picture."""
+"""``facekit provenance``: what made an image."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from facekit.cli.output import print_json
-from facekit.cli.paths import FilePath
+from facekit.cli.state import FilePath
 
 
 @click.command(short_help="Say what made a picture.")

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from facekit.cli.output import GAP, note, print_json, print_notices, print_table
-from facekit.cli.paths import FilePath
-from facekit.cli.state import State, plugin_file_option, set_option
+from facekit.cli.state import FilePath, State, plugin_file_option, set_option
 
 if TYPE_CHECKING:
     from facekit.recipe.reading import Origin

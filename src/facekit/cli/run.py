@@ -1,14 +1,28 @@
-"""``facekit run``: train what a recipe describes."""
+"""``facekit run``, ``resume`` and ``report``: train under a display, measure, write the report."""
 
 from __future__ import annotations
 
+import os
+import shlex
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from facekit.cli.output import note, print_notices
-from facekit.cli.paths import FilePath
-from facekit.cli.state import State, plugin_file_option, set_option
+from facekit.cli.evaluate import evaluation_progress, print_measurements
+from facekit.cli.output import note, print_json, print_notices
+from facekit.cli.state import FilePath, State, plugin_file_option, set_option
+
+if TYPE_CHECKING:
+    from facekit.evaluation import EvaluationResult
+    from facekit.recipe import ResolvedRecipe
+    from facekit.registry import Registry
+    from facekit.training import RunResult
+
+STEPS_WORTH_AN_ESTIMATE = 100
+"""Runs of fewer steps begin at once: the estimate of their memory takes seconds."""
 
 
 @click.command(short_help="Train what a recipe describes, measure it, write a report.")
@@ -38,10 +52,6 @@ def run(context: click.Context, recipe: str, overrides: tuple[str, ...], out: Pa
     registry = state.registry()
     path = find_recipe(recipe, registry=registry)
     resolved = read_run_recipe(path, registry=registry, overrides=overrides)
-
-    # Imported after the recipe is read, so that a mistake in it is told at once: torch takes seconds to import.
-    from facekit.cli.training import leads, next_run_folder, process_count, train_and_measure
-
     if out is None and process_count() > 1:
         raise click.UsageError("several processes train together: name their run folder with --out")
     folder = next_run_folder(resolved.name) if out is None else out
@@ -53,3 +63,194 @@ def run(context: click.Context, recipe: str, overrides: tuple[str, ...], out: Pa
     command += ["--out", str(folder), *state.plugin_arguments()]
     code = train_and_measure(resolved, out=folder, registry=registry, command=command, resume=False, as_json=as_json)
     context.exit(code)
+
+
+@click.command(short_help="Go on with a run that was stopped.")
+@click.argument("run", type=FilePath())
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON on stdout.")
+@plugin_file_option
+@click.pass_context
+def resume(context: click.Context, run: Path, as_json: bool) -> None:
+    """Go on with RUN from its newest sound checkpoint, then measure it and write its report.
+
+    The result is the same, bit for bit, as if the run had never stopped. The recipe is the one locked in the
+    run folder. A run that was finished is measured and reported again.
+
+    \b
+    Example:
+      facekit resume runs/first
+    """
+    from facekit.interfaces import FacekitError
+    from facekit.training.run.folder import RunFolder
+    from facekit.training.run.reading import read_run_recipe
+
+    state: State = context.obj
+    registry = state.registry()
+    folder = RunFolder(run)
+    if not folder.holds_a_run:
+        raise FacekitError(
+            "this is not a run folder: it has no recipe.yaml",
+            where=str(run),
+            remedy="give the folder that `facekit run` printed",
+        )
+    recipe = read_run_recipe(folder.recipe, registry=registry)
+
+    if leads():
+        print_notices(recipe.notices)
+    command = ["facekit", "resume", str(run), *state.plugin_arguments()]
+    code = train_and_measure(recipe, out=run, registry=registry, command=command, resume=True, as_json=as_json)
+    context.exit(code)
+
+
+@click.command(short_help="Write a run's report.html again.")
+@click.argument("run", type=FilePath())
+def report(run: Path) -> None:
+    """Write RUN's report.html again, also of a run that still goes on, was stopped or failed.
+
+    The page is one file that needs nothing else: it can be mailed, and opens without a server.
+
+    \b
+    Example:
+      facekit report runs/first
+    """
+    from facekit.report import write_report
+
+    click.echo(str(write_report(run)))
+
+
+def train_and_measure(
+    recipe: ResolvedRecipe,
+    *,
+    out: Path,
+    registry: Registry,
+    command: Sequence[str],
+    resume: bool,
+    as_json: bool,
+) -> int:
+    """Train, measure on the test split with the averaged weights, write the report; return the exit code.
+
+    A run that is interrupted or fails gets a report of how far it came, and is not measured. When several
+    processes train together (torchrun), only the first one prints, measures and reports.
+
+    Raises:
+        FacekitError: as :func:`facekit.training.train` and the metrics do.
+    """
+    # Imported after the recipe is read, so that its mistakes are reported at once: torch takes seconds to import.
+    from facekit.cli.display import spoken_time, training_display
+    from facekit.cli.errors import INTERRUPTED
+    from facekit.evaluation import check_metrics, evaluate_run, validator
+    from facekit.report import write_report
+    from facekit.training import RunFolder, train
+    from facekit.training.run.commands import generate_command, lock_of, resume_command
+
+    check_metrics(recipe, registry=registry)
+    measure = validator(recipe, registry=registry) if recipe.train.evaluate_every else None
+    if not leads():
+        train(recipe, out=out, registry=registry, resume=resume, command=shlex.join(command), evaluate=measure)
+        return 0
+    if (recipe.train.steps or STEPS_WORTH_AN_ESTIMATE) >= STEPS_WORTH_AN_ESTIMATE:
+        _tell_memory(recipe, registry)
+    images = recipe.train.batch * recipe.train.accumulate * process_count()
+    with training_display(images_per_step=images) as display:
+        try:
+            result = train(
+                recipe,
+                out=out,
+                registry=registry,
+                observer=display,
+                resume=resume,
+                command=shlex.join(command),
+                evaluate=measure,
+                progress=display.preparing,
+            )
+        except BaseException:
+            # Not before the run began: the folder may hold another run, or belong to another process. The report says
+            # how far the run came; whatever stops the report must not hide what stopped the run.
+            if display.state.run:
+                with suppress(Exception):
+                    write_report(out)
+            raise
+    lock = lock_of(RunFolder(out))  # the run is done: whatever became of this file, its report is written
+    if result.outcome != "finished":
+        report = write_report(out)
+        note(f"stopped at step {result.step:,} of {result.steps:,}, after a checkpoint")
+        note(f"report:  {report}")
+        note(f"resume:  {resume_command(out, lock)}")
+        if as_json:
+            print_json(_document(result, report, ()))
+        return INTERRUPTED
+    evaluations: Sequence[EvaluationResult] = ()
+    if recipe.metrics:
+        note("measuring on the test split, beside baselines that need no training")
+        with evaluation_progress() as progress:
+            evaluations = evaluate_run(out, registry=registry, baselines=True, progress=progress)
+    report = write_report(out)
+    if as_json:
+        print_json(_document(result, report, evaluations))
+        return 0
+    if evaluations:
+        print_measurements(evaluations)
+        click.echo()
+    click.echo(f"trained {result.step:,} steps in {spoken_time(result.seconds)}")
+    click.echo(f"run:      {out}")
+    click.echo(f"report:   {report}")
+    example = generate_command(out, lock)
+    if example is not None:
+        click.echo(f"generate: {example}")
+    return 0
+
+
+def _tell_memory(recipe: ResolvedRecipe, registry: Registry) -> None:
+    """Print the estimated memory of a run before it starts; an estimate that fails stops no run."""
+    from facekit.interfaces import FacekitError
+    from facekit.interfaces.limits import spoken_bytes
+    from facekit.training import estimate_memory
+    from facekit.training.memory import available_memory
+
+    try:
+        estimate = estimate_memory(recipe, registry=registry)
+    except FacekitError as error:
+        note(f"memory:  no estimate, since a step without numbers fails: {error}")
+        return
+    if estimate is None:
+        note("memory:  no estimate, since a component looks at the numbers it computes with")
+        return
+    note(f"memory:  about {spoken_bytes(estimate.total)} at the peak")
+    free = available_memory() if estimate.process else None
+    if free is not None and estimate.total - estimate.process > free:
+        note(
+            f"warning: only {spoken_bytes(free)} are free, and the system may end the run; lower train.batch (with "
+            "train.accumulate the update stays the same), or set train.activation_checkpointing"
+        )
+
+
+def _document(result: RunResult, report: Path, evaluations: Sequence[EvaluationResult]) -> dict[str, Any]:
+    return {
+        "run": str(result.run),
+        "outcome": result.outcome,
+        "step": result.step,
+        "steps": result.steps,
+        "seconds": round(result.seconds, 3),
+        "report": str(report),
+        "warnings": list(result.warnings),
+        "evaluations": [evaluation.document() for evaluation in evaluations],
+    }
+
+
+def process_count() -> int:
+    """Return how many processes train together, as torchrun sets it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def leads() -> bool:
+    """Return whether this is the first of the processes that train together."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def next_run_folder(name: str) -> Path:
+    """Return the first free folder ``runs/NAME-1``, ``runs/NAME-2`` ... under the current folder."""
+    stem = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name).strip(".-") or "run"
+    number = 1
+    while (folder := Path("runs") / f"{stem}-{number}").exists():
+        number += 1
+    return folder

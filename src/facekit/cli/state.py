@@ -1,14 +1,13 @@
-"""What the options before a command settle: plugin files and whether tracebacks are wanted."""
+"""What commands share: options, the type of path arguments, and the state that the program's own options set."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-
-from facekit.cli.paths import FilePath
 
 if TYPE_CHECKING:
     from facekit.registry import Registry
@@ -16,12 +15,26 @@ if TYPE_CHECKING:
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
-class State:
-    """The options that every command shares.
+class FilePath(click.Path):
+    """The type of arguments and options that name a file or a folder: gives a :class:`~pathlib.Path`.
 
-    Args:
-        debug: show the traceback of errors that are normally shown without one.
+    The empty path is refused: it would be the current folder, where a script passes a variable that is not set.
     """
+
+    def __init__(self, **limits: Any) -> None:
+        super().__init__(path_type=Path, **limits)
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        """Return the path. Raises BadParameter for an empty one."""
+        if value == "":
+            self.fail("the path is empty; write . for the current folder", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class State:
+    """The options that every command shares; with ``debug`` every error shows its traceback."""
 
     def __init__(self, *, debug: bool = False) -> None:
         self.debug = debug
@@ -37,7 +50,7 @@ class State:
                 self.plugin_files.append(file.resolve())
 
     def registry(self, *, warn: bool = True) -> Registry:
-        """Load the plugins and return what they offer; says on stderr, once, when some could not be loaded."""
+        """Load the plugins and return what they offer; warn on stderr, once, when some could not be loaded."""
         from facekit.registry import load_registry
         from facekit.registry.discovery import doctor_command
 

@@ -1,6 +1,6 @@
 """The streams of the program: stderr never ends a command, and a closed stream is as good as an open one.
 
-stderr is for whoever watches. A terminal that was closed, a log on a full disk or a reader that went away must not cost
+stderr shows progress. A terminal that was closed, a log on a full disk or a reader that went away must not cost
 a training. stdout carries results: what cannot be written there ends the command, with a sentence.
 """
 
@@ -61,7 +61,7 @@ def _discard(descriptor: int) -> None:
 
 
 class _Display(io.FileIO):
-    """stderr: what cannot be written is left unsaid, from then on."""
+    """stderr: what cannot be written is dropped, from then on."""
 
     def write(self, data: ReadableBuffer, /) -> Any:
         try:
@@ -72,7 +72,7 @@ class _Display(io.FileIO):
 
 
 class _Results(io.FileIO):
-    """stdout: what cannot be written is an error, told once."""
+    """stdout: what cannot be written is an error, reported once."""
 
     def write(self, data: ReadableBuffer, /) -> Any:
         """Write bytes.

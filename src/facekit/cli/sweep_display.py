@@ -1,4 +1,4 @@
-"""How a sweep is watched at the terminal: a bar over the whole grid, a line for each run, and the time that is left."""
+"""The display of a sweep: a bar over the whole grid, a line for each run, and the remaining time."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def sweep_display() -> Iterator[Callable[[SweepProgress], None]]:
 
 
 def tell_failures(outcome: SweepOutcome, folder: AblationFolder) -> None:
-    """Say on stderr which runs failed, why, and where it is written."""
+    """Print on stderr which runs failed, why, and where their logs are."""
     for work in outcome.of("failed"):
         note(f"failed: {work.cell.label}: {work.error.splitlines()[0]} (log: {folder.log(work.key)})")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +15,6 @@ from facekit.interfaces.limits import spoken_bytes
 
 if TYPE_CHECKING:
     from facekit.recipe import ResolvedRecipe
-    from facekit.registry import Registry
     from facekit.training.check.dry_run import StepProbe
     from facekit.training.check.shape_check import ShapeProbe
 
@@ -65,34 +65,29 @@ def validate(
     print_notices(resolved.notices)
     if not as_json:
         dimensions = ", ".join(f"{name} {size:,}" for name, size in resolved.dimensions.items())
-        _rung("schema", f"{resolved.name}: every key and value is sound")
-        _rung("ports", f"the components fit together ({dimensions})")
-    shapes = None if ports_only else _probe_shapes(resolved, registry)
-    if shapes is not None and not as_json:
-        _print_shapes(resolved, shapes)
-    real = _probe_steps(resolved, registry, steps) if steps else None
-    if real is not None and not as_json:
-        _print_steps(real)
+        _print_stage("schema", f"{resolved.name}: every key and value is sound")
+        _print_stage("ports", f"the components fit together ({dimensions})")
+    shapes = real = None
+    if not ports_only:
+        from facekit.evaluation import check_metrics
+        from facekit.training.check.shape_check import probe_shapes
+
+        check_metrics(resolved, registry=registry, needs_data=False)
+        shapes = probe_shapes(resolved, registry=registry)
+        if not as_json:
+            _print_shapes(resolved, shapes)
+    if steps:
+        from facekit.training.check.dry_run import probe_steps
+
+        with data_progress("preparing a few faces") as progress:
+            real = probe_steps(resolved, registry=registry, steps=steps, progress=progress)
+        if not as_json:
+            _print_steps(real)
     if as_json:
         print_json(_document(resolved, shapes, real))
 
 
-def _probe_shapes(recipe: ResolvedRecipe, registry: Registry) -> ShapeProbe:
-    from facekit.evaluation import check_metrics
-    from facekit.training.check.shape_check import probe_shapes
-
-    check_metrics(recipe, registry=registry, needs_data=False)
-    return probe_shapes(recipe, registry=registry)
-
-
-def _probe_steps(recipe: ResolvedRecipe, registry: Registry, steps: int) -> StepProbe:
-    from facekit.training.check.dry_run import probe_steps
-
-    with data_progress("preparing a few faces") as progress:
-        return probe_steps(recipe, registry=registry, steps=steps, progress=progress)
-
-
-def _rung(name: str, text: str) -> None:
+def _print_stage(name: str, text: str) -> None:
     click.echo(f"{click.style('ok', fg='green', bold=True)}  {name.ljust(7)} {text}")
 
 
@@ -109,7 +104,7 @@ def _turns(recipe: ResolvedRecipe) -> dict[str, list[str]]:
 
 def _print_shapes(recipe: ResolvedRecipe, shapes: ShapeProbe) -> None:
     how = "" if shapes.on_fake_tensors else " (with numbers: a component looks at them)"
-    _rung("shapes", f"one step runs forward and backward{how}")
+    _print_stage("shapes", f"one step runs forward and backward{how}")
     total = sum(shapes.parameters.values())
     parts = ", ".join(f"{slot.replace('_', ' ')} {count:,}" for slot, count in shapes.parameters.items())
     click.echo(f"    parameters  {total:,} ({parts})")
@@ -132,7 +127,7 @@ def _print_shapes(recipe: ResolvedRecipe, shapes: ShapeProbe) -> None:
 
 def _print_steps(real: StepProbe) -> None:
     losses = ", ".join(f"{name} {value:.4g}" for name, value in real.losses.items())
-    _rung("steps", f"{plural(real.steps, 'real step')}, {real.seconds_per_step:.2f} s for the last one")
+    _print_stage("steps", f"{plural(real.steps, 'real step')}, {real.seconds_per_step:.2f} s for the last one")
     click.echo(f"    losses      {losses}")
     for warning in real.warnings:
         click.echo(f"    {click.style('warning', fg='yellow')}  {warning}")
@@ -153,26 +148,12 @@ def _document(recipe: ResolvedRecipe, shapes: ShapeProbe | None, real: StepProbe
             "turns": _turns(recipe),
             "step_flops": shapes.step_flops,
             "picture_flops": shapes.picture_flops,
-            "memory_bytes": {
-                "parameters": memory.parameters,
-                "gradients": memory.gradients,
-                "optimiser": memory.optimiser,
-                "average": memory.average,
-                "activations": memory.activations,
-                "workspace": memory.workspace,
-                "process": memory.process,
-                "total": memory.total,
-            },
+            "memory_bytes": {**asdict(memory), "total": memory.total},
             "on_fake_tensors": shapes.on_fake_tensors,
         }
     if real is not None:
         document["stages"].append("steps")
-        document["steps"] = {
-            "steps": real.steps,
-            "seconds_per_step": real.seconds_per_step,
-            "losses": dict(real.losses),
-            "warnings": list(real.warnings),
-        }
+        document["steps"] = asdict(real)
     return document
 
 

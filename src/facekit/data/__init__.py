@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from facekit.data.cache import cached_folders, find_prepared, prepare
+    from facekit.data.cache import find_prepared, prepare
     from facekit.data.checks import AttributeFrequency, CheckReport, ClassFrequency, check_dataset
     from facekit.data.export import Export, export_folder
     from facekit.data.loader import (
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
         fixed_batch,
         to_unit_range,
     )
+    from facekit.data.parallel import Progress, ProgressCallback
     from facekit.data.preview import write_preview
-    from facekit.data.progress import Progress, ProgressCallback
     from facekit.data.reference import PlainReference, ReferenceAugmentation, check_reference, is_drawn
-    from facekit.data.sampling import drawn_donors, steps_for_epochs, steps_per_epoch, swapped_pairs
+    from facekit.data.sampling import drawn_donors, steps_for_epochs, swapped_pairs
     from facekit.data.store import DamagedCache, PackedFaces
 
 _HOMES = {
-    "cache": ("cached_folders", "find_prepared", "prepare"),
+    "cache": ("find_prepared", "prepare"),
     "checks": ("AttributeFrequency", "CheckReport", "ClassFrequency", "check_dataset"),
     "export": ("Export", "export_folder"),
     "loader": ("FaceLoader", "fixed_batch", "to_unit_range"),
     "preview": ("write_preview",),
-    "progress": ("Progress", "ProgressCallback"),
+    "parallel": ("Progress", "ProgressCallback"),
     "reference": ("PlainReference", "ReferenceAugmentation", "check_reference", "is_drawn"),
-    "sampling": ("drawn_donors", "steps_for_epochs", "steps_per_epoch", "swapped_pairs"),
+    "sampling": ("drawn_donors", "steps_for_epochs", "swapped_pairs"),
     "store": ("DamagedCache", "PackedFaces"),
 }
 
@@ -48,7 +48,6 @@ __all__ = [
     "Progress",
     "ProgressCallback",
     "ReferenceAugmentation",
-    "cached_folders",
     "check_dataset",
     "check_reference",
     "drawn_donors",
@@ -58,7 +57,6 @@ __all__ = [
     "is_drawn",
     "prepare",
     "steps_for_epochs",
-    "steps_per_epoch",
     "swapped_pairs",
     "to_unit_range",
     "write_preview",

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,8 +23,7 @@ from facekit.data.extras import ArrayKind, extra_problems, kind_problems, kinds_
 from facekit.data.geometry import resize_mask, resize_photo
 from facekit.data.locking import exclusive_lock
 from facekit.data.packing_plan import PackPlan, plan_packing
-from facekit.data.parallel import over_samples
-from facekit.data.progress import Progress, ProgressCallback, ignore_progress
+from facekit.data.parallel import Progress, ProgressCallback, ignore_progress, over_samples
 from facekit.data.rows import describe_rows, raise_unless_damage
 from facekit.data.store import DamagedCache, PackedFaces
 from facekit.interfaces import FaceDataset, FacekitError, RunFailure, cache_folder
@@ -47,11 +46,11 @@ def prepare(
     workers: int | None = None,
     progress: ProgressCallback | None = None,
 ) -> PackedFaces:
-    """Return a dataset's pictures packed at a fixed size; build the cache where there is none yet.
+    """Return a dataset's images packed at a fixed size; build the cache where there is none yet.
 
     Every sample that belongs to a split is packed: its photo; mask, attributes and further arrays where the dataset has
     them. Further arrays are packed a second time for the mirrored photo where the dataset can mirror them.
-    Pictures that are not square are cropped to the square in their middle; photos are resized antialiased, masks by
+    Images that are not square are cropped to the square in their middle; photos are resized antialiased, masks by
     nearest pixel (:mod:`facekit.data.geometry`).
 
     The cache is a folder ``NAME-SIZE-KEY`` whose key is a hash of the dataset's own fingerprint, its splits, label map
@@ -60,18 +59,18 @@ def prepare(
     cache wait for it. A cache that turns out damaged is built again.
 
     Args:
-        dataset: the pictures.
-        size: side of the packed pictures.
+        dataset: the images.
+        size: side of the packed images.
         cache: the folder of all caches; :func:`~facekit.interfaces.cache_folder` when None.
         name: the beginning of the cache's folder name, for people; the dataset's class name when None.
-        workers: processes that read pictures; one a core, 8 at most, when None. The result is the same.
-        progress: told how far it is.
+        workers: processes that read images; one a core, 8 at most, when None. The result is the same.
+        progress: called with how far the work is.
 
     Returns:
         The packed faces, opened.
 
     Raises:
-        FacekitError: a picture cannot be read, a mask holds an id outside the label map or has another aspect than its
+        FacekitError: an image cannot be read, a mask holds an id outside the label map or has another aspect than its
             photo, some samples have masks and others have none, further arrays differ in name, shape or dtype or are
             not finite (the sample is named), or no sample belongs to a split.
         RunFailure: the disk is full or the folder cannot be written. What was packed so far is kept.
@@ -116,54 +115,51 @@ def _open_sound(folder: Path, report: ProgressCallback) -> PackedFaces | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Packed:
-    image: NDArray[np.uint8]
-    mask: NDArray[np.uint8] | None
-    attributes: NDArray[np.int8] | None
-    extra: Mapping[str, NDArray[Any]]
-    mirrored: Mapping[str, NDArray[Any]]
-    repairs: NDArray[np.uint8]
-
-
-@dataclass(frozen=True, slots=True)
 class _Wanted:
     """What every sample is brought to."""
 
     size: int
     attributes: int
     repairs: tuple[str, ...]
-    first: str  # key of the sample that says what the further arrays are like
+    first: str  # key of the sample that decides the kinds of the further arrays
     extra: tuple[ArrayKind, ...] | None  # None for that sample itself
 
 
-def _pack(dataset: FaceDataset, index: int, wanted: _Wanted) -> _Packed:
-    """Read one sample and bring it to size."""
+def _pack(dataset: FaceDataset, index: int, wanted: _Wanted) -> tuple[dict[str, NDArray[Any]], tuple[ArrayKind, ...]]:
+    """Read one sample; return its row in each file of the cache, and what its further arrays are like."""
     size, attribute_count = wanted.size, wanted.attributes
     key = dataset.keys[index]
     remedy = "`facekit data check` lists everything that is wrong"
     try:
         sample = dataset.read(index, size=size)
-    except OSError as error:  # a dataset should say it better, but this must not look like a failed write
+    except OSError as error:  # datasets should raise FacekitError; this must not pass for a failed write
         raise FacekitError(f"the sample cannot be read: {error}", where=key, remedy=remedy) from error
     if problems := mask_problems(sample, dataset.label_map):
         raise FacekitError(problems[0], where=key, remedy=remedy)
-    attributes = None
+    rows: dict[str, NDArray[Any]] = {}
     if attribute_count:
         if sample.attributes is None or sample.attributes.shape != (attribute_count,):
             raise FacekitError(f"the sample does not have the {attribute_count} attributes of its dataset", where=key)
-        attributes = sample.attributes.astype(np.int8)
+        rows[store.ATTRIBUTES] = sample.attributes.astype(np.int8)
     problems = extra_problems(sample)
+    kinds = () if problems else kinds_of(sample.extra)
     if not problems and wanted.extra is not None:
-        problems = kind_problems(wanted.extra, kinds_of(sample.extra), of=f"sample {wanted.first}")
+        problems = kind_problems(wanted.extra, kinds, of=f"sample {wanted.first}")
     if problems:
         raise FacekitError(problems[0], where=key, remedy=remedy)
     try:
         mirrored = mirrored_extra(dataset, sample.extra)
     except FacekitError as error:
         raise FacekitError(error.message, where=error.where or key, remedy=error.remedy) from error
-    mask = None if sample.mask is None else resize_mask(sample.mask, size)
-    repairs = np.array([name in sample.repairs for name in wanted.repairs], dtype=np.uint8)
-    return _Packed(resize_photo(sample.image, size), mask, attributes, sample.extra, mirrored, repairs)
+    rows[store.IMAGES] = resize_photo(sample.image, size)
+    if sample.mask is not None:
+        rows[store.MASKS] = resize_mask(sample.mask, size)
+    rows[store.REPAIRS] = np.array([name in sample.repairs for name in wanted.repairs], dtype=np.uint8)
+    for number, kind in enumerate(kinds):
+        for is_mirrored, arrays in ((False, sample.extra), (True, mirrored)):
+            if arrays:
+                rows[store.extra_file(number, mirrored=is_mirrored)] = arrays[kind.name].astype(kind.stored)
+    return rows, kinds
 
 
 class _Writer:
@@ -176,7 +172,6 @@ class _Writer:
     def __init__(self, folder: Path, plan: PackPlan, kinds: tuple[ArrayKind, ...]) -> None:
         count = len(plan.indices)
         self._row_bytes = plan.row_bytes(kinds)
-        self._kinds = kinds
         self._files: dict[str, BinaryIO] = {}
         for name, length in {**self._row_bytes, _DONE: 1}.items():
             file = folder / name
@@ -187,18 +182,7 @@ class _Writer:
         self._unsafe: list[int] = []
         self._last_flush = time.monotonic()
 
-    def write(self, row: int, packed: _Packed) -> None:
-        parts: dict[str, Any] = {
-            store.IMAGES: packed.image,
-            store.MASKS: packed.mask,
-            store.ATTRIBUTES: packed.attributes,
-            store.REPAIRS: packed.repairs,
-        }
-        for number, kind in enumerate(self._kinds):
-            for mirrored, arrays in ((False, packed.extra), (True, packed.mirrored)):
-                if arrays:
-                    name = store.extra_file(number, mirrored=mirrored)
-                    parts[name] = arrays[kind.name].astype(kind.stored)
+    def write(self, row: int, parts: Mapping[str, NDArray[Any]]) -> None:
         for name, length in self._row_bytes.items():
             _write_at(self._files[name], row * length, np.ascontiguousarray(parts[name]).tobytes())
         self._unsafe.append(row)
@@ -246,8 +230,7 @@ def _build(
     opening = None
     if kinds is None:
         # What the further arrays are like is known from the first sample, which is read once all the same.
-        opening = _pack(dataset, first, wanted)
-        kinds = kinds_of(opening.extra)
+        opening, kinds = _pack(dataset, first, wanted)
         wanted = replace(wanted, extra=kinds)
         _require_space(partial, plan, kinds)
         store.write_json(partial / _PLAN, {**plan.identity(), **plan.extra_document(kinds)})
@@ -262,7 +245,7 @@ def _build(
         report(Progress("pictures", done, count, resumed))
         row_of = {int(index): row for row, index in enumerate(plan.indices)}
         for index, packed in over_samples(_pack, dataset, missing.tolist(), wanted, workers=workers):
-            writer.write(row_of[index], packed)
+            writer.write(row_of[index], packed[0])
             done += 1
             report(Progress("pictures", done, count, resumed))
     _finish(dataset, plan, kinds, partial, report)
@@ -372,9 +355,3 @@ def _disk_errors(root: Path) -> Iterator[None]:
             if full
             else "choose another folder with FACEKIT_CACHE or data.cache",
         ) from error
-
-
-def cached_folders(cache: Path | str | None = None) -> Sequence[Path]:
-    """Return the finished caches in a folder of caches, by name."""
-    root = cache_folder() if cache is None else Path(cache).expanduser()
-    return sorted(file.parent for file in root.glob(f"*/{store.INDEX}") if file.parent.suffix != ".partial")

@@ -1,4 +1,4 @@
-"""``export_folder``: any dataset written out as plain folders of pictures.
+"""``export_folder``: any dataset written out as plain folders of images.
 
 ``image_mask_folder`` reads them, or ``image_folder`` where there are no masks.
 """
@@ -20,8 +20,7 @@ import numpy as np
 from PIL import Image
 
 from facekit.data.geometry import resize_mask, resize_photo
-from facekit.data.parallel import over_samples
-from facekit.data.progress import Progress, ProgressCallback, ignore_progress
+from facekit.data.parallel import Progress, ProgressCallback, ignore_progress, over_samples
 from facekit.data.store import write_json
 from facekit.interfaces import FaceDataset, FacekitError, FaceSample, LabelMap, RunFailure
 
@@ -42,7 +41,7 @@ class Export:
 
     Args:
         folder: where.
-        samples: how many pictures there are.
+        samples: how many images there are.
         written: how many of them this call wrote; the rest was there.
         dataset_options: a recipe's ``data:`` that reads the folder: ``image_mask_folder``, or ``image_folder`` where
             there are no masks, with its options.
@@ -68,18 +67,18 @@ def export_folder(
 
     ``photos/KEY.png``, ``masks/KEY.png`` (indexed: the pixel values are class ids, the palette shows them in the label
     map's colours), ``splits/SPLIT.txt``, ``attributes.csv`` where there are attributes, and ``classes.csv`` with the
-    name and colour of each id. Of photos without masks, neither masks nor ``classes.csv``. Further arrays of samples
-    are not written, since plain folders have no place for them. Call it again after an interruption and it goes on:
+    name and colour of each id. Datasets without masks get neither masks nor ``classes.csv``. Further arrays of
+    samples are not written, since plain folders have no place for them. After an interruption the next call goes on:
     files are written beside and renamed, so each is whole or not there.
 
     Args:
-        dataset: the pictures.
+        dataset: the images.
         folder: where to write; made when missing.
-        size: side of the pictures, cropped to the middle square and resized as ``prepare`` does; as they are when None.
+        size: side of the images, cropped to the middle square and resized as ``prepare`` does; as they are when None.
         photo_format: ``png`` loses nothing; ``jpeg`` is five to ten times smaller.
         colour: write ``colours/KEY.png`` too: masks in RGB, for programs that know no palettes.
         workers: processes; one a core, 8 at most, when None.
-        progress: told how far it is.
+        progress: called with how far the work is.
 
     Raises:
         FacekitError: the folder holds something else (another dataset, other options, files of no export), a sample
@@ -147,7 +146,7 @@ class _Job:
 
 
 def _write_sample(dataset: FaceDataset, index: int, job: _Job) -> list[int] | None:
-    """Write one sample's pictures; return its attributes."""
+    """Write one sample's images; return its attributes."""
     sample = dataset.read(index, size=job.size)
     image = sample.image
     pictures: list[Image.Image] = []
@@ -170,7 +169,7 @@ def _write_sample(dataset: FaceDataset, index: int, job: _Job) -> list[int] | No
 
 
 def _mask_pictures(mask: NDArray[np.uint8], label_map: LabelMap) -> list[Image.Image]:
-    """Return a mask (h, w) as an indexed picture, and in colours."""
+    """Return a mask (h, w) as an indexed image, and in colours."""
     indexed = Image.frombytes("P", (mask.shape[1], mask.shape[0]), mask.tobytes())
     indexed.putpalette(label_map.colour_table().tobytes())
     return [indexed, Image.fromarray(label_map.colourise(mask))]

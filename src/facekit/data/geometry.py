@@ -1,6 +1,6 @@
 """Where the pixels go: squares, sizes and mirrors, the same for a photo and its mask.
 
-Pictures that are not square are cropped to the square in their middle. Photos are resized antialiased (Lanczos), masks
+Images that are not square are cropped to the square in their middle. Photos are resized antialiased (Lanczos), masks
 by the nearest pixel; both sample the same box, pixel centre by pixel centre, so that they stay aligned to within half a
 pixel of the coarser of the two.
 """
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Box(NamedTuple):
-    """A square part of a picture, in its pixels; fractions of pixels are meant."""
+    """A square part of an image, in its pixels; fractions of pixels are meant."""
 
     left: float
     top: float
@@ -25,7 +25,7 @@ class Box(NamedTuple):
 
 
 def middle_square(width: int, height: int) -> Box:
-    """Return the largest square in the middle of a picture."""
+    """Return the largest square in the middle of an image."""
     side = min(width, height)
     return Box((width - side) / 2, (height - side) / 2, side)
 
@@ -82,7 +82,7 @@ def mirror_photo(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def mirror_mask(mask: NDArray[np.uint8], table: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return a mask (H, W) with left and right changed over, in the picture and in its classes.
+    """Return a mask (H, W) with left and right changed over, in the image and in its classes.
 
     Args:
         mask: class ids.

@@ -14,12 +14,21 @@ from torch import Tensor
 
 from facekit.data.extras import check_mirror
 from facekit.data.geometry import Box, mirror_mask, mirror_photo, resize_mask, resize_photo
-from facekit.data.reference import PlainReference, ReferenceAugmentation, check_reference, is_drawn
-from facekit.data.region_erasing import chosen_regions, hide_regions
+from facekit.data.reference import (
+    WARP_NUMBERS,
+    PlainReference,
+    ReferenceAugmentation,
+    check_reference,
+    chosen_regions,
+    hide_regions,
+    is_drawn,
+    move_mask,
+    move_photo,
+    warped_places,
+)
 from facekit.data.rows import PackedRows
 from facekit.data.sampling import augmentation_numbers, stream
 from facekit.data.store import PackedFaces
-from facekit.data.warping import WARP_NUMBERS, move_mask, move_photo, warped_places
 from facekit.interfaces import FaceBatch, FacekitError, Reference
 
 if TYPE_CHECKING:
@@ -41,8 +50,8 @@ class _Pictures(NamedTuple):
 class FaceLoader:
     """Batches of faces for training.
 
-    ``batch(step)`` depends on the arguments below and on ``step`` alone: not on what was asked before, and not on
-    ``workers``. So a run that resumes at a step sees what it would have seen.
+    ``batch(step)`` depends on the arguments below and on ``step`` alone, neither on earlier calls nor on ``workers``,
+    so a resumed run gets the same batches.
 
     The faces form one endless stream of shuffled epochs, and each (step, micro-batch, rank) takes the next ``batch`` of
     it. Epochs follow each other without a gap, so there is no short last batch and nothing is dropped; a batch at a
@@ -196,7 +205,7 @@ class FaceLoader:
 def fixed_batch(packed: PackedFaces, rows: Rows) -> FaceBatch:
     """Return given faces as they are, each its own reference, on the CPU (samples, evaluation).
 
-    For faces in the look of others, see :func:`swapped_pairs` and :meth:`Condition.with_reference`.
+    For faces in the style of others, see :func:`swapped_pairs` and :meth:`Condition.with_reference`.
     """
     chosen = np.asarray(rows, dtype=np.int64)
     faces = _Pictures(packed.images[chosen], None if packed.masks is None else packed.masks[chosen])
@@ -204,7 +213,7 @@ def fixed_batch(packed: PackedFaces, rows: Rows) -> FaceBatch:
 
 
 def to_unit_range(images: NDArray[np.uint8]) -> Tensor:
-    """Return pictures (N, H, W, 3) uint8 as a tensor (N, 3, H, W) float32 in [-1, 1]."""
+    """Return images (N, H, W, 3) uint8 as a tensor (N, 3, H, W) float32 in [-1, 1]."""
     planes = np.divide(images.transpose(0, 3, 1, 2), np.float32(127.5), dtype=np.float32, order="C")
     planes -= 1
     return torch.from_numpy(planes)

@@ -17,7 +17,7 @@ _POLL_SECONDS = 0.2
 
 @contextmanager
 def exclusive_lock(file: Path, *, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
-    """Hold a file's lock for the length of a ``with`` block; wait for whoever holds it.
+    """Hold a file's lock for the length of a ``with`` block; wait while another process holds it.
 
     The file is created when it is missing and is left behind: removing it would let two processes each lock a file of
     the same name.

@@ -1,4 +1,4 @@
-"""What a cache of packed faces will hold, known before any picture is read."""
+"""What a cache of packed faces will hold, known before any image is read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TRANSFORM_VERSION = 2
-"""Version of how pictures become squares of a fixed size; part of every cache's name."""
+"""Version of how images become squares of a fixed size; part of every cache's name."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class PackPlan:
     Args:
         folder_name: the name of its folder.
         key: the hash in that name.
-        size: side of the pictures.
+        size: side of the images.
         indices: the dataset's index of each row, rising.
         splits: the rows of each split.
         attributes: the names of the attributes.
@@ -75,8 +75,8 @@ def plan_packing(dataset: FaceDataset, size: int, name: str | None) -> PackPlan:
     """Return what a dataset's cache of a size will hold.
 
     Args:
-        dataset: the pictures.
-        size: side of the packed pictures.
+        dataset: the images.
+        size: side of the packed images.
         name: the beginning of the cache's folder name; the dataset's class name when None.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The same work on each sample of a dataset, in several processes where that pays."""
+"""The same work on each sample of a dataset, in several processes where that pays, and how far it is."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context, parent_process
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from facekit.interfaces import FaceDataset, FacekitError, RunFailure
 
@@ -26,6 +27,32 @@ _TRIAL_SECONDS = 1.0
 _WORTH_SECONDS = 5.0
 _CHUNK_SECONDS = 0.25
 _MOST_DEFAULT_WORKERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the work is.
+
+    Args:
+        stage: ``waiting`` for another process that builds the same cache, ``pictures`` (reading, drawing, writing
+            them), or ``checksums`` (bytes of the packed files).
+        done: how much of ``total`` is done; images, or bytes for ``checksums``; 0 while waiting.
+        total: how much there is in all.
+        resumed: how many of the done images an earlier, interrupted call left behind.
+    """
+
+    stage: Literal["waiting", "pictures", "checksums"]
+    done: int
+    total: int
+    resumed: int = 0
+
+
+ProgressCallback = Callable[[Progress], None]
+"""Called often, from the calling thread; displays throttle it themselves."""
+
+
+def ignore_progress(progress: Progress) -> None:
+    """Take no notice: the callback of those who give none."""
 
 
 def available_cores() -> int:

@@ -35,19 +35,19 @@ def write_preview(
     Photos without masks stand alone, and there is no legend.
 
     Args:
-        dataset: the pictures.
+        dataset: the images.
         file: the PNG to write; its folder is made.
-        split: the split to show pictures of; all splits when None.
-        count: how many pictures; fewer where there are fewer.
-        size: side of each picture.
-        columns: pictures in a row.
-        seed: which pictures: the first ``count`` of a random order.
+        split: the split to show images of; all splits when None.
+        count: how many images; fewer where there are fewer.
+        size: side of each image.
+        columns: images in a row.
+        seed: which images: the first ``count`` of a random order.
 
     Returns:
         The file.
 
     Raises:
-        FacekitError: the dataset has no such split, or a picture cannot be read.
+        FacekitError: the dataset has no such split, or an image cannot be read.
         RunFailure: the file cannot be written.
     """
     splits = dataset.splits()

@@ -92,7 +92,7 @@ class PackedRows:
 
         Raises:
             DamagedCache: the file is shorter than it was, cannot be read, or a row is not what was written. The cache
-                is then no longer counted as compared, so that whoever opens it next builds it again.
+                is then no longer counted as compared, so that the next call that opens it builds it again.
             IndexError: there is no such row.
         """
         if isinstance(rows, (int, np.integer)):
@@ -129,7 +129,7 @@ class PackedRows:
 
 
 def raise_unless_damage(error: OSError) -> None:
-    """Raise an error that says nothing of the file, so that no sound cache is built again because of it."""
+    """Raise errors that are not about the file itself, so that they never cause a sound cache to be rebuilt."""
     if error.errno in TOO_MANY_FILES:
         raise error
 
@@ -139,7 +139,7 @@ def forget_verified(folder: Path) -> None:
     try:
         (folder / VERIFIED).unlink(missing_ok=True)
     except OSError:
-        # On a read-only disk nobody can build the cache again either; the damage is told all the same.
+        # On a read-only disk nobody can build the cache again either; the damage is reported all the same.
         return
 
 
@@ -149,7 +149,7 @@ def describe_rows(file: Path, count: int, progress: Callable[[int], None]) -> tu
     Args:
         file: the file; its length is a multiple of ``count``.
         count: how many rows it has.
-        progress: told the bytes of each block.
+        progress: called with the bytes of each block.
     """
     row_bytes = file.stat().st_size // count
     digest, checks, row = hashlib.sha256(), np.zeros(count, dtype="<u4"), 0
@@ -157,7 +157,7 @@ def describe_rows(file: Path, count: int, progress: Callable[[int], None]) -> tu
         while row < count:
             block = memoryview(stream.read(max(1, _BLOCK // max(1, row_bytes)) * row_bytes))
             if len(block) % max(1, row_bytes) or not block:
-                break  # it became shorter meanwhile; its SHA-256 says so
+                break  # it became shorter meanwhile; its SHA-256 shows it
             digest.update(block)
             for start in range(0, len(block), row_bytes):
                 checks[row] = zlib.crc32(block[start : start + row_bytes])
@@ -169,12 +169,17 @@ def describe_rows(file: Path, count: int, progress: Callable[[int], None]) -> tu
 def write_row_checks(folder: Path, checks: Mapping[str, NDArray[np.uint32]]) -> None:
     """Write the checksums of the rows of all large files, in the order given, beside their place and rename them."""
     content = b"".join(each.astype("<u4").tobytes() for each in checks.values())
-    beside = folder / f"{ROW_CHECKS}.new"
+    write_whole(folder / ROW_CHECKS, content + hashlib.sha256(content).digest())
+
+
+def write_whole(file: Path, content: bytes) -> None:
+    """Write a file beside its place and rename it there, so that it is never half written."""
+    beside = file.with_name(file.name + ".new")
     with beside.open("wb") as stream:
-        stream.write(content + hashlib.sha256(content).digest())
+        stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
-    beside.replace(folder / ROW_CHECKS)
+    beside.replace(file)
 
 
 def read_row_checks(folder: Path, names: list[str], count: int) -> dict[str, NDArray[np.uint32]] | None:

@@ -64,22 +64,13 @@ def stream(seed: int, count: int, start: int, length: int) -> NDArray[np.int64]:
 
 
 def augmentation_numbers(seed: int, position: int, count: int) -> NDArray[np.float64]:
-    """Return ``count`` numbers in [0, 1) for whatever chance does to the face at a position of the stream."""
+    """Return ``count`` random numbers in [0, 1) for the augmentation of the face at a position of the stream."""
     return uniform(random_words(seed, _AUGMENT, position, count))
 
 
 def steps_for_epochs(epochs: float, count: int, batch: int, *, accumulate: int = 1, world_size: int = 1) -> int:
     """Return the number of steps (updates) that show ``count`` faces ``epochs`` times, rounded up; at least 1."""
     return max(1, math.ceil(epochs * count / (batch * accumulate * world_size) - 1e-9))
-
-
-def steps_per_epoch(count: int, batch: int, accumulate: int = 1, world_size: int = 1) -> int:
-    """Return the number of steps in which each of ``count`` faces has been shown at least once, from a fresh start.
-
-    Batches run on across the border of epochs, so ten epochs can take fewer than ten times these steps:
-    :func:`steps_for_epochs` counts several at once.
-    """
-    return steps_for_epochs(1, count, batch, accumulate=accumulate, world_size=world_size)
 
 
 def swapped_pairs(rows: Sequence[int] | NDArray[np.int64], *, seed: int) -> NDArray[np.int64]:

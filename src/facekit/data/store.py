@@ -22,11 +22,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -39,6 +39,7 @@ from facekit.data.rows import (
     raise_unless_damage,
     read_row_checks,
     write_row_checks,
+    write_whole,
 )
 from facekit.interfaces import FacekitError, LabelClass, LabelMap
 
@@ -69,40 +70,13 @@ def extra_file(number: int, *, mirrored: bool = False) -> str:
     return f"extra_{number}{'_mirrored' if mirrored else ''}.bin"
 
 
-class KeyTable(Sequence[str]):
-    """The sample keys, made of their bytes when asked for."""
-
-    def __init__(self, text: NDArray[np.uint8], offsets: NDArray[np.int64]) -> None:
-        self._text = text
-        self._offsets = offsets
-
-    def __len__(self) -> int:
-        return len(self._offsets) - 1
-
-    @overload
-    def __getitem__(self, row: int) -> str: ...
-    @overload
-    def __getitem__(self, row: slice) -> tuple[str, ...]: ...
-    def __getitem__(self, row: int | slice) -> str | tuple[str, ...]:
-        if isinstance(row, slice):
-            return tuple(self[each] for each in range(*row.indices(len(self))))
-        row = int(row)
-        if not -len(self) <= row < len(self):
-            raise IndexError(f"there is no row {row}; there are {len(self)}")
-        row %= len(self)
-        return self._text[self._offsets[row] : self._offsets[row + 1]].tobytes().decode()
-
-    def __iter__(self) -> Iterator[str]:
-        return (self[row] for row in range(len(self)))
-
-
 @dataclass(frozen=True, eq=False)
 class PackedFaces:
     """Faces of one fixed size, ready to train on. All arrays are read-only.
 
     Args:
         folder: where they lie.
-        size: picture side S.
+        size: image side S.
         images: photos (n, S, S, 3) uint8 RGB.
         masks: class ids (n, S, S) uint8; None where the dataset has photos without masks.
         attributes: (n, A) int8 of 0 and 1; None where the dataset has none.
@@ -124,7 +98,7 @@ class PackedFaces:
     images: PackedRows
     masks: PackedRows | None
     attributes: NDArray[np.int8] | None
-    keys: KeyTable
+    keys: tuple[str, ...]
     splits: Mapping[str, NDArray[np.int64]]
     label_map: LabelMap
     attribute_names: tuple[str, ...]
@@ -164,7 +138,7 @@ class PackedFaces:
         Args:
             folder: the folder.
             verify: compare the contents in any case (reads every byte).
-            progress: told ``(bytes compared, bytes in all)`` while contents of large files are compared.
+            progress: called with ``(bytes compared, bytes in all)`` while contents of large files are compared.
 
         Raises:
             DamagedCache: the folder is incomplete, or a file is not what was written.
@@ -182,6 +156,7 @@ class PackedFaces:
         )
         attribute_names = tuple(index["attribute_names"])
         label_map = label_map_from(index["label_map"])
+        offsets = np.frombuffer(small[KEY_OFFSETS], "<i8").tolist()
         rows = np.frombuffer(small[SPLIT_ROWS], dtype="<i8")
         splits: dict[str, NDArray[np.int64]] = {}
         start = 0
@@ -198,7 +173,7 @@ class PackedFaces:
             images=pictures(IMAGES, size, size, 3),
             masks=pictures(MASKS, size, size) if label_map.classes else None,
             attributes=np.frombuffer(small[ATTRIBUTES], np.int8).reshape(count, -1) if attribute_names else None,
-            keys=KeyTable(np.frombuffer(small[KEYS], np.uint8), np.frombuffer(small[KEY_OFFSETS], "<i8")),
+            keys=tuple(small[KEYS][start:end].decode() for start, end in pairwise(offsets)),
             splits=splits,
             label_map=label_map,
             attribute_names=attribute_names,
@@ -223,15 +198,9 @@ def _extra_rows(
 
 def label_map_document(label_map: LabelMap) -> dict[str, Any]:
     """Return a label map as plain JSON data."""
-    document = {
-        "name": label_map.name,
-        "description": label_map.description,
-        "classes": [{"name": entry.name, "colour": list(entry.colour)} for entry in label_map.classes],
-        "mirrored": [list(pair) for pair in label_map.mirrored],
-    }
-    # Only where there is something to say: the document is part of what data is known by.
-    if label_map.of:
-        document |= {"of": label_map.of, "merges": [list(pair) for pair in label_map.merges]}
+    document = asdict(label_map)
+    if not label_map.of:  # part of what data is known by: other label maps keep their documents
+        del document["of"], document["merges"]
     return document
 
 
@@ -251,7 +220,7 @@ def label_map_from(document: Mapping[str, Any]) -> LabelMap:
 
 
 def fingerprint_of(index: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of what an index says the data is; its files stand for their contents by their own SHA-256."""
+    """Return the SHA-256 of the entries of an index that describe the data, the SHA-256 of each file among them."""
     said = {
         name: index[name] for name in ("format", "count", "size", "label_map", "attribute_names", "splits", "files")
     }
@@ -288,13 +257,8 @@ def read_index(folder: Path) -> dict[str, Any]:
 
 
 def write_json(file: Path, document: Any) -> None:
-    """Write a JSON file beside its place and rename it there, so that it is never half written."""
-    beside = file.with_name(file.name + ".new")
-    with beside.open("w", encoding="utf-8") as stream:
-        json.dump(document, stream, indent=1)
-        stream.flush()
-        os.fsync(stream.fileno())
-    beside.replace(file)
+    """Write a JSON file that is never half written."""
+    write_whole(file, json.dumps(document, indent=1).encode())
 
 
 def note_verified(folder: Path, checks: Mapping[str, NDArray[np.uint32]]) -> None:

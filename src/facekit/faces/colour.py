@@ -1,4 +1,4 @@
-"""Brightness and CIE Lab of sRGB colours: one definition for all that looks at pixels without torch."""
+"""Brightness and CIE Lab of sRGB colours: one definition for all code that reads pixels without torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clear and tinted glasses, told apart by the photo behind the lenses. Masks have one class for both."""
+"""Clear and tinted glasses, distinguished by the image behind the lenses. Masks have one class for both."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _FEWEST = 20  # pixels of skin or lens that are enough
 _DARKER, _LIGHTER, _COLOUR = 5.0, 15.0, 14.0
 
 # The frame of clear glasses, as shares of half the height of a lens: the rim that is all frame, how far in a frame
-# reaches, and how far around the lens the skin lies that a frame is told from by its colour in CIE Lab.
+# reaches, and how far around the lens the skin lies that a frame is distinguished from by its colour in CIE Lab.
 _RIM, _INNERMOST, _AROUND, _UNLIKE = 0.12, 0.5, 0.8, 14.0
 
 # Chosen on the 51 photos with glasses of the project's 900 of CelebAMask-HQ.
@@ -100,9 +100,9 @@ def lenses_of(image: NDArray[np.uint8], mask: NDArray[np.uint8], label_map: Labe
 def tinted_glasses(image: NDArray[np.uint8], mask: NDArray[np.uint8], label_map: LabelMap) -> bool:
     """Return whether a face wears tinted glasses: lenses that are dark beside the skin and hide it.
 
-    Arguments as of :func:`lenses_of`. Where that sees no lenses, glasses are not called tinted. Of 51 photos with
-    glasses labelled by eye, 50 were told right; the other has lenses of a light tint that hide nothing. Lenses that are
-    no darker than a dark skin are missed.
+    Arguments as of :func:`lenses_of`. Where that sees no lenses, glasses are not called tinted. Of 51 images with
+    glasses labelled by eye, 50 were classified correctly; the other has lenses of a light tint that hide nothing.
+    Lenses that are no darker than a dark skin are missed.
     """
     lenses = lenses_of(image, mask, label_map)
     return lenses is not None and lenses.tinted

@@ -64,9 +64,9 @@ class _Places:
 def exchanged_sides(mask: NDArray[np.uint8], label_map: LabelMap) -> tuple[tuple[str, str], ...]:
     """Return the pairs of classes whose left and right are exchanged in a mask.
 
-    Left and right are the person's own: the left eye lies on the right of the image. Each pair is judged across the
+    Left and right are the person's own: the left eye lies on the right of the image. Each pair is compared across the
     face, at right angles to the line from the mouth to the eyes, so a tilted head changes nothing. A pair of which both
-    parts are present is judged by their order. A single ear is judged by its side of the nose. A single eye or brow
+    parts are present is decided by their order, a single ear by its side of the nose. A single eye or brow
     lies near the middle of a turned face: it counts as exchanged only where it lies on the wrong side of the nose,
     another pair is exchanged and no pair is right. What is in doubt is not returned.
 
@@ -81,7 +81,7 @@ def exchanged_sides(mask: NDArray[np.uint8], label_map: LabelMap) -> tuple[tuple
     if not label_map.mirrored or not mask.size:
         return ()
     places = _Places.of(mask, label_map)
-    verdicts = {pair: _evaluator(pair, places, mask.size) for pair in label_map.mirrored}
+    verdicts = {pair: _verdict(pair, places, mask.size) for pair in label_map.mirrored}
     certain = {verdict for verdict in verdicts.values() if verdict in ("right", "exchanged")}
     wanted = {"exchanged", "leaning"} if certain == {"exchanged"} else {"exchanged"}
     return tuple(pair for pair, verdict in verdicts.items() if verdict in wanted)
@@ -95,7 +95,7 @@ def exchange_sides(mask: NDArray[np.uint8], label_map: LabelMap, pairs: Iterable
     return table[mask]
 
 
-def _evaluator(pair: tuple[str, str], places: _Places, size: int) -> _Verdict:
+def _verdict(pair: tuple[str, str], places: _Places, size: int) -> _Verdict:
     across, scale = _across(places, size)
     left, right = (places.centre([name]) for name in pair)
     single = left is None or right is None

@@ -1,1 +1,1 @@
-"""The figures room: charts as SVG, sheets of pictures, and pages of HTML that need nothing else. Torch-free."""
+"""The figures room: charts as SVG, sheets of images, and pages of HTML that need nothing else. Torch-free."""

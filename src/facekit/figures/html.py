@@ -24,7 +24,7 @@ def spoken(name: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time as people say it: ``9 min 12 s``."""
+    """Return a time in words: ``9 min 12 s``."""
     whole = round(seconds)
     if whole < 60:
         return f"{seconds:.1f} s"

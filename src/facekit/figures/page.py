@@ -1,4 +1,4 @@
-"""A page in one file: its style, script and pictures are inside, and its policy forbids every request."""
+"""A page in one file: its style, script and images are inside, and its policy forbids every request."""
 
 from __future__ import annotations
 
@@ -81,10 +81,10 @@ def write_page(target: Path, content: str, *, what: str) -> None:
 
 
 def data_uri(picture: Image.Image, *, widest: int) -> str:
-    """Return a picture as the address of itself, as WebP: pages of PNGs would weigh tens of megabytes.
+    """Return an image as the address of itself, as WebP: pages of PNGs would weigh tens of megabytes.
 
     Args:
-        picture: the picture.
+        image: the image.
         widest: wider ones are shrunk to this many pixels.
     """
     from PIL import Image

@@ -1,4 +1,4 @@
-"""The lists of pairs that were measured: whose mask was generated in whose look."""
+"""The lists of pairs that were measured: the face of each mask and the face of its style."""
 
 from __future__ import annotations
 

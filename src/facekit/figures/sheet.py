@@ -1,4 +1,4 @@
-"""Sheets of pictures: a grid of equal squares under headings."""
+"""Sheets of images: a grid of equal squares under headings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 GAP = 4
-"""Pixels between pictures."""
+"""Pixels between images."""
 
 MOST_LINES = 3
 """Lines that a heading is broken into at most."""
@@ -23,11 +23,11 @@ _PAPER, _INK = (255, 255, 255), (30, 30, 30)
 def draw_sheet(
     columns: Sequence[tuple[str, Iterable[NDArray[np.uint8] | None]]], *, rows: int, side: int
 ) -> Image.Image:
-    """Return a sheet: one column of pictures under each heading.
+    """Return a sheet: one column of images under each heading.
 
     Args:
-        columns: heading and pictures (side, side, 3) uint8 of each column, ``rows`` of them; None leaves a place empty.
-        rows: how many pictures a column has.
+        columns: heading and images (side, side, 3) uint8 of each column, ``rows`` of them; None leaves a place empty.
+        rows: how many images a column has.
         side: their side in pixels.
     """
     font, headings = _fitted([title for title, _ in columns], side)
@@ -39,7 +39,7 @@ def draw_sheet(
     for column, (lines, (_, pictures)) in enumerate(zip(headings, columns, strict=True)):
         left = GAP + column * pitch
         for number, words in enumerate(lines):
-            # Short headings stand at the bottom, next to their pictures.
+            # Short headings stand at the bottom, next to their images.
             height = top - GAP - (len(lines) - number) * line
             pen.text((left + max(0, (side - font.getlength(words)) / 2), height), words, fill=_INK, font=font)
         for row, picture in enumerate(pictures):

@@ -120,7 +120,7 @@ class _Masked(_Batched):
 
 @dataclass(frozen=True, slots=True)
 class Reference(_Masked):
-    """A photo whose style is wanted. It always travels with its own mask.
+    """The image that gives the style. It always travels with its own mask.
 
     Args:
         image: (N, 3, H, W) in [-1, 1].
@@ -135,11 +135,11 @@ class Reference(_Masked):
 
 @dataclass(frozen=True, slots=True)
 class Condition(_Masked):
-    """What a network may see of what is wanted. Which of it a recipe fills follows from the ports of its networks.
+    """The inputs of a network. The ports of a recipe's networks decide which of them it fills.
 
     Args:
-        mask: class ids (N, H, W), int64: the geometry of the result.
-        reference: the photo whose style is wanted.
+        mask: class ids (N, H, W), int64: the geometry of the fake.
+        reference: the image that gives the style.
         attributes: wanted attributes (N, A), float in {0, 1}.
         source_image: photo (N, 3, H, W) in [-1, 1] that is to be changed (image-to-image models such as StarGAN).
         extra: any other tensor by the name of its port: noise that the engine draws, a family's own inputs.
@@ -152,7 +152,7 @@ class Condition(_Masked):
     extra: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        """How many samples there are. Raises ValueError where no tensor says so."""
+        """The number of samples. Raises ValueError for a condition without tensors."""
         image = None if self.reference is None else self.reference.image
         for tensor in (self.mask, image, self.source_image, self.attributes, *self.extra.values()):
             if tensor is not None:
@@ -187,7 +187,7 @@ class FaceBatch(_Masked):
         image: photos (N, 3, H, W), float in [-1, 1].
         keys: the sample keys, N of them.
         mask: class ids (N, H, W), int64; None where the data has no masks.
-        reference: photos whose style is wanted; during training the photo itself or an augmentation of it.
+        reference: the images that give the style; in training the real image itself or an augmentation of it.
         attributes: (N, A) float in {0, 1}, in the order of the dataset's ``attribute_names``; None where it has none.
         extra: any other tensor of the samples by the name of its port; noise that the engine draws among them.
     """
@@ -217,7 +217,7 @@ class FaceBatch(_Masked):
 
 @dataclass(frozen=True, slots=True)
 class Style(_Batched):
-    """The style of photos, as a style encoder gives it. A model family with more to say (a VAE's mean and variance)
+    """The style of photos, as a style encoder gives it. A model family with further fields (a VAE's mean and variance)
     subclasses it; its own fields are kept in everything that is done with styles.
 
     Args:
@@ -276,9 +276,9 @@ class Generated(_Batched):
     Args:
         image: (N, 3, H, W) in [-1, 1].
         pyramid: the same image at coarser sizes, finest first, from generators of several scales (MSG-GAN).
-        maps: named tensors (N, ...) that are judged beside the image: a generated mask, a depth.
+        maps: named tensors (N, ...) that discriminators see beside the image: a generated mask, a depth.
 
-    A model family with more to say (latents, a rendered mesh) subclasses it; its own fields are kept as they are, in
+    A model family with further fields (latents, a rendered mesh) subclasses it; its own fields are kept as they are, in
     the graph and the number format that they were computed in.
     """
 
@@ -289,7 +289,7 @@ class Generated(_Batched):
 
 @dataclass(frozen=True, slots=True)
 class ScaleOutput:
-    """What a discriminator says at one scale: logits (N, 1, h, w) or (N, 1), and the feature maps that led to them."""
+    """A discriminator's output at one scale: logits (N, 1, h, w) or (N, 1), and the feature maps that led to them."""
 
     logits: Tensor
     features: tuple[Tensor, ...] = ()
@@ -297,7 +297,7 @@ class ScaleOutput:
 
 @dataclass(frozen=True, slots=True)
 class DiscriminatorOutput(_Batched):
-    """What a discriminator says of an image, scale by scale (finest first).
+    """A discriminator's output for an image, scale by scale (finest first).
 
     Args:
         scales: one entry a scale.

@@ -1,4 +1,4 @@
-"""Going on beside an installed distribution whose files are damaged, of whoever it is."""
+"""Tolerance of installed distributions whose metadata is damaged."""
 
 from __future__ import annotations
 

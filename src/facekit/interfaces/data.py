@@ -62,9 +62,9 @@ class Finding:
 class FaceDataset(Protocol):
     """Faces, with masks or without, read one at a time by index.
 
-    Datasets are opened from their options and hold no pictures in memory. A dataset without masks says so three times:
-    its ports do not give ``mask``, its label map is :data:`~facekit.interfaces.NO_LABELS`, and ``mask`` is None in all
-    its samples.
+    Datasets are opened from their options and hold no images in memory. A dataset without masks declares it three
+    times: its ports do not give ``mask``, its label map is :data:`~facekit.interfaces.NO_LABELS`, and ``mask`` is None
+    in all its samples.
     """
 
     @property
@@ -90,7 +90,7 @@ class FaceDataset(Protocol):
         ...
 
     def fingerprint(self) -> str:
-        """Return a hash that changes when the pictures, masks, attributes or further arrays change.
+        """Return a hash that changes when the images, masks, attributes or further arrays change.
 
         It need not read every pixel."""
         ...
@@ -136,7 +136,7 @@ class Repairs(Protocol):
 class CutFromPhotos(Protocol):
     """What a dataset has beside :class:`FaceDataset` when its samples are parts of photos, such as windows.
 
-    Whoever asks whether a model has learned from a photo looks for it among the photos, since no window shows it whole.
+    A search for training images looks among the whole photos, since no window shows one whole.
     """
 
     @property

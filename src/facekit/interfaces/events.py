@@ -1,6 +1,8 @@
-"""What happens in a run, for whoever watches it: the progress display and plugins.
+"""The events of a run, for observers: the progress display and plugins.
 
-All of it is read-only, to the innermost entry: an attempt to change an event raises in the watcher. Mappings are
+Every event has ``run``, the run folder, and all but the first ``step``, the steps done.
+
+All of it is read-only, to the innermost entry: an attempt to change an event raises in the observer. Mappings are
 :class:`~facekit.interfaces.read_only.ReadOnlyDict`, lists are tuples; :func:`~facekit.interfaces.plain_data` copies
 them into plain data.
 """
@@ -36,7 +38,6 @@ class RunStarted(_Shown):
     """A run starts or goes on.
 
     Args:
-        run: the run folder.
         recipe: the resolved recipe, every default written out.
         first_step: steps done before; the next is ``first_step + 1``.
         steps: steps in all.
@@ -45,7 +46,7 @@ class RunStarted(_Shown):
         versions: of ``facekit``, ``python``, ``torch`` and each distribution whose plugins the recipe uses.
         device: the device's name for people.
         precision: ``fp32`` or ``bf16``.
-        processes: how many train together; only the first of them tells what happens.
+        processes: how many train together; only the first of them sends events.
         data_fingerprint: SHA-256 of the packed training data.
         command: the command line, as it can be typed again; may be empty.
     """
@@ -69,11 +70,9 @@ class StepLogged(_Shown):
     """Means since the last log line.
 
     Args:
-        run: the run folder.
-        step: steps done.
         losses: weighted losses by ``player/label``.
         learning_rates: the rate of the step just done, by network, and by part of a network that has its own.
-        seconds_per_step: time a step took, logging, samples, checkpoints and watchers left out.
+        seconds_per_step: time a step took, logging, samples, checkpoints and observers left out.
         diagnostics: ``changes_with_reference`` (0 to 2) now and then; ``gradient_norm/PLAYER`` where gradients are
             clipped; ``gradient_share/PLAYER/LOSS`` (0 to 1) now and then; what an augmentation has come to.
     """
@@ -91,10 +90,8 @@ class SamplesSaved(_Shown):
     """A grid of fixed validation faces was written.
 
     Args:
-        run: the run folder.
-        step: steps done.
         file: the PNG.
-        weights: which weights painted: ``ema`` or ``live``.
+        weights: the weights that generated it: ``ema`` or ``live``.
     """
 
     run: Path
@@ -105,13 +102,7 @@ class SamplesSaved(_Shown):
 
 @dataclass(frozen=True, slots=True)
 class CheckpointSaved(_Shown):
-    """A checkpoint was written.
-
-    Args:
-        run: the run folder.
-        step: steps done.
-        folder: the checkpoint; ``train.keep`` says how long it stays.
-    """
+    """A checkpoint was written into ``folder``; it stays for as long as ``train.keep`` keeps it."""
 
     run: Path
     step: int
@@ -123,9 +114,8 @@ class Evaluated(_Shown):
     """Metrics were measured: during training, after it, or much later by ``facekit evaluate``.
 
     Args:
-        run: the run folder.
         step: the step of the weights; baselines stand at the step of the model they were measured beside.
-        split: whose faces.
+        split: the split of the faces.
         weights: ``ema`` or ``live``; ``baseline/NAME`` for a baseline that needs no training.
         protocol: id of what all the numbers have in common.
         measurements: the numbers, each with unit, direction and its metric's own part of the protocol.
@@ -147,12 +137,9 @@ class Evaluated(_Shown):
 
 @dataclass(frozen=True, slots=True)
 class Warned(_Shown):
-    """Something the user should know, said once (the result no longer changes with the reference, say).
+    """A warning for the user, sent once: the fake no longer changes with the reference, for instance.
 
-    Args:
-        run: the run folder.
-        step: steps done.
-        message: one or two sentences.
+    ``message`` has one or two sentences.
     """
 
     run: Path
@@ -165,8 +152,6 @@ class RunFinished(_Shown):
     """The run ended. The test split may be measured after it.
 
     Args:
-        run: the run folder.
-        step: steps done.
         outcome: ``finished``, ``interrupted`` (Ctrl-C, SIGTERM) or ``failed``.
         message: how to go on, or why it failed; empty for a finished run.
         error: the class of the exception of a failed run, ``RunFailure`` or ``ValueError``; else empty.

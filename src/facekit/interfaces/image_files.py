@@ -1,4 +1,4 @@
-"""Image files from strangers: one list of formats, one limit of pixels, and a sentence for whatever cannot be read.
+"""Image files of any origin: one list of formats, one limit of pixels, and a sentence for whatever cannot be read.
 
 The command line, the studio and the datasets read image files through this module. :mod:`facekit.interfaces` itself
 does not import it, because it starts without Pillow.
@@ -105,7 +105,7 @@ def read_image(
 ) -> Image.Image:
     """Return an image, decoded whole, that still knows its file and its format.
 
-    The size is read from the header, and checked before anything is unpacked. Of several frames the first is read.
+    The size is read from the header, and checked before anything is unpacked. A file of several frames gives its first.
 
     Args:
         source: a file, or the contents of one.
@@ -192,7 +192,7 @@ def _webp_size(head: bytes) -> tuple[int, int]:
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """Return an image, photo or mask, turned as its EXIF orientation says.
+    """Return an image, photo or mask, turned by its EXIF orientation.
 
     Pillow's own function writes the other entries anew, and fails on files with damaged ones that any viewer shows.
     """
@@ -210,10 +210,10 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def rgb_pixels(image: Image.Image, *, name: str) -> NDArray[np.uint8]:
-    """Return the pixels (H, W, 3) uint8 of a photo, turned as its EXIF orientation says; transparency is dropped.
+    """Return the pixels (H, W, 3) uint8 of a photo, turned by its EXIF orientation; transparency is dropped.
 
-    Grey of 16 bits is scaled to 8. Grey of 32 bits (modes ``I`` and ``F``) is refused: a file does not say which of its
-    values is white.
+    Grey of 16 bits is scaled to 8. Grey of 32 bits (modes ``I`` and ``F``) is refused: a file does not define which of
+    its values is white.
 
     Args:
         image: the photo, decoded.

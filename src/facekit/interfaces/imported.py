@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facekit.interfaces.errors import FacekitError
-from facekit.interfaces.weight_files import read_weight_file
+from facekit.interfaces.weight_files import read_weight_file, sha256_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -69,16 +68,10 @@ class ImportedNetwork:
 
 
 def unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return a state dict without the ``module.`` that parallel training puts before names, wherever it stands.
-
-    Args:
-        state: tensors by name.
-    """
-    return {_without_wrapper(name): tensor for name, tensor in state.items()}
-
-
-def _without_wrapper(name: str) -> str:
-    return ".".join(part for part in name.split(".") if part != PARALLEL_WRAPPER)
+    """Return a state dict without the ``module.`` that parallel training puts before names, wherever it stands."""
+    return {
+        ".".join(part for part in name.split(".") if part != PARALLEL_WRAPPER): tensor for name, tensor in state.items()
+    }
 
 
 def renamed(
@@ -138,9 +131,9 @@ def unknown_checkpoint(family: str, state: Mapping[str, Tensor], expected: str) 
     """Return the error for a checkpoint that is of no network of a family.
 
     Args:
-        family: whose it should be.
+        family: the family that was expected.
         state: the checkpoint.
-        expected: the names that tell the family's networks.
+        expected: the names that identify the family's networks.
     """
     names = ", ".join(sorted(state)[:3]) or "none"
     return FacekitError(
@@ -194,16 +187,12 @@ def fitted_network(
     return ImportedNetwork(network, component, options, copies, dimensions or {}, frozenset(buffers))
 
 
-def _as_yaml(value: OptionValue) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
-
-
 @dataclass(frozen=True)
 class Imported:
     """A file of converted weights, and what it holds.
 
     Args:
-        networks: the networks in it; the first is the one that a caller with room for one is told of.
+        networks: the networks in it; the first is the one shown where there is room for one.
         file: the file.
     """
 
@@ -223,7 +212,8 @@ class Imported:
             lines.append(f"{self.file}: {each.parameters:,} parameters of {each.component}{sizes}")
         lines += ["In a recipe:", "  model:"]
         for each in self.networks:
-            options = "".join(f", {key}: {_as_yaml(value)}" for key, value in each.options.items())
+            written = {key: v if isinstance(v, str) else json.dumps(v) for key, v in each.options.items()}
+            options = "".join(f", {key}: {value}" for key, value in written.items())
             source = f", source: {each.network}" if len(self.networks) > 1 else ""
             use = each.component.split("/")[1]
             lines.append(f"    {each.network}: {{use: {use}{options}, weights: {self.file}{source}}}")
@@ -269,18 +259,14 @@ def import_checkpoint(
         networks = tuple(convert(state))
     except FacekitError as error:
         raise FacekitError(error.message, where=str(checkpoint), remedy=error.remedy) from error
-    _write(networks, output, source=checkpoint)
-    return Imported(networks, output)
-
-
-def _write(networks: Sequence[ImportedNetwork], path: Path, *, source: Path) -> None:
-    several = len(networks) > 1
     tensors = {
-        f"{each.network}.{name}" if several else name: tensor
+        f"{each.network}.{name}" if len(networks) > 1 else name: tensor
         for each in networks
         for name, tensor in each.tensors.items()
     }
-    write_weights(tensors, path, {METADATA_NETWORKS: json.dumps({e.network: e.document() for e in networks})}, source)
+    documents = {each.network: each.document() for each in networks}
+    write_weights(tensors, output, {METADATA_NETWORKS: json.dumps(documents)}, checkpoint)
+    return Imported(networks, output)
 
 
 def write_weights(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str], source: Path) -> None:
@@ -291,7 +277,7 @@ def write_weights(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[s
     Args:
         tensors: what to write, by name.
         path: the file.
-        metadata: what they are.
+        metadata: a description of the tensors.
         source: the file that they come from.
 
     Raises:
@@ -300,12 +286,9 @@ def write_weights(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[s
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    described = {
-        "format": "pt",
-        **metadata,
-        METADATA_SOURCE: source.name,
-        METADATA_SOURCE_SHA256: _sha256(source),
-    }
+    with source.open("rb") as file:
+        digest = sha256_of(file)
+    described = {"format": "pt", **metadata, METADATA_SOURCE: source.name, METADATA_SOURCE_SHA256: digest}
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -316,11 +299,3 @@ def write_weights(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[s
     finally:
         with suppress(OSError):  # gone when it was renamed, and never there when its folder is not
             beside.unlink()
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()

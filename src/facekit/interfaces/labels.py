@@ -27,7 +27,7 @@ class LabelMap:
     Args:
         name: the name recipes use, e.g. ``celebamask_hq``.
         classes: one entry an id. Data without masks has a label map without classes: :data:`NO_LABELS`.
-        mirrored: pairs of class names that change places when a picture is mirrored (left eye, right eye).
+        mirrored: pairs of class names that change places when an image is mirrored (left eye, right eye).
         description: where the classes come from.
         of: the finer label map that this one is a merged form of; empty for one that stands for itself.
         merges: pairs of a class of the finer label map and the class of this one that it becomes: ``("l_eye", "eye")``.
@@ -35,7 +35,7 @@ class LabelMap:
 
     Raises:
         ValueError: a class name occurs twice, a mirrored pair or a merge names a class that does not exist, or merges
-            are given without saying of what.
+            are given without ``of``.
     """
 
     name: str
@@ -134,7 +134,7 @@ class LabelMap:
         return table
 
     def mirror_table(self) -> NDArray[np.uint8]:
-        """Return the table (256,) uint8 that maps each id to its id in the mirrored picture."""
+        """Return the table (256,) uint8 that maps each id to its id in the mirrored image."""
         import numpy as np
 
         table = np.arange(256, dtype=np.uint8)
@@ -159,7 +159,7 @@ class LabelMap:
         return tuple(self.id_of(name) for name in names)
 
     def _mirrored_ids(self) -> list[int]:
-        """Return the id that each class has in the mirrored picture."""
+        """Return the id that each class has in the mirrored image."""
         ids = list(range(len(self)))
         for left, right in self.mirrored:
             ids[self.id_of(left)], ids[self.id_of(right)] = self.id_of(right), self.id_of(left)

@@ -25,14 +25,14 @@ TASKS: tuple[Task, ...] = get_args(Task)
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """A batch of results that a metric looks at.
+    """A batch of fakes that a metric observes.
 
-    The condition of each task, for models that paint masks and for models that change photos (``source_image`` and
-    ``attributes``, as StarGAN does):
+    The condition of each task, for models that generate from masks and for models that change real images
+    (``source_image`` and ``attributes``, as StarGAN does):
 
     - ``reconstruction``: mask, reference, source photo and attributes are those of one face.
     - ``style_copy``: the mask and the attributes are the target face's, the reference and the source photo those of the
-      face whose look is wanted.
+      face whose style is wanted.
     - ``attribute_transfer``: the mask is the target face's; the reference and the source photo are those of the face
       that is changed, and the attributes are its own but for the one that changes.
     - ``generation``: as ``reconstruction``; the noise is that of the sample, and ``target`` is a photo of the split to
@@ -41,13 +41,13 @@ class Observation:
     Masks are None where the data has none.
 
     Args:
-        task: which task the results were made for.
+        task: which task the fakes were made for.
         condition: the conditions (target mask, reference photo and its mask), N of them.
-        generated: the results, rounded to 8 bits as a saved picture would be.
+        generated: the fakes, rounded to 8 bits as a saved image would be.
         target: the real photo of the target face, (N, 3, H, W) in [-1, 1].
         keys: the keys of the target faces.
         reference_keys: the keys of the reference faces.
-        attributes: what the results should show, (N, A) float in {0, 1}; None where the data has no attributes. It is
+        attributes: what the fakes should show, (N, A) float in {0, 1}; None where the data has no attributes. It is
             ``condition.attributes``, but for real photos, which show what they show.
         attribute: ``attribute_transfer``: the name of the attribute that changes; empty in other tasks.
         wanted: ``attribute_transfer``: its value after the change, (N,) float in {0, 1}.
@@ -67,7 +67,7 @@ class Observation:
     reads: frozenset[str] = frozenset({"mask", "reference", "reference_mask"})
 
     def geometry(self) -> Tensor:
-        """Return the class ids (N, H, W) that the results are to have the geometry of.
+        """Return the class ids (N, H, W) of the geometry that the fakes should have.
 
         That is the target mask. A model that does not read it kept the geometry of its source photo, whose mask is that
         of the reference.
@@ -95,7 +95,7 @@ class Measurement:
             split and size.
         count: how many samples (or pairs) the number rests on.
         per_sample: one value a sample, for bootstrap intervals and paired tests; empty where the number is no mean.
-            Which samples have a value may depend on the faces, never on the results: tests pair them one by one.
+            Which samples have a value may depend on the faces, never on the fakes: tests pair them one by one.
         detail: whether it is one of many that stand behind another, such as a region's beside the mean over regions.
             It is measured and kept as any other, and shown only when asked for.
     """
@@ -114,11 +114,11 @@ class Measurement:
 
 
 class Metric(Protocol):
-    """A metric: observes results batch by batch, then computes. Its value does not depend on the batch size."""
+    """A metric: observes fakes batch by batch, then computes. Its value does not depend on the batch size."""
 
     @property
     def tasks(self) -> tuple[Task, ...]:
-        """The tasks whose results it wants to see."""
+        """The tasks whose fakes it observes."""
         ...
 
     def update(self, observation: Observation) -> None:
@@ -136,5 +136,5 @@ class TransferMetric(Protocol):
 
     @property
     def transfers(self) -> tuple[str, ...]:
-        """The attributes whose transfer it wants to see, each a list of pairs of its own."""
+        """The attributes whose transfer it observes, each a list of pairs of its own."""
         ...

@@ -54,7 +54,7 @@ class Discriminator(Protocol):
 class Sampler(Protocol):
     """Makes images with the networks of a recipe where the default, :func:`sample`, does not know how.
 
-    A sampler may be a ``torch.nn.Module`` or any callable. Its ports say what it needs of the condition.
+    A sampler may be a ``torch.nn.Module`` or any callable. Its ports declare what it needs of the condition.
     """
 
     def __call__(self, networks: Mapping[str, Callable[..., Any]], condition: Condition) -> Generated:
@@ -100,7 +100,7 @@ class Recomputable(Protocol):
 
 @runtime_checkable
 class SaysLastLayer(Protocol):
-    """A network that says which of its weights is the last before its result.
+    """A network that names the last weight before its output.
 
     The shares of losses in the gradient are read there (``train.loss_shares``). Without the attribute it is the last
     matrix in the order in which the network registered its weights.
@@ -182,7 +182,7 @@ class Loss(Protocol):
 
 @runtime_checkable
 class Stateful(Protocol):
-    """A loss that keeps more from step to step than the buffers of a module: a pool of past results, say.
+    """A loss that keeps more from step to step than the buffers of a module: for instance a pool of past fakes.
 
     It goes into every checkpoint. Such losses work in runs of one process.
     """
@@ -225,7 +225,7 @@ def sample(networks: Networks, condition: Condition, style: Style | None = None)
 
     Args:
         networks: the networks of the recipe by name, and its sampler where it has one.
-        condition: what is wanted, N of them.
+        condition: the conditions, N of them.
         style: saves encoding the reference of ``condition`` again; only for recipes without a sampler of their own.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The base class of every component's options, and what a factory is told beside them."""
+"""The base class of every component's options, and what a factory gets beside them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class BuildContext:
     Args:
         label_map: the label map of the dataset.
         attribute_names: the attributes of the dataset, in order; empty where it has none.
-        size: picture side in pixels.
+        size: image side in pixels.
         dimensions: the numbers behind the named dimensions of all ports, e.g. ``{"style": 16384, "classes": 19}``.
         player: for losses: whose loss it is, ``generator`` or ``discriminator``; else None.
         dataset: the id of the dataset component, ``facekit/celebamask_hq``; empty where it is not known.
@@ -59,8 +59,8 @@ class BuildContext:
     def first_task(self, *choices: Task) -> Task:
         """Return the first of a metric's tasks that the model can do: what it measures where the recipe names none.
 
-        It is the first of all where the model can do none of them. The core then says what the metric asks for and what
-        the model reads, so factories need no check of their own.
+        It is the first of all where the model can do none of them. The core then reports what the metric asks for and
+        what the model reads, so factories need no check of their own.
         """
         return next((task for task in choices if task in self.tasks), choices[0])
 
@@ -88,6 +88,6 @@ class BuildContext:
 
 @dataclass(frozen=True)
 class DatasetContext:
-    """What a dataset is told beside its options: every label map that the loaded plugins offer, by name."""
+    """What a dataset gets beside its options: every label map that the loaded plugins offer, by name."""
 
     label_maps: Mapping[str, LabelMap] = field(default_factory=dict)

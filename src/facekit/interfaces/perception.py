@@ -1,4 +1,4 @@
-"""The interfaces of what looks at photos: where faces are, and what each pixel shows. Imports no torch."""
+"""The interfaces of face detectors and face parsers. Imports no torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LANDMARKS = ("left_eye", "right_eye", "nose", "left_mouth_corner", "right_mouth_corner")
-"""The five points of a face, left and right as they are in the picture (the person's right eye comes first)."""
+"""The five points of a face, left and right as they are in the image (the person's right eye comes first)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class FaceDetector(Protocol):
 
 
 class Segmenter(Protocol):
-    """Says of each pixel of an aligned face which class of a label map it belongs to (a face parser)."""
+    """Assigns each pixel of an aligned face to a class of a label map (a face parser)."""
 
     @property
     def label_map(self) -> LabelMap:

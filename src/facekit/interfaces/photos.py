@@ -1,4 +1,4 @@
-"""Real photos for metrics that compare sets of pictures. Importing this module does not import torch."""
+"""Real photos for metrics that compare sets of images. Importing this module does not import torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EVALUATED = "evaluated"
 
 
 class RealPhotos(Protocol):
-    """The real photos of one split, at the size and as sharp as results are compared with them.
+    """The real photos of one split, at the size and as sharp as fakes are compared with them.
 
     Nothing is read before it is asked for, so that a metric can be built, and its options checked, before the data is
     prepared.

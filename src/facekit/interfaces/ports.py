@@ -50,8 +50,8 @@ class Ports:
     Args:
         needs: ports that some other part of the recipe must give.
         gives: ports that other parts may need.
-        smallest_size: the smallest picture side in pixels the component works with.
-        size_multiple: the picture side must be a multiple of this.
+        smallest_size: the smallest image side in pixels the component works with.
+        size_multiple: the image side must be a multiple of this.
         smallest_batch: the smallest batch the component works with (2 for losses that swap styles inside a batch).
     """
 
@@ -67,7 +67,7 @@ class PortContext:
     """What ports may depend on beside the component's own options.
 
     Args:
-        size: picture side in pixels.
+        size: image side in pixels.
         label_maps: every label map that the loaded plugins offer, by name.
         player: for losses: whose loss it is, ``generator`` or ``discriminator``.
     """
@@ -87,7 +87,7 @@ ATTRIBUTES = Port("attributes", ("batch", "attributes"), dtype="binary", value_r
 """The attributes of the photo."""
 
 REFERENCE_IMAGE = Port("reference.image", ("batch", 3, "size", "size"), value_range=(-1.0, 1.0))
-"""The photo whose style is wanted, for networks that read it from the condition: ``condition.reference.image``."""
+"""The image that gives the style, for networks that read it from the condition: ``condition.reference.image``."""
 
 REFERENCE_MASK = Port("reference.mask", ("batch", "size", "size"), dtype="class_ids", classes="classes")
 """The class ids of that photo: ``condition.reference.mask``."""
@@ -96,16 +96,16 @@ HOLE = Port("hole", ("batch", 1, "size", "size"), dtype="binary", value_range=(0
 """Where a part of the source photo is to be made anew (1), and where it stays (0): ``condition.extra["hole"]``."""
 
 STYLE = Port("style", ("batch", "style"))
-"""One style vector a picture."""
+"""One style vector an image."""
 
 ANY_STYLE = Port("style", ("batch",), leading=True)
 """A style of any form, for components that hand it on: one vector an image, a region, or a layer."""
 
 GENERATED = Port("generated", ("batch", 3, "size", "size"), value_range=(-1.0, 1.0))
-"""The generator's result."""
+"""The generator's output."""
 
 GENERATED_PYRAMID = Port("generated.pyramid", ("batch",), leading=True)
-"""The generator's result at coarser sizes, whose number and sides the port leaves open."""
+"""The generator's output at coarser sizes; the port leaves their number and sides open."""
 
 DISCRIMINATOR_OUTPUT = Port("discriminated", ("batch",), leading=True)
 """The discriminator's logits at its scales."""

@@ -1,4 +1,4 @@
-"""Reading weight files of strangers: tensors or a sentence, and nothing in the file is run."""
+"""Reading weight files of any origin: tensors or a sentence, and nothing in the file is run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from facekit.interfaces.errors import FacekitError
 from facekit.interfaces.regular_files import open_regular
@@ -52,7 +52,7 @@ def read_weight_file(
     except Exception as error:  # readers raise whatever damaged bytes lead them to; the file is at fault
         said = next(iter(str(error).splitlines()), "") or type(error).__name__
         if isinstance(error, UnpicklingError):
-            # torch's own message tells people to read the file without the check, which runs whatever is in it.
+            # torch's own message advises people to read the file without the check, which runs whatever is in it.
             said = "it is damaged, or holds more than tensors"
         raise FacekitError(f"the weights of {what} cannot be read: {said}", where=str(path), remedy=again) from error
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
@@ -63,6 +63,14 @@ def read_weight_file(
             # A sparse tensor's indices are not checked when it is read, and lead computations out of its memory.
             raise FacekitError(f"the tensor {name} of {what} is not a plain one", where=str(path), remedy=again)
     return tensors
+
+
+def sha256_of(stream: BinaryIO) -> str:
+    """Return the SHA-256, in hex, of what a stream still holds."""
+    digest = hashlib.sha256()
+    while block := stream.read(1 << 22):
+        digest.update(block)
+    return digest.hexdigest()
 
 
 def require_sha256(path: Path, expected: str, *, what: str, again: str = "fetch the file again") -> None:
@@ -77,14 +85,12 @@ def require_sha256(path: Path, expected: str, *, what: str, again: str = "fetch 
     Raises:
         FacekitError: the file cannot be read, or is another.
     """
-    digest = hashlib.sha256()
     try:
         with open_regular(path) as stream:
-            while block := stream.read(1 << 22):
-                digest.update(block)
+            found = sha256_of(stream)
     except OSError as error:
         raise FacekitError(f"the weights of {what} cannot be read: {error}", where=str(path), remedy=again) from error
-    if digest.hexdigest() != expected:
+    if found != expected:
         raise FacekitError(
             f"the weights of {what} are not those that this version was made for (their SHA-256 differs)",
             where=str(path),

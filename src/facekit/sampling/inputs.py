@@ -74,7 +74,8 @@ def inputs_of(recipe: ResolvedRecipe, label_maps: Mapping[str, LabelMap] | None 
     context = PortContext(recipe.data.size, label_maps or {})
     needed: set[str] = set()
     optional: set[str] = set()
-    inside = _given_inside(recipe, context)
+    # What networks of the recipe give each other nobody is asked for.
+    inside = {port.name for _, choice in recipe.model.components() for port in choice.ports(context).gives}
 
     def take(needs: Iterable[Port], names: Mapping[str, str]) -> None:
         for port in needs:
@@ -117,8 +118,3 @@ def _shapes(recipe: ResolvedRecipe, needs: Iterable[Port]) -> dict[str, tuple[in
 def _needs_of_networks(recipe: ResolvedRecipe, label_maps: Mapping[str, LabelMap] | None) -> Iterator[Port]:
     for _, choice in recipe.model.components():
         yield from choice.ports(PortContext(recipe.data.size, label_maps or {})).needs
-
-
-def _given_inside(recipe: ResolvedRecipe, context: PortContext) -> frozenset[str]:
-    """Return the ports that networks of the recipe give each other, so that nobody is asked for them."""
-    return frozenset(port.name for _, choice in recipe.model.components() for port in choice.ports(context).gives)

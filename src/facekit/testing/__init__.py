@@ -16,9 +16,8 @@ from facekit.testing.importing import (
 )
 from facekit.testing.loss import LossContract
 from facekit.testing.metric import MetricContract
-from facekit.testing.network import NetworkContract
+from facekit.testing.network import DiscriminatorContract, GeneratorContract, NetworkContract, StyleEncoderContract
 from facekit.testing.network_inputs import Inputs
-from facekit.testing.networks import DiscriminatorContract, GeneratorContract, StyleEncoderContract
 from facekit.testing.updates import OptimiserContract, ScheduleContract
 
 __all__ = [

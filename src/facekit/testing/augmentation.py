@@ -20,7 +20,7 @@ from facekit.interfaces import (
     ScaleOutput,
 )
 from facekit.registry import Kind
-from facekit.testing.contract import BrokenPromise, ComponentContract, build_failure
+from facekit.testing.contract import BrokenPromise, ComponentContract, promised
 
 _TOLERANCE = 1e-5
 _ADAPTATIONS = 4
@@ -36,28 +36,22 @@ class AugmentationContract(ComponentContract):
 
     def augmentation(self, size: int) -> Augmentation:
         """Return the augmentation."""
-        try:
+        with promised("an augmentation is built from its options"):
             made: Augmentation = self.build(size)
-        except Exception as error:
-            raise build_failure("an augmentation is built from its options", error) from error
         return made
 
     def drawn(self, augmentation: Augmentation, count: int, *, certain: bool = True) -> dict[str, Tensor]:
         """Return what is drawn for some samples."""
         random = torch.Generator().manual_seed(self.seed)
-        try:
+        with promised("an augmentation draws"):
             return dict(augmentation.draw(count, random, certain=certain))
-        except Exception as error:
-            raise build_failure("an augmentation draws", error) from error
 
     def shown(
         self, augmentation: Augmentation, image: Generated, condition: Condition, drawn: Mapping[str, Tensor]
     ) -> tuple[Generated, Condition]:
         """Return images and conditions as a discriminator is shown them."""
-        try:
+        with promised("an augmentation changes images of every size"):
             return augmentation(image, condition, drawn)
-        except Exception as error:
-            raise build_failure("an augmentation changes images of every size", error) from error
 
     def images(self, count: int, size: int) -> tuple[Generated, Condition]:
         """Return images with a coarser level, and a condition with mask, reference and attributes."""
@@ -169,10 +163,8 @@ class AugmentationContract(ComponentContract):
             current: Any = self.augmentation(size)
             for index in range(_ADAPTATIONS):
                 if resumed and index == _ADAPTATIONS // 2:
-                    try:
+                    with promised("checkpoints can keep the state of an augmentation"):
                         kept = load(save(current.state()))
-                    except Exception as error:
-                        raise build_failure("checkpoints can keep the state of an augmentation", error) from error
                     current = self.augmentation(size)
                     current.load_state(kept)
                 self._adapt(current, index)
@@ -191,7 +183,5 @@ class AugmentationContract(ComponentContract):
         random = torch.Generator().manual_seed(self.seed + index)
         output = DiscriminatorOutput((ScaleOutput(torch.randn(6, 1, 4, 4, generator=random) + 1),))
         real = torch.tensor([1.0, 1.0, 1.0, 0.0, 0.0, 0.0])
-        try:
+        with promised("an adaptive augmentation follows what discriminators give"):
             augmentation.adapt(augmentation.read(output, real).tolist(), 3000)
-        except Exception as error:
-            raise build_failure("an adaptive augmentation follows what discriminators give", error) from error

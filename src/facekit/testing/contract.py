@@ -80,13 +80,13 @@ class ComponentContract:
     dimensions: ClassVar[Mapping[str, int]] = {}
     """Named dimensions that other components of a recipe would settle, such as ``{"style": 64}``."""
     sizes: ClassVar[tuple[int, ...]] = (32, 64)
-    """Picture sides to try; none below the component's own smallest, and all multiples it works with."""
+    """Image sides to try; none below the component's own smallest, and all multiples it works with."""
     batches: ClassVar[tuple[int, ...]] = (1, 3)
     """Batch sizes to try."""
     player: ClassVar[str | None] = None
-    """For losses: whose."""
+    """The player of a loss."""
     seed: ClassVar[int] = 0
-    """Of weights and inputs."""
+    """The seed of weights and inputs."""
 
     __test__ = False
 
@@ -136,7 +136,7 @@ class ComponentContract:
         return found
 
     def build_context(self, size: int) -> BuildContext:
-        """Return what a factory is told beside the options."""
+        """Return what a factory gets beside the options."""
         dimensions = {name: number for name, number in self.settled(size, 1).items() if name not in ("batch", "size")}
         return BuildContext(
             label_map=self.label_map,
@@ -275,15 +275,19 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def build_failure(promise: str, error: Exception) -> BrokenPromise:
-    """Return the broken promise of a component that raised where it should have worked."""
-    if isinstance(error, BrokenPromise):
-        return error
-    remedy = error.remedy if isinstance(error, FacekitError) and error.remedy else "see the exception above"
-    return BrokenPromise(promise, f"{type(error).__name__}: {error}", remedy)
+@contextmanager
+def promised(promise: str) -> Iterator[None]:
+    """Raise BrokenPromise where the component raises anything."""
+    try:
+        yield
+    except BrokenPromise:
+        raise
+    except Exception as error:
+        remedy = error.remedy if isinstance(error, FacekitError) and error.remedy else "see the exception above"
+        raise BrokenPromise(promise, f"{type(error).__name__}: {error}", remedy) from error
 
 
-_CHILD = """
+IMPORT_WITHOUT_TORCH = """
 import importlib, importlib.util, json, sys
 
 class Trap:
@@ -291,30 +295,39 @@ class Trap:
         if name == "torch" or name.startswith("torch."):
             raise ImportError(f"{name} was imported")
 
-sys.meta_path.insert(0, Trap())
-request = json.loads(sys.argv[1])
-sys.path[:] = request["path"]
-for name, file in request["modules"]:
+def module(name, file):
     try:
         found = importlib.util.find_spec(name)
     except (ImportError, ValueError):
         found = None
-    if found is None and file:
-        # A plugin that is one file, or a module beside the tests.
+    if found is not None or not file:
+        return importlib.import_module(name)
+    if name not in sys.modules:  # a plugin that is one file, or a module beside the tests
         found = importlib.util.spec_from_file_location(name, file)
-        module = importlib.util.module_from_spec(found)
-        sys.modules[name] = module
-        found.loader.exec_module(module)
-    else:
-        module = importlib.import_module(name)
-    from facekit.registry import ComponentSpec
-    from facekit.interfaces import PortContext
-    specs = [value for value in vars(module).values() if isinstance(value, ComponentSpec)]
-    if callable(getattr(module, "facekit_components", None)):
-        specs += list(module.facekit_components())
+        sys.modules[name] = importlib.util.module_from_spec(found)
+        found.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+sys.meta_path.insert(0, Trap())
+request = json.loads(sys.argv[1])
+sys.path[:] = request["path"]
+"""
+"""Beginning of a program that may import no torch: ``module(name, file)``, and ``request`` from its argument."""
+
+_CHILD = (
+    IMPORT_WITHOUT_TORCH
+    + """
+from facekit.registry import ComponentSpec
+from facekit.interfaces import PortContext
+for name, file in request["modules"]:
+    declaring = module(name, file)
+    specs = [value for value in vars(declaring).values() if isinstance(value, ComponentSpec)]
+    if callable(getattr(declaring, "facekit_components", None)):
+        specs += list(declaring.facekit_components())
     for spec in specs:
         if (spec.kind, spec.id) == (request["kind"], request["id"]):
             options = spec.options.model_validate_json(json.dumps(request["options"]), strict=True)
             spec.ports(options, PortContext(size=request["size"], player=request["player"]))
 assert "torch" not in sys.modules
 """
+)

@@ -26,7 +26,13 @@ from facekit.interfaces import (
     Ports,
 )
 from facekit.registry import Kind
-from facekit.testing.contract import BENCH_LABEL_MAP, BrokenPromise, ComponentContract, build_failure
+from facekit.testing.contract import (
+    BENCH_LABEL_MAP,
+    IMPORT_WITHOUT_TORCH,
+    BrokenPromise,
+    ComponentContract,
+    promised,
+)
 from facekit.testing.dataset_samples import check_extra, check_mirrored_extra, check_sample, equal_samples
 
 
@@ -44,10 +50,10 @@ class DatasetContract(ComponentContract):
                 return {"root": str(folder)}
 
             def change_data(self, folder):
-                paint_over(folder / "photos" / "1.png")
+                overwrite(folder / "photos" / "1.png")
 
             def damage(self, folder):
-                (folder / "photos" / "2.png").write_bytes(b"no picture")
+                (folder / "photos" / "2.png").write_bytes(b"no image")
                 return 2
 
     A dataset without masks leaves ``label_maps`` out: its label map is :data:`~facekit.interfaces.NO_LABELS`.
@@ -58,18 +64,18 @@ class DatasetContract(ComponentContract):
     label_maps: ClassVar[tuple[LabelMap, ...]] = (BENCH_LABEL_MAP,)
     """The label maps that the installed plugins would offer."""
     other_options: ClassVar[Mapping[str, Any]] = {}
-    """Options that give other pictures, for datasets that draw them: their fingerprint must differ."""
+    """Options that give other images, for datasets that draw them: their fingerprint must differ."""
     tried: ClassVar[int] = 4
     """How many samples are read."""
 
-    # What an author says
+    # For authors to override
 
     def make_options(self, folder: Path) -> Mapping[str, Any]:
         """Make a small dataset in an empty folder, where the dataset reads files, and return the options for it."""
         return dict(self.options)
 
     def change_data(self, folder: Path) -> bool | None:
-        """Change a picture or a mask of the dataset made before; return False where there are no files to change."""
+        """Change an image or a mask of the dataset made before; return False where there are no files to change."""
         return False
 
     def damage(self, folder: Path) -> int | None:
@@ -303,10 +309,8 @@ class DatasetContract(ComponentContract):
         return DatasetContext({entry.name: entry for entry in self.label_maps})
 
     def _opened(self, options: Options) -> FaceDataset:
-        try:
+        with promised("the dataset opens"):
             return cast("FaceDataset", self.spec.build(options, self._context()))
-        except Exception as error:
-            raise build_failure("the dataset opens", error) from error
 
     def _checked(self, dataset: FaceDataset, row: int, promise: str) -> list[Finding]:
         try:
@@ -329,41 +333,21 @@ def _read_there(sent: bytes, row: int) -> FaceSample:
     return cast("FaceDataset", pickle.loads(sent)).read(row)
 
 
-_CHILD = """
-import importlib, importlib.util, json, pickle, sys
-
-class Trap:
-    def find_spec(self, name, path=None, target=None):
-        if name == "torch" or name.startswith("torch."):
-            raise ImportError(f"{name} was imported")
-
-sys.meta_path.insert(0, Trap())
-request = json.loads(sys.argv[1])
-sys.path[:] = request["path"]
+_CHILD = (
+    IMPORT_WITHOUT_TORCH
+    + """
+import pickle
 from facekit.interfaces import DatasetContext
-
-def module(name):
-    try:
-        found = importlib.util.find_spec(name)
-    except (ImportError, ValueError):
-        found = None
-    if found is not None or not request["files"].get(name):
-        return importlib.import_module(name)
-    if name not in sys.modules:
-        found = importlib.util.spec_from_file_location(name, request["files"][name])
-        sys.modules[name] = importlib.util.module_from_spec(found)
-        found.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-options_class = module(request["options_module"])
+options_class = module(request["options_module"], request["files"].get(request["options_module"]))
 for part in request["options_name"].split("."):
     options_class = getattr(options_class, part)
 options = options_class.model_validate_json(json.dumps(request["options"]), strict=True)
 maps = pickle.loads(bytes.fromhex(request["label_maps"]))
 factory, function = request["factory"].split(":")
-dataset = getattr(module(factory), function)(options, DatasetContext(maps))
+dataset = getattr(module(factory, request["files"].get(factory)), function)(options, DatasetContext(maps))
 dataset.read(0)
 dataset.splits()
 dataset.fingerprint()
 assert "torch" not in sys.modules, "torch was imported"
 """
+)

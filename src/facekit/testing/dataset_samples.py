@@ -65,20 +65,14 @@ def check_sample(dataset: FaceDataset, row: int, promise: str, *, masks: bool) -
 
 def equal_samples(first: FaceSample, second: FaceSample) -> bool:
     """Return whether two samples hold the same."""
-    if not np.array_equal(first.image, second.image):
-        return False
-    if first.mask is None or second.mask is None:
-        if first.mask is not second.mask:
-            return False
-    elif not np.array_equal(first.mask, second.mask):
-        return False
-    if first.extra.keys() != second.extra.keys():
-        return False
-    if not all(np.array_equal(array, second.extra[name]) for name, array in first.extra.items()):
-        return False
-    if first.attributes is None or second.attributes is None:
-        return first.attributes is second.attributes
-    return bool(np.array_equal(first.attributes, second.attributes))
+
+    def arrays(sample: FaceSample) -> dict[str, NDArray[Any]]:
+        own = {"image": sample.image, "mask": sample.mask, "attributes": sample.attributes}
+        extra = {f"extra.{name}": array for name, array in sample.extra.items()}
+        return {name: array for name, array in {**own, **extra}.items() if array is not None}
+
+    one, other = arrays(first), arrays(second)
+    return one.keys() == other.keys() and all(np.array_equal(array, other[name]) for name, array in one.items())
 
 
 def check_extra(dataset: FaceDataset, ports: Ports, *, size: int, rows: Sequence[int]) -> None:

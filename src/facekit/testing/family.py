@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 import pytest
@@ -12,10 +12,10 @@ from torch import Tensor
 
 from facekit.interfaces import GENERATED, Condition, Generated, Port, Reference, map_tensors
 from facekit.registry import Kind
-from facekit.testing.contract import BrokenPromise, ComponentContract, build_failure, seeded
+from facekit.testing.contract import BrokenPromise, ComponentContract, promised, seeded
 from facekit.testing.network import NetworkContract
 from facekit.testing.network_inputs import Inputs
-from facekit.testing.outputs import Given
+from facekit.testing.outputs import Given, tensors_in
 from facekit.testing.port_inputs import check_given, make
 from facekit.training.network_call import outputs_by_port
 
@@ -29,22 +29,6 @@ class PortInputs(Inputs):
     """
 
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
-
-    def replaced(self, row: slice, other: Inputs) -> Inputs:
-        """Return these inputs with the other's samples in some rows."""
-        assert isinstance(other, PortInputs)
-        mixed = {name: tensor.clone() for name, tensor in self.tensors.items()}
-        for name, tensor in mixed.items():
-            tensor[row] = other.tensors[name][row]
-        return replace(self, tensors=mixed)
-
-    def channels_last(self) -> Inputs:
-        """Return the same with images in channels-last order."""
-
-        def order(tensor: Tensor) -> Tensor:
-            return tensor.contiguous(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
-
-        return replace(self, tensors={name: order(tensor) for name, tensor in self.tensors.items()})
 
 
 class FamilyNetworkContract(NetworkContract):
@@ -142,7 +126,7 @@ class SamplerContract(ComponentContract):
         """An image does not depend on the other samples of its batch."""
         size, batch = self.sizes[0], max(2, *self.batches)
         condition, other = self.condition(size, batch), self.condition(size, batch, seed=self.seed + 1)
-        rows = iter(_tensors(other))
+        rows = iter(tensors_in(other))
 
         def mixed(tensor: Tensor) -> Tensor:
             return torch.cat([tensor[:1], next(rows)[1:]])
@@ -175,24 +159,11 @@ class SamplerContract(ComponentContract):
         for module in (sampler, *networks.values()):
             if isinstance(module, torch.nn.Module):
                 module.eval()
-        with seeded(self.seed if seed is None else seed), torch.no_grad():
-            try:
-                image = sampler(networks, condition)
-            except Exception as error:
-                raise build_failure("a sampler works with what its ports need", error) from error
+        promise = "a sampler works with what its ports need"
+        with promised(promise), seeded(self.seed if seed is None else seed), torch.no_grad():
+            image = sampler(networks, condition)
         if not isinstance(image, Generated):
             raise BrokenPromise(
                 "a sampler returns a Generated", f"it returned a {type(image).__name__}", "wrap it: Generated(...)"
             )
         return image
-
-
-def _tensors(condition: Condition) -> list[Tensor]:
-    found: list[Tensor] = []
-
-    def take(tensor: Tensor) -> Tensor:
-        found.append(tensor)
-        return tensor
-
-    map_tensors(condition, take)
-    return found

@@ -16,8 +16,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from facekit.interfaces import DISCRIMINATOR, BuildContext, FaceBatch, Player, map_tensors
 from facekit.registry import Kind
-from facekit.testing.contract import BrokenPromise, ComponentContract, build_failure, seeded
-from facekit.testing.gradients import check_gradients_agree, gradients_of
+from facekit.testing.contract import BrokenPromise, ComponentContract, promised, seeded
+from facekit.testing.outputs import check_gradients_agree, gradients_of, tensors_in
 from facekit.testing.toy_step import bench_batch, bench_model, bench_step
 from facekit.training.convolution_guard import right_gradients
 from facekit.training.networks import FaceModel
@@ -210,7 +210,7 @@ class LossContract(ComponentContract):
     # What it is tried on
 
     def players(self) -> tuple[Player, ...]:
-        """Return whose loss it is tried as: the contract's ``player``, or all that the spec declares."""
+        """Return the players it is tried for: the contract's ``player``, or all that the spec declares."""
         return (self.player,) if self.player else self.spec.players
 
     def model(self, size: int, player: Player) -> FaceModel:
@@ -232,11 +232,8 @@ class LossContract(ComponentContract):
         context = self.build_context(size)
         told = {field.name: getattr(context, field.name) for field in fields(context)} | {"player": player}
         build = self.spec.build_probe if probe else self.spec.build
-        with seeded(self.seed if seed is None else seed):
-            try:
-                return build(self.validated(), BuildContext(**told))
-            except Exception as error:
-                raise build_failure("the loss can be built from its options", error) from error
+        with seeded(self.seed if seed is None else seed), promised("the loss can be built from its options"):
+            return build(self.validated(), BuildContext(**told))
 
     def _model(self, size: int, player: Player) -> FaceModel:
         with seeded(self.seed):
@@ -308,10 +305,8 @@ class LossContract(ComponentContract):
 
     @staticmethod
     def _call(loss: Any, step: TrainingStep) -> Tensor:
-        try:
+        with promised("a loss works with what its ports need"):
             return cast("Tensor", loss(step))
-        except Exception as error:
-            raise build_failure("a loss works with what its ports need", error) from error
 
     def _agrees(self, precision: Precision, tolerance: float, how: str, remedy: str) -> None:
         for player in self.players():
@@ -344,15 +339,3 @@ def _keep(
     """Keep what a network gave, and a copy of it."""
     for number, tensor in enumerate(tensors_in(result)):
         watched[f"{name} ({number})"], before[f"{name} ({number})"] = tensor, tensor.detach().clone()
-
-
-def tensors_in(container: Any) -> list[Tensor]:
-    """Return every tensor of a container."""
-    found: list[Tensor] = []
-
-    def take(tensor: Tensor) -> Tensor:
-        found.append(tensor)
-        return tensor
-
-    map_tensors(container, take)
-    return found

@@ -28,7 +28,7 @@ from facekit.interfaces import (
 )
 from facekit.registry import Kind
 from facekit.sampling.inputs import MASK, REFERENCE, REFERENCE_MASK, SamplingInputs
-from facekit.testing.contract import BrokenPromise, ComponentContract, build_failure, seeded
+from facekit.testing.contract import BrokenPromise, ComponentContract, promised, seeded
 from facekit.testing.port_inputs import blobs, make, make_extra
 
 _NOISE = 0.4
@@ -217,7 +217,7 @@ class MetricContract(ComponentContract):
     # Helpers
 
     def build_context(self, size: int) -> BuildContext:
-        """Return what a factory is told beside the options: real photos too, of the splits that most data has."""
+        """Return what a factory gets beside the options, real images of the usual splits included."""
 
         def photos(split: str) -> RealPhotos:
             if split not in _SPLITS:
@@ -232,10 +232,8 @@ class MetricContract(ComponentContract):
         return _to_levels(photos + 0.05 * torch.randn(photos.shape, generator=random))
 
     def _metric(self, size: int) -> Any:
-        try:
+        with promised("the metric can be built from its options"):
             return self.build(size)
-        except Exception as error:
-            raise build_failure("the metric can be built from its options", error) from error
 
     def _check_transfers(self, metric: Any) -> None:
         if "attribute_transfer" not in metric.tasks:
@@ -250,13 +248,11 @@ class MetricContract(ComponentContract):
     def _measured(
         self, metric: Any, observations: Sequence[Observation], promise: str, *, keep_random: bool = False
     ) -> tuple[Measurement, ...]:
-        try:
+        with promised(promise):
             if keep_random:
                 return self._observed(metric, observations)
             with seeded(self.seed):
                 return self._observed(metric, observations)
-        except Exception as error:
-            raise build_failure(promise, error) from error
 
     @staticmethod
     def _observed(metric: Any, observations: Sequence[Observation]) -> tuple[Measurement, ...]:
@@ -280,7 +276,7 @@ class MetricContract(ComponentContract):
             look = torch.arange(self.count) if own else torch.arange(self.count).roll(1)
             shown, wanted = attributes, None
             if attribute:
-                # The face that gives the look keeps its other attributes.
+                # The face that gives the style keeps its other attributes.
                 shown = attributes[look]
                 column = self.attribute_names.index(attribute)
                 wanted = 1 - shown[:, column]
@@ -366,5 +362,5 @@ class MetricContract(ComponentContract):
 
 
 def _to_levels(photos: Tensor) -> Tensor:
-    """Return photos rounded to 8 bits, as a saved picture would be."""
+    """Return photos rounded to 8 bits, as a saved image would be."""
     return ((photos.clamp(-1, 1) + 1) * 127.5).round() / 127.5 - 1

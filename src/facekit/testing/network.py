@@ -12,14 +12,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from facekit.interfaces import map_tensors
-from facekit.testing.contract import BrokenPromise, ComponentContract, build_failure, matching, seeded
-from facekit.testing.gradients import check_gradients_agree, gradients_of
+from facekit.interfaces import DiscriminatorOutput, Generated, Style, map_tensors
+from facekit.registry import Kind
+from facekit.testing.contract import BrokenPromise, ComponentContract, matching, promised, seeded
 from facekit.testing.network_inputs import Inputs, make_inputs
-from facekit.testing.outputs import Given, difference, some, tensors_of
-from facekit.testing.own_fields import named_floats
-from facekit.testing.port_inputs import check_given
+from facekit.testing.outputs import Given, check_gradients_agree, difference, expect, gradients_of, some, tensors_in
+from facekit.testing.port_inputs import check_given, named_floats
 from facekit.training.convolution_guard import right_gradients
+from facekit.training.network_call import NO_PORTS, outputs_by_port
 
 STRONG = 100.0
 """What unbounded inputs are multiplied with to see whether a declared range holds."""
@@ -207,7 +207,7 @@ class NetworkContract(ComponentContract):
             with seeded(self.seed), FakeTensorMode(allow_non_fake_inputs=True):
                 network = self.spec.build_probe(self.validated(), self.build_context(size))
                 given = self.given(network, self.inputs(size, batch))
-                sum((tensor.float().mean() for tensor in tensors_of(given)), torch.zeros(())).backward()
+                sum((tensor.float().mean() for tensor in tensors_in(given)), torch.zeros(())).backward()
         except Exception as error:
             raise BrokenPromise(
                 promise,
@@ -222,10 +222,10 @@ class NetworkContract(ComponentContract):
                         promise, f"{port.name} has the shape {tuple(tensor.shape)} on fake tensors", "correct the probe"
                     )
 
-    # What the kinds say
+    # For the kinds to override
 
     def given(self, network: Any, inputs: Inputs) -> Given:
-        """Call the network; each kind says how."""
+        """Call the network; each kind overrides this."""
         raise NotImplementedError
 
     # Helpers
@@ -243,9 +243,9 @@ class NetworkContract(ComponentContract):
         """Return inputs as the ports need them.
 
         Args:
-            size: picture side.
+            size: image side.
             batch: how many.
-            seed: of what is drawn.
+            seed: the seed of the inputs.
             strength: what unbounded numbers are multiplied with.
             undeclared: give other values for all that is not declared; by default that is missing, or background.
             without: an optional need to leave out.
@@ -261,10 +261,8 @@ class NetworkContract(ComponentContract):
         )
 
     def _network(self, size: int) -> nn.Module:
-        try:
+        with promised("the component can be built from its options"):
             network = self.build(size)
-        except Exception as error:
-            raise build_failure("the component can be built from its options", error) from error
         if not isinstance(network, nn.Module):
             raise BrokenPromise(
                 "a network is a torch.nn.Module",
@@ -276,13 +274,8 @@ class NetworkContract(ComponentContract):
     def _run(
         self, network: nn.Module, inputs: Inputs, promise: str, *, gradients: bool = False, seed: int | None = None
     ) -> Given:
-        with seeded(self.seed if seed is None else seed), torch.set_grad_enabled(gradients):
-            try:
-                given = self.given(network, inputs)
-            except BrokenPromise:
-                raise
-            except Exception as error:
-                raise build_failure(promise, error) from error
+        with seeded(self.seed if seed is None else seed), torch.set_grad_enabled(gradients), promised(promise):
+            given = self.given(network, inputs)
         return given if gradients else {name: tuple(t.clone() for t in value) for name, value in given.items()}
 
     def _results_and_gradients(
@@ -301,7 +294,7 @@ class NetworkContract(ComponentContract):
         random = torch.Generator().manual_seed(self.seed)
         # Random weights, since the plain sum of a normalised map is a constant.
         return sum(
-            ((tensor.float() * torch.randn(tensor.shape, generator=random)).mean() for tensor in tensors_of(given)),
+            ((tensor.float() * torch.randn(tensor.shape, generator=random)).mean() for tensor in tensors_in(given)),
             torch.zeros(()),
         )
 
@@ -325,3 +318,63 @@ class NetworkContract(ComponentContract):
                 f"{size} is below {ports.smallest_size}, or no multiple of {ports.size_multiple}",
                 "set `sizes` in the contract",
             )
+
+
+class StyleEncoderContract(NetworkContract):
+    """What a style encoder promises.
+
+    Subclass it in a test module, with the spec and the smallest options that show the component's behaviour::
+
+        class TestMyStyle(StyleEncoderContract):
+            spec = MY_STYLE
+            options = {"filters": 4}
+            dimensions = {"style": 16}
+    """
+
+    kind: ClassVar[Kind] = "style_encoder"
+
+    def given(self, network: Any, inputs: Inputs) -> Given:
+        """Encode the photos."""
+        style = network(inputs.image, inputs.mask)
+        expect(style, Style, "a style encoder")
+        return outputs_by_port(style, NO_PORTS)
+
+
+class GeneratorContract(NetworkContract):
+    """What a generator promises.
+
+    ::
+
+        class TestMyGenerator(GeneratorContract):
+            spec = MY_GENERATOR
+            options = {"filters": 4, "blocks": 1}
+    """
+
+    kind: ClassVar[Kind] = "generator"
+
+    def given(self, network: Any, inputs: Inputs) -> Given:
+        """Paint the condition."""
+        image = network(inputs.condition, inputs.style)
+        expect(image, Generated, "a generator")
+        return outputs_by_port(image, NO_PORTS)
+
+
+class DiscriminatorContract(NetworkContract):
+    """What a discriminator promises.
+
+    ::
+
+        class TestMyDiscriminator(DiscriminatorContract):
+            spec = MY_DISCRIMINATOR
+            options = {"filters": 4, "scales": 2}
+    """
+
+    kind: ClassVar[Kind] = "discriminator"
+
+    def given(self, network: Any, inputs: Inputs) -> Given:
+        """Judge the images."""
+        discriminator_output = network(Generated(inputs.image, inputs.pyramid), inputs.condition)
+        expect(discriminator_output, DiscriminatorOutput, "a discriminator")
+        if not discriminator_output.scales:
+            raise BrokenPromise("a discriminator judges at one scale at least", "there is none", "return a ScaleOutput")
+        return outputs_by_port(discriminator_output, NO_PORTS)

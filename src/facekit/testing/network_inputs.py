@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from facekit.interfaces import GENERATED_PYRAMID, Condition, Port, Reference, Style
+from facekit.interfaces import GENERATED_PYRAMID, Condition, Port, Reference, Style, map_tensors
 from facekit.testing.contract import UNSETTLED_DIMENSION
-from facekit.testing.own_fields import own_ports, with_own_fields, with_rows_of
-from facekit.testing.port_inputs import Settled, blobs, is_extra, make
+from facekit.testing.outputs import tensors_in
+from facekit.testing.port_inputs import Settled, blobs, is_extra, make, own_ports, with_own_fields
 
 _COARSEST = 4
 """Side of the coarsest level of a pyramid."""
@@ -23,7 +23,7 @@ class Inputs:
     """What a network may be given.
 
     Args:
-        image: photos (N, 3, S, S) in [-1, 1], or the pictures that are judged.
+        image: photos (N, 3, S, S) in [-1, 1], or the images that a discriminator sees.
         mask: class ids (N, S, S).
         style: the style, where one is needed.
         attributes: (N, A); None where none are needed.
@@ -50,35 +50,22 @@ class Inputs:
     def replaced(self, row: slice, other: Inputs) -> Inputs:
         """Return these inputs with the other's samples in some rows."""
 
-        def mixed(mine: Tensor, theirs: Tensor) -> Tensor:
+        theirs = iter(tensors_in(other))
+
+        def mixed(mine: Tensor) -> Tensor:
             result = mine.clone()
-            result[row] = theirs[row]
+            result[row] = next(theirs)[row]
             return result
 
-        return Inputs(
-            image=mixed(self.image, other.image),
-            mask=mixed(self.mask, other.mask),
-            style=with_rows_of(self.style, row, other.style) if self.style and other.style else None,
-            attributes=mixed(self.attributes, other.attributes)
-            if self.attributes is not None and other.attributes is not None
-            else None,
-            reference=(mixed(self.reference[0], other.reference[0]), mixed(self.reference[1], other.reference[1]))
-            if self.reference and other.reference
-            else None,
-            pyramid=tuple(mixed(mine, theirs) for mine, theirs in zip(self.pyramid, other.pyramid, strict=True)),
-            extra={name: mixed(tensor, other.extra[name]) for name, tensor in self.extra.items()},
-        )
+        return map_tensors(self, mixed)
 
     def channels_last(self) -> Inputs:
-        """Return the same with pictures in channels-last order."""
+        """Return the same with images in channels-last order."""
 
-        def order(picture: Tensor) -> Tensor:
-            return picture.contiguous(memory_format=torch.channels_last)
+        def order(tensor: Tensor) -> Tensor:
+            return tensor.contiguous(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
 
-        reference = None if self.reference is None else (order(self.reference[0]), self.reference[1])
-        extra = {name: order(tensor) if tensor.dim() == 4 else tensor for name, tensor in self.extra.items()}
-        levels = tuple(order(level) for level in self.pyramid)
-        return replace(self, image=order(self.image), reference=reference, pyramid=levels, extra=extra)
+        return map_tensors(self, order)
 
 
 def make_inputs(
@@ -89,8 +76,8 @@ def make_inputs(
     Args:
         needs: the ports by name.
         settled: the numbers behind named dimensions, ``size``, ``batch``, ``classes`` and ``attributes`` among them.
-        seed: of what is needed.
-        spare_seed: of what is not.
+        seed: the seed of inputs that ports need.
+        spare_seed: the seed of all others.
         strength: what unbounded numbers of styles are multiplied with.
         undeclared: give random values for all that is not needed; else that is missing, or background.
     """

@@ -28,8 +28,7 @@ from facekit.interfaces import (
     StyleAxis,
 )
 from facekit.testing.contract import UNSETTLED_DIMENSION
-from facekit.testing.own_fields import OwnFields, own_ports, with_own_fields
-from facekit.testing.port_inputs import Settled, blobs, make_extra
+from facekit.testing.port_inputs import OwnFields, Settled, blobs, make_extra, own_ports, with_own_fields
 from facekit.training.network_call import RunNetworks
 from facekit.training.networks import FaceModel
 from facekit.training.precision import Precision
@@ -39,15 +38,7 @@ _WIDTH = 6
 
 
 class BenchStyleEncoder(nn.Module):
-    """Photo to style.
-
-    Args:
-        classes: how many classes.
-        by_region: give a style for each region instead of one a picture.
-        length: numbers in a style.
-        own: the ports of a family's own fields, by field.
-        settled: the numbers behind named dimensions of those ports.
-    """
+    """Image to style: one of ``length`` numbers, or one for each region; ``own`` are the ports of a family's fields."""
 
     def __init__(
         self, classes: int, *, by_region: bool, length: int, own: Mapping[str, Port], settled: Settled
@@ -75,15 +66,9 @@ class BenchStyleEncoder(nn.Module):
 
 
 class BenchGenerator(nn.Module):
-    """Mask, and what else there is, to picture.
+    """Mask to image, with a style of ``style`` numbers, and ``attributes`` for the source image; 0 to read none.
 
-    Args:
-        classes: how many classes.
-        style: numbers in a style; 0 for none.
-        pyramid: paint two coarser sizes as well.
-        attributes: how many attributes to give to the photo that is to be changed; 0 to read neither.
-        own: the ports of a family's own fields, by field.
-        settled: the numbers behind named dimensions of those ports.
+    It gives two coarser sizes where a ``pyramid`` is asked for, and the fields of a family's ports ``own``.
     """
 
     def __init__(
@@ -107,7 +92,7 @@ class BenchGenerator(nn.Module):
         self.paint = nn.Conv2d(_WIDTH, 3, 3, padding=1)
 
     def forward(self, condition: Condition, style: Style | None) -> Generated:
-        """Return pictures of a condition; where there are own fields, the picture depends on them."""
+        """Return images of a condition; where there are own fields, the image depends on them."""
         hidden = self.lay(one_hot(condition.require_mask(), self.classes, self.lay.weight.dtype))
         if self.dress is not None and style is not None:
             code = style.code if style.code.dim() == 2 else style.code.mean(1)
@@ -126,13 +111,7 @@ class BenchGenerator(nn.Module):
 
 
 class BenchDiscriminator(nn.Module):
-    """Picture and mask to logits at two scales.
-
-    Args:
-        classes: how many classes.
-        features: show its feature maps.
-        attributes: how many attribute logits to give; 0 for none.
-    """
+    """Image and mask to logits at two scales, with feature maps and ``attributes`` attribute logits if asked for."""
 
     def __init__(self, classes: int, *, features: bool, attributes: int) -> None:
         super().__init__()
@@ -144,7 +123,7 @@ class BenchDiscriminator(nn.Module):
         self.classify = nn.Linear(_WIDTH, attributes) if attributes else None
 
     def forward(self, picture: Generated, condition: Condition) -> DiscriminatorOutput:
-        """Return the output of pictures."""
+        """Return the output of images."""
         pair = torch.cat([one_hot(condition.require_mask(), self.classes, picture.image.dtype), picture.image], dim=1)
         scales = []
         hidden = pair

@@ -9,11 +9,10 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from facekit.interfaces import FacekitError, Schedule, TrainingContext
+from facekit.interfaces import Schedule, TrainingContext
 from facekit.recipe.resolved import ComponentChoice, Mark
 from facekit.registry import Kind, PluginOrigin, RegisteredComponent
-from facekit.testing.contract import BrokenPromise, ComponentContract, build_failure, seeded
-from facekit.training.nested import CannotFlatten
+from facekit.testing.contract import BrokenPromise, ComponentContract, promised, seeded
 from facekit.training.optimiser import TorchOptimiser
 
 _NOWHERE = Mark("", 0, 0, "")
@@ -32,12 +31,10 @@ class OptimiserContract(ComponentContract):
         """Return the optimiser as facekit calls it."""
         origin = PluginOrigin(self.spec.id, "the plugin under test", "", self.spec.factory)
         choice = ComponentChoice(RegisteredComponent(self.spec, origin), self.validated(), "train.optimiser", _NOWHERE)
-        try:
+        with promised("an optimiser is made of groups of weights"):
             made = choice.build(TrainingContext(player="generator", steps=_STEPS))
             rates = dict.fromkeys(parameters, rate)
             return TorchOptimiser(choice, made, player="generator", parameters=parameters, rates=rates)
-        except Exception as error:
-            raise build_failure("an optimiser is made of groups of weights", error) from error
 
     def parameters(self) -> dict[str, nn.Parameter]:
         """Return weights as networks have them: matrices, kernels, biases."""
@@ -54,10 +51,8 @@ class OptimiserContract(ComponentContract):
         for name, parameter in parameters.items():
             gradient = torch.randn(parameter.shape, generator=random)
             parameter.grad = None if name in without else gradient.to(memory_format=torch.preserve_format)
-        try:
+        with promised("an optimiser updates weights that have gradients"):
             updates.update(1.0)
-        except Exception as error:
-            raise build_failure("an optimiser updates weights that have gradients", error) from error
 
     def test_updates_weights(self) -> None:
         """It changes the weights that have gradients, and no others, and they stay finite."""
@@ -112,10 +107,8 @@ class OptimiserContract(ComponentContract):
         updates = self.updates(parameters, rate=self.rate)
         for index in range(_STEPS):
             if resumed and index == _STEPS // 2:
-                try:
+                with promised("checkpoints can keep the state of an optimiser"):
                     kept = load(save({name: each.contiguous().clone() for name, each in updates.state().items()}))
-                except (FacekitError, CannotFlatten) as error:
-                    raise build_failure("checkpoints can keep the state of an optimiser", error) from error
                 weights = {name: nn.Parameter(parameter.detach().clone()) for name, parameter in parameters.items()}
                 parameters, updates = weights, self.updates(weights, rate=self.rate)
                 updates.load_state(kept)
@@ -133,10 +126,8 @@ class ScheduleContract(ComponentContract):
 
     def schedule(self, steps: int) -> Schedule:
         """Return the schedule."""
-        try:
+        with promised("a schedule is built from its options"):
             made: Schedule = self.spec.build(self.validated(), TrainingContext(player="generator", steps=steps))
-        except Exception as error:
-            raise build_failure("a schedule is built from its options", error) from error
         return made
 
     def test_factors_are_sound(self) -> None:
@@ -144,10 +135,8 @@ class ScheduleContract(ComponentContract):
         for steps in self.lengths:
             schedule = self.schedule(steps)
             for step in range(steps):
-                try:
+                with promised(f"a schedule gives a factor at step {step} of {steps}"):
                     factor: object = schedule(step, steps)
-                except Exception as error:
-                    raise build_failure(f"a schedule gives a factor at step {step} of {steps}", error) from error
                 if isinstance(factor, bool) or not isinstance(factor, int | float):
                     sound = False
                 else:

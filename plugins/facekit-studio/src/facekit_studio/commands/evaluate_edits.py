@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from facekit.cli.output import note, plural, print_json, print_table
-from facekit.cli.paths import FilePath
-from facekit.cli.state import State, plugin_file_option, set_option
+from facekit.cli.state import FilePath, State, plugin_file_option, set_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from facekit.cli.data_source import DataSource
+    from facekit.cli.data import DataSource
     from facekit.evaluation import EvaluationResult
     from facekit.registry import Registry
     from facekit_studio.edit_quality import EditSettings, NamedEdit, ScriptResult
@@ -77,7 +76,7 @@ def evaluate_edits(
     Example:
       facekit evaluate-edits runs/first --data celebamask_hq --set root=data/CelebAMask-HQ -o edits/
     """
-    from facekit.cli.data_source import open_source
+    from facekit.cli.data import open_source
     from facekit.inference import load
     from facekit.interfaces import FacekitError
     from facekit_studio.edit_quality import NAMED_EDITS, NUMBERS, EditSettings, named_edit

@@ -11,8 +11,7 @@ from typing import Literal
 import click
 
 from facekit.cli.output import note
-from facekit.cli.paths import FilePath
-from facekit.cli.state import State, plugin_file_option
+from facekit.cli.state import FilePath, State, plugin_file_option
 
 _RUNS = Path("runs")
 _LOCAL = ("127.0.0.1", "localhost", "::1")
