@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+# Torch is imported where it is used: what a recipe asks for is read without.
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 Shapes = Mapping[str, tuple[int, ...]]
 """The shape of one sample's noise by the name of its port."""
@@ -20,11 +24,15 @@ def derive_seed(*parts: int | str) -> int:
 
 def random_generator(*parts: int | str) -> torch.Generator:
     """Return a CPU generator seeded with :func:`derive_seed` of the parts."""
+    import torch
+
     return torch.Generator().manual_seed(derive_seed(*parts))
 
 
 def noise_for_batch(shapes: Shapes, count: int, *seed: int | str) -> dict[str, Tensor]:
     """Return standard normal noise (count, ...) by port, one draw for a whole training batch."""
+    import torch
+
     return {
         name: torch.randn((count, *shape), generator=random_generator(*seed, name)) for name, shape in shapes.items()
     }
@@ -32,6 +40,7 @@ def noise_for_batch(shapes: Shapes, count: int, *seed: int | str) -> dict[str, T
 
 def noise_for_keys(shapes: Shapes, keys: Sequence[str], seed: int | str) -> dict[str, Tensor]:
     """Return standard normal noise (N, ...) by port: each sample's depends on the seed and its own key alone."""
+    import torch
 
     def drawn(name: str, shape: tuple[int, ...]) -> Tensor:
         return torch.stack([torch.randn(shape, generator=random_generator(seed, key, name)) for key in keys])

@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -20,11 +20,12 @@ from facekit.data.store import label_map_from
 from facekit.interfaces import FacekitError, LabelMap
 from facekit.recipe import dump_recipe
 from facekit.registry import Registry
-from facekit.training.checkpoint import checkpoints
-from facekit.training.checkpoint.checkpoints import Checkpoint
 from facekit.training.run.commands import run_again_command
 from facekit.training.run.folder import DAMAGED_LOCK, LOCK, RECIPE, RECIPE_HASH, RunFolder
 from facekit.training.run.reading import read_run_recipe
+
+if TYPE_CHECKING:
+    from facekit.training.checkpoint.checkpoints import Checkpoint
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,9 @@ def check_data(run: RunFolder, fingerprint: str) -> None:
 def _copy_of(run: RunFolder, found: Checkpoint | None) -> Path | None:
     """Return the folder of the checkpoint that has a copy of ``lock.json``; None where there is none."""
     if found is None:
+        # Checkpoints import torch, and plans of experiments read locks without.
+        from facekit.training.checkpoint import checkpoints
+
         try:
             found = checkpoints.newest(run.checkpoints)
         except FacekitError:
