@@ -25,7 +25,6 @@ from facekit.interfaces import (
 )
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
-from facekit.training.lock_reader import check_data
 from facekit.training.run.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -141,7 +140,8 @@ def faces_of_run(
     Raises:
         FacekitError: as :func:`open_data`, there is no such split, or the data is not what the run was trained on.
     """
-    from facekit.data import fixed_batch  # which imports torch
+    from facekit.data import fixed_batch  # which import torch
+    from facekit.training.lock_reader import check_data
 
     packed = open_data(recipe, registry)
     check_data(RunFolder(run), packed.fingerprint)

@@ -7,10 +7,10 @@ from facekit.interfaces import Port
 FACE_SEGMENTER, ATTRIBUTE_CLASSIFIER = "face_segmenter", "attribute_classifier"
 """The names of the networks in recipes."""
 
-SEGMENTER_LOGITS = Port(f"{FACE_SEGMENTER}.logits", ("batch", "classes", "read_size", "read_size"))
-CLASSIFIER_LOGITS = Port(f"{ATTRIBUTE_CLASSIFIER}.logits", ("batch", "attributes"))
+SEGMENTER_LOGITS = Port("segmenter.logits", ("batch", "classes", "half", "half"))
+CLASSIFIER_LOGITS = Port("classifier.logits", ("batch", "attributes"))
 
-MASK_LOGITS, ATTRIBUTE_LOGITS = "mask_logits", "attribute_logits"
+MASK_LOGITS, ATTRIBUTE_LOGITS = "logits", "attribute_logits"
 """The names of the maps that samplers give beside the image."""
 
 MASK_MAP = Port(f"generated.{MASK_LOGITS}", ("batch", "classes", "size", "size"))

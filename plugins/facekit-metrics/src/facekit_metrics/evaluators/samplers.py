@@ -15,7 +15,7 @@ from .ports import ATTRIBUTE_CLASSIFIER, ATTRIBUTE_LOGITS, FACE_SEGMENTER, MASK_
 
 
 def build_mask_reader(options: NoOptions, context: BuildContext) -> Sampler:
-    """Build the sampler: coloured masks (N, 3, S, S), and the map ``mask_logits`` (N, C, S, S)."""
+    """Build the sampler: coloured masks (N, 3, S, S), and the map ``logits`` (N, C, S, S)."""
     mirror = torch.from_numpy(context.label_map.mirror_table())
     colours = torch.tensor([entry.colour for entry in context.label_map.classes], dtype=torch.float32) / 127.5 - 1
 
