@@ -197,13 +197,14 @@ class TestSeveralDatasets:
 
 
 class TestLosses:
-    def step(self, network: nn.Module, name: str, *, index: int = 0, size: int = 16) -> Any:
+    def step(self, network: nn.Module, name: str, *, size: int = 16, **changed: Any) -> Any:
         needs = SPECS["mask_cross_entropy" if name == "face_segmenter" else "attribute_cross_entropy"]
         ports = needs.ports(needs.options(), _ports_context(size)).needs
         batch = bench_batch(ports, size=size, batch=4, label_map=CELEBAMASK_HQ, attributes=3, seed=1)
+        batch = replace(batch, **changed)
         precision = Precision(torch.device("cpu"), "fp32")
         model = FaceModel({name: network})
-        return bench_step(model, batch, player=name, precision=precision, seed=index)
+        return bench_step(model, batch, player=name, precision=precision, seed=0)
 
     def test_mask_losses_share_what_is_read_and_are_those_of_torch(self) -> None:
         network = Halving(19)
@@ -221,16 +222,15 @@ class TestLosses:
 
     def test_the_attribute_loss_is_that_of_torch_where_everything_is_known_and_even(self) -> None:
         network, loss = Pooled(3), AttributeCrossEntropy(3)
-        step = self.step(network, "attribute_classifier")
         truth = torch.tensor([[0.0, 1, 0], [1, 0, 1]] * 2)
-        even = _with(step, truth, torch.ones(4, 3))
-        logits = network(varied(step.batch.image, None, _again(step))[0])
+        even = self.step(network, "attribute_classifier", attributes=truth, extra={KNOWN: torch.ones(4, 3)})
+        logits = network(varied(even.batch.image, None, _again(even))[0])
         expected = nn.functional.binary_cross_entropy_with_logits(logits, truth)
         torch.testing.assert_close(loss(even), expected)
         # What a dataset does not say teaches nothing, and is not counted.
         known = torch.tensor([[1.0, 1, 0]] * 4)
         loss = AttributeCrossEntropy(3)
-        partly = _with(self.step(network, "attribute_classifier"), truth, known)
+        partly = self.step(network, "attribute_classifier", attributes=truth, extra={KNOWN: known})
         loss(partly).backward()
         assert not network.layer.weight.grad[2].any()  # type: ignore[index]
         assert network.layer.weight.grad[:2].any()  # type: ignore[index]
@@ -245,8 +245,8 @@ class TestLosses:
         nn.init.zeros_(network.layer.bias)
         values = []
         for answer in (1.0, 0.0):
-            step = self.step(network, "attribute_classifier")
-            values.append(float(loss(_with(step, torch.full((4, 1), answer), torch.ones(4, 1))).detach()))
+            given = {"attributes": torch.full((4, 1), answer), "extra": {KNOWN: torch.ones(4, 1)}}
+            values.append(float(loss(self.step(network, "attribute_classifier", **given)).detach()))
         assert values[0] / values[1] == pytest.approx(3, rel=1e-4)
         assert values[0] == pytest.approx(2 * np.log(2), rel=1e-4)
 
@@ -284,12 +284,6 @@ def _ports_context(size: int) -> Any:
     from facekit.interfaces import PortContext
 
     return PortContext(size, {CELEBAMASK_HQ.name: CELEBAMASK_HQ})
-
-
-def _with(step: Any, truth: torch.Tensor, known: torch.Tensor) -> Any:
-    memory = step._memory
-    memory.batch = replace(memory.batch, attributes=truth, extra={KNOWN: known})
-    return step
 
 
 def _again(step: Any) -> torch.Generator:
