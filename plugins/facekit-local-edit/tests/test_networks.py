@@ -180,7 +180,7 @@ def stripes(side: int = 64) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, t
 def test_a_region_goes_on_with_its_own_texture():
     photo, hole, ids, planes = stripes()
     hidden = torch.where(hole > 0, torch.full_like(photo, 0.9), photo)
-    filled, detailed = fill_by_region(hidden, hole, ids, planes)
+    filled, detailed = fill_by_region(hidden, hole, ids, planes, torch.ones(4))
     assert torch.equal(torch.where(hole > 0, photo, filled), photo)
     assert float(detailed[..., 20:44, 25:31].min()) > 0.5
     assert float(detailed[hole == 0].abs().max()) == 0
@@ -196,7 +196,21 @@ def test_a_region_that_the_photo_does_not_show_is_filled_smoothly():
     photo, hole, ids, planes = stripes()
     ids = torch.where(hole[:, 0] > 0, torch.full_like(ids, 3), ids)
     planes = torch.nn.functional.one_hot(ids, 4).permute(0, 3, 1, 2).float()
-    filled, detailed = fill_by_region(photo, hole, ids, planes)
+    filled, detailed = fill_by_region(photo, hole, ids, planes, torch.ones(4))
     assert not detailed.any()
     # But for what the rim around the hole tells of the fill.
     assert float((filled - fill_smoothly(photo, hole)).abs().mean()) < 0.1
+
+
+def test_skin_begins_smoothly():
+    """What is not textured is filled as without regions, but for the rim."""
+    photo, hole, ids, planes = stripes()
+    filled, detailed = fill_by_region(photo, hole, ids, planes, torch.tensor([1.0, 0, 1, 1]))
+    assert not detailed[..., : photo.shape[-1] // 2].any()
+    assert detailed.any()
+    assert float(filled[..., 20:44, 25:31].std()) < 0.15
+
+
+def test_a_textured_region_has_to_be_in_the_label_map():
+    with pytest.raises(FacekitError, match="no class 'beard'"):
+        build_generator(GeneratorOptions(filters=4, textured=["beard"]), CONTEXT)

@@ -57,20 +57,22 @@ def fill_smoothly(photo: Tensor, hole: Tensor) -> Tensor:
     return filled
 
 
-def fill_by_region(photo: Tensor, hole: Tensor, ids: Tensor, planes: Tensor) -> tuple[Tensor, Tensor]:
-    """Fill holes region by region: hair with hair, skin with skin.
+def fill_by_region(photo: Tensor, hole: Tensor, ids: Tensor, planes: Tensor, textured: Tensor) -> tuple[Tensor, Tensor]:
+    """Fill holes region by region: hair with hair, cloth with cloth.
 
     A place in the hole takes the colour of its region nearby, and the detail of its region at the place that is its
     reflection in the region's nearest visible place: texture goes on beyond the edge as it comes to it. Where no
-    reflection lies in the region there is its colour alone; where the photo shows nothing of a region, the fill of
-    :func:`fill_smoothly`. A rim around the hole is filled as well and compared with the photo; the difference goes on
-    into the hole, so that no edge shows.
+    reflection lies in the region, or the photo shows too little of it, there is what :func:`fill_smoothly` gives. A rim
+    around the hole is filled as well and compared with the photo; the difference goes on into the hole, so that no edge
+    shows.
 
     Args:
         photo: (N, 3, H, W) in [-1, 1]; where ``hole`` is 1 it is not read.
         hole: (N, 1, H, W), 1 inside.
         ids: class ids (N, H, W) of what the filled photo should show.
         planes: the same as one-hot planes (N, classes, H, W).
+        textured: (classes,), 1 for regions that go on so; others are filled smoothly. Skin is one of them: what lies
+            beside a hole in it is the shadow of what the hole takes away.
 
     Returns:
         the photos, (N, 3, H, W) float32 in [-1, 1], and how much of the detail of its region a place has, (N, 1, H, W)
@@ -80,13 +82,15 @@ def fill_by_region(photo: Tensor, hole: Tensor, ids: Tensor, planes: Tensor) -> 
     with torch.autocast(photo.device.type, enabled=False):
         photo, hole, ids, planes = photo.float(), hole.float(), ids.long(), planes.float()
         grown = F.max_pool2d(hole, 2 * RIM + 1, stride=1, padding=RIM)
-        filled, detailed = _fill_by_region(photo, grown, ids, planes)
+        filled, detailed = _fill_by_region(photo, grown, ids, planes, textured.float())
         rim = grown - hole
         edge = fill_smoothly((photo - filled) * rim, 1 - rim)
         return torch.where(hole > 0, (filled + edge).clamp(-1, 1), photo), detailed * hole
 
 
-def _fill_by_region(photo: Tensor, hole: Tensor, ids: Tensor, planes: Tensor) -> tuple[Tensor, Tensor]:
+def _fill_by_region(
+    photo: Tensor, hole: Tensor, ids: Tensor, planes: Tensor, textured: Tensor
+) -> tuple[Tensor, Tensor]:
     count, _, height, width = planes.shape
     side = max(1, -(-max(height, width) // CELLS))
     rows, columns = -(-height // side), -(-width // side)
@@ -121,7 +125,8 @@ def _fill_by_region(photo: Tensor, hole: Tensor, ids: Tensor, planes: Tensor) ->
     detailed = ((towards - TOWARDS[0]) / (TOWARDS[1] - TOWARDS[0])).clamp(0, 1)
     # A sliver of a lip does not tell how the lip goes on.
     enough = ((planes * seen).sum((2, 3)) / (planes * hole).sum((2, 3)).clamp_min(1) - SHOWN[0]) / (SHOWN[1] - SHOWN[0])
-    detailed = detailed * enough.clamp(0, 1).gather(1, ids.flatten(1)).view_as(hole)
+    enough = enough.clamp(0, 1) * textured
+    detailed = detailed * enough.gather(1, ids.flatten(1)).view_as(hole)
     # grid_sample gives zeros beyond the border, so that no class may be 0.
     known = ids[:, None] + 1
     shown = torch.where(hole > 0, torch.zeros_like(known), known).float()
@@ -134,10 +139,9 @@ def _fill_by_region(photo: Tensor, hole: Tensor, ids: Tensor, planes: Tensor) ->
         grid = torch.where(hit[:, 0, ..., None], tried, grid)
         found = found | hit
     detailed = detailed * found
-    detail = F.grid_sample((photo - colour) * seen, grid, align_corners=False) * detailed
-    shows = (weight.sum(3) > 0).gather(2, ids.flatten(1)[:, None]).view_as(hole)
-    filled = torch.where(shows, (colour + detail).clamp(-1, 1), fill_smoothly(photo, hole))
-    return torch.where(hole > 0, filled, photo), detailed * shows
+    detail = F.grid_sample((photo - colour) * seen, grid, align_corners=False)
+    filled = torch.lerp(fill_smoothly(photo, hole), (colour + detail).clamp(-1, 1), detailed)
+    return torch.where(hole > 0, filled, photo), detailed
 
 
 def _by_cell(planes: Tensor, side: int) -> Tensor:

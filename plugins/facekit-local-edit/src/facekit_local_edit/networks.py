@@ -27,7 +27,7 @@ from facekit.interfaces import (
 from facekit_layers import instance_norm, one_hot
 
 from .first_fill import fill_by_region, fill_smoothly
-from .plugin import NOISE_LEVELS, STEP, DiscriminatorOptions, GeneratorOptions, noise_name
+from .plugin import NOISE_LEVELS, STEP, TEXTURED, DiscriminatorOptions, GeneratorOptions, noise_name
 
 SLOPE = 0.2
 """Slope of every leaky ReLU for negative values."""
@@ -216,13 +216,17 @@ class LocalEditGenerator(nn.Module):
     Args:
         options: its options.
         classes: classes of the masks.
+        textured: (classes,), 1 for those whose texture goes on into a hole.
     """
 
-    def __init__(self, options: GeneratorOptions, *, classes: int) -> None:
+    textured: Tensor
+
+    def __init__(self, options: GeneratorOptions, *, classes: int, textured: Tensor) -> None:
         super().__init__()
         self.classes = classes
         self.fold = options.fold
         self.by_region = options.first_fill == "by_region"
+        self.register_buffer("textured", textured.clone(), persistent=False)
         self.core = HoleUNet(options, classes=classes)
         self.fold_in: nn.Conv2d | None = None
         self.fold_out: nn.Conv2d | None = None
@@ -248,7 +252,7 @@ class LocalEditGenerator(nn.Module):
         ids = condition.require_mask()
         planes = one_hot(ids, classes=self.classes, weight=self.core.enter.weight)
         if self.by_region:
-            begun, detailed = fill_by_region(photo, hole, ids, planes)
+            begun, detailed = fill_by_region(photo, hole, ids, planes, self.textured)
         else:
             begun, detailed = fill_smoothly(photo, hole), torch.zeros_like(hole)
         given = torch.cat([begun.to(planes.dtype), hole.to(planes.dtype), planes], dim=1)
@@ -342,7 +346,17 @@ def within(logits: Tensor, hole: Tensor, count: int) -> Tensor:
 
 def build_generator(options: GeneratorOptions, context: BuildContext) -> LocalEditGenerator:
     """Build the generator for the label map of ``context``."""
-    return LocalEditGenerator(options, classes=len(context.label_map))
+    names = context.label_map.names
+    chosen = TEXTURED if options.textured is None else options.textured
+    for name in options.textured or ():
+        if name not in names:
+            raise FacekitError(
+                f"the label map {context.label_map.name} has no class {name!r}",
+                where="model.generator.textured",
+                remedy=f"its classes are {', '.join(names)}",
+            )
+    textured = torch.tensor([float(name in chosen) for name in names])
+    return LocalEditGenerator(options, classes=len(names), textured=textured)
 
 
 def build_discriminator(options: DiscriminatorOptions, context: BuildContext) -> HoleDiscriminator:

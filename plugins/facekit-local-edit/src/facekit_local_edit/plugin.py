@@ -27,6 +27,9 @@ STEP = 8
 NOISE_LEVELS = 3
 """Sizes at which noise is added: that of the features, its half and its quarter."""
 
+TEXTURED = ("hair", "hat", "cloth", "background")
+"""Regions whose texture goes on into a hole."""
+
 _PAPER = "after Yu et al., Free-Form Image Inpainting with Gated Convolution, ICCV 2019"
 
 
@@ -39,7 +42,10 @@ class GeneratorOptions(Options):
     """Fold squares of so many pixels a side into channels, and unfold them at the end (Shi et al., CVPR 2016): images
     of twice the side for little more work."""
     first_fill: Literal["by_region", "smooth"] = "by_region"
-    """What a hole begins with: the colour and reflected texture of each region, or, ``smooth``, what lies around."""
+    """What a hole begins with: the reflected texture of regions such as hair, or, ``smooth``, what lies around."""
+    textured: list[str] | None = None
+    """Regions that go on by reflection, for ``by_region``: by default hair, hat, clothes and background, where the
+    label map has them. All others begin smoothly."""
     attention: bool = True
     """Let places at an eighth of the size attend to those of the photo that stays."""
     region_codes: bool = True
