@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from facekit.interfaces import Options
+
+Scalar = str | int | float | bool
+Setting = Scalar | list[Scalar] | dict[str, Scalar | list[Scalar] | None] | None
+"""The value of a dataset's option, which the dataset itself checks."""
 
 NEWEST, AUTO = "newest", "auto"
 
@@ -23,7 +27,7 @@ class SegmenterOptions(Options):
 class EvaluatorPhotosOptions(Options):
     """Options of ``metrics/evaluator_photos``."""
 
-    of: Annotated[tuple[dict[str, Any], ...], Field(min_length=1)]
+    of: Annotated[tuple[dict[str, Setting], ...], Field(min_length=1)]
     """The datasets, each with its ``use:`` and options. Those after the first need attributes, and may lack some of
     them."""
     splits: Annotated[tuple[Literal["train", "extra"], ...], Field(min_length=1)] = ("train", "extra")
