@@ -1,4 +1,4 @@
-"""MSG-GAN in small: a generator that starts from noise and gives every size at once, judged at every size at once.
+"""MSG-GAN in small: a generator that starts from noise and gives every size at once, all of which are discriminated.
 
     facekit run msg_gan.yaml --plugin-file msg_gan.py --set data.root=photos
     facekit generate runs/msg_gan-1 --plugin-file msg_gan.py --count 16 --seed 7 -o faces

@@ -3,7 +3,7 @@
     facekit edit RUN photo.jpg --aligned --script script.yaml -o result.png --segmenter brightness \
         --plugin-file my_segmenter.py
 
-A real one loads a network; `facekit judge train segmenter` makes such a one.
+A real one loads a network; `facekit run evaluators/segmenter` trains such a one.
 """
 
 from __future__ import annotations

@@ -14,11 +14,11 @@ from facekit_losses.r1_penalty import R1Penalty, r1_penalty
 def linear_judge(weight: torch.Tensor):  # type: ignore[no-untyped-def]
     """A critic whose logit map is weight * picture summed over channels, and half of it at a second scale."""
 
-    def judge(picture: Generated) -> DiscriminatorOutput:
+    def discriminate(picture: Generated) -> DiscriminatorOutput:
         logits = (picture.image * weight).sum(1, keepdim=True)
         return DiscriminatorOutput((ScaleOutput(logits), ScaleOutput(logits.mean((2, 3)) / 2)))
 
-    return judge
+    return discriminate
 
 
 class TestValues:
@@ -60,12 +60,12 @@ class TestValues:
             torch.testing.assert_close(torch.stack(alone)[:, 0], torch.stack(together)[:, index], rtol=1e-4, atol=1e-6)
 
     def test_levels_of_a_pyramid_count_together(self) -> None:
-        def judge(picture: Generated) -> DiscriminatorOutput:
+        def discriminate(picture: Generated) -> DiscriminatorOutput:
             fine = picture.image.sum((1, 2, 3), keepdim=True) * 3
             return DiscriminatorOutput((ScaleOutput(fine + picture.pyramid[0].sum((1, 2, 3), keepdim=True) * 2),))
 
         picture = Generated(torch.zeros(1, 1, 2, 2), (torch.zeros(1, 1, 1, 1),))
-        (norm,) = squared_gradient_norms(judge, picture)
+        (norm,) = squared_gradient_norms(discriminate, picture)
         assert norm.item() == 4 * 9 + 4
 
 

@@ -26,7 +26,7 @@ MODEL = "model"
 @click.option("--step", type=click.IntRange(min=0), help="A certain checkpoint; by default the newest.")
 @click.option("--baselines/--no-baselines", default=True, show_default=True, help="Measure what needs no training too.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first faces of the split.")
-@click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True, help="Faces painted at a time.")
+@click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True, help="Faces generated at a time.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where.")
 @click.option(
     "--metrics-of", type=FilePath(), metavar="RECIPE", help="Measure with the metrics of this recipe in place of RUN's."

@@ -28,7 +28,7 @@ class CopyReference:
 
 
 class MeanColourPerRegion:
-    """Paints each region of the mask in the mean colour that the region has in the reference photo.
+    """Fills each region of the mask in the mean colour that the region has in the reference photo.
 
     In reconstruction the reference is the photo itself. Regions that the reference does not show get the mean colour
     of the whole reference.

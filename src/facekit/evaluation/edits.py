@@ -28,7 +28,7 @@ RUN = "run"
 """What the run is called beside its baselines."""
 
 LOCALLY, AS_A_WHOLE = "locally", "as_a_whole"
-"""How an edit was made: a hole was filled by a run for it, or the whole face was painted."""
+"""How an edit was made: a hole was filled by a run for it, or the whole face was generated."""
 
 _KEY_LENGTH = 8
 
@@ -47,10 +47,10 @@ class EditedBy:
     as_a_whole: tuple[str, ...]
 
     def __str__(self) -> str:
-        filled, painted = len(self.locally), len(self.as_a_whole)
+        filled, generated = len(self.locally), len(self.as_a_whole)
         said = [f"{filled} filled in as a part by {self.local or self.run}"] if filled else []
-        said += [f"{painted} painted as a whole face by {self.run}"] if painted else []
-        return f"{_photos(filled + painted)}: {', '.join(said)}"
+        said += [f"{generated} generated as a whole face by {self.run}"] if generated else []
+        return f"{_photos(filled + generated)}: {', '.join(said)}"
 
     def document(self) -> dict[str, list[str]]:
         """Return it as JSON data."""

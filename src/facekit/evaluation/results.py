@@ -121,7 +121,7 @@ PARTS = ("mask", "reference", "photo", "result")
 
 @dataclass(frozen=True, eq=False)
 class PaintedFace:
-    """A result with what it was painted from.
+    """A result with what it was generated from.
 
     Args:
         strip: what ``parts`` names, side by side, (H, parts x W, 3) uint8.
@@ -140,16 +140,16 @@ class EvaluationResult:
     """Measurements of one system on one split, under one protocol.
 
     Args:
-        system: what painted: a name for people, e.g. ``model`` or ``copy_reference``.
+        system: what generated: a name for people, e.g. ``model`` or ``copy_reference``.
         weights: ``ema`` or ``live`` for models, ``none`` for baselines.
         step: updates behind the weights; 0 for baselines.
         fields: what all the numbers have in common; see :func:`facekit.evaluation.results.common_fields`.
         intervals: 95 % bootstrap interval over photos by measurement name; for those that are means over photos.
         pairs: the (target key, reference key) of every result, by the name of the list (``style_copy``,
             ``attribute_transfer/Smiling``).
-        seconds_per_picture: time to paint one picture, in a batch.
+        seconds_per_picture: time to generate one image, in a batch.
         data_fingerprint: fingerprint of the whole data, training photos included.
-        pictures: some of the results, by task, the same faces whoever painted.
+        pictures: some of the results, by task, the same faces for every system.
         notes: what people should know of it: results that are all equal, baselines that were left out.
     """
 

@@ -54,7 +54,7 @@ NOISE_SEED = 0
 """Seed of the noise of evaluated images: the same face has the same noise in every run."""
 
 System = Callable[[Condition], Generated]
-"""Paints pictures (N, 3, S, S) for a condition: a model's ``generate``, or a baseline."""
+"""Generates images (N, 3, S, S) for a condition: a model's ``generate``, or a baseline."""
 
 
 class TargetPhotos:
@@ -69,7 +69,7 @@ class TargetPhotos:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationProgress:
-    """How far an evaluation is: pictures painted, pictures in all, and by whom."""
+    """How far an evaluation is: images generated, images in all, and by whom."""
 
     system: str
     done: int

@@ -108,7 +108,7 @@ class StoredMeasurement:
 
 @dataclass(frozen=True)
 class KeptPicture:
-    """A result that was kept, with what it was painted from.
+    """A result that was kept, with what it was generated from.
 
     Args:
         file: the PNG: all parts side by side, of one size.
@@ -136,7 +136,7 @@ class StoredEvaluation:
 
     Args:
         weights: ``ema``, ``live`` or ``baseline/NAME``.
-        seconds_per_picture: time to paint one picture, in a batch.
+        seconds_per_picture: time to generate one image, in a batch.
         pairs: the (target key, reference key) of every result, by the name of the list of pairs.
     """
 

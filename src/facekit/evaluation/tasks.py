@@ -28,7 +28,7 @@ class TaskPairs:
     Samples of ``generation`` are listed by the face whose key their noise follows from, which is target and reference.
 
     Args:
-        targets: rows of the faces whose masks are painted, (N,).
+        targets: rows of the faces whose masks are generated from, (N,).
         references: rows of the faces whose look is wanted, (N,).
         attribute: ``attribute_transfer``: the attribute that changes; empty in other tasks.
         column: its column in the data's attributes; None in other tasks.

@@ -172,7 +172,7 @@ class Cost:
 
     Args:
         parameters: of all its networks; 0 for a baseline.
-        painting: of those that paint (all but the discriminator).
+        painting: of those that generate (all but the discriminator).
         seconds: mean wall time of a run.
     """
 

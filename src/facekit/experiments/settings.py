@@ -39,7 +39,7 @@ class MeasuringSettings(Options):
     limit: int | None = Field(None, ge=2)
     """Measure only the first faces of the split."""
     batch: int = Field(8, ge=1)
-    """Faces painted at a time; it decides the speed only."""
+    """Faces generated at a time; it decides the speed only."""
 
 
 class SheetSettings(Options):

@@ -70,7 +70,7 @@ def seeds_of(system: System) -> str:
 
 
 def costs(cost: Cost) -> tuple[str, str, str, str]:
-    """Return parameters (those that paint, and all), steps, photos of a step, and wall time."""
+    """Return parameters (those that generate, and all), steps, photos of a step, and wall time."""
     if not cost.steps:
         return (MISSING,) * 4
     parameters = f"{cost.painting / 1e6:.3g} M ({cost.parameters / 1e6:.3g} M)"

@@ -50,7 +50,7 @@ class Job(Options):
     limit: int | None = None
     """Measure only the first faces."""
     batch: int = Field(8, ge=1)
-    """Faces painted at a time."""
+    """Faces generated at a time."""
     plugin_files: tuple[Path, ...] = ()
     """Plugins that are one file each."""
 

@@ -382,8 +382,7 @@ class FacePipeline:
                 return style
         style = self.networks.encode(reference.image, reference.mask)
         # Copies, since the caller may write into what was given.
-        mask = None if reference.mask is None else reference.mask.clone()
-        self._remembered = (reference.image.clone(), mask, style)
+        self._remembered = (reference.image.clone(), None if reference.mask is None else reference.mask.clone(), style)
         return style
 
 

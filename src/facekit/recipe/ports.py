@@ -31,7 +31,7 @@ _USUAL_GIVERS = {
     "style": "add a model.style_encoder",
     "generated": "a generator gives it",
     "hole": "a dataset of windows gives it: data.windows: {}",
-    "generated.pyramid": "a generator that paints several scales gives it",
+    "generated.pyramid": "a generator that gives several scales gives it",
     "discriminated": "add a model.discriminator",
     "discriminated.features": "add a model.discriminator that shows its feature maps",
     "discriminated.class_logits": "add a model.discriminator that also classifies attributes",

@@ -10,7 +10,7 @@ whether they come in one pass or in two. Losses may compare them feature by feat
 
 Adaptive augmentations are told what discriminators give in the turns that train them. A row counts as real where its
 image is that of the batch, number for number, so that nobody has to say so. Passes in full precision (penalties) do not
-count: they judge photos a second time.
+count: they discriminate real images a second time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The exponential moving average of the weights that paint."""
+"""The exponential moving average of the weights that generate."""
 
 from __future__ import annotations
 

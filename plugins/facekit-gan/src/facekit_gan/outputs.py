@@ -14,8 +14,9 @@ from .turn import REAL, Turn, turn_of
 def discriminate(step: Step, image: Generated, condition: Condition | None = None) -> DiscriminatorOutput:
     """Return the discriminator's output for images.
 
-    Those of this library are judged once a turn, all that were made before in one pass. Any other image is judged each
-    time. In turns that do not train the discriminator, real photos are judged apart, without a graph.
+    Those of this library are discriminated once a turn, all that were made before in one pass. Any other image is
+    discriminated each time. In turns that do not train the discriminator, real photos are discriminated apart, without
+    a graph.
 
     Args:
         step: the step.
@@ -35,7 +36,7 @@ def discriminate(step: Step, image: Generated, condition: Condition | None = Non
 
 
 def _discriminate(step: Step, turn: Turn, name: str) -> None:
-    """Judge an image, and with it those that share its pass."""
+    """Discriminate an image, and with it those that share its pass."""
     trains = DISCRIMINATOR in step.trained
     if name == REAL and not trains:
         with torch.no_grad():
@@ -54,7 +55,7 @@ def _discriminate(step: Step, turn: Turn, name: str) -> None:
 
 
 def _sharing_a_pass(step: Step, turn: Turn, name: str, trains: bool) -> list[str]:
-    """Return the images that are judged together with one, itself among them: those of its form that were made."""
+    """Return the images that share one pass, the named one among them: those of its form that were made."""
     image = turn.made[name][0]
 
     def fits(other: str) -> bool:

@@ -273,7 +273,7 @@ class LocalEditGenerator(nn.Module):
 
 
 class HoleDiscriminator(nn.Module):
-    """Judges patches of a hole, with photo, hole and mask before it.
+    """Discriminates patches of a hole, with photo, hole and mask before it.
 
     Layer plan, with leaky ReLU 0.2 between all: 4/2/1 to ``filters``, 4/2/1 to twice and then to four times as many,
     as often as ``halvings`` says, 3/1/1 to as many, each but the first with instance norm or all with spectral norm
@@ -304,14 +304,14 @@ class HoleDiscriminator(nn.Module):
                 nn.init.normal_(layer.weight, std=0.02)
 
     def forward(self, image: Generated, condition: Condition) -> DiscriminatorOutput:
-        """Judge images (N, 3, H, W) by what they show in the holes of ``condition``.
+        """Discriminate images (N, 3, H, W) by what they show in the holes of ``condition``.
 
         Raises:
             FacekitError: there is no hole.
         """
         hole = condition.extra.get(HOLE.name)
         if hole is None:
-            raise FacekitError("the discriminator 'hole_patch' judges holes, and was given none")
+            raise FacekitError("the discriminator 'hole_patch' discriminates holes, and was given none")
         planes = one_hot(condition.require_mask(), classes=self.classes, weight=image.image)
         hidden = torch.cat([image.image.to(planes.dtype), hole.to(planes.dtype), planes], dim=1)
         hidden = hidden.contiguous(memory_format=torch.channels_last)

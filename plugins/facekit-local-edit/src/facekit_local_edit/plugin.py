@@ -62,7 +62,7 @@ class DiscriminatorOptions(Options):
     norm: Literal["instance", "spectral"] = "instance"
     """``instance`` norm of the features, or ``spectral`` norm of the weights, which learns more slowly."""
     patches: int = Field(64, ge=1, le=4096)
-    """Patches of a scale that are judged, spread evenly over the hole."""
+    """Patches of a scale that are discriminated, spread evenly over the hole."""
 
 
 def noise_name(level: int) -> str:
@@ -116,7 +116,7 @@ def facekit_components() -> list[ComponentSpec]:
             interface_version=1,
             kind="discriminator",
             id="local_edit/hole_patch",
-            summary="Judges patches of the hole, at two scales.",
+            summary="Discriminates patches of the hole, at two scales.",
             options=DiscriminatorOptions,
             factory="facekit_local_edit.networks:build_discriminator",
             ports=_discriminator_ports,

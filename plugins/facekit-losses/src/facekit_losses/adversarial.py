@@ -124,10 +124,10 @@ class AdversarialLoss:
 
     Args:
         objective: see :func:`generator_adversarial_loss`.
-        shuffled_style: also judge the fakes in the style of another face. Both kinds then count alike in one mean, so
-            the loss keeps its size.
+        shuffled_style: also discriminate the fakes in the style of another face. Both kinds then count alike in one
+            mean, so the loss keeps its size.
         faces: how many faces of the batch are made in the style of another; None for all.
-        results: judge the fakes with the own attributes of each face, or with those of another one.
+        results: discriminate the fakes with the own attributes of each face, or with those of another one.
     """
 
     objective: Objective = "lsgan"
@@ -137,7 +137,7 @@ class AdversarialLoss:
 
     def __call__(self, step: Step) -> Tensor:
         """Return the loss of the player whose turn it is, a scalar."""
-        # Made first, so that all are judged in one pass.
+        # Made first, so that all are discriminated in one pass.
         trains = DISCRIMINATOR in step.trained
         photos = real(step) if trains or self.objective == "relativistic" else None
         shuffled = shuffled_style(step, self.faces) if self.shuffled_style else None

@@ -46,21 +46,21 @@ def interpolate(real: Generated, fake: Generated, share: Tensor) -> Generated:
 
 
 def gradient_penalty(
-    judge: Callable[[Generated], DiscriminatorOutput], picture: Generated, *, patches: PatchReduction = "sum"
+    discriminate: Callable[[Generated], DiscriminatorOutput], picture: Generated, *, patches: PatchReduction = "sum"
 ) -> Tensor:
     """Return the mean over pictures of (norm of the gradient - 1)^2, summed over scales.
 
     Gulrajani et al., NeurIPS 2017.
 
     Args:
-        judge: the discriminator with its condition, in full precision.
+        discriminate: the discriminator with its condition, in full precision.
         picture: pictures (N, 3, H, W) between photos and results.
         patches: see :func:`facekit_losses.input_gradients.squared_gradient_norms`.
 
     Returns:
         a scalar that can be differentiated with respect to the discriminator's parameters.
     """
-    norms = squared_gradient_norms(judge, picture, patches=patches)
+    norms = squared_gradient_norms(discriminate, picture, patches=patches)
     return torch.stack([((squared + NORM_EPSILON).sqrt() - 1).square().mean() for squared in norms]).sum()
 
 

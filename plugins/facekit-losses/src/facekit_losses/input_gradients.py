@@ -14,7 +14,7 @@ from .options import PatchReduction
 
 
 def squared_gradient_norms(
-    judge: Callable[[Generated], DiscriminatorOutput], picture: Generated, *, patches: PatchReduction = "sum"
+    discriminate: Callable[[Generated], DiscriminatorOutput], picture: Generated, *, patches: PatchReduction = "sum"
 ) -> list[Tensor]:
     """Return, for each scale, the squared norm of the gradient of its logits with respect to each picture.
 
@@ -22,7 +22,7 @@ def squared_gradient_norms(
     picture alone, all the levels of a pyramid together. It can be differentiated again.
 
     Args:
-        judge: the discriminator with its condition, in full precision.
+        discriminate: the discriminator with its condition, in full precision.
         picture: where the slope is measured, (N, 3, H, W) and the levels of its pyramid. Cut from its graph here.
         patches: whether a picture's logits are summed or averaged first.
 
@@ -40,7 +40,7 @@ def squared_gradient_norms(
             picture, image=watched(picture.image), pyramid=tuple(watched(level) for level in picture.pyramid)
         )
         inputs = (pictures.image, *pictures.pyramid)
-        discriminator_output = judge(pictures)
+        discriminator_output = discriminate(pictures)
         norms: list[Tensor] = []
         for scale in discriminator_output.scales:
             logits = scale.logits.flatten(1)

@@ -50,7 +50,7 @@ class AdversarialOptions(Options):
     """``lsgan`` (least squares), ``bce`` (the original cross-entropy, non-saturating), ``hinge``, ``wasserstein``
     (needs a gradient penalty) or ``relativistic`` (relativistic average hinge). Use the same one for both players."""
     shuffled_style: bool = False
-    """Also judge fakes in the style of another face of the batch."""
+    """Also discriminate fakes in the style of another face of the batch."""
     shuffled_faces: int | None = Field(None, ge=1)
     """Faces of the batch that are made in the style of another one; by default all. Which other one changes from step
     to step."""

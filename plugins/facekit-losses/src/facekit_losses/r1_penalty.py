@@ -16,21 +16,21 @@ from .options import PatchReduction, R1PenaltyOptions
 
 
 def r1_penalty(
-    judge: Callable[[Generated], DiscriminatorOutput], picture: Generated, *, patches: PatchReduction = "sum"
+    discriminate: Callable[[Generated], DiscriminatorOutput], picture: Generated, *, patches: PatchReduction = "sum"
 ) -> Tensor:
     """Return half the mean over photos of the squared norm of the gradient, summed over scales.
 
     Mescheder et al., ICML 2018: with the recipe's weight as gamma this is their R1 term.
 
     Args:
-        judge: the discriminator with its condition, in full precision.
+        discriminate: the discriminator with its condition, in full precision.
         picture: photos (N, 3, H, W).
         patches: see :func:`facekit_losses.input_gradients.squared_gradient_norms`.
 
     Returns:
         a scalar that can be differentiated with respect to the discriminator's parameters.
     """
-    norms = squared_gradient_norms(judge, picture, patches=patches)
+    norms = squared_gradient_norms(discriminate, picture, patches=patches)
     return torch.stack([squared.mean() / 2 for squared in norms]).sum()
 
 

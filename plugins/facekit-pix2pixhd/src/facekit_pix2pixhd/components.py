@@ -148,7 +148,7 @@ class MultiScalePatchDiscriminator(MultiScaleDiscriminator):
         self.classes = classes
 
     def forward(self, picture: Generated, condition: Condition) -> DiscriminatorOutput:  # type: ignore[override]
-        """Judge pictures together with the masks they should show, full resolution first.
+        """Discriminate images together with the masks they should show, full resolution first.
 
         Args:
             picture: (N, 3, H, W) in [-1, 1].

@@ -88,7 +88,7 @@ class DiscriminatorOptions(Options):
     """Options of the multi-scale patch discriminator."""
 
     scales: int = Field(2, ge=1, le=6)
-    """How many sizes of the picture are judged, each half of the one before."""
+    """How many sizes of the image are discriminated, each half of the one before."""
     layers: int = Field(3, ge=1, le=8)
     """Layers of each scale after the first: more see larger patches. The logits come from one more."""
     last_stride: Literal[1, 2] = 1
@@ -182,7 +182,7 @@ def facekit_components() -> Iterable[ComponentSpec]:
             interface_version=1,
             kind="generator",
             id="pix2pixhd/pix2pixhd_global",
-            summary="G1: paints a mask, without a reference unless features are joined.",
+            summary="G1: a face from a mask, without a reference unless features are joined.",
             options=GlobalGeneratorOptions,
             factory="facekit_pix2pixhd.components:build_global_generator",
             ports=global_generator_ports,

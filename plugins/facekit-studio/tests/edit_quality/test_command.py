@@ -90,10 +90,10 @@ def test_the_run_keeps_them_and_its_report_shows_them(done, small_run):
     made = kept.scripts["open_mouth"].edited_by
     assert made is not None
     assert not made.locally
-    assert str(made) == "4 photos: 4 painted as a whole face by small"
+    assert str(made) == "4 photos: 4 generated as a whole face by small"
     assert {result.system for result in kept.scripts["open_mouth"].results.values()} >= {"run", "paste_nearest"}
     report = (small_run / "report.html").read_text()
-    assert "4 photos: 4 painted as a whole face by small" in report
+    assert "4 photos: 4 generated as a whole face by small" in report
     for name in ("close_mouth", "open_mouth"):
         assert f'alt="edits by {name}"' in report
         sheet = file.with_suffix("") / f"{name}.png"

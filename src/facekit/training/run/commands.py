@@ -1,6 +1,6 @@
 """The commands that facekit prints for a run, each of which works as it is printed. Torch-free.
 
-Whatever prints one asks here: what a run is painted with follows from its recipe, and the plugin files that it was made
+Whatever prints one asks here: what a run generates from follows from its recipe, and the plugin files that it was made
 with are named in each.
 """
 
@@ -20,7 +20,7 @@ from facekit.training.run.folder import RECIPE, RunFolder
 
 INPUTS = "inputs"
 PLUGIN_FILES = "plugin_files"
-"""Entries of ``lock.json``: what the run is painted with, and the one-file plugins that it was made with."""
+"""Entries of ``lock.json``: what the run generates from, and the one-file plugins that it was made with."""
 
 _STAND_INS = {
     SOURCE: ("--source", "photo.jpg"),
@@ -83,7 +83,7 @@ def plugin_file_arguments(run: RunFolder) -> list[str]:
 
 
 def generate_command(run: Path, lock: Mapping[str, Any]) -> str | None:
-    """Return an example of ``facekit generate`` with a run; None where its record does not say what it is painted with.
+    """Return an example of ``facekit generate`` with a run; None where its record does not say what it generates from.
 
     The files in it stand for the reader's own.
     """

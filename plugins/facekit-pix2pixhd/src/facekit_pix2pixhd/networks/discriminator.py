@@ -71,7 +71,7 @@ class PatchDiscriminator(nn.Module):
         self.layers = nn.ModuleList(plan)
 
     def forward(self, pair: Tensor, recompute: Callable[..., Any] = plainly) -> ScaleOutput:
-        """Judge every patch of ``pair`` (N,inputs,H,W); layers are called by ``recompute``."""
+        """Discriminate every patch of ``pair`` (N,inputs,H,W); layers are called by ``recompute``."""
         features: list[Tensor] = []
         hidden = pair
         for index, layer in enumerate(list(self.layers)[:-1]):
@@ -192,7 +192,7 @@ class MultiScaleDiscriminator(nn.Module):
         return logits
 
     def forward(self, pair: Tensor) -> tuple[ScaleOutput, ...]:
-        """Judge ``pair`` at every scale.
+        """Discriminate ``pair`` at every scale.
 
         Args:
             pair: N,inputs,H,W, the one-hot mask (0 or 1) and the photo ([-1, 1]) joined along channels.

@@ -27,7 +27,7 @@ def average_by_region(features: Tensor, planes: Tensor) -> Tensor:
 
 
 def spread_over_regions(numbers: Tensor, planes: Tensor) -> Tensor:
-    """Paint the numbers of each region onto all of its pixels: the inverse of :func:`average_by_region`.
+    """Spread the numbers of each region over all of its pixels: the inverse of :func:`average_by_region`.
 
     Args:
         numbers: N,R,D.
