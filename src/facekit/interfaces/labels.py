@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from facekit.interfaces.errors import FacekitError, did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -157,6 +159,21 @@ class LabelMap:
     def ids_of(self, names: Sequence[str]) -> tuple[int, ...]:
         """Return the ids of several class names, in their order."""
         return tuple(self.id_of(name) for name in names)
+
+    def check_names(self, names: Iterable[str], *, where: str | None = None) -> None:
+        """Raise FacekitError with the near names for a class name that is not in the map.
+
+        Args:
+            names: the class names.
+            where: the option that has them, where it is known.
+        """
+        for name in names:
+            if name not in self.names:
+                raise FacekitError(
+                    f"the label map {self.name} has no class {name!r}",
+                    where=where,
+                    remedy=did_you_mean(name, self.names) or f"classes: {', '.join(self.names)}",
+                )
 
     def _mirrored_ids(self) -> list[int]:
         """Return the id that each class has in the mirrored image."""

@@ -353,7 +353,7 @@ class GeneratorContract(NetworkContract):
     kind: ClassVar[Kind] = "generator"
 
     def given(self, network: Any, inputs: Inputs) -> Given:
-        """Paint the condition."""
+        """Generate from the condition."""
         image = network(inputs.condition, inputs.style)
         expect(image, Generated, "a generator")
         return outputs_by_port(image, NO_PORTS)
@@ -372,7 +372,7 @@ class DiscriminatorContract(NetworkContract):
     kind: ClassVar[Kind] = "discriminator"
 
     def given(self, network: Any, inputs: Inputs) -> Given:
-        """Judge the images."""
+        """Discriminate the images."""
         discriminator_output = network(Generated(inputs.image, inputs.pyramid), inputs.condition)
         expect(discriminator_output, DiscriminatorOutput, "a discriminator")
         if not discriminator_output.scales:

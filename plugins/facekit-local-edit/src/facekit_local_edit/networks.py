@@ -345,16 +345,14 @@ def within(logits: Tensor, hole: Tensor, count: int) -> Tensor:
 
 
 def build_generator(options: GeneratorOptions, context: BuildContext) -> LocalEditGenerator:
-    """Build the generator for the label map of ``context``."""
+    """Build the generator for the label map of ``context``.
+
+    Raises:
+        FacekitError: ``textured`` names a region that the label map lacks.
+    """
     names = context.label_map.names
     chosen = TEXTURED if options.textured is None else options.textured
-    for name in options.textured or ():
-        if name not in names:
-            raise FacekitError(
-                f"the label map {context.label_map.name} has no class {name!r}",
-                where="model.generator.textured",
-                remedy=f"its classes are {', '.join(names)}",
-            )
+    context.label_map.check_names(options.textured or (), where="model.generator.textured")
     textured = torch.tensor([float(name in chosen) for name in names])
     return LocalEditGenerator(options, classes=len(names), textured=textured)
 

@@ -52,11 +52,8 @@ class Pix2PixHdGlobalGenerator(GlobalGenerator):
             FacekitError: features are to be joined, and there are none.
             ValueError: height or width do not fit.
         """
-        weight = self.stem.weight
-        planes = (
-            join_features(condition.require_mask(), style, classes=self.classes, weight=weight)
-            if self.joins_features
-            else one_hot(condition.require_mask(), classes=self.classes, weight=weight)
+        planes = input_planes(
+            condition.require_mask(), style, joins=self.joins_features, classes=self.classes, weight=self.stem.weight
         )
         return Generated(super().forward(planes).float())
 
@@ -88,11 +85,8 @@ class Pix2PixHdLocalEnhancer(LocalEnhancer):
             FacekitError: features are to be joined, and there are none.
             ValueError: height or width do not fit.
         """
-        weight = self.stem.weight
-        planes = (
-            join_features(condition.require_mask(), style, classes=self.classes, weight=weight)
-            if self.joins_features
-            else one_hot(condition.require_mask(), classes=self.classes, weight=weight)
+        planes = input_planes(
+            condition.require_mask(), style, joins=self.joins_features, classes=self.classes, weight=self.stem.weight
         )
         return Generated(super().forward(planes).float())
 
@@ -194,6 +188,13 @@ class RegionFeatures(FeatureEncoder):
 def input_channels(classes: int, *, features: bool) -> int:
     """Return the channels of a generator's input."""
     return classes + (FEATURE_CHANNELS if features else 0)
+
+
+def input_planes(mask: Tensor, style: Style | None, *, joins: bool, classes: int, weight: Tensor) -> Tensor:
+    """Return the one-hot mask, with the features of each region joined where ``joins``; see :func:`join_features`."""
+    if joins:
+        return join_features(mask, style, classes=classes, weight=weight)
+    return one_hot(mask, classes=classes, weight=weight)
 
 
 def join_features(mask: Tensor, style: Style | None, *, classes: int, weight: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facekit.interfaces import BuildContext, Condition, FacekitError, Generated, Style, did_you_mean
+from facekit.interfaces import BuildContext, Condition, FacekitError, Generated, Style
 from facekit_layers import (
     ReflectedConvolution,
     doubling_convolution,
@@ -361,11 +361,5 @@ def build_generator(options: RegionalGeneratorOptions, context: BuildContext) ->
     regions = options.texture_regions
     if regions is None:
         regions = [name for name in TEXTURE_REGIONS if name in names]
-    for name in regions:
-        if name not in names:
-            raise FacekitError(
-                f"the label map {context.label_map.name!r} has no class {name!r}",
-                where="texture_regions",
-                remedy=did_you_mean(name, names) or f"classes: {', '.join(names)}",
-            )
+    context.label_map.check_names(regions, where="texture_regions")
     return RegionalGenerator(options, classes=len(names), texture_ids=context.label_map.ids_of(regions))

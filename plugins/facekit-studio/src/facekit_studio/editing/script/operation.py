@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from facekit.interfaces import FacekitError, LabelMap, Options, did_you_mean
+from facekit.interfaces import FacekitError, LabelMap, Options
 from facekit_studio.editing.script.masks import Ids, Pixels, pixels_of, resized
 
 MaskReader = Callable[[str], Ids]
@@ -42,8 +42,7 @@ class EditContext:
 
     def ids(self, names: Sequence[str]) -> tuple[int, ...]:
         """Return the ids of class names. Raises FacekitError for a name that the label map does not have."""
-        for name in names:
-            check_region(name, self.label_map)
+        self.label_map.check_names(names)
         return self.label_map.ids_of(names)
 
     def known(self, *names: str) -> tuple[int, ...]:
@@ -62,15 +61,6 @@ class EditContext:
                 f"this is no mask of {self.label_map.name}, whose ids are 0 to {len(self.label_map) - 1}", where=file
             )
         return resized(mask.astype(np.uint8), shape[0], shape[1])
-
-
-def check_region(name: str, label_map: LabelMap) -> None:
-    """Raise FacekitError with the near names for a class that the label map does not have."""
-    if name not in label_map.names:
-        raise FacekitError(
-            f"the label map {label_map.name} has no class {name!r}",
-            remedy=did_you_mean(name, label_map.names) or f"classes: {', '.join(label_map.names)}",
-        )
 
 
 Regions = str | Annotated[tuple[str, ...], Field(min_length=1)]

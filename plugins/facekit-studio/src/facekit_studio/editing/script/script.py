@@ -18,7 +18,7 @@ from facekit.recipe.settings_check import check_settings
 from facekit.recipe.yaml_source import file_marks, parse_yaml
 from facekit_studio.editing.script.looks import BlendReference, Reference
 from facekit_studio.editing.script.masks import Ids
-from facekit_studio.editing.script.operation import EditContext, Operation, check_region
+from facekit_studio.editing.script.operation import EditContext, Operation
 from facekit_studio.editing.script.operations import OPERATIONS
 
 SCRIPT_FORMAT = 1
@@ -263,7 +263,7 @@ class _Reader:
             names = [value] if isinstance(value, str) else list(value or ())
             for index, name in enumerate(names):
                 try:
-                    check_region(name, self._label_map)
+                    self._label_map.check_names([name])
                 except FacekitError as error:
                     inside: tuple[str | int, ...] = (field,) if isinstance(value, str) else (field, index)
                     mark: Mark = mark_at(node, inside, node.mark)
