@@ -243,7 +243,7 @@ def test_the_command_knows_every_kind() -> None:
 def test_components_show_tells_options_with_limits_and_ports(call: Call) -> None:
     output = call("components", "show", "multiscale_patch", COLUMNS="100").output
     assert "  scales         whole number, 1 to 6; default 2\n" in output
-    assert "                 How many sizes of the picture are judged, each half of the one before.\n" in output
+    assert "                 How many sizes of the image are discriminated, each half of the one before.\n" in output
     assert "  discriminated.features  batch  real numbers\n" in output
     assert "  mask   batch x size x size      class ids below `classes`\n" in output
     assert "  plugin   pix2pixhd, of facekit-pix2pixhd" in output
