@@ -82,10 +82,14 @@ class Case:
 
     def recipe(self, folder: Path, registry: Registry) -> ResolvedRecipe:
         """Return the recipe; its cache lies in ``folder``."""
+        return read_recipe(self.write(folder), registry=registry)
+
+    def write(self, folder: Path) -> Path:
+        """Write the recipe into ``folder``, where its cache lies too, and return the file."""
         file = folder / "benchmark.yaml"
         said = {name: str(value).lower() if isinstance(value, bool) else value for name, value in vars(self).items()}
         file.write_text(RECIPE.format(cache=folder / "cache", **said), encoding="utf-8")
-        return read_recipe(file, registry=registry)
+        return file
 
 
 class Facekit:

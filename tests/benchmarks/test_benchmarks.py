@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,27 @@ def test_every_section_is_measured_and_written(tmp_path: Path) -> None:
 def test_benchmarks_of_single_layers_run(command: str) -> None:
     document = json.loads(run("-m", f"benchmarks.{command.split()[0]}", *command.split()[1:]))
     assert any("times_as_fast" in name for name in document)
+
+
+def test_the_launches_of_a_step_on_a_gpu_are_counted_and_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    from benchmarks.launches import count_step
+    from benchmarks.subjects import Case
+
+    from facekit.recipe import read_recipe
+    from facekit.registry import load_registry
+
+    registry, file = load_registry(), Case(64, 2, filters=4).write(tmp_path)
+
+    def count(*overrides: str) -> Counter[str]:
+        return count_step(read_recipe(file, registry=registry, overrides=overrides), registry=registry).found
+
+    shipped = count()
+    assert shipped.total() <= 1600
+    fp32 = count("train.precision=fp32")
+    assert shipped["casts"] > fp32["casts"]
+    assert shipped["convolutions and matrix products"] == fp32["convolutions and matrix products"]
+    assert count("train.channels_last=false")["copies"] < shipped["copies"]
 
 
 def test_every_benchmark_can_be_imported() -> None:

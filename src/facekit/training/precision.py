@@ -53,7 +53,7 @@ class Precision:
 
     def place_batch(self, batch: FaceBatch) -> FaceBatch:
         """Return a batch on the device, its photos in the memory layout of the run."""
-        if self.device.type == "cuda":
+        if self.device.type != "cpu":
             batch = _on_device(batch, self.device)
         if not self.channels_last:
             return batch

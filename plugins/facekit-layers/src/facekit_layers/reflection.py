@@ -12,9 +12,10 @@ from torch.nn import functional as F
 def reflect(features: Tensor, width: int) -> Tensor:
     """Reflect ``width`` pixels at each border: N,C,H,W to N,C,H+2*width,W+2*width, in the type of ``features``.
 
-    On CUDA torch sums the gradients of reflected borders in an order that changes from run to run; here it is fixed.
+    On CUDA torch sums the gradients of reflected borders in an order that changes from run to run; where deterministic
+    algorithms are asked for (``torch.use_deterministic_algorithms``), it is fixed here.
     """
-    if features.device.type == "cuda":
+    if features.device.type != "cpu" and torch.are_deterministic_algorithms_enabled():
         return reflect_repeatably(features, width)
     if features.device.type == "cpu":
         with torch.autocast("cpu", enabled=False):  # which pads in fp32 on the CPU, and copies before and after
