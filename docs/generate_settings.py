@@ -40,7 +40,7 @@ TRAIN_PARTS = {
     "Weights to start from": ("initialise", "freeze"),
     "Device and speed": (
         *("device", "precision", "channels_last", "compile", "cuda_graphs", "deterministic"),
-        "activation_checkpointing",
+        *("activation_checkpointing", "gradient_averaging"),
     ),
     "Logs, samples, checkpoints": (
         *("log_every", "loss_shares", "sample_every", "samples", "evaluate_every", "checkpoint_every", "keep"),

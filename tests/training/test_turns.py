@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -189,8 +190,10 @@ def test_a_mixed_result_leaves_no_gradient_in_the_other_player() -> None:
 def test_several_micro_batches_share_nothing_and_average_their_gradients() -> None:
     gradients: list[float] = []
 
-    def average(weights: object) -> None:
-        gradients.extend(float(weight.grad) for weight in weights)  # type: ignore[attr-defined]
+    @contextmanager
+    def average(weights: Sequence[nn.Parameter]) -> Iterator[None]:
+        yield
+        gradients.extend(float(weight.grad) for weight in weights if weight.grad is not None)
 
     game = Game({"first": lambda s: shared("first")(s) + shared("second")(s), "second": shared("second")}, accumulate=3)
     game.runner = StepRunner(game.networks, game.players, game.settings, watch=game.watch, average=average)

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
+from torch import Tensor
 
 from facekit.interfaces import FacekitError
 from facekit_gan import fake, real, shuffled_style
@@ -163,6 +166,28 @@ class TestRegionColour:
         assert torch.autograd.gradcheck(
             lambda r: region_colour_loss(r, mask, photo, mask.flip(1), weights=weights, deviation=1.0), (result,)
         )
+
+    def test_losses_of_two_processes_average_to_that_of_all_pairs(self) -> None:
+        torch.manual_seed(0)
+        result, photo = torch.randn(2, 5, 3, 6, 6).unbind()
+        mask = torch.randint(3, (5, 6, 6))
+        mask[:2] %= 2  # the first two pictures have two regions, the others three
+        result.requires_grad_(True)
+
+        def of(rows: slice, mean: Callable[[Tensor], Tensor]) -> Tensor:
+            weights = torch.tensor([1.0, 2.0, 5.0])
+            masks = (mask[rows], mask[rows].flip(1))
+            return region_colour_loss(result[rows], masks[0], photo[rows], masks[1], weights=weights, mean=mean)
+
+        whole = of(slice(None), lambda numbers: numbers)
+        halves = (slice(2), slice(2, None))
+        sums: list[Tensor] = []
+        apart = [of(rows, lambda numbers: sums.append(numbers) or numbers) for rows in halves]
+        together = [of(rows, lambda _: sum(sums) / 2) for rows in halves]
+        assert (sum(apart) / 2 - whole).abs() > 1e-3  # a mean of means is another number
+        torch.testing.assert_close(sum(together) / 2, whole, atol=1e-6, rtol=1e-6)
+        slopes = [torch.autograd.grad(each, result, retain_graph=True)[0] for each in (sum(together) / 2, whole)]
+        torch.testing.assert_close(*slopes, atol=1e-7, rtol=1e-5)
 
     def test_smoke_shuffled_fakes_are_compared_with_the_rolled_reference(self, make_step, context) -> None:  # type: ignore[no-untyped-def]
         step = make_step()

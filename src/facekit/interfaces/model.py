@@ -164,6 +164,15 @@ class Step(Protocol):
         """
         ...
 
+    def mean(self, numbers: Tensor) -> Tensor:
+        """Return the mean of a tensor over all processes that train together, cut from its graph; alone, its numbers.
+
+        Gradients and logged losses are means over processes. That is right of a loss that is a mean over the samples of
+        a batch. A weighted mean divides by ``step.mean(weights.sum())``, so that it is the one of all their samples.
+        Every process has to call it alike.
+        """
+        ...
+
     def full_precision(self) -> AbstractContextManager[None]:
         """Return a context in which networks compute in float32, whatever the precision of the run, and uncompiled.
 

@@ -273,6 +273,9 @@ class TrainSettings(Options):
     """The exponential moving average of the weights that generate; on by default."""
     gradient_clip: float | None = Field(None, gt=0)
     """Gradient clipping: the largest norm of a player's gradient; longer ones are scaled down."""
+    gradient_averaging: Literal["fp32", "bf16"] = "fp32"
+    """The number format in which several processes send each other gradients; bf16 is half as many bytes, rounded to 8
+    bits."""
     initialise: tuple[InitialiseSettings, ...] = ()
     """Weights that parts of the model start from; read once, when the run starts."""
     freeze: tuple[FreezeSettings, ...] = ()

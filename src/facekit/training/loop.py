@@ -20,7 +20,7 @@ from facekit.training.checkpoint import checkpoints
 from facekit.training.checkpoint.checkpoints import Checkpoint
 from facekit.training.checkpoint.reader import components_of
 from facekit.training.convolution_guard import right_gradients
-from facekit.training.distributed import Team
+from facekit.training.distributed import GradientAverage, Team
 from facekit.training.ema import Ema, averaged_networks
 from facekit.training.initialise import initial_weights
 from facekit.training.interruption import Interruption
@@ -215,7 +215,8 @@ class Training:
             settings,
             rank=team.rank,
             watch=self.guard.watch,
-            average=team.average_gradients if team.size > 1 else None,
+            average=GradientAverage(team, torch.bfloat16 if settings.gradient_averaging == "bf16" else torch.float32),
+            mean=team.average,
             loss_shares=self.loss_shares,
         )
         self.seconds, self.timed = 0.0, 0
@@ -276,7 +277,7 @@ class Training:
                     self.state.done = done = index + 1
 
                     last = done == self.steps
-                    stops = self.team.any(interruption.asked, self.precision.device) and not last
+                    stops = self.team.any(interruption.asked)[0] and not last
                     logs = last or done % settings.log_every == 0
                     draws = last or done % settings.sample_every == 0
                     diagnostics: dict[str, float] = {}
@@ -334,9 +335,9 @@ class Training:
     def _log(self, diagnostics: Mapping[str, float]) -> None:
         """Log the means since the last line."""
         self.guard.settle()
-        means = self.team.mean(self.guard.means(), self.precision.device)
+        means = self.team.mean(self.guard.means())
         others = {name: value for name, value in means.items() if name.startswith(GRADIENT_NORM)}
-        others |= self.team.mean(self.loss_shares.taken(), self.precision.device)
+        others |= self.team.mean(self.loss_shares.taken())
         if self.augmentation is not None:
             others |= self.augmentation.diagnostics()
         rates: dict[str, float] = {}

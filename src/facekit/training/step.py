@@ -12,7 +12,7 @@ generator's turn uses it without a second forward pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -66,6 +66,7 @@ class TrainingStep:
     Args:
         seed: parts of the seed of :attr:`random`.
         later: lets the networks of the players that take their turn on the same memory later take gradients.
+        mean: takes the mean of a tensor over all processes.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class TrainingStep:
         memory: BatchMemory,
         seed: tuple[int | str, ...],
         later: Callable[[], AbstractContextManager[object]] = nullcontext,
+        mean: Callable[[Tensor], Tensor] = lambda numbers: numbers,
     ) -> None:
         self.index = index
         self.player: Player = player
@@ -88,6 +90,7 @@ class TrainingStep:
         self._memory = memory
         self._seed = seed
         self._later = later
+        self._mean = mean
         self._making = 0
 
     @cached_property
@@ -98,6 +101,10 @@ class TrainingStep:
     def full_precision(self) -> AbstractContextManager[None]:
         """Return a context in which networks compute in float32 and uncompiled."""
         return self.networks.full_precision()
+
+    def mean(self, numbers: Tensor) -> Tensor:
+        """Return the mean of a tensor over all processes; see :class:`facekit.interfaces.Step`."""
+        return self._mean(numbers.detach())
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return what ``make`` returns, computed once; see :class:`facekit.interfaces.Step`."""
@@ -141,7 +148,8 @@ class StepRunner:
     """Does training steps: the loop's, and the one of the shape check.
 
     Args:
-        average: averages the gradients of weights over all processes.
+        average: gives a context in which a backward pass averages the gradients of weights over all processes.
+        mean: takes the mean of a tensor over all processes.
         updates: update the weights; the shape check does not.
         shares: let the turns of a round share what ``once`` computed; by default with one micro-batch.
         loss_shares: reads how much each loss is of the gradient, in the last round of a step; None for nobody.
@@ -155,7 +163,8 @@ class StepRunner:
         *,
         rank: int = 0,
         watch: Watch | None = None,
-        average: Callable[[Iterable[nn.Parameter]], None] | None = None,
+        average: Callable[[Sequence[nn.Parameter]], AbstractContextManager[object]] = lambda weights: nullcontext(),
+        mean: Callable[[Tensor], Tensor] = lambda numbers: numbers,
         around: Around = lambda player: nullcontext(),
         updates: bool = True,
         shares: bool | None = None,
@@ -168,6 +177,7 @@ class StepRunner:
         self._rank = rank
         self._watch = watch
         self._average = average
+        self._mean = mean
         self._around = around
         self._updates = updates
         self._shares = settings.accumulate == 1 if shares is None else shares
@@ -244,6 +254,7 @@ class StepRunner:
                     memory=memory,
                     seed=seed,
                     later=trainable_later,
+                    mean=self._mean,
                 )
                 total, values = torch.zeros((), device=self.networks.precision.device), []
                 turn: AbstractContextManager[object] = nullcontext()
@@ -263,17 +274,16 @@ class StepRunner:
                     reader.read(player, values)
                 # Lazy losses and frozen parts can leave a turn without a gradient.
                 weights = [weight for weight in player.parameters.values() if weight.requires_grad]
-                if total.requires_grad and weights:
-                    # A result of `once` may lead into networks of later players, which still need its graph.
-                    (total / len(memories)).backward(inputs=weights)
+                with self._average(weights) if weights and micro == len(memories) - 1 else nullcontext():
+                    if total.requires_grad and weights:
+                        # A result of `once` may lead into networks of later players, which still need its graph.
+                        (total / len(memories)).backward(inputs=weights)
             if arrived is not None:
                 player.check_arrivals(arrived, index)
             if not self._updates:
                 for parameter in player.parameters.values():
                     parameter.grad = None
                 return
-            if self._average is not None:
-                self._average(player.parameters.values())
             norm = player.clip()
             if norm is not None and self._watch is not None:
                 self._watch(f"{GRADIENT_NORM}{player.name}", norm, memories[-1].batch, share=share)

@@ -214,6 +214,13 @@ def l1(step: Step) -> Tensor:
     return (fake(step).image - real(step).image).abs().mean()
 
 
+def weighted(step: Step) -> Tensor:
+    """Colours of the middle stripe, weighted by its pixels: a mean over those of all faces."""
+    stripe = (step.batch.mask == 1).unsqueeze(1).float()
+    difference = (fake(step).image - real(step).image).abs().mean(1, keepdim=True)
+    return (stripe * difference).sum() / step.mean(stripe.sum())
+
+
 def penalty(step: Step) -> Tensor:
     share = torch.rand(len(step.batch), 1, 1, 1, generator=step.random).to(real(step).image)
     image = (share * real(step).image + (1 - share) * fake(step).image).detach().requires_grad_(True)
@@ -313,6 +320,10 @@ def build_l1(options: NoOptions, context: BuildContext) -> Any:
     return l1
 
 
+def build_weighted(options: NoOptions, context: BuildContext) -> Any:
+    return weighted
+
+
 def build_penalty(options: NoOptions, context: BuildContext) -> Any:
     return penalty
 
@@ -361,6 +372,7 @@ def facekit_components() -> Iterable[ComponentSpec]:
         spec("loss", "adversarial", AdversarialOptions, needs(DISCRIMINATOR_OUTPUT), players=both),
         spec("loss", "feature_matching", NoOptions, needs(DISCRIMINATOR_FEATURES)),
         spec("loss", "l1", NoOptions, needs(GENERATED, IMAGE)),
+        spec("loss", "weighted", NoOptions, needs(GENERATED, IMAGE, MASK)),
         spec("loss", "penalty", NoOptions, needs(DISCRIMINATOR_OUTPUT), players=("discriminator",)),
         spec("loss", "breaks", BadOptions, players=both),
         spec("loss", "running_mean", NoOptions, needs(GENERATED)),

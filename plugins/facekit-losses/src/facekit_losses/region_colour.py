@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +55,7 @@ def region_colour_loss(
     deviation: float = 0.0,
     smallest_share: float = 1 / 512,
     area: float = 0.0,
+    mean: Callable[[Tensor], Tensor] = lambda numbers: numbers,
 ) -> Tensor:
     """Return the difference between the colours of regions that two pictures share.
 
@@ -72,6 +73,7 @@ def region_colour_loss(
         smallest_share: smallest share of a picture that a region must cover, in both.
         area: power of the smaller of a region's two shares that its weight is multiplied by: 0 lets every region count
             alike, an earring as much as the hair; 1 lets every pixel count alike.
+        mean: takes the mean over all processes that train together, whose losses then average to that of all pairs.
 
     Returns:
         a scalar.
@@ -92,7 +94,7 @@ def region_colour_loss(
     difference = (means - wanted).abs().mean(-1)
     if deviation:
         difference = difference + deviation * (deviations - wanted_deviations).abs().mean(-1)
-    return (weight * difference).sum() / weight.sum().clamp_min(torch.finfo(weight.dtype).tiny)
+    return (weight * difference).sum() / mean(weight.sum()).clamp_min(torch.finfo(weight.dtype).tiny)
 
 
 class RegionColourLoss(nn.Module):
@@ -142,13 +144,14 @@ class RegionColourLoss(nn.Module):
             reference = wanted.reference
             if reference is None or reference.mask is None:
                 raise FacekitError("region_colour compares fakes with reference photos and their masks; there are none")
-            terms.append(self.shuffled * self._compare(made.image, _mask(wanted.mask), reference.image, reference.mask))
+            mask = _mask(wanted.mask)
+            terms.append(self.shuffled * self._compare(step, made.image, mask, reference.image, reference.mask))
         if self.own:
             mask = _mask(step.batch.mask)
-            terms.append(self.own * self._compare(fake(step).image, mask, step.batch.image, mask))
+            terms.append(self.own * self._compare(step, fake(step).image, mask, step.batch.image, mask))
         return torch.stack(terms).sum()
 
-    def _compare(self, result: Tensor, result_mask: Tensor, photo: Tensor, photo_mask: Tensor) -> Tensor:
+    def _compare(self, step: Step, result: Tensor, result_mask: Tensor, photo: Tensor, photo_mask: Tensor) -> Tensor:
         return region_colour_loss(
             result,
             result_mask,
@@ -158,6 +161,7 @@ class RegionColourLoss(nn.Module):
             deviation=self.deviation,
             smallest_share=self.smallest_share,
             area=self.area,
+            mean=step.mean,
         )
 
 
