@@ -11,11 +11,18 @@ import numpy as np
 import pytest
 
 from facekit.evaluation.results import bootstrap_interval
-from facekit.experiments.outputs import digest_of, read_summary, write_results
-from facekit.experiments.page import contact_sheet
+from facekit.experiments.outputs import (
+    csv_text,
+    digest_of,
+    latex,
+    markdown,
+    read_summary,
+    with_spread,
+    write_results,
+)
+from facekit.experiments.pictures import contact_sheet
 from facekit.experiments.results import System, make_table
 from facekit.experiments.settings import PublishedFigures
-from facekit.experiments.tables import csv_text, latex, markdown, with_spread
 
 from .conftest import FIELDS, MakeSystem, measurement
 

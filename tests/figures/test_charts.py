@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
-from html import unescape
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
-from facekit.figures.charts import MOST_POINTS, line_chart, nice_ticks, number
+from facekit.figures.charts import MOST_POINTS, Series, line_geometry, nice_ticks, number
 
 
 @pytest.mark.parametrize(
@@ -34,44 +33,41 @@ def test_numbers_read_well(value: float, text: str) -> None:
     assert number(value) == text
 
 
-def _data(figure: str) -> dict[str, object]:
-    found = re.search(r'data-chart="([^"]*)"', figure)
-    assert found is not None
-    document: dict[str, object] = json.loads(unescape(found[1]))
-    return document
-
-
 def test_nothing_to_draw_is_no_chart() -> None:
-    assert line_chart("Empty", {}) == ""
-    assert line_chart("Empty", {"a": []}) == ""
+    assert line_geometry({}) is None
+    assert line_geometry({"a": []}) is None
+
+
+def _drawn(points: Series, *, smooth: bool = True) -> dict[str, Any]:
+    found = line_geometry({"a": points}, smooth=smooth)
+    assert found is not None
+    return found
 
 
 def test_a_single_value_is_seen() -> None:
-    assert re.search(r'class="line" d="M[\d.]+ [\d.]+h8"', line_chart("One", {"a": [(3, 1.0)]}))
+    ((name, _, raw, line),) = _drawn([(3, 1.0)])["curves"]
+    assert (name, raw) == ("a", "")
+    assert re.fullmatch(r"M[\d.]+ [\d.]+h8", line)
 
 
 def test_long_curves_are_thinned_to_means_that_end_at_the_last_step() -> None:
-    points = [(step, float(step % 2)) for step in range(1, 10_001)]
-    figure = line_chart("Long", {"a": points}, smooth=False)
-    (series,) = _data(figure)["series"]  # type: ignore[misc]
+    (series,) = _drawn([(step, float(step % 2)) for step in range(1, 10_001)], smooth=False)["data"]["series"]
     assert len(series["steps"]) <= MOST_POINTS
     assert series["steps"][-1] == 10_000
     assert series["values"][0] == pytest.approx(0.5, abs=0.03)
 
 
 def test_smoothing_has_no_bias_at_the_start_and_keeps_the_values_visible() -> None:
-    points = [(step, 4.0) for step in range(1, 101)]
-    figure = line_chart("Flat", {"a": points})
-    (series,) = _data(figure)["series"]  # type: ignore[misc]
-    assert series["values"] == pytest.approx([4.0] * 100)
-    assert 'class="raw"' in figure
+    chart = _drawn([(step, 4.0) for step in range(1, 101)])
+    assert chart["data"]["series"][0]["values"] == pytest.approx([4.0] * 100)
+    assert chart["curves"][0][2], "the values themselves are drawn too"
 
 
-def _labels(figure: str) -> list[float]:
-    return [float(text.replace(",", "")) for text in re.findall(r'text-anchor="end">([\d.,e]+)</text>', figure)]
+def _labels(chart: dict[str, Any]) -> list[float]:
+    return [float(text.replace(",", "")) for _, text in chart["rows"]]
 
 
 def test_one_wild_value_flattens_only_curves_that_are_not_smoothed() -> None:
     points = [*((step, 1.0) for step in range(1, 200)), (200, 50.0), *((step, 1.0) for step in range(201, 400))]
-    assert max(_labels(line_chart("Wild", {"a": points}, smooth=False))) >= 50
-    assert max(_labels(line_chart("Wild", {"a": points}))) < 10
+    assert max(_labels(_drawn(points, smooth=False))) >= 50
+    assert max(_labels(_drawn(points))) < 10

@@ -67,6 +67,7 @@ def {hook}({arguments}):
         ("facekit_label_maps", ""),
         ("facekit_recipes", ""),
         ("facekit_commands", ""),
+        ("facekit_further_results", "run"),
         ("facekit_run_event", "event"),
     )
 )

@@ -182,7 +182,7 @@ def test_every_hook_and_each_of_its_arguments() -> None:
         for parameter in parameters:
             assert f"| `{parameter}` |" in arguments
         section = rest.split(f"\n## `{name}({', '.join(parameters)})`\n")[1].split("\n## ")[0]
-        assert section.strip().startswith("Takes nothing." if not parameters else "Takes the event")
+        assert section.strip().startswith("Takes the " if parameters else "Takes nothing.")
         assert "eturns" in section
     mentioned = set(re.findall(r"`(facekit_\w+)\(", PAGES["hooks"])) | set(re.findall(r"def (facekit_\w+)", rest))
     assert mentioned == set(names), "the page names a hook that does not exist, or its example lacks one"

@@ -16,7 +16,7 @@ from facekit.evaluation.results import EvaluationResult
 from facekit.evaluation.store import write_evaluation
 from facekit.interfaces import FacekitError, Measurement
 from facekit.report import write_report
-from facekit.report.results import REAL_PHOTOS, Column, Table, results_tables, table_html
+from facekit.report.results import results_tables
 from facekit.training.run.reading import read_run
 
 Make = Callable[..., Path]
@@ -303,15 +303,6 @@ def test_details_are_folded_and_are_no_tiles(make_run: Make, events_of: Events) 
     assert "Style following · hat" not in before
     assert "Style following · hat" in folded
     assert "Style following · skin" in before
-
-
-def test_real_photos_do_not_compete() -> None:
-    def column(heading: str, value: float) -> Column:
-        return Column(heading, 0, {"error": {"value": value, "better": "lower"}})
-
-    columns = (column("this run", 0.5), column("Copy reference", 0.6), column(REAL_PHOTOS, 0.0))
-    cells = re.findall(r'<td class="number( best)?">([\d.]+)', table_html(Table("test", "id", {}, columns)))
-    assert cells == [(" best", "0.5"), ("", "0.6"), ("", "0")]
 
 
 def test_real_photos_of_a_run_do_not_compete(make_run: Make, events_of: Events) -> None:

@@ -151,17 +151,21 @@ def _results(
     grid: Grid, cells: Sequence[Cell], keys: Sequence[str], folder: AblationFolder, *, command: str, registry: Registry
 ) -> Summary:
     """Write the results, unless those that stand there were made of the same."""
-    from facekit.evaluation.edits import edit_files
     from facekit.experiments.jobs import GRID, read_failure
     from facekit.experiments.outputs import digest_of, read_summary, write_results
     from facekit.experiments.results import Done, System, load
 
     text = grid.path.read_text(encoding="utf-8")
+    further = {
+        run: registry.further_results(run)
+        for run in (folder.run(cell, key) for cell, key in zip(cells, keys, strict=True) if cell.row.baseline is None)
+    }
     files = [
         file
         for cell, key in zip(cells, keys, strict=True)
-        for file in (folder.evaluation(cell, key), folder.failure(key), *edit_files(folder.run(cell, key)))
+        for file in (folder.evaluation(cell, key), folder.failure(key))
     ]
+    files += [each.file for found in further.values() for each in found]
     digest = digest_of([text, command, [cell.label for cell in cells]], files)
     known = read_summary(folder.path, digest)
     if known is not None:
@@ -185,6 +189,7 @@ def _results(
         published=grid.settings.published,
         grid_text=text,
         commands=[("All of it again; what is done is not repeated", command)],
+        further=further,
     )
 
 
@@ -237,9 +242,9 @@ def print_summary(summary: Summary, folder: Path) -> None:
     """Print a table, and where it lies, on stdout."""
     columns = summary["columns"]
     print_table(columns, summary["rows"], right=columns[1:], figures=True)
-    for name, edits in summary["edits"].items():
+    for name, table in summary["further"].items():
         click.echo(f"\n{name}")
-        print_table(edits["columns"], edits["rows"], right=edits["columns"][1:], figures=True)
+        print_table(table["columns"], table["rows"], right=table["columns"][1:], figures=True)
     click.echo(f"\n▲ better, ▼ worse than {summary['reference']!r}; ± is the deviation over seeds")
     click.echo(f"page:    {folder / 'index.html'}")
     click.echo(f"tables:  {folder / 'table.md'}, table.csv, table.tex")

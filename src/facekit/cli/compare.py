@@ -54,7 +54,6 @@ def compare(
       facekit compare runs/first runs/second --out comparison
     """
     from facekit.experiments.compare import ComparedRuns, cells_of, read_runs, systems_of
-    from facekit.experiments.edits import kept_files
     from facekit.experiments.jobs import KEY_LENGTH
     from facekit.experiments.outputs import digest_of, read_summary, write_results
     from facekit.experiments.settings import MeasuringSettings
@@ -67,7 +66,8 @@ def compare(
         raise FacekitError(f"{str(against)!r} is not among the runs", where="--against")
     if len(runs) < 2:
         raise FacekitError("a comparison takes two runs or more", remedy="`facekit evaluate` measures one")
-    read = read_runs(runs, registry=state.registry())
+    registry = state.registry()
+    read = read_runs(runs, registry=registry)
     cells = cells_of(read, measuring=MeasuringSettings(split=split, weights=weights))
     keys = [hashlib.sha256(str(run.path.resolve()).encode()).hexdigest()[:KEY_LENGTH] for run in read]
     folder = ComparedRuns(out, dict(zip(keys, read, strict=True)))
@@ -84,7 +84,9 @@ def compare(
         systems = systems_of(cells, keys, folder)
         files = [run.evaluation.file for system in systems for run in system.runs if run.evaluation is not None]
         names = [(system.name, [(run.seed, run.error) for run in system.runs]) for system in systems]
-        digest = digest_of([names, reference], [*files, *kept_files(systems)])
+        further = {run.path: registry.further_results(run.path) for run in read}
+        files += [each.file for found in further.values() for each in found]
+        digest = digest_of([names, reference], files)
         command = ["facekit", "compare", *map(str, runs), "--split", split, "--weights", weights, "--out", str(out)]
         summary = read_summary(out, digest) or write_results(
             out,
@@ -94,6 +96,7 @@ def compare(
             reference=reference,
             kind="facekit comparison",
             commands=[("The same again", shlex.join([*command, *state.plugin_arguments()]))],
+            further=further,
         )
     if as_json:
         print_json({"folder": str(out), **summary})

@@ -84,7 +84,7 @@ def evaluate(
             settings=settings,
             progress=progress,
         )
-    write_report(run)
+    write_report(run, registry=registry)
     if as_json:
         print_json([result.document() for result in results])
     else:

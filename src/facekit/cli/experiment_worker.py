@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 
 
@@ -18,7 +19,8 @@ def main(file: Path) -> int:
     plugins = [part for plugin in job.plugin_files for part in ("--plugin-file", str(plugin))]
     command = ["facekit", "run", str(job.recipe), "--out", str(job.folder), *plugins]
     try:
-        return do(job, registry=load_registry(*job.plugin_files), command=shlex.join(command), report=write_report)
+        registry = load_registry(*job.plugin_files)
+        return do(job, registry=registry, command=shlex.join(command), report=partial(write_report, registry=registry))
     except Exception as error:
         return exit_code_of(error, debug=True)
 

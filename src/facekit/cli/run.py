@@ -168,11 +168,11 @@ def train_and_measure(
             # how far the run came; whatever stops the report must not hide what stopped the run.
             if display.state.run:
                 with suppress(Exception):
-                    write_report(out)
+                    write_report(out, registry=registry)
             raise
     lock = lock_of(RunFolder(out))  # the run is done: whatever became of this file, its report is written
     if result.outcome != "finished":
-        report = write_report(out)
+        report = write_report(out, registry=registry)
         note(f"stopped at step {result.step:,} of {result.steps:,}, after a checkpoint")
         note(f"report:  {report}")
         note(f"resume:  {resume_command(out, lock)}")
@@ -184,7 +184,7 @@ def train_and_measure(
         note("measuring on the test split, beside baselines that need no training")
         with evaluation_progress() as progress:
             evaluations = evaluate_run(out, registry=registry, baselines=True, progress=progress)
-    report = write_report(out)
+    report = write_report(out, registry=registry)
     if as_json:
         print_json(_document(result, report, evaluations))
         return 0

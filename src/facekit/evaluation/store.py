@@ -92,6 +92,7 @@ class StoredMeasurement:
         interval: 95 % bootstrap interval over the photos; None for numbers that are no mean over photos.
         per_sample: one value a photo, or nothing.
         detail: whether it stands behind another.
+        samples: the names of what ``per_sample`` is of, where the file says so.
     """
 
     name: str
@@ -104,6 +105,7 @@ class StoredMeasurement:
     interval: tuple[float, float] | None
     per_sample: tuple[float, ...]
     detail: bool = False
+    samples: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -278,4 +280,5 @@ def _measurement(entry: Mapping[str, Any]) -> StoredMeasurement:
         per_sample=tuple(math.nan if value is None else float(value) for value in entry["per_sample"]),
         # Evaluations of before have no details.
         detail=entry.get("detail") is True,
+        samples=tuple(map(str, entry.get("samples", ()))),
     )

@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from facekit import __version__
-from facekit.experiments.edits import edit_tables
+from facekit.evaluation.results import CONFIDENCE, RESAMPLES
+from facekit.experiments.further import further_tables
 from facekit.experiments.jobs import CSV, LATEX, MARKDOWN, PAGE, RESULTS, SHEET
-from facekit.experiments.page import Sheet, contact_sheet, render_page
-from facekit.experiments.results import System, Table, make_table
+from facekit.experiments.pictures import caption, charts, contact_sheet
+from facekit.experiments.results import SIGNIFICANT, Column, Done, Entry, System, Table, make_table
 from facekit.experiments.settings import PublishedFigures, SheetSettings
-from facekit.experiments.tables import COST_HEADINGS, cell, costs, csv_text, heading, latex, markdown, seeds_of
-from facekit.figures.page import write_page
+from facekit.figures.charts import number
+from facekit.figures.page import data_uri, duration, render, write_page
+from facekit.interfaces import FurtherResults
 from facekit.training.run.folder import full_disk_stops, write_file, write_json
 from facekit.training.run.reading import read_run
 
+MARKS = {"better": "▲", "worse": "▼"}
+ARROWS = {"higher": "↑", "lower": "↓"}
+MISSING = "–"
+COST_HEADINGS = ("parameters (with discriminator)", "steps", "batch", "time a run")
+
+WIDEST_SHEET = 2400
+
+_CSV_COLUMNS = (
+    *("row", "measurement", "unit", "better", "protocol_id", "mean", "deviation", "seeds", "values"),
+    *("interval_low", "interval_high", "photos", "difference_to_reference", "p_holm", "verdict"),
+    *("parameters", "steps", "batch", "seconds"),
+)
+
 Summary = Mapping[str, Any]
-"""What the terminal shows of a table: ``columns``, ``rows``, ``reference``, and ``edits``, the same a script."""
+"""What the terminal shows of a table: ``columns``, ``rows``, ``reference``; the same of other tables in ``further``."""
 
 
 def digest_of(said: Any, files: Iterable[Path]) -> str:
@@ -34,11 +52,11 @@ def digest_of(said: Any, files: Iterable[Path]) -> str:
 
 def read_summary(out: Path, digest: str) -> Summary | None:
     """Return what the terminal shows, when the results in a folder were made of exactly this; else None."""
-    files = (MARKDOWN, CSV, LATEX, PAGE)
     try:
         document = json.loads((out / RESULTS).read_text(encoding="utf-8"))
-        if document["digest"] == digest and all((out / name).is_file() for name in files):
-            summary: Summary = {"edits": {}, **document["summary"]}  # older tables have no edits
+        complete = all((out / name).is_file() for name in (MARKDOWN, CSV, LATEX, PAGE))
+        if complete and document["digest"] == digest and "further" in document["summary"]:
+            summary: Summary = document["summary"]
             return summary
     except (OSError, ValueError, KeyError, TypeError):
         return None  # they are written again
@@ -59,34 +77,35 @@ def write_results(
     published: PublishedFigures | None = None,
     grid_text: str = "",
     commands: Sequence[tuple[str, str]] = (),
+    further: Mapping[Path, Sequence[FurtherResults]] | None = None,
 ) -> Summary:
     """Write everything, and return what the terminal shows.
 
     Args:
         digest: what :func:`digest_of` returned for them.
+        kind: what sort of page it is, e.g. ``facekit ablation``.
         columns: which measurements; None for all.
+        published: figures of others; None for none.
+        grid_text: the grid; empty where there is none.
+        commands: how to make it again: titles and lines.
+        further: what plugins measured beside the evaluations, by run folder.
 
     Raises:
         FacekitError: a run folder or a picture cannot be read.
         RunFailure: a file cannot be written.
     """
-    records = {
-        run.folder: read_run(run.folder)
-        for system in systems
-        if system.trained
-        for run in system.runs
-        if run.evaluation
-    }
+    trained = [run for system in systems if system.trained for run in system.measured]
+    records = {run.folder: read_run(run.folder) for run in trained}
     table = make_table(
         systems, name=name, reference=reference, description=description, columns=columns, records=records
     )
+    tables = (table, *further_tables(systems, further or {}, reference=reference, records=records))
     settings = sheet or SheetSettings()
     drawn = contact_sheet(systems, task=settings.task, faces=settings.faces)
-    edits = edit_tables(systems, reference=reference, records=records)
     texts = {
-        MARKDOWN: "\n".join([markdown(table, published), *(markdown(each) for each in edits)]),
-        CSV: csv_text(table, *edits),
-        LATEX: "\n".join(latex(each) for each in (table, *edits)),
+        MARKDOWN: "\n".join(markdown(each, published if each is table else None) for each in tables),
+        CSV: csv_text(*tables),
+        LATEX: "\n".join(map(latex, tables)),
     }
     with full_disk_stops(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -96,33 +115,227 @@ def write_results(
             (out / SHEET).unlink(missing_ok=True)
         else:
             drawn[0].save(out / SHEET, format="PNG")
-    content = render_page(
-        table,
+    page = render(
+        "experiments/comparison.html",
+        title=table.name,
         kind=kind,
-        records=records,
-        sheet=None if drawn is None else Sheet(*drawn, settings.task),
+        lead=table.description,
+        badges=_badges(table),
+        version=__version__,
+        wide=True,
+        **_view(table),
+        further=[_view(each) for each in tables[1:]],
         published=published,
+        sheet=None if drawn is None else data_uri(drawn[0], widest=WIDEST_SHEET),
+        caption="" if drawn is None else caption(settings.task, drawn[1]),
+        charts=charts(table, records),
+        runs=[_run(system, run, out) for system in systems for run in system.runs],
+        pairs=_pairs(table),
         grid_text=grid_text,
         commands=commands,
-        home=out,
-        edits=edits,
     )
-    write_page(out / PAGE, content, what="page")
-    summary = {**summary_of(table), "edits": {each.name: summary_of(each) for each in edits}}
+    write_page(out / PAGE, page, what="page")
+    summary = {**summary_of(table), "further": {each.name: summary_of(each) for each in tables[1:]}}
     write_json(out / RESULTS, {"digest": digest, "summary": summary})
     return summary
 
 
 def summary_of(table: Table) -> Summary:
     """Return what the terminal shows of a table, as JSON data."""
-    columns = ["", *(heading(column) for column in table.columns), "seeds", *COST_HEADINGS[1:]]
+    view = _view(table)
     rows = [
         [
-            system.name,
-            *(cell(table.entries.get((system.name, column))) for column in table.columns),
-            seeds_of(system),
-            *costs(table.costs[system.name])[1:],
+            row["name"],
+            *(MISSING if cell is None else cell["text"] for cell in row["cells"]),
+            row["seeds"],
+            *row["costs"][1:],
         ]
-        for system in table.systems
+        for row in view["rows"]
     ]
-    return {"columns": columns, "rows": rows, "reference": table.reference}
+    return {"columns": ["", *view["headings"], "seeds", *COST_HEADINGS[1:]], "rows": rows, "reference": table.reference}
+
+
+def markdown(table: Table, published: PublishedFigures | None = None) -> str:
+    """Return the table as Markdown, with what it means under it."""
+    return render("experiments/table.md", **_view(table), published=published)
+
+
+def latex(table: Table) -> str:
+    """Return the table as LaTeX, for ``booktabs`` and ``amssymb``."""
+    return render("experiments/table.tex", **_view(table))
+
+
+def csv_text(*tables: Table) -> str:
+    """Return every number of the tables in a line of its own, for programs.
+
+    Measurements of further tables carry the name of what was measured: ``open_mouth/texture/fine/lips``.
+    """
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(_CSV_COLUMNS)
+    for table in tables:
+        for system in table.systems:
+            cost = table.costs[system.name]
+            for column in table.columns:
+                entry = table.entries.get((system.name, column))
+                if entry is None:
+                    continue
+                name, (low, high) = f"{table.prefix}{column.name}", entry.interval or (None, None)
+                writer.writerow(
+                    [
+                        *(system.name, name, column.unit, column.better, column.id),
+                        *(entry.mean, entry.deviation, len(entry.values) if system.trained else ""),
+                        *(" ".join(map(repr, entry.values)), low, high, entry.photos),
+                        *(entry.difference, entry.p, entry.verdict),
+                        *(cost.parameters, cost.steps, cost.batch, round(cost.seconds, 3)),
+                    ]
+                )
+    return stream.getvalue()
+
+
+def _view(table: Table) -> dict[str, Any]:
+    """Return a table as the templates take it: numbers as they are read."""
+    best = {column: table.best(column) for column in table.columns}
+    return {
+        "table": table,
+        "headings": [heading(column) for column in table.columns],
+        "cost_headings": ("seeds", *COST_HEADINGS),
+        "arrows": ARROWS,
+        "missing": MISSING,
+        "rows": [
+            {
+                "name": system.name,
+                "reference": system.name == table.reference,
+                "note": system.note,
+                "cells": [
+                    _cell(table.entries.get((system.name, column)), best=system.name in best[column])
+                    for column in table.columns
+                ],
+                "seeds": _seeds(system),
+                "costs": _costs(table, system),
+                "cost": table.costs[system.name],
+                "failed": system.failed,
+            }
+            for system in table.systems
+        ],
+        "how_to_read": _how_to_read(table),
+    }
+
+
+def _cell(entry: Entry | None, *, best: bool) -> dict[str, Any] | None:
+    if entry is None:
+        return None
+    value, spread = with_spread(entry.mean, entry.deviation)
+    mark = MARKS.get(entry.verdict, "")
+    title = [f"seeds: {', '.join(number(value) for value in entry.values)}", f"n {entry.photos}"]
+    if entry.p is not None and entry.difference is not None:
+        title.append(
+            f"difference {number(entry.difference)}, p {entry.p:.2g} after Holm (below {SIGNIFICANT:g} is marked)"
+        )
+    return {
+        "text": " ".join(filter(None, (f"{value} ± {spread}" if spread else value, mark))),
+        **{"value": value, "spread": spread, "mark": mark, "verdict": entry.verdict, "best": best},
+        "interval": "" if entry.interval is None else f"[{number(entry.interval[0])}, {number(entry.interval[1])}]",
+        "title": "; ".join(title),
+    }
+
+
+def heading(column: Column) -> str:
+    """Return what stands over a column: name, unit, direction; the protocol id where there are several."""
+    unit = f" ({column.unit})" if column.unit else ""
+    id_ = f" [{column.id}]" if column.other else ""
+    return f"{column.name}{unit} {ARROWS.get(column.better, '')}{id_}".strip()
+
+
+def with_spread(value: float, spread: float | None) -> tuple[str, str]:
+    """Return a number and its deviation, rounded to the two digits of the deviation that mean something.
+
+    The deviation is empty where there is none.
+    """
+    if not spread:
+        return number(value), "" if spread is None else "0"
+    decimals = 1 - math.floor(math.log10(spread))
+    if decimals > 5:
+        return number(value), f"{spread:.2g}"
+    digits = max(0, decimals)
+    return f"{value:,.{digits}f}", f"{spread:,.{digits}f}"
+
+
+def _seeds(system: System) -> str:
+    """Return how many seeds were measured, of how many, and how many failed."""
+    if not system.trained:
+        return MISSING if system.measured else "failed" if system.failed else "not run"
+    done, total = len(system.measured), len(system.runs)
+    text = str(done) if done == total else f"{done} of {total}"
+    return f"{text} ({len(system.failed)} failed)" if system.failed else text
+
+
+def _costs(table: Table, system: System) -> tuple[str, ...]:
+    """Return parameters (those that generate, and all), steps, photos of a step, and wall time."""
+    cost = table.costs[system.name]
+    if not cost.steps:
+        return (MISSING,) * 4
+    parameters = f"{cost.painting / 1e6:.3g} M ({cost.parameters / 1e6:.3g} M)"
+    return parameters, f"{cost.steps:,}", str(cost.batch), duration(cost.seconds)
+
+
+def _how_to_read(table: Table) -> list[str]:
+    """Return the sentences that belong under a table."""
+    lines = [
+        "Mean over seeds ± standard deviation over seeds (n - 1): how much training again would change.",
+        f"Brackets are {CONFIDENCE:.0%} bootstrap intervals over the test photos ({RESAMPLES:,} resamples of whole "
+        "photos, each by its mean over the seeds): how much other photos would change.",
+        f"▲ better, ▼ worse than “{table.reference}”: Wilcoxon signed-rank test over photos paired by their means over "
+        f"the seeds, p < {SIGNIFICANT:g} after Holm's correction for all {table.tests} tests of this table. Numbers "
+        "that are no mean over photos (distances of distributions) are not tested.",
+        "Every number in a column has the same protocol id; numbers with another id stand in a column of their own.",
+    ]
+    if len({cost.batch for cost in table.costs.values() if cost.steps}) > 1:
+        lines.append("The rows were trained for equally many steps, but not with equally many photos a step.")
+    return lines
+
+
+def _badges(table: Table) -> list[tuple[str, str]]:
+    runs = [run for system in table.systems for run in system.runs]
+    trained = sum(system.trained for system in table.systems)
+    done, failed = sum(run.evaluation is not None for run in runs), sum(bool(run.error) for run in runs)
+    word = "failed" if failed else "finished" if done == len(runs) else "unfinished"
+    badges = [(word, f"{done} of {len(runs)} measured")]
+    if failed:
+        badges.append(("failed", f"{failed} failed"))
+    badges.append(("", f"{trained} trained rows, {len(table.systems) - trained} baselines"))
+    steps = sorted({cost.steps for cost in table.costs.values() if cost.steps})
+    if steps:
+        badges.append(("", f"{' and '.join(f'{step:,}' for step in steps)} steps"))
+    fields = next(iter(table.fields.values()), None)
+    if fields is not None:
+        split, faces, size = (fields.get(name, "?") for name in ("split", "faces", "size"))
+        badges.append(("", f"{split} split, {faces} faces, {size} px"))
+    return badges + [
+        ("", device) for device in sorted({each for cost in table.costs.values() for each in cost.devices})
+    ]
+
+
+def _run(system: System, run: Done, home: Path) -> dict[str, str]:
+    """Return a line of the list of runs; the link to its report is relative to the folder that the page lies in."""
+    report = run.folder / "report.html"
+    there = report.is_file() and report.is_relative_to(home)
+    return {
+        "label": system.name if run.seed is None else f"{system.name}, seed {run.seed}",
+        "state": "failed" if run.error else "measured" if run.evaluation is not None else "not run",
+        "error": run.error,
+        "folder": run.folder.name,
+        "report": report.relative_to(home).as_posix() if there else "",
+    }
+
+
+def _pairs(table: Table) -> list[dict[str, Any]]:
+    """Return the pairs of every protocol: rows under one protocol were measured on the same."""
+    lists: dict[str, dict[str, tuple[tuple[str, str], ...]]] = {}
+    for run in (run for system in table.systems for run in system.measured):
+        assert run.evaluation is not None
+        lists.setdefault(run.evaluation.protocol, {}).update(run.evaluation.pairs)
+    return [
+        {"lists": lists.get(protocol, {}), "seed": fields.get("task_seed", "")}
+        for protocol, fields in table.fields.items()
+    ]

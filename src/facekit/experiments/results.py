@@ -191,6 +191,8 @@ class Table:
     Args:
         entries: the numbers, by row and column; a place without one is missing.
         fields: what the numbers have in common, by the protocol ids of whole evaluations.
+        section: of the page, for tables of further results; empty for the main one.
+        prefix: of the names of measurements, where they must be told from those of other tables.
     """
 
     name: str
@@ -202,6 +204,8 @@ class Table:
     costs: Mapping[str, Cost]
     fields: Mapping[str, Mapping[str, str]]
     tests: int
+    section: str = ""
+    prefix: str = ""
 
     def best(self, column: Column) -> set[str]:
         """Return the rows with the best number of a column, among at least two; real photos do not compete."""

@@ -1,12 +1,11 @@
-"""Line charts as inline SVG: axes, ticks, the values faint and their smoothed course strong, a hover readout."""
+"""Line charts: axes, ticks, the values faint and their smoothed course strong, a hover readout."""
 
 from __future__ import annotations
 
-import json
 import math
-import re
+import zlib
 from collections.abc import Mapping, Sequence
-from html import escape
+from typing import Any
 
 Series = list[tuple[int, float]]
 """Values over steps, in the order of the steps."""
@@ -18,18 +17,16 @@ COLOURS = 8
 """How many series colours the style sheet has; further series use them again."""
 
 
-def line_chart(title: str, curves: Mapping[str, Series], *, note: str = "", smooth: bool = True) -> str:
-    """Return a figure with one chart; an empty string where there is nothing to draw.
+def line_geometry(curves: Mapping[str, Series], *, smooth: bool = True) -> dict[str, Any] | None:
+    """Return what the template ``figures/parts.html`` draws a chart from; None where there is nothing to draw.
 
     Args:
-        title: what the values are.
         curves: values over steps, by name.
-        note: a sentence under the title.
         smooth: draw a running mean over the values; for noisy ones.
     """
     drawn = {name: _thin(points) for name, points in curves.items() if points}
     if not drawn:
-        return ""
+        return None
     smoothed = {name: _smooth(points) if smooth and len(points) > 8 else points for name, points in drawn.items()}
     steps = [step for points in drawn.values() for step, _ in points]
     first, last = min(steps), max(steps)
@@ -40,64 +37,51 @@ def line_chart(title: str, curves: Mapping[str, Series], *, note: str = "", smoo
     low, high = min(low, ticks[0]), max(high, ticks[-1])
 
     def x(step: float) -> float:
-        return LEFT + (step - first) / (last - first) * (WIDTH - LEFT - RIGHT)
+        return round(LEFT + (step - first) / (last - first) * (WIDTH - LEFT - RIGHT), 1)
 
     def y(value: float) -> float:
-        return HEIGHT - BOTTOM - (value - low) / (high - low) * (HEIGHT - TOP - BOTTOM)
+        return round(HEIGHT - BOTTOM - (value - low) / (high - low) * (HEIGHT - TOP - BOTTOM), 1)
 
     def path(points: Series) -> str:
         # A single value has no line; draw a short one so that it is seen.
         if len(points) == 1:
-            return f"M{x(points[0][0]) - 4:.1f} {y(points[0][1]):.1f}h8"
-        return "M" + "L".join(f"{x(step):.1f} {y(value):.1f}" for step, value in points)
+            return f"M{x(points[0][0]) - 4:.1f} {y(points[0][1])}h8"
+        return "M" + "L".join(f"{x(step)} {y(value)}" for step, value in points)
 
-    clip = "clip-" + re.sub(r"\W+", "-", title.lower())
-    parts = [
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}" class="chart">',
-        f'<clipPath id="{clip}"><rect x="{LEFT}" y="{TOP}" width="{WIDTH - LEFT - RIGHT}" '
-        f'height="{HEIGHT - TOP - BOTTOM}"/></clipPath>',
-    ]
-    parts += [
-        f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>'
-        f'<text class="tick" x="{LEFT - 8}" y="{y(tick) + 4:.1f}" text-anchor="end">{number(tick)}</text>'
-        for tick in ticks
-    ]
-    parts += [
-        f'<text class="tick" x="{x(tick):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{int(tick):,}</text>'
-        for tick in nice_ticks(first, last, most=6)
-        if first <= tick <= last and float(tick).is_integer()
-    ]
-    parts.append(f'<text class="axis" x="{LEFT - 18}" y="{HEIGHT - BOTTOM + 18}" text-anchor="end">step</text>')
-    parts.append(f'<g clip-path="url(#{clip})">')
-    for index, (name, points) in enumerate(drawn.items()):
-        colour = f"c{index % COLOURS}"
-        group = f'<g class="series {colour}" data-series="{index}">'
-        if smoothed[name] is not points:
-            group += f'<path class="raw" d="{path(points)}"/>'
-        parts.append(f'{group}<path class="line" d="{path(smoothed[name])}"/></g>')
-    parts.append("</g>")
-    parts.append(f'<line class="cursor" y1="{TOP}" y2="{HEIGHT - BOTTOM}" x1="0" x2="0"/></svg>')
-    data = {
-        "first": first,
-        "last": last,
-        "left": LEFT / WIDTH,
-        "right": 1 - RIGHT / WIDTH,
-        "series": [
-            {"name": name, "steps": [step for step, _ in points], "values": [_short(value) for _, value in points]}
-            for name, points in smoothed.items()
+    return {
+        **{
+            "width": WIDTH,
+            "height": HEIGHT,
+            "left": LEFT,
+            "right": WIDTH - RIGHT,
+            "top": TOP,
+            "bottom": HEIGHT - BOTTOM,
+        },
+        "clip": f"clip-{zlib.crc32(repr(drawn).encode()):08x}",
+        "rows": [(y(tick), number(tick)) for tick in ticks],
+        "columns": [
+            (x(tick), f"{int(tick):,}")
+            for tick in nice_ticks(first, last, most=6)
+            if first <= tick <= last and float(tick).is_integer()
         ],
+        "curves": [
+            (name, f"c{index % COLOURS}", "" if smoothed[name] is points else path(points), path(smoothed[name]))
+            for index, (name, points) in enumerate(drawn.items())
+        ],
+        "values": {name: number(points[-1][1]) for name, points in smoothed.items()},
+        # What the page's script reads.
+        "data": {
+            **{"first": first, "last": last, "left": LEFT / WIDTH, "right": 1 - RIGHT / WIDTH},
+            "series": [
+                {
+                    "name": name,
+                    "steps": [step for step, _ in points],
+                    "values": [float(f"{value:.5g}") for _, value in points],
+                }
+                for name, points in smoothed.items()
+            ],
+        },
     }
-    legend = "".join(
-        f'<button type="button" class="key c{index % COLOURS}" data-series="{index}" aria-pressed="true"><i></i>'
-        f"{escape(name)} <b>{number(points[-1][1])}</b></button>"
-        for index, (name, points) in enumerate(smoothed.items())
-    )
-    subtitle = f"<p>{escape(note)}</p>" if note else ""
-    return (
-        f'<figure class="plot" data-chart="{escape(json.dumps(data))}"><figcaption><h3>{escape(title)}</h3>{subtitle}'
-        f'</figcaption><div class="canvas">{"".join(parts)}<div class="readout" hidden></div></div>'
-        f'<div class="legend">{legend}</div></figure>'
-    )
 
 
 def nice_ticks(low: float, high: float, *, most: int = 5) -> list[float]:
@@ -123,10 +107,6 @@ def number(value: float) -> str:
     if size >= 1000:
         return f"{value:,.0f}"
     return f"{value:.4g}"
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.5g}")
 
 
 def _thin(points: Series) -> Series:

@@ -1,61 +1,70 @@
-"""A page in one file: its style, script and images are inside, and its policy forbids every request."""
+"""Pages in one file, from templates in which every value is escaped; a page's policy forbids every request."""
 
 from __future__ import annotations
 
 import base64
 import io
+import math
 import os
-from collections.abc import Mapping, Sequence
+import re
 from contextlib import suppress
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facekit.figures.html import text
-from facekit.interfaces import RunFailure
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+from facekit.figures.charts import line_geometry
+from facekit.interfaces import FacekitError, RunFailure
+from facekit.interfaces.image_files import read_image
 
 if TYPE_CHECKING:
     from PIL import Image
 
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 QUALITY = 90
 
+_TEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
+    **{"\\": r"\textbackslash ", "~": r"\textasciitilde ", "^": r"\textasciicircum "},
+    **{"↑": r"$\uparrow$", "↓": r"$\downarrow$"},
+}
 
-def page(
-    *,
-    title: str,
-    kind: str,
-    lead: str,
-    badges: Sequence[str],
-    messages: str,
-    sections: Mapping[str, tuple[str, str]],
-    footer: str,
-    wide: bool = False,
-) -> str:
-    """Return a whole page.
+_YAML_LINE = re.compile(r"(\s*(?:- )*)((?:[\w./-]+|\"[^\"]*\"|'[^']*')(?=:(?:\s|$)))?(:?)(.*)", re.DOTALL)
+_YAML_PLAIN = re.compile(r"[-+]?(\d[\d_]*\.?\d*|\.\d+)(e[-+]?\d+)?|true|false|null|~", re.IGNORECASE)
 
-    Args:
-        title: its heading; escaped here, as are ``kind``, ``lead`` and ``footer``.
-        kind: what sort of page it is, above the heading.
-        lead: a sentence under the heading; may be empty.
-        badges: HTML of the badges under it.
-        messages: HTML of what the reader must know first.
-        sections: heading and HTML of the cards, by anchor; those without HTML are left out.
-        footer: the last line.
-        wide: use more of a wide window, for broad tables.
-    """
-    links = "".join(f'<a href="#{anchor}">{text(name)}</a>' for anchor, (name, body) in sections.items() if body)
-    introduction = f'<p class="lead">{text(lead)}</p>' if lead else ""
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        f"<title>{text(title)} · facekit</title><style>{_asset('page.css')}</style></head>"
-        f'<body{" class=wide" if wide else ""}><header class="top"><div><p class="kind">{text(kind)}</p>'
-        f'<h1>{text(title)}</h1>{introduction}<div class="badges">{"".join(badges)}</div></div></header>'
-        f"<nav><div>{links}</div></nav><main>{messages}{''.join(body for _, body in sections.values())}</main>"
-        f"<footer>{text(footer)}</footer><script>{_asset('page.js')}</script></body></html>\n"
+
+def render(template: str, **values: object) -> str:
+    """Return a template of facekit, filled in: ``report/report.html`` is a file of ``facekit.report``."""
+    return _environment().get_template(template).render(**values)
+
+
+@cache
+def _environment() -> Environment:
+    templates = Environment(
+        loader=PackageLoader("facekit", ""),
+        autoescape=select_autoescape(["html"]),
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
     )
+    templates.filters.update(spoken=spoken, yaml=yaml, figure=_figure, tex=_tex)
+    templates.globals.update(asset=_asset, line_geometry=line_geometry)
+    return templates
+
+
+def _asset(name: str) -> Markup:
+    return Markup(files("facekit.figures").joinpath("assets", name).read_text(encoding="utf-8"))
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None or not math.isfinite(value) else f"{value:g}"
+
+
+def _tex(text: str) -> str:
+    """Return a text as LaTeX: no character of it is a command."""
+    return "".join(_TEX.get(character, character) for character in text)
 
 
 def write_page(target: Path, content: str, *, what: str) -> None:
@@ -80,23 +89,66 @@ def write_page(target: Path, content: str, *, what: str) -> None:
         raise RunFailure(f"the {what} cannot be written: {error.strerror or error}", where=str(target)) from error
 
 
-def data_uri(picture: Image.Image, *, widest: int) -> str:
+def data_uri(image: Image.Image, *, widest: int) -> str:
     """Return an image as the address of itself, as WebP: pages of PNGs would weigh tens of megabytes.
 
     Args:
         image: the image.
         widest: wider ones are shrunk to this many pixels.
+
+    Raises:
+        ValueError: of a side that WebP has no room for.
     """
     from PIL import Image
 
-    picture = picture.convert("RGB")
-    if picture.width > widest:
-        height = round(picture.height * widest / picture.width)
-        picture = picture.resize((widest, height), Image.Resampling.LANCZOS)
+    image = image.convert("RGB")
+    if image.width > widest:
+        image = image.resize((widest, round(image.height * widest / image.width)), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    picture.save(buffer, "WEBP", quality=QUALITY, method=4)
+    image.save(buffer, "WEBP", quality=QUALITY, method=4)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def _asset(name: str) -> str:
-    return files("facekit.figures").joinpath("assets", name).read_text(encoding="utf-8")
+def png_uri(file: Path, problems: list[str], *, widest: int, most_pixels: int) -> str | None:
+    """Return the address of a PNG; one that cannot be shown is added to ``problems``, by its last two names."""
+    name = f"{file.parent.name}/{file.name}"
+    try:
+        return data_uri(read_image(file, formats=("PNG",), most_pixels=most_pixels), widest=widest)
+    except FacekitError as error:
+        problems.append(f"{name} cannot be read: {error.message}")
+    except ValueError as error:
+        problems.append(f"{name} cannot be shown: {error}")
+    return None
+
+
+def spoken(name: str) -> str:
+    """Return a measurement's name for people: ``style_following/skin`` as ``Style following · skin``."""
+    family, slash, part = name.replace("_", " ").partition("/")
+    family = family.upper() if len(family) <= 4 else family[:1].upper() + family[1:]
+    return f"{family} · {part}" if slash else family
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words: ``9 min 12 s``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"
+
+
+def yaml(document: str) -> Markup:
+    """Return YAML with keys, numbers, strings and comments in colours."""
+    lines = []
+    for line in document.splitlines(keepends=True):
+        match = _YAML_LINE.fullmatch(line)
+        assert match is not None  # every part may be empty
+        lead, key, colon, value = match.groups()
+        comment = line.lstrip().startswith("#")
+        kind = "x" if comment else "n" if _YAML_PLAIN.fullmatch(value.strip()) else "s"
+        shown = Markup('{}<span class="k">{}</span>{}') if key else Markup("{}{}{}")
+        lines.append(shown.format(lead, key or "", colon) + Markup('<span class="{}">{}</span>').format(kind, value))
+    return Markup("").join(lines)

@@ -26,7 +26,7 @@ from facekit.interfaces.events import (
     Warned,
 )
 from facekit.interfaces.labels import NO_LABELS, LabelClass, LabelMap
-from facekit.interfaces.metric import TASKS, Measurement, Metric, Observation, Task, TransferMetric
+from facekit.interfaces.metric import TASKS, FurtherResults, Measurement, Metric, Observation, Task, TransferMetric
 from facekit.interfaces.model import (
     DISCRIMINATOR,
     GENERATOR,
@@ -116,6 +116,7 @@ __all__ = [
     "FaceDetector",
     "FaceSample",
     "FacekitError",
+    "FurtherResults",
     "Finding",
     "Generated",
     "Generator",

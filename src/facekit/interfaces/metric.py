@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol, get_args, runtime_checkable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_args, runtime_checkable
 
 from facekit.interfaces.containers import Condition, Generated
 from facekit.interfaces.errors import FacekitError
@@ -138,3 +139,42 @@ class TransferMetric(Protocol):
     def transfers(self) -> tuple[str, ...]:
         """The attributes whose transfer it observes, each a list of pairs of its own."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class FurtherResults:
+    """What a plugin measured of a run beside its evaluation: a part of a section of the report, a table of comparisons.
+
+    Args:
+        section: the heading of the section: ``Edits``.
+        name: what was measured, ``open_mouth``: comparisons have a table for each.
+        file: the file of the run folder that holds them.
+        split: whose faces.
+        weights: ``ema`` or ``live``.
+        step: updates behind the weights.
+        results: a document for each system, those of this run under :attr:`RUN`, in the form of
+            ``facekit.evaluation.EvaluationResult.document``. A measurement may have its values in ``per_sample`` and
+            the names of what these are of in ``samples``: tests pair results whose names are the same.
+        about: which of several models made the results; a few words, for a row of a comparison.
+        notes: sentences for the report.
+        picture: a PNG; None for none.
+        caption: what it shows.
+        skipped: why nothing was measured; empty where something was.
+        damaged: why the file cannot be read; the rest is empty then.
+    """
+
+    RUN: ClassVar[str] = "run"
+
+    section: str
+    name: str
+    file: Path
+    split: str = ""
+    weights: str = ""
+    step: int = 0
+    results: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    about: str = ""
+    notes: tuple[str, ...] = ()
+    picture: Path | None = None
+    caption: str = ""
+    skipped: str = ""
+    damaged: str = ""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pluggy
 
-from facekit.interfaces import LabelMap, RunEvent
+from facekit.interfaces import FurtherResults, LabelMap, RunEvent
 from facekit.registry.spec import CommandSpec, ComponentSpec, PluginInfo
 
 hookspec = pluggy.HookspecMarker("facekit")
@@ -47,6 +47,14 @@ def facekit_recipes() -> Iterable[Path]:  # type: ignore[empty-body]
 @hookspec
 def facekit_commands() -> Iterable[CommandSpec]:  # type: ignore[empty-body]
     """Return commands to add to the command line."""
+
+
+@hookspec
+def facekit_further_results(run: Path) -> Iterable[FurtherResults]:  # type: ignore[empty-body]
+    """Return what the plugin measured of a run and keeps in its folder, for reports and comparisons.
+
+    Must not import torch.
+    """
 
 
 @hookspec

@@ -17,7 +17,7 @@ from typing import Any, TextIO, cast
 
 import pluggy
 
-from facekit.interfaces import FacekitError, LabelMap
+from facekit.interfaces import FacekitError, FurtherResults, LabelMap
 from facekit.registry import hooks
 from facekit.registry.discovery import READING_ENTRY_POINTS, PluginOrigin, Switches, doctor_command, find_installed
 from facekit.registry.hook_mistakes import unknown_hooks, unmarked_hooks
@@ -28,6 +28,7 @@ _LISTS: dict[str, type] = {
     "facekit_label_maps": LabelMap,
     "facekit_recipes": Path,
     "facekit_commands": CommandSpec,
+    "facekit_further_results": FurtherResults,
 }
 """What the items are of the hooks that return several."""
 

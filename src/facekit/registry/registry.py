@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from facekit.interfaces import FacekitError, LabelMap
+from facekit.interfaces import FacekitError, FurtherResults, LabelMap
 from facekit.registry.built_in import KINDS_WITH_OWN, built_in, find_built_in
 from facekit.registry.discovery import SWITCHES, PluginOrigin, how_to_leave_one_out
 from facekit.registry.event_dispatch import Watchers
@@ -198,6 +198,10 @@ class Registry:
     def commands(self) -> list[tuple[PluginOrigin, CommandSpec]]:
         """Return the commands the plugins add."""
         return [(origin, spec) for origin, specs in self.plugins.call("facekit_commands") for spec in specs]
+
+    def further_results(self, run: Path) -> list[FurtherResults]:
+        """Return what plugins measured of a run beside its evaluation."""
+        return [found for _, results in self.plugins.call("facekit_further_results", run=run) for found in results]
 
     def watchers(self) -> Watchers:
         """Return the plugins that watch, ready to be told of one run."""

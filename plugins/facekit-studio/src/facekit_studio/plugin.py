@@ -1,7 +1,10 @@
-"""What this plugin offers: commands. Importing this module does not import torch."""
+"""What this plugin offers: commands, and edit quality in reports and comparisons. Importing it imports no torch."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from facekit.interfaces import FurtherResults
 from facekit.registry import CommandSpec, PluginInfo, hookimpl
 
 
@@ -31,3 +34,11 @@ def facekit_commands() -> list[CommandSpec]:
             target="facekit_studio.commands.evaluate_edits:evaluate_edits",
         ),
     ]
+
+
+@hookimpl
+def facekit_further_results(run: Path) -> list[FurtherResults]:
+    """Return what ``facekit evaluate-edits`` measured of a run."""
+    from facekit_studio.kept_edits import further_results
+
+    return further_results(run)

@@ -10,9 +10,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from facekit.cli.main import cli
-from facekit.evaluation.edits import read_edits
 from facekit.inference import read_provenance
 from facekit.report import write_report
+from facekit_studio.kept_edits import further_results
 
 
 @pytest.fixture(scope="module")
@@ -85,13 +85,13 @@ def test_the_run_keeps_them_and_its_report_shows_them(done, small_run):
     (file,) = (small_run / "edits").glob("step-00000007-test-ema-*.json")
     assert str(file) in result.output.replace("\n", "")
     assert json.loads(file.read_text()) == json.loads((folder / "edits.json").read_text())
-    kept = read_edits(file)
-    assert (kept.step, kept.split, kept.weights) == (7, "test", "ema")
-    made = kept.scripts["open_mouth"].edited_by
-    assert made is not None
-    assert not made.locally
-    assert str(made) == "4 photos: 4 generated as a whole face by small"
-    assert {result.system for result in kept.scripts["open_mouth"].results.values()} >= {"run", "paste_nearest"}
+    kept = {each.name: each for each in further_results(small_run)}
+    made = kept["open_mouth"]
+    assert (made.file, made.step, made.split, made.weights) == (file, 7, "test", "ema")
+    assert made.about == "4 photos: 4 generated as a whole face by small"
+    assert next(iter(made.results)) == "run"
+    assert "paste_nearest" in made.results
+    assert all(len(entry["samples"]) == len(entry["per_sample"]) for entry in made.results["run"]["measurements"])
     report = (small_run / "report.html").read_text()
     assert "4 photos: 4 generated as a whole face by small" in report
     for name in ("close_mouth", "open_mouth"):

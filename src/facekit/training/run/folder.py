@@ -42,7 +42,6 @@ CHECKPOINTS = "checkpoints"
 FROZEN = "frozen"
 SAMPLES = "samples"
 EVALUATIONS = "evaluations"
-EDITS = "edits"
 MANIFEST = "manifest.json"
 REPORT = "report.html"
 OWNER = "owner.json"
@@ -119,7 +118,6 @@ class RunFolder:
         self.checkpoints = self.path / CHECKPOINTS
         self.samples = self.path / SAMPLES
         self.evaluations = self.path / EVALUATIONS
-        self.edits = self.path / EDITS
         self.report = self.path / REPORT
         self.owner = self.path / OWNER
 

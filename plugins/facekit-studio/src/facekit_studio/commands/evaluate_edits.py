@@ -144,7 +144,7 @@ def _measure(
                 write_sheet(output, result, editor=editor)
             kept = keep_in_run(done, record)
             # After each script, so that Ctrl-C leaves a report of those that are finished.
-            write_report(editor.pipeline.run)
+            write_report(editor.pipeline.run, registry=registry)
     return done, kept
 
 

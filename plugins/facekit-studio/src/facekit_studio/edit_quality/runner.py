@@ -10,7 +10,6 @@ from pathlib import Path
 
 from facekit.evaluation import EvaluationResult
 from facekit.evaluation.baseline_names import REAL_PHOTOS
-from facekit.evaluation.edits import RUN, EditedBy
 from facekit.inference.files import content_of
 from facekit.inference.provenance import SCRIPT_SHA256
 from facekit.interfaces import FaceDataset, FacekitError, LabelMap, did_you_mean
@@ -24,6 +23,7 @@ from facekit_studio.edit_quality.plugin_metrics import Evaluators
 from facekit_studio.editing import PhotoEditor
 from facekit_studio.editing.edit_folder import script_record
 from facekit_studio.editing.script import EditContext, EditScript, apply_script
+from facekit_studio.kept_edits import RUN, EditedBy
 
 PROTOCOL = "edit quality 2"
 """Goes up when the same edits would be given other numbers."""

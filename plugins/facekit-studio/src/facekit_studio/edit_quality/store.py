@@ -17,13 +17,13 @@ from PIL import Image
 
 from facekit import __version__
 from facekit.data.geometry import resize_photo
-from facekit.evaluation.edits import FORMAT, edits_name
 from facekit.figures.sheet import draw_sheet
 from facekit.inference import FacePipeline, save_png
-from facekit.training.run.folder import RunFolder, full_disk_stops, sealed, write_json
+from facekit.training.run.folder import full_disk_stops, sealed, write_json
 from facekit_studio.edit_quality.runner import RUN, EditSettings, ScriptResult
 from facekit_studio.editing import PhotoEditor
 from facekit_studio.editing.local import fills_holes
+from facekit_studio.kept_edits import EDITS, FORMAT, edits_name
 
 NUMBERS = "edits.json"
 """The file of the numbers."""
@@ -94,7 +94,7 @@ def keep_in_run(results: Sequence[ScriptResult], record: EditRecord) -> Path:
     Raises:
         RunFailure: the disk is full, or a sheet cannot be written.
     """
-    folder = RunFolder(record.editor.pipeline.run).edits
+    folder = record.editor.pipeline.run / EDITS
     last = results[-1]
     if not last.skipped:
         sheet = draw_script(last, rows=KEPT_ROWS, side=KEPT_SIDE)
