@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from unittest.mock import patch
 
 import torch
@@ -33,6 +33,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.subjects import Case
+from facekit.interfaces import FaceBatch, map_tensors
 from facekit.recipe import ResolvedRecipe, read_recipe
 from facekit.registry import Registry, load_registry
 from facekit.training.augmentation import build_augmentation
@@ -42,7 +43,7 @@ from facekit.training.network_call import RunNetworks
 from facekit.training.networks import build_model
 from facekit.training.open_data import labels_of
 from facekit.training.players import build_losses, build_players
-from facekit.training.precision import Precision
+from facekit.training.precision import HalfWeights, Precision, lies_channels_last
 from facekit.training.step import StepRunner
 
 TENSORS_A_LAUNCH = 40
@@ -234,21 +235,24 @@ def _channels_last(tensor: Tensor | None) -> Tensor | None:
 def count_step(recipe: ResolvedRecipe, *, registry: Registry) -> Launches:
     """Return the launches of the second step of a recipe on CUDA, the average included."""
     device, settings = torch.device("meta"), recipe.train
-    precision = Precision(device, "fp32" if settings.precision == "fp32" else "bf16", settings.channels_last)
+    name: Literal["fp32", "bf16"] = "fp32" if settings.precision == "fp32" else "bf16"
+    precision = Precision(device, name, lies_channels_last(settings.channels_last, device))
     label_map, attribute_names = labels_of(recipe, registry)
     made = {"label_map": label_map, "attribute_names": attribute_names}
     model = precision.place(build_model(recipe, **made)).train()
     augmentation = build_augmentation(recipe, precision=precision, **made)
-    networks = RunNetworks(model, precision, recipe=recipe, label_maps=registry.label_maps, augmentation=augmentation)
+    half = HalfWeights(model) if precision.halves_weights and settings.accumulate == 1 else None
+    maps = registry.label_maps
+    networks = RunNetworks(model, precision, recipe=recipe, label_maps=maps, half=half, augmentation=augmentation)
     losses = build_losses(recipe, precision=precision, steps=settings.steps, **made)
-    players = build_players(recipe, model=model, losses=losses, steps=settings.steps or 1)
+    players = build_players(recipe, model=model, losses=losses, steps=settings.steps or 1, half=half)
     ema = Ema(model, settings.ema, averaged_networks(recipe), images=settings.batch) if settings.ema.on else None
     counter = Launches()
     for player in players.values():
         player.losses = tuple(replace(loss, loss=counter.in_loss(loss.loss)) for loss in player.losses)
     for network in networks.values():
-        network._network = network._compiled = counter.in_network(network._network)
-    batch = _batch_of_shapes(recipe, registry, label_map, attribute_names)
+        network._network, network._fast = counter.in_network(network._network), counter.in_network(network._fast)
+    batch = _as_pixels(_batch_of_shapes(recipe, registry, label_map, attribute_names))
     runner = StepRunner(networks, players, settings)
 
     def step(index: int) -> None:
@@ -266,6 +270,16 @@ def count_step(recipe: ResolvedRecipe, *, registry: Registry) -> Launches:
     finally:
         torch.use_deterministic_algorithms(before)
     return counter
+
+
+def _as_pixels(batch: FaceBatch) -> FaceBatch:
+    """Return a batch as the loader gives it on a GPU."""
+
+    def pixels(tensor: Tensor) -> Tensor:
+        photo = tensor.dim() == 4 and tensor.shape[1] == 3
+        return tensor.permute(0, 2, 3, 1).byte() if photo else tensor.byte() if tensor.dim() == 3 else tensor
+
+    return replace(map_tensors(replace(batch, extra={}), pixels), extra=batch.extra)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -15,7 +15,7 @@ from facekit.registry import Registry, load_registry
 from facekit.training.distributed import Team
 from facekit.training.loop import Training
 from facekit.training.open_data import open_data
-from facekit.training.reproducible import reproducible
+from facekit.training.precision import reproducible
 from facekit.training.run.folder import RunFolder
 
 RECIPE = """\
@@ -78,7 +78,7 @@ class Case:
     precision: str = "auto"
     compile: bool = False
     cuda_graphs: bool = False
-    deterministic: bool = True
+    deterministic: bool = False
 
     def recipe(self, folder: Path, registry: Registry) -> ResolvedRecipe:
         """Return the recipe; its cache lies in ``folder``."""

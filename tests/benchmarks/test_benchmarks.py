@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -64,7 +63,7 @@ def test_benchmarks_of_single_layers_run(command: str) -> None:
 
 def test_the_launches_of_a_step_on_a_gpu_are_counted_and_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT))
-    from benchmarks.launches import count_step
+    from benchmarks.launches import Launches, count_step
     from benchmarks.subjects import Case
 
     from facekit.recipe import read_recipe
@@ -72,15 +71,16 @@ def test_the_launches_of_a_step_on_a_gpu_are_counted_and_few(tmp_path: Path, mon
 
     registry, file = load_registry(), Case(64, 2, filters=4).write(tmp_path)
 
-    def count(*overrides: str) -> Counter[str]:
-        return count_step(read_recipe(file, registry=registry, overrides=overrides), registry=registry).found
+    def count(*overrides: str) -> Launches:
+        return count_step(read_recipe(file, registry=registry, overrides=overrides), registry=registry)
 
     shipped = count()
-    assert shipped.total() <= 1600
-    fp32 = count("train.precision=fp32")
-    assert shipped["casts"] > fp32["casts"]
-    assert shipped["convolutions and matrix products"] == fp32["convolutions and matrix products"]
-    assert count("train.channels_last=false")["copies"] < shipped["copies"]
+    assert shipped.total <= 950
+    assert shipped.outside <= 260  # as many are left where networks are replayed as CUDA graphs
+    assert shipped.found["casts"] <= 70  # of results, not of weights
+    assert shipped.found["copies"] < count("train.channels_last=true").found["copies"]
+    fp32 = count("train.precision=fp32").found
+    assert shipped.found["convolutions and matrix products"] == fp32["convolutions and matrix products"]
 
 
 def test_every_benchmark_can_be_imported() -> None:

@@ -16,7 +16,7 @@ from facekit.training import RunFolder, train
 from facekit.training.checkpoint import checkpoints
 from facekit.training.distributed import Team
 from facekit.training.loop import Training
-from facekit.training.reproducible import reproducible
+from facekit.training.precision import reproducible
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -74,7 +74,7 @@ def losses_of(recipe: ResolvedRecipe, run: Path, registry: Registry) -> list[dic
 def test_the_same_run_twice_and_one_that_goes_on_are_equal_bit_for_bit(
     tmp_path: Path, registry: Registry, read: Read, precision: str
 ) -> None:
-    recipe = read(f"train.precision={precision}")
+    recipe = read(f"train.precision={precision}", "train.deterministic=true")
     for name in ("one", "other"):
         train(recipe, out=tmp_path / name, registry=registry)
     wanted = weights(tmp_path / "one", 12)
@@ -132,8 +132,9 @@ def test_the_processor_computes_what_the_device_computes(tmp_path: Path, registr
 @pytest.mark.slow
 @pytest.mark.parametrize("compile", ["false", "true"])
 def test_cuda_graphs_train_the_same(tmp_path: Path, registry: Registry, read: Read, compile: str) -> None:
-    plain = losses_of(read(), tmp_path / "plain", registry)
-    graphs = read(f"train.compile={compile}", "train.cuda_graphs=true", "losses.discriminator[0].replay_pool=8")
+    plain = losses_of(read("train.deterministic=true"), tmp_path / "plain", registry)
+    settings = (f"train.compile={compile}", "train.cuda_graphs=true", "train.deterministic=true")
+    graphs = read(*settings, "losses.discriminator[0].replay_pool=8")
     found = losses_of(graphs, tmp_path / "graphs", registry)
     # The pool changes the discriminator's loss from the second step on.
     assert found[0] == pytest.approx(plain[0], rel=3e-2)

@@ -206,13 +206,6 @@ def test_of_frozen_parts_and_single_losses(tmp_path: Path, registry: Registry, r
     assert not any("discriminator" in name for own in found.values() for name in own)
 
 
-def test_compiled_networks_are_not_read(read: ReadRecipe) -> None:
-    settings = read(*EVERY_STEP).train
-    for setting in ("compile", "cuda_graphs"):
-        quiet = LossShares(None, {}, settings.model_copy(update={setting: True}))  # type: ignore[arg-type]
-        assert not quiet.due("generator", 1)
-
-
 def test_a_least_share_is_a_share() -> None:
     with pytest.raises(ValueError, match="between 0 and 1, found 5"):
         LeastShare(5, "percent")

@@ -28,8 +28,8 @@ from facekit.training.network_call import RunNetworks
 from facekit.training.networks import FaceModel, build_model
 from facekit.training.open_data import open_data
 from facekit.training.players import PlayerInTraining, build_losses, build_players
-from facekit.training.precision import Precision
-from facekit.training.step import BatchMemory, TrainingStep
+from facekit.training.precision import HalfWeights, Precision
+from facekit.training.step import BatchMemory, StepRunner, TrainingStep, rehearse
 
 ReadRecipe = Callable[..., ResolvedRecipe]
 CPU = torch.device("cpu")
@@ -38,14 +38,15 @@ CPU = torch.device("cpu")
 class Bench:
     """The tiny recipe's model, a batch and steps on it."""
 
-    def __init__(self, recipe: ResolvedRecipe, registry: Registry) -> None:
+    def __init__(self, recipe: ResolvedRecipe, registry: Registry, *, halved: bool = False) -> None:
         packed = open_data(recipe, registry)
         told = {"label_map": packed.label_map, "attribute_names": packed.attribute_names}
         self.model: FaceModel = build_model(recipe, **told).train()  # type: ignore[arg-type]
         precision = Precision(CPU, recipe.train.precision)
-        self.networks = RunNetworks(self.model, precision, recipe=recipe, label_maps=registry.label_maps)
+        half = HalfWeights(self.model) if halved else None
+        self.networks = RunNetworks(self.model, precision, recipe=recipe, label_maps=registry.label_maps, half=half)
         losses = build_losses(recipe, precision=precision, **told)  # type: ignore[arg-type]
-        self.players = build_players(recipe, model=self.model, losses=losses, steps=8)
+        self.players = build_players(recipe, model=self.model, losses=losses, steps=8, half=half)
         self.batch: FaceBatch = FaceLoader(packed, packed.rows("train"), batch=4, seed=0).batch(0)
 
     def memory(self) -> BatchMemory:
@@ -259,6 +260,46 @@ def test_full_precision_is_full_and_results_are_float32(read: ReadRecipe, regist
     rough = discriminate(step.networks, photo, step.condition).scales[0].logits
     assert not torch.equal(rough, exact)
     torch.testing.assert_close(rough, exact, atol=0.05, rtol=0.05)
+
+
+def test_copies_in_bf16_train_as_casts_do(read: ReadRecipe, registry: Registry) -> None:
+    recipe = read("train.precision=bf16", "train.optimiser={use: adam, lr: 1.0e-3}")
+    benches = [Bench(recipe, registry, halved=halved) for halved in (False, True)]
+    seen: list[list[float]] = [[], []]
+    for bench, values in zip(benches, seen, strict=True):
+        watch = lambda name, value, batch, share, values=values: values.append(value.item())  # noqa: E731
+        runner = StepRunner(bench.networks, bench.players, recipe.train, watch=watch)
+        runner.run(0, iter([bench.batch]), checking=True)
+        runner.run(1, iter([bench.batch]))
+    count = len(seen[0]) // 2
+    assert seen[0][0] == seen[1][0]  # before the first update
+    assert seen[1] == pytest.approx(seen[0], rel=2e-2)
+    assert seen[0][count:] != seen[0][:count]
+    for cast, copied in zip(*(bench.model.parameters() for bench in benches), strict=True):
+        assert copied.dtype == torch.float32
+        assert copied.grad is None
+        # Adam moves each weight by about the rate, whatever its gradient: signs agree but for the smallest.
+        assert ((cast - copied).abs() < 1e-4).float().mean() > 0.9
+    half = benches[1].networks.half
+    assert half is not None
+    assert all(torch.equal(copy, own.bfloat16()) for own, copy in half.copies.items())
+
+
+def test_steps_are_tried_before_a_choice_and_leave_nothing(read: ReadRecipe, registry: Registry) -> None:
+    recipe = read("train.precision=fp32")
+    bench = Bench(recipe, registry)
+    before = {name: tensor.clone() for name, tensor in bench.model.state_dict().items()}
+    assert rehearse(bench.networks, bench.players, recipe.train, [bench.batch]) is None
+    assert not bench.networks.is_plain
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("no kernel\nfor this")
+
+    bench.networks["generator"]._fast = fail
+    assert rehearse(bench.networks, bench.players, recipe.train, [bench.batch]) == "no kernel"
+    assert all(torch.equal(before[name], tensor) for name, tensor in bench.model.state_dict().items())
+    # From now on networks are called as they are.
+    StepRunner(bench.networks, bench.players, recipe.train, updates=False).run(0, iter([bench.batch]))
 
 
 def test_full_precision_nests_and_ends_with_an_exception(read: ReadRecipe, registry: Registry) -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from facekit_layers import instance_norm
+from facekit_layers.norm import adaptive_norm
 
 SLOPES = [None, 0.0, 0.2]
 
@@ -86,3 +87,13 @@ def test_a_batch_of_one_and_one_channel() -> None:
         torch.testing.assert_close(result, defined(features, None, None, 0.0), rtol=1e-4, atol=1e-4)
         result.sum().backward()
         assert features.grad is not None
+
+
+def test_scale_and_shift_can_be_weights_of_a_batch_norm() -> None:
+    features = features_of(torch.float32).detach().contiguous().requires_grad_()
+    scale, shift = (torch.randn(3, 6).requires_grad_() for _ in range(2))
+    results = adaptive_norm(features, scale, shift), defined(features, scale, shift, None)
+    torch.testing.assert_close(*results, rtol=1e-4, atol=1e-4)
+    gradients = [torch.autograd.grad((result**3).sum(), (features, scale, shift)) for result in results]
+    for ours, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=2e-3)

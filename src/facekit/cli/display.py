@@ -63,6 +63,11 @@ def training_display(*, images_per_step: int) -> Iterator[Lines | Panel]:
         yield panel
 
 
+def computing(event: RunStarted) -> str:
+    """Return a line on how a run computes."""
+    return ", ".join(filter(None, (f"on {event.device} in {event.precision}", event.acceleration)))
+
+
 class RunState:
     """What is known of a run from its events."""
 
@@ -134,6 +139,8 @@ class Lines:
         if isinstance(event, RunStarted):
             start = f"from step {event.first_step:,} " if event.first_step else ""
             click.echo(f"training {start}to step {event.steps:,} in {event.run}", err=True)
+            if event.device:
+                click.echo(computing(event), err=True)
         elif isinstance(event, Warned):
             click.echo(f"warning: step {event.step:,}: {event.message}", err=True)
         elif isinstance(event, Evaluated):
@@ -167,7 +174,9 @@ class Panel:
     def __call__(self, event: RunEvent) -> None:
         """Take in an event."""
         self.state.see(event)
-        if isinstance(event, Warned):
+        if isinstance(event, RunStarted) and event.device:
+            self._console.print(computing(event), style="dim", markup=False)
+        elif isinstance(event, Warned):
             from rich.text import Text
 
             self._console.print(Text(f"warning: step {event.step:,}: {event.message}", style="yellow"))

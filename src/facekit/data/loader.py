@@ -29,7 +29,7 @@ from facekit.data.reference import (
 from facekit.data.rows import PackedRows
 from facekit.data.sampling import augmentation_numbers, stream
 from facekit.data.store import PackedFaces
-from facekit.interfaces import FaceBatch, FacekitError, Reference
+from facekit.interfaces import FaceBatch, FacekitError, Reference, map_tensors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -69,8 +69,7 @@ class FaceLoader:
         accumulate: micro-batches in a step.
         rank: which of ``world_size`` processes this is; each gets other faces of the same stream.
         world_size: how many processes train together.
-        pin_memory: put batches into pinned memory, from which they are copied to CUDA without blocking; where there is
-            CUDA, when None.
+        pixels: :meth:`prefetch` yields batches as :meth:`pixels` does, to be copied to a GPU and unpacked there.
 
     Raises:
         FacekitError: there are no rows, regions of references are to be hidden in photos without masks, or photos are
@@ -91,7 +90,7 @@ class FaceLoader:
         accumulate: int = 1,
         rank: int = 0,
         world_size: int = 1,
-        pin_memory: bool | None = None,
+        pixels: bool = False,
     ) -> None:
         self.packed = packed
         self.rows = np.asarray(rows, dtype=np.int64)
@@ -121,7 +120,7 @@ class FaceLoader:
         self.accumulate = accumulate
         self.rank = rank
         self.world_size = world_size
-        self._pin = torch.cuda.is_available() if pin_memory is None else pin_memory
+        self._make = self.pixels if pixels else self.batch
         self._mirror_table = packed.label_map.mirror_table()
 
     def batch(self, step: int, micro: int = 0) -> FaceBatch:
@@ -131,6 +130,11 @@ class FaceLoader:
             step: number of the update, from 0.
             micro: number of the micro-batch in it, 0..accumulate-1.
         """
+        return unpack(self.pixels(step, micro))
+
+    def pixels(self, step: int, micro: int = 0) -> FaceBatch:
+        """Return a batch as :func:`unpack` takes it, where there is CUDA in pinned memory, which it is copied from
+        without blocking."""
         if step < 0 or not 0 <= micro < self.accumulate:
             raise ValueError(f"there is no step {step}, micro-batch {micro}")
         start = ((step * self.accumulate + micro) * self.world_size + self.rank) * self.batch_size
@@ -147,7 +151,8 @@ class FaceLoader:
             _put(faces, i, face)
             if references is not faces:
                 _put(references, i, self._draw_reference(_one(*faces, i), chances[1:]))
-        return _to_batch(self.packed, rows, faces, references, mirrored=mirrored, pin=self._pin)
+        batch = _to_pixels(self.packed, rows, faces, references, mirrored=mirrored)
+        return map_tensors(batch, Tensor.pin_memory) if torch.cuda.is_available() else batch
 
     def prefetch(self, first_step: int, last_step: int) -> Generator[FaceBatch]:
         """Yield the batches of the steps ``first_step`` to ``last_step - 1``, made ahead by ``workers`` threads.
@@ -159,13 +164,13 @@ class FaceLoader:
         wanted = ((step, micro) for step in range(first_step, last_step) for micro in range(self.accumulate))
         if self.workers == 0:
             for step, micro in wanted:
-                yield self.batch(step, micro)
+                yield self._make(step, micro)
             return
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="facekit-loader")
         ahead: deque[Future[FaceBatch]] = deque()
         try:
             for step, micro in wanted:
-                ahead.append(pool.submit(self.batch, step, micro))
+                ahead.append(pool.submit(self._make, step, micro))
                 if len(ahead) > _BATCHES_AHEAD * self.workers:
                     yield ahead.popleft().result()
             while ahead:
@@ -209,14 +214,26 @@ def fixed_batch(packed: PackedFaces, rows: Rows) -> FaceBatch:
     """
     chosen = np.asarray(rows, dtype=np.int64)
     faces = _Pictures(packed.images[chosen], None if packed.masks is None else packed.masks[chosen])
-    return _to_batch(packed, chosen, faces, faces, mirrored=np.zeros(len(chosen), dtype=bool), pin=False)
+    return unpack(_to_pixels(packed, chosen, faces, faces, mirrored=np.zeros(len(chosen), dtype=bool)))
 
 
-def to_unit_range(images: NDArray[np.uint8]) -> Tensor:
+def unpack(batch: FaceBatch) -> FaceBatch:
+    """Return a batch of pixels as what components read, where it lies: images (N, H, W, 3) uint8 become (N, 3, H, W)
+    float32 in [-1, 1], masks uint8 become int64."""
+
+    def numbers(tensor: Tensor) -> Tensor:
+        if tensor.dtype != torch.uint8:
+            return tensor
+        return to_unit_range(tensor) if tensor.dim() == 4 else tensor.long()
+
+    return map_tensors(batch, numbers)
+
+
+def to_unit_range(images: NDArray[np.uint8] | Tensor) -> Tensor:
     """Return images (N, H, W, 3) uint8 as a tensor (N, 3, H, W) float32 in [-1, 1]."""
-    planes = np.divide(images.transpose(0, 3, 1, 2), np.float32(127.5), dtype=np.float32, order="C")
-    planes -= 1
-    return torch.from_numpy(planes)
+    planes = torch.as_tensor(images).permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+    # CUDA multiplies by the reciprocal of a number that it is given by the processor, which rounds otherwise.
+    return planes.div_(torch.full((), 127.5, device=planes.device)).sub_(1)
 
 
 def _one(photos: _Several, masks: _Several | None, place: int) -> _Pictures:
@@ -231,27 +248,22 @@ def _put(faces: _Pictures, place: int, face: _Pictures) -> None:
         faces.mask[place] = face.mask
 
 
-def _to_batch(
+def _to_pixels(
     packed: PackedFaces,
     rows: NDArray[np.int64],
     faces: _Pictures,
     references: _Pictures,
     *,
     mirrored: NDArray[np.bool_],
-    pin: bool,
 ) -> FaceBatch:
-    def place(tensor: Tensor) -> Tensor:
-        return tensor.pin_memory() if pin else tensor
-
     def tensors(pictures: _Pictures) -> tuple[Tensor, Tensor | None]:
-        mask = None if pictures.mask is None else place(torch.from_numpy(pictures.mask.astype(np.int64)))
-        return place(to_unit_range(pictures.photo)), mask
+        return torch.from_numpy(pictures.photo), None if pictures.mask is None else torch.from_numpy(pictures.mask)
 
     image, mask = tensors(faces)
     reference_image, reference_mask = (image, mask) if references is faces else tensors(references)
     attributes = None
     if packed.attributes is not None:
-        attributes = place(torch.from_numpy(packed.attributes[rows].astype(np.float32)))
+        attributes = torch.from_numpy(packed.attributes[rows].astype(np.float32))
     return FaceBatch(
         image=image,
         keys=tuple(packed.keys[int(row)] for row in rows),
@@ -259,7 +271,7 @@ def _to_batch(
         reference=Reference(reference_image, reference_mask, attributes),
         attributes=attributes,
         # Of the photo, never of the reference: a reference that is drawn apart has no further arrays.
-        extra={name: place(tensor) for name, tensor in _extra_tensors(packed, rows, mirrored).items()},
+        extra=_extra_tensors(packed, rows, mirrored),
     )
 
 

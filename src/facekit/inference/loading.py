@@ -16,7 +16,7 @@ from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry, load_registry
 from facekit.training.initialise import load_weights
 from facekit.training.networks import load_model
-from facekit.training.precision import Precision, choose_number_format
+from facekit.training.precision import Precision, choose_number_format, lies_channels_last
 
 logger = logging.getLogger("facekit.inference")
 
@@ -88,7 +88,7 @@ def load(
     return FacePipeline(
         loaded,
         run=path,
-        precision=Precision(chosen, precision, channels_last=True),
+        precision=Precision(chosen, precision, lies_channels_last("auto", chosen)),
         registry=registry,
         mask_label_map=_finer_label_map(label_map, loaded.label_map, registry=registry, run=path),
     )

@@ -21,21 +21,28 @@ StyleAxis = Literal["image", "regions", "layers"]
 def map_tensors(container: T, function: Callable[[Tensor], Tensor]) -> T:
     """Return a container with a function applied to every tensor in it: a tensor, tuple, mapping or dataclass.
 
-    Subclasses keep their type, and the fields that a model family adds are mapped too. Anything else stays as it is.
+    Subclasses keep their type, and the fields that a model family adds are mapped too. Anything else stays as it is. A
+    tensor that stands in several places (a photo that is its own reference) is mapped once, and stands in all of them.
     """
     import torch
 
-    if isinstance(container, torch.Tensor):
-        return cast("T", function(container))
-    if isinstance(container, tuple):
-        entries = [map_tensors(entry, function) for entry in container]
-        return cast("T", type(container)(*entries) if hasattr(container, "_fields") else tuple(entries))
-    if isinstance(container, Mapping):
-        return cast("T", {name: map_tensors(entry, function) for name, entry in container.items()})
-    if is_dataclass(container) and not isinstance(container, type):
-        values = {each.name: getattr(container, each.name) for each in fields(container) if each.init}
-        return cast("T", replace(cast("Any", container), **{k: map_tensors(v, function) for k, v in values.items()}))
-    return container
+    results: dict[int, tuple[Tensor, Tensor]] = {}  # with what was mapped, lest another tensor gets its id
+
+    def mapped(part: Any) -> Any:
+        if isinstance(part, torch.Tensor):
+            if id(part) not in results:
+                results[id(part)] = part, function(part)
+            return results[id(part)][1]
+        if isinstance(part, tuple):
+            entries = [mapped(entry) for entry in part]
+            return type(part)(*entries) if hasattr(part, "_fields") else tuple(entries)
+        if isinstance(part, Mapping):
+            return {name: mapped(entry) for name, entry in part.items()}
+        if is_dataclass(part) and not isinstance(part, type):
+            return replace(part, **{each.name: mapped(getattr(part, each.name)) for each in fields(part) if each.init})
+        return part
+
+    return cast("T", mapped(container))
 
 
 def concatenate(containers: Sequence[T]) -> T:

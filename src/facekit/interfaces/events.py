@@ -46,6 +46,7 @@ class RunStarted(_Shown):
         versions: of ``facekit``, ``python``, ``torch`` and each distribution whose plugins the recipe uses.
         device: the device's name for people.
         precision: ``fp32`` or ``bf16``.
+        acceleration: whether networks are compiled or replayed as CUDA graphs, and why; empty where nothing is chosen.
         processes: how many train together; only the first of them sends events.
         data_fingerprint: SHA-256 of the packed training data.
         command: the command line, as it can be typed again; may be empty.
@@ -60,6 +61,7 @@ class RunStarted(_Shown):
     versions: Mapping[str, str] = field(default_factory=dict)
     device: str = ""
     precision: str = ""
+    acceleration: str = ""
     processes: int = 1
     data_fingerprint: str = ""
     command: str = ""

@@ -248,14 +248,17 @@ class TrainSettings(Options):
     in it (CUDA, processors with AMX or the like), else fp32."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """``auto`` takes CUDA where there is one."""
-    channels_last: bool = True
-    """Memory layout of convolutions."""
-    compile: bool = False
-    """``torch.compile`` the networks; the first steps then take minutes."""
-    cuda_graphs: bool = False
+    channels_last: Literal["auto", True, False] = "auto"
+    """Memory layout of images and convolutions. ``auto``: on a processor, where fast layers need it; not on CUDA, where
+    reflection and instance norm would copy there and back."""
+    compile: Literal["auto", True, False] = "auto"
+    """``torch.compile`` the networks; the first steps then take minutes. ``auto`` does so on CUDA in long runs of large
+    batches, and tells what it chose."""
+    cuda_graphs: Literal["auto", True, False] = "auto"
     """Record the kernels of each network once as a CUDA graph and replay them, so that small batches do not wait for
-    the processor to start every kernel. With ``compile``, those of the compiled networks. Needs a CUDA device."""
-    deterministic: bool = True
+    the processor to start every kernel. With ``compile: true``, those of the compiled networks. ``auto`` does so on
+    CUDA where the run is not short and nothing is compiled, and tells what it chose."""
+    deterministic: bool = False
     """On CUDA, compute in the same order each time, so that the same recipe and seed give the same weights; without it
     the fastest convolutions are searched for and taken. On the CPU runs are the same either way."""
     activation_checkpointing: bool = False
@@ -283,8 +286,7 @@ class TrainSettings(Options):
     log_every: int = Field(20, ge=1)
     """Steps between lines of ``metrics.jsonl``."""
     loss_shares: int | None = Field(20, ge=1)
-    """Steps between readings of how much each loss is of its player's gradient at the last layer; null takes none. With
-    ``compile`` or ``cuda_graphs`` none are taken."""
+    """Steps between readings of how much each loss is of its player's gradient at the last layer; null takes none."""
     checkpoint_every: int = Field(500, ge=1)
     """Steps between checkpoints; the last step and an interruption write one as well."""
     sample_every: int = Field(500, ge=1)
@@ -300,12 +302,12 @@ class TrainSettings(Options):
     def _one_length(self) -> TrainSettings:
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("give train.steps or train.epochs, one of the two")
-        if self.compile and self.activation_checkpointing:
+        if self.compile is True and self.activation_checkpointing:
             raise ValueError(
                 "train.compile and train.activation_checkpointing cannot be on together: compiled networks decide by "
                 "themselves what they compute again"
             )
-        if self.cuda_graphs and self.activation_checkpointing:
+        if self.cuda_graphs is True and self.activation_checkpointing:
             raise ValueError(
                 "train.cuda_graphs and train.activation_checkpointing cannot be on together: a graph keeps the memory "
                 "that its kernels were recorded with"

@@ -24,7 +24,7 @@ from facekit.registry.built_in import is_built_in
 from facekit.training.checkpoint import checkpoints
 from facekit.training.checkpoint.checkpoints import Checkpoint
 from facekit.training.lock_reader import RunLock, check_recipe, first_difference, read_run_lock
-from facekit.training.precision import Precision
+from facekit.training.precision import Acceleration, Precision
 from facekit.training.run.commands import INPUTS, PLUGIN_FILES, how_to_resume, inputs_of
 from facekit.training.run.folder import RECIPE_HASH, RunFolder, full_disk_stops, write_file
 from facekit.training.run.reading import read_run_recipe
@@ -38,12 +38,16 @@ _SAME_RESULT = (
     "platform",
     "device",
     "precision",
+    "channels_last",
+    "compile",
+    "cuda_graphs",
+    "deterministic",
     "threads",
     "processes",
 )
 """Entries on which the exact numbers of a run depend beside recipe and data."""
 
-_TOLD = ("device", "precision", "processes", "data_fingerprint", "command")
+_TOLD = ("device", "precision", "acceleration", "processes", "data_fingerprint", "command")
 """Entries that whoever watches a run is told under the same name."""
 
 
@@ -52,6 +56,7 @@ def make_record(
     *,
     packed: PackedFaces,
     precision: Precision,
+    acceleration: Acceleration,
     command: str,
     parameters: Mapping[str, int],
     steps: int,
@@ -82,6 +87,11 @@ def make_record(
         "threads": torch.get_num_threads(),
         "processes": processes,
         "precision": precision.name,
+        "channels_last": precision.channels_last,
+        "compile": acceleration.compile,
+        "cuda_graphs": acceleration.cuda_graphs,
+        "acceleration": acceleration.why,
+        "deterministic": device.type == "cpu" or recipe.train.deterministic,
         "data_fingerprint": packed.fingerprint,
         "label_map": label_map_document(packed.label_map),
         "attribute_names": list(packed.attribute_names),

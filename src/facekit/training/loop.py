@@ -31,14 +31,20 @@ from facekit.training.network_call import RunNetworks
 from facekit.training.networks import FROZEN, build_model, count_parameters, load_frozen, write_frozen
 from facekit.training.open_data import open_data, open_loader, steps_of
 from facekit.training.players import build_losses, build_players
-from facekit.training.precision import choose_precision, recompute_activations
-from facekit.training.reproducible import reproducible
+from facekit.training.precision import (
+    Acceleration,
+    HalfWeights,
+    accelerate,
+    choose_precision,
+    recompute_activations,
+    reproducible,
+)
 from facekit.training.run.commands import resume_command
 from facekit.training.run.event_log import Journal, Observer, RunResult, rewind
 from facekit.training.run.folder import RunFolder, folder_errors
 from facekit.training.samples import CHANGES_WITH_REFERENCE, FixedFaces, ReferenceWatch, measures_at
 from facekit.training.state import TrainingState, global_states_kept, seed_everything
-from facekit.training.step import GRADIENT_NORM, StepRunner
+from facekit.training.step import GRADIENT_NORM, StepRunner, rehearse
 from facekit.training.validation import BestCheckpoint, Evaluate, check_settings, measure
 
 
@@ -140,13 +146,13 @@ class Training:
         found = checkpoints.newest(run.checkpoints) if resume else None
         before = lockfile.check_folder(run, recipe, registry=registry, resume=resume, found=found)
         self.precision = choose_precision(settings, index=team.local_rank)
-        if self.precision.device.type == "cpu":
-            (give_freed_memory_back if settings.activation_checkpointing else keep_freed_memory)()
+        on_cpu = self.precision.device.type == "cpu"
+        (give_freed_memory_back if on_cpu and settings.activation_checkpointing else keep_freed_memory)()
 
         # Data. A player that is updated several times a step sees other faces each time.
         self.packed = open_data(recipe, registry, progress) if packed is None else packed
-        pinned = self.precision.device.type == "cuda"
-        self.loader = open_loader(recipe, self.packed, rank=team.rank, world_size=team.size, pin_memory=pinned)
+        on_gpu = self.precision.device.type == "cuda"
+        self.loader = open_loader(recipe, self.packed, rank=team.rank, world_size=team.size, pixels=on_gpu)
         self.steps = steps_of(recipe, self.loader, world_size=team.size)
         inputs = inputs_of(recipe, registry.label_maps)
         self.fixed = FixedFaces(self.packed, settings.samples, self.precision, inputs, seed=settings.seed)
@@ -174,17 +180,22 @@ class Training:
         self.augmentation = build_augmentation(
             recipe, precision=self.precision, label_map=label_map, attribute_names=attribute_names, team=team
         )
+        if settings.activation_checkpointing:
+            self.warnings += recompute_activations(model)
+        # Gradients of several micro-batches are summed in fp32.
+        halved = self.precision.halves_weights and settings.accumulate == 1
+        self.half = HalfWeights(model) if halved else None
+        device = self.precision.device
+        self.acceleration = accelerate(settings, device, size=recipe.data.size, steps=self.steps)
         self.networks = RunNetworks(
             model,
             self.precision,
             recipe=recipe,
             label_maps=self.registry.label_maps,
-            compile=settings.compile,
-            cuda_graphs=settings.cuda_graphs,
+            acceleration=self.acceleration,
+            half=self.half,
             augmentation=self.augmentation,
         )
-        if settings.activation_checkpointing:
-            self.warnings += recompute_activations(model)
         losses = build_losses(
             recipe,
             precision=self.precision,
@@ -192,7 +203,14 @@ class Training:
             attribute_names=attribute_names,
             steps=self.steps,
         )
-        self.players = build_players(recipe, model=model, losses=losses, steps=self.steps, processes=team.size)
+        self.players = build_players(
+            recipe, model=model, losses=losses, steps=self.steps, processes=team.size, half=self.half
+        )
+        if self.acceleration.chosen:
+            rounds = range(self.loader.accumulate)
+            failure = rehearse(self.networks, self.players, settings, [self.loader.pixels(0, each) for each in rounds])
+            if failure is not None:
+                self.acceleration = Acceleration(why=f"neither CUDA graphs nor compiled, since that fails: {failure}")
         images = settings.batch * settings.accumulate * team.size
         ema = Ema(model, settings.ema, averaged_networks(recipe), images=images) if settings.ema.on else None
         self.sampled, self.sampled_weights = (model, "live") if ema is None else (ema.model, "ema")
@@ -236,6 +254,7 @@ class Training:
             recipe,
             packed=self.packed,
             precision=self.precision,
+            acceleration=self.acceleration,
             command=command,
             parameters=count_parameters(self.model),
             steps=self.steps,
@@ -247,6 +266,8 @@ class Training:
             self.warnings += [*before.warnings, *lockfile.compare_records(before, now)]
             if found is not None:
                 self.warnings += [*found.damaged, *self.state.restore(found, self.precision.device)]
+                if self.half is not None:
+                    self.half.renew()
             team.wait()  # every process has read before the first one tidies up
             if team.leads:
                 checkpoints.remove_unfinished(run.checkpoints)

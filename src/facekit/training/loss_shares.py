@@ -36,8 +36,7 @@ class LossShares:
     def __init__(self, model: FaceModel, players: Mapping[Player, PlayerInTraining], settings: TrainSettings) -> None:
         self._model = model
         self._players = players
-        # Compiled networks compute all gradients at once, and graphs write over what a second pass would need.
-        every = None if settings.compile or settings.cuda_graphs else settings.loss_shares
+        every = settings.loss_shares
         self._intervals = {
             name: interval(player.losses, every=every)
             for name, player in players.items()
@@ -141,7 +140,7 @@ class LossShares:
         reached = frozenset.intersection(*(leaves(value) for value in values))
         matrices = {
             key: weight
-            for key, weight in player.parameters.items()
+            for key, weight in player.computing.items()
             if weight.dim() > 1 and weight.requires_grad and id(weight) in reached
         }
         own = {key: weight for key, weight in matrices.items() if key.startswith(f"{player.name}.")}

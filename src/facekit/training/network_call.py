@@ -29,7 +29,7 @@ from facekit.recipe.resolved import ComponentChoice, ResolvedRecipe
 from facekit.training.augmentation import RunAugmentation
 from facekit.training.failures import Culprit, failures_in
 from facekit.training.networks import FaceModel
-from facekit.training.precision import Precision
+from facekit.training.precision import Acceleration, HalfWeights, Precision
 from facekit.training.tensors import logits_in_float32, to_float32
 
 _EXPECTED: dict[str, type] = {
@@ -134,6 +134,9 @@ NO_PORTS = Ports()
 """What a network declares of which nothing is known (contract tests)."""
 
 
+PLAINLY = Acceleration()
+
+
 class NetworkCall:
     """A network as losses call it; see :class:`facekit.interfaces.Network`.
 
@@ -157,24 +160,28 @@ class NetworkCall:
             else Culprit.of(name, choice)
         )
         self._run = run
-        self._network = self._compiled = network
+        self._network = network
+        self._computing = self._fast = network if run.half is None else run.half.model.callables[name]
         # A step meets few sizes and meets them every time: code for each is faster than code for all.
-        if name != SAMPLER and run.compile:
-            mode = "reduce-overhead" if run.cuda_graphs else None
-            self._compiled = torch.compile(network, dynamic=False, mode=mode)
-        elif name != SAMPLER and run.cuda_graphs:
-            self._compiled = torch.compile(network, dynamic=False, backend="cudagraphs")
+        how = run.acceleration
+        if name != SAMPLER and how.compile:
+            mode = "reduce-overhead" if how.cuda_graphs else None
+            self._fast = torch.compile(self._computing, dynamic=False, mode=mode)
+        elif name != SAMPLER and how.cuda_graphs:
+            self._fast = torch.compile(self._computing, dynamic=False, backend="cudagraphs")
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         """Return what the network returns."""
-        result = self._call(self._network if self._run.full else self._compiled, arguments, named)
+        run = self._run
+        network = self._network if run.full else self._computing if run.is_plain else self._fast
+        result = self._call(network, arguments, named)
         if self._run.is_checking:
             check_outputs(self._culprit, self._kind, self.ports, result, self._run.settled)
         return result
 
     def __getattr__(self, name: str) -> Any:
         """Return a method of the network as it is called in a step, or another attribute as it is."""
-        found = getattr(self._network, name)
+        found = getattr(self._network if self._run.full else self._computing, name)
         if not callable(found) or isinstance(found, nn.Module):
             return found
         return lambda *arguments, **named: self._call(found, arguments, named)
@@ -189,7 +196,7 @@ class NetworkCall:
         with failures_in(self._culprit, "fails in its forward pass"), run.precision.autocast(full=run.full):
             result = function(*arguments, **named)
             # A run may keep a result for longer than a step, and graphs write over what they gave.
-            copies = run.cuda_graphs and function is self._compiled
+            copies = run.acceleration.cuda_graphs and function is self._fast
             if isinstance(result, DiscriminatorOutput):
                 output = logits_in_float32(result, copy=copies)
                 if augmentation is not None and not run.full:
@@ -205,8 +212,9 @@ class RunNetworks(Mapping[str, Network]):
 
     Args:
         recipe: says what each network declares; None for networks without a recipe (contract tests).
-        cuda_graphs: record the kernels of each network once and replay them, compiled or not. :meth:`begin_step` then
-            says that their results of the step before are no longer needed.
+        acceleration: what is done so that a step takes less time. Where kernels are recorded, :meth:`begin_step` says
+            that the results of the step before are no longer needed.
+        half: copies of the networks with weights in bf16 that take part in place of them; None for none.
         ports: in place of ``recipe``: what networks declare, by name.
         augmentation: what stands in front of discriminators in training; None for nothing.
     """
@@ -218,16 +226,18 @@ class RunNetworks(Mapping[str, Network]):
         *,
         recipe: ResolvedRecipe | None = None,
         label_maps: Mapping[str, LabelMap] | None = None,
-        compile: bool = False,
-        cuda_graphs: bool = False,
+        acceleration: Acceleration = PLAINLY,
+        half: HalfWeights[FaceModel] | None = None,
         ports: Mapping[str, Ports] | None = None,
         augmentation: RunAugmentation | None = None,
     ) -> None:
         self.model, self.precision, self.augmentation = model, precision, augmentation
-        self.compile, self.cuda_graphs = compile, cuda_graphs
+        self.acceleration, self.half = acceleration, half
         self.settled: dict[str, int] = {} if recipe is None else {"size": recipe.data.size, **recipe.dimensions}
         """The numbers behind named dimensions."""
-        self.is_checking = self.full = False
+        self.is_checking = self.full = self.is_plain = False
+        self.were_full = False
+        """Whether networks ever computed in full precision, with the weights and not with their copies."""
         self._called: tuple[set[str], ...] = ()
         self._networks: dict[str, NetworkCall] = {}
         for name, network in model.callables.items():
@@ -260,7 +270,7 @@ class RunNetworks(Mapping[str, Network]):
 
     def begin_step(self) -> None:
         """Say that a step begins: CUDA graphs may write over what they gave in the step before."""
-        if self.cuda_graphs:
+        if self.acceleration.cuda_graphs:
             torch.compiler.cudagraph_mark_step_begin()
 
     @contextmanager
@@ -276,11 +286,21 @@ class RunNetworks(Mapping[str, Network]):
     def full_precision(self) -> Iterator[None]:
         """Let networks compute in float32 and uncompiled within the context."""
         self.full, before = True, self.full
+        self.were_full = True
         try:
             with self.precision.autocast(full=True):
                 yield
         finally:
             self.full = before
+
+    @contextmanager
+    def plainly(self, on: bool = True) -> Iterator[None]:
+        """Call networks as they are within the context, neither compiled nor replayed, if ``on``."""
+        self.is_plain, before = self.is_plain or on, self.is_plain
+        try:
+            yield
+        finally:
+            self.is_plain = before
 
     def note(self, names: frozenset[str]) -> None:
         """Count networks as called: those that are, and those whose result is used again."""

@@ -149,13 +149,11 @@ def faces_of_run(
     yield from (fixed_batch(packed, rows[start : start + batch]) for start in range(0, len(rows), batch))
 
 
-def open_loader(
-    recipe: ResolvedRecipe, packed: PackedFaces, *, rank: int, world_size: int, pin_memory: bool
-) -> FaceLoader:
+def open_loader(recipe: ResolvedRecipe, packed: PackedFaces, *, rank: int, world_size: int, pixels: bool) -> FaceLoader:
     """Return what gives a run its faces. A player that is updated several times a step sees other faces each time.
 
     Args:
-        pin_memory: put batches where a GPU fetches them by itself.
+        pixels: give batches of pixels, which a GPU fetches and unpacks by itself.
     """
     from facekit.data import FaceLoader  # which imports torch; listing and planning do without
 
@@ -172,7 +170,7 @@ def open_loader(
         accumulate=settings.accumulate * rounds,
         rank=rank,
         world_size=world_size,
-        pin_memory=pin_memory,
+        pixels=pixels,
     )
 
 

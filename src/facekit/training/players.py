@@ -26,7 +26,7 @@ from facekit.training.checkpoint import checkpoints
 from facekit.training.failures import Culprit, failures_in
 from facekit.training.networks import FaceModel
 from facekit.training.optimiser import make_optimiser, scaled_rate
-from facekit.training.precision import Precision
+from facekit.training.precision import HalfWeights, Precision
 from facekit.training.schedule import RateFactor, weight_at
 
 
@@ -79,6 +79,7 @@ class PlayerInTraining:
     Args:
         lr_scale: factors on the learning rates of networks and parts of networks.
         frozen: parts of the model that are not trained at first.
+        half: the copies in bf16 that networks compute with; None where they compute with the weights themselves.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class PlayerInTraining:
         steps: int,
         gradient_clip: float | None,
         turns: int = 1,
+        half: HalfWeights[FaceModel] | None = None,
     ) -> None:
         self.name: Player = name
         self.trained = frozenset(trained)
@@ -123,6 +125,10 @@ class PlayerInTraining:
             raise FacekitError(
                 f"the {name} has losses but no weights to train", where=f"losses.{name}", remedy="take its losses out"
             )
+        copies = {} if half is None else {key: half.copies.get(each) for key, each in self.parameters.items()}
+        self._copies = {key: copy for key, copy in copies.items() if copy is not None}
+        self.computing: dict[str, nn.Parameter] = {**self.parameters, **self._copies}
+        """What networks compute with by the names of the weights: their copies in bf16, or themselves."""
         for setting in frozen:
             for key in self.parameters:
                 if key == setting.part or key.startswith(setting.part + "."):
@@ -144,15 +150,49 @@ class PlayerInTraining:
     @contextmanager
     def trainable(self, step: int) -> Iterator[None]:
         """Let the player's weights take gradients while the context lasts; then they are as they were before."""
-        before = [parameter.requires_grad for parameter in self.parameters.values()]
-        for key, parameter in self.parameters.items():
-            parameter.requires_grad_(self.is_trained(key, step))
+        both = [*self.parameters.items(), *self._copies.items()]
+        before = [weight.requires_grad for _, weight in both]
+        for key, weight in both:
+            weight.requires_grad_(self.is_trained(key, step))
         try:
             with torch.enable_grad():
                 yield
         finally:
-            for parameter, was in zip(self.parameters.values(), before, strict=True):
-                parameter.requires_grad_(was)
+            for (_, weight), was in zip(both, before, strict=True):
+                weight.requires_grad_(was)
+
+    def leaves(self, *, full: bool) -> list[nn.Parameter]:
+        """Return what takes gradients of the weights that are trained now: their copies in bf16, or they themselves.
+
+        Args:
+            full: both, since networks computed in full precision as well.
+        """
+        own = [weight for key, weight in self.parameters.items() if full or key not in self._copies]
+        return [weight for weight in (*own, *self._copies.values()) if weight.requires_grad]
+
+    def collect_gradients(self) -> None:
+        """Add the gradients of copies in bf16 to those of the weights, in one pass over all."""
+        found = [(self.parameters[key], copy) for key, copy in self._copies.items() if copy.grad is not None]
+        if not found:
+            return
+        weights, copies = zip(*found, strict=True)
+        gradients = [torch.empty_like(weight) for weight in weights]
+        torch._foreach_copy_(gradients, [copy.grad for copy in copies])
+        for weight, copy, gradient in zip(weights, copies, gradients, strict=True):
+            # Networks in full precision computed with the weight itself.
+            weight.grad = gradient if weight.grad is None else weight.grad + gradient
+            copy.grad = None
+
+    def update(self, factor: float) -> None:
+        """Update the weights that have gradients, with every learning rate times ``factor``; the gradients go."""
+        self.optimiser.update(factor)
+        self.renew_copies()
+
+    @torch.no_grad()
+    def renew_copies(self) -> None:
+        """Write the weights into their copies in bf16, in one pass over all."""
+        if self._copies:
+            torch._foreach_copy_(list(self._copies.values()), [self.parameters[key] for key in self._copies])
 
     @contextmanager
     def arrivals(self) -> Iterator[set[str]]:
@@ -163,7 +203,7 @@ class PlayerInTraining:
             return lambda _: arrived.add(key)
 
         with ExitStack() as stack:
-            for key, parameter in self.parameters.items():
+            for key, parameter in (*self.parameters.items(), *self._copies.items()):
                 if parameter.requires_grad:
                     handle = parameter.register_post_accumulate_grad_hook(noted(key))
                     stack.callback(handle.remove)
@@ -261,7 +301,13 @@ def build_losses(
 
 
 def build_players(
-    recipe: ResolvedRecipe, *, model: FaceModel, losses: LossesOf, steps: int, processes: int = 1
+    recipe: ResolvedRecipe,
+    *,
+    model: FaceModel,
+    losses: LossesOf,
+    steps: int,
+    processes: int = 1,
+    half: HalfWeights[FaceModel] | None = None,
 ) -> dict[Player, PlayerInTraining]:
     """Build the players that have losses, in the order of their turns. All weights are frozen until a turn begins.
 
@@ -280,7 +326,8 @@ def build_players(
                 where=f"losses.{player}",
                 remedy="train in one process, or switch that state off (`replay_pool: 0`)",
             )
-    model.requires_grad_(False)
+    for networks in (model, model if half is None else half.model):
+        networks.requires_grad_(False)
     return {
         name: PlayerInTraining(
             name=name,
@@ -293,6 +340,7 @@ def build_players(
             frozen=recipe.train.freeze,
             steps=steps,
             gradient_clip=recipe.train.gradient_clip,
+            half=half,
         )
         for name, own in losses.items()
     }

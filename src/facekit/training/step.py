@@ -26,7 +26,7 @@ from facekit.recipe.settings import TrainSettings
 from facekit.sampling.noise import noise_for_batch, random_generator
 from facekit.training.loss_shares import LossShares
 from facekit.training.network_call import RunNetworks
-from facekit.training.players import PlayerInTraining
+from facekit.training.players import PlayerInTraining, load_loss_state, loss_state
 from facekit.training.tensors import detach
 
 T = TypeVar("T")
@@ -201,15 +201,26 @@ class StepRunner:
             FacekitError: a component fails or, when checking, breaks a promise.
         """
         self.networks.begin_step()
+        reads = self._loss_shares is not None and any(self._loss_shares.due(name, index) for name in self.players)
+        # A reading differentiates losses one by one: compiled networks compute all gradients at once, and graphs write
+        # over what a second pass would need.
+        with self.networks.plainly(reads):
+            self._take_rounds(index, faces, checking=checking)
+        if self._augmentation is not None and self._updates:
+            self._augmentation.end_step(index)
+
+    def _take_rounds(self, index: int, faces: Iterator[FaceBatch], *, checking: bool) -> None:
+        precision, noise = self.networks.precision, self.networks.model.noise
         for number in range(self.rounds):
             acting = [player for player in self.players.values() if player.turns >= self.rounds - number]
             memories = []
             for micro in range(self._settings.accumulate):
-                batch = next(faces)
+                batch = precision.place_batch(next(faces))
                 seed = (self._settings.seed, index, number, micro, self._rank, "noise")
-                if noise := noise_for_batch(self.networks.model.noise, len(batch), *seed):
-                    batch = replace(batch, extra={**batch.extra, **noise})
-                memories.append(BatchMemory(self.networks.precision.place_batch(batch)))
+                if drawn := noise_for_batch(noise, len(batch), *seed):
+                    placed = {name: tensor.to(precision.device, non_blocking=True) for name, tensor in drawn.items()}
+                    batch = replace(batch, extra={**batch.extra, **placed})
+                memories.append(BatchMemory(batch))
             for place, player in enumerate(acting):
                 later = acting[place + 1 :] if self._shares else []
                 with self._around(player), self.networks.checking() if checking else nullcontext():
@@ -218,8 +229,6 @@ class StepRunner:
                     memories[0].forget(player.trained | self._shown_otherwise)
                 else:
                     memories = [BatchMemory(memory.batch) for memory in memories]
-        if self._augmentation is not None and self._updates:
-            self._augmentation.end_step(index)
 
     def _take_turn(
         self,
@@ -273,13 +282,14 @@ class StepRunner:
                 if reader is not None and first and reader.due(player.name, index):
                     reader.read(player, values)
                 # Lazy losses and frozen parts can leave a turn without a gradient.
-                weights = [weight for weight in player.parameters.values() if weight.requires_grad]
+                weights = player.leaves(full=self.networks.were_full)
                 with self._average(weights) if weights and micro == len(memories) - 1 else nullcontext():
                     if total.requires_grad and weights:
                         # A result of `once` may lead into networks of later players, which still need its graph.
                         (total / len(memories)).backward(inputs=weights)
             if arrived is not None:
                 player.check_arrivals(arrived, index)
+            player.collect_gradients()
             if not self._updates:
                 for parameter in player.parameters.values():
                     parameter.grad = None
@@ -287,4 +297,39 @@ class StepRunner:
             norm = player.clip()
             if norm is not None and self._watch is not None:
                 self._watch(f"{GRADIENT_NORM}{player.name}", norm, memories[-1].batch, share=share)
-            player.optimiser.update(factor)
+            player.update(factor)
+
+
+def rehearse(
+    networks: RunNetworks,
+    players: Mapping[Player, PlayerInTraining],
+    settings: TrainSettings,
+    faces: Sequence[FaceBatch],
+) -> str | None:
+    """Try steps of networks that ``auto`` compiled, or whose kernels it records, without an update.
+
+    What steps leave behind is put back. Where they fail, networks are called as they are from now on.
+
+    Args:
+        faces: the micro-batches of a step.
+
+    Returns:
+        what failed, in one line; None where nothing did.
+    """
+    buffers = list(networks.model.buffers())
+    before = [buffer.clone() for buffer in buffers]
+    kept = {name: tensor.clone() for name, tensor in loss_state(players).items()}
+    augmentation, networks.augmentation = networks.augmentation, None
+    try:
+        for _ in range(3):  # torch runs the kernels of a graph once, then records them, then replays them
+            StepRunner(networks, players, settings, updates=False).run(0, iter(faces))
+    except Exception as error:  # of a compiler, of a driver, or of a network's own code under them
+        networks.is_plain = True
+        text = str(error.__cause__ or error).strip() or type(error).__name__
+        return text.splitlines()[0]
+    finally:
+        networks.augmentation = augmentation
+        for buffer, was in zip(buffers, before, strict=True):
+            buffer.copy_(was)
+        load_loss_state(players, kept, networks.precision.device, where="")
+    return None

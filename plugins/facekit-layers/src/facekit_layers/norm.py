@@ -39,11 +39,23 @@ def instance_norm(
     """
     if _in_one_pass(features):
         return cast("Tensor", _NormInOnePass.apply(features, scale, shift, slope))
-    normalised = F.instance_norm(features, eps=INSTANCE_NORM_EPSILON)
+    if scale is not None and shift is not None and features.device.type != "cpu":
+        normalised, scale, shift = adaptive_norm(features, scale, shift), None, None
+    else:
+        normalised = F.instance_norm(features, eps=INSTANCE_NORM_EPSILON)
     if features.is_contiguous(memory_format=torch.channels_last):
         # One copy back costs less than the reorder that every later convolution would do on its own.
         normalised = normalised.contiguous(memory_format=torch.channels_last)
     return _finish(normalised, scale, shift, slope)
+
+
+def adaptive_norm(features: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Normalise, scale and shift N,C,H,W by one kernel on CUDA, and one on the way back: by the batch norm of one
+    sample of N*C channels, whose weights are those of each sample."""
+    planes = features.reshape(1, -1, *features.shape[2:])
+    weight, bias = (each.to(features.dtype).flatten() for each in (scale, shift))
+    found = F.batch_norm(planes, None, None, weight, bias, training=True, eps=INSTANCE_NORM_EPSILON)
+    return found.view(features.shape)
 
 
 def _in_one_pass(features: Tensor) -> bool:

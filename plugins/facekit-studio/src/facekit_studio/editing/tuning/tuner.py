@@ -23,7 +23,7 @@ from facekit.inference.pipeline import FacePipeline
 from facekit.interfaces import GENERATOR, Condition, FacekitError, Style
 from facekit.sampling.inputs import REFERENCE, REFERENCE_MASK
 from facekit.sampling.noise import noise_for_keys, random_generator
-from facekit.training.reproducible import reproducible
+from facekit.training.precision import reproducible
 from facekit_studio.editing.local import fills_holes
 from facekit_studio.editing.script.masks import Ids
 from facekit_studio.editing.tuning.fit import (
