@@ -24,8 +24,7 @@ from benchmarks.subjects import Facekit
 from facekit.recipe import read_recipe
 from facekit.recipe.library import find_recipe
 from facekit.registry import load_registry
-from facekit_layers import norm
-from facekit_stargan import layers
+from facekit_layers import convolution, norm
 
 RECIPE = """\
 facekit: 1
@@ -40,16 +39,16 @@ train: {{steps: {steps}, batch: {batch}, device: cpu, evaluate_every: null}}
 @contextmanager
 def torch_layers() -> Iterator[None]:
     """Compute as torch does while the context lasts."""
-    few, chosen = layers.FEW_PLACES, norm._in_one_pass
+    few, chosen = convolution.FEW_PLACES, norm._in_one_pass
 
     def never(features: Tensor) -> bool:
         return False
 
-    layers.FEW_PLACES, norm._in_one_pass = 0, never
+    convolution.FEW_PLACES, norm._in_one_pass = 0, never
     try:
         yield
     finally:
-        layers.FEW_PLACES, norm._in_one_pass = few, chosen
+        convolution.FEW_PLACES, norm._in_one_pass = few, chosen
 
 
 def measure(*, rounds: int, size: int, batch: int) -> dict[str, object]:

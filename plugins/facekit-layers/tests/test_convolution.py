@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facekit_layers import ReflectedConvolution, ResizeConvolution, doubling_convolution
+from facekit_layers import HalvingConvolution, ReflectedConvolution, ResizeConvolution, doubling_convolution
+from facekit_layers.convolution import FEW_PLACES
 from facekit_layers.reflection import reflect_repeatably
 
 Plain = Callable[[nn.Module, Tensor], Tensor]
@@ -106,3 +107,22 @@ def test_a_repeatable_reflection_is_that_of_torch(width: int) -> None:
     of_found, of_wanted = (torch.autograd.grad((each * weights).sum(), features)[0] for each in (found, wanted))
     torch.testing.assert_close(of_found, of_wanted)
     assert torch.autograd.gradgradcheck(lambda given: reflect_repeatably(given, width), [features])
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+@pytest.mark.parametrize("size", [(2, 2), (4, 4), (2, 8), (8, 8), (16, 16)])
+def test_a_halving_convolution_is_a_product_where_few_places_are_left(
+    size: tuple[int, int], layout: torch.memory_format
+) -> None:
+    torch.manual_seed(0)
+    layer = HalvingConvolution(5, 7).double().to(memory_format=layout)
+    features = torch.randn(3, 5, *size, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
+    as_a_product = "Convolution" not in type(layer(features).grad_fn).__name__
+    assert as_a_product == (size[0] * size[1] // 4 <= FEW_PLACES)
+
+    def halved(layer: nn.Module, features: Tensor) -> Tensor:
+        return F.conv2d(features, layer.weight, layer.bias, stride=2, padding=1)
+
+    found, wanted = gradients(lambda own, given: own(given), layer, features), gradients(halved, layer, features)
+    for ours, torchs in zip(found, wanted, strict=True):
+        torch.testing.assert_close(ours, torchs)

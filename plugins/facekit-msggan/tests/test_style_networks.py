@@ -9,15 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facekit.interfaces import Condition, PortContext
+from facekit.interfaces import NO_LABELS, BuildContext, Condition, PortContext
 from facekit_msggan.plugin import (
     NOISE_PLANES,
     MsgStyleGanGeneratorOptions,
     MsgStyleGanOptions,
     facekit_components,
-    style_channels,
 )
-from facekit_msggan.style_networks import MsgStyleGanDiscriminator, MsgStyleGanGenerator, with_deviation
+from facekit_msggan.style_networks import MsgStyleGanDiscriminator, MsgStyleGanGenerator, widths_by_size
 
 SMALL = {"base": 128, "most": 16}
 OPTIONS = MsgStyleGanGeneratorOptions(latent=12, mapping_layers=2, truncation=1, **SMALL)
@@ -35,6 +34,10 @@ def randomised(network: nn.Module) -> nn.Module:
             if bool((parameter == parameter.flatten()[0]).all()):
                 parameter.add_(torch.randn(parameter.shape))
     return network.eval()
+
+
+def sized(size: int) -> BuildContext:
+    return BuildContext(label_map=NO_LABELS, attribute_names=(), size=size)
 
 
 def leaky(features: Tensor) -> Tensor:
@@ -55,7 +58,7 @@ def condition(batch: int = 3, side: int = 16) -> Condition:
 
 @torch.no_grad()
 def test_the_generator_is_that_of_a_straight_reference() -> None:
-    network = randomised(MsgStyleGanGenerator(OPTIONS, 16))
+    network = randomised(MsgStyleGanGenerator(OPTIONS, sized(16)))
     given = condition()
     w = given.extra["latent"]
     w = w / (w.square().mean(1, keepdim=True) + 1e-8).sqrt()
@@ -89,13 +92,19 @@ def test_the_generator_is_that_of_a_straight_reference() -> None:
 
 
 def test_the_discriminator_is_that_of_a_straight_reference() -> None:
-    network = randomised(MsgStyleGanDiscriminator(MsgStyleGanOptions(**SMALL), 16))
+    network = randomised(MsgStyleGanDiscriminator(MsgStyleGanOptions(**SMALL), sized(16)))
     images = [torch.randn(4, 3, side, side, requires_grad=True) for side in (4, 8, 16)]
 
     def convolved(layer: nn.Module, features: Tensor, gain: float = 2.0) -> Tensor:
         fan_in = layer.weight[0].numel()
         side = layer.weight.shape[-1]
         return F.conv2d(features, layer.weight * (gain / fan_in) ** 0.5, layer.bias, padding=side // 2)
+
+    def with_deviation(features: Tensor) -> Tensor:
+        """A plane more; the batch is one group."""
+        centred = features - features.sum(0) / len(features)
+        deviation = (centred.square().sum(0) / len(features) + 1e-8).sqrt().mean()
+        return torch.cat([features, deviation.expand_as(features[:, :1])], 1)
 
     features = leaky(convolved(network.images[2], images[2]))
     for level in (1, 0):
@@ -117,7 +126,7 @@ def test_the_discriminator_is_that_of_a_straight_reference() -> None:
 
 def test_parameters_are_those_of_the_layer_plan() -> None:
     widths = [512, 512, 512, 512, 256, 128, 64, 32, 16]
-    assert [style_channels(4 * 2**level, MsgStyleGanOptions()) for level in range(9)] == widths
+    assert widths_by_size(MsgStyleGanOptions(), 1024) == widths
     pairs = list(pairwise(widths))
     layers = [(0, 512), (512, 512), *(each for wide, narrow in pairs for each in ((wide, narrow), (narrow, narrow)))]
     generator = 8 * (512 * 512 + 512) + 512 * 16
@@ -129,8 +138,8 @@ def test_parameters_are_those_of_the_layer_plan() -> None:
     discriminator += 9 * 513 * 512 + 512 + 16 * 512 * 512 + 512 + 513
     with torch.device("meta"):
         networks = (
-            MsgStyleGanGenerator(MsgStyleGanGeneratorOptions(), 1024),
-            MsgStyleGanDiscriminator(MsgStyleGanOptions(), 1024),
+            MsgStyleGanGenerator(MsgStyleGanGeneratorOptions(), sized(1024)),
+            MsgStyleGanDiscriminator(MsgStyleGanOptions(), sized(1024)),
         )
     found = [sum(parameter.numel() for parameter in network.parameters()) for network in networks]
     assert found == [generator, discriminator]
@@ -138,7 +147,7 @@ def test_parameters_are_those_of_the_layer_plan() -> None:
 
 @torch.no_grad()
 def test_truncation_draws_the_first_layers_to_the_mean_style() -> None:
-    network = randomised(MsgStyleGanGenerator(OPTIONS, 16))
+    network = randomised(MsgStyleGanGenerator(OPTIONS, sized(16)))
     given = condition()
     for _ in range(3):
         network.train()(given, None)
@@ -153,16 +162,6 @@ def test_truncation_draws_the_first_layers_to_the_mean_style() -> None:
     silent = network(given.with_(**{NOISE_PLANES: quiet}), None).pyramid[-1]
     torch.testing.assert_close(silent[0], silent[1])
     assert not torch.allclose(one_face, silent)
-
-
-def test_deviation_is_taken_within_groups_that_divide_the_batch() -> None:
-    features = torch.randn(8, 3, 4, 4)
-    plane = with_deviation(features)[:, 3]
-    for start in (0, 1):
-        group = features[start::2]
-        expected = (group.var(0, unbiased=False) + 1e-8).sqrt().mean()
-        torch.testing.assert_close(plane[start::2], expected.expand(4, 4, 4))
-    assert with_deviation(torch.randn(6, 3, 4, 4)).shape == (6, 4, 4, 4)
 
 
 def test_the_port_of_the_noise_has_a_number_for_every_place_of_every_layer() -> None:

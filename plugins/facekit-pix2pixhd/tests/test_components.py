@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from facekit.interfaces import BuildContext, Condition, FacekitError, Generated, LabelClass, LabelMap, PortContext
 from facekit.registry import load_registry
-from facekit_pix2pixhd.networks import average_by_region, spread_over_regions
+from facekit_layers import average_by_region, spread_over_regions
 
 CLASSES = 19
 LABELS = LabelMap("nineteen", tuple(LabelClass(f"class{index}", (index, 0, 0)) for index in range(CLASSES)))

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from facekit.interfaces import BuildContext, Condition, FacekitError, LabelClass, LabelMap, PortContext, Style
 from facekit.registry import load_registry
-from facekit_spade.components import SeanStyleEncoder
-from facekit_spade.plugin import SeanStyleOptions, facekit_components
+from facekit_spade.plugin import facekit_components
 
 LABELS = LabelMap("nineteen", tuple(LabelClass(f"class{index}", (index, 0, 0)) for index in range(19)))
 SPECS = {spec.name: spec for spec in facekit_components()}
@@ -97,18 +96,18 @@ def test_codes_are_means_over_regions() -> None:
 
 @torch.no_grad()
 def test_absent_regions_have_zeros_at_first_and_then_the_mean_of_training() -> None:
-    encoder = SeanStyleEncoder(SeanStyleOptions(filters=4, code=8, gain=1.0), classes=4)
+    encoder = build("sean_style", filters=4, code=8, gain=1.0)
     image, mask = faces()
     assert not encoder.eval()(image, mask).code[:, 3].any()
     mask[0, :8] = 3
     codes = [encoder.train()(image, mask).code[0, 3]]
     mask[:, :8] = 3
     codes += list(encoder(image, mask).code[:, 3])
-    assert encoder.seen.tolist()[3] == 3
-    torch.testing.assert_close(encoder.mean_code[3], torch.stack(codes).mean(0))
+    assert encoder.means.seen.tolist()[3] == 3
+    torch.testing.assert_close(encoder.means.mean[3], torch.stack(codes).mean(0))
     saved = copy.deepcopy(encoder.state_dict())
     style = encoder.eval()(image, torch.zeros_like(mask))
-    torch.testing.assert_close(style.code[:, 3], encoder.mean_code[3].expand(2, -1))
+    torch.testing.assert_close(style.code[:, 3], encoder.means.mean[3].expand(2, -1))
     assert not style.present[:, 3].any()
     assert all(torch.equal(tensor, saved[name]) for name, tensor in encoder.state_dict().items())
 

@@ -69,12 +69,12 @@ def test_sean_reads_the_official_codes_and_generates_the_official_images(tmp_pat
 
 def sean_state() -> dict[str, Tensor]:
     """The state dict of a small SEAN generator by official names, made of our own."""
-    from facekit_spade.components import build_sean, build_sean_style
+    from facekit_spade.components import SeanGenerator, SeanStyleEncoder
     from facekit_spade.plugin import SeanOptions, SeanStyleOptions
 
     context = BuildContext(label_map=LabelMap("two", LABELS.classes[:2]), attribute_names=(), size=64)
-    generator = build_sean(SeanOptions(filters=2, hidden=3, code=4), context)
-    encoder = build_sean_style(SeanStyleOptions(filters=2, code=4), context)
+    generator = SeanGenerator(SeanOptions(filters=2, hidden=3, code=4), context)
+    encoder = SeanStyleEncoder(SeanStyleOptions(filters=2, code=4), context)
     blocks = ["head_0", "G_middle_0", "G_middle_1", "up_0", "up_1", "up_2", "up_3"]
     norms = {"first_norm": "ace_0", "second_norm": "ace_1", "shortcut_norm": "ace_s"}
     layers = {"first": "conv_0", "second": "conv_1", "shortcut": "conv_s"}
@@ -129,6 +129,32 @@ def test_a_missing_weight_is_named(name: str) -> None:
     del state[name]
     with pytest.raises(FacekitError, match="the weight '"):
         convert(state, family="SEAN")
+
+
+SIZES = {
+    "conv_img.weight": (3, 4, 3, 3),
+    "head_0.conv_0.bias": (32,),
+    "head_0.norm_0.mlp_shared.0.weight": (1, 5, 1, 1),
+}
+
+
+@pytest.mark.parametrize(
+    ("shapes", "message"),
+    [
+        (SIZES | {"head_0.conv_0.bias": (8,)}, "it has filters 0"),
+        (SIZES | {"head_0.norm_0.mlp_shared.0.weight": (1, 70_000, 1, 1)}, "70000 classes"),
+        ({"fc_mu.weight": (4, 4)}, "it has filters 0, side 4"),
+        ({"discriminator_0.model0.0.weight": (4, 4, 4, 4)}, "some are missing"),
+        (
+            {f"discriminator_{scale}.model{layer}.0.weight": (4, 4, 4, 4) for scale in range(9) for layer in range(20)},
+            "it has scales 9, layers 18",
+        ),
+    ],
+    ids=["narrow", "classes", "shallow", "one layer", "scales"],
+)
+def test_sizes_that_no_option_allows_are_said(shapes: dict[str, tuple[int, ...]], message: str, tmp_path: Path) -> None:
+    with pytest.raises(FacekitError, match=message):
+        imported_weights(import_spade, {name: torch.zeros(shape) for name, shape in shapes.items()}, tmp_path)
 
 
 class TestImportSean(ImportContract):

@@ -7,9 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from facekit_stargan.layers import FEW_PLACES, HalvingConvolution, InstanceNorm
-
-LAYOUTS = [torch.channels_last, torch.contiguous_format]
+from facekit_stargan.layers import InstanceNorm
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -81,27 +79,3 @@ class TestInstanceNorm:
     def test_a_single_pixel_has_no_variance(self) -> None:
         with pytest.raises(ValueError, match="more than 1 spatial element"):
             InstanceNorm(3)(torch.zeros(2, 3, 1, 1).contiguous(memory_format=torch.channels_last))
-
-
-class TestHalvingConvolution:
-    @pytest.mark.parametrize("layout", LAYOUTS)
-    @pytest.mark.parametrize("size", [(2, 2), (4, 4), (2, 8), (8, 8), (16, 16)])
-    def test_numbers_and_gradients_are_those_of_a_convolution(
-        self, size: tuple[int, int], layout: torch.memory_format
-    ) -> None:
-        torch.manual_seed(0)
-        layer = HalvingConvolution(5, 7).to(memory_format=layout)
-        features = random(3, 5, *size).contiguous(memory_format=layout).requires_grad_()
-        inputs = [features, layer.weight, layer.bias]
-        exact = [each.detach().double().requires_grad_() for each in inputs if each is not None]
-        result, expected = layer(features), F.conv2d(*exact, stride=2, padding=1)
-        assert result.shape == expected.shape
-        close(result, expected, 1e-5)
-        assert ("Convolution" in type(result.grad_fn).__name__) == (size[0] * size[1] // 4 > FEW_PLACES)
-
-        def penalty(made: Tensor, of: list[Tensor]) -> tuple[Tensor, ...]:
-            (slopes,) = torch.autograd.grad((made**2).sum(), of[0], create_graph=True)
-            return slopes, *torch.autograd.grad(slopes.square().sum(), of[:2])
-
-        for ours, theirs in zip(penalty(result, inputs), penalty(expected, exact), strict=True):
-            close(ours, theirs, 1e-4)

@@ -10,19 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from facekit.interfaces.errors import FacekitError
 from facekit.interfaces.weight_files import read_weight_file, sha256_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-PARALLEL_WRAPPER = "module"
-"""The part that training on several GPUs adds to names."""
-
 NORM_BUFFERS = (".running_mean", ".running_var", ".num_batches_tracked")
 """What the names of a norm's statistics end in, which are no parameters."""
-
-_COUNTER = "num_batches_tracked"
 
 METADATA_NETWORKS = "facekit.networks"
 METADATA_SOURCE = "facekit.source"
@@ -69,9 +66,7 @@ class ImportedNetwork:
 
 def unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return a state dict without the ``module.`` that parallel training puts before names, wherever it stands."""
-    return {
-        ".".join(part for part in name.split(".") if part != PARALLEL_WRAPPER): tensor for name, tensor in state.items()
-    }
+    return {".".join(part for part in name.split(".") if part != "module"): each for name, each in state.items()}
 
 
 def renamed(
@@ -169,7 +164,7 @@ def fitted_network(
     with torch.device("meta"):
         built = build()
     wanted = built.state_dict()
-    tensors = {**{name: torch.zeros(()) for name in wanted if name.endswith(_COUNTER)}, **tensors}
+    tensors = {**{name: torch.zeros(()) for name in wanted if name.endswith("num_batches_tracked")}, **tensors}
     for name in sorted(wanted.keys() | tensors.keys()):
         found = tuple(tensors[name].shape) if name in tensors else None
         expected = tuple(wanted[name].shape) if name in wanted else None
@@ -259,6 +254,9 @@ def import_checkpoint(
         networks = tuple(convert(state))
     except FacekitError as error:
         raise FacekitError(error.message, where=str(checkpoint), remedy=error.remedy) from error
+    except ValidationError as error:  # of the component's options
+        wrong = ", ".join(f"{each['loc'][0]} {each['input']}" for each in error.errors())
+        raise FacekitError(f"this is no checkpoint of {family}: it has {wrong}", where=str(checkpoint)) from error
     tensors = {
         f"{each.network}.{name}" if len(networks) > 1 else name: tensor
         for each in networks

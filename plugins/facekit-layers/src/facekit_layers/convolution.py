@@ -18,6 +18,10 @@ FEW_OUTPUTS, NEIGHBOURS = 4, 4
 """A convolution to so many channels, or fewer, computes so many neighbours of a row at once."""
 
 
+FEW_PLACES = 16
+"""Up to so many places in its result, a strided convolution is faster as one product of matrices."""
+
+
 class ReflectedConvolution(nn.Conv2d):
     """A convolution with bias and reflection padding.
 
@@ -56,6 +60,36 @@ class ResizeConvolution(nn.Conv2d):
         weight = weight + weight.roll(1, 2)
         weight = weight + weight.roll(1, 3)
         return F.conv_transpose2d(features, weight, self.bias, stride=2, padding=1)
+
+
+class HalvingConvolution(nn.Conv2d):
+    """A convolution 4/2/1 with bias: height and width are halved.
+
+    Args:
+        inputs: channels of the features.
+        outputs: channels of the result.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 4, stride=2, padding=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """N,inputs,H,W to N,outputs,H/2,W/2; height and width are even."""
+        if self._is_faster_as_a_product(features):
+            return self._as_a_product(features)
+        return super().forward(features)
+
+    def _is_faster_as_a_product(self, features: Tensor) -> bool:
+        places = (features.shape[2] // 2) * (features.shape[3] // 2)
+        return features.device.type == "cpu" and places <= FEW_PLACES and not torch.compiler.is_compiling()
+
+    def _as_a_product(self, features: Tensor) -> Tensor:
+        # Channels come last in rows and weights, so that channels-last weights are not copied.
+        patches = F.pad(features, (1, 1, 1, 1)).permute(0, 2, 3, 1).unfold(1, 4, 2).unfold(2, 4, 2)
+        count, height, width = patches.shape[:3]
+        rows = patches.permute(0, 1, 2, 4, 5, 3).reshape(count * height * width, -1)
+        result = F.linear(rows, self.weight.permute(0, 2, 3, 1).reshape(self.out_channels, -1), self.bias)
+        return result.view(count, height, width, self.out_channels).permute(0, 3, 1, 2)
 
 
 def doubling_convolution(inputs: int, outputs: int, form: Upsampling) -> nn.ConvTranspose2d | ResizeConvolution:

@@ -1,4 +1,4 @@
-"""Layers with equalised learning rates (Karras et al., Progressive Growing of GANs, ICLR 2018), and pixel norm."""
+"""Layers of Karras et al., Progressive Growing of GANs, ICLR 2018: equalised rates, pixel norm, minibatch deviation."""
 
 from __future__ import annotations
 
@@ -64,6 +64,45 @@ class EqualisedTransposedConvolution(_Equalised):
         return F.conv_transpose2d(features, self.weight * self.scale, self.bias)
 
 
+class EqualisedDense(nn.Module):
+    """A fully connected layer with equalised weights: N(0, 1) / rate, scaled by gain * rate / root of the inputs.
+
+    Args:
+        inputs: numbers of a sample (N, inputs).
+        outputs: numbers of its result.
+        gain: the square root of 2 before rectifiers.
+        rate: factor on the learning rate, on the bias's too.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, gain: float = 2**0.5, rate: float = 1.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs) / rate)
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.rate = rate
+        self.scale = gain * rate / inputs**0.5
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the result (N, outputs)."""
+        return F.linear(features, self.weight * self.scale, self.bias * self.rate)
+
+
 def pixel_norm(features: Tensor) -> Tensor:
     """Return features (N, C, H, W) divided by the root of their mean square over the channels."""
     return features * (features.square().mean(1, keepdim=True) + 1e-8).rsqrt()
+
+
+def with_deviation(features: Tensor, group: int | None = None) -> Tensor:
+    """Return features (N, C, H, W) with a plane more: how much they vary over samples (minibatch deviation).
+
+    Args:
+        features: of a batch.
+        group: samples that are compared with each other, or, where the batch does not divide into groups of so many,
+            the most below that it divides into; by default the batch is one group.
+    """
+    count = len(features)
+    most = min(group or count, count)
+    size = next(each for each in range(most, 0, -1) if count % each == 0)
+    grouped = features.view(size, count // size, *features.shape[1:]).float()
+    deviation = (grouped.var(0, unbiased=False) + 1e-8).sqrt().mean((1, 2, 3)).to(features.dtype)
+    plane = deviation.repeat(size).view(count, 1, 1, 1).expand(-1, 1, *features.shape[2:])
+    return torch.cat([features, plane], 1)

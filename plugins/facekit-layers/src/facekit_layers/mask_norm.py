@@ -1,4 +1,4 @@
-"""Norms whose scale and shift are read off the mask: SPADE, CLADE and SEAN.
+"""Norms whose scale and shift are read off the mask, SPADE, CLADE and SEAN, and the residual block that they stand in.
 
 All of them are called with features (N, channels, H, W), the one-hot mask at their size (N, classes, H, W), and codes
 by region (N, classes, D), which SEAN alone reads.
@@ -6,6 +6,7 @@ by region (N, classes, D), which SEAN alone reads.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import gcd
 from typing import Literal
 
@@ -17,6 +18,9 @@ from .norm import instance_norm
 
 #: What features are normalised over: the batch, groups of channels of a sample, or single channels of a sample.
 Statistics = Literal["batch", "group", "instance"]
+
+SLOPE = 0.2
+"""Slope of a block's leaky ReLU for negative values."""
 
 CHANNELS_A_GROUP = 8
 """Channels that a group norm takes together, or as many of them as divide the channels evenly."""
@@ -206,3 +210,33 @@ class SeanNorm(nn.Module):
         codes = codes if self.dense is None else self.dense(codes)
         styled = convolve_by_region(planes, codes, self.style.weight * share[:, None, None, None])
         return scale_and_shift(normalised, table + styled)
+
+
+class MaskBlock(nn.Module):
+    """Two 3x3 convolutions, each behind a norm that reads the mask and leaky ReLU, plus the features as they were.
+
+    Where the channels change, a norm and a 1x1 convolution without bias stand in the shortcut.
+
+    Args:
+        inputs: channels that it takes.
+        outputs: channels that it gives.
+        norm: makes a norm of so many channels.
+    """
+
+    def __init__(self, inputs: int, outputs: int, norm: Callable[[int], nn.Module]) -> None:
+        super().__init__()
+        middle = min(inputs, outputs)
+        self.first_norm, self.second_norm = norm(inputs), norm(middle)
+        self.first = nn.Conv2d(inputs, middle, 3, padding=1)
+        self.second = nn.Conv2d(middle, outputs, 3, padding=1)
+        self.shortcut_norm = norm(inputs) if inputs != outputs else None
+        self.shortcut = nn.Conv2d(inputs, outputs, 1, bias=False) if inputs != outputs else None
+
+    def forward(self, features: Tensor, planes: Tensor, codes: Tensor | None) -> Tensor:
+        """N,inputs,H,W to N,outputs,H,W, by the one-hot mask of that size and codes by region."""
+        hidden = self.first(F.leaky_relu(self.first_norm(features, planes, codes), SLOPE, inplace=True))
+        hidden = self.second(F.leaky_relu(self.second_norm(hidden, planes, codes), SLOPE, inplace=True))
+        if self.shortcut is None or self.shortcut_norm is None:
+            return features + hidden
+        kept: Tensor = self.shortcut(self.shortcut_norm(features, planes, codes))
+        return kept + hidden

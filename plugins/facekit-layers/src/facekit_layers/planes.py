@@ -1,4 +1,4 @@
-"""Class ids to the one-hot planes that convolutions take."""
+"""Class ids to the one-hot planes that convolutions take, and the order in memory that they take them in."""
 
 from __future__ import annotations
 
@@ -26,6 +26,15 @@ def one_hot(mask: Tensor, *, classes: int, weight: Tensor) -> Tensor:
     rows = torch.eye(classes, dtype=dtype, device=mask.device).index_select(0, mask.long().flatten())
     planes = rows.view(*mask.shape, classes).permute(0, 3, 1, 2)
     return planes if weight.is_contiguous(memory_format=torch.channels_last) else planes.contiguous()
+
+
+def ordered_for(weight: Tensor, features: Tensor) -> Tensor:
+    """Return features (N, C, H, W) in channels-last order where a convolution's weight is, else as they are.
+
+    Where it is and they are not, every convolution that follows would reorder them on its own.
+    """
+    last = torch.channels_last
+    return features.contiguous(memory_format=last) if weight.is_contiguous(memory_format=last) else features
 
 
 def _autocast_dtype(device: torch.device) -> torch.dtype | None:

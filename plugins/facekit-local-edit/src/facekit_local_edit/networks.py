@@ -24,7 +24,7 @@ from facekit.interfaces import (
     ScaleOutput,
     Style,
 )
-from facekit_layers import instance_norm, one_hot
+from facekit_layers import instance_norm, one_hot, ordered_for
 
 from .first_fill import fill_by_region, fill_smoothly
 from .plugin import NOISE_LEVELS, STEP, TEXTURED, DiscriminatorOptions, GeneratorOptions, noise_name
@@ -260,9 +260,7 @@ class LocalEditGenerator(nn.Module):
         if self.fold_in is not None:
             finer = self.fold_in(F.pixel_unshuffle(given, self.fold))
             given = F.avg_pool2d(given, self.fold)
-        if self.core.enter.weight.is_contiguous(memory_format=torch.channels_last):
-            given = given.contiguous(memory_format=torch.channels_last)
-        features, change = self.core(given, finer, condition)
+        features, change = self.core(ordered_for(self.core.enter.weight, given), finer, condition)
         change = change.float()
         if self.fold_out is not None:
             change = F.interpolate(change, scale_factor=self.fold, mode="bilinear", align_corners=False)

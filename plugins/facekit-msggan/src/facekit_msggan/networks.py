@@ -10,12 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facekit.interfaces import BuildContext, Condition, DiscriminatorOutput, Generated, ScaleOutput, Style
-from facekit_layers import EqualisedConvolution, EqualisedTransposedConvolution, pixel_norm
+from facekit_layers import EqualisedConvolution, EqualisedTransposedConvolution, pixel_norm, with_deviation
 
-from .plugin import MsgProGanGeneratorOptions, MsgProGanOptions
-
-LATENT = "latent"
-"""The name of the generator's noise port."""
+from .plugin import LATENT, MsgProGanGeneratorOptions, MsgProGanOptions
 
 
 def activate(features: Tensor) -> Tensor:
@@ -23,24 +20,8 @@ def activate(features: Tensor) -> Tensor:
     return F.leaky_relu(features, 0.2)
 
 
-def generator_channels(latent: int, sizes: int) -> list[int]:
-    """Return the channels at each size from 4 pixels on: ``latent`` up to 32 pixels, then half as many each time."""
-    return [latent if index < 4 else latent // 2 ** (index - 3) for index in range(sizes)]
-
-
-def discriminator_channels(latent: int, index: int) -> tuple[int, int]:
-    """Return the channels that a block of the discriminator takes and gives; block ``index`` reads 2^(index + 3) px."""
-    if index <= 2:
-        return latent, latent // 2
-    return latent // 2 ** (index - 2), latent // 2 ** (index - 2)
-
-
 class FirstBlock(nn.Module):
-    """A latent vector (N, D) to features (N, D, 4, 4).
-
-    Args:
-        latent: numbers of the vector, and channels.
-    """
+    """A latent vector (N, D) to features (N, D, 4, 4)."""
 
     def __init__(self, latent: int) -> None:
         super().__init__()
@@ -54,12 +35,7 @@ class FirstBlock(nn.Module):
 
 
 class GrowingBlock(nn.Module):
-    """Features at one size to features at twice the size.
-
-    Args:
-        inputs: channels that it takes.
-        outputs: channels that it gives.
-    """
+    """Features (N, inputs, S, S) to (N, outputs, 2S, 2S)."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -84,7 +60,8 @@ class MsgProGanGenerator(nn.Module):
     def __init__(self, latent: int, size: int, *, sphere: bool = True) -> None:
         super().__init__()
         self.sphere = sphere
-        channels = generator_channels(latent, int(log2(size)) - 1)
+        # By size from 4 pixels on: `latent` up to 32 pixels, then half as many each time.
+        channels = [latent // 2 ** max(0, index - 3) for index in range(int(log2(size)) - 1)]
         growing = [GrowingBlock(inputs, outputs) for inputs, outputs in itertools.pairwise(channels)]
         self.blocks = nn.ModuleList([FirstBlock(latent), *growing])
         self.images = nn.ModuleList(EqualisedConvolution(each, 3, 1) for each in channels)
@@ -106,12 +83,7 @@ class MsgProGanGenerator(nn.Module):
 
 
 class ShrinkingBlock(nn.Module):
-    """Features at one size to features at half the size.
-
-    Args:
-        inputs: channels that it takes.
-        outputs: channels that it gives.
-    """
+    """Features (N, inputs, S, S) to (N, outputs, S/2, S/2)."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -124,11 +96,7 @@ class ShrinkingBlock(nn.Module):
 
 
 class FinalBlock(nn.Module):
-    """Features (N, D, 4, 4) to a score (N, 1, 1, 1); it sees how much the features vary over the batch.
-
-    Args:
-        channels: channels that it takes.
-    """
+    """Features (N, channels, 4, 4) to a score (N, 1, 1, 1); it sees how much the features vary over the batch."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -138,15 +106,24 @@ class FinalBlock(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the score."""
-        centred = features - features.mean(0, keepdim=True)
-        deviation = (centred.square().mean(0) + 1e-8).sqrt().mean()
-        plane = deviation.expand(len(features), 1, *features.shape[2:])
-        features = activate(self.first(torch.cat([features, plane], 1)))
+        features = activate(self.first(with_deviation(features)))
         score: Tensor = self.third(activate(self.second(features)))
         return score
 
 
-class MsgProGanDiscriminator(nn.Module):
+class ScoringAllSizes(nn.Module):
+    """A discriminator of one score for an image with all of its sizes."""
+
+    def score(self, sizes: tuple[Tensor, ...]) -> Tensor:
+        """Return scores (N, 1) of images at all sizes, finest first."""
+        raise NotImplementedError
+
+    def forward(self, picture: Generated, condition: Condition) -> DiscriminatorOutput:
+        """Return the scores of images with their pyramids."""
+        return DiscriminatorOutput((ScaleOutput(self.score((picture.image, *picture.pyramid))),))
+
+
+class MsgProGanDiscriminator(ScoringAllSizes):
     """Images at every size to one score.
 
     Args:
@@ -157,9 +134,11 @@ class MsgProGanDiscriminator(nn.Module):
     def __init__(self, latent: int, size: int) -> None:
         super().__init__()
         # Block i reads images of 2^(i + 3) pixels; the finest is read first.
-        channels = [discriminator_channels(latent, index) for index in range(int(log2(size)) - 2)]
-        self.blocks = nn.ModuleList(ShrinkingBlock(*each) for each in channels)
-        widths = [latent // 2, *(inputs // 2 for inputs, _ in channels[:-1]), channels[-1][0]]
+        channels = [latent // 2 ** max(0, index - 2) for index in range(int(log2(size)) - 2)]
+        self.blocks = nn.ModuleList(
+            ShrinkingBlock(each, each // 2 if index <= 2 else each) for index, each in enumerate(channels)
+        )
+        widths = [latent // 2, *(each // 2 for each in channels[:-1]), channels[-1]]
         self.images = nn.ModuleList(EqualisedConvolution(3, each, 1) for each in widths)
         self.final = FinalBlock(latent)
 
@@ -171,10 +150,6 @@ class MsgProGanDiscriminator(nn.Module):
         for block, converter, image in zip(reversed(self.blocks), reversed(readers), coarser, strict=True):
             features = torch.cat([converter(image), block(features)], 1)
         return self.final(features).flatten(1)
-
-    def forward(self, picture: Generated, condition: Condition) -> DiscriminatorOutput:
-        """Return the scores of images with their pyramids."""
-        return DiscriminatorOutput((ScaleOutput(self.score((picture.image, *picture.pyramid))),))
 
 
 def build_generator(options: MsgProGanGeneratorOptions, context: BuildContext) -> MsgProGanGenerator:

@@ -19,6 +19,12 @@ from facekit.registry import CommandSpec, ComponentSpec, PluginInfo, hookimpl
 SMALLEST_SIZE = 8
 """Images of 4 pixels would have no other size beside them."""
 
+LATENT = "latent"
+"""The name of the generators' port for the latent vector."""
+
+NOISE_PLANES = "noise_planes"
+"""The name of MSG-StyleGAN's port for the noise of its layers: all planes in one row, coarsest first."""
+
 _PAPER = "Karnewar and Wang, MSG-GAN: Multi-Scale Gradients for Generative Adversarial Networks, CVPR 2020"
 
 
@@ -35,10 +41,6 @@ class MsgProGanGeneratorOptions(MsgProGanOptions):
     sphere: bool = True
     """Scale each latent vector to the length of the root of ``latent``, as the published training code does before it
     calls its generator."""
-
-
-NOISE_PLANES = "noise_planes"
-"""The name of MSG-StyleGAN's port for the noise of its layers: all planes in one row, coarsest first."""
 
 
 class MsgStyleGanOptions(Options):
@@ -63,48 +65,32 @@ class MsgStyleGanGeneratorOptions(MsgStyleGanOptions):
     """Layers, from the coarsest on, whose styles are drawn to the mean."""
 
 
-def style_channels(side: int, options: MsgStyleGanOptions) -> int:
-    """Return MSG-StyleGAN's channels at a size of ``side`` pixels, an even number."""
-    return max(2, min(2 * options.base // side, options.most) // 2 * 2)
-
-
-def _style_generator_ports(options: MsgStyleGanGeneratorOptions, context: PortContext) -> Ports:
-    _check_size(context)
-    image = Port(GENERATED.name, GENERATED.shape)
-    latent = Port("latent", ("batch", options.latent), dtype="noise")
-    # Two layers a size, from 4 pixels on: 2 * (16 + 64 + ... + size^2).
-    places = 2 * (4 * context.size**2 - 16) // 3
-    planes = Port(NOISE_PLANES, ("batch", places), dtype="noise")
-    return Ports(needs=(latent, planes), gives=(image, GENERATED_PYRAMID), smallest_size=SMALLEST_SIZE)
-
-
-def _style_discriminator_ports(options: MsgStyleGanOptions, context: PortContext) -> Ports:
-    _check_size(context)
-    image = Port(GENERATED.name, GENERATED.shape)
-    return Ports(needs=(image, GENERATED_PYRAMID), gives=(DISCRIMINATOR_OUTPUT,), smallest_size=SMALLEST_SIZE)
-
-
-def _check_size(context: PortContext) -> None:
+def _ports(context: PortContext, *noise: Port) -> Ports:
+    """Return the ports of a generator, which needs noise, or of a discriminator, which needs images."""
     if context.size & (context.size - 1):
         raise FacekitError(
             f"MSG-GAN doubles the size from 4 pixels on, so the side is a power of two, not {context.size}",
             where="",
             remedy="set data.size to 32, 64, 128, 256, 512 or 1024",
         )
+    # Linear to the end: there is no bound on what a generator gives.
+    images = (Port(GENERATED.name, GENERATED.shape), GENERATED_PYRAMID)
+    needs, gives = (noise, images) if noise else (images, (DISCRIMINATOR_OUTPUT,))
+    return Ports(needs=needs, gives=gives, smallest_size=SMALLEST_SIZE)
 
 
 def _generator_ports(options: MsgProGanGeneratorOptions, context: PortContext) -> Ports:
-    _check_size(context)
-    # Linear to the end: there is no bound on what it gives.
-    image = Port(GENERATED.name, GENERATED.shape)
-    latent = Port("latent", ("batch", options.latent), dtype="noise")
-    return Ports(needs=(latent,), gives=(image, GENERATED_PYRAMID), smallest_size=SMALLEST_SIZE)
+    return _ports(context, Port(LATENT, ("batch", options.latent), dtype="noise"))
 
 
-def _discriminator_ports(options: MsgProGanOptions, context: PortContext) -> Ports:
-    _check_size(context)
-    image = Port(GENERATED.name, GENERATED.shape)
-    return Ports(needs=(image, GENERATED_PYRAMID), gives=(DISCRIMINATOR_OUTPUT,), smallest_size=SMALLEST_SIZE)
+def _style_generator_ports(options: MsgStyleGanGeneratorOptions, context: PortContext) -> Ports:
+    # Two layers a size, from 4 pixels on: 2 * (16 + 64 + ... + size^2).
+    planes = Port(NOISE_PLANES, ("batch", 2 * (4 * context.size**2 - 16) // 3), dtype="noise")
+    return _ports(context, Port(LATENT, ("batch", options.latent), dtype="noise"), planes)
+
+
+def _discriminator_ports(options: Options, context: PortContext) -> Ports:
+    return _ports(context)
 
 
 @hookimpl
@@ -147,7 +133,7 @@ def facekit_components() -> list[ComponentSpec]:
             id="msggan/msg_stylegan",
             summary="Generates a face by a mapping network and styled layers, with an image at every size.",
             options=MsgStyleGanGeneratorOptions,
-            factory="facekit_msggan.style_networks:build_generator",
+            factory="facekit_msggan.style_networks:MsgStyleGanGenerator",
             ports=_style_generator_ports,
             paper=_PAPER,
             example={"latent": 512, "mapping_layers": 8},
@@ -159,8 +145,8 @@ def facekit_components() -> list[ComponentSpec]:
             id="msggan/msg_stylegan",
             summary="Scores an image by all its sizes; each block sees how much a group of samples varies.",
             options=MsgStyleGanOptions,
-            factory="facekit_msggan.style_networks:build_discriminator",
-            ports=_style_discriminator_ports,
+            factory="facekit_msggan.style_networks:MsgStyleGanDiscriminator",
+            ports=_discriminator_ports,
             paper=_PAPER,
             example={"base": 8192},
             batch_dependent=True,

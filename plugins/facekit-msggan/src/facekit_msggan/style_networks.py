@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from math import log2
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facekit.interfaces import BuildContext, Condition, DiscriminatorOutput, Generated, ScaleOutput, Style
-from facekit_layers import EqualisedConvolution, pixel_norm
+from facekit.interfaces import BuildContext, Condition, Generated, Style
+from facekit_layers import EqualisedConvolution, EqualisedDense, pixel_norm, with_deviation
 
-from .networks import LATENT, activate
-from .plugin import NOISE_PLANES, MsgStyleGanGeneratorOptions, MsgStyleGanOptions, style_channels
+from .networks import ScoringAllSizes, activate
+from .plugin import LATENT, NOISE_PLANES, MsgStyleGanGeneratorOptions, MsgStyleGanOptions
 
 MAPPING_RATE = 0.01
 """Factor on the learning rate of the mapping network."""
@@ -25,33 +24,17 @@ GROUP = 4
 """Samples over which the discriminator sees how much features vary."""
 
 
+def widths_by_size(options: MsgStyleGanOptions, size: int) -> list[int]:
+    """Return the channels at 4, 8, 16 pixels and so on to ``size``: even numbers."""
+    sides = (2**level for level in range(2, size.bit_length()))
+    return [max(2, min(2 * options.base // side, options.most) // 2 * 2) for side in sides]
+
+
 def blurred(features: Tensor) -> Tensor:
     """Return features (N, C, H, W) after the filter [1, 2, 1] in both directions, with zeros around them."""
     line = features.new_tensor([1.0, 2.0, 1.0]) / 4
     kernel = torch.outer(line, line).expand(features.shape[1], 1, 3, 3)
     return F.conv2d(features, kernel, padding=1, groups=features.shape[1])
-
-
-class EqualisedDense(nn.Module):
-    """A fully connected layer with equalised weights: N(0, 1) / rate, scaled by gain * rate / root of the inputs.
-
-    Args:
-        inputs: numbers of a sample (N, inputs).
-        outputs: numbers of its result.
-        gain: the square root of 2 before rectifiers.
-        rate: factor on the learning rate, on the bias's too.
-    """
-
-    def __init__(self, inputs: int, outputs: int, *, gain: float = 2**0.5, rate: float = 1.0) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(outputs, inputs) / rate)
-        self.bias = nn.Parameter(torch.zeros(outputs))
-        self.rate = rate
-        self.scale = gain * rate / inputs**0.5
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Return the result (N, outputs)."""
-        return F.linear(features, self.weight * self.scale, self.bias * self.rate)
 
 
 class StyledLayer(nn.Module):
@@ -88,16 +71,11 @@ class StyledLayer(nn.Module):
 
 
 class MsgStyleGanGenerator(nn.Module):
-    """A latent vector to an image at every size from 4 pixels to ``size``, by mapping network and synthesis.
-
-    Args:
-        options: its options.
-        size: side of the finest image, a power of two.
-    """
+    """A latent vector to an image at every size from 4 pixels on, by mapping network and synthesis."""
 
     mean_style: Tensor
 
-    def __init__(self, options: MsgStyleGanGeneratorOptions, size: int) -> None:
+    def __init__(self, options: MsgStyleGanGeneratorOptions, context: BuildContext) -> None:
         super().__init__()
         latent = options.latent
         self.truncation, self.truncated_layers = options.truncation, options.truncated_layers
@@ -105,7 +83,7 @@ class MsgStyleGanGenerator(nn.Module):
             EqualisedDense(latent, latent, rate=MAPPING_RATE) for _ in range(options.mapping_layers)
         )
         self.register_buffer("mean_style", torch.zeros(latent))
-        widths = [style_channels(2**level, options) for level in range(2, int(log2(size)) + 1)]
+        widths = widths_by_size(options, context.size)
         self.start = nn.Parameter(torch.ones(1, widths[0], 4, 4))
         layers = [StyledLayer(None, widths[0], latent), StyledLayer(widths[0], widths[0], latent)]
         for wide, narrow in pairwise(widths):
@@ -153,26 +131,8 @@ class MsgStyleGanGenerator(nn.Module):
         return Generated(finest, tuple(reversed(coarser)))
 
 
-def with_deviation(features: Tensor) -> Tensor:
-    """Return features (N, C, H, W) with a plane more: how much they vary within groups of at most 4 samples.
-
-    A batch that does not divide into groups of 4 is divided into the largest that it does.
-    """
-    count = len(features)
-    group = next(each for each in range(min(GROUP, count), 0, -1) if count % each == 0)
-    grouped = features.view(group, count // group, *features.shape[1:]).float()
-    deviation = (grouped.var(0, unbiased=False) + 1e-8).sqrt().mean((1, 2, 3)).to(features.dtype)
-    plane = deviation.repeat(group).view(count, 1, 1, 1).expand(-1, 1, *features.shape[2:])
-    return torch.cat([features, plane], 1)
-
-
 class StyleShrinkingBlock(nn.Module):
-    """Features at one size to features at half the size.
-
-    Args:
-        inputs: channels that it takes.
-        outputs: channels that it gives.
-    """
+    """Features (N, inputs, S, S) to (N, outputs, S/2, S/2)."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -181,21 +141,16 @@ class StyleShrinkingBlock(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the features at half the size."""
-        hidden = activate(self.first(with_deviation(features)))
+        hidden = activate(self.first(with_deviation(features, GROUP)))
         return activate(F.avg_pool2d(self.second(blurred(hidden)), 2))
 
 
-class MsgStyleGanDiscriminator(nn.Module):
-    """Images at every size to one score.
+class MsgStyleGanDiscriminator(ScoringAllSizes):
+    """Images at every size to one score."""
 
-    Args:
-        options: its options.
-        size: side of the finest image, a power of two.
-    """
-
-    def __init__(self, options: MsgStyleGanOptions, size: int) -> None:
+    def __init__(self, options: MsgStyleGanOptions, context: BuildContext) -> None:
         super().__init__()
-        widths = [style_channels(2**level, options) for level in range(2, int(log2(size)) + 1)]
+        widths = widths_by_size(options, context.size)
         self.images = nn.ModuleList(EqualisedConvolution(3, width // 2, 1) for width in widths[:-1])
         self.images.append(EqualisedConvolution(3, widths[-1], 1))
         # Joins what came down with the image of a coarser size, without bias or activation.
@@ -215,20 +170,6 @@ class MsgStyleGanDiscriminator(nn.Module):
         ):
             pair = torch.cat([block(features), activate(converter(image))], 1)
             features = F.conv2d(pair, join / pair.shape[1] ** 0.5)
-        features = activate(self.last(with_deviation(features)))
+        features = activate(self.last(with_deviation(features, GROUP)))
         score: Tensor = self.output(activate(self.hidden(features.flatten(1))))
         return score
-
-    def forward(self, picture: Generated, condition: Condition) -> DiscriminatorOutput:
-        """Return the scores of images with their pyramids."""
-        return DiscriminatorOutput((ScaleOutput(self.score((picture.image, *picture.pyramid))),))
-
-
-def build_generator(options: MsgStyleGanGeneratorOptions, context: BuildContext) -> MsgStyleGanGenerator:
-    """Build the generator from a recipe's options."""
-    return MsgStyleGanGenerator(options, context.size)
-
-
-def build_discriminator(options: MsgStyleGanOptions, context: BuildContext) -> MsgStyleGanDiscriminator:
-    """Build the discriminator from a recipe's options."""
-    return MsgStyleGanDiscriminator(options, context.size)

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from facekit.interfaces import BuildContext, Condition, DiscriminatorOutput, FacekitError, Generated, ScaleOutput, Style
-from facekit_layers import one_hot
+from facekit_layers import one_hot, ordered_for, spread_over_regions
 
-from .networks import FeatureEncoder, GlobalGenerator, LocalEnhancer, MultiScaleDiscriminator, UNet, spread_over_regions
+from .networks import FeatureEncoder, GlobalGenerator, LocalEnhancer, MultiScaleDiscriminator, UNet
 from .plugin import (
     FEATURE_CHANNELS,
     DiscriminatorOptions,
@@ -179,10 +179,8 @@ class RegionFeatures(FeatureEncoder):
             mask: their own class ids (N, H, W).
         """
         weight = self.generator.stem.weight
-        if weight.is_contiguous(memory_format=torch.channels_last):
-            image = image.contiguous(memory_format=torch.channels_last)
         planes = one_hot(mask, classes=self.classes, weight=weight)
-        return Style(super().forward(image, planes), "regions", planes.flatten(2).amax(2) > 0)
+        return Style(super().forward(ordered_for(weight, image), planes), "regions", planes.flatten(2).amax(2) > 0)
 
 
 def input_channels(classes: int, *, features: bool) -> int:

@@ -6,11 +6,10 @@ not ``generator.network.stem.weight``): recipes name parts of a model by them.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from facekit.interfaces import BuildContext, Condition, FacekitError, Generated, Style
-from facekit_layers import one_hot
+from facekit_layers import one_hot, ordered_for
 
 from .masks import balance_areas
 from .networks import AdaInGenerator, StyleEncoder
@@ -57,8 +56,7 @@ class SftStyleEncoder(StyleEncoder):
             ValueError: height or width do not fit.
         """
         weight = self.stem.weight
-        if weight.is_contiguous(memory_format=torch.channels_last):
-            image = image.contiguous(memory_format=torch.channels_last)
+        image = ordered_for(weight, image)
         if mask is None or self.labels is None:  # the mask is not read
             return Style(super().forward(image, None))
         planes = one_hot(mask, classes=self.classes, weight=weight)

@@ -13,19 +13,6 @@ from .layers import SFT_LEAKY_SLOPE, SpatialFeatureTransform
 #: starting at 1.
 Initialisation = Literal["published", "scale_preserving"]
 
-#: Standard deviation of initial convolution weights in pix2pixHD.
-PUBLISHED_WEIGHT_DEVIATION = 0.02
-
-
-def initialise_as_published(module: nn.Module) -> None:
-    """Draw every convolution weight below ``module`` from N(0, 0.02) with torch's default generator.
-
-    Biases keep torch's default initial values, as in the published code.
-    """
-    for part in module.modules():
-        if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.normal_(part.weight, mean=0.0, std=PUBLISHED_WEIGHT_DEVIATION)
-
 
 def initialise_he(convolution: nn.Module, *, slope: float = 0.0, fan_in: int | None = None, gain: float = 1.0) -> None:
     """Draw the weight from a normal that keeps the mean square of its input (He et al., ICCV 2015); bias 0.

@@ -20,10 +20,11 @@ from facekit_layers import (
     ReflectedConvolution,
     Upsampling,
     doubling_convolution,
+    initialise_as_published,
     instance_norm,
 )
 
-from .initialisation import Initialisation, initialise_as_published, initialise_he, initialise_sft_he
+from .initialisation import Initialisation, initialise_he, initialise_sft_he
 from .layers import (
     AdaptiveResidualBlock,
     PlainResidualBlock,

@@ -21,12 +21,14 @@ from facekit.interfaces import BuildContext, Condition, FacekitError, Generated,
 from facekit_layers import (
     ReflectedConvolution,
     doubling_convolution,
+    initialise_as_published,
     instance_norm,
     one_hot,
+    ordered_for,
 )
 
 from .alignment import aligned_features
-from .initialisation import initialise_as_published, initialise_he
+from .initialisation import initialise_he
 from .layers import SFT_LEAKY_SLOPE
 from .plugin import RegionalGeneratorOptions, RegionalStyleOptions, detail_channels
 
@@ -178,8 +180,7 @@ class RegionalStyleEncoder(nn.Module):
     def forward(self, image: Tensor, mask: Tensor) -> RegionalStyle:
         """Return the codes of photos (N, 3, H, W) in [-1, 1] with their own class ids (N, H, W); H and W by 4."""
         weight = self.hidden.weight if self.stem is None else self.stem.weight
-        if weight.is_contiguous(memory_format=torch.channels_last):
-            image = image.contiguous(memory_format=torch.channels_last)
+        image = ordered_for(weight, image)
         member = one_hot(mask, classes=self.classes, weight=self.hidden.weight)
         read = [region_statistics(image, member)]
         details: list[Tensor] = []

@@ -1,8 +1,7 @@
-"""The generators, style encoders and the loss of SPADE and SEAN behind facekit's interfaces."""
+"""The generators and style encoders of SPADE and SEAN behind facekit's interfaces."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -15,12 +14,17 @@ from torch.nn.utils import parametrizations
 from facekit.interfaces import BuildContext, Condition, FacekitError, Generated, Style
 from facekit_layers import (
     CladeNorm,
+    MaskBlock,
     ReflectedConvolution,
     RegionDense,
+    RegionMeans,
     SeanNorm,
     SpadeNorm,
+    doubling_convolution,
+    initialise_xavier,
     instance_norm,
     one_hot,
+    ordered_for,
 )
 
 from .plugin import SeanOptions, SeanStyleOptions, SpadeEncoderOptions, SpadeOptions, encoder_side
@@ -29,53 +33,23 @@ LEAKY_SLOPE = 0.2
 PUBLISHED_GAIN = 0.02
 """Gain of the initial weights as published, and always that of layers whose result is normalised or is the image."""
 
-WINDOW = 2000
-"""So many photos, about the last ones, the mean code of a region is taken over: codes change while they are learnt."""
 
-MakeNorm = Callable[[bool, int], nn.Module]
-"""Makes a norm, for a block that reads codes or for one that does not, of so many channels."""
-
-
-def initialise(module: nn.Module, *, gain: float) -> None:
-    """Draw the weights of every convolution and dense layer from Xavier's normal times ``gain``; biases are 0."""
-    for part in module.modules():
-        if isinstance(part, RegionDense):
-            for weight in part.weight:
-                nn.init.xavier_normal_(weight, gain)
-        elif isinstance(part, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-            nn.init.xavier_normal_(part.weight, gain)
-            if part.bias is not None:
-                nn.init.zeros_(part.bias)
-
-
-class Block(nn.Module):
-    """Two 3x3 convolutions, each behind a norm that reads the mask and leaky ReLU, plus the features as they were.
-
-    Where the channels change, a norm and a 1x1 convolution without bias stand in the shortcut.
-
-    Args:
-        inputs: channels that it takes.
-        outputs: channels that it gives.
-        norm: makes a norm of so many channels.
-    """
-
-    def __init__(self, inputs: int, outputs: int, norm: Callable[[int], nn.Module]) -> None:
-        super().__init__()
-        middle = min(inputs, outputs)
-        self.first_norm, self.second_norm = norm(inputs), norm(middle)
-        self.first = nn.Conv2d(inputs, middle, 3, padding=1)
-        self.second = nn.Conv2d(middle, outputs, 3, padding=1)
-        self.shortcut_norm = norm(inputs) if inputs != outputs else None
-        self.shortcut = nn.Conv2d(inputs, outputs, 1, bias=False) if inputs != outputs else None
-
-    def forward(self, features: Tensor, planes: Tensor, codes: Tensor | None) -> Tensor:
-        """N,inputs,H,W to N,outputs,H,W, by the one-hot mask of that size and codes by region."""
-        hidden = self.first(F.leaky_relu(self.first_norm(features, planes, codes), LEAKY_SLOPE, inplace=True))
-        hidden = self.second(F.leaky_relu(self.second_norm(hidden, planes, codes), LEAKY_SLOPE, inplace=True))
-        if self.shortcut is None or self.shortcut_norm is None:
-            return features + hidden
-        kept: Tensor = self.shortcut(self.shortcut_norm(features, planes, codes))
-        return kept + hidden
+def make_norm(options: SpadeOptions | SeanOptions, classes: int, styled: bool, channels: int) -> nn.Module:
+    """Make a norm of so many channels that reads the mask, and in SEAN codes where it is ``styled``."""
+    statistics = options.statistics
+    if isinstance(options, SeanOptions):
+        return SeanNorm(
+            channels,
+            classes=classes,
+            hidden=options.hidden,
+            statistics=statistics,
+            code=options.code if styled else 0,
+            dense=not options.share_dense,
+            noise=options.noise,
+        )
+    if options.norm == "clade":
+        return CladeNorm(channels, classes=classes, statistics=statistics)
+    return SpadeNorm(channels, classes=classes, hidden=options.hidden, statistics=statistics)
 
 
 class MaskGenerator(nn.Module):
@@ -84,45 +58,38 @@ class MaskGenerator(nn.Module):
     Layer plan, with f for ``filters``: the one-hot mask at the smallest size, 3/1/1 to 16 f, or a style by a dense
     layer; blocks of 16 f, 16 f, 16 f, 8 f, 4 f, 2 f and f channels, and with 7 upsamplings f / 2, the size doubled
     before each but the first (and, with 5 upsamplings, but the third); leaky ReLU; 3/1/1 to the image; tanh.
-
-    Args:
-        options: its options.
-        classes: classes of the masks.
-        norm: makes the norms.
-        latent: numbers of the style that it starts from; 0 for none.
-        start: side of the features at the smallest size; only read with ``latent``.
     """
 
     last_layer = "to_image.weight"
     updated_early = True
 
-    def __init__(
-        self, options: SpadeOptions | SeanOptions, *, classes: int, norm: MakeNorm, latent: int = 0, start: int = 0
-    ) -> None:
+    def __init__(self, options: SpadeOptions | SeanOptions, context: BuildContext) -> None:
         super().__init__()
-        self.classes, self.upsamplings, self.latent, self.start_side = classes, options.upsamplings, latent, start
-        filters = options.filters
-        widths = [16 * filters] * 4 + [8 * filters, 4 * filters, 2 * filters, filters]
+        self.classes, self.upsamplings, filters = len(context.label_map), options.upsamplings, options.filters
+        deepest = 16 * filters
+        widths = [deepest] * 4 + [8 * filters, 4 * filters, 2 * filters, filters]
         if options.upsamplings == 7:
             widths.append(filters // 2)
-        self.start = nn.Linear(latent, widths[0] * start**2) if latent else nn.Conv2d(classes, widths[0], 3, padding=1)
+        self.latent = latent = options.latent if isinstance(options, SpadeOptions) else 0
+        self.start_side = side = context.size // 2**options.upsamplings
+        self.start = nn.Linear(latent, deepest * side**2) if latent else nn.Conv2d(self.classes, deepest, 3, padding=1)
         # In SEAN the block that ends with `filters` channels reads no codes.
         self.blocks = nn.ModuleList(
-            Block(inputs, outputs, partial(norm, outputs != filters)) for inputs, outputs in pairwise(widths)
+            MaskBlock(inputs, outputs, partial(make_norm, options, self.classes, outputs != filters))
+            for inputs, outputs in pairwise(widths)
         )
         self.to_image = nn.Conv2d(widths[-1], 3, 3, padding=1)
-        initialise(self, gain=options.gain)
-        initialise(self.to_image, gain=PUBLISHED_GAIN)
+        initialise_xavier(self, gain=options.gain)
+        initialise_xavier(self.to_image, gain=PUBLISHED_GAIN)
         for block in self.blocks:
             for name, layer in block.named_children():
                 if name in ("first", "second", "shortcut"):
                     parametrizations.spectral_norm(layer)
 
     def generate(self, mask: Tensor, *, style: Tensor | None = None, codes: Tensor | None = None) -> Generated:
-        """Return images (N, 3, H, W), float32 in [-1, 1].
+        """Return images (N, 3, H, W), float32 in [-1, 1], of class ids (N, H, W) that the upsamplings divide.
 
         Args:
-            mask: class ids (N, H, W); H and W multiples of 2^upsamplings.
             style: what it starts from (N, latent).
             codes: codes by region (N, classes, D).
 
@@ -151,7 +118,7 @@ class MaskGenerator(nn.Module):
 
 
 class SpadeGenerator(MaskGenerator):
-    """The SPADE or CLADE generator as a facekit generator."""
+    """The SPADE or CLADE generator for label map and size of ``context``."""
 
     def forward(self, condition: Condition, style: Style | None) -> Generated:
         """Return images of the masks of ``condition``.
@@ -168,29 +135,13 @@ class SpadeGenerator(MaskGenerator):
 
 
 class SeanGenerator(MaskGenerator):
-    """The SEAN generator as a facekit generator.
+    """The SEAN generator for the label map of ``context``."""
 
-    Args:
-        options: its options.
-        classes: classes of the masks.
-    """
-
-    def __init__(self, options: SeanOptions, *, classes: int) -> None:
-        def norm(styled: bool, channels: int) -> nn.Module:
-            return SeanNorm(
-                channels,
-                classes=classes,
-                hidden=options.hidden,
-                statistics=options.statistics,
-                code=options.code if styled else 0,
-                dense=not options.share_dense,
-                noise=options.noise,
-            )
-
-        super().__init__(options, classes=classes, norm=norm)
-        self.dense = RegionDense(classes=classes, code=options.code) if options.share_dense else None
+    def __init__(self, options: SeanOptions, context: BuildContext) -> None:
+        super().__init__(options, context)
+        self.dense = RegionDense(classes=self.classes, code=options.code) if options.share_dense else None
         if self.dense is not None:
-            initialise(self.dense, gain=options.gain)
+            initialise_xavier(self.dense, gain=options.gain)
 
     def forward(self, condition: Condition, style: Style | None) -> Generated:
         """Return images of the masks of ``condition`` with the codes of ``style`` (N, classes, code).
@@ -209,12 +160,7 @@ class SeanGenerator(MaskGenerator):
 
 @dataclass(frozen=True, slots=True)
 class SpadeStyle(Style):
-    """A style and the normal distribution that it was drawn from.
-
-    Args:
-        mean: (N, D).
-        log_variance: (N, D).
-    """
+    """A style (N, D), and mean and log-variance (N, D) of the normal distribution that it was drawn from."""
 
     mean: Tensor | None = None
     log_variance: Tensor | None = None
@@ -224,23 +170,19 @@ class SpadeEncoder(nn.Module):
     """SPADE's image encoder: 3/2/1 convolutions with spectral and instance norm down to 4 pixels, and two dense layers.
 
     In training the style is drawn from the distribution that it reads, and is the distribution's mean elsewhere.
-
-    Args:
-        options: its options.
-        side: side in pixels that photos are resized to.
     """
 
     updated_early = True
 
-    def __init__(self, options: SpadeEncoderOptions, *, side: int) -> None:
+    def __init__(self, options: SpadeEncoderOptions, context: BuildContext) -> None:
         super().__init__()
-        self.side = side
-        widths = [3, *(options.filters * min(2**level, 8) for level in range(side.bit_length() - 3))]
+        self.side = encoder_side(options, context.size)
+        widths = [3, *(options.filters * min(2**level, 8) for level in range(self.side.bit_length() - 3))]
         self.layers = nn.ModuleList(
             nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False) for inputs, outputs in pairwise(widths)
         )
         self.mean, self.log_variance = (nn.Linear(16 * widths[-1], options.latent) for _ in range(2))
-        initialise(self, gain=PUBLISHED_GAIN)
+        initialise_xavier(self, gain=PUBLISHED_GAIN)
         for layer in self.layers:
             parametrizations.spectral_norm(layer)
 
@@ -263,83 +205,26 @@ class SeanStyleEncoder(nn.Module):
     transposed 3/2/1 to 8 f; reflected 3/1 to the code; tanh.
 
     A region that a photo does not show has the mean code of those that did in training, and zeros before any did.
-
-    Args:
-        options: its options.
-        classes: classes of the masks.
     """
 
     updated_early = True
-    mean_code: Tensor
-    seen: Tensor
 
-    def __init__(self, options: SeanStyleOptions, *, classes: int) -> None:
+    def __init__(self, options: SeanStyleOptions, context: BuildContext) -> None:
         super().__init__()
-        self.classes, filters = classes, options.filters
-        self.layers = nn.ModuleList(
-            [
-                ReflectedConvolution(3, filters, kernel=3),
-                nn.Conv2d(filters, 2 * filters, 3, stride=2, padding=1),
-                nn.Conv2d(2 * filters, 4 * filters, 3, stride=2, padding=1),
-                nn.ConvTranspose2d(4 * filters, 8 * filters, 3, stride=2, padding=1, output_padding=1),
-            ]
-        )
+        self.classes, filters = len(context.label_map), options.filters
+        halvings = (nn.Conv2d(wide, 2 * wide, 3, stride=2, padding=1) for wide in (filters, 2 * filters))
+        doubling = doubling_convolution(4 * filters, 8 * filters, "transposed")
+        self.layers = nn.ModuleList([ReflectedConvolution(3, filters, kernel=3), *halvings, doubling])
         self.last = ReflectedConvolution(8 * filters, options.code, kernel=3)
-        self.register_buffer("mean_code", torch.zeros(classes, options.code))
-        self.register_buffer("seen", torch.zeros(classes, dtype=torch.int64))
-        initialise(self, gain=PUBLISHED_GAIN)
-        initialise(self.last, gain=options.gain)
+        self.means = RegionMeans(self.classes, options.code)
+        initialise_xavier(self, gain=PUBLISHED_GAIN)
+        initialise_xavier(self.last, gain=options.gain)
 
     def forward(self, image: Tensor, mask: Tensor) -> Style:
         """Return the codes (N, classes, code) in [-1, 1] of photos (N, 3, H, W) with their class ids (N, H, W)."""
-        if self.last.weight.is_contiguous(memory_format=torch.channels_last):
-            image = image.contiguous(memory_format=torch.channels_last)
+        image = ordered_for(self.last.weight, image)
         for layer in self.layers:
             image = instance_norm(layer(image), slope=LEAKY_SLOPE)
-        features = torch.tanh(self.last(image)).float().flatten(2)
-        planes = F.one_hot(mask[:, ::2, ::2].flatten(1).long(), self.classes).transpose(1, 2).float()
-        with torch.autocast(image.device.type, enabled=False):
-            area = planes.sum(2, keepdim=True)
-            codes = planes @ features.transpose(1, 2) / area.clamp_min(1)
-        present = area > 0
-        found = torch.where(present, codes, self.mean_code)
-        if self.training:
-            self._remember(codes.detach(), present)
-        return Style(found, "regions", present[..., 0])
-
-    @torch.no_grad()
-    def _remember(self, codes: Tensor, present: Tensor) -> None:
-        """Count the codes (N, classes, code) of regions that are present (N, classes, 1) in the mean."""
-        count = present.sum(0)
-        self.seen += count[:, 0]
-        share = (count / self.seen.clamp(1, WINDOW)[:, None]).clamp_max(1)
-        # Codes of absent regions are zeros.
-        self.mean_code.lerp_(codes.sum(0) / count.clamp_min(1), share)
-
-
-def build_spade(options: SpadeOptions, context: BuildContext) -> SpadeGenerator:
-    """Build the SPADE or CLADE generator for label map and size of ``context``."""
-    classes = len(context.label_map)
-
-    def norm(styled: bool, channels: int) -> nn.Module:
-        if options.norm == "clade":
-            return CladeNorm(channels, classes=classes, statistics=options.statistics)
-        return SpadeNorm(channels, classes=classes, hidden=options.hidden, statistics=options.statistics)
-
-    start = context.size // 2**options.upsamplings
-    return SpadeGenerator(options, classes=classes, norm=norm, latent=options.latent, start=start)
-
-
-def build_sean(options: SeanOptions, context: BuildContext) -> SeanGenerator:
-    """Build the SEAN generator for the label map of ``context``."""
-    return SeanGenerator(options, classes=len(context.label_map))
-
-
-def build_spade_encoder(options: SpadeEncoderOptions, context: BuildContext) -> SpadeEncoder:
-    """Build the image encoder for the size of ``context``."""
-    return SpadeEncoder(options, side=encoder_side(options, context.size))
-
-
-def build_sean_style(options: SeanStyleOptions, context: BuildContext) -> SeanStyleEncoder:
-    """Build SEAN's style encoder for the label map of ``context``."""
-    return SeanStyleEncoder(options, classes=len(context.label_map))
+        planes = one_hot(mask[:, ::2, ::2], classes=self.classes, weight=self.last.weight)
+        codes, present = self.means(torch.tanh(self.last(image)), planes)
+        return Style(codes, "regions", present)

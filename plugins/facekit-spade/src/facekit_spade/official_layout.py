@@ -17,16 +17,23 @@ from torch import Tensor
 
 from facekit.interfaces import BuildContext, FacekitError, LabelClass, LabelMap
 from facekit.interfaces.imported import ImportedNetwork, fitted_network, shape_of, unknown_checkpoint, unwrapped
+from facekit.registry import load_registry
 
-from .components import build_sean, build_sean_style, build_spade, build_spade_encoder
+from .components import SeanGenerator, SeanStyleEncoder, SpadeEncoder, SpadeGenerator
 from .plugin import SeanOptions, SeanStyleOptions, SpadeEncoderOptions, SpadeOptions
 
 _PHOTO = {"input_channels": 3}
-
-_LAYERS = {"conv_0": "first", "conv_1": "second", "conv_s": "shortcut"}
-_NORMS = {"0": "first_norm", "1": "second_norm", "s": "shortcut_norm"}
-_BLOCKS = ("head_0", "G_middle_0", "G_middle_1", *(f"up_{level}" for level in range(5)))
-_SPECTRAL = {"weight_orig": "original", "weight_u": "0._u", "weight_v": "0._v"}
+# The parts of official names, and what they are called here. Gamma and beta, of one layer each, are one layer here.
+_TABLE = """
+head_0:blocks.0 G_middle_0:blocks.1 G_middle_1:blocks.2 up_0:blocks.3 up_1:blocks.4 up_2:blocks.5 up_3:blocks.6
+up_4:blocks.7 conv_0:first conv_1:second conv_s:shortcut fc:start conv_img:to_image
+norm_0:first_norm norm_1:second_norm norm_s:shortcut_norm ace_0:first_norm ace_1:second_norm ace_s:shortcut_norm
+mlp_shared:mask.hidden mlp_gamma:mask.last conv_gamma:style blending_gamma:blend
+param_free_norm:statistics noise_var:noise fc_mu:mean fc_var:log_variance
+weight_orig:parametrizations.weight.original
+weight_u:parametrizations.weight.0._u weight_v:parametrizations.weight.0._v
+"""
+_NAMES = dict(pair.split(":") for pair in _TABLE.split())
 _STYLE_LAYERS = {"1": "layers.0", "4": "layers.1", "7": "layers.2", "10": "layers.3", "14": "last"}
 
 
@@ -41,7 +48,7 @@ def convert(state: Mapping[str, Tensor], *, family: str, upsamplings: int = 5) -
     Raises:
         FacekitError: names or shapes are of no network that this plugin has.
     """
-    state = {_older(name): tensor for name, tensor in unwrapped(state).items()}
+    state = unwrapped(state)
     if "conv_img.weight" in state:
         return _generator(state, upsamplings)
     if "fc_mu.weight" in state:
@@ -51,10 +58,13 @@ def convert(state: Mapping[str, Tensor], *, family: str, upsamplings: int = 5) -
     raise unknown_checkpoint(family, state, "`conv_img.`, `fc_mu.` or `discriminator_0.`")
 
 
-def _older(name: str) -> str:
-    """Return a name with those of spectral norm in torch's older form."""
-    name = name.replace("parametrizations.weight.original", "weight_orig")
-    return name.replace("parametrizations.weight.0._", "weight_")
+def _own(name: str) -> str:
+    """Return the name that a weight has here."""
+    # The only layer with weights of a published sequence, and its place in ours.
+    name = re.sub(r"(mlp_shared|layer\d+|model\d+)(\.0)+\.(?!_)", r"\1.", name)
+    name = re.sub(r"^layer(\d+)", lambda match: f"layers.{int(match[1]) - 1}", name)
+    name = re.sub(r"^discriminator_(\d+)\.model(\d+)", r"scales.\1.layers.\2", name)
+    return ".".join(_NAMES.get(part, part) for part in name.split(".") if part != "Spade")
 
 
 def _generator(state: Mapping[str, Tensor], upsamplings: int) -> list[ImportedNetwork]:
@@ -62,109 +72,73 @@ def _generator(state: Mapping[str, Tensor], upsamplings: int) -> list[ImportedNe
     sean = any(".ace_" in name for name in state)
     norm = "head_0.ace_0.Spade" if sean else "head_0.norm_0"
     hidden, classes = shape_of(state, f"{norm}.mlp_shared.0.weight", dimensions=4, of=of)[:2]
-    deepest = shape_of(state, "head_0.conv_0.weight_orig", dimensions=4, of=of)[0]
+    deepest = shape_of(state, "head_0.conv_0.bias", dimensions=1, of=of)[0]
     doublings = 7 if any(name.startswith("up_4.") for name in state) else upsamplings
     options: dict[str, Any] = {"filters": deepest // 16, "hidden": hidden, "upsamplings": doublings}
     inputs = {"input_channels": classes}
     start = state["fc.weight"].shape if "fc.weight" in state else ()
-    styles = {name: tensor for name, tensor in state.items() if name.startswith("Zencoder.")}
-    tensors = _named({name: tensor for name, tensor in state.items() if name not in styles})
+    tensors: dict[str, Tensor] = {}
+    style: dict[str, Tensor] = {}
+    dense: dict[str, dict[int, Tensor]] = {}
+    for name, tensor in state.items():
+        if name.startswith("Zencoder."):
+            index, _, rest = name.removeprefix("Zencoder.model.").partition(".")
+            style[f"{_STYLE_LAYERS.get(index, index)}.{rest}"] = tensor
+        elif match := re.search(r"fc_mu(\d+)", name):
+            dense.setdefault(_own(name.replace(match[0], "dense")), {})[int(match[1])] = tensor
+        elif "_gamma" in name:
+            other = state.get(name.replace("_gamma", "_beta"), tensor[:0])
+            tensors[_own(name)] = torch.cat([tensor, other])
+        elif "_beta" not in name and "Spade.param_free_norm" not in name:
+            tensors[_own(name)] = tensor
+    tensors |= {name: torch.stack([parts[index] for index in sorted(parts)]) for name, parts in dense.items()}
     if not sean:
         if len(start) == 2:  # a dense layer of the style, to features of one side
             options["latent"] = start[1]
         side = isqrt(start[0] // deepest) if len(start) == 2 else 1
-        generator = partial(build_spade, SpadeOptions(**options), _context(classes, size=side * 2**doublings))
+        generator = partial(SpadeGenerator, SpadeOptions(**options), _context(classes, size=side * 2**doublings))
         return [fitted_network("generator", "spade/spade", options, tensors, generator, dimensions=inputs)]
     options["code"] = shape_of(state, "head_0.ace_0.conv_gamma.weight", dimensions=4, of=of)[1]
-    sean_generator = partial(build_sean, SeanOptions(**options), _context(classes))
+    sean_generator = partial(SeanGenerator, SeanOptions(**options), _context(classes))
     found = [fitted_network("generator", "spade/sean", options, tensors, sean_generator, dimensions=inputs)]
-    if styles:
-        renamed: dict[str, Tensor] = {}
-        for name, tensor in styles.items():
-            _, _, index, rest = f"{name}...".split(".")[:4]
-            renamed[f"{_STYLE_LAYERS.get(index, name)}.{rest}"] = tensor
+    if style:
         filters = shape_of(state, "Zencoder.model.1.weight", dimensions=4, of=of)[0]
         own: dict[str, Any] = {"code": options["code"], "filters": filters}
         # The published network has no mean codes: absent regions have zeros, as there.
-        renamed |= {"mean_code": torch.zeros(classes, own["code"]), "seen": torch.zeros(classes)}
-        encoder = partial(build_sean_style, SeanStyleOptions(**own), _context(classes))
-        found.append(fitted_network("style_encoder", "spade/sean_style", own, renamed, encoder, dimensions=_PHOTO))
+        style |= {"means.mean": torch.zeros(classes, own["code"]), "means.seen": torch.zeros(classes)}
+        encoder = partial(SeanStyleEncoder, SeanStyleOptions(**own), _context(classes))
+        found.append(fitted_network("style_encoder", "spade/sean_style", own, style, encoder, dimensions=_PHOTO))
     return found
 
 
-def _named(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return a generator's weights by the names they have here."""
-    named: dict[str, Tensor] = {}
-    dense: dict[str, dict[int, Tensor]] = {}
-    for name, tensor in state.items():
-        block, _, rest = name.partition(".")
-        if block not in _BLOCKS:
-            named[{"fc": "start", "conv_img": "to_image"}.get(block, block) + f".{rest}"] = tensor
-            continue
-        prefix = f"blocks.{_BLOCKS.index(block)}"
-        layer, _, rest = rest.partition(".")
-        if layer in _LAYERS:
-            place = f"parametrizations.weight.{_SPECTRAL[rest]}" if rest in _SPECTRAL else rest
-            named[f"{prefix}.{_LAYERS[layer]}.{place}"] = tensor
-            continue
-        place = f"{prefix}.{_NORMS.get(layer[-1:], layer)}"
-        rest = rest.removeprefix("Spade.") if not rest.startswith("Spade.param_free_norm") else ""
-        if match := re.fullmatch(r"fc_mu(\d+)\.(weight|bias)", rest):
-            dense.setdefault(f"{place}.dense.{match[2]}", {})[int(match[1])] = tensor
-        elif rest.startswith(("mlp_gamma", "conv_gamma", "blending_gamma")):
-            # Gamma and beta, of one layer each, are one layer here.
-            other = state.get(name.replace("gamma", "beta"), tensor[:0])
-            kind, _, field_name = rest.partition(".")
-            own = {"mlp_gamma": "mask.last", "conv_gamma": "style", "blending_gamma": "blend"}[kind]
-            named[f"{place}.{own}" + (f".{field_name}" if field_name else "")] = torch.cat([tensor, other])
-        elif rest and "_beta" not in rest:
-            changed = rest.replace("mlp_shared.0", "mask.hidden").replace("param_free_norm", "statistics")
-            named[f"{place}.{changed.replace('noise_var', 'noise')}"] = tensor
-    return named | {name: torch.stack([parts[index] for index in sorted(parts)]) for name, parts in dense.items()}
-
-
 def _encoder(state: Mapping[str, Tensor]) -> ImportedNetwork:
-    of = "SPADE's image encoder"
     layers = len({name.split(".")[0] for name in state if name.startswith("layer")})
-    options: dict[str, Any] = {
-        "filters": shape_of(state, "layer1.0.weight_orig", dimensions=4, of=of)[0],
-        "latent": shape_of(state, "fc_mu.weight", dimensions=2, of=of)[0],
-        "side": 2 ** (layers + 2),
-    }
-    tensors = {}
-    for name, tensor in state.items():
-        layer, _, rest = name.partition(".")
-        if match := re.fullmatch(r"layer(\d+)\.0\.(weight_\w+)", name):
-            place = _SPECTRAL.get(match[2], match[2])
-            tensors[f"layers.{int(match[1]) - 1}.parametrizations.weight.{place}"] = tensor
-        else:
-            tensors[{"fc_mu": "mean", "fc_var": "log_variance"}.get(layer, layer) + f".{rest}"] = tensor
-    build = partial(build_spade_encoder, SpadeEncoderOptions(**options), _context(1))
+    latent, features = shape_of(state, "fc_mu.weight", dimensions=2, of="SPADE's image encoder")
+    filters = features // 8 // min(2**layers, 16)
+    options: dict[str, Any] = {"filters": filters, "latent": latent, "side": 2 ** (layers + 2)}
+    tensors = {_own(name): tensor for name, tensor in state.items()}
+    build = partial(SpadeEncoder, SpadeEncoderOptions(**options), _context(1))
     return fitted_network("style_encoder", "spade/spade_encoder", options, tensors, build, dimensions=_PHOTO)
 
 
 def _discriminator(state: Mapping[str, Tensor], *, last_stride: int) -> ImportedNetwork:
     """Convert a discriminator: ``multiscale_patch`` of facekit-pix2pixhd, whose first scale is the finest as well."""
-    tensors: dict[str, Tensor] = {}
-    for name, tensor in state.items():
-        match = re.fullmatch(r"discriminator_(\d+)\.model(\d+)\.(?:0\.)+(\w+)", name)
-        if match is None:
-            raise FacekitError(f"{name!r} is a name that SPADE's discriminator does not have")
-        last = f"parametrizations.weight.{_SPECTRAL[match[3]]}" if match[3] in _SPECTRAL else match[3]
-        tensors[f"scales.{match[1]}.layers.{match[2]}.{last}"] = tensor.float().contiguous()
-    places = {tuple(int(part) for part in name.split(".")[1:4:2]) for name in tensors}
-    scales, depth = (max(numbers) + 1 for numbers in zip(*places, strict=True))
+    scales = len({name.split(".")[0] for name in state})
+    depth = len({name.split(".")[1] for name in state if name.startswith("discriminator_0.")})
     filters, inputs = shape_of(state, "discriminator_0.model0.0.weight", dimensions=4, of="SPADE's discriminator")[:2]
-    if len(places) != scales * depth or depth < 3:
-        raise FacekitError(f"this discriminator has {len(places)} layers at {scales} scales: some are missing")
+    if depth < 3 or inputs < 4:
+        raise FacekitError(f"this discriminator has {depth} layers and takes {inputs} channels: some are missing")
     options: dict[str, Any] = {"filters": filters, "layers": depth - 2, "scales": scales, "spectral_norm": "middle"}
     if last_stride != 1:
         options["last_stride"] = last_stride
-    spectral = frozenset(name for name in tensors if name.endswith(("._u", "._v")))
-    component = "pix2pixhd/multiscale_patch"
-    return ImportedNetwork("discriminator", component, options, tensors, {"input_channels": inputs}, spectral)
+    spec = load_registry().find("discriminator", "pix2pixhd/multiscale_patch").spec
+    tensors = {_own(name): tensor for name, tensor in state.items()}
+    build = partial(spec.build, spec.options(**options), _context(inputs - 3))
+    return fitted_network("discriminator", spec.id, options, tensors, build, dimensions={"input_channels": inputs})
 
 
 def _context(classes: int, size: int = 256) -> BuildContext:
-    labels = tuple(LabelClass(f"class_{index}", (index % 256, index // 256, 0)) for index in range(classes))
+    if classes > 255:
+        raise FacekitError(f"this checkpoint reads masks of {classes} classes; those here have 255 at most")
+    labels = tuple(LabelClass(f"class_{index}", (index, 0, 0)) for index in range(classes))
     return BuildContext(label_map=LabelMap("imported", labels), attribute_names=(), size=size)

@@ -93,33 +93,23 @@ def encoder_side(options: SpadeEncoderOptions, size: int) -> int:
     return side
 
 
-def _style(numbers: int, name: str = "style") -> Port:
-    return Port(name, ("batch", numbers))
-
-
 def _codes(numbers: int) -> Port:
     return Port("style", ("batch", "classes", numbers), value_range=(-1.0, 1.0))
 
 
-def _generator_ports(options: _GeneratorOptions, *style: Port) -> Ports:
+def _generator_ports(options: SpadeOptions | SeanOptions, context: PortContext) -> Ports:
     step = 2**options.upsamplings
     # One pixel has no deviation of its own, which the norm of an instance divides by.
     smallest = 2 * step if options.statistics == "instance" else step
-    return Ports(needs=(MASK, *style), gives=(GENERATED,), smallest_size=smallest, size_multiple=step)
-
-
-def _spade_ports(options: SpadeOptions, context: PortContext) -> Ports:
-    return _generator_ports(options, *([_style(options.latent)] if options.latent else []))
-
-
-def _sean_ports(options: SeanOptions, context: PortContext) -> Ports:
-    return _generator_ports(options, _codes(options.code))
+    style = _codes(options.code) if isinstance(options, SeanOptions) else Port("style", ("batch", options.latent))
+    needs = (MASK, style) if isinstance(options, SeanOptions) or options.latent else (MASK,)
+    return Ports(needs=needs, gives=(GENERATED,), smallest_size=smallest, size_multiple=step)
 
 
 def _spade_encoder_ports(options: SpadeEncoderOptions, context: PortContext) -> Ports:
     encoder_side(options, context.size)
     names = ("style", "style.mean", "style.log_variance")
-    return Ports(needs=(IMAGE,), gives=tuple(_style(options.latent, name) for name in names))
+    return Ports(needs=(IMAGE,), gives=tuple(Port(name, ("batch", options.latent)) for name in names))
 
 
 def _sean_style_ports(options: SeanStyleOptions, context: PortContext) -> Ports:
@@ -142,8 +132,8 @@ def facekit_components() -> list[ComponentSpec]:
             id="spade/spade",
             summary="Generates a face from a mask by norms that read the mask, as SPADE or CLADE.",
             options=SpadeOptions,
-            factory="facekit_spade.components:build_spade",
-            ports=_spade_ports,
+            factory="facekit_spade.components:SpadeGenerator",
+            ports=_generator_ports,
             paper=SPADE_PAPER,
             example={"filters": 16, "norm": "clade"},
         ),
@@ -153,8 +143,8 @@ def facekit_components() -> list[ComponentSpec]:
             id="spade/sean",
             summary="Generates a face from a mask and a code for every region, which its norms read (SEAN).",
             options=SeanOptions,
-            factory="facekit_spade.components:build_sean",
-            ports=_sean_ports,
+            factory="facekit_spade.components:SeanGenerator",
+            ports=_generator_ports,
             paper=SEAN_PAPER,
             example={"filters": 16, "code": 128, "share_dense": True},
         ),
@@ -164,7 +154,7 @@ def facekit_components() -> list[ComponentSpec]:
             id="spade/spade_encoder",
             summary="Reads the distribution of one style vector off a photo.",
             options=SpadeEncoderOptions,
-            factory="facekit_spade.components:build_spade_encoder",
+            factory="facekit_spade.components:SpadeEncoder",
             ports=_spade_encoder_ports,
             paper=SPADE_PAPER,
             example={"filters": 16},
@@ -175,7 +165,7 @@ def facekit_components() -> list[ComponentSpec]:
             id="spade/sean_style",
             summary="Reads a code for every region off a photo; an absent region has the mean of the training photos.",
             options=SeanStyleOptions,
-            factory="facekit_spade.components:build_sean_style",
+            factory="facekit_spade.components:SeanStyleEncoder",
             ports=_sean_style_ports,
             paper=SEAN_PAPER,
             example={"code": 128},

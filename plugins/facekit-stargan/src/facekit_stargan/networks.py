@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .layers import HalvingConvolution, InstanceNorm
+from facekit_layers import HalvingConvolution, ordered_for
+
+from .layers import InstanceNorm
 from .plugin import DOWNSAMPLINGS
 
 PHOTO_CHANNELS = 3
@@ -96,9 +98,7 @@ class AttributeGenerator(nn.Module):
         """
         planes = attributes.to(photo.dtype)[:, :, None, None].expand(-1, -1, *photo.shape[-2:])
         pair = torch.cat([photo, planes], dim=1)
-        if self.head.weight.is_contiguous(memory_format=torch.channels_last):
-            pair = pair.contiguous(memory_format=torch.channels_last)
-        features: Tensor = self.recompute(self._enter, pair)
+        features: Tensor = self.recompute(self._enter, ordered_for(self.head.weight, pair))
         for block in self.blocks:
             features = self.recompute(block, features)
         picture: Tensor = self.recompute(self._leave, features)
@@ -151,9 +151,7 @@ class AttributeDiscriminator(nn.Module):
         Returns:
             logits of patches N,1,h,w and of attributes N,attributes.
         """
-        hidden = picture
-        if self.source.weight.is_contiguous(memory_format=torch.channels_last):
-            hidden = hidden.contiguous(memory_format=torch.channels_last)
+        hidden = ordered_for(self.source.weight, picture)
         for layer in self.layers:
             hidden = F.leaky_relu(layer(hidden), LEAKY_SLOPE)
         return self.source(hidden), self.classify(hidden).flatten(1)

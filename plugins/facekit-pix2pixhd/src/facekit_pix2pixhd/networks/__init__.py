@@ -4,9 +4,8 @@ They know nothing of facekit: tensors in, tensors out, every option an explicit 
 """
 
 from .discriminator import MultiScaleDiscriminator, PatchDiscriminator, ScaleOutput
-from .feature_encoder import FeatureEncoder, average_by_region, spread_over_regions
+from .feature_encoder import FeatureEncoder
 from .global_generator import GlobalGenerator
-from .initialisation import initialise_as_published
 from .local_enhancer import LocalEnhancer
 from .unet import UNet
 
@@ -18,7 +17,4 @@ __all__ = [
     "PatchDiscriminator",
     "ScaleOutput",
     "UNet",
-    "average_by_region",
-    "initialise_as_published",
-    "spread_over_regions",
 ]

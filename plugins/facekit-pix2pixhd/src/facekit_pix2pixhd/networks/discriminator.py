@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
-from facekit_layers import instance_norm
+from facekit_layers import initialise_as_published, instance_norm, ordered_for
 
-from .initialisation import initialise_as_published
 from .recompute import plainly
 
 #: Norm between the layers: ``instance`` as published, or none (for gradient penalties and spectral norm).
@@ -186,9 +184,8 @@ class MultiScaleDiscriminator(nn.Module):
         pair = F.pad(photo, (0, 0, 0, 0, self.inputs - photo.shape[1], 0))
         weight = self.classifier.head.weight
         convolution = next(parameter for parameter in self.scales.parameters() if parameter.dim() == 4)
-        if convolution.is_contiguous(memory_format=torch.channels_last):
-            pair = pair.contiguous(memory_format=torch.channels_last)
-        logits: Tensor = self.classifier(self.scales[-1](pair.to(weight.dtype)).features[-1])
+        pair = ordered_for(convolution, pair).to(weight.dtype)
+        logits: Tensor = self.classifier(self.scales[-1](pair).features[-1])
         return logits
 
     def forward(self, pair: Tensor) -> tuple[ScaleOutput, ...]:

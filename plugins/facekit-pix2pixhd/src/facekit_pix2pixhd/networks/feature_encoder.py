@@ -2,41 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
+from facekit_layers import average_by_region
+
 from .global_generator import GlobalGenerator
-
-
-def average_by_region(features: Tensor, planes: Tensor) -> Tensor:
-    """Mean of the features over each region; 0 for regions that the mask does not have.
-
-    Sums are taken in fp32, because a region may have tens of thousands of pixels.
-
-    Args:
-        features: N,D,H,W.
-        planes: N,R,H,W of zeros and ones: the pixels of each region.
-
-    Returns:
-        N,R,D in fp32.
-    """
-    with torch.autocast(features.device.type, enabled=False):
-        regions = planes.float().flatten(2)
-        sums = regions @ features.float().flatten(2).transpose(1, 2)
-        return sums / regions.sum(dim=2, keepdim=True).clamp(min=1)
-
-
-def spread_over_regions(numbers: Tensor, planes: Tensor) -> Tensor:
-    """Spread the numbers of each region over all of its pixels: the inverse of :func:`average_by_region`.
-
-    Args:
-        numbers: N,R,D.
-        planes: N,R,H,W of zeros and ones; every pixel belongs to one region.
-
-    Returns:
-        N,D,H,W in the dtype of ``planes``.
-    """
-    return torch.einsum("nrhw,nrd->ndhw", planes, numbers.to(planes.dtype))
 
 
 class FeatureEncoder(nn.Module):

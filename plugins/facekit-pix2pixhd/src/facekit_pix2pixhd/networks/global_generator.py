@@ -9,9 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from facekit_layers import ReflectedConvolution, Upsampling, doubling_convolution
+from facekit_layers import ReflectedConvolution, Upsampling, doubling_convolution, initialise_as_published
 
-from .initialisation import initialise_as_published
 from .layers import (
     ResidualBlock,
     normalised_relu,

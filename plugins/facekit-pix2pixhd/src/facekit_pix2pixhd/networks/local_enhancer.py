@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facekit_layers import ReflectedConvolution, Upsampling, doubling_convolution
+from facekit_layers import ReflectedConvolution, Upsampling, doubling_convolution, initialise_as_published
 
 from .global_generator import GlobalGenerator
-from .initialisation import initialise_as_published
 from .layers import (
     ResidualBlock,
     normalised_relu,

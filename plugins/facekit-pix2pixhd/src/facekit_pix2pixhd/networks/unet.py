@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .initialisation import PUBLISHED_WEIGHT_DEVIATION, initialise_as_published
+from facekit_layers import PUBLISHED_WEIGHT_DEVIATION, initialise_as_published
 
 SLOPE = 0.2
 """Slope of the encoder's leaky ReLUs for negative values."""
