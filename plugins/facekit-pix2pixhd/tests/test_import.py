@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facekit.interfaces import BuildContext, Condition, FacekitError, Generated, LabelClass, LabelMap
+from facekit.interfaces import (
+    BuildContext,
+    Condition,
+    DiscriminatorOutput,
+    FacekitError,
+    Generated,
+    LabelClass,
+    LabelMap,
+)
 from facekit.interfaces.imported import ImportedNetwork
 from facekit.registry import load_registry
-from facekit.testing import ImportContract
+from facekit.testing import ImportContract, assert_equals, golden_tensors, imported_network, imported_weights
+from facekit_layers import average_by_region, spread_over_regions
 from facekit_pix2pixhd.command import import_pix2pixhd
 from facekit_pix2pixhd.official_layout import convert
 
+PARITY = Path(__file__).resolve().parents[4] / "shared" / "parity"
 CLASSES = 7
 LABELS = LabelMap("seven", tuple(LabelClass(f"class{index}", (index, 0, 0)) for index in range(CLASSES)))
 
@@ -242,6 +254,78 @@ def test_a_feature_encoder_gives_the_same_map_averaged_over_regions() -> None:
         for region in range(CLASSES):
             mean = painted[sample][:, mask[sample] == region].mean(1)
             torch.testing.assert_close(code[sample, region], mean, atol=1e-5, rtol=1e-5)
+
+
+def test_gradients_of_a_projection_are_those_of_the_published_networks() -> None:
+    """With respect to photos where a network reads them, and to the first, a middle and the last weight."""
+    mask, random = masks(size=32), torch.Generator().manual_seed(7)
+    photo = (torch.rand(2, 3, 32, 32, generator=random, dtype=torch.float64) * 2 - 1).requires_grad_()
+
+    def judged(output: DiscriminatorOutput) -> list[Tensor]:
+        return [each for scale in output.scales for each in (*scale.features, scale.logits)]
+
+    cases = [
+        (small_global(), lambda own: [own(Condition(mask), None).image], lambda net: [net(planes(mask).double())]),
+        (small_enhancer(), lambda own: [own(Condition(mask), None).image], lambda net: [net(planes(mask).double())]),
+        (
+            small_discriminator(),
+            lambda own: judged(own(Generated(photo), Condition(mask))),
+            lambda net: [each for scale in net(torch.cat([planes(mask), photo], 1)) for each in scale],
+        ),
+        (
+            OfficialGlobal(inputs=3, filters=8, downsamplings=2, blocks=0),
+            lambda own: [spread_over_regions(own(photo, mask).code, planes(mask).double())],
+            lambda net: [spread_over_regions(average_by_region(net(photo), planes(mask)), planes(mask).double())],
+        ),
+    ]
+    for official, ours, theirs in cases:
+        randomise(official, seed=8)
+        (weights,) = convert(official.state_dict())
+        own, official = component(weights).double(), official.double()
+        moved = dict(own.named_parameters())
+        pairs = []
+        for place in official.parameters():
+            if place.dim() == 4:
+                same = [each for each in moved.values() if torch.equal(each.float(), place.float())]
+                assert len(same) == 1
+                pairs.append((same[0], place))
+        pairs = [pairs[0], pairs[len(pairs) // 2], pairs[-1]]
+        results = ours(own), theirs(official)
+        projections = [torch.randn(each.shape, generator=random, dtype=torch.float64) for each in results[0]]
+        found, expected = (
+            torch.autograd.grad(
+                sum((each * by).sum() for each, by in zip(result, projections, strict=True)),
+                [photo, *weights],
+                allow_unused=True,
+            )
+            for result, weights in zip(results, zip(*pairs, strict=True), strict=True)
+        )
+        assert (found[0] is None) == (expected[0] is None)
+        for one, other in zip(found, expected, strict=True):
+            if one is not None:
+                assert_equals(one, other, 1e-3)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["global", "local", "discriminator", "encoder"])
+def test_golden_tensors_of_the_official_networks_pass_through_the_command(name: str, tmp_path: Path) -> None:
+    weights, inputs, outputs = golden_tensors(PARITY / f"pix2pixhd_{name}.safetensors")
+    document = imported_weights(import_pix2pixhd, weights, tmp_path)
+    labels = LabelMap("nineteen", tuple(LabelClass(f"class{index}", (index, 0, 0)) for index in range(19)))
+    (kind,) = document["networks"]
+    network = imported_network(document, kind, BuildContext(labels, (), 64))
+    if kind == "generator":
+        assert_equals(network(Condition(inputs["mask"]), None).image, outputs["image"])
+    elif kind == "discriminator":
+        scales = network(Generated(inputs["image"]), Condition(inputs["mask"])).scales
+        for scale, output in enumerate(scales):
+            for layer, found in enumerate((*output.features, output.logits)):
+                assert_equals(found, outputs[f"scale{scale}.layer{layer}"])
+    else:  # the published encoder averages over instances, which are classes here, and spreads the means again
+        ids = torch.unique(inputs["instance"], return_inverse=True)[1][:, 0]
+        code = network(inputs["image"], ids).code
+        spread = spread_over_regions(code, F.one_hot(ids, 19).permute(0, 3, 1, 2).float())
+        assert_equals(spread, outputs["features"])
 
 
 def test_wrapping_and_running_statistics_and_half_precision_are_read() -> None:

@@ -148,17 +148,30 @@ def test_running_statistics_move_in_training_as_the_published_ones() -> None:
         torch.testing.assert_close(tensor, again[name], atol=1e-5, rtol=1e-5)
 
 
-@torch.no_grad()
 @pytest.mark.parametrize(("layers", "size"), [(3, 32), (4, 64)])
-def test_a_discriminator_scores_the_same(layers: int, size: int) -> None:
+def test_a_discriminator_scores_the_same_with_the_same_gradients(layers: int, size: int) -> None:
     official = randomise(OfficialDiscriminator(layers=layers, size=size))
     (network,) = convert({f"module.{name}": tensor for name, tensor in official.state_dict().items()})
     assert network.options == {"filters": 4, "layers": layers}
     assert network.dimensions == {"attributes": 5, "size": size}
-    output = component(network, size=size)(Generated(photos(size)), Condition(None))
-    patches, classes = official(photos(size))
-    assert_equals(output.scales[0].logits, patches)
-    assert_equals(output.class_logits, classes)
+    ours = component(network, size=size)
+    inputs = [photos(size).requires_grad_() for _ in range(2)]
+    output = ours(Generated(inputs[0]), Condition(None))
+    results = [(output.scales[0].logits, output.class_logits), official(inputs[1])]
+    for found, expected in zip(*results, strict=True):
+        assert_equals(found.detach(), expected.detach())
+    random = torch.Generator().manual_seed(1)
+    projections = [torch.randn(each.shape, generator=random) for each in results[1]]
+    weights = [
+        [inputs[0], ours.layers[0].weight, ours.layers[-1].weight, ours.classify.weight],
+        [inputs[1], official.main[0].weight, official.main[-2].weight, official.conv2.weight],
+    ]
+    gradients = [
+        torch.autograd.grad(sum((each * by).sum() for each, by in zip(made, projections, strict=True)), of)
+        for made, of in zip(results, weights, strict=True)
+    ]
+    for found, expected in zip(*gradients, strict=True):
+        assert_equals(found, expected, 1e-3)
 
 
 @torch.no_grad()
