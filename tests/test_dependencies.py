@@ -1,4 +1,4 @@
-"""The lowest versions that may be installed lie past the advisories that SECURITY.md names."""
+"""The lowest versions that may be installed lie past the advisories that SECURITY.md names, and none are too high."""
 
 from __future__ import annotations
 
@@ -34,3 +34,15 @@ def test_lowest_versions_are_past_known_advisories(python: str) -> None:
             (lowest,) = [Version(each.version) for each in requirement.specifier if each.operator == ">="]
             assert lowest >= Version(SAFE[name][python == "3.10"]), f"{file}: {requirement}"
     assert seen == SAFE.keys()
+
+
+def test_only_our_own_distributions_have_upper_bounds() -> None:
+    """A bound that nothing needs keeps facekit from being installed beside what somebody else needs."""
+    bounded = set()
+    for file in PROJECTS:
+        for text in re.findall(r'"(\w[\w-]+(?:\[[\w,]+\])?[<>=~!][^"]*)"', file.read_text(encoding="utf-8")):
+            requirement = Requirement(text)
+            if any(each.operator in ("<", "<=", "~=", "!=") for each in requirement.specifier):
+                bounded.add(requirement.name)
+    assert bounded
+    assert {name for name in bounded if not name.startswith("facekit-")} == set()
