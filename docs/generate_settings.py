@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from facekit.components.options_reference import OptionDescription, describe_options
-from facekit.recipe.fragment import dump_value
+from facekit.recipe.dump import dump_value
 from facekit.recipe.schema import recipe_schema
 from facekit.recipe.settings import DataSettings, LossSettings, NetworkSettings, TrainSettings
 from facekit.registry import PluginSet, Registry

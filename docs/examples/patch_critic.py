@@ -23,7 +23,6 @@ NAMES = Migration(
     to=2,
     summary="Options and layers are called what other discriminators call them.",
     renamed={"filters": "channels"},
-    values={"norm": {"none": "off"}},
     removed={"sigmoid": "Use the loss `adversarial` with `objective: bce`, which works on logits."},
     harmless={"sigmoid": (False,)},
     weights="patch_critic:rename_layers",

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from facekit.components.options_reference import describe_options
 from facekit.interfaces import Options
-from facekit.recipe.fragment import dump_value
+from facekit.recipe.dump import dump_value
 from facekit.registry import ComponentSpec
 
 REPOSITORY = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ import torch
 
 from facekit.interfaces import BuildContext, Condition, Generated, LabelClass, LabelMap
 from facekit.recipe import read_recipe
-from facekit.registry import Migration, load_registry, migrate_options, migrate_weights
+from facekit.registry import Migration, load_registry
 
 REPOSITORY = Path(__file__).parents[2]
 EXAMPLES = REPOSITORY / "docs" / "examples"
@@ -54,7 +54,7 @@ def test_the_python_runs() -> None:
 
 def test_the_example_judges_with_the_weights_of_its_first_version() -> None:
     spec = load_registry(PLUGIN).find("discriminator", "patch_critic").spec
-    options = spec.options(**migrate_options(spec, {"filters": 4, "norm": "none"}, version=1).options)
+    options = spec.options(channels=4, norm="off", slope=0.01)
     context = BuildContext(LabelMap("two", (LabelClass("a", (0, 0, 0)), LabelClass("b", (1, 1, 1)))), (), 16)
     first = {
         "conv1.weight": torch.randn(4, 5, 4, 4),
@@ -63,7 +63,7 @@ def test_the_example_judges_with_the_weights_of_its_first_version() -> None:
         "conv2.bias": torch.randn(1),
     }
     network = spec.build(options, context)
-    network.load_state_dict(migrate_weights(spec, first, options, version=1))
+    network.load_state_dict(spec.migrate_weights(first, options, version=1))
     condition = Condition(torch.zeros((2, 16, 16), dtype=torch.int64))
     picture = Generated(torch.rand(2, 3, 16, 16))
     planes = torch.stack([torch.ones(2, 16, 16), torch.zeros(2, 16, 16)], 1)
@@ -84,4 +84,4 @@ def test_the_example_trains(inside: Callable[..., Any]) -> None:
     recipe = read_recipe(EXAMPLES / "patch_critic_1.yaml", registry=load_registry(PLUGIN))
     discriminator = recipe.model.get("discriminator")
     assert discriminator is not None
-    assert discriminator.options.model_dump() == {"channels": 16, "norm": "off", "slope": 0.01}
+    assert discriminator.options.model_dump() == {"channels": 16, "norm": "instance", "slope": 0.01}

@@ -43,8 +43,8 @@ def _read(good_recipe: Path, catalogue: Registry, old: str, new: str):  # type: 
         ("of: {generator: {lr: 0}}", "42:26: train.optimiser.of.generator.lr: must be more than 0, found 0"),
         ("of: {generator: {bets: 0}}", "42:22: train.optimiser.of.generator.bets: unknown key 'bets'; did you mean"),
         ("of: {generator: {use: sgd}}", "42:22: train.optimiser.of.generator.use: all players have one optimiser"),
-        ("of: {generator: {lr_scale: {}}}", "of.generator.lr_scale: 'lr_scale' stands beside `use:` only; move it to "
-         "train.optimiser.lr_scale"),
+        ("of: {generator: {lr_scale: {}}}", "of.generator.lr_scale: 'lr_scale' stands in train.optimiser only; "
+         "move it to train.optimiser.lr_scale"),
         ("of: {generator: 1e-3}", "42:21: train.optimiser.of.generator: expected a map, found the number 0.001"),
         ("lr_scale: {genrator.stem: 2}", "42:16: train.optimiser.lr_scale.genrator.stem: this recipe has no network "
          "'genrator'; did you mean 'generator'?"),

@@ -137,7 +137,7 @@ def _flat(options: Sequence[OptionDescription], level: int) -> Iterator[tuple[Op
 
 
 def _type_and_default(option: OptionDescription) -> str:
-    from facekit.recipe.fragment import dump_value
+    from facekit.recipe.dump import dump_value
 
     if option.required:
         return f"{option.type}; required"

@@ -113,7 +113,7 @@ def show(state: State, component: tuple[str, ...], as_json: bool) -> None:
 
     from facekit.cli.component_page import component_page, page_width
     from facekit.components.describe import describe_component
-    from facekit.recipe.fragment import dump_fragment, recipe_fragment
+    from facekit.recipe.dump import dump_fragment, recipe_fragment
     from facekit.recipe.network_kinds import core_settings
 
     registry = state.registry()

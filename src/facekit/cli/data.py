@@ -326,22 +326,21 @@ def open_source(argument: str, *, registry: Registry, overrides: Sequence[str]) 
 
 def _read_dataset(name: str, registry: Registry, overrides: Sequence[str]) -> tuple[ComponentChoice, DataSettings]:
     """Check a dataset's options as a recipe's ``data:`` section would be, without the rest of a recipe."""
-    from facekit.recipe import RecipeError
-    from facekit.recipe.migrating import migrate_components
-    from facekit.recipe.overrides import read_overrides
+    from facekit.recipe.component_check import RecipeCheck
+    from facekit.recipe.merging import read_overrides
     from facekit.recipe.problems import Problems
-    from facekit.recipe.schema_check import check_schema
+    from facekit.recipe.settings import DataSettings
 
     problems = Problems()
     prefixed = [text if text.startswith("data.") else f"data.{text}" for text in overrides]
     root = read_overrides([f"data.use={name}", *prefixed], problems=problems)
     problems.raise_if_any()
     assert root is not None
-    root = migrate_components(root, registry=registry, problems=problems)
-    checked = check_schema(root, registry=registry, name=name, problems=problems)
-    mine = [problem for problem in problems.found if problem.path == "data" or problem.path.startswith("data.")]
-    if mine:
-        raise RecipeError(mine)
-    assert checked.dataset is not None
-    assert checked.data is not None
-    return checked.dataset, checked.data
+    data = root.entries["data"]
+    choice, settings = RecipeCheck(root, registry, problems).component(
+        "dataset", data.node, ("data",), data.key_mark, DataSettings
+    )
+    problems.raise_if_any()
+    assert choice is not None  # what is None has left a problem
+    assert settings is not None
+    return choice, settings

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from facekit.doctor.diagnosis import RecipeNeeds
+from facekit.recipe.layers import merge_layers
 from facekit.recipe.library import name_recipes
-from facekit.recipe.migrating import component_places
-from facekit.recipe.nodes import ListNode, MapNode, Node, ScalarNode
+from facekit.recipe.network_kinds import component_places
+from facekit.recipe.nodes import entry_at, items_of, use_of
 from facekit.recipe.problems import Problems, RecipeError
-from facekit.recipe.reading import merge_layers
 from facekit.registry import Kind, PluginOrigin, name_of_use
 from facekit.registry.built_in import is_built_in
 
@@ -57,18 +57,14 @@ def _uses(
 ) -> tuple[tuple[tuple[Kind, str], ...], str | None]:
     """Return kind and name of each component that a recipe names, merged with those it extends; or why it cannot be."""
     try:
-        root = merge_layers(path, of_plugins=lambda: of_plugins, overrides=(), problems=Problems())
+        root = merge_layers(path, of_plugins=lambda: of_plugins, problems=Problems())
     except RecipeError as error:
         return (), error.problems[0].message
     found: dict[tuple[Kind, str], None] = {}
-    for place, kind in component_places(root, None):
-        node: Node | None = root
-        for key in place:
-            node = node.get(str(key)) if isinstance(node, MapNode) else None
-        for component in node.items if isinstance(node, ListNode) else (node,):
-            use = component.get("use") if isinstance(component, MapNode) else None
-            if isinstance(use, ScalarNode) and isinstance(use.value, str):
-                name = name_of_use(use.value)
-                if not is_built_in(kind, name):
-                    found[kind, name] = None
+    for place, kind in component_places(root):
+        entry = entry_at(root, place)
+        for component in () if entry is None else items_of(entry.node):
+            use = use_of(component)
+            if use is not None and not is_built_in(kind, name_of_use(use)):
+                found[kind, name_of_use(use)] = None
     return tuple(found), None

@@ -27,11 +27,11 @@ from pathlib import Path as FilePath
 
 from facekit.experiments.settings import GridSettings, RowSettings
 from facekit.interfaces import FacekitError, did_you_mean
-from facekit.recipe.fragment import dump_value
+from facekit.recipe.dump import dump_value
 from facekit.recipe.layers import read_text
 from facekit.recipe.library import find_recipe
+from facekit.recipe.merging import layer_of_paths
 from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, describe, is_null, mark_at, plain
-from facekit.recipe.overrides import layer_of_paths
 from facekit.recipe.problems import Path, Problems
 from facekit.recipe.resolved import Mark
 from facekit.recipe.settings_check import check_settings

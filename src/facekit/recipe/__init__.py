@@ -1,7 +1,8 @@
 """Recipes: YAML with places, inheritance, overrides, and the torch-free stages of validation."""
 
+from facekit.recipe.dump import dump_document
+from facekit.recipe.layers import shipped_folder
 from facekit.recipe.library import ShippedRecipe, copy_recipe, find_recipe, shipped_recipes
-from facekit.recipe.lock import dump_document
 from facekit.recipe.problems import Problem, RecipeError
 from facekit.recipe.reading import Origin, dump_recipe, read_recipe, recipe_from_document, recipe_origins
 from facekit.recipe.resolved import (
@@ -16,7 +17,6 @@ from facekit.recipe.resolved import (
 )
 from facekit.recipe.schema import recipe_schema
 from facekit.recipe.settings import DataSettings, TrainSettings
-from facekit.recipe.shipped import shipped_folder
 
 __all__ = [
     "ComponentChoice",

@@ -1,26 +1,30 @@
-"""Recipe files and the recipes they extend."""
+"""Recipe files: their names, their text, and the recipes they extend."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
-from pathlib import Path as FilePath
+from pathlib import Path
 
 from facekit.interfaces import did_you_mean
 from facekit.interfaces.regular_files import open_regular
-from facekit.recipe.merging import items_of, merge
-from facekit.recipe.nodes import Entry, MapNode, Node, ScalarNode, describe, is_null
+from facekit.recipe.merging import merge, read_overrides
+from facekit.recipe.nodes import MapNode, Node, describe, is_null, items_of, text_of
 from facekit.recipe.problems import Problems
 from facekit.recipe.resolved import Mark
-from facekit.recipe.shipped import RecipesOfPlugins, shipped_files
 from facekit.recipe.yaml_source import file_marks, parse_yaml
+from facekit.registry import PluginOrigin
 
 RECIPE_FORMAT = 1
 """The version of the recipe format, which a recipe states as ``facekit: 1``."""
 
 GRID = "ablation"
 """The key that a grid of runs states its format by, and no recipe has."""
+
+DISTRIBUTION = "facekit-toolkit"
+_PACKAGE = Path(__file__).parents[1]
 
 _LARGEST_FILE = 2**20
 _LONGEST_CHAIN = 50
@@ -31,37 +35,98 @@ _MOST_BASES = 200
 
 _NOT_INHERITED = ("name", "description")
 
+RecipesOfPlugins = Callable[[], Iterable[tuple[PluginOrigin, Path]]]
+"""Gives the recipe files that plugins ship, each with its plugin."""
 
-def load_layers(path: FilePath, *, of_plugins: RecipesOfPlugins, problems: Problems) -> MapNode | None:
-    """Read a recipe file and all it extends, merged.
+
+@dataclass(frozen=True)
+class ShippedFile:
+    """The file of a shipped recipe, and the distribution it comes with."""
+
+    path: Path
+    source: str
+
+
+def shipped_folder() -> Path | None:
+    """Return the folder of facekit's own recipes: that of a source checkout, else the one in the package."""
+    checkout = _PACKAGE.parents[1]
+    project = checkout / "pyproject.toml"
+    if (checkout / "recipes").is_dir() and project.is_file() and f'"{DISTRIBUTION}"' in project.read_text("utf-8"):
+        return checkout / "recipes"
+    packaged = _PACKAGE / "shipped_recipes"
+    return packaged if packaged.is_dir() else None
+
+
+def shipped_files(of_plugins: Iterable[tuple[PluginOrigin, Path]]) -> Mapping[str, ShippedFile]:
+    """Return the recipes of facekit and of plugins by what they are called, in the order of their names.
+
+    Files whose name starts with an underscore are parts that other recipes extend, and are left out. A plugin's recipe
+    whose name is taken is called ``distribution:name``.
+    """
+    found: dict[str, ShippedFile] = {}
+    folder = shipped_folder()
+    if folder is not None:
+        for path in sorted(folder.rglob("*.yaml")):
+            if not path.name.startswith("_"):
+                found[path.relative_to(folder).with_suffix("").as_posix()] = ShippedFile(path, DISTRIBUTION)
+    files = {recipe.path for recipe in found.values()}
+    for origin, path in of_plugins:
+        if path.name.startswith("_") or path in files:  # a plugin may name a file and the folder it lies in
+            continue
+        files.add(path)
+        whole = f"{origin.distribution}:{path.stem}"
+        names = (path.stem, whole, f"{origin.distribution}:{path.parent.name}/{path.stem}", f"{whole} ({path})")
+        found[next(name for name in names if name not in found)] = ShippedFile(path, origin.distribution)
+    return {name: found[name] for name in sorted(found)}
+
+
+def merge_layers(
+    path: str | os.PathLike[str],
+    *,
+    of_plugins: RecipesOfPlugins,
+    overrides: Sequence[str] = (),
+    layers: Sequence[MapNode] = (),
+    problems: Problems,
+) -> MapNode:
+    """Merge a recipe file, those it extends, the layers over it and the overrides, without looking at what they say.
 
     ``extends:`` is a path relative to the file it stands in, the name of a shipped recipe where there is no such file,
     or a list of these of which later ones win. ``name`` and ``description`` belong to the file that states them and are
     not inherited.
 
     Args:
-        path: the file.
+        path: the recipe file.
         of_plugins: gives the recipes that plugins ship; called when one is asked for by name.
+        overrides, layers: as for :func:`facekit.recipe.read_recipe`.
         problems: collects mistakes.
 
-    Returns:
-        The merged map; None when the file itself cannot be read.
+    Raises:
+        RecipeError: a file cannot be read at all. Lesser mistakes stay in ``problems``.
     """
 
     @cache
     def shipped() -> Mapping[str, str]:
         return {name: str(file.path) for name, file in shipped_files(of_plugins()).items()}
 
-    return _Layers(problems, shipped).load(str(path))
+    merged: Node | None = _Layers(problems, shipped).load(str(Path(path)))
+    if isinstance(merged, MapNode) and GRID in merged.entries:
+        mark = merged.entries[GRID].key_mark
+        problems.add("this is a grid of runs, not a recipe", mark, (GRID,), "run it with `facekit ablate`", breaks=True)
+    over = read_overrides(overrides, problems=problems)
+    for layer in (*layers, *([] if over is None else [over])):
+        merged = None if merged is None else merge(merged, layer, problems=problems)
+    if problems.broken or not isinstance(merged, MapNode):
+        problems.raise_if_any()
+    assert isinstance(merged, MapNode)  # what is None has left a problem
+    return merged
 
 
 def parse_recipe(text: str, file: str, *, problems: Problems) -> MapNode | None:
     """Read the text of one recipe, without following ``extends:``."""
-    marks = file_marks(text, file)
     before = len(problems.found)
-    root = parse_yaml(text, marks=marks, problems=problems)
+    root = parse_yaml(text, marks=file_marks(text, file), problems=problems)
     problems.broken = problems.broken or not isinstance(root, MapNode)
-    if root is None or (isinstance(root, ScalarNode) and root.value is None):
+    if root is None or is_null(root):
         if len(problems.found) == before:
             nothing = Mark(file, 1, 1, "")
             problems.add("the recipe is empty", nothing, remedy="`facekit recipes ls` lists recipes to copy")
@@ -69,7 +134,6 @@ def parse_recipe(text: str, file: str, *, problems: Problems) -> MapNode | None:
     if not isinstance(root, MapNode):
         problems.add(f"a recipe is a map of settings; this is {describe(root)}", root.mark)
         return None
-    _check_one_length(root, problems)
     check_format(root, problems=problems)
     return root
 
@@ -77,9 +141,7 @@ def parse_recipe(text: str, file: str, *, problems: Problems) -> MapNode | None:
 def check_format(root: MapNode, *, problems: Problems) -> None:
     """Check the version of the recipe format, where it is stated."""
     version = root.get("facekit")
-    if version is not None and not (
-        isinstance(version, ScalarNode) and type(version.value) is int and version.value == RECIPE_FORMAT
-    ):
+    if version is not None and describe(version) != f"the number {RECIPE_FORMAT}":
         message = f"this facekit reads recipe format {RECIPE_FORMAT}, found {describe(version)}"
         problems.add(message, version.mark, ("facekit",), f"write `facekit: {RECIPE_FORMAT}`")
 
@@ -102,7 +164,7 @@ def read_text(file: str, *, problems: Problems, asked_in: Mark | None = None) ->
         problems.add(f"there is no such recipe{named or ' file'}", place, path, _near_files(file))
         return None
     except IsADirectoryError:
-        near = _near_files(str(FilePath(file) / "recipe.yaml"))
+        near = _near_files(str(Path(file) / "recipe.yaml"))
         problems.add(f"{file!r} is a folder, not a recipe file", place, path, near)
         return None
     except (OSError, ValueError) as error:  # ValueError: a null character in the path
@@ -131,7 +193,6 @@ class _Layers:
         self._shipped = shipped
         self._loaded: dict[str, MapNode] = {}
         self._bases = 0
-        self._too_many = False
 
     def load(self, file: str, chain: tuple[str, ...] = (), asked_in: Mark | None = None) -> MapNode | None:
         """Load a file, to which a chain of others led, and all it extends. Each is read once.
@@ -150,31 +211,35 @@ class _Layers:
             return None
         entries = dict(root.entries)
         extends = entries.pop("extends", None)
-        own = MapNode(entries, root.mark)
         merged: Node | None = None
-        for node in _bases(extends, self._problems):
-            base = self._load_base(str(node.value), (*chain, file), node.mark)
+        for node in () if extends is None else items_of(extends.node):
+            name = text_of(node)
+            if not name:
+                message = f"expected the path or the name of a recipe, found {describe(node)}"
+                self._problems.add(message, node.mark, ("extends",), breaks=True)
+                continue
+            base = self._load_base(name, (*chain, file), node.mark)
             if base is not None:
                 inherited = {key: entry for key, entry in base.entries.items() if key not in _NOT_INHERITED}
                 merged = merge(merged, MapNode(inherited, base.mark), problems=self._problems)
-        merged = merge(merged, own, problems=self._problems)
-        self._loaded[real] = merged if isinstance(merged, MapNode) else own
-        return self._loaded[real]
+        merged = merge(merged, MapNode(entries, root.mark), problems=self._problems)
+        assert isinstance(merged, MapNode)  # as what is laid over is
+        self._loaded[real] = merged
+        return merged
 
     def _load_base(self, value: str, chain: tuple[str, ...], mark: Mark) -> MapNode | None:
         self._bases += 1
         if self._bases > _MOST_BASES or len(chain) > _LONGEST_CHAIN:
-            if not self._too_many:
-                self._too_many = True
-                limits = f"more than {_MOST_BASES} others, or more than {_LONGEST_CHAIN} in a row"
+            limits = f"more than {_MOST_BASES} others, or more than {_LONGEST_CHAIN} in a row"
+            if not any(limits in problem.message for problem in self._problems.found):
                 self._problems.add(f"the recipe extends {limits}", mark, ("extends",), breaks=True)
             return None
         # Path keeps `..`, which messages need not show.
-        base: str | None = os.path.normpath(FilePath(chain[-1]).parent / value)
-        if FilePath(value).suffix not in (".yaml", ".yml") and not os.path.lexists(str(base)):
+        base: str | None = os.path.normpath(Path(chain[-1]).parent / value)
+        if Path(value).suffix not in (".yaml", ".yml") and not os.path.lexists(str(base)):
             base = self._shipped().get(value)
         if base is None:
-            near = did_you_mean(value, self._shipped()) or _near_files(str(FilePath(chain[-1]).parent / value))
+            near = did_you_mean(value, self._shipped()) or _near_files(str(Path(chain[-1]).parent / value))
             message = f"there is no such recipe {value!r}, neither a file nor the name of a shipped one"
             self._problems.add(message, mark, ("extends",), near, breaks=True)
             return None
@@ -194,35 +259,8 @@ def _real(file: str) -> str:
         return file
 
 
-def _bases(extends: Entry | None, problems: Problems) -> list[ScalarNode]:
-    nodes = () if extends is None else items_of(extends.node)
-    found: list[ScalarNode] = []
-    for node in nodes:
-        if isinstance(node, ScalarNode) and isinstance(node.value, str) and node.value:
-            found.append(node)
-        else:
-            message = f"expected the path or the name of a recipe, found {describe(node)}"
-            problems.add(message, node.mark, ("extends",), breaks=True)
-    return found
-
-
-def _check_one_length(root: MapNode, problems: Problems) -> None:
-    train = root.get("train")
-    if not isinstance(train, MapNode):
-        return
-    given = [key for key in train.entries if key in ("steps", "epochs") and not is_null(train.get(key))]
-    if len(given) == 2:
-        first, second = given
-        problems.add(
-            f"train.{first} in line {train.entries[first].key_mark.line} already says how long to train",
-            train.entries[second].key_mark,
-            ("train", second),
-            f"keep `{first}` or `{second}`, not both",
-        )
-
-
 def _near_files(file: str) -> str | None:
-    folder, name = FilePath(file).parent, FilePath(file).name
+    folder, name = Path(file).parent, Path(file).name
     try:
         there = sorted(entry.name for entry in folder.iterdir() if entry.suffix in (".yaml", ".yml"))
     except (OSError, ValueError):

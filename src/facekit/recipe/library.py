@@ -9,13 +9,10 @@ from pathlib import Path
 
 from facekit.interfaces import FacekitError, did_you_mean
 from facekit.interfaces.regular_files import read_regular
-from facekit.recipe.layers import GRID, parse_recipe
-from facekit.recipe.lock import dump_document
-from facekit.recipe.migrating import migrate_components
-from facekit.recipe.nodes import ScalarNode, plain
+from facekit.recipe.dump import dump_document
+from facekit.recipe.layers import GRID, merge_layers, parse_recipe, shipped_files
+from facekit.recipe.nodes import plain, text_of
 from facekit.recipe.problems import Problems
-from facekit.recipe.reading import merge_layers
-from facekit.recipe.shipped import shipped_files
 from facekit.registry import PluginOrigin, Registry
 
 
@@ -41,7 +38,7 @@ class ShippedRecipe:
 def shipped_recipes(registry: Registry) -> list[ShippedRecipe]:
     """Return the recipes of facekit and of the plugins, by name.
 
-    See :func:`facekit.recipe.shipped.shipped_files` for what they are called.
+    See :func:`facekit.recipe.layers.shipped_files` for what they are called.
     """
     return name_recipes(registry.recipe_paths())
 
@@ -58,9 +55,8 @@ def name_recipes(of_plugins: Iterable[tuple[PluginOrigin, Path]]) -> list[Shippe
         else:
             root = parse_recipe(text, os.fspath(file.path), problems=problems)
             said = "" if root is not None else f"cannot be read: {problems.found[0].message}"
-        node = None if root is None else root.get("description")
-        if isinstance(node, ScalarNode) and isinstance(node.value, str):
-            said = " ".join(node.value.split())
+        described = text_of(root.get("description")) if root is not None else None
+        said = " ".join(described.split()) if described is not None else said
         is_grid = root is not None and GRID in root.entries
         found.append(ShippedRecipe(name, file.path, said, file.source, is_grid))
     return found
@@ -123,12 +119,9 @@ def copy_recipe(name: str, target: Path, *, registry: Registry, force: bool = Fa
     root = parse_recipe(text, str(source), problems=problems)
     merged = None
     if root is None or GRID not in root.entries:
-        merged = merge_layers(source, of_plugins=registry.recipe_paths, overrides=(), problems=problems)
+        merged = merge_layers(source, of_plugins=registry.recipe_paths, problems=problems)
     problems.raise_if_any()
     if merged is not None and root is not None and "extends" in root.entries:
-        # Its layers may be written for different versions of a component; merged, they are one.
-        merged = migrate_components(merged, registry=registry, problems=problems)
-        problems.raise_if_any()
         text = f"# {source.name} merged with the recipes it extends.\n" + dump_document(plain(merged))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

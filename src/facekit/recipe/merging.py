@@ -1,20 +1,27 @@
-"""How one layer of a recipe lies on another: base recipes, the file itself, the overrides."""
+"""How one layer of a recipe lies on another (base recipes, the file itself, the overrides), and how overrides are read:
+``--set model.generator.blocks=9``, ``--set losses.generator[perceptual].weight=5``.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from facekit.interfaces import FacekitError, did_you_mean
-from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, is_null, raised
+from facekit.interfaces import Options, did_you_mean
+from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, is_null, items_of, text_of, use_of
 from facekit.recipe.problems import Path, Problems, show_path
+from facekit.recipe.resolved import OVERRIDE, Mark
 from facekit.recipe.settings import AugmentCore, DataSettings, LossSettings, OptimiserCore, ScheduleCore
-from facekit.registry import join_use, name_of_use, split_use
+from facekit.recipe.yaml_source import MarkMaker, file_marks, parse_yaml
+from facekit.registry import name_of_use
 
+_SEGMENT = re.compile(r"[^.\[\]=\s]+|\[(?:[0-9]+|\+|[A-Za-z_][\w./-]*)\]")
 _POSITION = re.compile(r"\[([0-9]+)\]|([0-9]+)")
 _NAME = re.compile(r"\[([A-Za-z_][\w./-]*)\]")
+_LONGEST_NAME = 80
 
-APPENDED = "[+]"
+_APPENDED = "[+]"
 """The key of an override that adds to the end of a list."""
 
 _FREE: tuple[Path, ...] = (
@@ -24,27 +31,35 @@ _FREE: tuple[Path, ...] = (
 )
 """Maps whose keys are free, so that taking one away must be possible: null does."""
 
-_EITHER: tuple[tuple[Path, tuple[str, ...], tuple[str, ...]], ...] = (
-    (("train",), ("steps",), ("epochs",)),
-    (("train", "ema"), ("half_life", "ramp_up"), ("decay", "warmup")),
-)
+_EITHER: dict[Path, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    ("train",): (("steps",), ("epochs",)),
+    ("train", "ema"): (("half_life", "ramp_up"), ("decay", "warmup")),
+}
 """Settings that say the same in two ways. The first of each group decides; the upper layer's group wins."""
 
+_CORE: dict[Path, type[Options]] = {
+    ("data",): DataSettings,
+    ("train", "optimiser"): OptimiserCore,
+    ("train", "schedule"): ScheduleCore,
+    ("train", "augment"): AugmentCore,
+}
+"""The settings of the core beside the options of a component, which stay when it is exchanged."""
 
-def merge(base: Node | None, over: Node, *, problems: Problems, path: Path = ()) -> Node:
+
+def merge(base: Node | None, over: Node, *, problems: Problems, path: Path = (), one_layer: bool = False) -> Node:
     """Return a layer laid over another.
 
     Maps merge and lists replace. A changed ``use:`` drops the options beside it, since they belong to another
-    component; the keys beside it that belong to the core stay. Another version of one component drops nothing: each
-    option keeps the version it was written for. Of ``train.steps`` and ``train.epochs`` the upper layer's wins, and
-    of ``half_life`` and ``decay`` of ``train.ema``. A null takes away a factor in ``train.optimiser.lr_scale``, and
-    what a player has of its own in ``train.optimiser.of`` and ``train.schedule.of``.
+    component; the keys beside it that belong to the core stay. Of ``train.steps`` and ``train.epochs`` the upper
+    layer's wins, and of ``half_life`` and ``decay`` of ``train.ema``. A null takes away a factor in
+    ``train.optimiser.lr_scale``, and what a player has of its own in ``train.optimiser.of`` and ``train.schedule.of``.
 
     Args:
         base: the lower layer; None where it has nothing here.
         over: the upper layer.
         problems: collects overrides that fit no list or map.
         path: where in the recipe both stand.
+        one_layer: both are parts of one layer that lies on the recipe later: they are only put together.
     """
     if not isinstance(over, MapNode):
         return over
@@ -53,45 +68,49 @@ def merge(base: Node | None, over: Node, *, problems: Problems, path: Path = ())
     if not isinstance(base, MapNode):
         base = MapNode({}, over.mark)
     entries = dict(base.entries)
-    if _changes_use(base, over):
-        kept = _core_keys(path)
-        entries = {key: entry for key, entry in entries.items() if kept is None or key in kept or key == "use"}
-    elif _core_keys(path) is not None:
-        entries, over = _pin_versions(entries, over)
-    for place, first, second in _EITHER:
-        for (key, *_), others in ((first, second), (second, first)) if path == place else ():
-            if not is_null(over.get(key)) and is_null(over.get(others[0])):
-                entries = {name: entry for name, entry in entries.items() if name not in others}
-    for key, entry in raised(over.entries, base.entries).items():
-        if over.by_path and key.startswith("["):
+    before, after = use_of(base), use_of(over)
+    if before is not None and after is not None and not one_layer:
+        # `pix2pixhd_global` and `pix2pixhd/pix2pixhd_global` are one component as long as only one names a namespace.
+        old, new = name_of_use(before), name_of_use(after)
+        same_name = old.rsplit("/", 1)[-1] == new.rsplit("/", 1)[-1]
+        if old != new and not (same_name and ("/" in old) != ("/" in new)):
+            core = LossSettings if path[:1] == ("losses",) else ScheduleCore if path[:-1] in _FREE else _CORE.get(path)
+            kept = {"use", *(core.model_fields if core is not None else ())}
+            entries = {key: entry for key, entry in entries.items() if key in kept}
+    first, second = _EITHER.get(path, ((), ()))
+    for mine, others in ((first, second), (second, first)) if first else ():
+        if not is_null(over.get(mine[0])) and is_null(over.get(others[0])):
+            entries = {key: entry for key, entry in entries.items() if key not in others}
+    for key, entry in over.entries.items():
+        below = entries.get(key)
+        if one_layer and key == _APPENDED and below is not None:
+            both = ListNode((*items_of(below.node), *items_of(entry.node)), below.node.mark)
+            entries[key] = replace(entry, node=both)
+            continue
+        if not one_layer and over.by_path and key.startswith("["):
             what = "a map" if base.entries else "not a list"
             problems.add(f"{show_path(path)} is {what}, so it has no position {key}", entry.key_mark, path)
             continue
-        if path in _FREE and is_null(entry.node):
+        if not one_layer and path in _FREE and is_null(entry.node):
             entries.pop(key, None)
             continue
-        below = entries.get(key)
-        merged = merge(below.node if below else None, entry.node, problems=problems, path=(*path, key))
+        lower = below.node if below is not None else None
+        merged = merge(lower, entry.node, problems=problems, path=(*path, key), one_layer=one_layer)
         # A key that is only passed through on the way to an override keeps the place it was written in.
-        passed = below is not None and isinstance(entry.node, MapNode) and not isinstance(below.node, ScalarNode)
-        key_mark = below.key_mark if below is not None and passed else entry.key_mark
-        entries[key] = replace(entry, key_mark=key_mark, node=merged)
-    return MapNode(entries, base.mark if base.entries else over.mark)
-
-
-def items_of(node: Node) -> tuple[Node, ...]:
-    """Return the items of a list; anything else is one item."""
-    return node.items if isinstance(node, ListNode) else (node,)
+        passed = below is not None and isinstance(entry.node, MapNode) and not isinstance(lower, ScalarNode)
+        entries[key] = Entry(below.key_mark if below is not None and passed else entry.key_mark, merged)
+    by_path = one_layer and (base.by_path or over.by_path)
+    return MapNode(entries, base.mark if base.entries else over.mark, by_path)
 
 
 def _merge_list(base: ListNode, over: MapNode, problems: Problems, path: Path) -> ListNode:
     items: list[Node | None] = list(base.items)
     added: list[Node] = []
     for key, entry in over.entries.items():
-        if key == APPENDED:
+        if key == _APPENDED:
             added += items_of(entry.node)
             continue
-        position = _position(base, key, entry, problems, path)
+        position = _position(base.items, key, entry.key_mark, problems, path)
         if position is None:
             continue
         if is_null(entry.node):
@@ -101,101 +120,124 @@ def _merge_list(base: ListNode, over: MapNode, problems: Problems, path: Path) -
     return ListNode((*(item for item in items if item is not None), *added), base.mark)
 
 
-def _position(base: ListNode, key: str, entry: Entry, problems: Problems, path: Path) -> int | None:
+def _position(items: Sequence[Node], key: str, mark: Mark, problems: Problems, path: Path) -> int | None:
     """Return the position in a list that a key of an override means; None, and a problem, where there is none."""
-    items = base.items
-    named = _NAME.fullmatch(key)
-    if named is not None:
-        names = [_names(item) for item in items]
+    named, numbered, whole = _NAME.fullmatch(key), _POSITION.fullmatch(key), show_path(path)
+    remedy: str | None = None
+    if numbered is not None:
+        digits = numbered[1] or numbered[2]
+        if len(digits) < 10 and int(digits) < len(items):
+            return int(digits)
+        extent = f"positions 0 to {len(items) - 1}" if items else "no items"
+        message = f"{whole} has no position {digits}; it has {extent}"
+    elif named is None:
+        message = f"{whole} is a list, so a position must follow, not {key!r}"
+        remedy = f"write {show_path((*path, 0))}"
+    else:
+        # An item may be called by its label, its component's short name, or its component's whole id.
+        names: list[list[str]] = []
+        for item in items:
+            use, label = (
+                name_of_use(use_of(item) or ""),
+                text_of(item.get("label")) if isinstance(item, MapNode) else "",
+            )
+            names.append([name for name in (label, use.rsplit("/", 1)[-1], use) if name])
         found = [position for position, own in enumerate(names) if named[1] in own]
         if len(found) == 1:
             return found[0]
         if found:
-            message, remedy = f"{show_path(path)} has {len(found)} items called {named[1]!r}", "give the position"
+            message, remedy = f"{whole} has {len(found)} items called {named[1]!r}", "give the position"
         else:
             known = [own[0] for own in names if own]
-            message = f"{show_path(path)} has no item called {named[1]!r}"
+            message = f"{whole} has no item called {named[1]!r}"
             remedy = did_you_mean(named[1], known) or (f"it has {', '.join(known)}" if known else "give the position")
-        problems.add(message, entry.key_mark, path, remedy)
-        return None
-    match = _POSITION.fullmatch(key)
-    if match is None:
-        message = f"{show_path(path)} is a list, so a position must follow, not {key!r}"
-        problems.add(message, entry.key_mark, path, f"write {show_path((*path, 0))}")
-        return None
-    digits = match.group(1) or match.group(2)
-    position = int(digits) if len(digits) < 10 else len(items)
-    if position >= len(items):
-        extent = f"positions 0 to {len(items) - 1}" if items else "no items"
-        problems.add(f"{show_path(path)} has no position {digits}; it has {extent}", entry.key_mark, path)
-        return None
-    return position
+    problems.add(message, mark, path, remedy)
+    return None
 
 
-def _names(item: Node) -> list[str]:
-    """Return what an item can be called by: its label, its component's short name, its component's whole id."""
-    if not isinstance(item, MapNode):
-        return []
-    label, use = (item.get(key) for key in ("label", "use"))
-    names = [label.value] if isinstance(label, ScalarNode) and isinstance(label.value, str) else []
-    if isinstance(use, ScalarNode) and isinstance(use.value, str):
-        whole = name_of_use(use.value)
-        names += [whole.rsplit("/", 1)[-1], whole]
-    return names
+def read_overrides(overrides: Sequence[str], *, problems: Problems) -> MapNode | None:
+    """Read overrides into one layer, to be laid over the recipe.
 
+    Each is ``path=value``: keys joined by dots, and a value in YAML. An item of a list is named by its position
+    (``[1]`` or ``.1``), or by its component or label (``[perceptual]``); null takes it away, and ``[+]`` adds one at
+    the end. All of them are one layer, so that the order in which different things are set does not matter; of two that
+    set the same thing the later one wins.
 
-def _changes_use(base: MapNode, over: MapNode) -> bool:
-    before, after = base.get("use"), over.get("use")
-    if not isinstance(before, ScalarNode) or not isinstance(after, ScalarNode):
-        return False
-    if isinstance(before.value, str) and isinstance(after.value, str):
-        # `pix2pixhd_global` and `pix2pixhd/pix2pixhd_global` are one component as long as only one names a namespace.
-        old, new = name_of_use(before.value), name_of_use(after.value)
-        short = [name.rsplit("/", 1)[-1] for name in (old, new)]
-        return old != new and (short[0] != short[1] or ("/" in old) == ("/" in new))
-    return before.value != after.value
-
-
-def _pin_versions(entries: dict[str, Entry], over: MapNode) -> tuple[dict[str, Entry], MapNode]:
-    """Return both layers of a component so that no option is taken for one of another version.
-
-    Where both state a version, options of the lower layer keep theirs. Where the upper one states none, it is no
-    statement about the version, and the lower one's holds.
+    Returns:
+        The layer; None where there are no overrides that can be read.
     """
-    before, after = _version_in(entries.get("use")), _version_in(over.entries.get("use"))
-    if before is None or "use" not in over.entries:
-        return entries, over
-    if after is None:
-        use = over.entries["use"]
-        if isinstance(use.node, ScalarNode) and isinstance(use.node.value, str) and "@" not in use.node.value:
-            kept = replace(use, node=ScalarNode(join_use(use.node.value, before), use.node.mark))
-            over = replace(over, entries={**over.entries, "use": kept})
-        return entries, over
-    pinned = {key: replace(entry, version=before) if entry.version is None else entry for key, entry in entries.items()}
-    return pinned, over
+    layer: Node | None = None
+    for text in overrides:
+        shown = text if len(text) <= _LONGEST_NAME else text[: _LONGEST_NAME - 3] + "..."
+        file = OVERRIDE + shown.replace("\n", "\\n").replace("\r", "\\r")
+        left, equals, value = text.partition("=")
+        whole = file_marks(text, file)
+
+        def place(offset: int, whole: MarkMaker = whole) -> Mark:
+            return whole(0, offset)
+
+        def marks(line: int, column: int, whole: MarkMaker = whole, start: int = len(left) + 1) -> Mark:
+            return whole(line, column + (start if line == 0 else 0))
+
+        if not equals:
+            problems.add("an override is `path=value`; the `=` is missing", place(len(place(0).text)))
+            continue
+        segments = _segments(left, problems, place)
+        if segments is None:
+            continue
+        before = len(problems.found)
+        node = parse_yaml(value, marks=marks, problems=problems, path=tuple(key for key, _ in segments))
+        if node is None and len(problems.found) == before:
+            node = ScalarNode(None, marks(0, 0))
+        if node is not None:
+            layer = merge(layer, _nested(segments, node, place), problems=problems, one_layer=True)
+    assert layer is None or isinstance(layer, MapNode)
+    return layer
 
 
-def _version_in(use: Entry | None) -> int | None:
-    if use is None or not isinstance(use.node, ScalarNode) or not isinstance(use.node.value, str):
-        return None
-    try:
-        return split_use(use.node.value)[1]
-    except FacekitError:  # reported where it is looked up, unless an upper layer mends it
-        return None
+def layer_of_paths(root: MapNode, *, problems: Problems) -> MapNode | None:
+    """Return a map whose keys are paths, such as ``train.batch`` or ``losses.generator[perceptual]``, as one layer.
+
+    It is what overrides are, but with places in the file that the map stands in.
+    """
+    layer: Node | None = None
+    for text, entry in root.entries.items():
+        quoted = entry.key_mark.text[entry.key_mark.column - 1 : entry.key_mark.column] in ("'", '"')
+
+        def place(offset: int, mark: Mark = entry.key_mark, start: int = int(quoted)) -> Mark:
+            return replace(mark, column=mark.column + start + offset)
+
+        segments = _segments(text, problems, place)
+        if segments is not None:
+            layer = merge(layer, _nested(segments, entry.node, place), problems=problems, one_layer=True)
+    assert layer is None or isinstance(layer, MapNode)
+    return layer
 
 
-def _core_keys(path: Path) -> frozenset[str] | None:
-    """Return the keys beside a ``use:`` that are no options of the component; None where all of them are not."""
-    if path == ("data",):
-        return frozenset(DataSettings.model_fields)
-    if path[:1] == ("losses",):
-        return frozenset(LossSettings.model_fields)
-    if path == ("train", "optimiser"):
-        return frozenset(OptimiserCore.model_fields)
-    if path == ("train", "schedule") or (path[:3] == ("train", "schedule", "of") and len(path) == 4):
-        return frozenset(ScheduleCore.model_fields)
-    if path == ("train", "augment"):
-        return frozenset(AugmentCore.model_fields)
-    if path[:1] == ("train",):
-        return None
-    return frozenset()
+def _nested(segments: Sequence[tuple[str, int]], node: Node, place: Callable[[int], Mark]) -> Node:
+    for key, offset in reversed(segments):
+        node = MapNode({key: Entry(place(offset), node)}, place(offset), by_path=True)
+    return node
+
+
+def _segments(left: str, problems: Problems, place: Callable[[int], Mark]) -> list[tuple[str, int]] | None:
+    """Return the keys of a path, each with where it starts; None, and a problem, where it is no path."""
+    found: list[tuple[str, int]] = []
+    offset = 0
+    while True:
+        match = _SEGMENT.match(left, offset)
+        if match is None or (not found and match.group().startswith("[")):
+            wrong = f"{left[offset]!r} cannot stand here" if offset < len(left) else "a key is missing here"
+            break
+        found.append((match.group(), offset))
+        offset = match.end()
+        if offset == len(left):
+            return found
+        if left[offset] == ".":
+            offset += 1
+        elif left[offset] != "[":
+            wrong = f"{left[offset]!r} cannot stand here"
+            break
+    remedy = "write it like losses.generator[1].weight"
+    problems.add(f"{wrong} in the path of an override", place(offset), remedy=remedy)
+    return None

@@ -1,10 +1,12 @@
-"""The kinds of components that stand under ``model:``, and the settings of the core beside each kind. Torch-free."""
+"""Where components stand in a recipe, of which kinds, and the settings of the core beside each kind. Torch-free."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from facekit.interfaces import NoOptions, Options, Player
+from facekit.recipe.nodes import MapNode, use_of
+from facekit.recipe.problems import Path
 from facekit.recipe.settings import (
     AugmentCore,
     DataSettings,
@@ -50,3 +52,17 @@ def core_settings(kind: Kind) -> type[Options]:
     }
     found |= dict.fromkeys(NETWORK_KINDS, NetworkSettings)
     return found.get(kind, NoOptions)
+
+
+def component_places(root: MapNode) -> Iterator[tuple[Path, Kind]]:
+    """Yield where components, or lists of them, stand in a merged recipe, and the likeliest kind of each."""
+    yield ("data",), "dataset"
+    model, losses = root.get("model"), root.get("losses")
+    for name, entry in model.entries.items() if isinstance(model, MapNode) else ():
+        yield ("model", name), kind_of_network(name, use_of(entry.node) or "", None)
+    for player in losses.entries if isinstance(losses, MapNode) else ():
+        yield ("losses", player), "loss"
+    yield ("metrics",), "metric"
+    yield ("train", "optimiser"), "optimiser"
+    yield ("train", "schedule"), "schedule"
+    yield ("train", "augment"), "augmentation"

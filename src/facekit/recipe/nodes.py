@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from facekit.recipe.resolved import Mark
@@ -30,21 +29,10 @@ class ListNode:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A key of a map and its value.
-
-    Args:
-        key_mark: where the key was written.
-        node: the value.
-        layer: which layer of the recipe it was written in, counted within its map, upper ones larger: an option's old
-            name and its new name may come from different files.
-        version: the version of the component it was written for, where that is not what the ``use:`` beside it says;
-            see :func:`facekit.registry.migrate_options`.
-    """
+    """A key of a map, where it was written, and its value."""
 
     key_mark: Mark
     node: Node
-    layer: int = field(default=0, compare=False)
-    version: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +58,6 @@ class MapNode:
 Node = ScalarNode | ListNode | MapNode
 
 
-def raised(over: Mapping[str, Entry], base: Mapping[str, Entry]) -> dict[str, Entry]:
-    """Return the entries of a map that is laid over another, with layers above all of the other's."""
-    if not base:
-        return dict(over)
-    lowest = min((entry.layer for entry in over.values()), default=0)
-    step = 1 + max(entry.layer for entry in base.values()) - lowest
-    return {key: replace(entry, layer=entry.layer + step) for key, entry in over.items()}
-
-
 def plain(node: Node) -> Any:
     """Return the tree as dicts, lists and scalars."""
     if isinstance(node, ScalarNode):
@@ -93,6 +72,21 @@ def is_null(node: Node | None) -> bool:
     return node is None or (isinstance(node, ScalarNode) and node.value is None)
 
 
+def text_of(node: Node | None) -> str | None:
+    """Return a value that is text; None for any other."""
+    return node.value if isinstance(node, ScalarNode) and isinstance(node.value, str) else None
+
+
+def use_of(node: Node | None) -> str | None:
+    """Return the ``use:`` of a map that names a component; None where there is none."""
+    return text_of(node.get("use")) if isinstance(node, MapNode) else None
+
+
+def items_of(node: Node) -> tuple[Node, ...]:
+    """Return the items of a list; anything else is one item."""
+    return node.items if isinstance(node, ListNode) else (node,)
+
+
 def describe(node: Node) -> str:
     """Return what a value is, for sentences: ``the text 'x'``, ``a list``."""
     if isinstance(node, MapNode):
@@ -105,34 +99,27 @@ def describe(node: Node) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        shown = value if len(value) <= 60 else value[:57] + "..."
-        return f"the text {shown!r}"
+        return f"the text {value if len(value) <= 60 else value[:57] + '...'!r}"
     return f"the number {value}"
 
 
-def key_mark_at(node: Node, path: str) -> Mark | None:
-    """Return where the last key of a path such as ``losses.generator[4].regions.hair`` was written; None where not."""
-    mark: Mark | None = None
-    for name, position in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path):
-        if name and isinstance(node, MapNode) and name in node.entries:
-            mark, node = node.entries[name].key_mark, node.entries[name].node
-        elif position and isinstance(node, ListNode) and int(position) < len(node.items):
-            node = node.items[int(position)]
-            mark = node.mark
+def entry_at(node: Node, path: Sequence[str | int]) -> Entry | None:
+    """Return the entry at a path inside a node; None where there is none. An item of a list is its own key."""
+    found: Entry | None = None
+    for part in path:
+        if isinstance(node, MapNode) and isinstance(part, str):
+            found = node.entries.get(part)
+        elif isinstance(node, ListNode) and isinstance(part, int) and part < len(node.items):
+            found = Entry(node.items[part].mark, node.items[part])
         else:
             return None
-    return mark
+        if found is None:
+            return None
+        node = found.node
+    return found
 
 
 def mark_at(node: Node, path: Sequence[str | int], otherwise: Mark) -> Mark:
     """Return where the value at a path inside a node was written, or ``otherwise`` where it was not."""
-    for part in path:
-        inner: Node | None = None
-        if isinstance(node, MapNode) and isinstance(part, str):
-            inner = node.get(part)
-        elif isinstance(node, ListNode) and isinstance(part, int) and part < len(node.items):
-            inner = node.items[part]
-        if inner is None:
-            return otherwise
-        node = inner
-    return node.mark
+    found = entry_at(node, path)
+    return found.node.mark if found is not None else otherwise

@@ -6,14 +6,16 @@ unification: two dimensions that meet become one, and one that becomes two numbe
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from facekit.interfaces import SAMPLER, FacekitError, Player, Port, PortContext, Ports, did_you_mean
 from facekit.interfaces import ports as standard_ports
 from facekit.interfaces.ports import Dimension
-from facekit.recipe.nodes import MapNode, key_mark_at, mark_at
+from facekit.recipe.nodes import MapNode, entry_at, mark_at
 from facekit.recipe.problems import Problems
-from facekit.recipe.resolved import AugmentationChoice, ComponentChoice, LossChoice, Mark, ModelChoice
+from facekit.recipe.resolved import ComponentChoice, Mark, ResolvedRecipe
 from facekit.registry import Registry
 
 FREE = "batch"
@@ -37,6 +39,8 @@ _USUAL_GIVERS = {
     "discriminated.class_logits": "add a model.discriminator that also classifies attributes",
 }
 
+_DTYPES = {"float": "real numbers", "class_ids": "class ids", "binary": "zeros and ones", "noise": "noise"}
+
 
 @dataclass(frozen=True)
 class _Part:
@@ -45,6 +49,13 @@ class _Part:
     title: str
     choice: ComponentChoice
     ports: Ports
+
+    def __str__(self) -> str:
+        return f"{self.title} {self.choice.component.spec.name!r}"
+
+    @property
+    def line(self) -> str:
+        return f"({self.choice.mark.short})"
 
 
 @dataclass(frozen=True)
@@ -57,95 +68,86 @@ class _Claim:
     port: Port | None = None
     gives: bool = False
 
+    def says(self, index: int) -> str:
+        """Return the claim as a sentence; ``index`` is the position in the shape, or -1 for the number of classes."""
+        if self.part is None or self.port is None:
+            return f"data.size is {self.number} ({self.mark.short})"
+        name, number = self.port.name, self.number
+        if index == -1:
+            thing = f"`{name}` with {number} classes"
+        elif name == "style" and index == len(self.port.shape) - 1:
+            thing = f"a style of {number} numbers"
+        elif name == "attributes" and index == 1:
+            thing = f"{number} attributes"
+        else:
+            thing = f"`{name}` with {number} as dimension {index + 1} of {_shape(self.port)}"
+        return f"{self.part} {'gives' if self.gives else 'needs'} {thing} ({self.mark.short})"
+
 
 def resolve_dimensions(
-    root: MapNode,
-    *,
-    registry: Registry,
-    dataset: ComponentChoice,
-    model: ModelChoice,
-    losses: tuple[LossChoice, ...],
-    metrics: tuple[ComponentChoice, ...],
-    augmentation: AugmentationChoice | None = None,
-    size: int,
-    batch: int,
-    problems: Problems,
+    root: MapNode, recipe: ResolvedRecipe, *, registry: Registry, problems: Problems
 ) -> dict[str, int]:
     """Join all ports of a recipe, and return the numbers behind the named dimensions.
 
     Args:
-        root: the recipe, which knows where each value was written.
+        root: the recipe as a tree, which knows where each value was written.
+        recipe: what it says.
         registry: offers the label maps.
-        dataset: the dataset.
-        model: the parts of the model.
-        losses: the losses.
-        metrics: the metrics.
-        augmentation: what stands in front of discriminators; None for nothing.
-        size: picture side in pixels.
-        batch: photos a step.
         problems: collects what does not fit.
     """
-    nowhere = Mark("", 0, 0, "")
-    size_mark, batch_mark = (mark_at(root, place, nowhere) for place in (("data", "size"), ("train", "batch")))
-    parts: list[_Part] = []
-
-    def add(title: str, choice: ComponentChoice, player: Player | None = None) -> None:
-        ports = _ports_of(title, choice, PortContext(size, registry.label_maps, player), root, problems)
-        if ports is not None:
-            parts.append(_Part(title, choice, ports))
-
-    add("the dataset", dataset)
+    size, batch = recipe.data.size, recipe.train.batch
+    named: list[tuple[str, ComponentChoice, Player | None]] = [("the dataset", recipe.dataset, None)]
     # The sampler first: what it gives is the recipe's, though a network that it calls gives the same.
-    for name, choice in sorted(model.components(), key=lambda entry: entry[0] != SAMPLER):
-        add(f"the {name.replace('_', ' ')}", choice)
-    for loss in losses:
-        add(f"the {loss.player}'s loss", loss.choice, loss.player)
-    for metric in metrics:
-        add("the metric", metric)
-    if augmentation is not None:
-        add("the augmentation", augmentation.choice)
+    for name, choice in sorted(recipe.model.components(), key=lambda entry: entry[0] != SAMPLER):
+        named.append((f"the {name.replace('_', ' ')}", choice, None))
+    named += [(f"the {loss.player}'s loss", loss.choice, loss.player) for loss in recipe.losses]
+    named += [("the metric", metric, None) for metric in recipe.metrics]
+    if recipe.augmentation is not None:
+        named.append(("the augmentation", recipe.augmentation.choice, None))
+    parts: list[_Part] = []
+    for title, choice, player in named:
+        ports = _ports_of(title, choice, PortContext(size, registry.label_maps, player), root, problems)
+        parts += [] if ports is None else [_Part(title, choice, ports)]
 
-    join = _Join(problems, size, dataset.mark if size_mark is nowhere else size_mark)
+    join = _Join(problems, _Claim(size, mark_at(root, ("data", "size"), recipe.dataset.mark)))
     for part in parts:
         join.give(part)
     if not problems.found:  # a part without ports would make others seem to lack something
-        for part in parts:
-            join.take(part)
-        join.tell_missing()
+        join.take(parts)
     for part in parts:
-        _check_size(part, size, part.choice.mark if size_mark is nowhere else size_mark, problems)
-        if batch < part.ports.smallest_batch:
-            problems.add(
-                f"{_named(part)} ({part.choice.mark.short}) needs at least {part.ports.smallest_batch} photos a step, "
-                f"found {batch}",
-                part.choice.mark if batch_mark is nowhere else batch_mark,
-                "train.batch",
-            )
+        ports, size_mark = part.ports, mark_at(root, ("data", "size"), part.choice.mark)
+        if size < ports.smallest_size:
+            message = f"{part} {part.line} needs at least {ports.smallest_size}, found {size}"
+            problems.add(message, size_mark, "data.size")
+        step = ports.size_multiple
+        if size % step:
+            below, above = size // step * step, (size // step + 1) * step
+            near = f"{below} or {above}" if below >= max(ports.smallest_size, 1) else str(above)
+            message = f"{part} {part.line} needs a multiple of {step}, found {size}"
+            problems.add(message, size_mark, "data.size", f"try {near}")
+        if batch < ports.smallest_batch:
+            message = f"{part} {part.line} needs at least {ports.smallest_batch} photos a step, found {batch}"
+            problems.add(message, mark_at(root, ("train", "batch"), part.choice.mark), "train.batch")
     return join.dimensions()
 
 
 class _Join:
     """Unifies the dimensions of ports as they are joined."""
 
-    def __init__(self, problems: Problems, size: int, size_mark: Mark) -> None:
+    def __init__(self, problems: Problems, size: _Claim) -> None:
         self._problems = problems
         self._given: dict[str, tuple[_Part, Port]] = {}
         self._parents: dict[str, str] = {}
-        self._claims: dict[str, _Claim] = {"size": _Claim(size, size_mark)}
-        self._missing: dict[str, list[_Part]] = {}
+        self._claims: dict[str, _Claim] = {"size": size}
 
     def give(self, part: _Part) -> None:
         """Take note of what a part gives."""
         for port in part.ports.gives:
             if port.name in self._given:
                 other, _ = self._given[port.name]
-                if other.choice.component.spec.kind == SAMPLER:
-                    continue
-                self._problems.add(
-                    f"{_named(part)} gives `{port.name}`, and so does {_named(other)} ({other.choice.mark.short})",
-                    part.choice.mark,
-                    part.choice.path,
-                )
+                if other.choice.component.spec.kind != SAMPLER:
+                    message = f"{part} gives `{port.name}`, and so does {other} {other.line}"
+                    self._problems.add(message, part.choice.mark, part.choice.path)
                 continue
             self._given[port.name] = (part, port)
             if part.choice.component.spec.kind == "dataset" and port.name in ("image", "mask"):
@@ -160,49 +162,48 @@ class _Join:
             if standard is not None and standard.classes is not None and port.classes is not None:
                 self._unify(standard.classes, port.classes, None, (part, port), -1)
 
-    def take(self, part: _Part) -> None:
-        """Join what a part needs to what gives it."""
-        for need in part.ports.needs:
+    def take(self, parts: Sequence[_Part]) -> None:
+        """Join what parts need to what gives it; what nothing gives is told once, at the first part that needs it."""
+        missing: dict[str, list[_Part]] = {}
+        for part, need in ((each, need) for each in parts for need in each.ports.needs):
             if need.dtype == "noise":
                 # The engine draws it, once for all that need noise of this name; the first of them says its shape.
                 self._given.setdefault(need.name, (part, need))
-            given = self._given.get(need.name)
-            if given is None:
+            if need.name not in self._given:
                 if not need.optional:
-                    self._missing.setdefault(need.name, []).append(part)
+                    missing.setdefault(need.name, []).append(part)
                 continue
-            self._fit(part, need, *given)
-
-    def tell_missing(self) -> None:
-        """Tell of what parts need and nothing gives: each thing once, at the first part that needs it."""
-        for name, (first, *others) in self._missing.items():
+            giver, given = self._given[need.name]
+            differ: tuple[str, str] | None = None
+            fits = len(need.shape) == len(given.shape) or need.leading or given.leading
+            if not fits:
+                differ = f"of shape {_shape(need)}", f"one of shape {_shape(given)}"
+            elif need.dtype != given.dtype and (need.dtype, given.dtype) != ("float", "binary"):
+                differ, fits = (f"of {_DTYPES[need.dtype]}", _DTYPES[given.dtype]), False
+            elif need.value_range and given.value_range and need.value_range != given.value_range:
+                wanted, offered = (f"[{low:g}, {high:g}]" for low, high in (need.value_range, given.value_range))
+                differ = f"in {wanted}", f"it in {offered}"
+            if differ is not None:
+                does = "needs" if given.dtype == "noise" else "gives"
+                message = f"{part} needs `{need.name}` {differ[0]} {part.line}, {giver} {does} {differ[1]} {giver.line}"
+                self._problems.add(message, part.choice.mark, part.choice.path)
+            if not fits:
+                continue
+            for index, (dimension, other) in enumerate(zip(need.shape, given.shape)):
+                self._unify(dimension, other, (part, need), (giver, given), index)
+            if need.classes is not None and given.classes is not None:
+                self._unify(need.classes, given.classes, (part, need), (giver, given), -1)
+        for name, (first, *others) in missing.items():
             also = f" ({', '.join(other.choice.path for other in others)} too)" if others else ""
-            self._problems.add(
-                f"{_named(first)} needs `{name}`{also}, and nothing in this recipe gives it",
-                first.choice.mark,
-                first.choice.path,
-                _USUAL_GIVERS.get(name) or did_you_mean(name, self._given) or f"given here: {', '.join(self._given)}",
-            )
+            message = f"{first} needs `{name}`{also}, and nothing in this recipe gives it"
+            near = did_you_mean(name, self._given) or f"given here: {', '.join(self._given)}"
+            self._problems.add(message, first.choice.mark, first.choice.path, _USUAL_GIVERS.get(name) or near)
 
     def dimensions(self) -> dict[str, int]:
         """Return the numbers behind the names."""
-        names = {name for name in (*self._parents, *self._claims) if name != FREE}
-        numbers = {name: self._claims.get(self._root(name)) for name in names}
-        return {name: claim.number for name, claim in sorted(numbers.items()) if claim is not None}
-
-    def _fit(self, part: _Part, need: Port, giver: _Part, given: Port) -> None:
-        if len(need.shape) != len(given.shape) and not (need.leading or given.leading):
-            self._conflict(part, need, giver, given, f"of shape {_shape(need)}", f"one of shape {_shape(given)}")
-            return
-        if need.dtype != given.dtype and (need.dtype, given.dtype) != ("float", "binary"):
-            self._conflict(part, need, giver, given, f"of {_dtype(need)}", _dtype(given))
-            return
-        if need.value_range and given.value_range and need.value_range != given.value_range:
-            self._conflict(part, need, giver, given, f"in {_range(need)}", f"it in {_range(given)}")
-        for index, (wanted, offered) in enumerate(zip(need.shape, given.shape)):
-            self._unify(wanted, offered, (part, need), (giver, given), index)
-        if need.classes is not None and given.classes is not None:
-            self._unify(need.classes, given.classes, (part, need), (giver, given), -1)
+        names = sorted({*self._parents, *self._claims} - {FREE})
+        claims = {name: self._claims.get(self._root(name)) for name in names}
+        return {name: claim.number for name, claim in claims.items() if claim is not None}
 
     def _unify(
         self,
@@ -215,39 +216,31 @@ class _Join:
         """Make two dimensions one. ``index`` is the position in the shape, or -1 for the number of classes."""
         if FREE in (wanted, offered):
             return
-        left = self._claim_of(wanted, need, False)
-        right = self._claim_of(offered, given, given[1].dtype != "noise")
+        claims: list[_Claim | None] = []
+        for dimension, owner, gives in ((wanted, need, False), (offered, given, given[1].dtype != "noise")):
+            claim = self._claims.get(self._root(dimension)) if isinstance(dimension, str) else None
+            if isinstance(dimension, int) and owner is not None:
+                claim = _Claim(dimension, owner[0].choice.mark, *owner, gives)
+            claims.append(claim)
+        left, right = claims
         if left is not None and right is not None and left.number != right.number:
             # At the part that needs it, naming both sides.
             here, other = (right, left) if left.part is None and right.part is not None else (left, right)
             place = (here.part or (need or given)[0]).choice
-            self._problems.add(f"{_says(here, index)}, {_says(other, index)}", place.mark, place.path)
+            self._problems.add(f"{here.says(index)}, {other.says(index)}", place.mark, place.path)
             return
-        claim = left if left is not None and left.part is not None else right if right is not None else left
+        claim = left if left is not None and left.part is not None else right or left
         names = [self._root(name) for name in (wanted, offered) if isinstance(name, str)]
         if len(names) == 2 and names[0] != names[1]:
             self._parents[names[1]] = names[0]
         if claim is not None and names:
             self._claims.setdefault(names[0], claim)
 
-    def _claim_of(self, dimension: Dimension, owner: tuple[_Part, Port] | None, gives: bool) -> _Claim | None:
-        if isinstance(dimension, str):
-            return self._claims.get(self._root(dimension))
-        return None if owner is None else _Claim(dimension, owner[0].choice.mark, *owner, gives)
-
     def _root(self, name: str) -> str:
         self._parents.setdefault(name, name)
         while self._parents[name] != name:
             name = self._parents[name]
         return name
-
-    def _conflict(self, part: _Part, need: Port, giver: _Part, given: Port, wanted: str, offered: str) -> None:
-        self._problems.add(
-            f"{_named(part)} needs `{need.name}` {wanted} ({part.choice.mark.short}), "
-            f"{_named(giver)} {'needs' if given.dtype == 'noise' else 'gives'} {offered} ({giver.choice.mark.short})",
-            part.choice.mark,
-            part.choice.path,
-        )
 
 
 def _ports_of(
@@ -259,8 +252,9 @@ def _ports_of(
     except FacekitError as error:
         # A component that names one of its options as the place is shown there.
         path = f"{choice.path}.{error.where}" if error.where else choice.path
-        mark = key_mark_at(root, path) if error.where else None
-        problems.add(error.message, mark or choice.mark, path, error.remedy)
+        keys = [int(position) if position else key for key, position in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path)]
+        entry = entry_at(root, keys) if error.where else None
+        problems.add(error.message, entry.key_mark if entry else choice.mark, path, error.remedy)
         return None
     except Exception as error:  # the plugin's code
         what = f"cannot work out what it needs and gives: {type(error).__name__}: {error}"
@@ -273,46 +267,5 @@ def _ports_of(
     return None
 
 
-def _check_size(part: _Part, size: int, mark: Mark, problems: Problems) -> None:
-    line = f" ({part.choice.mark.short})"
-    if size < part.ports.smallest_size:
-        problems.add(f"{_named(part)}{line} needs at least {part.ports.smallest_size}, found {size}", mark, "data.size")
-    step = part.ports.size_multiple
-    if size % step:
-        below, above = size // step * step, (size // step + 1) * step
-        near = f"{below} or {above}" if below >= max(part.ports.smallest_size, 1) else str(above)
-        message = f"{_named(part)}{line} needs a multiple of {step}, found {size}"
-        problems.add(message, mark, "data.size", f"try {near}")
-
-
-def _named(part: _Part) -> str:
-    return f"{part.title} {part.choice.component.spec.name!r}"
-
-
-def _says(claim: _Claim, index: int) -> str:
-    if claim.part is None or claim.port is None:
-        return f"data.size is {claim.number} ({claim.mark.short})"
-    verb = "gives" if claim.gives else "needs"
-    name, number = claim.port.name, claim.number
-    if index == -1:
-        thing = f"`{name}` with {number} classes"
-    elif name == "style" and index == len(claim.port.shape) - 1:
-        thing = f"a style of {number} numbers"
-    elif name == "attributes" and index == 1:
-        thing = f"{number} attributes"
-    else:
-        thing = f"`{name}` with {number} as dimension {index + 1} of {_shape(claim.port)}"
-    return f"{_named(claim.part)} {verb} {thing} ({claim.mark.short})"
-
-
 def _shape(port: Port) -> str:
     return f"({', '.join(str(dimension) for dimension in port.shape)}{', ...' if port.leading else ''})"
-
-
-def _range(port: Port) -> str:
-    assert port.value_range is not None
-    return f"[{port.value_range[0]:g}, {port.value_range[1]:g}]"
-
-
-def _dtype(port: Port) -> str:
-    return {"float": "real numbers", "class_ids": "class ids", "binary": "zeros and ones", "noise": "noise"}[port.dtype]

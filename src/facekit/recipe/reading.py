@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path as FilePath
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from facekit.recipe.layers import GRID, load_layers, parse_recipe
-from facekit.recipe.lock import document_of, dump_document
-from facekit.recipe.merging import merge
-from facekit.recipe.migrating import migrate_components
+from facekit.recipe.dump import dump_document
+from facekit.recipe.layers import merge_layers, parse_recipe
 from facekit.recipe.nodes import ListNode, MapNode, Node
-from facekit.recipe.overrides import read_overrides
 from facekit.recipe.ports import resolve_dimensions
-from facekit.recipe.problems import Path, Problems, show_path
+from facekit.recipe.problems import Path as Place
+from facekit.recipe.problems import Problems, show_path
 from facekit.recipe.resolved import Mark, ResolvedRecipe
 from facekit.recipe.schema_check import check_schema
-from facekit.recipe.shipped import RecipesOfPlugins
 from facekit.registry import PluginRecord, Registry
 
 
@@ -62,7 +59,7 @@ def read_recipe(
         registry: the components.
         overrides: ``path=value``, e.g. ``train.batch=4`` or ``losses.generator[1].weight=5``.
         layers: laid over the file one after the other, below the overrides; see
-            :func:`facekit.recipe.overrides.layer_of_paths`.
+            :func:`facekit.recipe.merging.layer_of_paths`.
         record: of a run's locked recipe, the plugins that the run was made with, to say where a component that is not
             here is to be had; see :func:`facekit.training.run.reading.read_run_recipe`.
 
@@ -70,26 +67,9 @@ def read_recipe(
         RecipeError: with every mistake that was found, each with its file, line and column. A file that cannot be
             parsed hides mistakes in the schema, and those hide what does not fit between components.
     """
-    recipe, _ = read_marked(path, registry=registry, overrides=overrides, layers=layers, record=record)
-    return recipe
-
-
-def read_marked(
-    path: str | os.PathLike[str],
-    *,
-    registry: Registry,
-    overrides: Sequence[str] = (),
-    layers: Sequence[MapNode] = (),
-    record: PluginRecord | None = None,
-) -> tuple[ResolvedRecipe, MapNode]:
-    """Like :func:`read_recipe`; also return the merged tree, in which each value knows where it was written.
-
-    Options of older versions of components stand in it under their names of today.
-    """
     problems = Problems()
     root = merge_layers(path, of_plugins=registry.recipe_paths, overrides=overrides, layers=layers, problems=problems)
-    root = migrate_components(root, registry=registry, problems=problems)
-    return _resolve(root, registry=registry, name=FilePath(path).stem, problems=problems, record=record), root
+    return _resolve(root, registry, Path(path).stem, problems, record)
 
 
 def recipe_origins(
@@ -100,53 +80,24 @@ def recipe_origins(
     Raises:
         RecipeError: as :func:`read_recipe` does.
     """
-    recipe, root = read_marked(path, registry=registry, overrides=overrides)
-    return recipe, list(_walk(recipe.document, root, ()))
+    problems = Problems()
+    root = merge_layers(path, of_plugins=registry.recipe_paths, overrides=overrides, problems=problems)
+    recipe = _resolve(root, registry, Path(path).stem, problems)
+    migrated = {notice.path: notice.mark for notice in recipe.notices}  # under other names in the tree
 
+    def walk(value: Any, node: Node | None, place: Place) -> Iterator[Origin]:
+        if isinstance(value, dict) and value:
+            for key, inner in value.items():
+                yield from walk(inner, node.get(key) if isinstance(node, MapNode) else None, (*place, key))
+        elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
+            items = node.items if isinstance(node, ListNode) and len(node.items) == len(value) else [None] * len(value)
+            for index, (inner, item) in enumerate(zip(value, items)):
+                yield from walk(inner, item, (*place, index))
+        else:
+            shown = show_path(place)
+            yield Origin(shown, value, node.mark if node is not None else migrated.get(shown))
 
-def _walk(value: Any, node: Node | None, path: Path) -> Iterator[Origin]:
-    if isinstance(value, dict) and value:
-        for key, inner in value.items():
-            yield from _walk(inner, node.get(key) if isinstance(node, MapNode) else None, (*path, key))
-    elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
-        items = node.items if isinstance(node, ListNode) and len(node.items) == len(value) else [None] * len(value)
-        for index, (inner, item) in enumerate(zip(value, items)):
-            yield from _walk(inner, item, (*path, index))
-    else:
-        yield Origin(show_path(path), value, node.mark if node is not None else None)
-
-
-def merge_layers(
-    path: str | os.PathLike[str],
-    *,
-    of_plugins: RecipesOfPlugins,
-    overrides: Sequence[str],
-    problems: Problems,
-    layers: Sequence[MapNode] = (),
-) -> MapNode:
-    """Merge a recipe file, those it extends, the layers over it and the overrides, without looking at what they say.
-
-    Args:
-        path: the recipe file.
-        of_plugins: gives the recipes that plugins ship, which it may extend by name.
-        overrides: as for :func:`read_recipe`.
-        problems: collects mistakes.
-        layers: as for :func:`read_recipe`.
-
-    Raises:
-        RecipeError: a file cannot be read at all. Lesser mistakes stay in ``problems``.
-    """
-    merged: Node | None = load_layers(FilePath(path), of_plugins=of_plugins, problems=problems)
-    if isinstance(merged, MapNode) and GRID in merged.entries:
-        mark = merged.entries[GRID].key_mark
-        problems.add("this is a grid of runs, not a recipe", mark, (GRID,), "run it with `facekit ablate`", breaks=True)
-    over = read_overrides(overrides, problems=problems)
-    for layer in (*layers, *([] if over is None else [over])):
-        merged = None if merged is None else merge(merged, layer, problems=problems)
-    if problems.broken or not isinstance(merged, MapNode):
-        problems.raise_if_any()
-    assert isinstance(merged, MapNode)  # what is None has left a problem
-    return merged
+    return recipe, list(walk(recipe.document, root, ()))
 
 
 def recipe_from_document(document: Mapping[str, Any], *, registry: Registry, name: str) -> ResolvedRecipe:
@@ -165,8 +116,7 @@ def recipe_from_document(document: Mapping[str, Any], *, registry: Registry, nam
     if root is None:
         problems.raise_if_any()
     assert root is not None
-    root = migrate_components(root, registry=registry, problems=problems)
-    return _resolve(root, registry=registry, name=FilePath(name).stem, problems=problems)
+    return _resolve(root, registry, Path(name).stem, problems)
 
 
 def dump_recipe(recipe: ResolvedRecipe) -> str:
@@ -175,31 +125,9 @@ def dump_recipe(recipe: ResolvedRecipe) -> str:
 
 
 def _resolve(
-    root: MapNode, *, registry: Registry, name: str, problems: Problems, record: PluginRecord | None = None
+    root: MapNode, registry: Registry, name: str, problems: Problems, record: PluginRecord | None = None
 ) -> ResolvedRecipe:
-    checked = check_schema(root, registry=registry, name=name, problems=problems, record=record)
+    recipe = check_schema(root, registry=registry, name=name, problems=problems, record=record)
+    dimensions = resolve_dimensions(root, recipe, registry=registry, problems=problems)
     problems.raise_if_any()
-    dataset, data, model, train = checked.dataset, checked.data, checked.model, checked.train
-    assert dataset is not None  # a section that is None has left a problem
-    assert data is not None
-    assert model is not None
-    assert train is not None
-    assert checked.updates is not None
-    dimensions = resolve_dimensions(
-        root,
-        registry=registry,
-        dataset=dataset,
-        model=model,
-        losses=checked.losses,
-        metrics=checked.metrics,
-        augmentation=checked.augmentation,
-        size=data.size,
-        batch=train.batch,
-        problems=problems,
-    )
-    problems.raise_if_any()
-    document = document_of(
-        checked.name, checked.description, dataset, data, model, checked.losses, checked.metrics, train
-    )
-    notices = problems.notices_in_order()
-    return ResolvedRecipe(**vars(checked), document=document, dimensions=dimensions, notices=notices)
+    return replace(recipe, dimensions=dimensions)

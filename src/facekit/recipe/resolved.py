@@ -262,10 +262,10 @@ class ResolvedRecipe:
         metrics: what is measured.
         train: how it is trained.
         updates: the optimisers and schedules that ``train`` names.
+        augmentation: what stands in front of discriminators; None for nothing.
         document: the merged recipe as plain YAML data, every default written out: it is locked into the run folder and
             reads back to an equal recipe.
         dimensions: the named dimensions that the ports settled.
-        augmentation: what stands in front of discriminators; None for nothing.
         notices: what was read as an older version of a component has it; recipes that differ in this alone are equal.
     """
 
@@ -278,9 +278,9 @@ class ResolvedRecipe:
     metrics: tuple[ComponentChoice, ...]
     train: TrainSettings
     updates: UpdateChoices
-    document: Mapping[str, Any]
-    dimensions: Mapping[str, int]
     augmentation: AugmentationChoice | None = None
+    document: Mapping[str, Any] = field(default_factory=dict)
+    dimensions: Mapping[str, int] = field(default_factory=dict)
     notices: tuple[Notice, ...] = field(default=(), compare=False)
 
     def losses_of(self, player: Player) -> tuple[LossChoice, ...]:

@@ -11,11 +11,11 @@ from pydantic import BaseModel
 from facekit.components.options_reference import describe_type
 from facekit.components.options_schema import options_schema
 from facekit.interfaces import NoOptions
-from facekit.recipe.fragment import dump_value
+from facekit.recipe.dump import dump_value
 from facekit.recipe.layers import RECIPE_FORMAT
 from facekit.recipe.network_kinds import NAMED_KINDS, USUAL_PLAYERS, core_settings
 from facekit.recipe.settings import NETWORK_NAME, AugmentSettings, OptimiserSettings, ScheduleSettings, TrainSettings
-from facekit.registry import ComponentSpec, Kind, RegisteredComponent, Registry
+from facekit.registry import Kind, RegisteredComponent, Registry
 from facekit.registry.built_in import find_built_in
 from facekit.registry.torch_optimisers import class_name
 
@@ -161,11 +161,9 @@ class _Schema:
         entries = [entry for each in (kind, *also) for entry in self._entries(each, player)]
         core = core_settings(kind)
         shared = self._settings(core, core.__name__).get("properties", {})
-        cases: list[dict[str, Any]] = []
-        for entry in entries:
-            for older in (False, True) if entry.spec.version > 1 else (False,):
-                definition = {"$ref": f"#/$defs/{self._component(entry, shared, older=older)}"}
-                cases.append({"if": self._is(entry, older=older), "then": definition})
+        cases = [
+            {"if": self._is(entry), "then": {"$ref": f"#/$defs/{self._component(entry, shared)}"}} for entry in entries
+        ]
         return _with_rules({"type": "object", "properties": {"use": self._use(entries), **shared}}, cases)
 
     def _required_options(self, kind: Kind, player: str | None = None) -> list[dict[str, Any]]:
@@ -175,7 +173,7 @@ class _Schema:
             required = list(options_schema(entry.spec.options).get("required", ()))
             old = {name for migration in entry.spec.migrations for name in migration.renamed}
             if required and not old:  # else an old name may stand for a required one
-                rules.append({"if": self._is(entry, older=False), "then": {"required": required}})
+                rules.append({"if": self._is(entry), "then": {"required": required}})
         return rules
 
     def _entries(self, kind: Kind, player: str | None) -> list[RegisteredComponent]:
@@ -191,24 +189,21 @@ class _Schema:
             "enum": [self._names(entry)[0] for entry in entries],
             "enumDescriptions": [entry.spec.summary for entry in entries],
         }
-        patterns = [self._pattern(entry, older=False) for entry in entries]
-        patterns += [self._pattern(entry, older=True) for entry in entries if entry.spec.version > 1]
-        return {"anyOf": [offered, {"type": "string", "pattern": "|".join(patterns)}], **about}
+        patterns = "|".join(self._pattern(entry) for entry in entries)
+        return {"anyOf": [offered, {"type": "string", "pattern": patterns}], **about}
 
-    def _is(self, entry: RegisteredComponent, *, older: bool) -> dict[str, Any]:
-        """Return the condition that a map names this component, as it is or for one of its older versions.
+    def _is(self, entry: RegisteredComponent) -> dict[str, Any]:
+        """Return the condition that a map names this component.
 
         The types are said so that neither an empty place nor an unfinished ``use:`` fulfils it, for which editors would
         offer the options of every component at once.
         """
-        use = {"type": "string", "pattern": self._pattern(entry, older=older)}
+        use = {"type": "string", "pattern": self._pattern(entry)}
         return {"type": "object", "properties": {"use": use}, "required": ["use"]}
 
-    def _pattern(self, entry: RegisteredComponent, *, older: bool) -> str:
+    def _pattern(self, entry: RegisteredComponent) -> str:
         names = "|".join(re.escape(name) for name in self._names(entry))
-        newest = entry.spec.version
-        version = f"@(?:{'|'.join(map(str, range(1, newest)))})" if older else f"(?:@{newest})?"
-        return f"^(?:{names}){version}$"
+        return f"^(?:{names})(?:@(?:{'|'.join(map(str, range(1, entry.spec.version + 1)))}))?$"
 
     def _names(self, entry: RegisteredComponent) -> list[str]:
         """Return what recipes may call a component, the shortest first."""
@@ -220,19 +215,25 @@ class _Schema:
         namesakes = [other for other in self._registry.of_kind(spec.kind) if other.spec.name == spec.name]
         return [spec.name, spec.id] if len(namesakes) == 1 else [spec.id]
 
-    def _component(self, entry: RegisteredComponent, shared: Iterable[str], *, older: bool) -> str:
+    def _component(self, entry: RegisteredComponent, shared: Iterable[str]) -> str:
         """Define a component's own options; the keys beside them are described where the choice is.
 
-        What an older version had is marked, unless the recipe says that it is for one.
+        Options that a migration renamed or removed are marked as old.
         """
-        name = f"{entry.spec.kind}.{entry.spec.id.replace('/', '.')}"
-        key = f"{name}.older" if older else name
+        spec = entry.spec
+        key = f"{spec.kind}.{spec.id.replace('/', '.')}"
         if key not in self._definitions:
-            own = self._settings(entry.spec.options, name).get("properties", {})
-            known = _with_old_names(own, entry.spec, marked=not older)
-            title = f"{entry.spec.kind.replace('_', ' ')} {entry.spec.id}"
+            known = dict(self._settings(spec.options, key).get("properties", {}))
+            for migration in spec.migrations:
+                since = f"since version {migration.to} of {spec.name}"
+                gone = {old: f"Called `{new}` {since}." for old, new in migration.renamed.items()}
+                gone |= {name: f"Gone {since}: {advice}" for name, advice in migration.removed.items()}
+                for name, said in gone.items():
+                    old = {"description": said, "deprecated": True, "doNotSuggest": True, "deprecationMessage": said}
+                    known.setdefault(name, old)
             properties = {"use": True, **dict.fromkeys(shared, True), **known}
-            self._definitions[key] = {**_object(properties, entry.spec.summary), "title": title}
+            title = f"{spec.kind.replace('_', ' ')} {spec.id}"
+            self._definitions[key] = {**_object(properties, spec.summary), "title": title}
         return key
 
     def _settings(self, model: type[BaseModel], key: str) -> dict[str, Any]:
@@ -260,47 +261,6 @@ class _Schema:
             elif "default" in inner:
                 kind += f"; default `{dump_value(inner['default'])}`"
             inner["markdownDescription"] = "\n\n".join(filter(None, (inner.get("description"), f"*{kind}*")))
-
-
-def _with_old_names(own: Mapping[str, Any], spec: ComponentSpec, *, marked: bool) -> dict[str, Any]:
-    """Return a component's options, and those that its migrations still read.
-
-    Args:
-        own: the options it has today.
-        spec: the component.
-        marked: let language servers underline those that are old.
-    """
-    found = {name: dict(inner) for name, inner in own.items()}
-    for index, migration in enumerate(spec.migrations):
-        since = f"since version {migration.to} of {spec.name}"
-        gone = {old: f"Called `{new}` {since}." for old, new in migration.renamed.items()}
-        gone |= {name: f"Gone {since}: {sentence}" for name, sentence in migration.removed.items()}
-        for name, message in gone.items():
-            old = {"description": message, "deprecated": True, "doNotSuggest": True}
-            found.setdefault(name, {**old, "deprecationMessage": message} if marked else old)
-        for name, values in migration.values.items():
-            for later in spec.migrations[index + 1 :]:
-                name = later.renamed.get(name, name)
-            if name in own:
-                # Without a message, which a language server counts as a problem of this alternative.
-                found[name] = _also(found[name], {**_one_of(tuple(values)), "deprecated": True})
-    return found
-
-
-def _one_of(values: Sequence[Any]) -> dict[str, Any]:
-    """Return a schema of some values, as a pattern where it can be one: editors do not offer patterns."""
-    if all(isinstance(value, str) for value in values):
-        return {"type": "string", "pattern": f"^(?:{'|'.join(map(re.escape, values))})$"}
-    return {"enum": list(values)}
-
-
-def _also(schema: Mapping[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """Return a schema that takes what another takes, and more; of a list each item does. Descriptions stay outside."""
-    if isinstance(schema.get("items"), Mapping):
-        return {**schema, "items": _also(schema["items"], other)}
-    said = {key: value for key, value in schema.items() if key in ("description", "markdownDescription", "default")}
-    rest = {key: value for key, value in schema.items() if key not in said}
-    return {"anyOf": [rest, other], **said}
 
 
 def _object(properties: dict[str, Any], description: str) -> dict[str, Any]:

@@ -8,14 +8,13 @@ can.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import yaml
 
-from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, ScalarValue, raised
+from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, ScalarValue, items_of, text_of
 from facekit.recipe.problems import Path, Problems
 from facekit.recipe.resolved import Mark
-from facekit.recipe.yaml_messages import explain
 
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # those PyYAML counts as line breaks
 _UNFIT = re.compile("[\0\ud800-\udfff]")
@@ -25,16 +24,19 @@ _DEEPEST = 40
 MOST_VALUES = 20_000
 """Most values of a document, aliases written out: small files can hold exponentially many."""
 
-_NULL = frozenset({"", "~", "null", "Null", "NULL"})
-_TRUE = frozenset({"true", "True", "TRUE"})
-_FALSE = frozenset({"false", "False", "FALSE"})
-_INTEGER = re.compile(r"[-+]?[0-9]+")
-_OCTAL = re.compile(r"0o[0-7]+")
-_HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
+_WORDS: dict[str, ScalarValue] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+_INTEGER = re.compile(r"[-+]?[0-9]+|(?P<octal>0o[0-7]+)|(?P<hexadecimal>0x[0-9a-fA-F]+)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_INFINITY = re.compile(r"[-+]?\.(inf|Inf|INF)")
-_NOT_A_NUMBER = frozenset({".nan", ".NaN", ".NAN"})
+_NO_NUMERAL = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _MOST_DIGITS = 400
+
+_INDENT = "lines of one level start in one column"
+_KEY = re.compile(r":(\s|$)")
+_FIRST_COLON = re.compile(r"\s*(-\s+)*[^\s#'\"{\[][^:]*$")
 
 MarkMaker = Callable[[int, int], Mark]
 """Makes a mark from a 0-based line and column of the text that is parsed."""
@@ -48,24 +50,16 @@ def read_scalar(text: str) -> ScalarValue:
     Raises:
         ValueError: an integer of more than 400 digits.
     """
-    if text in _NULL:
-        return None
-    if text in _TRUE:
-        return True
-    if text in _FALSE:
-        return False
-    is_octal, is_hexadecimal = _OCTAL.fullmatch(text), _HEXADECIMAL.fullmatch(text)
-    if is_octal or is_hexadecimal or _INTEGER.fullmatch(text):
+    if text in _WORDS:
+        return _WORDS[text]
+    integer = _INTEGER.fullmatch(text)
+    if integer is not None:
         if len(text) > _MOST_DIGITS:
             raise ValueError(f"a number of {len(text)} digits")
-        return int(text, 8) if is_octal else int(text, 16) if is_hexadecimal else int(text)
+        return int(text, 8 if integer["octal"] else 16 if integer["hexadecimal"] else 10)
     if _FLOAT.fullmatch(text):
         return float(text)
-    if _INFINITY.fullmatch(text):
-        return float("-inf") if text.startswith("-") else float("inf")
-    if text in _NOT_A_NUMBER:
-        return float("nan")
-    return text
+    return float(text.replace(".", "")) if _NO_NUMERAL.fullmatch(text) else text
 
 
 def split_lines(text: str) -> list[str]:
@@ -108,7 +102,17 @@ def parse_yaml(
     loader: yaml.SafeLoader | None = None
     try:
         loader = yaml.SafeLoader(text)
-        return _Composer(loader, marks, problems, path, most_values, go_on).document()
+        composer = _Composer(loader, marks, problems, most_values, go_on)
+        composer.next()  # the start of the stream
+        if isinstance(composer.next(), yaml.StreamEndEvent):
+            return None
+        root = composer.node(composer.next(), path)
+        composer.next()  # the end of the document
+        following = composer.next()
+        if not isinstance(following, yaml.StreamEndEvent):
+            said = "a second document starts here; a recipe is one"
+            problems.add(said, composer.mark(following), remedy="remove the `---`")
+        return root
     except _Hopeless:
         return None
     except yaml.reader.ReaderError as error:
@@ -139,69 +143,59 @@ class _Composer:
     """Makes nodes of the parser's events."""
 
     def __init__(
-        self,
-        loader: yaml.SafeLoader,
-        marks: MarkMaker,
-        problems: Problems,
-        path: Path,
-        most: int,
-        go_on: Callable[[], None],
+        self, loader: yaml.SafeLoader, marks: MarkMaker, problems: Problems, most: int, go_on: Callable[[], None]
     ) -> None:
-        self._loader, self._go_on, self._marks = loader, go_on, marks
-        self._problems, self._path, self._most = problems, path, most
-        self._anchors: dict[str, tuple[Node, int]] = {}
-        self._open: set[str] = set()
+        self._loader, self._marks, self._problems, self._most, self._go_on = loader, marks, problems, most, go_on
+        self._anchors: dict[str, tuple[Node, int] | None] = {}
+        """The nodes of anchors and how many values each holds; None while its node is still open."""
         self._count = 0
 
-    def document(self) -> Node | None:
-        self._next()  # the start of the stream
-        if isinstance(self._next(), yaml.StreamEndEvent):
-            return None
-        root = self._node(self._next(), self._path)
-        self._next()  # the end of the document
-        following = self._next()
-        if not isinstance(following, yaml.StreamEndEvent):
-            self._problems.add(
-                "a second document starts here; a recipe is one", self._mark(following), remedy="remove the `---`"
-            )
-        return root
-
-    def _next(self) -> yaml.Event:
+    def next(self) -> yaml.Event:
         self._go_on()
         return self._loader.get_event()
 
-    def _mark(self, event: yaml.Event) -> Mark:
+    def mark(self, event: yaml.Event) -> Mark:
         start = event.start_mark
         return self._marks(start.line, start.column) if start else self._marks(0, 0)
 
-    def _node(self, event: yaml.Event, path: Path) -> Node:
-        mark = self._mark(event)
+    def node(self, event: yaml.Event, path: Path) -> Node:
+        mark = self.mark(event)
         if len(path) > _DEEPEST:
             self._problems.add(f"nested more than {_DEEPEST} levels deep", mark, path[:8])
             raise _Hopeless
+        node: Node
         if isinstance(event, yaml.AliasEvent):
-            return self._alias(event, mark, path)
+            name = str(event.anchor)
+            anchored = self._anchors.get(name)
+            if anchored is None:
+                problem = f"*{name} stands inside &{name}, so it would contain itself"
+                remedy = None
+                if name not in self._anchors:
+                    problem = f"*{name} refers to &{name}, which does not stand before it"
+                    remedy = "text that starts with * goes in quotes"
+                self._problems.add(problem, mark, path, remedy, breaks=True)
+                return ScalarNode(None, mark)
+            self._grow(anchored[1], mark, path)
+            return anchored[0]
         assert isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent)  # nothing else can stand here
         before = self._count
         self._grow(1, mark, path)
-        anchor: str | None = event.anchor
-        self._open |= {anchor} if anchor is not None else set()
+        if event.anchor is not None:
+            self._anchors[event.anchor] = None
         if event.tag is not None:
             remedy = "put text that looks like a number in quotes"
             self._problems.add(f"tags such as {event.tag!r} are not used in recipes", mark, path, remedy)
-        node: Node
         if isinstance(event, yaml.ScalarEvent):
             node = self._scalar(event, mark, path)
         elif isinstance(event, yaml.SequenceStartEvent):
             items: list[Node] = []
-            while not isinstance(child := self._next(), yaml.SequenceEndEvent):
-                items.append(self._node(child, (*path, len(items))))
+            while not isinstance(child := self.next(), yaml.SequenceEndEvent):
+                items.append(self.node(child, (*path, len(items))))
             node = ListNode(tuple(items), mark)
         else:
             node = self._map(mark, path)
-        if anchor is not None:
-            self._open.discard(anchor)
-            self._anchors[anchor] = (node, self._count - before)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = (node, self._count - before)
         return node
 
     def _scalar(self, event: yaml.ScalarEvent, mark: Mark, path: Path) -> ScalarNode:
@@ -219,63 +213,88 @@ class _Composer:
 
     def _map(self, mark: Mark, path: Path) -> MapNode:
         entries: dict[str, Entry] = {}
-        merged: list[MapNode] = []
-        while not isinstance(event := self._next(), yaml.MappingEndEvent):
-            key_mark = self._mark(event)
-            key = self._key(event, key_mark, path)
-            value = self._node(self._next(), (*path, key if key is not None else "?"))
-            if key is None:
-                continue
-            if key == "<<" and isinstance(event, yaml.ScalarEvent) and event.style is None:
-                items = value.items if isinstance(value, ListNode) else (value,)
-                maps = [item for item in items if isinstance(item, MapNode)]
-                if len(maps) != len(items):
-                    self._problems.add("`<<` merges maps, and this is not one", value.mark, (*path, "<<"))
-                merged += maps
-            elif key in entries:
-                first = entries[key].key_mark
-                self._problems.add(
-                    f"{key!r} stands here a second time; first in line {first.line}", key_mark, (*path, key)
-                )
+        merged: dict[str, Entry] = {}
+        while not isinstance(event := self.next(), yaml.MappingEndEvent):
+            key_mark = self.mark(event)
+            key: str | None = None
+            if not isinstance(event, yaml.ScalarEvent):
+                key = text_of(self.node(event, (*path, "?")))  # an alias of a text; keys of keys nest as values do
+                if key is None:
+                    self._problems.add("a key must be text, not a list or a map", key_mark, path)
+            elif isinstance(read := self._scalar(event, key_mark, path).value, str):
+                key = read
             else:
+                said = f"the key {event.value or 'nothing'} is not text"
+                self._problems.add(said, key_mark, path, f'put it in quotes: "{event.value}"')
+            value = self.node(self.next(), (*path, "?" if key is None else key))
+            if key == "<<" and isinstance(event, yaml.ScalarEvent) and event.style is None:
+                for item in items_of(value):
+                    if isinstance(item, MapNode):
+                        merged = {**item.entries, **merged}  # of several maps that are merged the first one wins
+                    else:
+                        self._problems.add("`<<` merges maps, and this is not one", value.mark, (*path, "<<"))
+            elif key is not None and key in entries:
+                said = f"{key!r} stands here a second time; first in line {entries[key].key_mark.line}"
+                self._problems.add(said, key_mark, (*path, key))
+            elif key is not None:
                 entries[key] = Entry(key_mark, value)
-        below: dict[str, Entry] = {}
-        for other in reversed(merged):  # what stands in the map itself wins, then the first one that is merged
-            below |= raised(other.entries, below)
-        written = raised(entries, below)
-        return MapNode({**written, **{key: entry for key, entry in below.items() if key not in written}}, mark)
-
-    def _key(self, event: yaml.Event, mark: Mark, path: Path) -> str | None:
-        if not isinstance(event, yaml.ScalarEvent):
-            node = self._node(event, (*path, "?"))  # lengthened: keys of keys nest as values do
-            if isinstance(node, ScalarNode) and isinstance(node.value, str):
-                return node.value  # an alias of a text
-            self._problems.add("a key must be text, not a list or a map", mark, path)
-            return None
-        value = self._scalar(event, mark, path).value
-        if isinstance(value, str):
-            return value
-        shown = event.value or "nothing"
-        self._problems.add(f"the key {shown} is not text", mark, path, f'put it in quotes: "{event.value}"')
-        return None
-
-    def _alias(self, event: yaml.AliasEvent, mark: Mark, path: Path) -> Node:
-        name = str(event.anchor)
-        problem = remedy = None
-        if name in self._open:
-            problem = f"*{name} stands inside &{name}, so it would contain itself"
-        elif name not in self._anchors:
-            problem = f"*{name} refers to &{name}, which does not stand before it"
-            remedy = "text that starts with * goes in quotes"
-        if problem is not None:
-            self._problems.add(problem, mark, path, remedy, breaks=True)
-            return ScalarNode(None, mark)
-        node, size = self._anchors[name]
-        self._grow(size, mark, path)
-        return node
+        return MapNode({**entries, **{key: entry for key, entry in merged.items() if key not in entries}}, mark)
 
     def _grow(self, size: int, mark: Mark, path: Path) -> None:
         self._count += size
         if self._count > self._most:
             self._problems.add(f"more than {self._most:,} values, aliases written out", mark, path[:8])
             raise _Hopeless
+
+
+def explain(error: yaml.MarkedYAMLError, lines: Sequence[str]) -> tuple[int, int, str, str | None]:
+    """Return the 0-based line and column, the message and the remedy for a syntax error in a text of these lines.
+
+    The place is where the mistake most likely is, which is not always where the parser stops.
+    """
+    problem = error.problem or error.context or "this is not YAML"
+    mark = error.problem_mark or error.context_mark
+    start = error.context_mark or mark
+    if mark is None or start is None:
+        return 0, 0, problem, None
+    here, there = (mark.line, mark.column), (start.line, start.column)
+    line = lines[mark.line] if mark.line < len(lines) else ""
+    indentation = len(line) - len(line.lstrip(" "))
+    ends = "<stream end>" in problem
+    if "'\\t'" in problem:
+        return *here, "a tab stands here", "YAML indents with spaces"
+    if "mapping values are not allowed" in problem:
+        filled = [i for i in range(mark.line) if lines[i].strip() and not lines[i].lstrip().startswith("#")]
+        if filled:
+            above = lines[filled[-1]]
+            content = len(above) - len(re.sub(r"^ *(- +)*", "", above))
+            if content == indentation and not _KEY.search(above):
+                return filled[-1], content, "a key without `:`", "write `key: value`"
+            if _FIRST_COLON.fullmatch(line[: mark.column]):
+                # The line itself is sound, so it is its indentation that made it a part of the value above.
+                return mark.line, indentation, "this line is indented too far to fit the line above it", _INDENT
+        return *here, "a second `:` in one line", "put text that holds `: ` in quotes"
+    if "expected <block end>" in problem:
+        if mark.column == indentation:
+            return *here, "this line's indentation fits no line above it", _INDENT
+        return *here, "this cannot stand here after a complete value", "is a quote or a comma too many?"
+    if "could not find expected ':'" in problem:
+        return *there, "a key without `:`", "write `key: value`"
+    if "unexpected end of stream" in problem and "quoted scalar" in (error.context or ""):
+        return *there, "this quote is never closed", None
+    if "flow" in (error.context or "") and "expected ','" in problem:
+        bracket, closing = ("{", "}") if "mapping" in (error.context or "") else ("[", "]")
+        if mark.line == start.line and not ends:
+            return *here, f"expected `,` or `{closing}` here", f"the `{bracket}` is in column {start.column + 1}"
+        inside = None if ends else f"line {mark.line + 1} does not belong inside it"
+        return *there, f"this `{bracket}` is not closed", inside
+    if "cannot start any token" in problem:
+        character = line[mark.column : mark.column + 1]
+        return *here, f"a value cannot start with {character!r}", "put the text in quotes"
+    if "unknown escape character" in problem:
+        return *here, problem, "in double quotes a backslash is written `\\\\`"
+    if "did not find expected <document start>" in problem:
+        return *here, "this does not belong to the map above it", _INDENT
+    if "expected the node content" in problem:
+        return *here, "a value is missing here", "is a bracket not closed?" if ends else None
+    return *here, problem, None

@@ -3,8 +3,6 @@
 from facekit.registry.decorators import FunctionComponent, components, loss, metric
 from facekit.registry.discovery import ENTRY_POINT_GROUP, PluginOrigin
 from facekit.registry.hooks import hookimpl, hookspec
-from facekit.registry.migrating import MigratedOptions, OptionNote, changes_weights, migrate_options, migrate_weights
-from facekit.registry.migration import Migration
 from facekit.registry.plugin_record import ComponentRecord, PluginRecord
 from facekit.registry.plugins import LoadedPlugin, PluginFailure, PluginSet
 from facekit.registry.registry import (
@@ -22,6 +20,7 @@ from facekit.registry.spec import (
     ComponentSpec,
     Kind,
     LeastShare,
+    Migration,
     PluginInfo,
     join_use,
     name_of_use,
@@ -42,9 +41,7 @@ __all__ = [
     "Kind",
     "LeastShare",
     "LoadedPlugin",
-    "MigratedOptions",
     "Migration",
-    "OptionNote",
     "PluginFailure",
     "PluginInfo",
     "PluginOrigin",
@@ -54,7 +51,6 @@ __all__ = [
     "RegisteredComponent",
     "Registry",
     "UnknownComponent",
-    "changes_weights",
     "components",
     "forget_registries",
     "hookimpl",
@@ -64,8 +60,6 @@ __all__ = [
     "load_registry",
     "loss",
     "metric",
-    "migrate_options",
-    "migrate_weights",
     "name_of_use",
     "split_use",
 ]

@@ -29,8 +29,7 @@ from facekit.interfaces import FacekitError, Measurement, Observation, Options, 
 from facekit.interfaces import ports as standard_ports
 from facekit.registry.function_options import described_in, location_of, options_of
 from facekit.registry.hooks import hookimpl
-from facekit.registry.migration import Migration
-from facekit.registry.spec import ComponentSpec, Kind
+from facekit.registry.spec import ComponentSpec, Kind, Migration
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal, get_args
 
 from facekit.interfaces import BuildContext, DatasetContext, FacekitError, Options, PortContext, Ports, TrainingContext
-from facekit.registry.migration import Migration, mistake_in
 
 Kind = Literal[
     "dataset",
@@ -30,6 +29,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _ID = re.compile(r"[a-z0-9_]+/[a-z0-9_]+")
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
+_TARGET = re.compile(r"[^:]+:[^:]+")
 _COMMAND = re.compile(r"[a-z0-9][a-z0-9_-]*( [a-z0-9][a-z0-9_-]*)?")
 
 
@@ -51,6 +51,50 @@ class LeastShare:
     def __post_init__(self) -> None:
         if not 0 < self.share < 1:
             raise ValueError(f"a least share lies between 0 and 1, found {self.share!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Migration:
+    """One change of a component's options or weights, and how what was written before it is read.
+
+    A component of version 3 has two migrations, ``to=2`` and ``to=3``. A recipe says the version it was written for in
+    ``use: name@2``, as the recipe that a run keeps always does. Options are those beside ``use:``; what lies inside one
+    that is a map of settings is not looked at.
+
+    Args:
+        to: the version of the component that made the change; 2 is the first.
+        summary: what changed, in one sentence that people are shown.
+        renamed: options that have another name now, old name to new name.
+        removed: options that are gone, each with a sentence on what to do instead.
+        harmless: by removed option, the values that change nothing now: they are dropped with a note, any other value
+            is refused with the sentence of ``removed``.
+        added: what the component did before an option existed, or before its default changed, by option (new name):
+            filled in where a recipe that states an older version leaves the option out.
+        weights: ``"module:function"`` that turns a state dict ``{name: tensor}`` of the version before into one of this
+            version, given ``(state, options)``; None where the weights did not change.
+    """
+
+    to: int
+    summary: str
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    removed: Mapping[str, str] = field(default_factory=dict)
+    harmless: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    added: Mapping[str, Any] = field(default_factory=dict)
+    weights: str | None = None
+
+    def mistake(self, options: Collection[str]) -> str | None:
+        """Return what is wrong with it; ``options`` are today's, and the names that later migrations read."""
+        if not self.summary.strip():
+            return "has no summary, and people are shown it"
+        if self.weights is not None and not _TARGET.fullmatch(self.weights):
+            return f"names its weights {self.weights!r}, not in the form 'module:function'"
+        unheard = sorted(set(self.harmless) - set(self.removed))
+        if unheard:
+            return f"has harmless values of {unheard[0]!r}, which it does not remove"
+        lost = sorted({*self.renamed.values(), *self.added} - set(options))
+        if lost:
+            return f"speaks of {lost[0]!r}, which is no option today; later migrations do not mention it"
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +159,7 @@ class ComponentSpec:
                 f"component id {self.id!r} is not of the form namespace/name (lower case, digits, underscores)"
             )
         for name, target in (("factory", self.factory), ("probe", self.probe)):
-            if target is not None and (target.count(":") != 1 or not all(target.split(":"))):
+            if target is not None and not _TARGET.fullmatch(target):
                 raise ValueError(f"the {name} of {self.id!r} is {target!r}, not of the form 'module:function'")
         if [migration.to for migration in self.migrations] != list(range(2, self.version + 1)):
             raise ValueError(
@@ -128,9 +172,11 @@ class ComponentSpec:
         unknown = sorted(set(self.runtime) - names)
         if unknown:
             raise ValueError(f"{self.id!r} may be set at run time in {unknown[0]!r}, which is none of its options")
-        mistake = mistake_in(self.migrations, options=names)
-        if mistake:
-            raise ValueError(f"{self.id!r}: the {mistake}")
+        for migration in reversed(self.migrations):
+            mistake = migration.mistake(names)
+            if mistake:
+                raise ValueError(f"{self.id!r}: the migration to version {migration.to} {mistake}")
+            names |= {*migration.renamed, *migration.removed}
         if not self.players or set(self.players) - {"generator", "discriminator"}:
             raise ValueError(f"the players of {self.id!r} are {self.players!r}; there are generator and discriminator")
 
@@ -148,6 +194,37 @@ class ComponentSpec:
         """Build what stands in for the component on fake tensors: its probe, or itself where it declares none."""
         module, function = (self.probe or self.factory).split(":")
         return getattr(import_module(module), function)(options, context)
+
+    def migrate_weights(self, state: Mapping[str, Any], options: Options, *, version: int) -> dict[str, Any]:
+        """Return the tensors that an older version of the component wrote as this version has them.
+
+        Args:
+            state: its state dict, names without the place in the model. Not changed, unless a migration does.
+            options: its options as they are today.
+            version: the version that wrote it.
+
+        Raises:
+            FacekitError: a migration fails, or gives something else than tensors by name.
+        """
+        migrated = dict(state)
+        for migration in self.migrations:
+            if migration.to <= version or migration.weights is None:
+                continue
+            what = f"the migration of {self.id!r} to version {migration.to} ({migration.weights})"
+            module, function = migration.weights.split(":")
+            try:
+                given = getattr(import_module(module), function)(dict(migrated), options)
+                if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+                    raise TypeError(f"it gave {type(given).__name__}, not tensors by name")
+            except FacekitError:
+                raise
+            except Exception as error:
+                raise FacekitError(
+                    f"{what} failed on the weights of version {migration.to - 1}: {type(error).__name__}: {error}",
+                    remedy="this is a mistake in the plugin",
+                ) from error
+            migrated = dict(given)
+        return migrated
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +249,7 @@ class CommandSpec:
             raise ValueError(
                 f"a command is called {self.name!r}, not one word or two (lower case, digits, dashes, underscores)"
             )
-        if not (isinstance(self.target, str) and self.target.count(":") == 1 and all(self.target.split(":"))):
+        if not (isinstance(self.target, str) and _TARGET.fullmatch(self.target)):
             raise ValueError(
                 f"the target of the command {self.name!r} is {self.target!r}, not of the form 'module:attribute'"
             )

@@ -14,7 +14,7 @@ import torch
 from pydantic import ValidationError
 
 from facekit.interfaces import BuildContext, FacekitError, LabelClass, LabelMap, Options, PortContext, Ports
-from facekit.recipe.lock import dump_document
+from facekit.recipe.dump import dump_document
 from facekit.recipe.nodes import plain
 from facekit.recipe.problems import Problems
 from facekit.recipe.yaml_source import file_marks, parse_yaml

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from facekit.interfaces import FacekitError
 from facekit.recipe.resolved import ComponentChoice, ResolvedRecipe
-from facekit.registry import changes_weights, how_to_upgrade, join_use, migrate_weights, split_use
+from facekit.registry import how_to_upgrade, join_use, split_use
 from facekit.training.augmentation import PLACE
 from facekit.training.checkpoint import checkpoints
 from facekit.training.checkpoint.checkpoints import COMPONENTS, Checkpoint
@@ -74,9 +74,9 @@ class CheckpointReader:
                     where=str(found.folder),
                     remedy=how_to_upgrade(choice.component.origin),
                 )
-            if changes_weights(spec, version=version):
+            since = [each for each in spec.migrations if each.to > version and each.weights is not None]
+            if since:
                 self._older[place] = version
-                since = [each for each in spec.migrations if each.to > version and each.weights is not None]
                 what = "; ".join(each.summary.strip().rstrip(".") for each in since)
                 self.notes.append(
                     f"version {version} of {spec.id} wrote the weights of the {_named(place)}; they are read as those "
@@ -152,7 +152,7 @@ class CheckpointReader:
     def _migrate_place(self, place: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         choice, where = self._components[place], str(self._found.folder)
         try:
-            migrated = migrate_weights(choice.component.spec, state, choice.options, version=self._older[place])
+            migrated = choice.component.spec.migrate_weights(state, choice.options, version=self._older[place])
         except FacekitError as error:
             raise FacekitError(error.message, where=where, remedy=error.remedy) from error
         for name, tensor in migrated.items():

@@ -19,7 +19,7 @@ from starlette.routing import Route
 from facekit.components.options_schema import options_schema
 from facekit.interfaces import LabelMap
 from facekit.interfaces.image_files import MOST_PIXELS
-from facekit.recipe.lock import dump_document
+from facekit.recipe.dump import dump_document
 from facekit.registry import Registry
 from facekit.version import __version__
 from facekit_studio.editing.script import OPERATIONS, EditContext, EditScript, apply_script, parse_script, write_script
