@@ -10,7 +10,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from facekit.registry.versions import TOOLKIT, requirements_of
+from facekit.registry.discovery import TOOLKIT, requirements_of
 
 
 def unmet_requirements(distribution: metadata.Distribution) -> Iterator[str]:

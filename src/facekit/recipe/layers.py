@@ -16,6 +16,7 @@ from facekit.recipe.problems import Problems
 from facekit.recipe.resolved import Mark
 from facekit.recipe.yaml_source import file_marks, parse_yaml
 from facekit.registry import PluginOrigin
+from facekit.registry.discovery import TOOLKIT
 
 RECIPE_FORMAT = 1
 """The version of the recipe format, which a recipe states as ``facekit: 1``."""
@@ -23,7 +24,6 @@ RECIPE_FORMAT = 1
 GRID = "ablation"
 """The key that a grid of runs states its format by, and no recipe has."""
 
-DISTRIBUTION = "facekit-toolkit"
 _PACKAGE = Path(__file__).parents[1]
 
 _LARGEST_FILE = 2**20
@@ -51,7 +51,7 @@ def shipped_folder() -> Path | None:
     """Return the folder of facekit's own recipes: that of a source checkout, else the one in the package."""
     checkout = _PACKAGE.parents[1]
     project = checkout / "pyproject.toml"
-    if (checkout / "recipes").is_dir() and project.is_file() and f'"{DISTRIBUTION}"' in project.read_text("utf-8"):
+    if (checkout / "recipes").is_dir() and project.is_file() and f'"{TOOLKIT}"' in project.read_text("utf-8"):
         return checkout / "recipes"
     packaged = _PACKAGE / "shipped_recipes"
     return packaged if packaged.is_dir() else None
@@ -68,7 +68,7 @@ def shipped_files(of_plugins: Iterable[tuple[PluginOrigin, Path]]) -> Mapping[st
     if folder is not None:
         for path in sorted(folder.rglob("*.yaml")):
             if not path.name.startswith("_"):
-                found[path.relative_to(folder).with_suffix("").as_posix()] = ShippedFile(path, DISTRIBUTION)
+                found[path.relative_to(folder).with_suffix("").as_posix()] = ShippedFile(path, TOOLKIT)
     files = {recipe.path for recipe in found.values()}
     for origin, path in of_plugins:
         if path.name.startswith("_") or path in files:  # a plugin may name a file and the folder it lies in

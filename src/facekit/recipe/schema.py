@@ -16,8 +16,7 @@ from facekit.recipe.layers import RECIPE_FORMAT
 from facekit.recipe.network_kinds import NAMED_KINDS, USUAL_PLAYERS, core_settings
 from facekit.recipe.settings import NETWORK_NAME, AugmentSettings, OptimiserSettings, ScheduleSettings, TrainSettings
 from facekit.registry import Kind, RegisteredComponent, Registry
-from facekit.registry.built_in import find_built_in
-from facekit.registry.torch_optimisers import class_name
+from facekit.registry.built_in import class_name, find_built_in
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 
 from facekit.interfaces import DISCRIMINATOR, did_you_mean
 from facekit.recipe.component_check import RecipeCheck
-from facekit.recipe.nodes import Entry, ListNode, MapNode, ScalarNode, is_null, mark_at, plain
+from facekit.recipe.nodes import Entry, ListNode, MapNode, ScalarNode, entry_at, is_null, mark_at, plain
 from facekit.recipe.problems import Path
 from facekit.recipe.resolved import (
     AugmentationChoice,
@@ -58,7 +58,7 @@ def check_train(
     train = check_settings(TrainSettings, entries, path=("train",), mark=mark, problems=problems)
     before = len(problems.found)
     optimiser = _check_update(check, "optimiser", OptimiserCore, "adam", parts["optimiser"], mark, players)
-    if optimiser is not None and model is not None:
+    if optimiser is not None:
         at = parts["optimiser"]
         scales = at.node.get("lr_scale") if at is not None and isinstance(at.node, MapNode) else None
         for name, scale in scales.entries.items() if isinstance(scales, MapNode) else ():
@@ -83,17 +83,17 @@ def check_train(
     if train is None:
         return None, updates, augmentation
     train = train.model_copy(update=settings)
-    for key, names in (("initialise", train.initialise), ("freeze", train.freeze)):
-        for index, one in enumerate(names):
-            path = (key, index, "part")
-            if model is not None:
-                _check_network(check, one.part, model, mark_at(node, path, node.mark), ("train", *path))
-    turns = node.get("turns")
-    for player in train.turns if isinstance(turns, MapNode) and model is not None else ():
+    named = [("initialise", i, one.part) for i, one in enumerate(train.initialise)]
+    named += [("freeze", i, one.part) for i, one in enumerate(train.freeze)]
+    for key, index, part in named:
+        path = (key, index, "part")
+        _check_network(check, part, model, mark_at(node, path, node.mark), ("train", *path))
+    for player in train.turns if model is not None else ():
         if player not in players:
+            turns = entry_at(node, ("turns", player))
             hint = did_you_mean(player, players) or f"players: {', '.join(players) or 'none'}"
             message = f"no player is called {player!r}, or it has no losses"
-            problems.add(message, turns.entries[player].key_mark, ("train", "turns", player), hint)
+            problems.add(message, turns.key_mark if turns else mark, ("train", "turns", player), hint)
     if train.keep.best is not None and train.evaluate_every is None:
         message = "the best checkpoint is known only if metrics are measured during the run"
         place = mark_at(node, ("keep", "best"), mark)
@@ -101,10 +101,10 @@ def check_train(
     return train, updates, augmentation
 
 
-def _check_network(check: RecipeCheck, part: str, model: ModelChoice, mark: Mark, path: Path) -> None:
+def _check_network(check: RecipeCheck, part: str, model: ModelChoice | None, mark: Mark, path: Path) -> None:
     """Check that a network, or the one that a submodule such as ``generator.mapping`` lies in, is there."""
-    network, networks = part.split(".")[0], list(model.networks)
-    if network not in networks:
+    network, networks = part.split(".")[0], list(model.networks if model is not None else ())
+    if model is not None and network not in networks:
         hint = did_you_mean(network, networks) or f"networks: {', '.join(networks)}"
         check.problems.add(f"this recipe has no network {network!r}", mark, path, hint)
 

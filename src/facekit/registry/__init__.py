@@ -1,7 +1,7 @@
 """Component specs, hooks and plugin loading. Importing this package does not import torch."""
 
 from facekit.registry.decorators import FunctionComponent, components, loss, metric
-from facekit.registry.discovery import ENTRY_POINT_GROUP, PluginOrigin
+from facekit.registry.discovery import ENTRY_POINT_GROUP, PluginOrigin, how_to_upgrade
 from facekit.registry.hooks import hookimpl, hookspec
 from facekit.registry.plugin_record import ComponentRecord, PluginRecord
 from facekit.registry.plugins import LoadedPlugin, PluginFailure, PluginSet
@@ -26,18 +26,15 @@ from facekit.registry.spec import (
     name_of_use,
     split_use,
 )
-from facekit.registry.versions import INTERFACE_CHANGES, InterfaceChange, how_to_upgrade
 
 __all__ = [
     "ENTRY_POINT_GROUP",
-    "INTERFACE_CHANGES",
     "KINDS",
     "Clash",
     "CommandSpec",
     "ComponentRecord",
     "ComponentSpec",
     "FunctionComponent",
-    "InterfaceChange",
     "Kind",
     "LeastShare",
     "LoadedPlugin",

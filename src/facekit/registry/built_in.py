@@ -1,14 +1,24 @@
-"""The components that need no plugin: facekit's own optimisers and schedules, and torch's. Imports no torch."""
+"""The components that need no plugin: facekit's own optimisers and schedules, and torch's optimisers.
+
+Those of the installed torch are read from its source as text, so that looking at a recipe imports no torch.
+"""
 
 from __future__ import annotations
 
+import ast
+import re
+from collections.abc import Mapping
 from functools import cache
+from importlib import metadata
+from pathlib import Path
+from types import UnionType
+from typing import Any, NamedTuple, Optional, Union, get_args, get_origin
 
-from pydantic import Field
+from pydantic import Field, create_model
 
 from facekit.interfaces import INTERFACE_VERSION, NoOptions, Options
-from facekit.registry import torch_optimisers
 from facekit.registry.discovery import PluginOrigin
+from facekit.registry.source import SourceNotFound, find_module
 from facekit.registry.spec import ComponentSpec, Kind
 from facekit.version import __version__
 
@@ -99,13 +109,23 @@ KINDS_WITH_OWN: tuple[Kind, ...] = ("optimiser", "schedule")
 """The kinds of which facekit itself has components. Their short names never mean a plugin's."""
 
 
+_TORCH = "torch"
+_TORCH_FACTORY = "facekit.training.optimiser:build"
+_NO_OPTIONS = ("self", "params", "lr", "capturable", "differentiable")
+"""Arguments of torch's optimisers that recipes do not set; the last two are for code that facekit does not have."""
+
+
 @cache
 def built_in(kind: Kind) -> dict[str, tuple[ComponentSpec, PluginOrigin]]:
     """Return the components of a kind that need no plugin, by id: facekit's own, then torch's optimisers."""
     found = {spec.id: (spec, OWN) for spec in SPECS if spec.kind == kind}
     if kind == "optimiser":
-        origin = torch_optimisers.origin()
-        found |= {spec.id: (spec, origin) for spec in torch_optimisers.specs()}
+        try:
+            version = metadata.version(_TORCH)
+        except metadata.PackageNotFoundError:  # built from source and put on the path
+            version = ""
+        origin = PluginOrigin(_TORCH, _TORCH, version, "torch.optim")
+        found |= {spec.id: (spec, origin) for spec in _of_torch().specs}
     return found
 
 
@@ -121,7 +141,7 @@ def find_built_in(kind: Kind, name: str) -> tuple[ComponentSpec, PluginOrigin] |
     for spec in SPECS:  # before torch's files are read
         if spec.kind == kind and name in (spec.id, spec.name):
             return spec, OWN
-    of_torch = name.startswith(f"{torch_optimisers.NAMESPACE}/")
+    of_torch = name.startswith(f"{_TORCH}/")
     if kind != "optimiser" or ("/" in name and not of_torch):
         return None
     plain = name.rpartition("/")[2].replace("_", "").lower()
@@ -134,3 +154,117 @@ def find_built_in(kind: Kind, name: str) -> tuple[ComponentSpec, PluginOrigin] |
 def is_built_in(kind: Kind, name: str) -> bool:
     """Tell whether a name means a component that needs no plugin."""
     return find_built_in(kind, name) is not None
+
+
+def why_refused(name: str) -> str | None:
+    """Return why an optimiser of torch cannot be used; None for those that can, and for all other names."""
+    return _of_torch().refused.get(name.removeprefix(f"{_TORCH}/").replace("_", "").lower())
+
+
+def class_name(spec: ComponentSpec) -> str | None:
+    """Return the name of the class in ``torch.optim`` that a component is; None for other components."""
+    return spec.options.__name__ if spec.factory == _TORCH_FACTORY else None
+
+
+class _OfTorch(NamedTuple):
+    """What the source says of the optimisers: their specs, and why others cannot be used, by name."""
+
+    specs: tuple[ComponentSpec, ...]
+    refused: Mapping[str, str]
+
+
+@cache
+def _of_torch() -> _OfTorch:
+    """Read a component for every optimiser of torch that can be used; none where torch's source is not to be found."""
+    try:
+        place = find_module("torch.optim").origin or ""
+    except SourceNotFound:
+        place = ""
+    if not place.endswith(".py"):
+        return _OfTorch((), {})
+    found: list[ComponentSpec] = []
+    refused: dict[str, str] = {}
+    for statement in ast.parse(Path(place).read_text(encoding="utf-8")).body:
+        if not isinstance(statement, ast.ImportFrom) or not (statement.module or "").startswith("torch.optim."):
+            continue
+        file = Path(place).with_name(f"{(statement.module or '').rpartition('.')[2]}.py")
+        tree = ast.parse(file.read_text(encoding="utf-8") if file.is_file() else "")
+        exported = {alias.name for alias in statement.names}
+        for definition in tree.body:
+            if not isinstance(definition, ast.ClassDef) or definition.name not in exported:
+                continue
+            if not any(isinstance(base, ast.Name) and base.id == "Optimizer" for base in definition.bases):
+                continue
+            name = definition.name
+            methods = {one.name: one.args for one in definition.body if isinstance(one, ast.FunctionDef)}
+            step = methods.get("step")
+            if step is not None and len(step.args) - len(step.defaults) > 1:  # a closure that it needs
+                refused[name.lower()] = f"torch.optim.{name} computes the losses several times in an update"
+            elif name == "SparseAdam":
+                refused[name.lower()] = "torch.optim.SparseAdam takes sparse gradients only, which no network here has"
+            elif name.lower() not in ("adam", "adamw") and "__init__" in methods:  # these facekit has itself, fused
+                found.append(_spec_of_torch(name, methods["__init__"], tree))
+    return _OfTorch(tuple(sorted(found, key=lambda spec: spec.id)), refused)
+
+
+def _spec_of_torch(name: str, arguments: ast.arguments, tree: ast.Module) -> ComponentSpec:
+    """Return the component of an optimiser; its options are the arguments of the constructor but the learning rate."""
+
+    def value(node: ast.expr, constants: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Return what an expression is, alone in a tuple; nothing where that cannot be told without running it."""
+        if isinstance(node, ast.Name):
+            return (constants[node.id],) if node.id in constants else ()
+        if isinstance(node, ast.Tuple):
+            items = [value(item, constants) for item in node.elts]
+            return (tuple(item[0] for item in items),) if all(items) else ()
+        try:
+            return (ast.literal_eval(node),)
+        except ValueError:
+            return ()
+
+    constants: dict[str, Any] = {}
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            for constant in value(statement.value, {}):
+                constants[statement.targets[0].id] = constant
+    fields: dict[str, Any] = {}
+    given = [None] * (len(arguments.args) - len(arguments.defaults)) + list(arguments.defaults)
+    for argument, default in [*zip(arguments.args, given), *zip(arguments.kwonlyargs, arguments.kw_defaults)]:
+        if argument.arg in _NO_OPTIONS or argument.arg.startswith("_"):
+            continue
+        kind: Any = Any
+        if argument.annotation is not None:
+            names = {"Tensor": _Tensor, "Optional": Optional, "Union": Union, "Tuple": tuple}
+            try:
+                kind = _without_tensors(eval(ast.unparse(argument.annotation), names))
+            except (NameError, TypeError):  # types of torch's own
+                kind = Any
+        about = f"As torch.optim.{name} takes it."
+        if default is None:
+            fields[argument.arg] = (kind, Field(description=about))
+        for known in value(default, constants) if default is not None else ():  # one that is computed is left out
+            exact = float(known) if kind is float and isinstance(known, int) else known
+            fields[argument.arg] = (kind, Field(exact, description=about))
+    return ComponentSpec(
+        interface_version=INTERFACE_VERSION,
+        kind="optimiser",
+        id=f"{_TORCH}/{re.sub(r'(?<=[a-z])(?=[A-Z][a-z])', '_', name).lower()}",
+        summary=f"torch.optim.{name}.",
+        options=create_model(name, __base__=Options, __doc__=f"Options of ``torch.optim.{name}``.", **fields),
+        factory=_TORCH_FACTORY,
+        licence="BSD-3-Clause",
+    )
+
+
+class _Tensor:
+    """Stands for torch's tensors in annotations: they are no values of recipes, and are left out of unions."""
+
+
+def _without_tensors(kind: Any) -> Any:
+    inner = get_args(kind)
+    if get_origin(kind) in (Union, UnionType):
+        members = [_without_tensors(member) for member in inner if member is not _Tensor]
+        return Any if Any in members else Union[tuple(members)]  # noqa: UP007 - of values, not of names
+    if get_origin(kind) is tuple:
+        return tuple[tuple(_without_tensors(member) for member in inner)]  # type: ignore[misc]
+    return kind if kind in (float, int, bool, str, type(None)) else Any

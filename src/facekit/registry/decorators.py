@@ -20,14 +20,17 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial, update_wrapper
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, create_model
 
 from facekit.interfaces import FacekitError, Measurement, Observation, Options, Port, Ports, Task, did_you_mean
 from facekit.interfaces import ports as standard_ports
-from facekit.registry.function_options import described_in, location_of, options_of
 from facekit.registry.hooks import hookimpl
 from facekit.registry.spec import ComponentSpec, Kind, Migration
 
@@ -36,6 +39,9 @@ if TYPE_CHECKING:
 
 PORTS: Mapping[str, Port] = {port.name: port for port in vars(standard_ports).values() if isinstance(port, Port)}
 """The ports that ``needs`` may name."""
+
+_SECTION = re.compile(r"(Args|Paper|Returns|Raises|Yields|Note|Notes|Example|Examples):\s*(.*)")
+_ENTRY = re.compile(r"(\w+)(?: \([^)]*\))?:\s*(.*)")
 
 _WRITTEN_FOR = 1
 """The version of the interfaces that a decorated function is written for unless it says otherwise. It stays when
@@ -103,9 +109,8 @@ def loss(
     """
 
     def decorate(function: Callable[..., Tensor]) -> FunctionComponent:
-        ports = Ports(needs=_ports(needs, function), smallest_batch=smallest_batch)
         more = {"players": players, "licence": licence, "version": version, "migrations": migrations}
-        spec = _spec("loss", id, function, ports, example, interface_version, more)
+        spec = _spec("loss", id, function, needs, example, interface_version, more, smallest_batch)
         return FunctionComponent(function, spec, lambda values: partial(function, **values))
 
     return decorate
@@ -141,14 +146,10 @@ def metric(
 
     def decorate(function: Callable[..., Tensor]) -> FunctionComponent:
         if "attribute_transfer" in tasks:
-            raise FacekitError(
-                f"{function.__name__} measures attribute_transfer, and names no attributes to transfer",
-                where=location_of(function),
-                remedy="write the metric as a class with a property `transfers`",
-            )
-        ports = Ports(needs=_ports(needs, function))
+            said = f"{function.__name__} measures attribute_transfer, and names no attributes to transfer"
+            raise _mistake(function, said, "write the metric as a class with a property `transfers`")
         more = {"licence": licence, "version": version, "migrations": migrations}
-        spec = _spec("metric", id, function, ports, example, interface_version, more)
+        spec = _spec("metric", id, function, needs, example, interface_version, more)
 
         def make(values: Mapping[str, Any]) -> FunctionMetric:
             protocol = {name: str(value) for name, value in values.items()}
@@ -186,13 +187,8 @@ def components(*found: FunctionComponent | ComponentSpec) -> Callable[[], list[C
 class FunctionMetric:
     """The mean over samples of what a function gives for each; see :class:`facekit.interfaces.Metric`.
 
-    Args:
-        function: takes an observation, returns the values (N,).
-        name: the name of the measurement.
-        tasks: the tasks whose images it measures.
-        unit: of the values.
-        better: which direction is better.
-        protocol: what two numbers must share to be compared.
+    The function takes an observation, and returns the values (N,); ``protocol`` is what two numbers must share to be
+    compared.
     """
 
     def __init__(
@@ -204,14 +200,9 @@ class FunctionMetric:
         better: Literal["higher", "lower"],
         protocol: Mapping[str, str],
     ) -> None:
-        self._function, self._name, self._tasks = function, name, tasks
+        self._function, self._name, self.tasks = function, name, tasks
         self._unit, self._better, self._protocol = unit, better, protocol
         self._values: dict[Task, list[float]] = {task: [] for task in tasks}
-
-    @property
-    def tasks(self) -> tuple[Task, ...]:
-        """The tasks whose images it measures."""
-        return self._tasks
 
     def update(self, observation: Observation) -> None:
         """Take in one batch.
@@ -235,7 +226,7 @@ class FunctionMetric:
             raise FacekitError(f"the metric {self._name} is asked for a value before it saw an image")
         return tuple(
             Measurement(
-                name=self._name if len(self._tasks) == 1 else f"{self._name}/{task}",
+                name=self._name if len(self.tasks) == 1 else f"{self._name}/{task}",
                 value=math.fsum(values) / len(values),
                 unit=self._unit,
                 better=self._better,
@@ -247,46 +238,118 @@ class FunctionMetric:
         )
 
 
+def _mistake(function: Callable[..., Any], message: str, remedy: str) -> FacekitError:
+    code = inspect.unwrap(function).__code__
+    return FacekitError(message, where=f"{code.co_filename}:{code.co_firstlineno}", remedy=remedy)
+
+
 def _spec(
     kind: Kind,
     id: str,
     function: Callable[..., Any],
-    ports: Ports,
+    needs: Sequence[str | Port],
     example: Mapping[str, Any] | None,
     interface_version: int,
     more: Mapping[str, Any],
+    smallest_batch: int = 1,
 ) -> ComponentSpec:
-    words = described_in(function)
+    """Return the spec of a function; its words come from the docstring.
+
+    Raises:
+        FacekitError: a port has no such name, there is no docstring, or it describes something else than the function.
+    """
+    name = function.__name__
+    if isinstance(needs, str):
+        raise _mistake(function, f"needs of {name} is the text {needs!r}, not a list", f'write needs=("{needs}",)')
+    for need in needs:
+        if not isinstance(need, Port) and need not in PORTS:
+            near = did_you_mean(str(need), PORTS) or f"there are {', '.join(PORTS)}"
+            said = f"{name} needs {need!r}, and no standard port is called so"
+            raise _mistake(function, said, f"{near}; for one of a family's own, give a Port")
+    found = tuple(need if isinstance(need, Port) else PORTS[need] for need in needs)
+    ports = Ports(needs=found, smallest_batch=smallest_batch)
+    text = inspect.getdoc(function)
+    if not text:
+        remedy = "write one: its first paragraph is the summary that `facekit components show` prints"
+        raise _mistake(function, f"{name} has no docstring", remedy)
+    sections: dict[str, list[str]] = {"": []}
+    current = sections[""]
+    for line in text.splitlines():
+        heading = _SECTION.fullmatch(line)
+        if heading is not None:
+            current = sections.setdefault(heading[1], [])
+            line = heading[2]
+        current.append(line)
+    summary = "\n".join(sections[""]).split("\n\n")[0]
+    described: dict[str, str] = {}
+    filled = [line for line in sections.get("Args", ()) if line.strip()]
+    indent = min((len(line) - len(line.lstrip()) for line in filled), default=0)
+    entry = ""
+    for line in filled:  # a line that is indented more goes on with the entry above it
+        match = _ENTRY.fullmatch(line.strip())
+        if match is not None and len(line) - len(line.lstrip()) == indent:
+            entry, said = match[1], match[2]
+            # As sentences, as others stand beside them: an entry of ``Args`` begins in lower case.
+            described[entry] = said[:1].upper() + said[1:]
+        elif entry:
+            described[entry] += f" {line}"
+    parameters = inspect.signature(function).parameters
+    for argument in described:
+        if argument not in parameters:
+            said = f"the docstring of {name} describes {argument!r}, which is none of its parameters"
+            raise _mistake(function, said, did_you_mean(argument, parameters) or f"it has {', '.join(parameters)}")
     return ComponentSpec(
         interface_version=interface_version,
         kind=kind,
         id=id,
-        summary=words.summary,
-        options=options_of(function, words),
-        factory=f"{function.__module__}:{function.__name__}",
+        summary=" ".join(summary.split()),
+        options=_options_of(function, {key: " ".join(words.split()) for key, words in described.items()}),
+        factory=f"{function.__module__}:{name}",
         ports=lambda options, context: ports,
-        paper=words.paper,
+        paper=" ".join(" ".join(sections.get("Paper", ())).split()) or None,
         example=example or {},
         **more,
     )
 
 
-def _ports(needs: Sequence[str | Port], function: Callable[..., Any]) -> tuple[Port, ...]:
-    if isinstance(needs, str):
-        raise FacekitError(
-            f"needs of {function.__name__} is the text {needs!r}, not a list",
-            where=location_of(function),
-            remedy=f'write needs=("{needs}",)',
-        )
-    near = f"there are {', '.join(PORTS)}"
-    found = []
-    for need in needs:
-        port = need if isinstance(need, Port) else PORTS.get(need)
-        if port is None:
-            raise FacekitError(
-                f"{function.__name__} needs {need!r}, and no standard port is called so",
-                where=location_of(function),
-                remedy=f"{did_you_mean(str(need), PORTS) or near}; for one of a family's own, give a Port",
-            )
-        found.append(port)
-    return tuple(found)
+def _options_of(function: Callable[..., Any], described: Mapping[str, str]) -> type[Options]:
+    """Return the options class of a function: a field for each parameter after the ``*``, with its description.
+
+    Raises:
+        FacekitError: a parameter is no option and not the one argument, has no type, or one that cannot be read.
+    """
+    fields: dict[str, Any] = {}
+    positional: list[str] = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        kind, default, empty = parameter.annotation, parameter.default, inspect.Parameter.empty
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            positional.append(str(parameter))
+            continue
+        if kind is empty:
+            like = 1.0 if default is empty else default
+            said = f"the option {name!r} of {function.__name__} has no type"
+            raise _mistake(function, said, f"write one: {name}: {type(like).__name__} = {like!r}")
+        if isinstance(kind, str):
+            try:
+                # As written under `from __future__ import annotations`. The types of options alone are read: that of
+                # the step may be one that is imported for type checkers only.
+                kind = eval(kind, function.__globals__)
+            except Exception as error:
+                said = f"the type {kind!r} of the option {name!r} of {function.__name__} cannot be read: {error}"
+                remedy = "import it at the top of the module, outside `if TYPE_CHECKING:`"
+                raise _mistake(function, said, remedy) from error
+        annotation: Any = Annotated[kind, Field(description=described.get(name))]
+        fields[name] = (annotation, ... if default is empty else default)
+    if len(positional) != 1 or positional[0].startswith("*"):
+        said = f"{function.__name__} takes ({', '.join(positional)}) beside its options, not one argument"
+        remedy = f"options are keyword-only: def {function.__name__}(step, *, option: float = 1.0)"
+        raise _mistake(function, said, remedy)
+    title = "".join(word.capitalize() for word in function.__name__.split("_")) + "Options"
+    about = f"Options of ``{function.__name__}``."
+    try:
+        # The base class decides how options are read; the module tells whose they are.
+        return create_model(title, __base__=Options, __module__=function.__module__, __doc__=about, **fields)
+    except Exception as error:  # pydantic's own errors are of many classes
+        said = f"the options of {function.__name__} cannot be made of its parameters: {error}"
+        remedy = "types are numbers, text, Literal, lists, or classes derived from Options"
+        raise _mistake(function, said, remedy) from error

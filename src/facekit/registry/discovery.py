@@ -12,6 +12,9 @@ from pathlib import Path
 
 from facekit.interfaces import FacekitError, did_you_mean
 
+TOOLKIT = "facekit-toolkit"
+"""The distribution that speaks the interfaces."""
+
 ENTRY_POINT_GROUP = "facekit.plugins"
 
 SWITCHES = ("FACEKIT_NO_PLUGINS", "FACEKIT_PLUGINS", "FACEKIT_STRICT_PLUGINS")
@@ -67,11 +70,7 @@ class InstalledPlugin:
 class UnusablePlugin:
     """What is installed and cannot be found: its files are damaged, or its group only looks like facekit's.
 
-    Args:
-        origin: the plugin, were it found; without a target where that is not known.
-        folder: where its distribution is.
-        error: what is wrong.
-        remedy: what to do about it.
+    The origin has no target where that is not known; ``folder`` is where its distribution is.
     """
 
     origin: PluginOrigin
@@ -82,12 +81,7 @@ class UnusablePlugin:
 
 @dataclass
 class Installed:
-    """The plugins that the distributions on the path declare.
-
-    Args:
-        plugins: by distribution and name.
-        unusable: those that cannot be found.
-    """
+    """The plugins that the distributions on the path declare, by distribution and name; and those that are unusable."""
 
     plugins: list[InstalledPlugin] = field(default_factory=list)
     unusable: list[UnusablePlugin] = field(default_factory=list)
@@ -107,36 +101,40 @@ def find_installed() -> Installed:
     found = Installed()
     used: set[str] = set()
     for distribution in metadata.distributions():
-        folder = folder_of(distribution)
-        name, version = _guessed_name_and_version(distribution)
+        # To name one that cannot be read: the name of its folder is ``name-version.dist-info``.
+        name, _, version = str(getattr(getattr(distribution, "_path", None), "stem", "")).partition("-")
+        name = name or "a distribution without a name"
         try:
             if not _declares_plugins(distribution):
                 continue
-            name, version = _name_and_version(distribution)
+            # What the first lines of its metadata say, without parsing all of it.
+            text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
+            fields = dict(reversed(_FIELD.findall(re.split(r"\r?\n\r?\n", text, maxsplit=1)[0])))
+            if not fields.get("Name"):
+                raise ValueError(f"it has no METADATA that says its name (in {folder_of(distribution)})")
+            name, version = fields["Name"], fields.get("Version", "")
             if normal_name(name) in used:  # the first on the path is the one that is imported
                 continue
             used.add(normal_name(name))
             declared = list(distribution.entry_points)
-            entry_points = [one for one in declared if one.group == ENTRY_POINT_GROUP]
         except Exception as error:  # bytes that are no text, a file that is no list of entry points
             again = f"`pip install --force-reinstall {name}`"
             remedy = f"its files are damaged, which other programs may fail of as well: {again} puts them right"
-            found.unusable.append(UnusablePlugin(PluginOrigin(name, name, version, ""), folder, error, remedy))
+            origin = PluginOrigin(name, name, version, "")
+            found.unusable.append(UnusablePlugin(origin, folder_of(distribution), error, remedy))
             continue
-        for entry_point in entry_points:
-            origin = PluginOrigin(entry_point.name, name, version, entry_point.value)
-            found.plugins.append(InstalledPlugin(origin, entry_point, distribution))
-        targets = {entry_point.value for entry_point in entry_points}
-        for entry_point in declared:
-            # A second entry in another group, of a plugin that is found as well, may be meant for something else.
-            if _looks_like_ours(entry_point.group) and entry_point.value not in targets:
-                origin = PluginOrigin(entry_point.name, name, version, entry_point.value)
-                stands = f"the entry point {entry_point.name!r} stands in the group {entry_point.group!r}"
+        targets = {one.value for one in declared if one.group == ENTRY_POINT_GROUP}
+        for one in declared:
+            origin = PluginOrigin(one.name, name, version, one.value)
+            if one.group == ENTRY_POINT_GROUP:
+                found.plugins.append(InstalledPlugin(origin, one, distribution))
+            elif _looks_like_ours(one.group) and one.value not in targets:
+                # A second entry in another group, of a plugin that is found as well, may be meant for something else.
+                stands = f"the entry point {one.name!r} stands in the group {one.group!r}"
                 message = f"{stands}, and facekit looks into {ENTRY_POINT_GROUP!r} only"
-                remedy = (
-                    f'write [project.entry-points."{ENTRY_POINT_GROUP}"] in its pyproject.toml, and install it again'
-                )
-                found.unusable.append(UnusablePlugin(origin, folder, message, remedy))
+                write = f'write [project.entry-points."{ENTRY_POINT_GROUP}"] in its pyproject.toml'
+                remedy = f"{write}, and install it again"
+                found.unusable.append(UnusablePlugin(origin, folder_of(distribution), message, remedy))
     found.plugins.sort(key=lambda plugin: (plugin.origin.distribution, plugin.origin.name))
     return found
 
@@ -161,12 +159,14 @@ class Switches:
     def read(cls, environment: Mapping[str, str] | None = None) -> Switches:
         """Read them from environment variables; this process's where none are given."""
         environment = os.environ if environment is None else environment
+        off = ("", "0", "false", "no", "off")
+        none, strict = (environment.get(f"FACEKIT_{name}_PLUGINS", "") for name in ("NO", "STRICT"))
         names = [name.strip() for name in environment.get("FACEKIT_PLUGINS", "").split(",")]
         return cls(
-            none=_is_on(environment.get("FACEKIT_NO_PLUGINS")),
+            none=none.strip().lower() not in off,
             only=tuple(name for name in names if name and not name.startswith("-")),
             never=tuple(name[1:].strip() for name in names if name.startswith("-") and name != "-"),
-            strict=_is_on(environment.get("FACEKIT_STRICT_PLUGINS")),
+            strict=strict.strip().lower() not in off,
         )
 
     def load(self, origin: PluginOrigin) -> bool:
@@ -182,11 +182,8 @@ class Switches:
     def check(self, known: Collection[str]) -> None:
         """Check the names.
 
-        Args:
-            known: what can be named.
-
         Raises:
-            FacekitError: one is not known; a typing error must not silently load something else.
+            FacekitError: one is not among those known; a typing error must not silently load something else.
         """
         normal = {normal_name(name) for name in known}
         for name in (*self.only, *self.never):
@@ -244,25 +241,16 @@ def _looks_like_ours(group: str) -> bool:
     return group != ENTRY_POINT_GROUP and re.sub(r"[^a-z]", "", group.lower()) in _ALIKE
 
 
-def _name_and_version(distribution: metadata.Distribution) -> tuple[str, str]:
-    """Return what the first lines of a distribution's metadata say, without parsing all of it.
-
-    Raises:
-        ValueError: they do not say its name.
-    """
-    text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
-    fields = dict(reversed(_FIELD.findall(re.split(r"\r?\n\r?\n", text, maxsplit=1)[0])))
-    if not fields.get("Name"):
-        raise ValueError(f"it has no METADATA that says its name (in {folder_of(distribution)})")
-    return fields["Name"], fields.get("Version", "")
+def requirements_of(distribution: str) -> list[str]:
+    """Return what a distribution asks for, as its metadata says it; nothing for a one-file plugin."""
+    try:
+        return metadata.requires(distribution) or []
+    except (metadata.PackageNotFoundError, ValueError):
+        return []
 
 
-def _guessed_name_and_version(distribution: metadata.Distribution) -> tuple[str, str]:
-    """Return what the name of its folder says, ``name-version.dist-info``, to name one that cannot be read."""
-    stem = getattr(getattr(distribution, "_path", None), "stem", "")
-    name, _, version = stem.partition("-")
-    return name or "a distribution without a name", version
-
-
-def _is_on(value: str | None) -> bool:
-    return (value or "").strip().lower() not in ("", "0", "false", "no", "off")
+def how_to_upgrade(origin: PluginOrigin) -> str:
+    """Return how a newer version of a plugin is had."""
+    if not origin.version:
+        return f"is {origin.distribution} the newest one you have?"
+    return f"upgrade it: `pip install --upgrade {origin.distribution}`"

@@ -11,16 +11,18 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from inspect import isroutine
 from pathlib import Path
 from typing import Any, TextIO, cast
 
 import pluggy
 
-from facekit.interfaces import FacekitError, FurtherResults, LabelMap
+from facekit.interfaces import FacekitError, FurtherResults, LabelMap, nearest
 from facekit.registry import hooks
+from facekit.registry.decorators import FunctionComponent
 from facekit.registry.discovery import READING_ENTRY_POINTS, PluginOrigin, Switches, doctor_command, find_installed
-from facekit.registry.hook_mistakes import unknown_hooks, unmarked_hooks
 from facekit.registry.spec import CommandSpec, ComponentSpec, PluginInfo
 
 _LISTS: dict[str, type] = {
@@ -31,6 +33,11 @@ _LISTS: dict[str, type] = {
     "facekit_further_results": FurtherResults,
 }
 """What the items are of the hooks that return several."""
+
+_HOOKS = tuple(name for name, value in vars(hooks).items() if hasattr(value, "facekit_spec"))
+_ALL_HOOKS = (
+    f"a plugin is a module with functions under @hookimpl that are called {', '.join(_HOOKS[:-1])} or {_HOOKS[-1]}"
+)
 
 IMPORTING, REGISTERING = "importing it", "registering its hooks"
 """What a plugin did when it failed, before any of its hooks is called."""
@@ -133,9 +140,9 @@ class PluginSet:
                 problem = f"{whose.target} is loaded already, by the entry point {whose.name!r} of {whose}"
         try:
             with self.stdout_kept(origin):
-                problem = problem or unknown_hooks(plugin, self._manager)
                 if problem is None:
-                    forgotten = unmarked_hooks(plugin, self._manager)
+                    problem, forgotten = _hook_mistakes(plugin, self._manager)
+                if problem is None:
                     self._manager.register(plugin, name=name)
                     self._manager.check_pending()
         except KeyboardInterrupt:
@@ -200,18 +207,24 @@ class PluginSet:
         of the wrong type; generators are exhausted here, inside the guard, since they may raise late.
         """
         results: list[tuple[PluginOrigin, Any]] = []
+        wanted = _LISTS.get(hook)
         for loaded, implementation in self.implementations(hook):
             silence = (id(loaded.plugin), hook)
             if silence in self._silenced:
                 continue
+            wrong: list[Any] = []
             try:
                 with self.stdout_kept(loaded.origin):
                     value = implementation(**arguments)
-                    problem = None
-                    if hook in _LISTS:
-                        value, problem = _only_of_type(value, _LISTS[hook])
+                    if wanted is not None:
+                        if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+                            raise TypeError(f"it returned {_shown(value)}, not a list of {wanted.__name__}")
+                        items = list(value)
+                        value = [item for item in items if isinstance(item, wanted)]
+                        wrong = [item for item in items if not isinstance(item, wanted)]
                 if hook == "facekit_plugin_info" and not isinstance(value, PluginInfo):
                     raise TypeError(f"it returned {_shown(value)}, not a PluginInfo")
+                said = f"it returned {_shown(wrong[0])}, which is not a {wanted.__name__}" if wrong and wanted else ""
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # a plugin may even call sys.exit
@@ -219,8 +232,8 @@ class PluginSet:
                 self.quarantine(loaded.origin, f"calling {hook}", error)
                 continue
             results.append((loaded.origin, value))
-            if problem is not None:
-                self.quarantine(loaded.origin, f"calling {hook}", problem)
+            if said:
+                self.quarantine(loaded.origin, f"calling {hook}", said)
         return results
 
     def implementations(self, hook: str) -> list[tuple[LoadedPlugin, Callable[..., Any]]]:
@@ -230,10 +243,10 @@ class PluginSet:
         """
         found = {id(impl.plugin): impl for impl in getattr(self._manager.hook, hook).get_hookimpls()}
 
-        def caller(impl: pluggy.HookImpl) -> Callable[..., Any]:
-            return lambda **arguments: impl.function(**{name: arguments[name] for name in impl.argnames})
+        def call(impl: pluggy.HookImpl, **arguments: object) -> Any:
+            return impl.function(**{name: arguments[name] for name in impl.argnames})
 
-        return [(loaded, caller(found[id(loaded.plugin)])) for loaded in self.loaded if id(loaded.plugin) in found]
+        return [(one, partial(call, found[id(one.plugin)])) for one in self.loaded if id(one.plugin) in found]
 
     def quarantine(self, origin: PluginOrigin, stage: str, error: BaseException | str) -> None:
         """Record a failure, once; fatal when failures are set to be fatal."""
@@ -267,21 +280,16 @@ class _Aside:
     A plugin that keeps it writes to stdout again once that is ``over``.
     """
 
-    def __init__(self) -> None:
-        self.text = ""
-        self.over = False
+    text = ""
+    over = False
 
     def write(self, text: str) -> int:
-        """Write to where it stands for."""
         if not self.over and len(self.text) < _MOST_PRINTED:
             self.text += text
-        return self._stream().write(text)
+        return (sys.stdout if self.over else sys.stderr).write(text)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream(), name)
-
-    def _stream(self) -> TextIO:
-        return sys.stdout if self.over else sys.stderr
+        return getattr(sys.stdout if self.over else sys.stderr, name)
 
 
 def describe_error(error: BaseException) -> str:
@@ -291,6 +299,37 @@ def describe_error(error: BaseException) -> str:
     except BaseException:  # it may even call sys.exit
         message = "(its message cannot be shown: that fails as well)"
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def _hook_mistakes(plugin: object, manager: pluggy.PluginManager) -> tuple[str | None, str | None]:
+    """Return what to say of hooks that facekit does not have; and of unmarked ones, or of a plugin without any.
+
+    pluggy calls what is marked with ``@hookimpl`` and nothing else, and says nothing of the rest.
+    """
+
+    def meant(name: str) -> str:
+        near = nearest(name, _HOOKS, most=1)
+        return f"did you mean {near[0]!r}?" if near else _ALL_HOOKS
+
+    marked = [name for name in dir(plugin) if manager.parse_hookimpl_opts(plugin, name) is not None]
+    unknown = "; ".join(f"unknown hook {name!r}; {meant(name)}" for name in marked if name not in _HOOKS)
+    if unknown:
+        return unknown, None
+    unmarked = [name for name in _HOOKS if name not in marked and isroutine(getattr(plugin, name, None))]
+    if unmarked:
+        them = "it is" if len(unmarked) == 1 else "they are"
+        without = f"{' and '.join(unmarked)} without @hookimpl, so {them} not called"
+        return None, f"{without}: write @hookimpl (of facekit.registry) above"
+    if marked:
+        return None, None
+    own = {name: getattr(plugin, name, None) for name in dir(plugin)}
+    decorated = [name for name, value in own.items() if isinstance(value, FunctionComponent)]
+    if decorated:
+        are = f"{' and '.join(decorated)} {'is' if len(decorated) == 1 else 'are'} decorated and not offered"
+        return None, f"{are}: write facekit_components = components({', '.join(decorated)})"
+    near = [name for name, value in own.items() if name.startswith("facekit_") and isroutine(value)]
+    said = "; ".join(f"{name} is no hook; {meant(name)}" for name in near)
+    return None, f"it has none of facekit's hooks, so it offers nothing: {said or _ALL_HOOKS}"
 
 
 def _import_file(path: Path) -> object:
@@ -319,20 +358,6 @@ def _is_module_of_others(path: Path) -> bool:
         return False
     # `python -m facekit` in the file's own folder finds the file itself.
     return found is not None and (found.origin is None or Path(found.origin).resolve() != path.resolve())
-
-
-def _only_of_type(value: object, wanted: type) -> tuple[list[Any], str | None]:
-    """Return the items of the wanted type, and what is wrong with the rest.
-
-    Raises:
-        TypeError: the value is no collection at all.
-    """
-    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
-        raise TypeError(f"it returned {_shown(value)}, not a list of {wanted.__name__}")
-    items = list(value)
-    wrong = [item for item in items if not isinstance(item, wanted)]
-    problem = f"it returned {_shown(wrong[0])}, which is not a {wanted.__name__}" if wrong else None
-    return [item for item in items if isinstance(item, wanted)], problem
 
 
 def _shown(value: object) -> str:

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from facekit.interfaces import FacekitError, FurtherResults, LabelMap
-from facekit.registry.built_in import KINDS_WITH_OWN, built_in, find_built_in
-from facekit.registry.discovery import SWITCHES, PluginOrigin, how_to_leave_one_out
+from facekit.interfaces import INTERFACE_VERSION, FacekitError, FurtherResults, LabelMap
+from facekit.registry.built_in import KINDS_WITH_OWN, built_in, find_built_in, why_refused
+from facekit.registry.discovery import (
+    SWITCHES,
+    TOOLKIT,
+    PluginOrigin,
+    how_to_leave_one_out,
+    how_to_upgrade,
+    requirements_of,
+)
 from facekit.registry.event_dispatch import Watchers
 from facekit.registry.install_hints import how_to_get
 from facekit.registry.plugin_record import PluginRecord
 from facekit.registry.plugins import PluginSet
 from facekit.registry.spec import CommandSpec, ComponentSpec, Kind, split_use
-from facekit.registry.torch_optimisers import why_refused
-from facekit.registry.versions import INTERFACE_CHANGES, InterfaceChange, adapt_spec, how_to_upgrade
+from facekit.version import __version__
 
 READING_COMPONENTS = "reading its components"
 """What a plugin failed in that declares components nobody can use."""
 
 READING_LABEL_MAPS = "reading its label maps"
+
+_NEEDS_TOOLKIT = re.compile(r"facekit[-_.]toolkit\s*\(?\s*([<>=!~][^;)]*)", re.IGNORECASE)
 
 
 class UnknownComponent(FacekitError):
@@ -31,8 +40,7 @@ class UnknownComponent(FacekitError):
 
     def __init__(self, kind: Kind, name: str, message: str, remedy: str | None) -> None:
         super().__init__(message, remedy=remedy)
-        self.kind = kind
-        self.name = name
+        self.kind, self.name = kind, name
 
 
 @dataclass(frozen=True)
@@ -63,15 +71,9 @@ class Refusal(NamedTuple):
 
 @dataclass
 class Registry:
-    """What the loaded plugins offer. Build one with :func:`load_registry`.
-
-    Args:
-        plugins: the plugins behind it.
-        changes: the changes of the interfaces that components of older versions are adapted to.
-    """
+    """What the loaded plugins offer. Build one with :func:`load_registry`."""
 
     plugins: PluginSet
-    changes: Sequence[InterfaceChange] = INTERFACE_CHANGES
     components: dict[tuple[Kind, str], RegisteredComponent] = field(default_factory=dict)
     clashes: list[Clash] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
@@ -142,7 +144,12 @@ class Registry:
         refused = why_refused(name) if kind == "optimiser" else None
         if refused is not None:
             raise UnknownComponent(kind, name, f"{refused}, so it cannot train players", "choose another optimiser")
-        raise UnknownComponent(kind, name, f"no {kind} is called {name!r}", self._hint(kind, name, record))
+        names = self.names(kind)
+        elsewhere = next((k for (k, id_) in self.components if name in (id_, id_.split("/")[1])), None)
+        hint = f"{name!r} is a {elsewhere}, not a {kind}" if elsewhere else None
+        hint = hint or how_to_get(kind, name, names=names, plugins=self.plugins, record=record)
+        hint = hint or f"known: {', '.join(names) or 'none: is the plugin installed?'}"
+        raise UnknownComponent(kind, name, f"no {kind} is called {name!r}", hint)
 
     def find_use(
         self, kind: Kind, use: str, *, record: PluginRecord | None = None
@@ -208,11 +215,10 @@ class Registry:
         return Watchers(self.plugins)
 
     def _add(self, origin: PluginOrigin, spec: ComponentSpec) -> None:
-        try:
-            spec = adapt_spec(spec, origin=origin, changes=self.changes)
-        except FacekitError as error:
-            self.refused.append(Refusal(spec.kind, spec.id, origin, error.message, error.remedy or ""))
-            self.plugins.quarantine(origin, READING_COMPONENTS, f"{error.message}; {error.remedy}")
+        refused = _refused_version(origin, spec)
+        if refused is not None:
+            self.refused.append(Refusal(spec.kind, spec.id, origin, *refused))
+            self.plugins.quarantine(origin, READING_COMPONENTS, "; ".join(refused))
             return
         key = (spec.kind, spec.id)
         own = find_built_in(spec.kind, spec.id)
@@ -229,13 +235,26 @@ class Registry:
             return
         self.components[key] = RegisteredComponent(spec, origin)
 
-    def _hint(self, kind: Kind, name: str, record: PluginRecord | None) -> str:
-        elsewhere = [k for (k, id_) in self.components if name in (id_, id_.split("/")[1])]
-        if elsewhere:
-            return f"{name!r} is a {elsewhere[0]}, not a {kind}"
-        names = self.names(kind)
-        hint = how_to_get(kind, name, names=names, plugins=self.plugins, record=record)
-        return hint or f"known: {', '.join(names) or 'none: is the plugin installed?'}"
+
+def _refused_version(origin: PluginOrigin, spec: ComponentSpec) -> tuple[str, str] | None:
+    """Return why a component's version of the interfaces is not the one that facekit speaks, and what to do."""
+    written, which = spec.interface_version, f"{spec.kind} {spec.id!r}"
+    if type(written) is not int or written < 1:
+        message = f"{which} states {written!r} as its interface version; versions are whole numbers from 1"
+        return message, f"write interface_version={INTERFACE_VERSION} in its spec"
+    if written == INTERFACE_VERSION:
+        return None
+    message = (
+        f"{which} is written for version {written} of facekit's interfaces, and this {TOOLKIT} ({__version__}) "
+        f"speaks version {INTERFACE_VERSION}"
+    )
+    if written < INTERFACE_VERSION:
+        return message, how_to_upgrade(origin)
+    for requirement in requirements_of(origin.distribution):
+        match = _NEEDS_TOOLKIT.match(requirement)
+        if match:
+            return message, f"upgrade facekit: `pip install '{TOOLKIT}{match[1].strip()}'`, which {origin} asks for"
+    return message, f"upgrade facekit: `pip install --upgrade {TOOLKIT}`; or install an older {origin.distribution}"
 
 
 def load_registry(*plugin_files: Path) -> Registry:
