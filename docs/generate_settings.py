@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from facekit.components.options_reference import OptionDescription, describe_options
+from facekit.components.options import OptionDescription, describe_options
 from facekit.recipe.dump import dump_value
 from facekit.recipe.schema import recipe_schema
 from facekit.recipe.settings import DataSettings, LossSettings, NetworkSettings, TrainSettings

@@ -14,7 +14,7 @@ import pydantic
 import pytest
 from pydantic import Field
 
-from facekit.components.options_reference import describe_options
+from facekit.components.options import describe_options
 from facekit.interfaces import Options
 from facekit.recipe.dump import dump_value
 from facekit.registry import ComponentSpec

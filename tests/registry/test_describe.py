@@ -10,8 +10,7 @@ from typing import Any, Literal
 import pytest
 from pydantic import Field, field_validator
 
-from facekit.components.describe import ComponentDescription, describe_component, homepage
-from facekit.components.example import example_of
+from facekit.components.describe import ComponentDescription, describe_component, example_of, homepage
 from facekit.interfaces import DISCRIMINATOR_OUTPUT, IMAGE, FacekitError, NoOptions, Options, Port, PortContext, Ports
 from facekit.registry import ComponentSpec, Migration, PluginInfo, PluginSet, Registry, hookimpl, load_registry
 

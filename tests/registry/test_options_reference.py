@@ -12,8 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, Field, PositiveInt
 
-from facekit.components.options_reference import OptionDescription, describe_options
-from facekit.components.options_schema import options_schema, prose
+from facekit.components.options import OptionDescription, describe_options, options_schema, prose
 from facekit.interfaces import Options
 
 

@@ -12,7 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from facekit.components.describe import ComponentDescription, PortGroup
-    from facekit.components.options_reference import OptionDescription
+    from facekit.components.options import OptionDescription
     from facekit.interfaces import Port, Ports
     from facekit.registry.source import SourceLocation
 

@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
-from facekit.components.example import Example, example_of
-from facekit.components.options_reference import OptionDescription, describe_options
-from facekit.components.options_schema import options_schema
+from pydantic import ValidationError
+
+from facekit.components.options import OptionDescription, describe_options, options_schema
 from facekit.interfaces import FacekitError, Options, Port, PortContext, Ports
 from facekit.registry.plugins import PluginOrigin
 from facekit.registry.registry import RegisteredComponent, Registry
 from facekit.registry.source import SourceLocation, SourceNotFound, find_source
+from facekit.registry.spec import ComponentSpec
 
 SIZE = 128
 """The picture side, in pixels, that ports are computed for."""
 
 _HOME_LABELS = ("homepage", "home", "repository", "source", "source code", "documentation")
+
+
+@dataclass(frozen=True)
+class Example:
+    """Options for an example of a component.
+
+    Args:
+        options: as plain data, what a recipe would write.
+        made_up: the required options that the spec's example leaves out, so that their values are inventions.
+        validated: the options as the component takes them; None where it refuses them.
+        problem: why it refuses them.
+    """
+
+    options: Mapping[str, Any]
+    made_up: tuple[str, ...]
+    validated: Options | None
+    problem: str | None
 
 
 @dataclass(frozen=True)
@@ -31,18 +51,10 @@ class PortGroup:
 
 @dataclass(frozen=True)
 class ComponentDescription:
-    """A component, told.
+    """A component, told: its options in words and as JSON Schema, and where its factory is written.
 
-    Args:
-        entry: the component and the plugin it comes from.
-        homepage: the plugin's, or else its distribution's.
-        options: its options in words.
-        options_schema: their JSON Schema.
-        example: options for an example.
-        ports: its ports with the options of the example; several where they differ from player to player.
-        ports_problem: why the ports cannot be told.
-        source: where its factory is written.
-        source_problem: why that cannot be told.
+    The ports are those with the options of the example; several where they differ from player to player. What cannot be
+    told has a problem that says why.
     """
 
     entry: RegisteredComponent
@@ -57,6 +69,22 @@ class ComponentDescription:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain data."""
+
+        def side(ports: tuple[Port, ...]) -> list[dict[str, Any]]:
+            names = ("name", "shape", "dtype", "value_range", "classes", "optional")
+            found = [{name: getattr(port, name) for name in names} for port in ports]
+            return [{key: list(v) if isinstance(v, tuple) else v for key, v in port.items()} for port in found]
+
+        sizes = ("smallest_size", "size_multiple", "smallest_batch")
+        ports = [
+            {
+                "players": list(group.players),
+                "needs": side(group.ports.needs),
+                "gives": side(group.ports.gives),
+                **{name: getattr(group.ports, name) for name in sizes},
+            }
+            for group in self.ports
+        ]
         return {
             **component_facts(self.entry),
             "homepage": self.homepage,
@@ -64,7 +92,7 @@ class ComponentDescription:
             "source_problem": self.source_problem,
             "options": [option.as_json() for option in self.options],
             "options_schema": dict(self.options_schema),
-            "ports": [_ports_as_json(group) for group in self.ports],
+            "ports": ports,
             "ports_problem": self.ports_problem,
             "example": dict(self.example.options),
             "example_made_up": list(self.example.made_up),
@@ -85,7 +113,7 @@ def describe_component(registry: Registry, entry: RegisteredComponent) -> Compon
         ports_problem = f"its example options are refused ({example.problem})"
     else:
         try:
-            ports = tuple(_port_groups(registry, entry, example.validated))
+            ports = _port_groups(registry, entry, example.validated)
         except FacekitError as error:
             ports_problem = error.message
         except Exception as error:  # the plugin's code
@@ -139,10 +167,9 @@ def homepage(registry: Registry, origin: PluginOrigin) -> str | None:
     return next((links[label] for label in _HOME_LABELS if label in links), None)
 
 
-def _port_groups(registry: Registry, entry: RegisteredComponent, options: Options) -> Iterator[PortGroup]:
-    players = entry.spec.players if entry.spec.kind == "loss" else ()
+def _port_groups(registry: Registry, entry: RegisteredComponent, options: Options) -> tuple[PortGroup, ...]:
     found: list[tuple[Ports, list[str]]] = []
-    for player in players or (None,):
+    for player in entry.spec.players if entry.spec.kind == "loss" else (None,):
         context = PortContext(size=SIZE, label_maps=registry.label_maps, player=player)
         ports = entry.spec.ports(options, context)
         if not isinstance(ports, Ports):
@@ -151,19 +178,74 @@ def _port_groups(registry: Registry, entry: RegisteredComponent, options: Option
         if whose is None:
             found.append((ports, whose := []))
         whose += [player] if player else []
-    return (PortGroup(tuple(whose), ports) for ports, whose in found)
+    return tuple(PortGroup(tuple(whose), ports) for ports, whose in found)
 
 
-def _ports_as_json(group: PortGroup) -> dict[str, Any]:
-    ports = group.ports
-    return {
-        "players": list(group.players),
-        "needs": [_port_as_json(port) for port in ports.needs],
-        "gives": [_port_as_json(port) for port in ports.gives],
-        **{name: getattr(ports, name) for name in ("smallest_size", "size_multiple", "smallest_batch")},
+def example_of(spec: ComponentSpec) -> Example:
+    """Return the example of a component: :attr:`ComponentSpec.example`, completed where options are required.
+
+    It is checked as recipes are, so an example that the component itself refuses says so.
+    """
+    schema = options_schema(spec.options)
+    made_up = tuple(name for name in schema.get("required", ()) if name not in spec.example)
+    # Those first: an invented path behind the example's own options would look like an afterthought.
+    options: dict[str, Any] = {
+        name: _value(name, schema["properties"].get(name, {}), schema.get("$defs", {}), 0) for name in made_up
     }
+    options |= spec.example
+    try:
+        validated = spec.options.model_validate_json(json.dumps(options), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        return Example(options, made_up, None, f"{place}: {first['msg']}" if place else first["msg"])
+    except Exception as error:  # no plain data, or a validator of the plugin's own
+        return Example(options, made_up, None, f"{type(error).__name__}: {error}")
+    return Example(options, made_up, validated, None)
 
 
-def _port_as_json(port: Port) -> dict[str, Any]:
-    found = {name: getattr(port, name) for name in ("name", "shape", "dtype", "value_range", "classes", "optional")}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
+def _value(name: str, schema: Mapping[str, Any], definitions: Mapping[str, Any], depth: int) -> Any:
+    """Make up a value of a schema: the simplest within its limits."""
+    if "default" in schema:
+        return schema["default"]
+    if "$ref" in schema and depth < 8:
+        return _value(name, definitions.get(schema["$ref"].removeprefix("#/$defs/"), {}), definitions, depth + 1)
+    for key in ("anyOf", "oneOf", "allOf"):
+        if schema.get(key):
+            return _value(name, schema[key][0], definitions, depth + 1)
+    if "const" in schema or "enum" in schema:
+        return schema["const"] if "const" in schema else schema["enum"][0]
+    kind = schema.get("type")
+    if isinstance(kind, list):
+        kind = next((one for one in kind if one != "null"), "null")
+    if kind in ("integer", "number"):
+        return _number(schema, whole=kind == "integer")
+    if kind == "boolean":
+        return False
+    if kind == "null":
+        return None
+    if kind == "array":
+        items = list(schema.get("prefixItems", ()))
+        missing = max(schema.get("minItems", 1) - len(items), 0)
+        items += [schema["items"]] * missing if isinstance(schema.get("items"), Mapping) else []
+        return [_value(name, item, definitions, depth + 1) for item in items]
+    if kind == "object":
+        inner = schema.get("properties", {})
+        return {key: _value(key, inner.get(key, {}), definitions, depth + 1) for key in schema.get("required", ())}
+    text = f"path/to/{name}" if str(schema.get("format", "")).endswith("path") else name
+    return text.ljust(schema.get("minLength", 0), "_")[: schema.get("maxLength")]
+
+
+def _number(schema: Mapping[str, Any], *, whole: bool) -> float:
+    low = schema.get("minimum", schema.get("exclusiveMinimum"))
+    high = schema.get("maximum", schema.get("exclusiveMaximum"))
+    step = schema.get("multipleOf", 1)
+    number = 1.0 if low is None else float(low)
+    if low is None and high is not None:
+        number = min(number, float(high))
+    number = math.ceil(number / step) * step if whole or "multipleOf" in schema else number
+    if number == schema.get("exclusiveMinimum"):
+        number = number + step if whole or high is None or number + step < high else (number + high) / 2
+    if number == schema.get("exclusiveMaximum"):
+        number = number - step if whole or low is None else (number + low) / 2
+    return int(number) if whole else number

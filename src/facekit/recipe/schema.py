@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
 
-from facekit.components.options_reference import describe_type
-from facekit.components.options_schema import options_schema
+from facekit.components.options import describe_type, options_schema
 from facekit.interfaces import NoOptions
 from facekit.recipe.dump import dump_value
 from facekit.recipe.layers import RECIPE_FORMAT
@@ -22,8 +21,6 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _OTHER_NAME = f"^(?!(?:{'|'.join((*NAMED_KINDS, *USUAL_PLAYERS))})$){NETWORK_NAME}$"
 """Names of networks and players beside the usual ones."""
-
-_REQUIRED = ("facekit", "data", "model", "losses", "train")
 
 _NETWORKS = {
     "style_encoder": "Reads the style of a reference photo; leave it out for a generator that takes none.",
@@ -50,146 +47,173 @@ def recipe_schema(registry: Registry) -> dict[str, Any]:
     Beside what JSON Schema defines, it has ``markdownDescription``, ``enumDescriptions``, ``deprecationMessage`` and
     ``doNotSuggest``, which the language servers for YAML and JSON understand and others pass over.
     """
-    return _Schema(registry).build()
+    make = _Schema(registry)
+    networks: dict[str, Any] = {}
+    for kind in NAMED_KINDS:
+        # One of the kind `network` may have the name, too, where a sampler calls it.
+        about = {"title": kind.replace("_", " "), "description": _NETWORKS[kind]}
+        networks[kind] = _nullable({**make.choice(kind, "network"), **about})
+    others = [kind for kind in NAMED_KINDS if kind != "sampler"]
+    any_network = {**make.choice("network", *others), "title": "network", "description": "A network of any name."}
+    losses: dict[str, Any] = {}
+    for player in USUAL_PLAYERS:
+        about = {"title": f"losses of the {player}", "description": _PLAYERS[player]}
+        losses[player] = _nullable({**make.items("loss", player), **about})
+    properties: dict[str, Any] = {
+        "facekit": {"const": RECIPE_FORMAT, "description": "The version of the recipe format."},
+        "extends": {
+            "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+            "description": "Recipes to build on: paths from this file, or names of shipped ones; later ones win.",
+        },
+        "name": {"type": "string", "description": "What runs of it are called; by default the file's name."},
+        "description": {"type": "string", "description": "One sentence for lists of recipes."},
+        "data": {**make.choice("dataset"), "description": "The dataset, and what is done with its photos."},
+        "model": {
+            **_object(networks, "The networks of the model, by name."),
+            "patternProperties": {_OTHER_NAME: _nullable(any_network)},
+        },
+        "losses": {
+            **_object(losses, "What each player minimises."),
+            "patternProperties": {_OTHER_NAME: _nullable(make.items("loss"))},
+        },
+        "metrics": _nullable({**make.items("metric"), "description": "What is measured on the test split."}),
+        "train": {**_train(make), "description": "How the model is trained."},
+    }
+    for key in ("data", "model", "losses", "metrics", "train"):
+        properties[key]["title"] = key
+    for key in ("data", "model", "losses"):
+        # Editors offer these from the branches below instead, and with `use:` where it is needed.
+        properties[key]["doNotSuggest"] = True
+    # What is marked is written by editors as part of what stands around it, and offered from elsewhere by itself.
+    uses = {"type": "object", "properties": {"use": {"type": "string", "doNotSuggest": True}}, "required": ["use"]}
+    model: dict[str, Any] = {"generator": {**uses, "doNotSuggest": True}}
+    for kind in NAMED_KINDS:
+        rules = make.required_options(kind)
+        if rules:
+            model[kind] = _with_rules(model.get(kind, {}), rules)
+    complete = {
+        "required": ["facekit", "data", "model", "losses", "train"],
+        "properties": {
+            "data": _with_rules(uses, make.required_options("dataset")),
+            "model": {
+                "type": "object",
+                "properties": model,
+                "anyOf": [{"required": ["generator"]}, {"required": ["sampler"]}],
+            },
+            "losses": {"type": "object", "minProperties": 1},
+        },
+    }
+    return {
+        "$schema": DIALECT,
+        "title": "facekit recipe",
+        **_object(properties, "A facekit recipe."),
+        "if": {"not": {"required": ["extends"]}},
+        "then": complete,
+        "else": {"properties": {key: {"type": "object"} for key in ("data", "model", "losses")}},
+        "$defs": make.definitions,
+    }
+
+
+def _train(make: _Schema) -> dict[str, Any]:
+    """Return the schema of ``train:``; its optimiser, its schedule and its augmentation are components."""
+    train = make.settings(TrainSettings, "train")
+    for settings in (OptimiserSettings, ScheduleSettings, AugmentSettings):
+        del make.definitions[f"train.{settings.__name__}"]
+    places: dict[str, Kind] = {"optimiser": "optimiser", "schedule": "schedule", "augment": "augmentation"}
+    for key, kind in places.items():
+        own = train["properties"][key]
+        about = {each: own[each] for each in ("description", "markdownDescription") if each in own}
+        choice = {**make.choice(kind), **about, "title": kind}
+        train["properties"][key] = _nullable(choice) if key == "augment" else choice
+    # A player's own schedule is a schedule like any other.
+    of = train["properties"]["schedule"]["properties"]["of"]
+    of["additionalProperties"] = {"$ref": "#/properties/train/properties/schedule"}
+    return train
 
 
 class _Schema:
+    """Makes the schemas of places in a recipe; ``definitions`` are what they refer to."""
+
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._definitions: dict[str, Any] = {}
+        self.definitions: dict[str, Any] = {}
 
-    def build(self) -> dict[str, Any]:
-        """Return the whole schema."""
-        networks: dict[str, Any] = {}
-        for kind in NAMED_KINDS:
-            # One of the kind `network` may have the name, too, where a sampler calls it.
-            about = {"title": kind.replace("_", " "), "description": _NETWORKS[kind]}
-            networks[kind] = _nullable({**self._choice(kind, also=("network",)), **about})
-        model = _object(networks, "The networks of the model, by name.")
-        others = [kind for kind in NAMED_KINDS if kind != "sampler"]
-        about = {"title": "network", "description": "A network of any name."}
-        any_network = {**self._choice("network", also=others), **about}
-        model = {**model, "patternProperties": {_OTHER_NAME: _nullable(any_network)}}
-        losses: dict[str, Any] = {}
-        for player in USUAL_PLAYERS:
-            items = {**self._list("loss", player), "title": f"losses of the {player}"}
-            losses[player] = _nullable({**items, "description": _PLAYERS[player]})
-        other_players = {"patternProperties": {_OTHER_NAME: _nullable(self._list("loss"))}}
-        metrics = {**self._list("metric"), "title": "metrics", "description": "What is measured on the test split."}
-        about = {"title": "data", "description": "The dataset, and what is done with its photos."}
-        data = {**self._choice("dataset"), **about}
-        train = self._train()
-        properties: dict[str, Any] = {
-            "facekit": {"const": RECIPE_FORMAT, "description": "The version of the recipe format."},
-            "extends": {
-                "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
-                "description": "Recipes to build on: paths from this file, or names of shipped ones; later ones win.",
-            },
-            "name": {"type": "string", "description": "What runs of it are called; by default the file's name."},
-            "description": {"type": "string", "description": "One sentence for lists of recipes."},
-            "data": data,
-            "model": {**model, "title": "model"},
-            "losses": {**_object(losses, "What each player minimises."), **other_players, "title": "losses"},
-            "metrics": _nullable(metrics),
-            "train": {**train, "title": "train", "description": "How the model is trained."},
-        }
-        for key in ("data", "model", "losses"):
-            # Editors offer them from the branches below instead, and with `use:` where it is needed.
-            properties[key] = {**properties[key], "doNotSuggest": True}
-        return {
-            "$schema": DIALECT,
-            "title": "facekit recipe",
-            **_object(properties, "A facekit recipe."),
-            "if": {"not": {"required": ["extends"]}},
-            "then": self._complete(),
-            "else": {"properties": {key: {"type": "object"} for key in ("data", "model", "losses")}},
-            "$defs": self._definitions,
-        }
-
-    def _train(self) -> dict[str, Any]:
-        """Return the schema of ``train:``; its optimiser, its schedule and its augmentation are components."""
-        train = self._settings(TrainSettings, "train")
-        for settings in (OptimiserSettings, ScheduleSettings, AugmentSettings):
-            del self._definitions[f"train.{settings.__name__}"]
-        places: dict[str, Kind] = {"optimiser": "optimiser", "schedule": "schedule", "augment": "augmentation"}
-        for key, kind in places.items():
-            own = train["properties"][key]
-            about = {each: own[each] for each in ("description", "markdownDescription") if each in own}
-            choice = {**self._choice(kind), **about, "title": kind}
-            train["properties"][key] = _nullable(choice) if key == "augment" else choice
-        # A player's own schedule is a schedule like any other.
-        schedule = train["properties"]["schedule"]
-        schedule["properties"]["of"] = {
-            **schedule["properties"]["of"],
-            "additionalProperties": {"$ref": "#/properties/train/properties/schedule"},
-        }
-        return train
-
-    def _complete(self) -> dict[str, Any]:
-        """Return what a recipe needs that extends no other."""
-        # What is marked is written by editors as part of what stands around it, and offered from elsewhere by itself.
-        uses = {"type": "object", "properties": {"use": {"type": "string", "doNotSuggest": True}}, "required": ["use"]}
-        model: dict[str, Any] = {"generator": {**uses, "doNotSuggest": True}}
-        for kind in NAMED_KINDS:
-            rules = self._required_options(kind)
-            if rules:
-                model[kind] = _with_rules(model.get(kind, {}), rules)
-        has = [{"required": ["generator"]}, {"required": ["sampler"]}]
-        return {
-            "required": list(_REQUIRED),
-            "properties": {
-                "data": _with_rules(uses, self._required_options("dataset")),
-                "model": {"type": "object", "properties": model, "anyOf": has},
-                "losses": {"type": "object", "minProperties": 1},
-            },
-        }
-
-    def _list(self, kind: Kind, player: str | None = None) -> dict[str, Any]:
-        # Lists replace, so what an item leaves out stands nowhere else.
-        items = _with_rules(self._choice(kind, player), self._required_options(kind, player))
-        return {"type": "array", "items": {**items, "title": kind, "required": ["use"]}}
-
-    def _choice(self, kind: Kind, player: str | None = None, *, also: Sequence[Kind] = ()) -> dict[str, Any]:
+    def choice(self, *kinds: Kind, player: str | None = None) -> dict[str, Any]:
         """Return the schema of a map with ``use:``: the options follow from the component it names.
 
-        Args:
-            kind: the kind of component.
-            player: for losses: whose they are.
-            also: further kinds that stand there.
+        The first kind says which settings of the core stand beside them; ``player`` is whose losses they are.
         """
-        entries = [entry for each in (kind, *also) for entry in self._entries(each, player)]
-        core = core_settings(kind)
-        shared = self._settings(core, core.__name__).get("properties", {})
-        cases = [
-            {"if": self._is(entry), "then": {"$ref": f"#/$defs/{self._component(entry, shared)}"}} for entry in entries
-        ]
-        return _with_rules({"type": "object", "properties": {"use": self._use(entries), **shared}}, cases)
+        entries = [entry for kind in kinds for entry in self._entries(kind, player)]
+        core = core_settings(kinds[0])
+        shared = self.settings(core, core.__name__).get("properties", {})
+        use: dict[str, Any] = {"type": "string", "description": "The name of a component."}
+        if entries:  # only the shortest names are offered, whatever else is accepted
+            offered = {
+                "type": "string",
+                "enum": [self._names(entry)[0] for entry in entries],
+                "enumDescriptions": [entry.spec.summary for entry in entries],
+            }
+            patterns = "|".join(self._pattern(entry) for entry in entries)
+            use = {"anyOf": [offered, {"type": "string", "pattern": patterns}], "description": use["description"]}
+        cases: list[dict[str, Any]] = []
+        for entry in entries:
+            spec = entry.spec
+            key = f"{spec.kind}.{spec.id.replace('/', '.')}"
+            cases.append({"if": self._is(entry), "then": {"$ref": f"#/$defs/{key}"}})
+            if key in self.definitions:
+                continue
+            known = dict(self.settings(spec.options, key).get("properties", {}))
+            for migration in spec.migrations:
+                since = f"since version {migration.to} of {spec.name}"
+                gone = {old: f"Called `{new}` {since}." for old, new in migration.renamed.items()}
+                gone |= {name: f"Gone {since}: {advice}" for name, advice in migration.removed.items()}
+                for name, said in gone.items():
+                    old = {"description": said, "deprecated": True, "doNotSuggest": True, "deprecationMessage": said}
+                    known.setdefault(name, old)
+            # The keys beside the options are described where the choice is.
+            own = _object({"use": True, **dict.fromkeys(shared, True), **known}, spec.summary)
+            self.definitions[key] = {**own, "title": f"{spec.kind.replace('_', ' ')} {spec.id}"}
+        return _with_rules({"type": "object", "properties": {"use": use, **shared}}, cases)
 
-    def _required_options(self, kind: Kind, player: str | None = None) -> list[dict[str, Any]]:
+    def items(self, kind: Kind, player: str | None = None) -> dict[str, Any]:
+        """Return the schema of a list of components; lists replace, so what an item leaves out stands nowhere else."""
+        items = _with_rules(self.choice(kind, player=player), self.required_options(kind, player))
+        return {"type": "array", "items": {**items, "title": kind, "required": ["use"]}}
+
+    def required_options(self, kind: Kind, player: str | None = None) -> list[dict[str, Any]]:
         """Return the rules for components with options that have no default."""
         rules: list[dict[str, Any]] = []
         for entry in self._entries(kind, player):
             required = list(options_schema(entry.spec.options).get("required", ()))
-            old = {name for migration in entry.spec.migrations for name in migration.renamed}
-            if required and not old:  # else an old name may stand for a required one
+            if required and not any(one.renamed for one in entry.spec.migrations):  # an old name may stand for one
                 rules.append({"if": self._is(entry), "then": {"required": required}})
         return rules
 
+    def settings(self, model: type[BaseModel], key: str) -> dict[str, Any]:
+        """Return the schema of settings, with the models inside them moved to the common definitions.
+
+        Nothing is required: what a recipe leaves out may stand in one that it extends. Every option has what an editor
+        shows over it: description, type with limits, default.
+        """
+        if model is NoOptions:
+            return {}
+        schema = options_schema(model, ref_template=f"#/$defs/{key}.{{model}}")
+        moved = {f"{key}.{name}": inner for name, inner in schema.pop("$defs", {}).items()}
+        self.definitions.update(moved)
+        for part in (schema, *moved.values()):
+            for name, inner in part.get("properties", {}).items():
+                kind = describe_type(inner, self.definitions)
+                if name in part.get("required", ()):
+                    kind += "; required"
+                elif "default" in inner:
+                    kind += f"; default `{dump_value(inner['default'])}`"
+                inner["markdownDescription"] = "\n\n".join(filter(None, (inner.get("description"), f"*{kind}*")))
+        schema.pop("required", None)
+        schema.pop("title", None)
+        return schema
+
     def _entries(self, kind: Kind, player: str | None) -> list[RegisteredComponent]:
         return [entry for entry in self._registry.of_kind(kind) if player is None or player in entry.spec.players]
-
-    def _use(self, entries: Sequence[RegisteredComponent]) -> dict[str, Any]:
-        """Return the schema of ``use:``; only the shortest names are offered, whatever else is accepted."""
-        about = {"description": "The name of a component."}
-        if not entries:
-            return {"type": "string", **about}
-        offered = {
-            "type": "string",
-            "enum": [self._names(entry)[0] for entry in entries],
-            "enumDescriptions": [entry.spec.summary for entry in entries],
-        }
-        patterns = "|".join(self._pattern(entry) for entry in entries)
-        return {"anyOf": [offered, {"type": "string", "pattern": patterns}], **about}
 
     def _is(self, entry: RegisteredComponent) -> dict[str, Any]:
         """Return the condition that a map names this component.
@@ -209,57 +233,10 @@ class _Schema:
         spec = entry.spec
         own = find_built_in(spec.kind, spec.name)
         if own is not None:
-            as_in_torch = [name for name in (class_name(spec),) if name is not None]
-            return [spec.name, spec.id, *as_in_torch] if own[0].id == spec.id else [spec.id]
+            in_torch = class_name(spec)
+            return [spec.name, spec.id, *([in_torch] if in_torch else [])] if own[0].id == spec.id else [spec.id]
         namesakes = [other for other in self._registry.of_kind(spec.kind) if other.spec.name == spec.name]
         return [spec.name, spec.id] if len(namesakes) == 1 else [spec.id]
-
-    def _component(self, entry: RegisteredComponent, shared: Iterable[str]) -> str:
-        """Define a component's own options; the keys beside them are described where the choice is.
-
-        Options that a migration renamed or removed are marked as old.
-        """
-        spec = entry.spec
-        key = f"{spec.kind}.{spec.id.replace('/', '.')}"
-        if key not in self._definitions:
-            known = dict(self._settings(spec.options, key).get("properties", {}))
-            for migration in spec.migrations:
-                since = f"since version {migration.to} of {spec.name}"
-                gone = {old: f"Called `{new}` {since}." for old, new in migration.renamed.items()}
-                gone |= {name: f"Gone {since}: {advice}" for name, advice in migration.removed.items()}
-                for name, said in gone.items():
-                    old = {"description": said, "deprecated": True, "doNotSuggest": True, "deprecationMessage": said}
-                    known.setdefault(name, old)
-            properties = {"use": True, **dict.fromkeys(shared, True), **known}
-            title = f"{spec.kind.replace('_', ' ')} {spec.id}"
-            self._definitions[key] = {**_object(properties, spec.summary), "title": title}
-        return key
-
-    def _settings(self, model: type[BaseModel], key: str) -> dict[str, Any]:
-        """Return the schema of settings, with the models inside them moved to the common definitions.
-
-        Nothing is required: what a recipe leaves out may stand in one that it extends.
-        """
-        if model is NoOptions:
-            return {}
-        schema = options_schema(model, ref_template=f"#/$defs/{key}.{{model}}")
-        moved = {f"{key}.{name}": inner for name, inner in schema.pop("$defs", {}).items()}
-        self._definitions.update(moved)
-        for part in (schema, *moved.values()):
-            self._say_more(part)
-        schema.pop("required", None)
-        schema.pop("title", None)
-        return schema
-
-    def _say_more(self, schema: dict[str, Any]) -> None:
-        """Give every option what an editor shows over it: description, type with limits, default."""
-        for name, inner in schema.get("properties", {}).items():
-            kind = describe_type(inner, self._definitions)
-            if name in schema.get("required", ()):
-                kind += "; required"
-            elif "default" in inner:
-                kind += f"; default `{dump_value(inner['default'])}`"
-            inner["markdownDescription"] = "\n\n".join(filter(None, (inner.get("description"), f"*{kind}*")))
 
 
 def _object(properties: dict[str, Any], description: str) -> dict[str, Any]:

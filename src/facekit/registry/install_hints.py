@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -73,30 +73,38 @@ def how_to_get(
         for one, id_ in known.components
         if one == kind and id_.split("/")[1] not in names
     }
-    near_names = nearest(name, [*names, *elsewhere])
-    if near_names:
-        told = [f"{one!r}{_bracketed(elsewhere.get(one), plugins)}" for one in near_names]
+    told: list[str] = []
+    for near_name in nearest(name, [*names, *elsewhere]):
+        distribution = elsewhere.get(near_name)
+        origin = _origin(distribution, plugins) if distribution is not None else None
+        where = f" (of {distribution}: `pip install {distribution}`)" if distribution is not None else ""
+        if origin is not None:
+            why_not = _why_not(origin, plugins) or f"is too old: `pip install --upgrade {origin.distribution}`"
+            where = f" (of {origin}, which {why_not})"
+        told.append(f"{near_name!r}{where}")
+    if told:
         return f"did you mean {' or '.join(told)}?"
     unclear = [origin for origin, offers in _not_loaded(plugins) if not offers.complete]
-    unclear += [failure.origin for failure in plugins.failures]
-    if unclear:
-        return f"a plugin that is not loaded may offer it ({_named(unclear)}): {_see_doctor(unclear)}"
-    return None
+    return _may_offer([*unclear, *(failure.origin for failure in plugins.failures)])
 
 
 def where_else(name: str, *, plugins: PluginSet) -> str | None:
     """Return how to get a component of whatever kind, by its id or name; None where nothing is known."""
-    sentences = list(dict.fromkeys(one for kind in KINDS for one in _sources(kind, name, plugins, None)))
-    failed = [failure.origin for failure in plugins.failures]
-    if not sentences and failed:
-        sentences = [f"a plugin that is not loaded may offer it ({_named(failed)}): {_see_doctor(failed)}"]
-    return "; ".join(sentences) or None
+    sentences = dict.fromkeys(one for kind in KINDS for one in _sources(kind, name, plugins, None))
+    return "; ".join(sentences) or _may_offer([failure.origin for failure in plugins.failures])
 
 
 def how_to_get_command(name: str, *, plugins: PluginSet) -> str | None:
     """Return how to get a command, or a group of them, that no loaded plugin offers; None where nothing is known."""
     known = [one.name for one in known_distributions() if any(name in (own, own.split(" ")[0]) for own in one.commands)]
     return "; ".join(_offer(distribution, plugins) for distribution in known) or None
+
+
+def _may_offer(origins: Sequence[PluginOrigin]) -> str | None:
+    if not origins:
+        return None
+    named = ", ".join(sorted({str(origin) for origin in origins}))
+    return f"a plugin that is not loaded may offer it ({named}): see `{doctor_command(origins)}`"
 
 
 def _sources(kind: Kind, name: str, plugins: PluginSet, record: PluginRecord | None) -> Iterator[str]:
@@ -108,7 +116,7 @@ def _sources(kind: Kind, name: str, plugins: PluginSet, record: PluginRecord | N
     found = [_offer(known.name, plugins) for known in known_distributions() if known.offers(kind, name)]
     for origin, offers in _not_loaded(plugins):
         if any(kind == one.kind and name in (one.id, one.name) for one in offers.components):
-            found.append(_state_of(origin.distribution, plugins) or str(origin))
+            found.append(_offer(origin.distribution, plugins))
     yield from found
     if found or record is None:
         return
@@ -140,15 +148,10 @@ def _as_recorded(distribution: str, record: PluginRecord, plugins: PluginSet) ->
 
 
 def _offer(distribution: str, plugins: PluginSet) -> str:
-    """Return how to get what a known distribution offers."""
-    return _state_of(distribution, plugins) or f"{distribution} offers it: `pip install {distribution}`"
-
-
-def _state_of(distribution: str, plugins: PluginSet) -> str | None:
-    """Return why an installed distribution does not help; None where it is not installed."""
+    """Return how to get what a distribution offers, or why one that is installed does not help."""
     origin = _origin(distribution, plugins)
     if origin is None:
-        return None
+        return f"{distribution} offers it: `pip install {distribution}`"
     why_not = _why_not(origin, plugins)
     if why_not is not None:
         return f"{origin} offers it, and {why_not}"
@@ -161,18 +164,8 @@ def _why_not(origin: PluginOrigin, plugins: PluginSet) -> str | None:
     if origin in plugins.skipped:
         return f"is switched off by {plugins.switches.by()}"
     if any(failure.origin == origin for failure in plugins.failures):
-        return f"failed to load: {_see_doctor([origin])}"
+        return f"failed to load: see `{doctor_command([origin])}`"
     return None
-
-
-def _bracketed(distribution: str | None, plugins: PluginSet) -> str:
-    if distribution is None:
-        return ""
-    origin = _origin(distribution, plugins)
-    if origin is None:
-        return f" (of {distribution}: `pip install {distribution}`)"
-    why_not = _why_not(origin, plugins) or f"is too old: `pip install --upgrade {origin.distribution}`"
-    return f" (of {origin}, which {why_not})"
 
 
 def _origin(distribution: str, plugins: PluginSet) -> PluginOrigin | None:
@@ -183,16 +176,7 @@ def _origin(distribution: str, plugins: PluginSet) -> PluginOrigin | None:
     return next((one for one in origins if normal_name(one.distribution) == wanted), None)
 
 
-def _not_loaded(plugins: PluginSet) -> Iterator[tuple[PluginOrigin, Offers]]:
-    """Yield the plugins that failed or are switched off, with what their sources say they offer."""
-    failed = [failure.origin for failure in plugins.failures]
-    for origin in dict.fromkeys([*plugins.skipped, *failed]):
-        yield origin, read_offers(origin.target, file=origin.file)
-
-
-def _see_doctor(origins: Iterable[PluginOrigin]) -> str:
-    return f"see `{doctor_command(origins)}`"
-
-
-def _named(origins: Iterable[PluginOrigin]) -> str:
-    return ", ".join(sorted({str(origin) for origin in origins}))
+def _not_loaded(plugins: PluginSet) -> list[tuple[PluginOrigin, Offers]]:
+    """Return the plugins that failed or are switched off, with what their sources say they offer."""
+    origins = dict.fromkeys([*plugins.skipped, *(failure.origin for failure in plugins.failures)])
+    return [(origin, read_offers(origin.target, file=origin.file)) for origin in origins]

@@ -27,8 +27,8 @@ class ComponentRecord:
     @classmethod
     def of(cls, spec: ComponentSpec, origin: PluginOrigin) -> ComponentRecord:
         """Return what is to be remembered of a component."""
-        whose, version, is_file = origin.distribution, origin.version, origin.file is not None
-        return cls(spec.kind, spec.id, spec.version, whose, version, is_file=is_file)
+        is_file = origin.file is not None
+        return cls(spec.kind, spec.id, spec.version, origin.distribution, origin.version, is_file=is_file)
 
     @classmethod
     def read(cls, document: Any) -> ComponentRecord | None:
@@ -37,9 +37,8 @@ class ComponentRecord:
             return None
         kind, id_, version, file = (document.get(key) for key in ("kind", "component", "version", "plugin_file"))
         distribution = document.get("distribution") if file is None else file
-        if kind not in KINDS or not isinstance(version, int):
-            return None
-        if not isinstance(id_, str) or not isinstance(distribution, str):
+        texts = isinstance(id_, str) and isinstance(distribution, str)
+        if kind not in KINDS or not isinstance(version, int) or not texts:
             return None
         whose = str(document.get("distribution_version") or "") if file is None else ""
         return cls(kind, id_, version, distribution, whose, is_file=file is not None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.abc import InspectLoader
 from importlib.machinery import ModuleSpec
@@ -52,32 +52,46 @@ def find_source(target: str) -> SourceLocation:
 
 
 def find_module(name: str) -> ModuleSpec:
-    """Return the spec of a module without importing the packages above it.
+    """Return the spec of a module without importing the packages above it; finders run no code of it.
 
     Raises:
         SourceNotFound: there is no such module.
     """
-    loaded = sys.modules.get(name)
-    spec = getattr(loaded, "__spec__", None)
-    if isinstance(spec, ModuleSpec):
-        return spec
-    parts = name.split(".")
-    places: Iterable[str] | None = None
+    places: list[str] | None = None
     found: ModuleSpec | None = None
+    parts = name.split(".")
     for depth in range(1, len(parts) + 1):
         part = ".".join(parts[:depth])
-        found = _ask_finders(part, places)
+        found = getattr(sys.modules.get(part), "__spec__", None)
+        for finder in sys.meta_path if found is None else ():
+            look = getattr(finder, "find_spec", None)
+            try:
+                found = look(part, places, None) if look is not None else None
+            except ImportError as error:
+                raise SourceNotFound(f"the module {part!r} cannot be looked up: {error}") from error
+            except KeyError:
+                # A folder without __init__ in a package that is not imported: Python asks for the imported package.
+                found = ModuleSpec(part, None, is_package=True)
+                found.submodule_search_locations = _folders(part, places)
+            if found is not None:
+                break
         if found is None:
             raise SourceNotFound(f"there is no module {part!r}")
-        if depth < len(parts):
-            if found.submodule_search_locations is None:
-                raise SourceNotFound(f"{part!r} is a module, not a package, so there is no module {name!r}")
-            try:
-                places = list(found.submodule_search_locations)
-            except KeyError:  # as in `_ask_finders`; some versions of Python ask only now
-                places = _folders(part, sys.path if places is None else list(places))
+        if depth < len(parts) and found.submodule_search_locations is None:
+            raise SourceNotFound(f"{part!r} is a module, not a package, so there is no module {name!r}")
+        try:
+            places = list(found.submodule_search_locations or ())
+        except KeyError:  # as above; some versions of Python ask only now
+            places = _folders(part, places)
     assert found is not None  # a name has at least one part
     return found
+
+
+def _folders(name: str, places: list[str] | None) -> list[str]:
+    tail = name.rpartition(".")[2]
+    return [
+        str(Path(place) / tail) for place in (sys.path if places is None else places) if (Path(place) / tail).is_dir()
+    ]
 
 
 def _find(module: str, name: str, seen: frozenset[tuple[str, str]]) -> SourceLocation:
@@ -85,13 +99,13 @@ def _find(module: str, name: str, seen: frozenset[tuple[str, str]]) -> SourceLoc
     if not spec.has_location or spec.origin is None:
         raise SourceNotFound(f"the module {module!r} is not a file")
     file = Path(spec.origin)
-    text = _text_of(spec)
+    try:
+        text = spec.loader.get_source(spec.name) if isinstance(spec.loader, InspectLoader) else None
+        tree = ast.parse(text or "")
+    except (ImportError, SyntaxError, ValueError) as error:
+        raise SourceNotFound(f"{file} cannot be read as Python: {error}") from error
     if text is None:
         return SourceLocation(file, None)
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError) as error:
-        raise SourceNotFound(f"{file} cannot be read as Python: {error}") from error
     here = (module, name)
     if here in seen or len(seen) >= _MOST_HOPS:
         raise SourceNotFound(f"{module!r} hands {name!r} on in a circle")
@@ -108,7 +122,9 @@ def _find(module: str, name: str, seen: frozenset[tuple[str, str]]) -> SourceLoc
         makes_names = makes_names or _defines(statement, "__getattr__") is not None
         if not isinstance(statement, ast.ImportFrom):
             continue
-        origin = _absolute(statement, package)
+        # Its leading dots are followed from the package.
+        above = package.split(".")[: len(package.split(".")) - (statement.level - 1)] if statement.level else []
+        origin = ".".join([*above, *([statement.module] if statement.module else [])])
         for alias in statement.names:
             if (alias.asname or alias.name) == name:
                 try:
@@ -117,53 +133,16 @@ def _find(module: str, name: str, seen: frozenset[tuple[str, str]]) -> SourceLoc
                     lost = error  # one of two imports of which the other is tried where this one fails, perhaps
             elif alias.name == "*":
                 stars.append(origin)
-    if found is not None:
-        return found
-    for origin in reversed(stars):
+    for origin in reversed(stars) if found is None else ():
         try:
             return _find(origin, name, seen | {here})
         except SourceNotFound:
             continue  # another module may have handed it on
+    if found is not None:
+        return found
     if makes_names:
         return SourceLocation(file, None)
     raise lost or SourceNotFound(f"{file} has no {name!r}")
-
-
-def _ask_finders(name: str, places: Iterable[str] | None) -> ModuleSpec | None:
-    """Ask the import system's finders for one module, given where its package lies; they run no code of it."""
-    loaded = getattr(sys.modules.get(name), "__spec__", None)
-    if isinstance(loaded, ModuleSpec):
-        return loaded
-    path = None if places is None else list(places)
-    for finder in sys.meta_path:
-        look = getattr(finder, "find_spec", None)
-        try:
-            found = look(name, path, None) if look is not None else None
-        except ImportError as error:
-            raise SourceNotFound(f"the module {name!r} cannot be looked up: {error}") from error
-        except KeyError:
-            # A folder without __init__ in a package that is not imported: Python asks for the imported package.
-            found = ModuleSpec(name, None, is_package=True)
-            found.submodule_search_locations = _folders(name, path or sys.path)
-        if isinstance(found, ModuleSpec):
-            return found
-    return None
-
-
-def _folders(name: str, places: list[str]) -> list[str]:
-    tail = name.rpartition(".")[2]
-    return [str(Path(place) / tail) for place in places if (Path(place) / tail).is_dir()]
-
-
-def _text_of(spec: ModuleSpec) -> str | None:
-    """Return a module's source; None where it has none (a compiled module)."""
-    loader = spec.loader
-    if not isinstance(loader, InspectLoader):
-        return None
-    try:
-        return loader.get_source(spec.name)
-    except (ImportError, SyntaxError, UnicodeDecodeError) as error:
-        raise SourceNotFound(f"{spec.origin} cannot be read: {error}") from error
 
 
 def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
@@ -195,11 +174,3 @@ def _defines(statement: ast.stmt, name: str) -> int | None:
         if any(isinstance(inner, ast.Name) and inner.id == name for inner in names):
             return statement.lineno
     return None
-
-
-def _absolute(statement: ast.ImportFrom, package: str) -> str:
-    """Return the module that ``from ... import`` names, with its leading dots followed from ``package``."""
-    if not statement.level:
-        return statement.module or ""
-    above = package.split(".")[: len(package.split(".")) - (statement.level - 1)]
-    return ".".join([*above, *([statement.module] if statement.module else [])])

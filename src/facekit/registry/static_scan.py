@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from facekit.registry.source import SourceNotFound, find_module
 from facekit.registry.spec import KINDS, Kind
@@ -57,17 +57,27 @@ def read_offers(target: str, *, file: Path | None = None) -> Offers:
         target: ``module`` or ``module:attribute``.
         file: the file of a one-file plugin.
     """
+    root = file
     try:
-        root = file or _package_of(target.partition(":")[0])
+        parts = target.partition(":")[0].split(".")
+        for depth in range(1, len(parts) + 1) if root is None else ():
+            # Folders that several distributions share (namespace packages) are passed through.
+            spec = find_module(".".join(parts[:depth]))
+            if spec.origin is not None and spec.has_location:
+                root = Path(spec.origin)
+                root = root.parent if spec.submodule_search_locations is not None else root
+                break
     except (SourceNotFound, ValueError):
         return Offers()
-    files = list(_files(root, ".py"))
+    if root is None:
+        return Offers()
+    files = _files(root, ".py")
     found: set[Offer] = set()
     complete = bool(files)  # else it is compiled
     offering = False
-    for file in files:
+    for each in files:
         try:
-            text = file.read_text(encoding="utf-8")
+            text = each.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
             complete = False
             continue
@@ -77,10 +87,10 @@ def read_offers(target: str, *, file: Path | None = None) -> Offers:
         try:
             tree = ast.parse(text)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
-            found |= set(_from_text(text, file))
+            found |= set(_from_text(text, each))
             complete = False
             continue
-        specs = list(_from_tree(tree, file))
+        specs = list(_from_tree(tree, each))
         found |= {spec for spec in specs if spec is not None}
         complete = complete and None not in specs
     recipes = tuple(_files(root, ".yaml")) if root.is_dir() else ()
@@ -89,32 +99,11 @@ def read_offers(target: str, *, file: Path | None = None) -> Offers:
     return Offers(tuple(sorted(found)), complete, recipes)
 
 
-def _package_of(module: str) -> Path:
-    """Return the folder of the package that a module lies in, or its file where it is one by itself.
-
-    Folders that several distributions share (namespace packages) are passed through.
-
-    Raises:
-        SourceNotFound: there is no such module.
-    """
-    parts = module.split(".")
-    for depth in range(1, len(parts) + 1):
-        spec = find_module(".".join(parts[:depth]))
-        if spec.origin is not None and spec.has_location:
-            file = Path(spec.origin)
-            return file.parent if spec.submodule_search_locations is not None else file
-    raise SourceNotFound(f"the module {module!r} is no file")
-
-
-def _files(root: Path, suffix: str) -> Iterator[Path]:
+def _files(root: Path, suffix: str) -> list[Path]:
     if root.is_file():
-        yield from [root] if root.suffix == suffix else []
-        return
-    for number, file in enumerate(sorted(root.rglob(f"*{suffix}"))):
-        if number == _MOST_FILES:
-            return
-        if file.is_file() and file.stat().st_size <= _LARGEST_FILE:
-            yield file
+        return [root] if root.suffix == suffix else []
+    files = sorted(root.rglob(f"*{suffix}"))[:_MOST_FILES]
+    return [file for file in files if file.is_file() and file.stat().st_size <= _LARGEST_FILE]
 
 
 def _from_tree(tree: ast.Module, file: Path) -> Iterator[Offer | None]:
@@ -139,8 +128,8 @@ def _from_tree(tree: ast.Module, file: Path) -> Iterator[Offer | None]:
             continue
         given = {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg is not None}
         kind, id_ = (_text(given[key], constants) if key in given else None for key in ("kind", "id"))
-        known = next((one for one in KINDS if one == kind), None)
-        yield Offer(known, id_, file, node.lineno) if known is not None and id_ and "/" in id_ else None
+        known = kind in KINDS and id_ is not None and "/" in id_
+        yield Offer(cast(Kind, kind), str(id_), file, node.lineno) if known else None
 
 
 def _text(node: ast.expr, constants: dict[str, ast.expr], depth: int = 0) -> str | None:
@@ -169,7 +158,6 @@ def _from_text(text: str, file: Path) -> Iterator[Offer]:
     line = before.count("\n") + 1
     for chunk in chunks:
         kind, id_ = _KIND_AS_TEXT.search(chunk), _ID_AS_TEXT.search(chunk)
-        known = next((one for one in KINDS if kind and one == kind.group(1)), None)
-        if known is not None and id_:
-            yield Offer(known, id_.group(1), file, line)
+        if kind and id_ and kind[1] in KINDS:
+            yield Offer(cast(Kind, kind[1]), id_[1], file, line)
         line += chunk.count("\n")

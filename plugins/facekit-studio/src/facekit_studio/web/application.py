@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from facekit.components.options_schema import options_schema
+from facekit.components.options import options_schema
 from facekit.interfaces import LabelMap
 from facekit.interfaces.image_files import MOST_PIXELS
 from facekit.recipe.dump import dump_document
