@@ -26,12 +26,11 @@ def test_a_file_that_raises(install: Install) -> None:
     assert "face_one" not in sys.modules
 
 
-def test_names_of_constants_and_joined_texts(install: Install) -> None:
+def test_constants_and_joined_texts_are_not_followed(install: Install) -> None:
     install(
         "face-one",
         TRAP
         + """
-from facekit.registry import ComponentSpec as Spec, hookimpl
 import facekit.registry as registry
 SPACE: str = "one"
 KIND = "loss"
@@ -39,19 +38,16 @@ KIND = "loss"
 @hookimpl
 def facekit_components():
     return [
-        Spec(kind=KIND, id=f"{SPACE}/first"),
-        Spec(kind=KIND, id=SPACE + "/second"),
-        registry.ComponentSpec(kind="metric", id="one/third"),
+        registry.ComponentSpec(kind=KIND, id="one/first"),
+        registry.ComponentSpec(kind="loss", id=f"{SPACE}/second"),
+        registry.ComponentSpec(kind="loss", id=SPACE + "/third"),
+        registry.ComponentSpec(kind="metric", id="one/fourth"),
     ]
 """,
     )
     offers = read_offers("face_one:whatever")
-    assert [(one.kind, one.id) for one in offers.components] == [
-        ("loss", "one/first"),
-        ("loss", "one/second"),
-        ("metric", "one/third"),
-    ]
-    assert offers.complete
+    assert [(one.kind, one.id) for one in offers.components] == [("metric", "one/fourth")]
+    assert not offers.complete  # there are more
 
 
 def test_a_package_with_recipes(install: Install) -> None:
@@ -91,7 +87,7 @@ def test_a_syntax_error(install: Install) -> None:
     offers = read_offers("face_one")
     assert [(one.kind, one.id) for one in offers.components] == [("loss", "one/l1"), ("metric", "one/l2")]
     assert [source.splitlines()[one.line - 1].strip() for one in offers.components] == ["ComponentSpec("] * 2
-    assert not offers.complete  # there may be more, written in another way
+    assert offers.complete
 
 
 def test_what_is_made_when_it_runs_cannot_be_told(install: Install) -> None:
@@ -108,13 +104,6 @@ def test_what_is_made_when_it_runs_cannot_be_told(install: Install) -> None:
 def test_a_plugin_without_components(install: Install) -> None:
     install("face-one", TRAP + "@hookimpl\ndef facekit_commands():\n    return []\n")
     assert read_offers("face_one") == Offers(complete=True)
-
-
-def test_deep_expressions_and_circles_end(install: Install) -> None:
-    circle = "A = B\nB = A\nComponentSpec(kind='loss', id=A)\n"
-    deep = "ComponentSpec(kind='loss', id=" + " + ".join(["'a/'"] + ["'b'"] * 5000) + ")\n"
-    install("face-one", circle + deep)
-    assert read_offers("face_one") == Offers()
 
 
 def test_kinds_that_are_none_are_left_out(install: Install) -> None:

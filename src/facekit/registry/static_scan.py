@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -13,13 +11,10 @@ from facekit.registry.spec import KINDS, Kind
 
 _MOST_FILES = 500
 _LARGEST_FILE = 2**20
-_MOST_NESTED = 16
-"""How deep an expression may be that makes a name; more is no name that a person wrote."""
 
-_CLASS = "ComponentSpec"
-_HOOK = "facekit_components"
-_KIND_AS_TEXT = re.compile(r"\bkind\s*=\s*[\"']([a-z_]+)[\"']")
-_ID_AS_TEXT = re.compile(r"\bid\s*=\s*[\"']([a-z0-9_]+/[a-z0-9_]+)[\"']")
+_SPEC = re.compile(r"\bComponentSpec\(")
+_KIND = re.compile(r"\bkind\s*=\s*[\"']([a-z_]+)[\"']\s*[,)]")
+_ID = re.compile(r"\bid\s*=\s*[\"']([a-z0-9_]+/[a-z0-9_]+)[\"']\s*[,)]")
 
 
 class Offer(NamedTuple):
@@ -51,7 +46,7 @@ class Offers(NamedTuple):
 def read_offers(target: str, *, file: Path | None = None) -> Offers:
     """Return the components that the package of an entry point declares, without running any of it.
 
-    Kind and id are understood where they are written as text, as constants of the same file, or are joined of these.
+    Kind and id are understood where they are written as text in the call of ``ComponentSpec``.
 
     Args:
         target: ``module`` or ``module:attribute``.
@@ -81,22 +76,18 @@ def read_offers(target: str, *, file: Path | None = None) -> Offers:
         except (OSError, UnicodeDecodeError):
             complete = False
             continue
-        offering = offering or _HOOK in text
-        if _CLASS not in text:
-            continue
-        try:
-            tree = ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            found |= set(_from_text(text, each))
-            complete = False
-            continue
-        specs = list(_from_tree(tree, each))
-        found |= {spec for spec in specs if spec is not None}
-        complete = complete and None not in specs
+        offering = offering or "facekit_components" in text
+        calls = list(_SPEC.finditer(text))
+        for call, end in zip(calls, [*(after.start() for after in calls[1:]), len(text)]):
+            kind, id_ = (pattern.search(text, call.end(), end) for pattern in (_KIND, _ID))
+            if kind and id_ and kind[1] in KINDS:
+                line = text.count("\n", 0, call.start()) + 1
+                found.add(Offer(cast(Kind, kind[1]), id_[1], each, line))
+            else:
+                complete = False
     recipes = tuple(_files(root, ".yaml")) if root.is_dir() else ()
-    if offering and not found:
-        complete = False  # its specs are made somewhere else, or in another way
-    return Offers(tuple(sorted(found)), complete, recipes)
+    # A hook without specs in sight: they are made somewhere else, or in another way.
+    return Offers(tuple(sorted(found)), complete and (bool(found) or not offering), recipes)
 
 
 def _files(root: Path, suffix: str) -> list[Path]:
@@ -104,60 +95,3 @@ def _files(root: Path, suffix: str) -> list[Path]:
         return [root] if root.suffix == suffix else []
     files = sorted(root.rglob(f"*{suffix}"))[:_MOST_FILES]
     return [file for file in files if file.is_file() and file.stat().st_size <= _LARGEST_FILE]
-
-
-def _from_tree(tree: ast.Module, file: Path) -> Iterator[Offer | None]:
-    """Yield each spec of a file; None for one whose kind or id are not in so many words."""
-    constants: dict[str, ast.expr] = {}
-    names = {_CLASS}
-    for statement in tree.body:
-        if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
-            target = statement.targets[0]
-            if isinstance(target, ast.Name):
-                constants[target.id] = statement.value
-        elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value:
-            constants[statement.target.id] = statement.value
-        elif isinstance(statement, ast.ImportFrom):
-            names |= {alias.asname for alias in statement.names if alias.name == _CLASS and alias.asname}
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Call):
-            continue
-        called = node.func
-        name = called.id if isinstance(called, ast.Name) else called.attr if isinstance(called, ast.Attribute) else None
-        if name not in names:
-            continue
-        given = {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg is not None}
-        kind, id_ = (_text(given[key], constants) if key in given else None for key in ("kind", "id"))
-        known = kind in KINDS and id_ is not None and "/" in id_
-        yield Offer(cast(Kind, kind), str(id_), file, node.lineno) if known else None
-
-
-def _text(node: ast.expr, constants: dict[str, ast.expr], depth: int = 0) -> str | None:
-    """Return the text that an expression makes; None where it cannot be told."""
-    if depth > _MOST_NESTED:
-        return None
-    if isinstance(node, ast.Constant):
-        return node.value if isinstance(node.value, str) else None
-    if isinstance(node, ast.Name) and node.id in constants:
-        return _text(constants[node.id], constants, depth + 1)
-    parts: list[ast.expr] = []
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        parts = [node.left, node.right]
-    elif isinstance(node, ast.JoinedStr):
-        inner = [value for value in node.values if isinstance(value, ast.FormattedValue)]
-        if any(value.format_spec is not None or value.conversion != -1 for value in inner):
-            return None
-        parts = [value.value if isinstance(value, ast.FormattedValue) else value for value in node.values]
-    texts = [_text(part, constants, depth + 1) for part in parts]
-    return "".join(text or "" for text in texts) if texts and None not in texts else None
-
-
-def _from_text(text: str, file: Path) -> Iterator[Offer]:
-    """Yield what looks like specs in a file that is no Python, perhaps for one character."""
-    before, *chunks = text.split(f"{_CLASS}(")
-    line = before.count("\n") + 1
-    for chunk in chunks:
-        kind, id_ = _KIND_AS_TEXT.search(chunk), _ID_AS_TEXT.search(chunk)
-        if kind and id_ and kind[1] in KINDS:
-            yield Offer(cast(Kind, kind[1]), id_[1], file, line)
-        line += chunk.count("\n")
