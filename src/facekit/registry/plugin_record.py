@@ -37,8 +37,9 @@ class ComponentRecord:
             return None
         kind, id_, version, file = (document.get(key) for key in ("kind", "component", "version", "plugin_file"))
         distribution = document.get("distribution") if file is None else file
-        texts = isinstance(id_, str) and isinstance(distribution, str)
-        if kind not in KINDS or not isinstance(version, int) or not texts:
+        if kind not in KINDS or not isinstance(version, int):
+            return None
+        if not isinstance(id_, str) or not isinstance(distribution, str):
             return None
         whose = str(document.get("distribution_version") or "") if file is None else ""
         return cls(kind, id_, version, distribution, whose, is_file=file is not None)
