@@ -14,7 +14,9 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.measure import Timing, in_process, in_turns, ratio
-from facekit.data import FaceLoader, PackedFaces, prepare
+from facekit.data.cache import prepare
+from facekit.data.loader import FaceLoader
+from facekit.data.store import PackedFaces
 from facekit.registry import load_registry
 from facekit_datasets.label_maps import PARTS
 

@@ -21,7 +21,8 @@ from pathlib import Path
 
 import torch
 
-from facekit.data import FaceLoader, PackedFaces
+from facekit.data.loader import FaceLoader
+from facekit.data.store import PackedFaces
 from facekit.interfaces import Condition, Generated
 from facekit.recipe import ResolvedRecipe, read_recipe
 from facekit.registry import load_registry

@@ -22,7 +22,8 @@ import torch
 from torch import Tensor
 
 import facekit
-from facekit.data import PackedFaces, fixed_batch
+from facekit.data.loader import fixed_batch
+from facekit.data.store import PackedFaces
 from facekit.evaluation.tasks import transfer_pairs
 from facekit.inference import FacePipeline
 from facekit.inference.pictures import Batch
@@ -30,8 +31,7 @@ from facekit.interfaces import FaceBatch, Style, concatenate, map_tensors
 from facekit.registry import load_registry
 from facekit.training.open_data import open_data
 from facekit_metrics.evaluators import store
-from facekit_metrics.evaluators.classifier import TrainedClassifier, load_classifier
-from facekit_metrics.evaluators.segmenter import TrainedSegmenter, load_segmenter
+from facekit_metrics.evaluators.trained import TrainedClassifier, TrainedSegmenter
 
 AT_ONCE = 10
 STYLES_OF_THE_MEAN = 200
@@ -114,8 +114,8 @@ def main() -> None:
     pipeline = facekit.load(chosen.run, registry=registry)
     packed = open_data(pipeline.recipe, registry)
     attributes = chosen.attribute or ["Smiling"]
-    classifier = load_classifier(store.find(store.ATTRIBUTES, chosen.classifier, attributes=attributes))
-    segmenter = load_segmenter(store.find(store.SEGMENTER, chosen.segmenter, label_map=pipeline.label_map.name))
+    classifier = TrainedClassifier(store.find(store.ATTRIBUTES, chosen.classifier, attributes=attributes))
+    segmenter = TrainedSegmenter(store.find(store.SEGMENTER, chosen.segmenter, label_map=pipeline.label_map.name))
     mean = mean_style(pipeline, packed) if pipeline.networks.gives_styles else None
     for attribute in attributes:
         result = measure(

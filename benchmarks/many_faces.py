@@ -12,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from facekit.data import FaceLoader, PackedFaces, prepare
+from facekit.data.cache import prepare
+from facekit.data.loader import FaceLoader
+from facekit.data.store import PackedFaces
 from facekit.interfaces import FaceSample, Finding
 from facekit_datasets.label_maps import CELEBAMASK_HQ
 

@@ -22,7 +22,7 @@ import scipy.linalg
 import torch
 from torch import Tensor
 
-from facekit_metrics.frechet_distance import gaussian, trace_of_root
+from facekit_metrics.statistics import gaussian, trace_of_root
 
 
 def features(count: int, dimension: int, seed: int) -> Tensor:

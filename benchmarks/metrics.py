@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.measure import in_turns, ratio
 from facekit_metrics.features.extractor import extractor
-from facekit_metrics.frechet_distance import frechet_distance, gaussian
+from facekit_metrics.statistics import frechet_distance, gaussian
 
 
 def general_root(a: np.ndarray, b: np.ndarray) -> float:

@@ -50,7 +50,8 @@ def tiny_run() -> Path:
 
 def cache(*, count: int, seed: int) -> Count:
     """Flip bits of a packed cache, all files of it, and read every face."""
-    from facekit.data import DamagedCache, PackedFaces, prepare
+    from facekit.data.cache import prepare
+    from facekit.data.store import DamagedCache, PackedFaces
     from facekit.interfaces import DatasetContext
     from facekit.registry import load_registry
 

@@ -12,7 +12,7 @@ from facekit.cli import display, progress_bar
 from facekit.cli.display import Lines, Panel, RunState, spoken_time, training_display
 from facekit.cli.output import print_table
 from facekit.cli.run import next_run_folder
-from facekit.data import Progress
+from facekit.data.parallel import Progress
 from facekit.interfaces import (
     CheckpointSaved,
     Evaluated,
@@ -23,7 +23,7 @@ from facekit.interfaces import (
     StepLogged,
     Warned,
 )
-from facekit.interfaces.limits import spoken_bytes
+from facekit.interfaces.errors import spoken_bytes
 
 RUN = Path("runs/first")
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facekit.data import PackedFaces, prepare
+from facekit.data.cache import prepare
+from facekit.data.store import PackedFaces
 from facekit.interfaces import NO_LABELS, FacekitError, FaceSample, Finding, LabelClass, LabelMap
 
 LABELS = LabelMap(

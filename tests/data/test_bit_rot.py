@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facekit.data import DamagedCache, FaceLoader, PackedFaces, prepare
+from facekit.data.cache import prepare
+from facekit.data.loader import FaceLoader
+from facekit.data.store import DamagedCache, PackedFaces
 
 
 def flip(file: Path, place: int, bit: int = 0) -> None:
@@ -112,7 +114,8 @@ def test_a_cache_cut_short_while_it_is_open_is_a_sentence(folder):
     code = f"""
 import os
 from pathlib import Path
-from facekit.data import DamagedCache, FaceLoader, PackedFaces
+from facekit.data.loader import FaceLoader
+from facekit.data.store import DamagedCache, PackedFaces
 folder = Path({str(folder)!r})
 packed = PackedFaces.open(folder)
 loader = FaceLoader(packed, packed.rows("train"), batch=3, seed=0, workers=0)
@@ -138,7 +141,7 @@ def test_a_disk_that_cannot_be_read_is_a_sentence(folder, monkeypatch):
         raise OSError(5, "Input/output error")
 
     packed = PackedFaces.open(folder)
-    monkeypatch.setattr(rows_module, "_read_at", fails)
+    monkeypatch.setattr(rows_module.os, "pread", fails)
     with pytest.raises(DamagedCache, match=r"cannot be read \(Input/output error\)"):
         packed.images[0]
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facekit.data import DamagedCache, PackedFaces, prepare
 from facekit.data import cache as cache_module
+from facekit.data.cache import exclusive_lock, prepare
 from facekit.data.geometry import resize_mask, resize_photo
-from facekit.data.locking import exclusive_lock
+from facekit.data.store import DamagedCache, PackedFaces
 from facekit.interfaces import FacekitError, FaceSample, Finding, RunFailure, cache_folder
 
 
@@ -271,7 +271,7 @@ def test_the_default_folder_follows_the_environment(monkeypatch, tmp_path):
 
 def test_a_lock_is_held_by_one_and_waited_for(tmp_path):
     script = (
-        "import sys, time\nfrom pathlib import Path\nfrom facekit.data.locking import exclusive_lock\n"
+        "import sys, time\nfrom pathlib import Path\nfrom facekit.data.cache import exclusive_lock\n"
         "with exclusive_lock(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(float(sys.argv[2]))\n"
     )
     lock = tmp_path / "lock"
@@ -292,7 +292,7 @@ def test_a_lock_is_held_by_one_and_waited_for(tmp_path):
 
 def test_preparing_imports_no_torch(tmp_path):
     script = (
-        "import sys\nfrom facekit.data import prepare, check_dataset, write_preview, export_folder, PackedFaces\n"
+        "import sys\nimport facekit.data.cache, facekit.data.checks, facekit.data.preview, facekit.data.export\n"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from facekit.data import check_dataset
+from facekit.data.checks import check_dataset
 from facekit.interfaces import FaceSample, Finding
 
 

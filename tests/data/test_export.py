@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facekit.data import export_folder
+from facekit.data.export import export_folder
 from facekit.interfaces import DatasetContext, FacekitError
 from facekit_datasets.image_mask_folder import ImageMaskFolderOptions, create
 

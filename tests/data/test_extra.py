@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from facekit.data import DamagedCache, FaceLoader, PackedFaces, PlainReference, check_dataset, fixed_batch, prepare
+from facekit.data.cache import prepare
+from facekit.data.checks import check_dataset
+from facekit.data.loader import FaceLoader, fixed_batch
+from facekit.data.reference import ReferenceAugmentation
+from facekit.data.store import DamagedCache, PackedFaces
 from facekit.interfaces import FacekitError, Finding
 
 
@@ -253,7 +257,7 @@ class TestLoading:
 
     def test_a_reference_that_is_drawn_apart_changes_nothing(self, make_faces, tmp_path):
         packed = prepare(make_faces(mirrors=False), size=32, cache=tmp_path)
-        drawn = PlainReference(crop=0.7, mirror=True)
+        drawn = ReferenceAugmentation(crop=0.7, mirror=True)
         batch = FaceLoader(packed, packed.rows("train"), batch=9, seed=0, reference=drawn).batch(0)
         assert not torch.equal(batch.reference.image, batch.image)
         rows = [list(packed.keys).index(key) for key in batch.keys]

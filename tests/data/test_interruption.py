@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facekit.data import prepare
+from facekit.data.cache import prepare
 from facekit.interfaces import DatasetContext
 from facekit_datasets.synthetic_faces import SyntheticFacesOptions, create
 
@@ -20,7 +20,8 @@ COUNT, SIZE = 60, 48
 
 SCRIPT = f"""
 import multiprocessing, sys, time
-from facekit.data import cache, parallel, prepare
+from facekit.data import cache, parallel
+from facekit.data.cache import prepare
 from facekit.interfaces import DatasetContext
 from facekit_datasets.synthetic_faces import SyntheticFacesOptions, create
 

@@ -4,24 +4,19 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
-from facekit.data import FaceLoader, fixed_batch, prepare
+from facekit.data.cache import prepare
 from facekit.data.geometry import mirror_mask, mirror_photo
-from facekit.data.loader import to_unit_range
+from facekit.data.loader import FaceLoader, fixed_batch, to_unit_range
+from facekit.data.reference import ReferenceAugmentation
 from facekit.interfaces import FacekitError
 
-
-@dataclass(frozen=True)
-class Reference:
-    crop: float = 0.7
-    mirror: bool = True
-    hide_regions: float = 0.0
-    warp: float = 0.0
+Reference = partial(ReferenceAugmentation, crop=0.7, mirror=True)
 
 
 def tensors(batch):
@@ -99,7 +94,7 @@ def test_micro_batches_and_ranks_share_one_stream(packed):
 
 
 def test_mirroring_mirrors_half_of_the_faces_and_swaps_left_and_right(packed):
-    loader = loader_of(packed, batch=9, reference=None)
+    loader = loader_of(packed, batch=9, reference=ReferenceAugmentation())
     table = packed.label_map.mirror_table()
     rows = {packed.keys[row]: row for row in packed.rows("train")}
     mirrored = 0
@@ -115,7 +110,7 @@ def test_mirroring_mirrors_half_of_the_faces_and_swaps_left_and_right(packed):
                 assert np.array_equal(mask.numpy(), mirror_mask(own_mask, table))
                 mirrored += 1
     assert 60 < mirrored < 120  # of 180
-    unmirrored = loader_of(packed, mirror=False, reference=None).batch(0)
+    unmirrored = loader_of(packed, mirror=False, reference=ReferenceAugmentation()).batch(0)
     assert same(unmirrored, fixed_batch(packed, [rows[key] for key in unmirrored.keys]))
 
 
@@ -157,7 +152,7 @@ def test_hidden_regions_are_missing_from_the_reference_alone(make_dataset, tmp_p
 
 
 def test_without_augmentation_the_reference_is_the_photo(packed):
-    batch = loader_of(packed, reference=None).batch(2)
+    batch = loader_of(packed, reference=ReferenceAugmentation()).batch(2)
     assert torch.equal(batch.reference.image, batch.image)
     assert torch.equal(batch.reference.mask, batch.mask)
 
@@ -219,7 +214,7 @@ def test_ctrl_c_ends_the_process(packed, tmp_path):
     script.write_text(
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from facekit.data import FaceLoader, PackedFaces\n"
+        "from facekit.data.loader import FaceLoader\nfrom facekit.data.store import PackedFaces\n"
         "packed = PackedFaces.open(Path(sys.argv[1]))\n"
         "for batch in FaceLoader(packed, packed.rows('train'), batch=2, seed=0, workers=2).prefetch(0, 10**9):\n"
         "    print('batch', flush=True)\n"

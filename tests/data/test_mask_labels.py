@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from facekit.data import check_dataset
+from facekit.data.checks import check_dataset
 from facekit.interfaces import FaceSample, LabelClass, LabelMap
 
 LABELS = LabelMap("few", tuple(LabelClass(name, (9, 9, 9)) for name in ("background", "skin", "mouth")))

@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from facekit.data import check_dataset, export_folder, parallel, prepare
+from facekit.data import parallel
+from facekit.data.cache import prepare
+from facekit.data.checks import check_dataset
+from facekit.data.export import export_folder
 from facekit.data.parallel import available_cores, over_samples
 from facekit.interfaces import DatasetContext, FacekitError
 from facekit_datasets.image_mask_folder import ImageMaskFolderOptions, create

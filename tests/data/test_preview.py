@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facekit.data import write_preview
-from facekit.data.preview import overlay
+from facekit.data.preview import overlay, write_preview
 from facekit.interfaces import FacekitError, RunFailure
 
 

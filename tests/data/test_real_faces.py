@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from facekit.data import FaceLoader, check_dataset, prepare, write_preview
+from facekit.data.cache import prepare
+from facekit.data.checks import check_dataset
+from facekit.data.loader import FaceLoader
+from facekit.data.preview import write_preview
 from facekit.interfaces import DatasetContext
 from facekit_datasets.celebamask_hq import CelebAMaskHQOptions, create
 

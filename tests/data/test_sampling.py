@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facekit.data import steps_for_epochs, swapped_pairs
-from facekit.data.sampling import augmentation_numbers, epoch_order, stream
+from facekit.data.sampling import augmentation_numbers, epoch_order, steps_for_epochs, stream, swapped_pairs
 from facekit.interfaces import FacekitError
 
 

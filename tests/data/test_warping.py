@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from facekit.data import FaceLoader
-from facekit.data.reference import WARP_NUMBERS, move_mask, move_photo, warped_places
-from facekit.recipe.settings import ReferenceSettings
+from facekit.data.loader import FaceLoader
+from facekit.data.reference import WARP_NUMBERS, ReferenceAugmentation, move_mask, move_photo, warped_places
 
 
 def numbers(seed: int = 0, strength: float = 0.999) -> np.ndarray:
@@ -61,7 +60,7 @@ def test_photo_and_mask_move_together():
 
 def loader(packed, **reference):
     return FaceLoader(
-        packed, packed.rows("train"), batch=4, seed=3, workers=0, reference=ReferenceSettings(**reference)
+        packed, packed.rows("train"), batch=4, seed=3, workers=0, reference=ReferenceAugmentation(**reference)
     )
 
 

@@ -10,19 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
-from facekit.data import (
-    FaceLoader,
-    PackedFaces,
-    PlainReference,
-    check_dataset,
-    export_folder,
-    find_prepared,
-    fixed_batch,
-    prepare,
-    write_preview,
-)
+from facekit.data.cache import find_prepared, prepare
+from facekit.data.checks import check_dataset
+from facekit.data.export import export_folder
 from facekit.data.geometry import mirror_photo
-from facekit.data.store import fingerprint_of, label_map_document
+from facekit.data.loader import FaceLoader, fixed_batch
+from facekit.data.preview import write_preview
+from facekit.data.reference import ReferenceAugmentation
+from facekit.data.store import PackedFaces, fingerprint_of, label_map_document
 from facekit.interfaces import NO_LABELS, DatasetContext, FacekitError, FaceSample, Finding
 from facekit_datasets.image_folder import ImageFolderOptions, create
 
@@ -225,7 +220,7 @@ class TestLoading:
             loader = FaceLoader(data, data.rows("train"), batch=5, seed=3, **options)
             return [loader.batch(step) for step in range(6)]
 
-        for options in ({}, {"mirror": True}, {"mirror": True, "reference": PlainReference(0.6, mirror=True)}):
+        for options in ({}, {"mirror": True}, {"mirror": True, "reference": ReferenceAugmentation(0.6, mirror=True)}):
             for without, with_masks in zip(batches(photos, **options), batches(packed, **options)):
                 assert without.keys == with_masks.keys
                 assert torch.equal(without.image, with_masks.image)
@@ -244,7 +239,7 @@ class TestLoading:
         assert 60 < flipped < 120  # of 180
 
     def test_regions_cannot_be_hidden(self, photos, packed):
-        hiding = PlainReference(hide_regions=0.2)
+        hiding = ReferenceAugmentation(hide_regions=0.2)
         FaceLoader(packed, packed.rows("train"), batch=2, seed=0, reference=hiding)
         with pytest.raises(FacekitError, match="photos without masks") as caught:
             FaceLoader(photos, photos.rows("train"), batch=2, seed=0, reference=hiding)

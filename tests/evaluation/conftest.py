@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from facekit.data import PackedFaces, prepare
+from facekit.data.cache import prepare
+from facekit.data.store import PackedFaces
 from facekit.interfaces import BuildContext, Condition, FaceSample, Finding, Generated, LabelClass, LabelMap
 from facekit.registry import PluginSet, Registry
 

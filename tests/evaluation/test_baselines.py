@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from facekit.data import PackedFaces, fixed_batch
+from facekit.data.loader import fixed_batch
+from facekit.data.store import PackedFaces
 from facekit.evaluation import (
     BASELINES,
     CopyReference,

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from facekit.data import PackedFaces, fixed_batch
+from facekit.data.loader import fixed_batch
+from facekit.data.store import PackedFaces
 from facekit.evaluation import (
     BASELINES,
     CopyReference,
@@ -31,7 +32,8 @@ from facekit.evaluation.store import Asked
 from facekit.interfaces import NO_LABELS, TASKS, Condition, FacekitError, Generated, Warned
 from facekit.recipe import ResolvedRecipe, read_recipe
 from facekit.registry import Registry
-from facekit.sampling import SamplingInputs, noise_for_keys
+from facekit.sampling.inputs import SamplingInputs
+from facekit.sampling.noise import noise_for_keys
 from facekit.training import FaceModel, load_model, train
 from facekit.training.open_data import open_data
 from facekit.training.precision import Precision

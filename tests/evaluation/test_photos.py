@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from facekit.data import PackedFaces
+from facekit.data.store import PackedFaces
 from facekit.evaluation.photos import photo_source
 from facekit.interfaces import EVALUATED, BuildContext, FacekitError, LabelMap, PhotoSource
 

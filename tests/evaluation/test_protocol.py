@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from facekit.data import PackedFaces
+from facekit.data.store import PackedFaces
 from facekit.evaluation import bootstrap_interval, common_fields, measurement_id, protocol_id, task_pairs
 from facekit.evaluation.tasks import faces_of
 from facekit.interfaces import FacekitError, Measurement

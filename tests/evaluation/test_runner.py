@@ -11,7 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from facekit.data import PackedFaces, fixed_batch
+from facekit.data.loader import fixed_batch
+from facekit.data.store import PackedFaces
 from facekit.evaluation import EvaluationProgress, EvaluationResult, evaluate, task_pairs
 from facekit.evaluation.runner import round_to_8_bits
 from facekit.interfaces import Condition, FacekitError, Generated, Measurement, RunFailure

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from facekit.data import PackedFaces
+from facekit.data.store import PackedFaces
 from facekit.evaluation import (
     Asked,
     EvaluationProgress,

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facekit.data import PackedFaces, fixed_batch
+from facekit.data.loader import fixed_batch
+from facekit.data.store import PackedFaces
 from facekit.evaluation import BASELINE_NAMES, BASELINES, Asked, evaluate, read_evaluation, write_evaluation
 from facekit.evaluation.baselines import CopyReference
 from facekit.evaluation.results import EvaluationResult

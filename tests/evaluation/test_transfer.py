@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from facekit.data import PackedFaces, fixed_batch
+from facekit.data.loader import fixed_batch
+from facekit.data.store import PackedFaces
 from facekit.evaluation import TargetPhotos, evaluate, task_pairs, transfer_pairs
 from facekit.interfaces import Condition, FacekitError, Generated
 from facekit.sampling.inputs import ATTRIBUTES, SOURCE, SamplingInputs

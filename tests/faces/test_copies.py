@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from facekit.faces import KnownPhotos, pattern_distances, thumbnail
-from facekit.faces.copies import CLOSE_PATTERN
+from facekit.faces.copies import CLOSE_PATTERN, KnownPhotos, pattern_distances, thumbnail
 
 
 def encoded(image: Image.Image) -> Image.Image:

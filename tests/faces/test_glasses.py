@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facekit.faces import frame_of_clear_glasses, lenses_of, tinted_glasses
+from facekit.faces.glasses import frame_of_clear_glasses, lenses_of, tinted_glasses
 from facekit.interfaces import DatasetContext, LabelMap
 from facekit.registry import load_registry
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from facekit.faces import exchange_sides, exchanged_sides
+from facekit.faces.sides import exchange_sides, exchanged_sides
 from facekit.interfaces import NO_LABELS, LabelMap
 from facekit.registry import load_registry
 

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 import facekit
-from facekit.data import fixed_batch
+from facekit.data.loader import fixed_batch
 from facekit.inference import FacePipeline, load
 from facekit.interfaces import Condition, FacekitError, Reference
 from facekit.registry import load_registry

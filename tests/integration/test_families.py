@@ -20,7 +20,7 @@ from facekit.interfaces import FacekitError
 from facekit.recipe import ResolvedRecipe, read_recipe
 from facekit.registry import PluginSet, Registry
 from facekit.report import write_report
-from facekit.sampling import inputs_of
+from facekit.sampling.inputs import inputs_of
 from facekit.training import probe_shapes, train
 from facekit.training.networks import build_model
 from facekit.training.run.folder import RunFolder, step_name

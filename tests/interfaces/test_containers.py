@@ -244,7 +244,7 @@ def test_conditions_with_other_values() -> None:
     assert other.with_(depth=torch.ones(3)).extra.keys() == {"latent", "depth"}
     assert not condition.extra
     assert condition.with_(mask=None).reference is condition.reference
-    styled = condition.with_reference(condition.require_mask()[:, None].float(), None)
+    styled = condition.with_(reference=Reference(condition.require_mask()[:, None].float()))
     assert styled.reference is not None
     assert styled.reference.mask is None
 

@@ -16,8 +16,8 @@ import pytest
 from PIL import EpsImagePlugin, Image, ImageOps
 
 from facekit.interfaces import FacekitError, image_files
+from facekit.interfaces.files import open_regular
 from facekit.interfaces.image_files import FORMATS, ImageFileError, read_image, rgb_pixels, upright
-from facekit.interfaces.regular_files import open_regular
 
 GREY = np.random.default_rng(0).integers(0, 256, (6, 9), dtype=np.uint8)
 

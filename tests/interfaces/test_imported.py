@@ -13,7 +13,14 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from facekit.interfaces import FacekitError
-from facekit.interfaces.imported import ImportedNetwork, fitted_network, import_checkpoint, renamed, shape_of, unwrapped
+from facekit.interfaces.importing import (
+    ImportedNetwork,
+    fitted_network,
+    import_checkpoint,
+    renamed,
+    shape_of,
+    unwrapped,
+)
 
 
 def convert(state: Mapping[str, Tensor]) -> tuple[ImportedNetwork, ...]:

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from facekit.interfaces.weight_files import read_weight_file
+from facekit.interfaces.files import read_weight_file
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "weights.pt"])

@@ -16,7 +16,7 @@ from facekit.recipe.network_kinds import NETWORK_KINDS, kind_of_network
 from facekit.recipe.resolved import networks_of, order_of_turns
 from facekit.recipe.schema import recipe_schema
 from facekit.registry import ComponentSpec, PluginSet, Registry, hookimpl
-from facekit.sampling import inputs_of
+from facekit.sampling.inputs import inputs_of
 
 TEXT = """\
 facekit: 1

@@ -50,6 +50,32 @@ def facekit_components():
     assert not offers.complete  # there are more
 
 
+def test_decorated_functions(install: Install) -> None:
+    source = """
+from facekit.registry import components, loss, metric
+
+@loss("one/smooth", needs=("image", "generated"))
+def smooth(step): ...
+
+@metric(
+    "one/error", needs=("image",), better="lower"
+)
+def error(observation): ...
+
+facekit_components = components(smooth, error)
+"""
+    install("face-one", TRAP + source)
+    offers = read_offers("face_one")
+    assert _found(offers) == [("loss", "one/smooth", "face_one.py", 5), ("metric", "one/error", "face_one.py", 8)]
+    assert offers.complete
+    install("face-two", source.replace('"one/smooth"', "NAME"))
+    offers = read_offers("face_two")
+    assert [one.id for one in offers.components] == ["one/error"]
+    assert not offers.complete
+    install("face-three", "from elsewhere import loss\n@loss('one/smooth')\ndef smooth(step): ...\n")
+    assert read_offers("face_three") == Offers(complete=True)
+
+
 def test_a_package_with_recipes(install: Install) -> None:
     install(
         "face-one",

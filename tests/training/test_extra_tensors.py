@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 from tests.kills import Killed, kill_after, tensors_of
 
-from facekit.data import FaceLoader
+from facekit.data.loader import FaceLoader
 from facekit.evaluation import evaluate_run
 from facekit.interfaces import FacekitError
 from facekit.recipe import ResolvedRecipe, read_recipe
 from facekit.registry import PluginSet, Registry
-from facekit.sampling import inputs_of
+from facekit.sampling.inputs import inputs_of
 from facekit.training import RunFolder, load_model, probe_shapes, probe_steps, train
 from facekit.training.open_data import open_data
 from facekit.training.precision import Precision

@@ -14,7 +14,7 @@ from tests.kills import Killed, kill_after, tensors_of
 from facekit.interfaces import Condition, FacekitError, RunEvent, StepLogged, sample
 from facekit.recipe import ResolvedRecipe, read_recipe
 from facekit.registry import PluginSet, Registry
-from facekit.sampling import noise_for_batch, noise_for_keys
+from facekit.sampling.noise import noise_for_batch, noise_for_keys
 from facekit.training import RunFolder, load_model, probe_shapes, train
 from facekit.training.network_call import RunNetworks
 from facekit.training.networks import FaceModel

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from facekit.data import FaceLoader
+from facekit.data.loader import FaceLoader
 from facekit.interfaces import (
     DiscriminatorOutput,
     FaceBatch,

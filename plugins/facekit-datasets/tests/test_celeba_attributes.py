@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from facekit.data import check_dataset, prepare
+from facekit.data.cache import prepare
+from facekit.data.checks import check_dataset
 from facekit.interfaces import NO_LABELS, DatasetContext, FaceDataset, FacekitError
 from facekit_datasets.celeba_attributes import CelebAAttributesOptions, create
 

@@ -14,7 +14,9 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from facekit.data import check_dataset, prepare, write_preview
+from facekit.data.cache import prepare
+from facekit.data.checks import check_dataset
+from facekit.data.preview import write_preview
 from facekit.interfaces import NO_LABELS, DatasetContext, FaceDataset, FacekitError, Finding
 from facekit_datasets.image_folder import ImageFolderOptions, create
 

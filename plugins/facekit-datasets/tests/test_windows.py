@@ -8,10 +8,11 @@ import pytest
 from facekit.interfaces import HOLE, DatasetContext, FacekitError, PortContext
 from facekit.testing import DatasetContract
 from facekit_datasets import synthetic_faces
+from facekit_datasets.holes import Chances, HoleShapes
 from facekit_datasets.label_maps import CELEBAMASK_HQ, CELEBAMASK_HQ_MERGED
+from facekit_datasets.options import WindowOptions
 from facekit_datasets.plugin import facekit_components
-from facekit_datasets.windows import WindowOptions, cut_windows
-from facekit_datasets.windows.holes import Chances, HoleShapes
+from facekit_datasets.windows import WindowDataset
 
 SPEC = next(spec for spec in facekit_components() if spec.name == "synthetic_faces")
 FACES = {"train": 3, "validation": 2, "test": 2, "attributes": []}
@@ -140,7 +141,7 @@ def test_photos_without_masks_have_no_windows():
         label_map: tuple = ()
 
     with pytest.raises(FacekitError, match="has none"):
-        cut_windows(NoMasks(), WindowOptions())
+        WindowDataset(NoMasks(), WindowOptions())
 
 
 @pytest.mark.parametrize(

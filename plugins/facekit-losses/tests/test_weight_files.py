@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save
 
 from facekit.interfaces import FacekitError
-from facekit.interfaces.weight_files import read_weight_file
+from facekit.interfaces.files import read_weight_file
 from facekit_losses.vgg19 import VGG19
 
 TENSORS = {"_conv_stem.weight": torch.arange(24.0).reshape(2, 3, 2, 2), "_bn0.weight": torch.ones(3)}

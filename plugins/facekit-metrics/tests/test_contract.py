@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from facekit.registry import load_registry
-from facekit.sampling import SamplingInputs
+from facekit.sampling.inputs import SamplingInputs
 from facekit.testing import MetricContract
 from facekit_metrics.plugin import facekit_components
 

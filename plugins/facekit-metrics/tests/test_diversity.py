@@ -5,10 +5,9 @@ import torch
 
 from facekit.interfaces import FacekitError
 from facekit_backbones import EfficientNetLite0
-from facekit_metrics.backbones import LAYERS
-from facekit_metrics.diversity import build
 from facekit_metrics.options import PerceptualDistanceOptions
-from facekit_metrics.perceptual_distance import feature_distance
+from facekit_metrics.perceptual import LAYERS, feature_distance
+from facekit_metrics.perceptual import build_diversity as build
 
 MASKS = torch.zeros(6, 32, 32, dtype=torch.long)
 LOOKS = [1, 2, 3, 4, 5, 0]

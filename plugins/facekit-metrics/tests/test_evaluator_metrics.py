@@ -28,9 +28,8 @@ from facekit.interfaces import (
 from facekit.registry import load_registry
 from facekit_metrics import attribute_accuracy, segmentation_accuracy
 from facekit_metrics.evaluators import store
-from facekit_metrics.evaluators.classifier import load_classifier
 from facekit_metrics.evaluators.seen import LearnedFrom, thumbnails
-from facekit_metrics.evaluators.segmenter import load_segmenter
+from facekit_metrics.evaluators.trained import TrainedClassifier, TrainedSegmenter
 from facekit_metrics.options import AttributeAccuracyOptions, SegmentationAccuracyOptions
 
 NAMES = ("Smiling", "Eyeglasses")
@@ -109,7 +108,7 @@ class TestAttributeAccuracy:
         assert metric.tasks == ("reconstruction",)
         show(metric, unseen)
         found = by_name(metric.compute())
-        classifier = load_classifier(store.find(store.ATTRIBUTES, "newest"))
+        classifier = TrainedClassifier(store.find(store.ATTRIBUTES, "newest"))
         said = classifier(unseen[0])[:, [classifier.attributes.index(name) for name in NAMES]] > 0
         truth = unseen[2] > 0
         accuracies, balanced = [], []
@@ -133,7 +132,7 @@ class TestAttributeAccuracy:
         for name in NAMES:
             show(metric, unseen, look, attribute=name, task="attribute_transfer")
         found = by_name(metric.compute())
-        classifier = load_classifier(store.find(store.ATTRIBUTES, "newest"))
+        classifier = TrainedClassifier(store.find(store.ATTRIBUTES, "newest"))
         said = classifier(look)[:, [classifier.attributes.index(name) for name in NAMES]] > 0
         own = attributes.roll(1, 0) > 0
         for column, name in enumerate(NAMES):
@@ -204,7 +203,7 @@ class TestSegmentationAccuracy:
         metric = self.metric(data)
         show(metric, unseen)
         found = by_name(metric.compute())
-        said = load_segmenter(store.find(store.SEGMENTER, "newest"))(unseen[0]).argmax(1)
+        said = TrainedSegmenter(store.find(store.SEGMENTER, "newest"))(unseen[0]).argmax(1)
         truth, answer = unseen[1].flatten().numpy(), said.flatten().numpy()
         matrix = confusion_matrix(truth, answer, labels=range(19))
         assert found["segmentation_accuracy/reconstruction"].value == pytest.approx(100 * matrix.trace() / matrix.sum())
@@ -248,7 +247,7 @@ class TestSegmentationAccuracy:
         show(system, unseen, look, attribute="Smiling", task="attribute_transfer")
         of_source, of_mask = by_name(metric.compute()), by_name(system.compute())
         assert not set(of_source) & set(of_mask)
-        said = load_segmenter(store.find(store.SEGMENTER, "newest"))(look).argmax(1)
+        said = TrainedSegmenter(store.find(store.SEGMENTER, "newest"))(look).argmax(1)
         entry = of_source["segmentation_accuracy_of_source/attribute_transfer"]
         other = of_mask["segmentation_accuracy/attribute_transfer"]
         for found, masks in ((entry, unseen[1].roll(1, 0)), (other, unseen[1])):
@@ -304,7 +303,7 @@ class TestPlantedFault:
 
     def test_a_whole_evaluation_is_refused(self, evaluators: Path, tmp_path: Path) -> None:
         """The evaluator learned from the drawn faces that this recipe calls its test split."""
-        from facekit.data import prepare
+        from facekit.data.cache import prepare
         from facekit.evaluation import TargetPhotos, evaluate
         from facekit.interfaces import DatasetContext
 
@@ -356,7 +355,7 @@ class TestKept:
     def test_what_it_says_does_not_depend_on_the_batch(
         self, evaluators: Path, unseen: tuple[Tensor, Tensor, Tensor]
     ) -> None:
-        classifier = load_classifier(store.find(store.ATTRIBUTES, "newest"))
+        classifier = TrainedClassifier(store.find(store.ATTRIBUTES, "newest"))
         together = classifier(unseen[0][:3])
         assert together.shape == (3, 2)
         assert torch.equal(together, torch.cat([classifier(photo[None]) for photo in unseen[0][:3]]))
@@ -371,7 +370,7 @@ class TestKept:
             store.find(store.ATTRIBUTES, str(tmp_path))
 
     def test_a_nan_figure_is_none(self) -> None:
-        from facekit_metrics.evaluators.figures import attribute_figures
+        from facekit_metrics.evaluators.accuracy import attribute_figures
 
         figures = attribute_figures(torch.tensor([[True], [True]]), torch.tensor([[True], [False]]), ["Smiling"])
         assert figures["accuracy/Smiling"] == 0.5

@@ -19,12 +19,11 @@ from facekit.testing import DatasetContract, FamilyNetworkContract, LossContract
 from facekit.testing.toy_step import bench_batch, bench_step
 from facekit.training import FaceModel
 from facekit.training.precision import Precision
+from facekit_metrics.evaluators.accuracy import ClassificationAccuracy
 from facekit_metrics.evaluators.attribute_loss import AttributeCrossEntropy
 from facekit_metrics.evaluators.losses import mask_cross_entropy, mask_dice, read_masks
-from facekit_metrics.evaluators.options import EvaluatorPhotosOptions
-from facekit_metrics.evaluators.own_accuracy import ClassificationAccuracy
+from facekit_metrics.evaluators.options import KNOWN, EvaluatorPhotosOptions
 from facekit_metrics.evaluators.photos import EvaluatorPhotos
-from facekit_metrics.evaluators.ports import KNOWN
 from facekit_metrics.evaluators.variations import varied
 from facekit_metrics.plugin import facekit_components
 

@@ -16,9 +16,9 @@ from click.testing import CliRunner, Result
 from facekit.cli.main import cli
 from facekit.interfaces import FaceDataset, FacekitError
 from facekit_metrics.evaluators import store
-from facekit_metrics.evaluators.figures import balanced_accuracy, confusion, segmentation_figures
+from facekit_metrics.evaluators.accuracy import balanced_accuracy, confusion, segmentation_figures
 from facekit_metrics.evaluators.options import SegmenterOptions
-from facekit_metrics.evaluators.segmenter import build
+from facekit_metrics.evaluators.trained import build
 
 
 def call(*arguments: str) -> Result:
@@ -103,9 +103,9 @@ class TestAdding:
 
 
 def build_classifier(kept: store.KeptEvaluator) -> Callable[..., Any]:
-    from facekit_metrics.evaluators.classifier import load_classifier
+    from facekit_metrics.evaluators.trained import TrainedClassifier
 
-    return load_classifier(kept)
+    return TrainedClassifier(kept)
 
 
 def test_a_segmenter_reads_photos_of_any_size(

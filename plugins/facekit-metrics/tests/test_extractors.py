@@ -17,9 +17,8 @@ from torch import Tensor
 
 from facekit.interfaces import Condition, FacekitError, Generated, Observation
 from facekit_backbones.efficientnet_lite0 import packaged_weights
-from facekit_metrics.features.extractor import efficientnet_lite0, extractor, inception
+from facekit_metrics.features.extractor import Resize, bicubic_antialiased, efficientnet_lite0, extractor, inception
 from facekit_metrics.features.inception import FILES, VARIABLE, Inception, find_weights
-from facekit_metrics.features.resize import Resize, bicubic_antialiased
 from facekit_metrics.features.sets import ResultFeatures, real_features
 
 
@@ -238,6 +237,6 @@ class TestSets:
 
 
 def _resize() -> Resize:
-    from facekit_metrics.features.resize import BICUBIC_ANTIALIASED
+    from facekit_metrics.features.extractor import BICUBIC_ANTIALIASED
 
     return BICUBIC_ANTIALIASED

@@ -5,10 +5,8 @@ import pytest
 import torch
 from scipy.ndimage import correlate1d
 
-from facekit.interfaces import FacekitError, NoOptions
-from facekit_metrics import psnr, ssim
-from facekit_metrics.psnr import peak_signal_to_noise_ratio
-from facekit_metrics.ssim import structural_similarity
+from facekit.interfaces import FacekitError
+from facekit_metrics.fidelity import peak_signal_to_noise_ratio, psnr, ssim, structural_similarity
 
 MASKS = torch.zeros(6, 32, 32, dtype=torch.long)
 
@@ -79,13 +77,13 @@ class TestSSIM:
             structural_similarity(torch.zeros(1, 3, 16, 16), torch.zeros(1, 3, 12, 12))
 
 
-@pytest.mark.parametrize("module", [psnr, ssim])
+@pytest.mark.parametrize("component", [psnr, ssim])
 class TestMetrics:
-    def test_the_batch_size_does_not_matter(self, module, pictures, show, context) -> None:  # type: ignore[no-untyped-def]
+    def test_the_batch_size_does_not_matter(self, component, pictures, show, context) -> None:  # type: ignore[no-untyped-def]
         photos, results = pictures
         values = []
         for batch in (1, 4, 6):
-            metric = module.build(NoOptions(), context)
+            metric = component.spec.build(component.spec.options(), context)
             assert metric.tasks == ("reconstruction",)
             show(metric, results, photos, MASKS, batch=batch)
             (measurement,) = metric.compute()
@@ -96,6 +94,6 @@ class TestMetrics:
             assert measurement.protocol
         assert values == pytest.approx([values[0]] * 3, rel=1e-12)
 
-    def test_exception_nothing_observed(self, module, context) -> None:  # type: ignore[no-untyped-def]
+    def test_exception_nothing_observed(self, component, context) -> None:  # type: ignore[no-untyped-def]
         with pytest.raises(FacekitError, match="no results"):
-            module.build(NoOptions(), context).compute()
+            component.spec.build(component.spec.options(), context).compute()

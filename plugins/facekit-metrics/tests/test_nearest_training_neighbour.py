@@ -9,8 +9,9 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from facekit.interfaces import FacekitError
-from facekit_metrics.nearest_training_neighbour import build, nearer_than, nearest
-from facekit_metrics.set_options import NearestTrainingNeighbourOptions
+from facekit_metrics.options import NearestTrainingNeighbourOptions
+from facekit_metrics.sets import build_nearest as build
+from facekit_metrics.statistics import nearer_than, nearest
 
 MASKS = torch.zeros(6, 32, 32, dtype=torch.long)
 LOOKS = [1, 2, 3, 4, 5, 0]

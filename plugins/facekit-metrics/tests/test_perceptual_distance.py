@@ -10,7 +10,7 @@ import torch
 from facekit.interfaces import FacekitError
 from facekit_backbones.efficientnet_lite0 import packaged_weights
 from facekit_metrics.options import PerceptualDistanceOptions
-from facekit_metrics.perceptual_distance import build, feature_distance
+from facekit_metrics.perceptual import build, feature_distance
 
 MASKS = torch.zeros(6, 32, 32, dtype=torch.long)
 

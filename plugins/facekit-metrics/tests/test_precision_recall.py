@@ -9,11 +9,9 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from facekit.interfaces import FacekitError
-from facekit_metrics import density_coverage, precision_recall
-from facekit_metrics.density_coverage import covered, densities
-from facekit_metrics.features.distances import in_blocks, radii
-from facekit_metrics.precision_recall import inside
-from facekit_metrics.set_options import DensityCoverageOptions, PrecisionRecallOptions
+from facekit_metrics.options import DensityCoverageOptions, PrecisionRecallOptions
+from facekit_metrics.sets import build_density_coverage, build_precision_recall
+from facekit_metrics.statistics import covered, densities, in_blocks, inside, radii
 
 MASKS = torch.zeros(6, 32, 32, dtype=torch.long)
 
@@ -43,7 +41,7 @@ def sklearn_distances(one: Tensor, other: Tensor) -> np.ndarray:
 class TestDistances:
     @pytest.mark.parametrize("at_a_time", [1, 130, 1 << 24])
     def test_blocks_are_those_of_sklearn(self, at_a_time, sets, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-        monkeypatch.setattr("facekit_metrics.features.distances._NUMBERS_AT_A_TIME", at_a_time)
+        monkeypatch.setattr("facekit_metrics.statistics._NUMBERS_AT_A_TIME", at_a_time)
         results, real = sets
         table = torch.cat([distances for _, distances in in_blocks(results, real)])
         np.testing.assert_allclose(table.numpy(), sklearn_distances(results, real), rtol=1e-6)
@@ -97,18 +95,18 @@ class TestDensityCoverage:
 
 
 @pytest.mark.parametrize(
-    ("module", "options", "names"),
+    ("build", "options", "names"),
     [
-        (precision_recall, PrecisionRecallOptions(task="reconstruction"), ["precision", "recall"]),
-        (density_coverage, DensityCoverageOptions(task="reconstruction", k=3), ["density", "coverage"]),
+        (build_precision_recall, PrecisionRecallOptions(task="reconstruction"), ["precision", "recall"]),
+        (build_density_coverage, DensityCoverageOptions(task="reconstruction", k=3), ["density", "coverage"]),
     ],
 )
 class TestMetrics:
-    def test_batches_change_no_bit(self, module, options, names, pictures, show, with_photos) -> None:  # type: ignore[no-untyped-def]
+    def test_batches_change_no_bit(self, build, options, names, pictures, show, with_photos) -> None:  # type: ignore[no-untyped-def]
         photos, results = pictures
         found = []
         for batch in (1, 4, 6):
-            metric = module.build(options, with_photos({"test": photos[:5]}))
+            metric = build(options, with_photos({"test": photos[:5]}))
             show(metric, results, photos, MASKS, batch=batch)
             found.append(metric.compute())
         assert found[0] == found[1] == found[2]
@@ -117,14 +115,14 @@ class TestMetrics:
         assert [entry.count for entry in found[0]] == [6, 5]
         assert found[0][0].protocol["k"] == "3"
 
-    def test_results_far_from_all_photos(self, module, options, names, pictures, show, with_photos) -> None:  # type: ignore[no-untyped-def]
-        metric = module.build(options, with_photos({"test": pictures[0]}))
+    def test_results_far_from_all_photos(self, build, options, names, pictures, show, with_photos) -> None:  # type: ignore[no-untyped-def]
+        metric = build(options, with_photos({"test": pictures[0]}))
         noise = torch.rand(6, 3, 32, 32, generator=torch.Generator().manual_seed(1)) * 2 - 1
         show(metric, noise, pictures[0], MASKS)
         assert metric.compute()[0].value == 0
 
-    def test_exception(self, module, options, names, pictures, show, with_photos) -> None:  # type: ignore[no-untyped-def]
-        metric = module.build(options, with_photos({"test": pictures[0][:3]}))
+    def test_exception(self, build, options, names, pictures, show, with_photos) -> None:  # type: ignore[no-untyped-def]
+        metric = build(options, with_photos({"test": pictures[0][:3]}))
         with pytest.raises(FacekitError, match="no results"):
             metric.compute()
         show(metric, pictures[1], pictures[0], MASKS)

@@ -10,8 +10,9 @@ from skimage.metrics import peak_signal_noise_ratio
 from torch import Tensor
 
 from facekit.interfaces import Condition, FacekitError, Generated, Observation, Reference
+from facekit_metrics.fidelity import build_outside_edit as build
+from facekit_metrics.fidelity import edited_region, psnr_where
 from facekit_metrics.options import PsnrOutsideEditOptions
-from facekit_metrics.psnr_outside_edit import build, edited_region, psnr_where
 
 
 def edited(photos: Tensor, results: Tensor, target: Tensor, source: Tensor) -> Observation:

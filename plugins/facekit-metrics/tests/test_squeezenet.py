@@ -17,10 +17,9 @@ from torch import Tensor
 from facekit.interfaces import FacekitError
 from facekit_metrics import squeezenet
 from facekit_metrics.features.extractor import extractor
-from facekit_metrics.kid import build as build_kid
-from facekit_metrics.options import PerceptualDistanceOptions
-from facekit_metrics.perceptual_distance import build
-from facekit_metrics.set_options import KidOptions
+from facekit_metrics.options import KidOptions, PerceptualDistanceOptions
+from facekit_metrics.perceptual import build
+from facekit_metrics.sets import build_kid
 from facekit_metrics.squeezenet import FIRES, LAYERS, SqueezeNet, packaged_weights, read_pickled_arrays
 
 PLACES = dict(zip(FIRES, (3, 4, 6, 7, 9, 10, 11, 12), strict=True))
@@ -151,7 +150,9 @@ class TestMetrics:
         assert found[1].name == "perceptual_distance/squeezenet"
         assert found[1].protocol["backbone"] == "SqueezeNet 1.1"
         assert found[1].protocol["weights"] == f"sha256 {hashlib.sha256(random_weights.read_bytes()).hexdigest()}"
-        assert build(PerceptualDistanceOptions(), context).backbone.name == "efficientnet_lite0"
+        default = build(PerceptualDistanceOptions(), context)
+        show(default, pictures[1][:1], pictures[0][:1], MASKS)
+        assert default.compute()[0].name == "perceptual_distance/efficientnet_lite0"
 
     def test_sets_are_compared_in_its_features(self, random_weights, pictures, show, with_photos) -> None:  # type: ignore[no-untyped-def]
         features = extractor("squeezenet", str(random_weights))

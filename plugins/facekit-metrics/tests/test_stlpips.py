@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facekit.interfaces import BuildContext, FacekitError
-from facekit_metrics.backbones import open_backbone
 from facekit_metrics.options import PerceptualDistanceOptions
-from facekit_metrics.perceptual_distance import build, picture_distance
+from facekit_metrics.perceptual import build, open_backbone
 from facekit_metrics.stlpips import CONVOLUTIONS, LAYERS, SHA256, StLpips, packaged_weights
 
 MASKS = torch.zeros(6, 32, 32, dtype=torch.long)
@@ -92,8 +91,8 @@ def test_the_distance_is_that_of_a_straight_reference(reference: Reference, rand
     first, second = photos(size, 1), photos(size, 2)
     expected = float(reference(first, second))
     assert expected > 1e-3
-    assert picture_distance(backbone, first, second) == pytest.approx(expected, rel=1e-4)
-    assert picture_distance(backbone, first, first) == 0
+    assert backbone.between(first, second) == pytest.approx(expected, rel=1e-4)
+    assert backbone.between(first, first) == 0
     features = StLpips(weights=random_weights)(StLpips.normalise(first))
     assert list(features) == list(LAYERS)
 
@@ -146,5 +145,5 @@ def test_a_shift_by_a_pixel_counts_for_little_with_the_packaged_weights() -> Non
     assert packaged_weights().is_file()
     smooth = F.interpolate(photos(9, 3), size=(65, 65), mode="bicubic", align_corners=False).clamp(-1, 1)
     noise = smooth + 0.3 * torch.randn(smooth.shape, generator=torch.Generator().manual_seed(4))
-    shifted = picture_distance(backbone, smooth[..., :-1, :-1], smooth[..., 1:, 1:])
-    assert 0 < shifted < 0.2 * picture_distance(backbone, smooth, noise.clamp(-1, 1))
+    shifted = backbone.between(smooth[..., :-1, :-1], smooth[..., 1:, 1:])
+    assert 0 < shifted < 0.2 * backbone.between(smooth, noise.clamp(-1, 1))

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 
 from facekit.interfaces import FacekitError, NoOptions
-from facekit_metrics import changes_with_reference, style_following
-from facekit_metrics.lab import lab
+from facekit_metrics import perceptual, style
 from facekit_metrics.options import StyleFollowingOptions
-from facekit_metrics.style_following import following_share, region_lab_means
+from facekit_metrics.style import following_share, lab, region_lab_means
 
 # sRGB to CIE Lab (D65), from the standard's own arithmetic as widely tabulated.
 KNOWN = {
@@ -89,7 +88,7 @@ class TestStyleFollowing:
         return torch.rand(5, 2, 3, generator=torch.Generator().manual_seed(2)) * 2 - 1
 
     def measure(self, results: Tensor, photos: Tensor, masks: Tensor, show, context, batch: int = 100):  # type: ignore[no-untyped-def]
-        metric = style_following.build(BOTH, context)
+        metric = style.build_following(BOTH, context)
         show(metric, results, photos, masks, task="style_copy", references=self.ROLL, batch=batch)
         return {measurement.name: measurement for measurement in metric.compute()}
 
@@ -109,7 +108,7 @@ class TestStyleFollowing:
         for pairing in itertools.permutations(range(5)):
             if any(index == other for index, other in enumerate(pairing)):
                 continue
-            metric = style_following.build(BOTH, context)
+            metric = style.build_following(BOTH, context)
             show(metric, constant, photos, masks, task="style_copy", references=pairing)
             values.append([each.value for each in metric.compute()])
         assert torch.tensor(values).mean(0).tolist() == pytest.approx([0.5, 0.5, 0.5])
@@ -157,8 +156,8 @@ class TestStyleFollowing:
 
     def test_exception(self, show, context) -> None:  # type: ignore[no-untyped-def]
         with pytest.raises(FacekitError, match="did you mean 'hair'"):
-            style_following.build(StyleFollowingOptions(regions=("hairs",)), context)
-        metric = style_following.build(StyleFollowingOptions(), context)
+            style.build_following(StyleFollowingOptions(regions=("hairs",)), context)
+        metric = style.build_following(StyleFollowingOptions(), context)
         with pytest.raises(FacekitError, match="no results"):
             metric.compute()
 
@@ -173,7 +172,7 @@ class TestStyleFollowing:
     def test_all_regions_are_measured_and_all_but_two_are_details(self, show, context) -> None:  # type: ignore[no-untyped-def]
         photos, masks = stripes(self.colours())
         photos[:, :, :8], masks[:, :8] = torch.rand(5, 3, 1, 1) * 2 - 1, 0
-        metric = style_following.build(StyleFollowingOptions(), context)
+        metric = style.build_following(StyleFollowingOptions(), context)
         # The background is that of the mask's owner, skin and hair are those of the reference.
         results = torch.cat((photos[:, :, :8], photos[list(self.ROLL), :, 8:]), 2)
         show(metric, results, photos, masks, task="style_copy", references=self.ROLL)
@@ -188,7 +187,7 @@ class TestStyleFollowing:
 
     def test_of_all_regions_those_that_nobody_shows_are_left_out(self, show, context) -> None:  # type: ignore[no-untyped-def]
         photos, masks = stripes(self.colours())
-        metric = style_following.build(StyleFollowingOptions(), context)
+        metric = style.build_following(StyleFollowingOptions(), context)
         show(metric, photos[list(self.ROLL)], photos, masks, task="style_copy", references=self.ROLL)
         assert [each.name for each in metric.compute()] == [
             f"style_following/{part}" for part in ("mean", "skin", "hair")
@@ -209,7 +208,7 @@ class TestChangesWithReference:
     @pytest.mark.parametrize("batch", [1, 2, 5])
     def test_value(self, batch: int, show, context) -> None:  # type: ignore[no-untyped-def]
         photos, masks = stripes(torch.zeros(5, 2, 3))
-        metric = changes_with_reference.build(NoOptions(), context)
+        metric = perceptual.build_changes(NoOptions(), context)
         shift = torch.tensor([0.0, 0.1, 0.2, 0.3, 0.4]).view(-1, 1, 1, 1)
         show(metric, photos, photos, masks, batch=batch)
         show(metric, photos + shift, photos, masks, task="style_copy", references=(1, 2, 3, 4, 0), batch=5)
@@ -220,7 +219,7 @@ class TestChangesWithReference:
 
     def test_exception(self, show, context) -> None:  # type: ignore[no-untyped-def]
         photos, masks = stripes(torch.zeros(5, 2, 3))
-        metric = changes_with_reference.build(NoOptions(), context)
+        metric = perceptual.build_changes(NoOptions(), context)
         show(metric, photos, photos, masks)
         with pytest.raises(FacekitError, match="5 faces in one task only"):
             metric.compute()

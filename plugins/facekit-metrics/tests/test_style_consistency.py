@@ -10,7 +10,8 @@ from skimage.color import deltaE_cie76, rgb2lab
 
 from facekit.interfaces import Condition, FacekitError, Generated, Observation, Reference
 from facekit_metrics.options import StyleConsistencyOptions
-from facekit_metrics.style_consistency import build, mean_difference, region_colours, wasserstein_distance
+from facekit_metrics.style import build_consistency as build
+from facekit_metrics.style import mean_difference, region_colours, wasserstein_distance
 
 LOOKS = [1, 2, 3, 4, 5, 0]
 BOTH = StyleConsistencyOptions(regions=("skin", "hair"))
@@ -128,7 +129,7 @@ class TestMetric:
         assert all(math.isnan(entry.value) and entry.count == 0 for entry in metric.compute())
 
     def test_exception(self, context) -> None:  # type: ignore[no-untyped-def]
-        with pytest.raises(FacekitError, match=r"a region 'hiar'(?s:.)*did you mean 'hair'"):
+        with pytest.raises(FacekitError, match=r"no class 'hiar'(?s:.)*did you mean 'hair'"):
             build(StyleConsistencyOptions(regions=("hiar",)), context)
         metric = build(StyleConsistencyOptions(), context)
         with pytest.raises(FacekitError, match="no results"):

@@ -7,11 +7,10 @@ import torch
 from pydantic import ValidationError
 
 from facekit.interfaces import Condition, FacekitError, Generated, Observation, Reference
-from facekit_metrics.kid import build
-from facekit_metrics.regions import Regions
-from facekit_metrics.set_options import KidOptions
-from facekit_metrics.style_consistency import StyleConsistency, mean_difference, region_colours
-from facekit_metrics.task_options import TaskChoice, TaskOptions
+from facekit_metrics.measurements import Regions
+from facekit_metrics.options import KidOptions, TaskChoice, TaskOptions
+from facekit_metrics.sets import build_kid as build
+from facekit_metrics.style import StyleConsistency, mean_difference, region_colours
 
 
 def test_names() -> None:

@@ -12,15 +12,8 @@ from torch import Tensor
 
 from facekit.interfaces import BuildContext, FacekitError, LabelClass, LabelMap, Measurement
 from facekit.registry import load_registry
-from facekit_metrics.texture import (
-    band_energy,
-    blurred,
-    build,
-    ratio_samples,
-    region_energy,
-    without_outline,
-)
-from facekit_metrics.texture_options import REGIONS, TextureOptions
+from facekit_metrics.options import REGIONS, TextureOptions
+from facekit_metrics.texture import band_energy, blurred, build, ratio_samples, region_energy, without_outline
 
 LABEL_MAPS = load_registry().label_maps
 OWN = TextureOptions(tasks=("reconstruction",), regions={"skin": ("skin",), "hair": ("hair",)})
@@ -202,7 +195,7 @@ class TestOptions:
         assert TextureOptions().classes_by_region(merged)["eyes"] == (merged.id_of("eye"),)
 
     def test_exception(self, context: BuildContext) -> None:
-        with pytest.raises(FacekitError, match=r"made of 'haar'(?s:.)*did you mean 'hair'"):
+        with pytest.raises(FacekitError, match=r"no class 'haar'(?s:.)*did you mean 'hair'"):
             build(TextureOptions(regions={"top": ("haar",)}), context)
         strange = LabelMap("strange", (LabelClass("a", (0, 0, 0)), LabelClass("b", (1, 1, 1))))
         with pytest.raises(FacekitError, match="none of the classes"):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facekit.interfaces import NO_LABELS, BuildContext, Condition, FacekitError, Generated
-from facekit.interfaces.imported import ImportedNetwork
+from facekit.interfaces.importing import ImportedNetwork
 from facekit.testing import ImportContract, assert_equals, golden_tensors, imported_network, imported_weights
 from facekit_msggan.command import import_msggan
 from facekit_msggan.official_layout import convert

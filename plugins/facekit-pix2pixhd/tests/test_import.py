@@ -18,7 +18,7 @@ from facekit.interfaces import (
     LabelClass,
     LabelMap,
 )
-from facekit.interfaces.imported import ImportedNetwork
+from facekit.interfaces.importing import ImportedNetwork
 from facekit.registry import load_registry
 from facekit.testing import ImportContract, assert_equals, golden_tensors, imported_network, imported_weights
 from facekit_layers import average_by_region, spread_over_regions

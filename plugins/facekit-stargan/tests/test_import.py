@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from facekit.interfaces import BuildContext, Condition, FacekitError, Generated, LabelClass, LabelMap
-from facekit.interfaces.imported import ImportedNetwork
+from facekit.interfaces.importing import ImportedNetwork
 from facekit.testing import ImportContract, assert_equals, golden_tensors, imported_network, imported_weights
 from facekit_stargan.command import import_stargan
 from facekit_stargan.official_layout import convert

@@ -17,7 +17,7 @@ from facekit.cli.state import FilePath, State, plugin_file_option, set_option
 from facekit.cli.sweep_display import sweep_display, tell_failures
 
 if TYPE_CHECKING:
-    from facekit.data import PackedFaces
+    from facekit.data.store import PackedFaces
     from facekit.experiments.grid import Grid
     from facekit.experiments.jobs import AblationFolder, Cell
     from facekit.experiments.outputs import Summary

@@ -14,7 +14,7 @@ from facekit.cli.progress_bar import data_progress
 from facekit.cli.state import FilePath, State, plugin_file_option, set_option
 
 if TYPE_CHECKING:
-    from facekit.data import CheckReport
+    from facekit.data.checks import CheckReport
     from facekit.interfaces import FaceDataset
     from facekit.recipe import ComponentChoice, DataSettings
     from facekit.registry import Registry
@@ -59,7 +59,7 @@ def prepare(state: State, source: str, overrides: tuple[str, ...], workers: int 
       facekit data prepare sft_pix2pixhd
       facekit data prepare celebamask_hq --set root=data/CelebAMask-HQ --set size=256
     """
-    from facekit.data import prepare as pack
+    from facekit.data.cache import prepare as pack
 
     opened = open_source(source, registry=state.registry(), overrides=overrides)
     with data_progress("preparing") as progress:
@@ -110,7 +110,7 @@ def check(context: click.Context, source: str, overrides: tuple[str, ...], worke
       facekit data check celebamask_hq --set root=data/CelebAMask-HQ
       facekit data check image_folder --set root=photos --set size=128
     """
-    from facekit.data import check_dataset
+    from facekit.data.checks import check_dataset
 
     opened = open_source(source, registry=context.obj.registry(), overrides=overrides)
     with data_progress("checking") as progress:
@@ -149,7 +149,7 @@ def preview(
     Example:
       facekit data preview sft_pix2pixhd -o sheet.png --split test
     """
-    from facekit.data import write_preview
+    from facekit.data.preview import write_preview
 
     opened = open_source(source, registry=state.registry(), overrides=overrides)
     written = write_preview(opened.dataset, output, split=split, count=count, size=side, seed=seed)
@@ -186,7 +186,7 @@ def synthesise(
     Example:
       facekit data synthesise -o faces --set train=1000 --set seed=7 --side 256
     """
-    from facekit.data import export_folder
+    from facekit.data.export import export_folder
 
     opened = open_source(source, registry=state.registry(), overrides=overrides)
     with data_progress("writing") as progress:

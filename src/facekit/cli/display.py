@@ -25,7 +25,7 @@ from facekit.interfaces import (
 if TYPE_CHECKING:
     from rich.console import Console, Group
 
-    from facekit.data import Progress
+    from facekit.data.parallel import Progress
 
 SECONDS_BETWEEN_LINES = 10.0
 RECENT = 10

@@ -11,7 +11,7 @@ import click
 from facekit import __version__
 from facekit.cli.output import print_notices
 from facekit.interfaces import FacekitError, RunFailure
-from facekit.interfaces.limits import TOO_MANY_FILES, is_out_of_memory, memory_asked
+from facekit.interfaces.errors import TOO_MANY_FILES, is_out_of_memory, memory_asked
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells have it."""

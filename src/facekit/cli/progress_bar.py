@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from facekit.data import Progress, ProgressCallback
+    from facekit.data.parallel import Progress, ProgressCallback
 
 SECONDS_BETWEEN_LINES = 15.0
 

@@ -203,7 +203,7 @@ def train_and_measure(
 def _tell_memory(recipe: ResolvedRecipe, registry: Registry) -> None:
     """Print the estimated memory of a run before it starts; an estimate that fails stops no run."""
     from facekit.interfaces import FacekitError
-    from facekit.interfaces.limits import spoken_bytes
+    from facekit.interfaces.errors import spoken_bytes
     from facekit.training import estimate_memory
     from facekit.training.memory import available_memory
 

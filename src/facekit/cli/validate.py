@@ -11,7 +11,7 @@ from facekit.cli.output import plural, print_json, print_notices
 from facekit.cli.progress_bar import data_progress
 from facekit.cli.state import State, plugin_file_option, set_option
 from facekit.interfaces import SAMPLER
-from facekit.interfaces.limits import spoken_bytes
+from facekit.interfaces.errors import spoken_bytes
 
 if TYPE_CHECKING:
     from facekit.recipe import ResolvedRecipe

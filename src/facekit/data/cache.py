@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -21,20 +19,23 @@ from facekit.data import store
 from facekit.data.checks import mask_problems
 from facekit.data.extras import ArrayKind, extra_problems, kind_problems, kinds_of, mirrored_extra
 from facekit.data.geometry import resize_mask, resize_photo
-from facekit.data.locking import exclusive_lock
 from facekit.data.packing_plan import PackPlan, plan_packing
 from facekit.data.parallel import Progress, ProgressCallback, ignore_progress, over_samples
-from facekit.data.rows import describe_rows, raise_unless_damage
+from facekit.data.rows import describe_rows, disk_errors
 from facekit.data.store import DamagedCache, PackedFaces
 from facekit.interfaces import FaceDataset, FacekitError, RunFailure, cache_folder
-from facekit.interfaces.limits import spoken_bytes
+from facekit.interfaces.errors import spoken_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    Kinds = tuple[ArrayKind, ...]
+
 _PLAN, _DONE = "plan.json", "done.bin"
 _LEFTOVERS = (_PLAN, _DONE, store.REPAIRS)
 _FLUSH_SECONDS = 2.0
+_POLL_SECONDS = 0.2
+_REMEDY = "choose another folder with FACEKIT_CACHE or data.cache"
 
 
 def prepare(
@@ -79,17 +80,15 @@ def prepare(
     plan = plan_packing(dataset, size, name)
     root = cache_folder() if cache is None else Path(cache).expanduser()
     folder = root / plan.folder_name
-    found = _open_sound(folder, report)
-    if found is not None:
+    if found := _open_sound(folder, report):
         return found
-    with _disk_errors(root):
+    with disk_errors(root, "cache", elsewhere=_REMEDY):
         root.mkdir(parents=True, exist_ok=True)
     lock = root / f".{plan.folder_name}.lock"
     with exclusive_lock(lock, on_wait=lambda: report(Progress("waiting", 0, len(plan.indices)))):
-        found = _open_sound(folder, report)  # by now another process may have built it
-        if found is not None:
+        if found := _open_sound(folder, report):  # by now another process may have built it
             return found
-        with _disk_errors(root):
+        with disk_errors(root, "cache", elsewhere=_REMEDY):
             if folder.exists():
                 shutil.rmtree(folder)
             _build(dataset, plan, folder.with_name(folder.name + ".partial"), folder, workers, report)
@@ -100,9 +99,8 @@ def find_prepared(
     dataset: FaceDataset, *, size: int, cache: Path | str | None = None, name: str | None = None
 ) -> PackedFaces | None:
     """Return what :func:`prepare` with the same arguments has packed before; None where it has not. Packs nothing."""
-    plan = plan_packing(dataset, size, name)
     root = cache_folder() if cache is None else Path(cache).expanduser()
-    return _open_sound(root / plan.folder_name, ignore_progress)
+    return _open_sound(root / plan_packing(dataset, size, name).folder_name, ignore_progress)
 
 
 def _open_sound(folder: Path, report: ProgressCallback) -> PackedFaces | None:
@@ -114,20 +112,56 @@ def _open_sound(folder: Path, report: ProgressCallback) -> PackedFaces | None:
         return None  # the caller builds it again
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """What every sample is brought to."""
+@contextmanager
+def exclusive_lock(file: Path, *, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+    """Hold a file's lock for the length of a ``with`` block; wait while another process holds it.
 
-    size: int
-    attributes: int
-    repairs: tuple[str, ...]
-    first: str  # key of the sample that decides the kinds of the further arrays
-    extra: tuple[ArrayKind, ...] | None  # None for that sample itself
+    The operating system lets the lock go when the process dies. The file is made when it is missing and is left behind:
+    removing it would let two processes each lock a file of the same name.
+
+    Args:
+        file: the lock file; its folder exists.
+        on_wait: called again and again (every 0.2 s) while another process holds the lock.
+
+    Raises:
+        RunFailure: the file cannot be opened, or its file system knows no locks.
+    """
+    import fcntl
+
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise RunFailure(f"cannot open the lock file: {error.strerror}", where=str(file)) from error
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if on_wait is not None:
+                    on_wait()
+                time.sleep(_POLL_SECONDS)
+            except OSError as error:
+                raise RunFailure(
+                    f"cannot lock the file: {error.strerror}",
+                    where=str(file),
+                    remedy="its file system may know no locks; choose a folder on a local disk (FACEKIT_CACHE or "
+                    "data.cache)",
+                ) from error
+        yield
+    finally:
+        os.close(descriptor)  # lets the lock go
 
 
-def _pack(dataset: FaceDataset, index: int, wanted: _Wanted) -> tuple[dict[str, NDArray[Any]], tuple[ArrayKind, ...]]:
-    """Read one sample; return its row in each file of the cache, and what its further arrays are like."""
-    size, attribute_count = wanted.size, wanted.attributes
+def _pack(
+    dataset: FaceDataset, index: int, wanted: tuple[PackPlan, Kinds | None]
+) -> tuple[dict[str, NDArray[Any]], Kinds]:
+    """Read one sample; return its row in each file of the cache, and what its further arrays are like.
+
+    The first sample decides what the further arrays of all are like; for it ``wanted`` has None in their place.
+    """
+    plan, expected = wanted
+    size, attribute_count = plan.size, len(plan.attributes)
     key = dataset.keys[index]
     remedy = "`facekit data check` lists everything that is wrong"
     try:
@@ -143,8 +177,8 @@ def _pack(dataset: FaceDataset, index: int, wanted: _Wanted) -> tuple[dict[str, 
         rows[store.ATTRIBUTES] = sample.attributes.astype(np.int8)
     problems = extra_problems(sample)
     kinds = () if problems else kinds_of(sample.extra)
-    if not problems and wanted.extra is not None:
-        problems = kind_problems(wanted.extra, kinds, of=f"sample {wanted.first}")
+    if not problems and expected is not None:
+        problems = kind_problems(expected, kinds, of=f"sample {dataset.keys[int(plan.indices[0])]}")
     if problems:
         raise FacekitError(problems[0], where=key, remedy=remedy)
     try:
@@ -154,7 +188,7 @@ def _pack(dataset: FaceDataset, index: int, wanted: _Wanted) -> tuple[dict[str, 
     rows[store.IMAGES] = resize_photo(sample.image, size)
     if sample.mask is not None:
         rows[store.MASKS] = resize_mask(sample.mask, size)
-    rows[store.REPAIRS] = np.array([name in sample.repairs for name in wanted.repairs], dtype=np.uint8)
+    rows[store.REPAIRS] = np.array([name in sample.repairs for name in plan.repairs], dtype=np.uint8)
     for number, kind in enumerate(kinds):
         for is_mirrored, arrays in ((False, sample.extra), (True, mirrored)):
             if arrays:
@@ -169,15 +203,14 @@ class _Writer:
     page of a map would kill the process.
     """
 
-    def __init__(self, folder: Path, plan: PackPlan, kinds: tuple[ArrayKind, ...]) -> None:
-        count = len(plan.indices)
+    def __init__(self, folder: Path, plan: PackPlan, kinds: Kinds) -> None:
         self._row_bytes = plan.row_bytes(kinds)
         self._files: dict[str, BinaryIO] = {}
         for name, length in {**self._row_bytes, _DONE: 1}.items():
             file = folder / name
             file.touch()
             self._files[name] = file.open("r+b", buffering=0)
-            self._files[name].truncate(count * length)
+            self._files[name].truncate(len(plan.indices) * length)
         self.done = np.fromfile(folder / _DONE, dtype=np.uint8).astype(bool)
         self._unsafe: list[int] = []
         self._last_flush = time.monotonic()
@@ -223,17 +256,15 @@ def _write_at(file: BinaryIO, position: int, content: bytes) -> None:
 def _build(
     dataset: FaceDataset, plan: PackPlan, partial: Path, folder: Path, workers: int | None, report: ProgressCallback
 ) -> None:
+    """Fill a folder beside the cache's own, or go on with one that is there, and rename it when it is whole."""
     kinds = _resume_or_start(partial, plan)
     _require_space(partial, plan, kinds or ())
-    count, first = len(plan.indices), int(plan.indices[0])
-    wanted = _Wanted(plan.size, len(plan.attributes), plan.repairs, dataset.keys[first], kinds)
-    opening = None
+    count, opening = len(plan.indices), None
     if kinds is None:
         # What the further arrays are like is known from the first sample, which is read once all the same.
-        opening, kinds = _pack(dataset, first, wanted)
-        wanted = replace(wanted, extra=kinds)
+        opening, kinds = _pack(dataset, int(plan.indices[0]), (plan, None))
         _require_space(partial, plan, kinds)
-        store.write_json(partial / _PLAN, {**plan.identity(), **plan.extra_document(kinds)})
+        store.write_json(partial / _PLAN, plan.identity(kinds))
     with _Writer(partial, plan, kinds) as writer:
         if opening is not None:
             writer.write(0, opening)
@@ -244,7 +275,7 @@ def _build(
         resumed = done - (opening is not None)
         report(Progress("pictures", done, count, resumed))
         row_of = {int(index): row for row, index in enumerate(plan.indices)}
-        for index, packed in over_samples(_pack, dataset, missing.tolist(), wanted, workers=workers):
+        for index, packed in over_samples(_pack, dataset, missing.tolist(), (plan, kinds), workers=workers):
             writer.write(row_of[index], packed[0])
             done += 1
             report(Progress("pictures", done, count, resumed))
@@ -254,63 +285,51 @@ def _build(
         (folder / leftover).unlink(missing_ok=True)
 
 
-def _resume_or_start(partial: Path, plan: PackPlan) -> tuple[ArrayKind, ...] | None:
+def _resume_or_start(partial: Path, plan: PackPlan) -> Kinds | None:
     """Return what the further arrays of an unfinished cache are like; None where there is none to go on with."""
     try:
         found = json.loads((partial / _PLAN).read_text(encoding="utf-8"))
         kinds = tuple(map(ArrayKind.from_document, found.get("extra", ())))
-        same = found == {**plan.identity(), **plan.extra_document(kinds)}
+        if found == plan.identity(kinds):
+            return kinds
     except (OSError, ValueError, AttributeError, KeyError, TypeError):
-        same = False  # nothing there, or not what this call can go on with
-    if same:
-        return kinds
-    if partial.exists():
-        shutil.rmtree(partial)
+        pass  # nothing there, or not what this call can go on with
+    shutil.rmtree(partial, ignore_errors=not partial.exists())
     partial.mkdir()
     return None
 
 
-def _require_space(partial: Path, plan: PackPlan, kinds: tuple[ArrayKind, ...]) -> None:
-    needed = len(plan.indices) * sum(plan.row_bytes(kinds).values())
-    there = sum(_allocated(file) for file in partial.iterdir())
+def _require_space(partial: Path, plan: PackPlan, kinds: Kinds) -> None:
+    there = sum(file.stat().st_blocks * 512 for file in partial.iterdir())
+    needed = len(plan.indices) * sum(plan.row_bytes(kinds).values()) - there
     free = shutil.disk_usage(partial).free
-    short = needed - there - free
-    if short > 0:
+    if needed > free:
         raise RunFailure(
-            f"the packed pictures need {spoken_bytes(needed - there)} more and {spoken_bytes(free)} are free: "
-            f"{spoken_bytes(short)} too little",
+            f"the packed pictures need {spoken_bytes(needed)} more and {spoken_bytes(free)} are free: "
+            f"{spoken_bytes(needed - free)} too little",
             where=str(partial.parent),
             remedy="free some space, or choose another disk with FACEKIT_CACHE or data.cache",
         )
 
 
-def _allocated(file: Path) -> int:
-    status = file.stat()
-    blocks = getattr(status, "st_blocks", None)  # not on Windows
-    return status.st_size if blocks is None else blocks * 512
-
-
-def _finish(
-    dataset: FaceDataset, plan: PackPlan, kinds: tuple[ArrayKind, ...], partial: Path, report: ProgressCallback
-) -> None:
+def _finish(dataset: FaceDataset, plan: PackPlan, kinds: Kinds, partial: Path, report: ProgressCallback) -> None:
+    """Write the small files and the index, with the checksums of all."""
     texts = [dataset.keys[int(index)].encode() for index in plan.indices]
     (partial / store.KEYS).write_bytes(b"".join(texts))
     offsets = np.concatenate([[0], np.cumsum([len(text) for text in texts])]).astype("<i8")
     (partial / store.KEY_OFFSETS).write_bytes(offsets.tobytes())
     (partial / store.SPLIT_ROWS).write_bytes(np.concatenate(list(plan.splits.values())).astype("<i8").tobytes())
-    masks, attributes = [store.MASKS] * bool(plan.classes), [store.ATTRIBUTES] * bool(plan.attributes)
-    others = (store.IMAGES, store.MASKS, store.ATTRIBUTES, store.REPAIRS)
-    extra = [name for name in plan.row_bytes(kinds) if name not in others]
-    names = [store.IMAGES, *masks, store.KEYS, store.KEY_OFFSETS, store.SPLIT_ROWS, *attributes, *extra]
-    total = sum((partial / name).stat().st_size for name in names)
-    files: dict[str, Any] = {}
-    done = 0
+    small = (store.KEYS, store.KEY_OFFSETS, store.SPLIT_ROWS)
+    large = [name for name in plan.row_bytes(kinds) if name not in (store.ATTRIBUTES, store.REPAIRS)]
+    names = [*large, *small, *([store.ATTRIBUTES] if plan.attributes else [])]
+    total, done = sum((partial / name).stat().st_size for name in names), 0
 
     def count(length: int) -> None:
         nonlocal done
         done += length
         report(Progress("checksums", done, total))
 
+    files: dict[str, Any] = {}
     checks = {}
     for name in names:
         file = partial / name
@@ -339,19 +358,3 @@ def _finish(
     index[store.INDEX_HASH] = store.index_hash(index)
     store.write_json(partial / store.INDEX, index)
     store.note_verified(partial, checks)
-
-
-@contextmanager
-def _disk_errors(root: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise_unless_damage(error)
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise RunFailure(
-            "the disk is full" if full else f"cannot write the cache: {error.strerror or error}",
-            where=str(error.filename or root),
-            remedy="free some space and start again: what is packed already is kept"
-            if full
-            else "choose another folder with FACEKIT_CACHE or data.cache",
-        ) from error

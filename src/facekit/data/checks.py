@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from facekit.data.extras import ArrayKind, extra_problems, kind_problems, kinds_of, mirrored_extra
-from facekit.data.findings import copy_findings, mouth_findings, mouth_of
 from facekit.data.geometry import same_aspect
 from facekit.data.parallel import Progress, ProgressCallback, ignore_progress, over_samples
-from facekit.faces import exchanged_sides, thumbnail
+from facekit.faces.attributes import SHOWN_BY, VISIBLE_MOUTH, ShownAttribute, shows
+from facekit.faces.copies import KnownPhotos, thumbnail
+from facekit.faces.sides import exchanged_sides
 from facekit.interfaces import SPLITS, FaceDataset, FacekitError, FaceSample, Finding, LabelMap, Repairs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+_MOUTH: ShownAttribute = "Mouth_Slightly_Open"
+_READ_OFF = 0.99  # agreement that people's labels and masks never reach; they agree in about 9 of 10 photos
+_FEWEST = 20  # faces that are enough to decide
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +133,7 @@ def check_dataset(
     """
     report = progress or ignore_progress
     label_map, attribute_names = dataset.label_map, dataset.attribute_names
-    findings = [*_split_findings(dataset), *_key_findings(dataset), *dataset.check_all()]
+    findings = [*_split_findings(dataset), *dataset.check_all()]
     members = sorted({int(index) for indices in dataset.splits().values() for index in indices})
     examined: dict[int, tuple[list[Finding], _Sample | None]] = {}
     for done, (index, result) in enumerate(over_samples(_examine, dataset, members, size, workers=workers), start=1):
@@ -146,7 +152,7 @@ def check_dataset(
             findings.extend(Finding("error", f"sample {key}", problem) for problem in problems)
         else:
             readable.append((key, sample))
-    findings += copy_findings(dataset, {i: sample.thumbnail for i, (_, sample) in examined.items() if sample})
+    findings += _copies(dataset, {i: sample.thumbnail for i, (_, sample) in examined.items() if sample})
 
     samples = [sample for _, sample in readable]
     masks = [each.class_pixels for each in samples if each.class_pixels is not None]
@@ -157,7 +163,7 @@ def check_dataset(
     attribute_images = np.array(held, dtype=np.int64).reshape(len(held), len(attribute_names)).sum(0)
     if readable:
         findings += _never_seen(dataset, class_images.tolist(), attribute_images.tolist(), len(readable))
-    findings += mouth_findings([each.mouth for each in samples if each.mouth is not None])
+    findings += _mouth_findings([each.mouth for each in samples if each.mouth is not None])
     photo_sizes = Counter(each.photo_size for each in samples)
     mask_sizes = Counter(each.mask_size for each in samples if each.mask_size is not None)
     return CheckReport(
@@ -199,7 +205,7 @@ class _Sample:
     attributes: NDArray[np.bool_] | None
     extra: tuple[ArrayKind, ...]
     repairs: tuple[str, ...]
-    mouth: tuple[bool, bool, bool] | None  # what mouth_of() returns
+    mouth: tuple[bool, bool, bool] | None  # what _mouth_of() returns
     thumbnail: NDArray[np.uint8]  # (32, 32, 3)
 
 
@@ -246,7 +252,7 @@ def _examine(dataset: FaceDataset, index: int, size: int | None) -> tuple[list[F
         attributes=sample.attributes if wanted else None,
         extra=kinds_of(sized.extra),
         repairs=sample.repairs,
-        mouth=mouth_of(dataset, sample),
+        mouth=_mouth_of(dataset, sample),
         thumbnail=thumbnail(sample.image),
     )
 
@@ -265,12 +271,63 @@ def _split_findings(dataset: FaceDataset) -> Iterator[Finding]:
             owner.setdefault(index, split)
     if not owner:
         yield Finding("error", "splits", "no sample belongs to a split")
-
-
-def _key_findings(dataset: FaceDataset) -> Iterator[Finding]:
     for key, count in Counter(dataset.keys).items():
         if count > 1:
             yield Finding("error", f"sample {key}", f"{count} samples have this key")
+
+
+def _copies(dataset: FaceDataset, thumbnails: Mapping[int, NDArray[np.uint8]]) -> Iterator[Finding]:
+    """Find photos that two splits share, by thumbnails (32, 32, 3): a copy leaks training data into the test."""
+    splits = {
+        split: [int(index) for index in indices if int(index) in thumbnails]
+        for split, indices in dataset.splits().items()
+    }
+    for first, second in combinations([split for split, indices in splits.items() if indices], 2):
+        ours, theirs = (np.stack([thumbnails[index] for index in splits[split]]) for split in (second, first))
+        matches: dict[int, list[int]] = {}
+        for row, other in KnownPhotos(theirs).copies(ours):
+            if splits[second][row] != splits[first][other]:  # one sample in two splits is an error of its own
+                matches.setdefault(splits[second][row], []).append(splits[first][other])
+        for index, others in matches.items():
+            more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+            yield Finding(
+                "warning",
+                f"sample {dataset.keys[index]}",
+                f"the photo, of the {second} split, is also in the {first} split: {dataset.keys[others[0]]}{more} "
+                "(tone, size, mirroring and small differences of crop aside)",
+                "leave one of them out of the splits",
+            )
+
+
+def _mouth_of(dataset: FaceDataset, sample: FaceSample) -> tuple[bool, bool, bool] | None:
+    """Return whether a face has the attribute, whether its mask shows any mouth, and whether one that people see.
+
+    None where the dataset does not have both.
+    """
+    if sample.mask is None or sample.attributes is None or _MOUTH not in dataset.attribute_names:
+        return None
+    if SHOWN_BY[_MOUTH] not in dataset.label_map.names:
+        return None
+    labelled = bool(sample.attributes[dataset.attribute_names.index(_MOUTH)])
+    any_mouth, visible = (shows(sample.mask, dataset.label_map, _MOUTH, area) for area in (0, VISIBLE_MOUTH))
+    return labelled, any_mouth, visible
+
+
+def _mouth_findings(mouths: Sequence[tuple[bool, bool, bool]]) -> Iterator[Finding]:
+    """Find an attribute file that calls the mouth open for every mask with a pixel of mouth."""
+    agreed = sum(labelled == any_mouth for labelled, any_mouth, _ in mouths)
+    small = sum(labelled and any_mouth and not visible for labelled, any_mouth, visible in mouths)
+    open_mouths = sum(labelled for labelled, _, _ in mouths)
+    if len(mouths) < _FEWEST or agreed < _READ_OFF * len(mouths) or not small:
+        return
+    yield Finding(
+        "warning",
+        f"attribute {_MOUTH}",
+        f"it is read off the masks from a single pixel on: {small} of the {open_mouths} mouths that are called open "
+        f"cover less than {VISIBLE_MOUTH:.1%} of the picture, which looks shut",
+        f"read it off larger areas, where the dataset has the option: mask_attributes: {{{_MOUTH}: 0.004}}, or "
+        f"{VISIBLE_MOUTH:g} for what people see in photos of 512 pixels",
+    )
 
 
 def _spell(size: tuple[int, ...]) -> str:

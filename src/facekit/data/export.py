@@ -6,12 +6,9 @@
 from __future__ import annotations
 
 import csv
-import errno
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -21,11 +18,12 @@ from PIL import Image
 
 from facekit.data.geometry import resize_mask, resize_photo
 from facekit.data.parallel import Progress, ProgressCallback, ignore_progress, over_samples
+from facekit.data.rows import disk_errors
 from facekit.data.store import write_json
-from facekit.interfaces import FaceDataset, FacekitError, FaceSample, LabelMap, RunFailure
+from facekit.interfaces import FaceDataset, FacekitError, FaceSample, LabelMap
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    pass
 
 PHOTOS, MASKS, COLOURS, SPLIT_LISTS = "photos", "masks", "colours", "splits"
 ATTRIBUTE_FILE, CLASS_FILE, RECORD = "attributes.csv", "classes.csv", "export.json"
@@ -90,8 +88,10 @@ def export_folder(
         raise FacekitError("there are no masks to write in colours: the dataset has photos without masks")
     splits = {split: sorted(int(index) for index in indices) for split, indices in dataset.splits().items()}
     members = sorted({index for indices in splits.values() for index in indices})
-    for index in members:
-        _require_file_name(dataset.keys[index])
+    for key in (dataset.keys[index] for index in members):
+        parts = key.split("/")
+        if any(part in ("", ".", "..") or part.startswith(".") or "\\" in part or ":" in part for part in parts):
+            raise FacekitError(f"the key {key!r} cannot be a file name")
     record: dict[str, object] = {
         "dataset": dataset.fingerprint(),
         "splits": hashlib.sha256(json.dumps(splits, sort_keys=True).encode()).hexdigest(),
@@ -99,7 +99,7 @@ def export_folder(
         "photo_format": photo_format,
         "colour": colour,
     }
-    with _disk_errors(folder):
+    with disk_errors(folder, "export"):
         _claim(folder, record)
         _write_tables(dataset, folder, splits)
     job = _Job(folder, size, photo_format, colour, dataset.label_map)
@@ -112,21 +112,19 @@ def export_folder(
             rows[index] = row
         done += 1
         report(Progress("pictures", done, len(members), resumed))
-    if dataset.attribute_names:
-        _write_attributes(dataset, folder, members, rows)
-    return Export(folder, len(members), len(missing), _dataset_options(dataset, folder, splits))
-
-
-def _dataset_options(dataset: FaceDataset, folder: Path, splits: Iterable[str]) -> dict[str, object]:
-    options: dict[str, object]
+    options: dict[str, object] = {"use": "image_folder", "root": str(folder), "photos": PHOTOS}
     if dataset.label_map.classes:
         options = {"use": "image_mask_folder", "root": str(folder), "label_map": dataset.label_map.name}
-    else:
-        options = {"use": "image_folder", "root": str(folder), "photos": PHOTOS}
     options["split_files"] = {split: f"{SPLIT_LISTS}/{split}.txt" for split in splits}
     if dataset.attribute_names:
+        for index in members:
+            if index not in rows:  # written by an earlier call
+                rows[index] = _attribute_row(dataset.read(index, size=16)) or []
+        lines = [[dataset.keys[index], *rows[index]] for index in members]
+        with disk_errors(folder, "export"):
+            _write_csv(folder / ATTRIBUTE_FILE, [["key", *dataset.attribute_names], *lines])
         options["attribute_file"] = ATTRIBUTE_FILE
-    return options
+    return Export(folder, len(members), len(missing), options)
 
 
 @dataclass(frozen=True)
@@ -157,22 +155,17 @@ def _write_sample(dataset: FaceDataset, index: int, job: _Job) -> list[int] | No
         side = min(image.shape[:2]) if job.size is None and image.shape[:2] != mask.shape else job.size
         if side is not None:
             image, mask = resize_photo(image, side), resize_mask(mask, side)
-        pictures = _mask_pictures(mask, job.label_map)[: len(lossless)]
+        indexed = Image.frombytes("P", (mask.shape[1], mask.shape[0]), mask.tobytes())
+        indexed.putpalette(job.label_map.colour_table().tobytes())
+        pictures = [indexed, Image.fromarray(job.label_map.colourise(mask))][: len(lossless)]
     elif job.size is not None:
         image = resize_photo(image, job.size)
-    with _disk_errors(job.folder):
+    with disk_errors(job.folder, "export"):
         for file, picture in zip(lossless, pictures, strict=True):
             _save(picture, file, "PNG")
         photo = Image.fromarray(np.ascontiguousarray(image))
         _save(photo, photo_file, "JPEG" if job.photo_format == "jpeg" else "PNG")
     return _attribute_row(sample)
-
-
-def _mask_pictures(mask: NDArray[np.uint8], label_map: LabelMap) -> list[Image.Image]:
-    """Return a mask (h, w) as an indexed image, and in colours."""
-    indexed = Image.frombytes("P", (mask.shape[1], mask.shape[0]), mask.tobytes())
-    indexed.putpalette(label_map.colour_table().tobytes())
-    return [indexed, Image.fromarray(label_map.colourise(mask))]
 
 
 def _attribute_row(sample: FaceSample) -> list[int] | None:
@@ -181,10 +174,7 @@ def _attribute_row(sample: FaceSample) -> list[int] | None:
 
 def _save(picture: Image.Image, file: Path, kind: str) -> None:
     buffer = io.BytesIO()
-    if kind == "JPEG":
-        picture.save(buffer, kind, quality=_JPEG_QUALITY, subsampling=0)
-    else:
-        picture.save(buffer, kind)
+    picture.save(buffer, kind, **({"quality": _JPEG_QUALITY, "subsampling": 0} if kind == "JPEG" else {}))
     _write_whole(file, buffer.getvalue())
 
 
@@ -193,12 +183,6 @@ def _write_whole(file: Path, content: bytes) -> None:
     beside = file.with_name(f".{file.name}.new")
     beside.write_bytes(content)
     beside.replace(file)
-
-
-def _require_file_name(key: str) -> None:
-    parts = key.split("/")
-    if any(part in ("", ".", "..") or part.startswith(".") or "\\" in part or ":" in part for part in parts):
-        raise FacekitError(f"the key {key!r} cannot be a file name")
 
 
 def _claim(folder: Path, record: dict[str, object]) -> None:
@@ -231,36 +215,11 @@ def _write_tables(dataset: FaceDataset, folder: Path, splits: dict[str, list[int
         _write_whole(folder / SPLIT_LISTS / f"{split}.txt", lines.encode())
     if not dataset.label_map.classes:
         return
-    entries = enumerate(dataset.label_map.classes)
-    _write_csv(
-        folder / CLASS_FILE,
-        [["id", "name", "red", "green", "blue"], *([number, entry.name, *entry.colour] for number, entry in entries)],
-    )
-
-
-def _write_attributes(dataset: FaceDataset, folder: Path, members: list[int], rows: dict[int, list[int]]) -> None:
-    for index in members:
-        if index not in rows:  # written by an earlier call
-            rows[index] = _attribute_row(dataset.read(index, size=16)) or []
-    lines = [[dataset.keys[index], *rows[index]] for index in members]
-    with _disk_errors(folder):
-        _write_csv(folder / ATTRIBUTE_FILE, [["key", *dataset.attribute_names], *lines])
+    entries = [[number, entry.name, *entry.colour] for number, entry in enumerate(dataset.label_map.classes)]
+    _write_csv(folder / CLASS_FILE, [["id", "name", "red", "green", "blue"], *entries])
 
 
 def _write_csv(file: Path, rows: list[list[object]]) -> None:
     buffer = io.StringIO(newline="")
     csv.writer(buffer, lineterminator="\n").writerows(rows)
     _write_whole(file, buffer.getvalue().encode())
-
-
-@contextmanager
-def _disk_errors(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise RunFailure(
-            "the disk is full" if full else f"cannot write the export: {error.strerror or error}",
-            where=str(error.filename or folder),
-            remedy="free some space and start again: what is written already is kept" if full else None,
-        ) from error

@@ -17,18 +17,7 @@ DTYPES = ("float32", "int64", "int32", "uint8", "bool")
 """What the arrays may be made of."""
 
 _FIELDS = frozenset(
-    {
-        "image",
-        "mask",
-        "attributes",
-        "reference",
-        "source_image",
-        "extra",
-        "keys",
-        "style",
-        "generated",
-        "discriminated",
-    }
+    ("image", "mask", "attributes", "reference", "source_image", "extra", "keys", "style", "generated", "discriminated")
 )
 """Names that have a place of their own in batches and conditions, and the roots of such names."""
 

@@ -15,13 +15,11 @@ from torch import Tensor
 from facekit.data.extras import check_mirror
 from facekit.data.geometry import Box, mirror_mask, mirror_photo, resize_mask, resize_photo
 from facekit.data.reference import (
+    PLAIN,
     WARP_NUMBERS,
-    PlainReference,
     ReferenceAugmentation,
-    check_reference,
     chosen_regions,
     hide_regions,
-    is_drawn,
     move_mask,
     move_photo,
     warped_places,
@@ -85,7 +83,7 @@ class FaceLoader:
         batch: int,
         seed: int,
         mirror: bool = False,
-        reference: ReferenceAugmentation | None = None,
+        reference: ReferenceAugmentation = PLAIN,
         workers: int = 1,
         accumulate: int = 1,
         rank: int = 0,
@@ -102,14 +100,7 @@ class FaceLoader:
             raise ValueError("batch and accumulate must be at least 1, workers at least 0")
         if not 0 <= rank < world_size:
             raise ValueError(f"rank {rank} is not in 0..{world_size - 1}")
-        reference = PlainReference() if reference is None else reference
-        if not 0 < reference.crop <= 1:
-            raise ValueError(f"reference.crop is {reference.crop}; it is a share, above 0 and at most 1")
-        if not 0 <= reference.hide_regions < 1:
-            raise ValueError(f"reference.hide_regions is {reference.hide_regions}; it is a chance, below 1")
-        if not 0 <= reference.warp <= 0.2:
-            raise ValueError(f"reference.warp is {reference.warp}; it is a share of the side, at most 0.2")
-        check_reference(reference, packed.label_map)
+        reference.check(packed.label_map)
         if mirror:
             check_mirror(packed.extra, can_mirror=bool(packed.mirrored_extra))
         self.batch_size = batch
@@ -140,7 +131,7 @@ class FaceLoader:
         start = ((step * self.accumulate + micro) * self.world_size + self.rank) * self.batch_size
         rows = self.rows[stream(self.seed, len(self.rows), start, self.batch_size)]
         faces = self._empty()
-        references = self._empty() if is_drawn(self.reference) else faces
+        references = self._empty() if self.reference.is_drawn else faces
         mirrored = np.zeros(len(rows), dtype=bool)
         for i, row in enumerate(rows):
             chances = augmentation_numbers(self.seed, start + i, 5 + len(self.packed.label_map) + WARP_NUMBERS)
@@ -210,7 +201,7 @@ class FaceLoader:
 def fixed_batch(packed: PackedFaces, rows: Rows) -> FaceBatch:
     """Return given faces as they are, each its own reference, on the CPU (samples, evaluation).
 
-    For faces in the style of others, see :func:`swapped_pairs` and :meth:`Condition.with_reference`.
+    For faces in the style of others, see :func:`~facekit.data.sampling.swapped_pairs`.
     """
     chosen = np.asarray(rows, dtype=np.int64)
     faces = _Pictures(packed.images[chosen], None if packed.masks is None else packed.masks[chosen])

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing import get_context, parent_process
 from typing import Any, Literal, TypeVar
 
@@ -97,15 +96,11 @@ def over_samples(
         spent = time.perf_counter() - began
         if wanted < 2 or spent < _TRIAL_SECONDS:
             continue
-        seconds_each = spent / (position + 1)
-        rest = indices[position + 1 :]
-        if seconds_each * len(rest) < _WORTH_SECONDS:
-            wanted = 1
-        elif _can_travel(dataset, required=workers is not None):
+        seconds_each, rest = spent / (position + 1), indices[position + 1 :]
+        if seconds_each * len(rest) >= _WORTH_SECONDS and _can_travel(dataset, required=workers is not None):
             yield from _in_pool(task, dataset, rest, argument, wanted, max(1, int(_CHUNK_SECONDS / seconds_each)))
             return
-        else:
-            wanted = 1
+        wanted = 1
 
 
 def _can_travel(dataset: FaceDataset, *, required: bool) -> bool:
@@ -160,7 +155,7 @@ def _in_pool(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-_work: Callable[[int], Any] | None = None
+_work: Callable[[int], Any]
 
 
 def _start_worker(task: Task[Argument, Result], dataset: FaceDataset, argument: Argument) -> None:
@@ -168,7 +163,11 @@ def _start_worker(task: Task[Argument, Result], dataset: FaceDataset, argument: 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     global _work
-    _work = partial(_call, task, dataset, argument)
+
+    def work(index: int) -> Result:
+        return task(dataset, index, argument)
+
+    _work = work
 
 
 def _die_with_parent() -> None:
@@ -178,11 +177,5 @@ def _die_with_parent() -> None:
         os._exit(1)
 
 
-def _call(task: Task[Argument, Result], dataset: FaceDataset, argument: Argument, index: int) -> Result:
-    return task(dataset, index, argument)
-
-
 def _run_chunk(indices: Sequence[int]) -> list[tuple[int, Any]]:
-    if _work is None:
-        raise RuntimeError("this worker process was not started by over_samples")
     return [(index, _work(index)) for index in indices]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -31,53 +31,50 @@ NEVER_HIDDEN = 3
 """Number of the largest regions that stay: as a rule background, skin and hair, which make the style."""
 
 
-class ReferenceAugmentation(Protocol):
-    """How the reference is drawn from its photo; ``facekit.recipe.settings.ReferenceSettings`` is one."""
-
-    @property
-    def crop(self) -> float:
-        """Smallest side of a random square crop, as a share of the image; 1 crops nothing."""
-        ...
-
-    @property
-    def mirror(self) -> bool:
-        """Whether the reference is mirrored at random, apart from the photo itself."""
-        ...
-
-    @property
-    def hide_regions(self) -> float:
-        """Probability that each of its smaller regions is filled with its surroundings."""
-        ...
-
-    @property
-    def warp(self) -> float:
-        """How far its parts move at most, as a share of the side; 0 moves nothing."""
-        ...
-
-
 @dataclass(frozen=True)
-class PlainReference:
-    """The reference is the photo itself."""
+class ReferenceAugmentation:
+    """How the reference is drawn from its photo; by default it is the photo itself.
+
+    Args:
+        crop: smallest side of a random square crop, as a share of the image; 1 crops nothing.
+        mirror: whether the reference is mirrored at random, apart from the photo itself.
+        hide_regions: probability that each of its smaller regions is filled with its surroundings.
+        warp: how far its parts move at most, as a share of the side, up to 0.2; 0 moves nothing.
+
+    Raises:
+        ValueError: one of them is out of its range.
+    """
 
     crop: float = 1.0
     mirror: bool = False
     hide_regions: float = 0.0
     warp: float = 0.0
 
+    def __post_init__(self) -> None:
+        if not 0 < self.crop <= 1:
+            raise ValueError(f"reference.crop is {self.crop}; it is a share, above 0 and at most 1")
+        if not 0 <= self.hide_regions < 1:
+            raise ValueError(f"reference.hide_regions is {self.hide_regions}; it is a chance, below 1")
+        if not 0 <= self.warp <= 0.2:
+            raise ValueError(f"reference.warp is {self.warp}; it is a share of the side, at most 0.2")
 
-def is_drawn(reference: ReferenceAugmentation) -> bool:
-    """Return whether references are images of their own, and not the photos themselves."""
-    return reference.crop < 1 or reference.mirror or reference.hide_regions > 0 or reference.warp > 0
+    @property
+    def is_drawn(self) -> bool:
+        """Whether references are images of their own, and not the photos themselves."""
+        return self.crop < 1 or self.mirror or self.hide_regions > 0 or self.warp > 0
+
+    def check(self, label_map: LabelMap) -> None:
+        """Raise FacekitError where references cannot be drawn from photos of a label map: regions need masks."""
+        if self.hide_regions and not label_map.classes:
+            raise FacekitError(
+                "regions of the reference are hidden by its mask, and the dataset has photos without masks",
+                where="data.reference.hide_regions",
+                remedy="set it to 0, or take a dataset with masks",
+            )
 
 
-def check_reference(reference: ReferenceAugmentation, label_map: LabelMap) -> None:
-    """Raise FacekitError where references cannot be drawn from photos of a label map: regions need masks."""
-    if reference.hide_regions and not label_map.classes:
-        raise FacekitError(
-            "regions of the reference are hidden by its mask, and the dataset has photos without masks",
-            where="data.reference.hide_regions",
-            remedy="set it to 0, or take a dataset with masks",
-        )
+PLAIN = ReferenceAugmentation()
+"""The reference is the photo itself."""
 
 
 def warped_places(chances: NDArray[np.float64], size: int, furthest: float) -> NDArray[np.float32]:

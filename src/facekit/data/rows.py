@@ -6,20 +6,20 @@ error with a sentence, where a page of a map that cannot be read would kill the 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
-import sys
 import weakref
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facekit.interfaces import FacekitError
-from facekit.interfaces.limits import TOO_MANY_FILES
+from facekit.interfaces import FacekitError, RunFailure
+from facekit.interfaces.errors import TOO_MANY_FILES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -72,13 +72,8 @@ class PackedRows:
         self._checks = checks
         self._compared = np.zeros(shape[0], dtype=bool)
         self._row_bytes = int(np.prod(shape[1:], dtype=np.int64)) * self.dtype.itemsize
-        try:
-            self._descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-        except OSError as error:
-            raise_unless_damage(error)
-            raise DamagedCache(
-                f"this file of the packed faces cannot be opened ({error.strerror})", where=str(file)
-            ) from error
+        with reading(file, "opened"):
+            self._descriptor = os.open(file, os.O_RDONLY)
         weakref.finalize(self, os.close, self._descriptor)
 
     def __len__(self) -> int:
@@ -112,7 +107,7 @@ class PackedRows:
 
     def _row(self, row: int) -> NDArray[Any]:
         try:
-            content = _read_at(self._descriptor, self._row_bytes, row * self._row_bytes)
+            content = os.pread(self._descriptor, self._row_bytes, row * self._row_bytes)
         except OSError as error:  # a disk that fails
             raise self._damage(f"this file of the packed faces cannot be read ({error.strerror})") from error
         if len(content) != self._row_bytes:
@@ -124,7 +119,9 @@ class PackedRows:
         return np.frombuffer(content, dtype=self.dtype).reshape(self.shape[1:])
 
     def _damage(self, message: str) -> DamagedCache:
-        forget_verified(self.file.parent)
+        # On a read-only disk nobody can build the cache again either; the damage is reported all the same.
+        with suppress(OSError):
+            (self.file.parent / VERIFIED).unlink(missing_ok=True)
         return DamagedCache(message, where=str(self.file))
 
 
@@ -134,13 +131,36 @@ def raise_unless_damage(error: OSError) -> None:
         raise error
 
 
-def forget_verified(folder: Path) -> None:
-    """Let the large files of a cache be compared as a whole when it is opened next."""
+@contextmanager
+def reading(file: Path, what: str = "read") -> Iterator[None]:
+    """Turn errors about a file of the packed faces into DamagedCache."""
     try:
-        (folder / VERIFIED).unlink(missing_ok=True)
-    except OSError:
-        # On a read-only disk nobody can build the cache again either; the damage is reported all the same.
-        return
+        yield
+    except OSError as error:
+        raise_unless_damage(error)
+        message = f"this file of the packed faces cannot be {what} ({error.strerror})"
+        raise DamagedCache(message, where=str(file)) from error
+
+
+@contextmanager
+def disk_errors(folder: Path, what: str, *, elsewhere: str | None = None) -> Iterator[None]:
+    """Turn errors of a disk that is written to into RunFailure.
+
+    Args:
+        folder: where it is written.
+        what: what is written, for the message.
+        elsewhere: how to choose another folder.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise_unless_damage(error)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise RunFailure(
+            "the disk is full" if full else f"cannot write the {what}: {error.strerror or error}",
+            where=str(error.filename or folder),
+            remedy="free some space and start again: what is written already is kept" if full else elsewhere,
+        ) from error
 
 
 def describe_rows(file: Path, count: int, progress: Callable[[int], None]) -> tuple[str, NDArray[np.uint32]]:
@@ -166,12 +186,6 @@ def describe_rows(file: Path, count: int, progress: Callable[[int], None]) -> tu
     return digest.hexdigest(), checks
 
 
-def write_row_checks(folder: Path, checks: Mapping[str, NDArray[np.uint32]]) -> None:
-    """Write the checksums of the rows of all large files, in the order given, beside their place and rename them."""
-    content = b"".join(each.astype("<u4").tobytes() for each in checks.values())
-    write_whole(folder / ROW_CHECKS, content + hashlib.sha256(content).digest())
-
-
 def write_whole(file: Path, content: bytes) -> None:
     """Write a file beside its place and rename it there, so that it is never half written."""
     beside = file.with_name(file.name + ".new")
@@ -183,7 +197,7 @@ def write_whole(file: Path, content: bytes) -> None:
 
 
 def read_row_checks(folder: Path, names: list[str], count: int) -> dict[str, NDArray[np.uint32]] | None:
-    """Return what :func:`write_row_checks` wrote; None where it is missing, damaged or of other files."""
+    """Return the checksums of the rows of files, in their order; None where they are missing, damaged or of others."""
     try:
         content = (folder / ROW_CHECKS).read_bytes()
     except OSError:
@@ -193,17 +207,3 @@ def read_row_checks(folder: Path, names: list[str], count: int) -> dict[str, NDA
         return None
     rows = np.frombuffer(table, dtype="<u4").reshape(len(names), count)
     return dict(zip(names, rows, strict=True))
-
-
-if sys.platform == "win32":
-    _reading = Lock()
-
-    def _read_at(descriptor: int, length: int, offset: int) -> bytes:
-        with _reading:  # its files have one position for all threads
-            os.lseek(descriptor, offset, os.SEEK_SET)
-            return os.read(descriptor, length)
-
-else:
-
-    def _read_at(descriptor: int, length: int, offset: int) -> bytes:
-        return os.pread(descriptor, length, offset)

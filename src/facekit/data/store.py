@@ -23,6 +23,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -32,13 +33,14 @@ import numpy as np
 
 from facekit.data.extras import ArrayKind
 from facekit.data.rows import (
+    ROW_CHECKS,
     VERIFIED,
     DamagedCache,
     PackedRows,
     describe_rows,
     raise_unless_damage,
     read_row_checks,
-    write_row_checks,
+    reading,
     write_whole,
 )
 from facekit.interfaces import FacekitError, LabelClass, LabelMap
@@ -129,7 +131,7 @@ class PackedFaces:
 
     @staticmethod
     def open(folder: Path, *, verify: bool = False, progress: Callable[[int, int], None] | None = None) -> PackedFaces:
-        """Open a folder that :func:`facekit.data.prepare` has written.
+        """Open a folder that :func:`facekit.data.cache.prepare` has written.
 
         The sizes of all files and the contents of the small ones are always checked. The contents of the large ones are
         compared with their SHA-256 when a file's date is not the one it had when last compared, or when asked to, and
@@ -145,15 +147,15 @@ class PackedFaces:
         """
         index = read_index(folder)
         files, count, size = index["files"], index["count"], index["size"]
-        _check_sizes(folder, files)
+        for name, said in files.items():
+            file = folder / name
+            if not file.is_file():
+                raise DamagedCache("this file of the packed faces is missing", where=str(file))
+            if (length := file.stat().st_size) != said["bytes"]:
+                raise DamagedCache(f"the file has {length} bytes in place of {said['bytes']}", where=str(file))
         small = {name: _read_small(folder / name, files[name]) for name in files if name in SMALL}
-        checks = _verify_large(
-            folder,
-            {name: said for name, said in files.items() if name not in SMALL},
-            count,
-            always=verify,
-            progress=progress or (lambda done, total: None),
-        )
+        large = {name: said for name, said in files.items() if name not in SMALL}
+        checks = _verify_large(folder, large, count, always=verify, progress=progress or (lambda done, total: None))
         attribute_names = tuple(index["attribute_names"])
         label_map = label_map_from(index["label_map"])
         offsets = np.frombuffer(small[KEY_OFFSETS], "<i8").tolist()
@@ -263,29 +265,15 @@ def write_json(file: Path, document: Any) -> None:
 
 def note_verified(folder: Path, checks: Mapping[str, NDArray[np.uint32]]) -> None:
     """Note the present date of each large file and the checksums of its rows: it has just been compared, or written."""
-    write_row_checks(folder, checks)
+    content = b"".join(each.astype("<u4").tobytes() for each in checks.values())
+    write_whole(folder / ROW_CHECKS, content + hashlib.sha256(content).digest())
     write_json(folder / VERIFIED, {name: (folder / name).stat().st_mtime_ns for name in checks})
-
-
-def _check_sizes(folder: Path, files: Mapping[str, Any]) -> None:
-    for name, said in files.items():
-        file = folder / name
-        length = file.stat().st_size if file.is_file() else None
-        if length is None:
-            raise DamagedCache("this file of the packed faces is missing", where=str(file))
-        if length != said["bytes"]:
-            raise DamagedCache(f"the file has {length} bytes in place of {said['bytes']}", where=str(file))
 
 
 def _read_small(file: Path, said: Mapping[str, Any]) -> bytes:
     """Return the contents of a small file. The bytes that are compared are those that are used."""
-    try:
+    with reading(file):
         content = file.read_bytes()
-    except OSError as error:
-        raise_unless_damage(error)
-        raise DamagedCache(
-            f"this file of the packed faces cannot be read ({error.strerror})", where=str(file)
-        ) from error
     if hashlib.sha256(content).hexdigest() != said["sha256"]:
         raise _differs(file)
     return content
@@ -307,8 +295,7 @@ def _verify_large(
     known = read_row_checks(folder, list(files), count) if current and not always else None
     if known is not None:
         return known
-    total = sum(said["bytes"] for said in files.values())
-    done = 0
+    total, done = sum(said["bytes"] for said in files.values()), 0
 
     def told(length: int) -> None:
         nonlocal done
@@ -317,18 +304,10 @@ def _verify_large(
 
     checks = {}
     for name, said in files.items():
-        try:
+        with reading(folder / name):
             digest, checks[name] = describe_rows(folder / name, count, told)
-        except OSError as error:
-            raise_unless_damage(error)
-            raise DamagedCache(
-                f"this file of the packed faces cannot be read ({error.strerror})", where=str(folder / name)
-            ) from error
         if digest != said["sha256"]:
             raise _differs(folder / name)
-    try:
+    with suppress(OSError):  # a cache on a read-only disk serves as well; it is compared again the next time
         note_verified(folder, checks)
-    except OSError:
-        # A cache on a read-only disk serves as well; it is only compared again the next time.
-        return checks
     return checks

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from facekit.data import PackedFaces, to_unit_range
+from facekit.data.loader import to_unit_range
+from facekit.data.store import PackedFaces
 from facekit.evaluation.runner import TRAIN, System, TargetPhotos
 from facekit.interfaces import TASKS, Condition, FacekitError, Generated, Metric, Task
 

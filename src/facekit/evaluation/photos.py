@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from facekit.data import PackedFaces, to_unit_range
+from facekit.data.loader import to_unit_range
+from facekit.data.store import PackedFaces
 from facekit.evaluation.tasks import faces_of
 from facekit.interfaces import EVALUATED, FacekitError, PhotoSource, did_you_mean
 

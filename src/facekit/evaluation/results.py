@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facekit.data import PackedFaces
 from facekit.data.packing_plan import TRANSFORM_VERSION
+from facekit.data.store import PackedFaces
 from facekit.interfaces import FacekitError, Measurement
 
 if TYPE_CHECKING:

@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facekit.data import PackedFaces, drawn_donors, fixed_batch
+from facekit.data.loader import fixed_batch
+from facekit.data.sampling import drawn_donors
+from facekit.data.store import PackedFaces
 from facekit.evaluation.results import PARTS, EvaluationResult, PaintedFace, bootstrap_interval, common_fields
 from facekit.evaluation.tasks import TASK_SEED, TaskPairs, faces_of, wanted_pairs
 from facekit.interfaces import (

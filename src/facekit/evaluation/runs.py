@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from facekit.data import PackedFaces, ProgressCallback
+from facekit.data.parallel import ProgressCallback
+from facekit.data.store import PackedFaces
 from facekit.evaluation.baselines import BASELINES, left_out
 from facekit.evaluation.fit import check_data, check_tasks, possible_tasks, shown_images
 from facekit.evaluation.photos import PhotoProgress, photo_source
@@ -19,7 +20,7 @@ from facekit.evaluation.tasks import TASK_SEED
 from facekit.interfaces import BuildContext, FaceDataset, FacekitError, Metric, PhotoSource
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
-from facekit.sampling import SamplingInputs, inputs_of
+from facekit.sampling.inputs import SamplingInputs, inputs_of
 from facekit.training.lock_reader import check_data as check_data_of_run
 from facekit.training.networks import FaceModel, Weights, load_model
 from facekit.training.open_data import open_data, open_dataset

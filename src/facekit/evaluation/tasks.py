@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facekit.data import PackedFaces, drawn_donors, swapped_pairs
+from facekit.data.sampling import drawn_donors, swapped_pairs
+from facekit.data.store import PackedFaces
 from facekit.interfaces import FacekitError, Metric, Task, TransferMetric, did_you_mean
 
 if TYPE_CHECKING:

@@ -23,7 +23,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from facekit.data import PackedFaces, ProgressCallback
+from facekit.data.parallel import ProgressCallback
+from facekit.data.store import PackedFaces
 from facekit.evaluation.store import BASELINE_PREFIX, Asked
 from facekit.experiments.grid import Grid, Row
 from facekit.experiments.settings import MeasuringSettings

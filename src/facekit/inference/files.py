@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
 from facekit.interfaces import FacekitError
+from facekit.interfaces.files import read_regular
 from facekit.interfaces.image_files import FORMATS
-from facekit.interfaces.regular_files import read_regular
 
 PICTURE_SUFFIXES = tuple(ending for endings in FORMATS.values() for ending in endings)
 """Files of a folder that are taken for pictures; others are left alone."""

@@ -1,177 +1,100 @@
 """The words everything in facekit speaks. Importing this package does not import torch."""
 
-from facekit.interfaces.augmentation import AdaptiveAugmentation, Augmentation
-from facekit.interfaces.containers import (
-    Condition,
-    DiscriminatorOutput,
-    FaceBatch,
-    Generated,
-    Reference,
-    ScaleOutput,
-    Style,
-    StyleAxis,
-    concatenate,
-    map_tensors,
-)
-from facekit.interfaces.data import SPLITS, CutFromPhotos, FaceDataset, FaceSample, Finding, MirrorsExtra, Repairs
-from facekit.interfaces.errors import FacekitError, RunFailure, did_you_mean, nearest
-from facekit.interfaces.events import (
-    CheckpointSaved,
-    Evaluated,
-    RunEvent,
-    RunFinished,
-    RunStarted,
-    SamplesSaved,
-    StepLogged,
-    Warned,
-)
-from facekit.interfaces.labels import NO_LABELS, LabelClass, LabelMap
-from facekit.interfaces.metric import TASKS, FurtherResults, Measurement, Metric, Observation, Task, TransferMetric
-from facekit.interfaces.model import (
-    DISCRIMINATOR,
-    GENERATOR,
-    SAMPLER,
-    STYLE_ENCODER,
-    Discriminator,
-    Generator,
-    Loss,
-    Network,
-    Networks,
-    Player,
-    Recomputable,
-    Recompute,
-    Sampler,
-    SaysLastLayer,
-    Stateful,
-    Step,
-    StyleEncoder,
-    discriminate,
-    encode,
-    sample,
-)
-from facekit.interfaces.options import BuildContext, DatasetContext, NoOptions, Options
-from facekit.interfaces.paths import cache_folder
-from facekit.interfaces.perception import LANDMARKS, DetectedFace, FaceDetector, Segmenter
-from facekit.interfaces.photos import EVALUATED, PhotoSource, RealPhotos
-from facekit.interfaces.ports import (
-    ANY_STYLE,
-    ATTRIBUTES,
-    DISCRIMINATOR_CLASS_LOGITS,
-    DISCRIMINATOR_FEATURES,
-    DISCRIMINATOR_OUTPUT,
-    GENERATED,
-    GENERATED_PYRAMID,
-    HOLE,
-    IMAGE,
-    MASK,
-    REFERENCE_IMAGE,
-    REFERENCE_MASK,
-    STYLE,
-    Port,
-    PortContext,
-    Ports,
-)
-from facekit.interfaces.read_only import ReadOnlyDict, plain_data, read_only
-from facekit.interfaces.training import MakeOptimiser, Schedule, TrainingContext
+from facekit.interfaces.containers import Condition as Condition
+from facekit.interfaces.containers import DiscriminatorOutput as DiscriminatorOutput
+from facekit.interfaces.containers import FaceBatch as FaceBatch
+from facekit.interfaces.containers import Generated as Generated
+from facekit.interfaces.containers import Reference as Reference
+from facekit.interfaces.containers import ScaleOutput as ScaleOutput
+from facekit.interfaces.containers import Style as Style
+from facekit.interfaces.containers import StyleAxis as StyleAxis
+from facekit.interfaces.containers import concatenate as concatenate
+from facekit.interfaces.containers import map_tensors as map_tensors
+from facekit.interfaces.data import SPLITS as SPLITS
+from facekit.interfaces.data import CutFromPhotos as CutFromPhotos
+from facekit.interfaces.data import FaceDataset as FaceDataset
+from facekit.interfaces.data import FaceSample as FaceSample
+from facekit.interfaces.data import Finding as Finding
+from facekit.interfaces.data import MirrorsExtra as MirrorsExtra
+from facekit.interfaces.data import Repairs as Repairs
+from facekit.interfaces.errors import FacekitError as FacekitError
+from facekit.interfaces.errors import RunFailure as RunFailure
+from facekit.interfaces.errors import did_you_mean as did_you_mean
+from facekit.interfaces.errors import nearest as nearest
+from facekit.interfaces.events import CheckpointSaved as CheckpointSaved
+from facekit.interfaces.events import Evaluated as Evaluated
+from facekit.interfaces.events import RunEvent as RunEvent
+from facekit.interfaces.events import RunFinished as RunFinished
+from facekit.interfaces.events import RunStarted as RunStarted
+from facekit.interfaces.events import SamplesSaved as SamplesSaved
+from facekit.interfaces.events import StepLogged as StepLogged
+from facekit.interfaces.events import Warned as Warned
+from facekit.interfaces.files import cache_folder as cache_folder
+from facekit.interfaces.labels import NO_LABELS as NO_LABELS
+from facekit.interfaces.labels import LabelClass as LabelClass
+from facekit.interfaces.labels import LabelMap as LabelMap
+from facekit.interfaces.metric import EVALUATED as EVALUATED
+from facekit.interfaces.metric import TASKS as TASKS
+from facekit.interfaces.metric import FurtherResults as FurtherResults
+from facekit.interfaces.metric import Measurement as Measurement
+from facekit.interfaces.metric import Metric as Metric
+from facekit.interfaces.metric import Observation as Observation
+from facekit.interfaces.metric import PhotoSource as PhotoSource
+from facekit.interfaces.metric import RealPhotos as RealPhotos
+from facekit.interfaces.metric import Task as Task
+from facekit.interfaces.metric import TransferMetric as TransferMetric
+from facekit.interfaces.model import DISCRIMINATOR as DISCRIMINATOR
+from facekit.interfaces.model import GENERATOR as GENERATOR
+from facekit.interfaces.model import SAMPLER as SAMPLER
+from facekit.interfaces.model import STYLE_ENCODER as STYLE_ENCODER
+from facekit.interfaces.model import Discriminator as Discriminator
+from facekit.interfaces.model import Generator as Generator
+from facekit.interfaces.model import Loss as Loss
+from facekit.interfaces.model import Network as Network
+from facekit.interfaces.model import Networks as Networks
+from facekit.interfaces.model import Player as Player
+from facekit.interfaces.model import Recomputable as Recomputable
+from facekit.interfaces.model import Recompute as Recompute
+from facekit.interfaces.model import Sampler as Sampler
+from facekit.interfaces.model import SaysLastLayer as SaysLastLayer
+from facekit.interfaces.model import Stateful as Stateful
+from facekit.interfaces.model import Step as Step
+from facekit.interfaces.model import StyleEncoder as StyleEncoder
+from facekit.interfaces.model import discriminate as discriminate
+from facekit.interfaces.model import encode as encode
+from facekit.interfaces.model import sample as sample
+from facekit.interfaces.options import BuildContext as BuildContext
+from facekit.interfaces.options import DatasetContext as DatasetContext
+from facekit.interfaces.options import NoOptions as NoOptions
+from facekit.interfaces.options import Options as Options
+from facekit.interfaces.perception import LANDMARKS as LANDMARKS
+from facekit.interfaces.perception import DetectedFace as DetectedFace
+from facekit.interfaces.perception import FaceDetector as FaceDetector
+from facekit.interfaces.perception import Segmenter as Segmenter
+from facekit.interfaces.ports import ANY_STYLE as ANY_STYLE
+from facekit.interfaces.ports import ATTRIBUTES as ATTRIBUTES
+from facekit.interfaces.ports import DISCRIMINATOR_CLASS_LOGITS as DISCRIMINATOR_CLASS_LOGITS
+from facekit.interfaces.ports import DISCRIMINATOR_FEATURES as DISCRIMINATOR_FEATURES
+from facekit.interfaces.ports import DISCRIMINATOR_OUTPUT as DISCRIMINATOR_OUTPUT
+from facekit.interfaces.ports import GENERATED as GENERATED
+from facekit.interfaces.ports import GENERATED_PYRAMID as GENERATED_PYRAMID
+from facekit.interfaces.ports import HOLE as HOLE
+from facekit.interfaces.ports import IMAGE as IMAGE
+from facekit.interfaces.ports import MASK as MASK
+from facekit.interfaces.ports import REFERENCE_IMAGE as REFERENCE_IMAGE
+from facekit.interfaces.ports import REFERENCE_MASK as REFERENCE_MASK
+from facekit.interfaces.ports import STYLE as STYLE
+from facekit.interfaces.ports import Port as Port
+from facekit.interfaces.ports import PortContext as PortContext
+from facekit.interfaces.ports import Ports as Ports
+from facekit.interfaces.read_only import ReadOnlyDict as ReadOnlyDict
+from facekit.interfaces.read_only import plain_data as plain_data
+from facekit.interfaces.read_only import read_only as read_only
+from facekit.interfaces.training import AdaptiveAugmentation as AdaptiveAugmentation
+from facekit.interfaces.training import Augmentation as Augmentation
+from facekit.interfaces.training import MakeOptimiser as MakeOptimiser
+from facekit.interfaces.training import Schedule as Schedule
+from facekit.interfaces.training import TrainingContext as TrainingContext
 
 INTERFACE_VERSION = 1
 """The version of the interfaces in this package; a component states the one it was written for."""
-
-__all__ = [
-    "ANY_STYLE",
-    "ATTRIBUTES",
-    "DISCRIMINATOR",
-    "EVALUATED",
-    "GENERATED",
-    "GENERATED_PYRAMID",
-    "GENERATOR",
-    "HOLE",
-    "IMAGE",
-    "INTERFACE_VERSION",
-    "DISCRIMINATOR_OUTPUT",
-    "DISCRIMINATOR_CLASS_LOGITS",
-    "DISCRIMINATOR_FEATURES",
-    "LANDMARKS",
-    "MASK",
-    "NO_LABELS",
-    "REFERENCE_IMAGE",
-    "REFERENCE_MASK",
-    "SAMPLER",
-    "SPLITS",
-    "STYLE",
-    "STYLE_ENCODER",
-    "TASKS",
-    "AdaptiveAugmentation",
-    "Augmentation",
-    "BuildContext",
-    "CheckpointSaved",
-    "Condition",
-    "CutFromPhotos",
-    "DatasetContext",
-    "DetectedFace",
-    "Discriminator",
-    "Evaluated",
-    "FaceBatch",
-    "FaceDataset",
-    "FaceDetector",
-    "FaceSample",
-    "FacekitError",
-    "FurtherResults",
-    "Finding",
-    "Generated",
-    "Generator",
-    "DiscriminatorOutput",
-    "LabelClass",
-    "LabelMap",
-    "Loss",
-    "MakeOptimiser",
-    "Measurement",
-    "Metric",
-    "MirrorsExtra",
-    "Network",
-    "Networks",
-    "NoOptions",
-    "Observation",
-    "Options",
-    "PhotoSource",
-    "Player",
-    "Port",
-    "PortContext",
-    "Ports",
-    "ReadOnlyDict",
-    "RealPhotos",
-    "Repairs",
-    "Recomputable",
-    "Recompute",
-    "Reference",
-    "RunEvent",
-    "RunFailure",
-    "RunFinished",
-    "RunStarted",
-    "Sampler",
-    "SaysLastLayer",
-    "SamplesSaved",
-    "ScaleOutput",
-    "Schedule",
-    "Segmenter",
-    "Stateful",
-    "Step",
-    "StepLogged",
-    "Style",
-    "StyleAxis",
-    "StyleEncoder",
-    "Task",
-    "TrainingContext",
-    "TransferMetric",
-    "Warned",
-    "cache_folder",
-    "concatenate",
-    "did_you_mean",
-    "discriminate",
-    "encode",
-    "map_tensors",
-    "nearest",
-    "plain_data",
-    "read_only",
-    "sample",
-]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from facekit.interfaces.errors import FacekitError
 
@@ -24,25 +24,15 @@ def map_tensors(container: T, function: Callable[[Tensor], Tensor]) -> T:
     Subclasses keep their type, and the fields that a model family adds are mapped too. Anything else stays as it is. A
     tensor that stands in several places (a photo that is its own reference) is mapped once, and stands in all of them.
     """
-    import torch
-
     results: dict[int, tuple[Tensor, Tensor]] = {}  # with what was mapped, lest another tensor gets its id
 
-    def mapped(part: Any) -> Any:
-        if isinstance(part, torch.Tensor):
-            if id(part) not in results:
-                results[id(part)] = part, function(part)
-            return results[id(part)][1]
-        if isinstance(part, tuple):
-            entries = [mapped(entry) for entry in part]
-            return type(part)(*entries) if hasattr(part, "_fields") else tuple(entries)
-        if isinstance(part, Mapping):
-            return {name: mapped(entry) for name, entry in part.items()}
-        if is_dataclass(part) and not isinstance(part, type):
-            return replace(part, **{each.name: mapped(getattr(part, each.name)) for each in fields(part) if each.init})
-        return part
+    def once(tensors: list[Tensor]) -> Tensor:
+        tensor = tensors[0]
+        if id(tensor) not in results:
+            results[id(tensor)] = tensor, function(tensor)
+        return results[id(tensor)][1]
 
-    return cast("T", mapped(container))
+    return _joined((container,), once)
 
 
 def concatenate(containers: Sequence[T]) -> T:
@@ -53,26 +43,26 @@ def concatenate(containers: Sequence[T]) -> T:
     """
     import torch
 
+    return containers[0] if len(containers) == 1 else _joined(containers, torch.cat)
+
+
+def _joined(containers: Sequence[Any], join: Callable[[list[Tensor]], Tensor]) -> Any:
+    """Return a container of the type of all, with ``join`` of the tensors that they have in each place."""
+    import torch
+
     first = containers[0]
-    if len(containers) == 1:
-        return first
     if isinstance(first, torch.Tensor):
-        return cast("T", torch.cat(cast("list[Tensor]", list(containers))))
+        return join(list(containers))
     if isinstance(first, tuple):
-        entries = [concatenate(each) for each in zip(*cast("Any", containers), strict=True)]
-        return cast("T", type(first)(*entries) if hasattr(first, "_fields") else tuple(entries))
+        entries = [_joined(each, join) for each in zip(*containers, strict=True)]
+        return type(first)(*entries) if hasattr(first, "_fields") else tuple(entries)
     if isinstance(first, Mapping):
-        mappings = cast("Sequence[Mapping[str, Any]]", containers)
-        if any(each.keys() != first.keys() for each in mappings):
-            raise ValueError(f"cannot join {[sorted(each) for each in mappings]} along the samples")
-        return cast("T", {name: concatenate([each[name] for each in mappings]) for name in first})
+        if any(each.keys() != first.keys() for each in containers):
+            raise ValueError(f"cannot join {[sorted(each) for each in containers]} along the samples")
+        return {name: _joined([each[name] for each in containers], join) for name in first}
     if is_dataclass(first) and not isinstance(first, type):
-        joined = {
-            field.name: concatenate([getattr(container, field.name) for container in containers])
-            for field in fields(first)
-            if field.init
-        }
-        return cast("T", replace(cast("Any", first), **joined))
+        names = [each.name for each in fields(first) if each.init]
+        return replace(first, **{name: _joined([getattr(each, name) for each in containers], join) for name in names})
     if any(container != first for container in containers[1:]):
         raise ValueError(f"cannot join {containers!r} along the samples")
     return first
@@ -171,10 +161,6 @@ class Condition(_Masked):
         own = {name: value for name, value in tensors.items() if name in _CONDITION_FIELDS}
         other = {name: value for name, value in tensors.items() if name not in _CONDITION_FIELDS}
         return replace(self, **own, extra={**self.extra, **other}) if other else replace(self, **own)
-
-    def with_reference(self, image: Tensor, mask: Tensor | None) -> Condition:
-        """Return the same in the style of another photo with its own mask."""
-        return replace(self, reference=Reference(image, mask))
 
     def rolled_reference(self, shift: int = 1) -> Condition:
         """Return each sample with the reference of another sample of the batch (rolled by ``shift``)."""

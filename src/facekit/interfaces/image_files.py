@@ -16,7 +16,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from facekit.interfaces.errors import FacekitError
-from facekit.interfaces.regular_files import open_regular
+from facekit.interfaces.files import open_regular
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,8 +46,6 @@ MOST_PIXELS = 64_000_000
 
 _SIGNATURES = {"PNG": (b"\x89PNG\r\n\x1a\n", 0), "JPEG": (b"\xff\xd8\xff", 0), "WEBP": (b"WEBP", 8)}
 """The first bytes of the formats of browsers, and where they stand."""
-
-_SMALLER = "make it smaller first"
 
 _HEAD = 32
 """Bytes of a file that hold its signature, and the size of a WebP."""
@@ -137,9 +135,7 @@ def read_image(
             remedy=f"the formats that are read: {', '.join(formats)}",
         ) from error
     except Image.DecompressionBombError as error:  # before Pillow says how large it is
-        raise ImageFileError(
-            f"the picture has more than {most:,} pixels", reason="size", where=name, remedy=_SMALLER
-        ) from error
+        raise _too_large(f"more than {most:,} pixels", name) from error
     except Exception as error:  # decoders raise whatever the bytes lead them to: the file is at fault
         said = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise ImageFileError(f"the picture cannot be read: {said}", reason="damaged", where=name) from error
@@ -170,12 +166,11 @@ def _decoded(
 def _check_size(size: tuple[int, int], name: str, most: int) -> None:
     width, height = size
     if width * height > most:
-        raise ImageFileError(
-            f"the picture has {width:,}x{height:,} pixels, and {most:,} in all are the most",
-            reason="size",
-            where=name,
-            remedy=_SMALLER,
-        )
+        raise _too_large(f"{width:,}x{height:,} pixels, and {most:,} in all are the most", name)
+
+
+def _too_large(size: str, name: str) -> ImageFileError:
+    return ImageFileError(f"the picture has {size}", reason="size", where=name, remedy="make it smaller first")
 
 
 def _webp_size(head: bytes) -> tuple[int, int]:

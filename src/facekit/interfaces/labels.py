@@ -98,25 +98,28 @@ class LabelMap:
         if self.of != finer.name:
             raise ValueError(f"label map {self.name!r} is no merged form of {finer.name!r}")
         into = dict(self.merges)
-        lost = [name for name in finer.names if into.get(name, name) not in self.names]
-        unknown = [name for name in into if name not in finer.names]
-        made = {into.get(name, name) for name in finer.names}
-        empty = [name for name in self.names if name not in made]
+        targets = [into.get(name, name) for name in finer.names]
         for names, problem in (
-            (lost, f"{finer.name!r} has %s, which keeps no name and is merged into nothing"),
-            (unknown, f"it merges %s, which {finer.name!r} does not have"),
-            (empty, f"nothing of {finer.name!r} becomes %s"),
+            (
+                [name for name, target in zip(finer.names, targets, strict=True) if target not in self.names],
+                f"{finer.name!r} has %s, which keeps no name and is merged into nothing",
+            ),
+            (
+                [name for name in into if name not in finer.names],
+                f"it merges %s, which {finer.name!r} does not have",
+            ),
+            ([name for name in self.names if name not in targets], f"nothing of {finer.name!r} becomes %s"),
         ):
             if names:
                 raise ValueError(f"label map {self.name!r}: {problem % ', '.join(map(repr, names))}")
-        ids = tuple(self.id_of(into.get(name, name)) for name in finer.names)
+        ids = self.ids_of(targets)
         own, theirs = self._mirrored_ids(), finer._mirrored_ids()
         for identity, name in enumerate(finer.names):
             if own[ids[identity]] != ids[theirs[identity]]:
                 there, here = finer.names[theirs[identity]], self.names[own[ids[identity]]]
                 raise ValueError(
                     f"label map {self.name!r}: in a mirrored picture {name!r} of {finer.name!r} becomes {there!r}, but "
-                    f"{self.names[ids[identity]]!r} becomes {here!r}"
+                    f"{targets[identity]!r} becomes {here!r}"
                 )
         return ids
 
@@ -153,7 +156,7 @@ class LabelMap:
         return table
 
     def colourise(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the colours (H, W, 3) uint8 of a mask (H, W) of class ids."""
+        """Return the colours (H, W, 3) uint8 of a mask (H, W)."""
         return self.colour_table()[mask]
 
     def ids_of(self, names: Sequence[str]) -> tuple[int, ...]:

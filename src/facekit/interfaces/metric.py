@@ -1,8 +1,8 @@
-"""The interface of metrics: what is observed, and what comes out with which protocol."""
+"""The interface of metrics: what is observed, what comes out with which protocol, and real photos to compare with."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_args, runtime_checkable
@@ -21,7 +21,6 @@ face that has an attribute it lacks, or lacks one it has. ``generation``: as man
 faces; models that read more than noise get it from the test faces."""
 
 TASKS: tuple[Task, ...] = get_args(Task)
-"""Every task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,3 +177,42 @@ class FurtherResults:
     caption: str = ""
     skipped: str = ""
     damaged: str = ""
+
+
+EVALUATED = "evaluated"
+"""In place of a split's name: the photos of the faces that are evaluated, whichever split they are of."""
+
+
+class RealPhotos(Protocol):
+    """The real photos of one split, at the size and as sharp as fakes are compared with them.
+
+    Nothing is read before it is asked for, so that a metric can be built, and its options checked, before the data is
+    prepared.
+    """
+
+    @property
+    def split(self) -> str:
+        """The split they are of."""
+        ...
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """The keys of their faces, in order."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def fingerprint(self, start: int = 0, stop: int | None = None) -> str:
+        """Return the SHA-256, in hex, of the 8-bit pixels of photos ``start`` to ``stop``.
+
+        It names what a metric may keep in :func:`~facekit.interfaces.cache_folder`: features, statistics.
+        """
+        ...
+
+    def read(self, start: int = 0, stop: int | None = None) -> Tensor:
+        """Return photos ``start`` to ``stop``, (N, 3, H, W) float32 in [-1, 1], on the CPU."""
+        ...
+
+
+PhotoSource = Callable[[str], RealPhotos]
+"""Returns the real photos of a split, or of :data:`EVALUATED`; raises FacekitError where it is not there or empty."""

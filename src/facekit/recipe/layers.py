@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from facekit.interfaces import did_you_mean
-from facekit.interfaces.regular_files import open_regular
+from facekit.interfaces.files import open_regular
 from facekit.recipe.merging import merge, read_overrides
 from facekit.recipe.nodes import MapNode, Node, describe, is_null, items_of, text_of
 from facekit.recipe.problems import Problems

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facekit.interfaces import FacekitError, did_you_mean
-from facekit.interfaces.regular_files import read_regular
+from facekit.interfaces.files import read_regular
 from facekit.recipe.dump import dump_document
 from facekit.recipe.layers import GRID, merge_layers, parse_recipe, shipped_files
 from facekit.recipe.nodes import plain, text_of

@@ -123,6 +123,8 @@ def metric(
     better: Literal["higher", "lower"],
     unit: str = "",
     tasks: tuple[Task, ...] = ("reconstruction",),
+    protocol: Mapping[str, str] | None = None,
+    smallest_size: int = 1,
     licence: str = "Apache-2.0",
     example: Mapping[str, Any] | None = None,
     version: int = 1,
@@ -139,6 +141,8 @@ def metric(
         better: which direction is better.
         unit: ``dB``, ``share``, ``%`` or empty.
         tasks: the tasks whose images it measures.
+        protocol: what two numbers must share to be compared, beside the options.
+        smallest_size: the smallest image side in pixels.
 
     Raises:
         FacekitError: a port has no such name, the function is not of this form, or a task is ``attribute_transfer``.
@@ -149,11 +153,11 @@ def metric(
             said = f"{function.__name__} measures attribute_transfer, and names no attributes to transfer"
             raise _mistake(function, said, "write the metric as a class with a property `transfers`")
         more = {"licence": licence, "version": version, "migrations": migrations}
-        spec = _spec("metric", id, function, needs, example, interface_version, more)
+        spec = _spec("metric", id, function, needs, example, interface_version, more, smallest_size=smallest_size)
 
         def make(values: Mapping[str, Any]) -> FunctionMetric:
-            protocol = {name: str(value) for name, value in values.items()}
-            return FunctionMetric(partial(function, **values), spec.name, tasks, unit, better, protocol)
+            said = {**(protocol or {}), **{name: str(value) for name, value in values.items()}}
+            return FunctionMetric(partial(function, **values), spec.name, tasks, unit, better, said)
 
         return FunctionComponent(function, spec, make)
 
@@ -223,7 +227,7 @@ class FunctionMetric:
         """Return the mean of each task. Raises FacekitError when nothing was observed."""
         observed = {task: values for task, values in self._values.items() if values}
         if not observed:
-            raise FacekitError(f"the metric {self._name} is asked for a value before it saw an image")
+            raise FacekitError(f"the metric {self._name} was given no results to measure")
         return tuple(
             Measurement(
                 name=self._name if len(self.tasks) == 1 else f"{self._name}/{task}",
@@ -252,6 +256,7 @@ def _spec(
     interface_version: int,
     more: Mapping[str, Any],
     smallest_batch: int = 1,
+    smallest_size: int = 1,
 ) -> ComponentSpec:
     """Return the spec of a function; its words come from the docstring.
 
@@ -267,7 +272,7 @@ def _spec(
             said = f"{name} needs {need!r}, and no standard port is called so"
             raise _mistake(function, said, f"{near}; for one of a family's own, give a Port")
     found = tuple(need if isinstance(need, Port) else PORTS[need] for need in needs)
-    ports = Ports(needs=found, smallest_batch=smallest_batch)
+    ports = Ports(needs=found, smallest_batch=smallest_batch, smallest_size=smallest_size)
     text = inspect.getdoc(function)
     if not text:
         remedy = "write one: its first paragraph is the summary that `facekit components show` prints"

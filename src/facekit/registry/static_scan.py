@@ -14,6 +14,9 @@ _LARGEST_FILE = 2**20
 
 _SPEC = re.compile(r"\bComponentSpec\(")
 _KIND = re.compile(r"\bkind\s*=\s*[\"']([a-z_]+)[\"']\s*[,)]")
+_DECORATOR = re.compile(
+    r"^@(?:[\w.]+\.)?(loss|metric)\(\s*(?:id\s*=\s*)?(?:[\"']([a-z0-9_]+/[a-z0-9_]+)[\"']\s*[,)])?", re.MULTILINE
+)
 _ID = re.compile(r"\bid\s*=\s*[\"']([a-z0-9_]+/[a-z0-9_]+)[\"']\s*[,)]")
 
 
@@ -46,7 +49,8 @@ class Offers(NamedTuple):
 def read_offers(target: str, *, file: Path | None = None) -> Offers:
     """Return the components that the package of an entry point declares, without running any of it.
 
-    Kind and id are understood where they are written as text in the call of ``ComponentSpec``.
+    Kind and id are understood where they are written as text in the call of ``ComponentSpec``, ``@loss`` or
+    ``@metric``.
 
     Args:
         target: ``module`` or ``module:attribute``.
@@ -83,6 +87,12 @@ def read_offers(target: str, *, file: Path | None = None) -> Offers:
             if kind and id_ and kind[1] in KINDS:
                 line = text.count("\n", 0, call.start()) + 1
                 found.add(Offer(cast(Kind, kind[1]), id_[1], each, line))
+            else:
+                complete = False
+        for decorator in _DECORATOR.finditer(text) if "facekit.registry" in text else ():
+            if decorator[2]:
+                line = text.count("\n", 0, decorator.start()) + 1
+                found.add(Offer(cast(Kind, decorator[1]), decorator[2], each, line))
             else:
                 complete = False
     recipes = tuple(_files(root, ".yaml")) if root.is_dir() else ()

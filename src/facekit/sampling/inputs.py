@@ -45,11 +45,6 @@ class SamplingInputs:
         return name in self.needed or name in self.optional
 
     @property
-    def conditional(self) -> bool:
-        """Whether anything but noise is needed."""
-        return bool(self.needed)
-
-    @property
     def from_nothing(self) -> bool:
         """Whether images are made from noise alone."""
         return bool(self.noise) and not self.needed
@@ -57,8 +52,7 @@ class SamplingInputs:
     @property
     def own(self) -> tuple[str, ...]:
         """The needs of the family's own, which neither files nor options can give."""
-        known = {MASK, REFERENCE, REFERENCE_MASK, SOURCE, ATTRIBUTES}
-        return tuple(sorted(self.needed - known))
+        return tuple(sorted(self.needed - {MASK, REFERENCE, REFERENCE_MASK, SOURCE, ATTRIBUTES}))
 
 
 def inputs_of(recipe: ResolvedRecipe, label_maps: Mapping[str, LabelMap] | None = None) -> SamplingInputs:

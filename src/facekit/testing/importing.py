@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from facekit.interfaces import BuildContext, FacekitError
-from facekit.interfaces.imported import METADATA_NETWORKS, METADATA_SOURCE, NORM_BUFFERS
+from facekit.interfaces.importing import METADATA_NETWORKS, METADATA_SOURCE, NORM_BUFFERS
 from facekit.registry import Kind, load_registry
 
 _OMITTED = 6

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from facekit.interfaces import FacekitError
-from facekit.interfaces.limits import is_out_of_memory, memory_asked
+from facekit.interfaces.errors import is_out_of_memory, memory_asked
 from facekit.recipe.resolved import ComponentChoice
 
 _OF_FAKE_TENSORS = "torch._subclasses"

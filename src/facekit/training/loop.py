@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from facekit.data import PackedFaces, ProgressCallback
+from facekit.data.parallel import ProgressCallback
+from facekit.data.store import PackedFaces
 from facekit.interfaces import CheckpointSaved, FaceBatch, RunFinished, SamplesSaved, StepLogged
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry

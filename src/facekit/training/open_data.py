@@ -6,8 +6,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facekit.data import PackedFaces, ProgressCallback, check_reference, find_prepared, prepare, steps_for_epochs
+from facekit.data.cache import find_prepared, prepare
 from facekit.data.extras import check_mirror
+from facekit.data.parallel import ProgressCallback
+from facekit.data.reference import ReferenceAugmentation
+from facekit.data.sampling import steps_for_epochs
+from facekit.data.store import PackedFaces
 from facekit.interfaces import (
     ATTRIBUTES,
     IMAGE,
@@ -28,7 +32,7 @@ from facekit.registry import Registry
 from facekit.training.run.folder import RunFolder
 
 if TYPE_CHECKING:
-    from facekit.data import FaceLoader
+    from facekit.data.loader import FaceLoader
 
 
 def open_dataset(recipe: ResolvedRecipe, registry: Registry) -> FaceDataset:
@@ -118,7 +122,7 @@ def open_data(recipe: ResolvedRecipe, registry: Registry, progress: ProgressCall
     dataset = open_dataset(recipe, registry)
     ports = extra_ports(recipe, registry.label_maps)
     # Packing may take an hour, so what can be known before is said before.
-    check_reference(recipe.data.reference, dataset.label_map)
+    ReferenceAugmentation(**dict(recipe.data.reference)).check(dataset.label_map)
     if recipe.data.mirror:
         check_mirror((port.name for port in ports), can_mirror=isinstance(dataset, MirrorsExtra))
     packed = prepare(
@@ -140,7 +144,7 @@ def faces_of_run(
     Raises:
         FacekitError: as :func:`open_data`, there is no such split, or the data is not what the run was trained on.
     """
-    from facekit.data import fixed_batch  # which import torch
+    from facekit.data.loader import fixed_batch  # which import torch
     from facekit.training.lock_reader import check_data
 
     packed = open_data(recipe, registry)
@@ -155,7 +159,7 @@ def open_loader(recipe: ResolvedRecipe, packed: PackedFaces, *, rank: int, world
     Args:
         pixels: give batches of pixels, which a GPU fetches and unpacks by itself.
     """
-    from facekit.data import FaceLoader  # which imports torch; listing and planning do without
+    from facekit.data.loader import FaceLoader  # which imports torch; listing and planning do without
 
     settings = recipe.train
     rounds = max((settings.turns.get(player, 1) for player in recipe.players), default=1)
@@ -165,7 +169,7 @@ def open_loader(recipe: ResolvedRecipe, packed: PackedFaces, *, rank: int, world
         batch=settings.batch,
         seed=settings.seed,
         mirror=recipe.data.mirror,
-        reference=recipe.data.reference,
+        reference=ReferenceAugmentation(**dict(recipe.data.reference)),
         workers=recipe.data.workers,
         accumulate=settings.accumulate * rounds,
         rank=rank,

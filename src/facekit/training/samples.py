@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from facekit.data import PackedFaces, fixed_batch
+from facekit.data.loader import fixed_batch
+from facekit.data.store import PackedFaces
 from facekit.figures.sheet import draw_sheet
 from facekit.interfaces import Condition, FaceBatch, map_tensors
 from facekit.sampling.inputs import ATTRIBUTES, MASK, REFERENCE, SOURCE, SamplingInputs

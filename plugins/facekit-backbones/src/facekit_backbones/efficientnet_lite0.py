@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facekit.interfaces import FacekitError
-from facekit.interfaces.weight_files import read_weight_file
+from facekit.interfaces.files import read_weight_file
 
 from .weights import tensor_of
 

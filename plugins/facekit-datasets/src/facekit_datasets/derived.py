@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facekit.faces import SHOWN_BY, TINTED_GLASSES, TINTED_VERSION, shows, tinted_glasses
+from facekit.faces.attributes import SHOWN_BY, TINTED_GLASSES, shows
+from facekit.faces.glasses import TINTED_VERSION, tinted_glasses
 from facekit.interfaces import FacekitError, LabelMap
-from facekit_datasets.derived_options import DerivedOptions
+from facekit_datasets.options import DerivedOptions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

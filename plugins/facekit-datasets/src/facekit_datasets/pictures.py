@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facekit.interfaces import FacekitError
+from facekit.interfaces.files import read_regular
 from facekit.interfaces.image_files import MOST_PIXELS, read_image, upright
-from facekit.interfaces.regular_files import read_regular
 
 try:
     from kornia_rs.io import decode_image_png_u8

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from typing import Annotated
+from collections.abc import Mapping
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from facekit.interfaces import DatasetContext, FaceDataset, FaceSample, Finding, LabelMap, Options, PortContext, Ports
+from facekit.interfaces import DatasetContext, FaceDataset, FaceSample, Finding, LabelMap, PortContext, Ports
 from facekit_datasets.label_maps import CELEBAMASK_HQ, MergedMasks, choose_label_map
-from facekit_datasets.ports import dataset_ports
-from facekit_datasets.splitting import refuse_repeats, select_attributes
+from facekit_datasets.listed import Listed
+from facekit_datasets.options import AttributeNames, CutOptions, dataset_ports, select_attributes
 from facekit_datasets.synthetic_attributes import ATTRIBUTE_NAMES
-from facekit_datasets.windows import WindowOptions, cut_windows, window_ports
 
 _MOST_IN_A_SPLIT = 10_000_000
 _FULL_SIZE = 512
 _PROBES, _PROBE_SIZE = 8, 32
 
 
-class SyntheticFacesOptions(Options):
+class SyntheticFacesOptions(CutOptions):
     """Options of ``synthetic_faces``."""
 
     seed: int = Field(0, ge=0)
@@ -34,24 +32,21 @@ class SyntheticFacesOptions(Options):
     """Faces to measure on."""
     extra: int = Field(0, ge=0, le=_MOST_IN_A_SPLIT)
     """Faces for training evaluation networks only."""
-    attributes: Annotated[tuple[str, ...] | None, AfterValidator(refuse_repeats)] = None
+    attributes: AttributeNames = None
     """Attributes to give, in this order; all that the renderer knows when left out."""
     label_map: str = CELEBAMASK_HQ.name
     """The label map of the masks: `celebamask_hq`, or a merged form of it that a plugin offers, such as
     `celebamask_hq_merged`."""
-    windows: WindowOptions | None = None
-    """Give windows of the photos with holes in them, for models that fill in a part of a photo; see
-    :class:`~facekit_datasets.windows.WindowOptions`. Whole faces when left out."""
 
 
 def ports(options: SyntheticFacesOptions, context: PortContext) -> Ports:
     """Return what the dataset gives."""
     classes = len(choose_label_map(options.label_map, context.label_maps))
     columns = select_attributes(ATTRIBUTE_NAMES, options.attributes, where="attributes")
-    return window_ports(dataset_ports(classes=classes, attributes=len(columns)), options.windows)
+    return dataset_ports(classes=classes, attributes=len(columns), windows=options.windows)
 
 
-class SyntheticFaces:
+class SyntheticFaces(Listed):
     """Procedurally drawn faces.
 
     Each split draws from a range of its own, so a larger training split leaves the test faces as they are.
@@ -62,42 +57,19 @@ class SyntheticFaces:
 
     def __init__(self, options: SyntheticFacesOptions, label_maps: Mapping[str, LabelMap]) -> None:
         self._masks = MergedMasks(choose_label_map(options.label_map, label_maps))
+        self._label_map = self._masks.label_map
         self._seed = options.seed
         self._columns = select_attributes(ATTRIBUTE_NAMES, options.attributes, where="synthetic_faces")
         self._attribute_names = tuple(ATTRIBUTE_NAMES[column] for column in self._columns)
-        self._splits: dict[str, range] = {}
-        self._keys: list[str] = []
+        splits: dict[str, range] = {}
+        keys: list[str] = []
+        self._splits, self._keys = splits, keys
         self._faces: list[int] = []  # the renderer's index of each sample
-        counts = {
-            "train": options.train,
-            "validation": options.validation,
-            "test": options.test,
-            "extra": options.extra,
-        }
-        for place, (split, count) in enumerate(counts.items()):
-            if count:
-                self._splits[split] = range(len(self._keys), len(self._keys) + count)
-                self._keys.extend(f"{split}-{number:05d}" for number in range(count))
+        for place, split in enumerate(("train", "validation", "test", "extra")):
+            if count := getattr(options, split):
+                splits[split] = range(len(keys), len(keys) + count)
+                keys.extend(f"{split}-{number:05d}" for number in range(count))
                 self._faces.extend(range(place * _MOST_IN_A_SPLIT, place * _MOST_IN_A_SPLIT + count))
-
-    @property
-    def label_map(self) -> LabelMap:
-        """The label map of the options."""
-        return self._masks.label_map
-
-    @property
-    def attribute_names(self) -> tuple[str, ...]:
-        """The chosen attributes."""
-        return self._attribute_names
-
-    @property
-    def keys(self) -> Sequence[str]:
-        """``train-00000`` and so on."""
-        return self._keys
-
-    def splits(self) -> dict[str, Sequence[int]]:
-        """Return the sample indices of each split that is not empty."""
-        return dict(self._splits)
 
     def fingerprint(self) -> str:
         """Return a hash of the renderer's version, the options, and a few small faces drawn as a probe.
@@ -107,14 +79,8 @@ class SyntheticFaces:
         from facekit_datasets.synthetic import RENDERER_VERSION, draw_face
 
         counts = {split: len(indices) for split, indices in self._splits.items()}
-        identity = [
-            "synthetic_faces",
-            RENDERER_VERSION,
-            self._seed,
-            counts,
-            self._attribute_names,
-            *self._masks.identity,
-        ]
+        names, masks = self._attribute_names, self._masks.identity
+        identity = ["synthetic_faces", RENDERER_VERSION, self._seed, counts, names, *masks]
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode())
         for number in range(_PROBES):
             face = draw_face(self._seed, number, _PROBE_SIZE)
@@ -143,4 +109,4 @@ class SyntheticFaces:
 
 def create(options: SyntheticFacesOptions, context: DatasetContext) -> FaceDataset:
     """Open the dataset."""
-    return cut_windows(SyntheticFaces(options, context.label_maps), options.windows)
+    return options.cut(SyntheticFaces(options, context.label_maps))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facekit.interfaces.weight_files import read_weight_file
+from facekit.interfaces.files import read_weight_file
 from facekit_backbones import tensor_of
 
 FILE_NAME = "vgg19-dcbb9e9d.pth"

@@ -13,11 +13,11 @@ from torch import Tensor
 from facekit.interfaces import BuildContext, FacekitError, Measurement, Observation, Task, did_you_mean
 
 from .evaluators import store
-from .evaluators.classifier import TrainedClassifier, load_classifier
-from .evaluators.figures import balanced_accuracy
+from .evaluators.accuracy import balanced_accuracy
 from .evaluators.seen import LearnedFrom
+from .evaluators.trained import TrainedClassifier
+from .measurements import mean_measurement, nothing_to_measure
 from .options import AttributeAccuracyOptions
-from .per_sample import mean_measurement
 
 
 @dataclass
@@ -107,13 +107,7 @@ class AttributeAccuracy:
             FacekitError: nothing was observed.
         """
         if not self._own.right:
-            raise FacekitError("attribute_accuracy was given no results to measure")
-        found = self._of_reconstructions()
-        if self.transfers:
-            found += self._of_transfers()
-        return tuple(found)
-
-    def _of_reconstructions(self) -> list[Measurement]:
+            raise nothing_to_measure("attribute_accuracy")
         right, truth = torch.stack(self._own.right), torch.stack(self._own.truth)
         protocol = self._protocol(self._own)
         every = {**protocol, "attributes": ", ".join(self._measured)}
@@ -122,11 +116,8 @@ class AttributeAccuracy:
             self._balanced("balanced_attribute_accuracy", right, truth, every),
         ]
         for column, name in enumerate(self._measured):
-            found.append(self._mean(f"attribute_accuracy/{name}", right[:, column].double().tolist(), protocol))
-            found.append(
-                self._balanced(f"balanced_attribute_accuracy/{name}", right[:, [column]], truth[:, [column]], protocol)
-            )
-        return found
+            found += self._both("attribute_accuracy", name, right[:, [column]], truth[:, [column]], protocol)
+        return (*found, *(self._of_transfers() if self.transfers else ()))
 
     def _of_transfers(self) -> list[Measurement]:
         each: list[Measurement] = []
@@ -141,13 +132,10 @@ class AttributeAccuracy:
             column = self._measured.index(name)
             others = [place for place in range(len(self._measured)) if place != column]
             protocol = self._protocol(answers)
-            success = right[:, column].double().tolist()
-            each.append(self._mean(f"attribute_transfer/{name}", success, protocol))
-            each.append(
-                self._balanced(f"balanced_attribute_transfer/{name}", right[:, [column]], truth[:, [column]], protocol)
-            )
-            balanced.append(each[-1].value)
-            successes += success
+            both = self._both("attribute_transfer", name, right[:, [column]], truth[:, [column]], protocol)
+            each += both
+            balanced.append(both[1].value)
+            successes += right[:, column].double().tolist()
             if others:
                 kept = right[:, others].double().mean(1).tolist()
                 told = {**protocol, "attributes": ", ".join(self._measured[place] for place in others)}
@@ -155,21 +143,24 @@ class AttributeAccuracy:
                 kept_shares += kept
             together.faces += [f"{name}\0{face}" for face in answers.faces]
         protocol = {**self._protocol(together), "attributes": ", ".join(self.transfers)}
+        mean, count = math.fsum(balanced) / len(balanced), len(successes)
         means = [
             self._mean("attribute_transfer", successes, protocol),
-            Measurement(
-                "balanced_attribute_transfer",
-                math.fsum(balanced) / len(balanced),
-                "%",
-                "higher",
-                protocol,
-                len(successes),
-            ),
+            Measurement("balanced_attribute_transfer", mean, "%", "higher", protocol, count),
         ]
         if kept_shares:
-            others_protocol = {**protocol, "kept": ", ".join(self._measured)}
-            means.append(self._mean("attribute_preservation", kept_shares, others_protocol))
+            kept_protocol = {**protocol, "kept": ", ".join(self._measured)}
+            means.append(self._mean("attribute_preservation", kept_shares, kept_protocol))
         return means + each
+
+    def _both(
+        self, family: str, name: str, right: Tensor, truth: Tensor, protocol: dict[str, str]
+    ) -> tuple[Measurement, Measurement]:
+        """Return the share of one attribute, and the balanced one, of (N, 1) bool."""
+        return (
+            self._mean(f"{family}/{name}", right[:, 0].double().tolist(), protocol),
+            self._balanced(f"balanced_{family}/{name}", right, truth, protocol),
+        )
 
     def _mean(self, name: str, shares: list[float], protocol: dict[str, str]) -> Measurement:
         values = [100 * share for share in shares]
@@ -227,7 +218,7 @@ def build(options: AttributeAccuracyOptions, context: BuildContext) -> Attribute
             remedy=f"it tells {', '.join(kept.attributes)}; the data has {', '.join(names)}",
         )
     return AttributeAccuracy(
-        load_classifier(kept),
+        TrainedClassifier(kept),
         store.learned_from(kept),
         names=names,
         measured=measured,

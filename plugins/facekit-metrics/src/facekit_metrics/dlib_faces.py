@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from facekit.interfaces import FacekitError, LabelMap
-from facekit.interfaces.weight_files import require_sha256
+from facekit.interfaces.files import require_sha256
 
-from .features.resize import bicubic_antialiased
+from .features.extractor import bicubic_antialiased
 from .packaged import package_folder
 
 RECOGNISER = "dlib_face_recognition_resnet_model_v1.dat"

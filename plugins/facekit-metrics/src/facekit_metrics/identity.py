@@ -5,31 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from facekit.interfaces import BuildContext, FacekitError, Measurement, Observation, Task
 
-from .dlib_faces import RECOGNISER, SHA256, SIDE, Landmarks, dlib_faces, face_classes, models_folder
-from .identity_options import IdentityOptions
-from .per_sample import mean_or_nothing
+from .dlib_faces import RECOGNISER, SHA256, SIDE, DlibFaces, Landmarks, dlib_faces, face_classes, models_folder
+from .measurements import mean_measurement
+from .options import IdentityOptions
 
 SAME_PERSON = 0.6
 """Distance below which dlib's embeddings are of one person, by its author."""
-
-
-class Faces(Protocol):
-    """Finds faces in photos and embeds them; see :class:`facekit_metrics.dlib_faces.DlibFaces`."""
-
-    def photo(self, photo: Tensor, mask: Tensor | None, classes: Collection[int]) -> tuple[Landmarks, Tensor] | None:
-        """Return landmarks and embedding of a real photo; None where no face is found."""
-        ...
-
-    def embedding(self, picture: Tensor, landmarks: Landmarks) -> Tensor:
-        """Return the embedding (D,) float64 of a picture."""
-        ...
 
 
 class _Result(NamedTuple):
@@ -72,7 +60,7 @@ class Identity:
         classes: ids of the classes of a face, for photos in which no face is found.
     """
 
-    def __init__(self, faces: Faces, *, tasks: tuple[Task, ...], classes: Collection[int] = ()) -> None:
+    def __init__(self, faces: DlibFaces, *, tasks: tuple[Task, ...], classes: Collection[int] = ()) -> None:
         self.tasks = tasks
         self._faces = faces
         self._classes = tuple(classes)
@@ -135,62 +123,56 @@ class Identity:
     def _measurements(self, name: str, results: list[_Result], *, of_reference: bool) -> list[Measurement]:
         keys = sorted(self._photos)
         rows = {key: row for row, key in enumerate(keys)}
-        pairs = [
-            (result, rows[result.reference if of_reference else result.mask_owner])
-            for result in results
-            if (result.reference if of_reference else result.mask_owner) in rows
-        ]
-        values: dict[str, list[float]] = {measure: [] for measure in _MEANING}
-        if pairs:
-            values = _values([result for result, _ in pairs], [row for _, row in pairs], self._photos, rows)
-        return [self._measurement(f"{name}/{measure}", measure, each) for measure, each in values.items()]
-
-    def _measurement(self, name: str, measure: str, values: list[float]) -> Measurement:
-        unit = {"same_person": "share", "rank_1": "share"}.get(measure, "")
-        better: Literal["higher", "lower"] = "lower" if measure == "distance" else "higher"
+        own_keys = [result.reference if of_reference else result.mask_owner for result in results]
+        kept = [(result, rows[key]) for result, key in zip(results, own_keys, strict=True) if key in rows]
+        values: dict[str, list[float]] = {measure: [] for measure in _MEASURES}
+        if kept:
+            gallery = torch.stack([self._photos[key] for key in keys])
+            shown = torch.stack([result.embedding for result, _ in kept])
+            places = torch.tensor([row for _, row in kept])
+            # Without matrix products: the distance of equal vectors is 0.
+            distances = torch.cdist(shown, gallery, compute_mode="donot_use_mm_for_euclid_dist")
+            own = distances.gather(1, places.unsqueeze(1)).squeeze(1)
+            is_other = torch.ones_like(distances, dtype=torch.bool).scatter_(1, places.unsqueeze(1), False)
+            nearest_other = distances.masked_fill(~is_other, math.inf).min(1).values
+            for line, (result, _) in enumerate(kept):
+                is_other[line, [rows[key] for key in (result.mask_owner, result.reference) if key in rows]] = False
+            others = distances[is_other]
+            values = {
+                "cosine": torch.cosine_similarity(shown, gallery[places]).tolist(),
+                "distance": own.tolist(),
+                "same_person": (own < SAME_PERSON).double().tolist(),
+                "rank_1": (own < nearest_other).double().tolist(),
+                "auc": placements(own, others).tolist() if len(others) else [],
+            }
         protocol = {
             "embedding": f"dlib face recognition ResNet v1, sha256 {SHA256[RECOGNISER]}",
             "landmarks": "5 points of the real photo whose geometry the result has, for both; dlib's frontal detector, "
             "else the face's box in the mask",
             "input": f"bicubic, antialiased, to {SIDE} x {SIDE}, 8 bits",
-            "photos": str(len(self._photos)),
-            **_MEANING[measure],
+            "photos": str(len(keys)),
         }
-        detail = measure == "distance" or "/mask_owner/" in name
-        return mean_or_nothing(name, values, unit=unit, better=better, protocol=protocol, detail=detail)
+        return [
+            mean_measurement(
+                f"{name}/{measure}",
+                values[measure],
+                unit="share" if measure in ("same_person", "rank_1") else "",
+                better="lower" if measure == "distance" else "higher",
+                protocol={**protocol, **({"distance": meaning} if meaning else {})},
+                detail=measure == "distance" or name.endswith("/mask_owner"),
+                none=True,
+            )
+            for measure, meaning in _MEASURES.items()
+        ]
 
 
-_MEANING = {
-    "cosine": {},
-    "distance": {"distance": "Euclidean"},
-    "same_person": {"distance": f"Euclidean, below {SAME_PERSON}"},
-    "rank_1": {"distance": "Euclidean; own photo nearer than every other evaluated photo"},
-    "auc": {"distance": "Euclidean; own beside those of results to photos of neither their look nor their mask"},
+_MEASURES = {
+    "cosine": "",
+    "distance": "Euclidean",
+    "same_person": f"Euclidean, below {SAME_PERSON}",
+    "rank_1": "Euclidean; own photo nearer than every other evaluated photo",
+    "auc": "Euclidean; own beside those of results to photos of neither their look nor their mask",
 }
-
-
-def _values(
-    results: list[_Result], own_rows: list[int], photos: dict[str, Tensor], rows: dict[str, int]
-) -> dict[str, list[float]]:
-    """Return a value a result for every measure; ``own_rows`` says which photo is the result's own."""
-    gallery = torch.stack([photos[key] for key in rows])
-    shown = torch.stack([result.embedding for result in results])
-    places = torch.tensor(own_rows)
-    # Without matrix products: the distance of equal vectors is 0.
-    distances = torch.cdist(shown, gallery, compute_mode="donot_use_mm_for_euclid_dist")
-    own = distances.gather(1, places.unsqueeze(1)).squeeze(1)
-    is_other = torch.ones_like(distances, dtype=torch.bool).scatter_(1, places.unsqueeze(1), False)
-    nearest_other = distances.masked_fill(~is_other, math.inf).min(1).values
-    for line, result in enumerate(results):
-        is_other[line, [rows[key] for key in (result.mask_owner, result.reference) if key in rows]] = False
-    others = distances[is_other]
-    return {
-        "cosine": torch.cosine_similarity(shown, gallery[places]).tolist(),
-        "distance": own.tolist(),
-        "same_person": (own < SAME_PERSON).double().tolist(),
-        "rank_1": (own < nearest_other).double().tolist(),
-        "auc": placements(own, others).tolist() if len(others) else [],
-    }
 
 
 def build(options: IdentityOptions, context: BuildContext) -> Identity:

@@ -7,11 +7,11 @@ import torch
 from facekit.interfaces import BuildContext, FacekitError, Measurement, Observation, Task
 
 from .evaluators import store
-from .evaluators.figures import confusion, segmentation_figures
+from .evaluators.accuracy import confusion, segmentation_figures
 from .evaluators.seen import LearnedFrom
-from .evaluators.segmenter import TrainedSegmenter, load_segmenter
+from .evaluators.trained import TrainedSegmenter
+from .measurements import mean_measurement
 from .options import SegmentationAccuracyOptions
-from .per_sample import mean_measurement
 
 OF_SOURCE = "_of_source"
 """Ends the names of measurements against the mask of the source photo, of systems that read no mask."""
@@ -88,20 +88,16 @@ class SegmentationAccuracy:
             found.append(mean_measurement(name, values, unit="%", better="higher", protocol=protocol))
             matrix = self._counts[task]
             figures, shown = segmentation_figures(matrix, self._names), matrix.sum(1) > 0
-            name = f"segmentation_mean_iou{ending}/{task}"
-            found.append(Measurement(name, 100 * figures["mean_iou"], "%", "higher", protocol, len(values)))
-            found += [
-                Measurement(
-                    f"segmentation_iou{ending}_{task}/{name}",
-                    100 * figures[f"iou/{name}"],
-                    "%",
-                    "higher",
-                    protocol,
-                    len(values),
-                    detail=True,
-                )
+            shares = {f"segmentation_mean_iou{ending}/{task}": figures["mean_iou"]} | {
+                f"segmentation_iou{ending}_{task}/{name}": figures[f"iou/{name}"]
                 for name, is_shown in zip(self._names, shown.tolist(), strict=True)
                 if is_shown
+            }
+            found += [
+                Measurement(
+                    name, 100 * share, "%", "higher", protocol, len(values), detail=name.startswith("segmentation_iou")
+                )
+                for name, share in shares.items()
             ]
         return tuple(found)
 
@@ -129,7 +125,7 @@ def build(options: SegmentationAccuracyOptions, context: BuildContext) -> Segmen
         )
     tasks: tuple[Task, ...] = tuple(options.tasks)
     return SegmentationAccuracy(
-        load_segmenter(kept),
+        TrainedSegmenter(kept),
         store.learned_from(kept),
         tasks=tasks,
         transfers=options.transfer if "attribute_transfer" in tasks else (),

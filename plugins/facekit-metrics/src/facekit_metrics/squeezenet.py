@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facekit.interfaces import FacekitError
-from facekit.interfaces.weight_files import read_weight_file, require_sha256
+from facekit.interfaces.files import read_weight_file, require_sha256
 from facekit_backbones import tensor_of
 
 from .packaged import package_folder

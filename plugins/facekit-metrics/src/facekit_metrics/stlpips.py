@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facekit.interfaces.weight_files import read_weight_file
+from facekit.interfaces.files import read_weight_file
 from facekit_backbones import tensor_of
 
 from .packaged import package_folder

@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from facekit.faces import LUMA
+from facekit.faces.colour import LUMA
 from facekit.interfaces import BuildContext, FacekitError, Measurement, Observation, Task
 
-from .options import MEAN
-from .per_sample import mean_or_nothing
-from .texture_options import TextureOptions
+from .measurements import mean_measurement
+from .options import MEAN, TextureOptions
 
 SIGMAS = (1.0, 2.5)
 """Deviations of the two Gaussians, in pixels of the evaluated size."""
@@ -41,7 +40,7 @@ def gaussian_matrix(side: int, sigma: float) -> Tensor:
 
 
 def blurred(plane: Tensor, sigma: float) -> Tensor:
-    """Return a picture (H, W) float64, blurred by a Gaussian of ``sigma`` pixels that is cut off at 4 deviations."""
+    """Return an image (H, W) float64, blurred by a Gaussian of ``sigma`` pixels that is cut off at 4 deviations."""
     rows, columns = (gaussian_matrix(side, sigma).to(plane.device) for side in plane.shape)
     return rows @ plane @ columns.T
 
@@ -213,7 +212,7 @@ class Texture:
             "ratio": "of sums over the set; intervals by linearised values",
         }
         detail = region != MEAN
-        return mean_or_nothing(name, samples.tolist(), unit="", better="higher", protocol=protocol, detail=detail)
+        return mean_measurement(name, samples.tolist(), better="higher", protocol=protocol, detail=detail, none=True)
 
 
 def build(options: TextureOptions, context: BuildContext) -> Texture:

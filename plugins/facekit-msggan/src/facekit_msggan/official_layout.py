@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from facekit.interfaces import FacekitError
-from facekit.interfaces.imported import (
+from facekit.interfaces.importing import (
     ImportedNetwork,
     OptionValue,
     fitted_network,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from facekit.interfaces import FacekitError
-from facekit.interfaces.imported import (
+from facekit.interfaces.importing import (
     NORM_BUFFERS,
     ImportedNetwork,
     OptionValue,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from facekit.interfaces.import_command import ImportRequest, import_command
+from facekit.interfaces.importing import ImportRequest, import_command
 
 
 @import_command("maskgan")

@@ -6,7 +6,7 @@ from functools import partial
 
 import click
 
-from facekit.interfaces.import_command import ImportRequest, import_command
+from facekit.interfaces.importing import ImportRequest, import_command
 
 
 def _command(family: str, networks: str) -> click.Command:

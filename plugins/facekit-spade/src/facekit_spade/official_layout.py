@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from facekit.interfaces import BuildContext, FacekitError, LabelClass, LabelMap
-from facekit.interfaces.imported import ImportedNetwork, fitted_network, shape_of, unknown_checkpoint, unwrapped
+from facekit.interfaces.importing import ImportedNetwork, fitted_network, shape_of, unknown_checkpoint, unwrapped
 from facekit.registry import load_registry
 
 from .components import SeanGenerator, SeanStyleEncoder, SpadeEncoder, SpadeGenerator

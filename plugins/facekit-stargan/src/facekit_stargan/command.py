@@ -7,7 +7,7 @@ from typing import Literal
 
 import click
 
-from facekit.interfaces.import_command import ImportRequest, import_command
+from facekit.interfaces.importing import ImportRequest, import_command
 
 
 @import_command("stargan")

@@ -8,7 +8,7 @@ from typing import Literal
 from torch import Tensor
 
 from facekit.interfaces import FacekitError
-from facekit.interfaces.imported import (
+from facekit.interfaces.importing import (
     NORM_BUFFERS,
     ImportedNetwork,
     OptionValue,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from facekit.faces import lenses_of
+from facekit.faces.glasses import lenses_of
 from facekit.inference import load
 from facekit.interfaces import DatasetContext
 from facekit.registry import load_registry

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from facekit.faces import lab_colours
+from facekit.faces.colour import lab_colours
 from facekit_studio.edit_quality.measures import (
     FEWEST,
     band_energy,

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from facekit.data import ProgressCallback, prepare
+from facekit.data.cache import prepare
+from facekit.data.parallel import ProgressCallback
 from facekit.interfaces import FaceDataset, FaceSample, Finding, MirrorsExtra, RunEvent, StepLogged
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry

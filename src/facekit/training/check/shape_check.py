@@ -24,7 +24,7 @@ from torch._subclasses.fake_tensor import (
 )
 from torch.utils.flop_counter import FlopCounterMode
 
-from facekit.data import is_drawn
+from facekit.data.reference import ReferenceAugmentation
 from facekit.interfaces import (
     FaceBatch,
     LabelMap,
@@ -335,7 +335,7 @@ def _batch_of_shapes(
     image = torch.zeros(count, 3, size, size)
     mask = torch.zeros(count, size, size, dtype=torch.int64) if label_map.classes else None
     attributes = torch.zeros(count, len(attribute_names)) if attribute_names else None
-    drawn = is_drawn(recipe.data.reference)
+    drawn = ReferenceAugmentation(**dict(recipe.data.reference)).is_drawn
     reference = Reference(image, mask)
     if drawn:
         reference = map_tensors(reference, torch.zeros_like)

@@ -38,7 +38,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from facekit.interfaces import FacekitError, RunFailure
-from facekit.interfaces.limits import TOO_MANY_FILES
+from facekit.interfaces.errors import TOO_MANY_FILES
 from facekit.training.run.commands import how_to_resume
 from facekit.training.run.folder import (
     FULL_DISK,

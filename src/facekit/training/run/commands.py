@@ -40,9 +40,9 @@ _NOISE = "noise"
 def inputs_of(recipe: ResolvedRecipe, *, registry: Registry) -> list[str]:
     """Return what an image of a recipe's run is made from, by the names that ``lock.json`` keeps.
 
-    They are what its sampler asks for (:func:`facekit.sampling.inputs_of`); in place of ``attributes``, ``attribute``
-    where a network reads the others off the photo; and ``noise`` alone where an image is made from nothing. Nothing
-    where the family asks for what no option gives.
+    They are what its sampler asks for (:func:`facekit.sampling.inputs.inputs_of`); in place of ``attributes``,
+    ``attribute`` where a network reads the others off the photo; and ``noise`` alone where an image is made from
+    nothing. Nothing where the family asks for what no option gives.
     """
     asked = inputs_of_sampler(recipe, registry.label_maps)
     if asked.own:

@@ -31,8 +31,8 @@ from pathlib import Path
 from typing import Any
 
 from facekit.interfaces import FacekitError, RunFailure
-from facekit.interfaces.limits import TOO_MANY_FILES
-from facekit.interfaces.regular_files import read_regular
+from facekit.interfaces.errors import TOO_MANY_FILES
+from facekit.interfaces.files import read_regular
 
 RECIPE = "recipe.yaml"
 LOCK = "lock.json"

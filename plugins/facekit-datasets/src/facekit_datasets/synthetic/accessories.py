@@ -6,12 +6,12 @@ import numpy as np
 
 from .canvas import Canvas
 from .geometry import (
+    ALL,
     CROWN,
     EYE_X,
     FloatArray,
     Frame,
     StrandNoise,
-    Window,
     coverage,
     ellipse,
     gaussian,
@@ -21,8 +21,6 @@ from .geometry import (
 from .palettes import FABRIC_COLOURS, linear
 from .parameters import FaceParameters
 from .shading import Lamp, round_normal
-
-ALL: Window = (slice(None), slice(None))
 
 
 def paint_glasses(canvas: Canvas, frame: Frame, face: FaceParameters, lamp: Lamp) -> None:
@@ -68,11 +66,6 @@ def paint_glasses(canvas: Canvas, frame: Frame, face: FaceParameters, lamp: Lamp
     highlight = 0.12 * gaussian(away, y, (-0.03, -0.055), (0.05, 0.012))
     canvas.paint(ALL, coverage(np.asarray(rim)), np.asarray(colour[:, None, None] * lit + highlight, dtype=np.float32))
     canvas.mask[(whole < 0.0)] = 3
-
-
-def _fabric(frame: Frame, face: FaceParameters, across: FloatArray, lean: FloatArray, lamp: Lamp) -> FloatArray:
-    normal = round_normal(across, lean)
-    return lamp.diffuse(normal)
 
 
 def paint_hat(canvas: Canvas, frame: Frame, face: FaceParameters, lamp: Lamp) -> None:
@@ -136,7 +129,7 @@ def paint_hat(canvas: Canvas, frame: Frame, face: FaceParameters, lamp: Lamp) ->
         mixed *= 1.0 - 0.35 * np.exp(-np.square(brim * (1.0 / 0.006))) * (brim > 0.0) * (y < brim_y + 0.02)
     across = np.clip(x / (half + 0.03), -0.96, 0.96)
     rise = np.clip((-0.12 - y) / (-0.12 - top), 0.0, 1.0)
-    light = _fabric(frame, face, across, np.asarray(-0.15 - 0.85 * rise * rise), lamp)
+    light = lamp.diffuse(round_normal(across, np.asarray(-0.15 - 0.85 * rise * rise)))
     # Cloth that is nearly black or white still shows its form.
     mixed = mixed * 0.92 + 0.006
     shadow = np.exp(-np.clip(field, 0.0, 0.2) * (1.0 / (0.035 if kind != "beanie" else 0.018)))

@@ -7,7 +7,19 @@ import math
 import numpy as np
 
 from .canvas import Canvas
-from .geometry import EYE_X, MOUTH_Y, FloatArray, Frame, StrandNoise, coverage, gaussian, generator, smoothstep, stroke
+from .geometry import (
+    EYE_X,
+    MOUTH_Y,
+    FloatArray,
+    Frame,
+    StrandNoise,
+    Window,
+    coverage,
+    gaussian,
+    generator,
+    smoothstep,
+    stroke,
+)
 from .palettes import HAIR_COLOURS, IRIS_COLOURS, LIPSTICK_COLOURS, linear, skin_albedo
 from .parameters import FaceParameters
 from .shading import Lamp
@@ -63,22 +75,19 @@ def paint_eye(canvas: Canvas, frame: Frame, face: FaceParameters, lamp: Lamp, li
     glint += 0.22 * np.exp(-(np.square(x - pupil_x + 0.008) + np.square(y - pupil_y - 0.009)) * (1.0 / 0.005**2))
     colour += 0.85 * glint
     canvas.paint(window, cover, np.asarray(colour, dtype=np.float32), part="l_eye" if side > 0 else "r_eye")
-    _paint_lids(canvas, frame, face, side, (x, y, t, upper, lower))
+    _paint_lids(canvas, window, frame.pixel, face, (x, y, t, upper, lower))
 
 
 def _paint_lids(
     canvas: Canvas,
-    frame: Frame,
+    window: Window,
+    pixel: float,
     face: FaceParameters,
-    side: int,
     shape: tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray],
 ) -> None:
     """Dark upper lash line with a wing, faint lower line, and single lashes where they are long."""
     x, y, t, upper, lower = shape
-    eyes, pixel = face.eyes, frame.pixel
-    window = frame.window((side * EYE_X, 0.0), (eyes.width * 1.5, 0.055))
-    if window is None:
-        return
+    eyes = face.eyes
     dark = linear((26, 18, 16)) if face.skin.tone > 0.25 or eyes.lashes > 0.25 else linear((70, 48, 40))
     ends = smoothstep(1.1, 0.96, np.abs(t))
     thickness = (0.0022 + 0.0026 * eyes.lashes) * (0.7 + 0.45 * np.clip(t, -1.0, 1.0))
@@ -170,7 +179,7 @@ def paint_mouth(canvas: Canvas, frame: Frame, face: FaceParameters, lamp: Lamp, 
     else:
         lips, gloss = linear(LIPSTICK_COLOURS[mouth.lipstick]), 0.36
     if mouth.opening > 0.0:
-        _paint_inside(canvas, frame, face, local, (x, y, t, gap_top, gap_bottom, beyond))
+        _paint_inside(canvas, window, pixel, face, local, (x, y, t, gap_top, gap_bottom, beyond))
     height = np.clip((y - gap_bottom) / np.maximum(bottom - gap_bottom, 1e-3), 0.0, 1.0)
     wrinkle = 0.06 * np.sin(t * 38.0 + 6.0 * height * t) * min(1.0, 0.004 / pixel)
     facing = 1.06 - 0.42 * np.square(height - 0.4) + wrinkle
@@ -189,17 +198,15 @@ def paint_mouth(canvas: Canvas, frame: Frame, face: FaceParameters, lamp: Lamp, 
 
 def _paint_inside(
     canvas: Canvas,
-    frame: Frame,
+    window: Window,
+    pixel: float,
     face: FaceParameters,
     local: FloatArray,
     shape: tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray],
 ) -> None:
     """Dark cavity, tongue and the two rows of teeth."""
     x, y, t, top, bottom, beyond = shape
-    window = frame.window((0.0, MOUTH_Y + 0.2 * face.mouth.opening + 0.01), (face.mouth.width * 1.25, 0.1))
-    if window is None:
-        return
-    pixel, opening = frame.pixel, face.mouth.opening
+    opening = face.mouth.opening
     colour = np.broadcast_to(linear((62, 18, 20))[:, None, None], local.shape).copy()
     tongue = gaussian(x, y, (0.0, MOUTH_Y + 0.82 * opening), (0.045, 0.4 * opening + 0.002))
     colour += (linear((188, 84, 84))[:, None, None] - colour) * (0.75 * tongue)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.floating[Any]]
 Window = tuple[slice, slice]
+ALL: Window = (slice(None), slice(None))
 
 CROWN = -0.35
 """Height of the skull's top in head units; the eyes are at 0 and the chin near 0.39, so the eyes halve the head."""

@@ -10,12 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 from .canvas import Canvas
-from .geometry import CROWN, FloatArray, Frame, StrandNoise, Window, coverage, generator, smoothstep
+from .geometry import ALL, CROWN, FloatArray, Frame, StrandNoise, coverage, generator, smoothstep
 from .palettes import HAIR_COLOURS, linear
 from .parameters import FaceParameters, Hair
 from .shading import Lamp, round_normal
 
-ALL: Window = (slice(None), slice(None))
 _TURN_Y = -0.05
 """Height where the rounded top of the form meets its sides."""
 

@@ -6,12 +6,12 @@ import numpy as np
 
 from .canvas import Canvas
 from .geometry import (
+    ALL,
     EYE_X,
     MOUTH_Y,
     FloatArray,
     Frame,
     StrandNoise,
-    Window,
     coverage,
     ellipse,
     gaussian,
@@ -22,7 +22,6 @@ from .palettes import HAIR_COLOURS, METALS, linear, skin_albedo
 from .parameters import FaceParameters
 from .shading import Lamp, head_normal, head_occlusion, head_relief, nose_x, round_normal
 
-ALL: Window = (slice(None), slice(None))
 EAR_Y = 0.044
 """Height of the ears' middle."""
 

@@ -1,4 +1,4 @@
-"""Colours of the synthetic faces, written as 8-bit sRGB and served as linear light.
+"""Colours of the synthetic faces, written as 8-bit sRGB in hexadecimal and served as linear light.
 
 All blending and shading happens in linear light; :func:`linear` is the one place where a written colour enters it.
 """
@@ -14,83 +14,28 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.floating[Any]]
 Colour = tuple[float, float, float]
 
-SKIN_TONES: tuple[Colour, ...] = (
-    (240, 209, 191),
-    (234, 195, 169),
-    (223, 179, 150),
-    (208, 160, 125),
-    (192, 140, 104),
-    (160, 110, 78),
-    (124, 82, 56),
-    (90, 58, 41),
-    (60, 40, 31),
-)
+
+def _colours(text: str) -> tuple[Colour, ...]:
+    return tuple((part[0], part[1], part[2]) for part in map(bytes.fromhex, text.split()))
+
+
+def _named(text: str) -> dict[str, Colour]:
+    names, colours = zip(*(part.split("=") for part in text.split()), strict=True)
+    return dict(zip(names, _colours(" ".join(colours)), strict=True))
+
+
+SKIN_TONES = _colours("f0d1bf eac3a9 dfb396 d0a07d c08c68 a06e4e 7c5238 5a3a29 3c281f")
 """Skin albedo from the palest to the darkest, evenly spaced steps of ``Skin.tone`` from 0 to 1."""
 
-HAIR_COLOURS: dict[str, Colour] = {
-    "black": (30, 26, 26),
-    "dark_brown": (64, 42, 30),
-    "brown": (104, 68, 44),
-    "light_brown": (138, 98, 64),
-    "blond": (206, 166, 104),
-    "platinum": (228, 206, 162),
-    "red": (160, 66, 30),
-    "gray": (158, 158, 160),
-    "white": (216, 214, 212),
-    "blue": (44, 86, 168),
-    "pink": (214, 96, 146),
-    "green": (50, 130, 96),
-    "violet": (112, 66, 152),
-}
-
-IRIS_COLOURS: dict[str, Colour] = {
-    "brown": (84, 50, 28),
-    "dark_brown": (50, 32, 22),
-    "hazel": (122, 92, 46),
-    "green": (86, 122, 76),
-    "blue": (78, 124, 172),
-    "grey": (118, 132, 142),
-}
-
-FABRIC_COLOURS: tuple[Colour, ...] = (
-    (28, 30, 36),
-    (240, 238, 232),
-    (38, 58, 104),
-    (150, 34, 40),
-    (46, 92, 66),
-    (196, 158, 52),
-    (112, 74, 120),
-    (92, 98, 106),
-    (198, 108, 80),
-    (92, 152, 186),
-    (126, 96, 66),
-    (222, 150, 170),
+HAIR_COLOURS = _named(
+    "black=1e1a1a dark_brown=402a1e brown=68442c light_brown=8a6240 blond=cea668 platinum=e4cea2 "
+    "red=a0421e gray=9e9ea0 white=d8d6d4 blue=2c56a8 pink=d66092 green=328260 violet=704298"
 )
-
-LIPSTICK_COLOURS: tuple[Colour, ...] = (
-    (178, 24, 42),
-    (200, 52, 86),
-    (150, 30, 66),
-    (206, 74, 66),
-    (112, 22, 48),
-)
-
-METALS: dict[str, Colour] = {"gold": (226, 178, 84), "silver": (208, 212, 218)}
-
-BACKGROUND_COLOURS: tuple[Colour, ...] = (
-    (214, 216, 220),
-    (120, 132, 146),
-    (48, 56, 72),
-    (172, 150, 126),
-    (96, 122, 100),
-    (150, 176, 200),
-    (186, 116, 92),
-    (92, 64, 78),
-    (230, 222, 206),
-    (34, 34, 38),
-    (70, 120, 140),
-    (204, 176, 186),
-)
+IRIS_COLOURS = _named("brown=54321c dark_brown=322016 hazel=7a5c2e green=567a4c blue=4e7cac grey=76848e")
+FABRIC_COLOURS = _colours("1c1e24 f0eee8 263a68 962228 2e5c42 c49e34 704a78 5c626a c66c50 5c98ba 7e6042 de96aa")
+LIPSTICK_COLOURS = _colours("b2182a c83456 961e42 ce4a42 701630")
+METALS = _named("gold=e2b254 silver=d0d4da")
+BACKGROUND_COLOURS = _colours("d6d8dc 788492 303848 ac967e 607a64 96b0c8 ba745c 5c404e e6dece 222226 46788c ccb0ba")
 
 
 @lru_cache(maxsize=256)

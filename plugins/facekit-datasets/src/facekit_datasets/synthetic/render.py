@@ -11,7 +11,7 @@ from .accessories import paint_glasses, paint_hat
 from .attributes import attributes_of
 from .canvas import Canvas
 from .features import paint_brow, paint_eye, paint_mouth
-from .geometry import Frame, Window
+from .geometry import ALL, Frame
 from .hair import HairForm, paint_back, paint_front
 from .head import paint_ear, paint_earring, paint_skin
 from .parameters import FaceParameters
@@ -21,7 +21,6 @@ from .shading import Lamp
 
 SMALLEST_SIZE = 16
 _SIDES = (-1, 1)
-_WHOLE: Window = (slice(None), slice(None))
 
 
 @dataclass(frozen=True)
@@ -61,13 +60,13 @@ def render(parameters: FaceParameters, size: int) -> SyntheticFace:
     if form is not None:
         paint_back(canvas, frame, form)
     # Below the jaw, then the head: each painted through a window that just holds it, which halves the work.
-    body = frame.window((0.0, 0.63), (9.0, 0.5), face=False) or _WHOLE
+    body = frame.window((0.0, 0.63), (9.0, 0.5), face=False) or ALL
     body_frame, body_canvas = frame.crop(body), canvas.crop(body)
     paint_neck(body_canvas, body_frame, face, lamp)
     paint_cloth(body_canvas, body_frame, face, lamp)
     paint_necklace(body_canvas, body_frame, face, lamp)
     reach = face.shape.width + 0.07
-    head = frame.window((0.0, 0.02), (reach, 0.44), face=False) or _WHOLE
+    head = frame.window((0.0, 0.02), (reach, 0.44), face=False) or ALL
     head_frame, head_canvas = frame.crop(head), canvas.crop(head)
     light = paint_skin(head_canvas, head_frame, face, lamp)
     paint_mouth(head_canvas, head_frame, face, lamp, light)

@@ -10,38 +10,21 @@ from typing import TypeVar
 
 import numpy as np
 
+from . import parameters
 from .geometry import generator
 from .palettes import BACKGROUND_COLOURS, FABRIC_COLOURS, IRIS_COLOURS, LIPSTICK_COLOURS
-from .parameters import (
-    Accessories,
-    Background,
-    BackgroundKind,
-    Beard,
-    Brows,
-    Clothing,
-    ClothKind,
-    EarringKind,
-    Eyes,
-    FaceParameters,
-    FacialHair,
-    Glasses,
-    Hair,
-    HairStyle,
-    HairTexture,
-    HatKind,
-    HeadShape,
-    Light,
-    Mouth,
-    NecklaceKind,
-    Nose,
-    Pose,
-    Skin,
-)
 
 Choice = TypeVar("Choice", bound=str)
 
-_STYLES_MALE: dict[HairStyle, float] = {"short": 5, "crop": 3, "long": 1, "bob": 0.7, "afro": 0.8, "bald": 1.3}
-_STYLES_FEMALE: dict[HairStyle, float] = {
+_STYLES_MALE: dict[parameters.HairStyle, float] = {
+    "short": 5,
+    "crop": 3,
+    "long": 1,
+    "bob": 0.7,
+    "afro": 0.8,
+    "bald": 1.3,
+}
+_STYLES_FEMALE: dict[parameters.HairStyle, float] = {
     "long": 5, "bob": 2.4, "tied": 1.3, "bun": 1.2, "short": 0.8, "afro": 0.9, "bald": 0.1,
 }  # fmt: skip
 _COLOURS: dict[str, float] = {
@@ -74,7 +57,7 @@ class _Draw:
         return names[min(position, len(names) - 1)]
 
 
-def sample_parameters(seed: int, index: int) -> FaceParameters:
+def sample_parameters(seed: int, index: int) -> parameters.FaceParameters:
     """Draw the parameters of face ``index`` of the endless set ``seed``.
 
     Args:
@@ -98,10 +81,10 @@ def sample_parameters(seed: int, index: int) -> FaceParameters:
     accessories = _accessories(draw, male)
     smiling = draw.chance(0.48)
     hair = _hair(draw, male=male, young=young, tone=tone, accessories=accessories)
-    return FaceParameters(
+    return parameters.FaceParameters(
         male=male,
         age=age,
-        pose=Pose(
+        pose=parameters.Pose(
             yaw=draw.normal(0.0, 12.0, 28.0),
             pitch=draw.normal(0.0, 4.0, 9.0),
             roll=draw.normal(0.0, 4.5, 12.0),
@@ -109,20 +92,20 @@ def sample_parameters(seed: int, index: int) -> FaceParameters:
             x=draw.normal(0.5, 0.012, 0.025),
             y=draw.normal(0.452, 0.01, 0.02),
         ),
-        light=Light(
+        light=parameters.Light(
             azimuth=draw.between(-55.0, 55.0),
             elevation=draw.between(12.0, 48.0),
             intensity=draw.between(0.92, 1.08),
             ambient=draw.between(0.36, 0.50),
             warmth=draw.between(-1.0, 1.0),
         ),
-        shape=HeadShape(
+        shape=parameters.HeadShape(
             width=draw.normal(0.236 if male else 0.229, 0.007, 0.014),
             chin=draw.normal(0.392 if male else 0.378, 0.009, 0.018),
             jaw=draw.normal(2.4 if male else 1.92, 0.15, 0.28),
             cheek=draw.between(0.085, 0.12) if draw.chance(0.16) else draw.between(-0.01, 0.035),
         ),
-        skin=Skin(
+        skin=parameters.Skin(
             tone=tone,
             redness=draw.between(0.2, 1.0),
             gloss=draw.between(0.35, 1.0),
@@ -131,14 +114,14 @@ def sample_parameters(seed: int, index: int) -> FaceParameters:
             rosy_cheeks=draw.chance(0.32 if made_up else 0.08),
         ),
         eyes=_eyes(draw, male=male, made_up=made_up, tone=tone, young=young),
-        brows=Brows(
+        brows=parameters.Brows(
             height=draw.normal(0.0, 0.005, 0.008) + (0.064 if male else 0.068) + (0.014 if draw.chance(0.15) else 0.0),
             thickness=draw.between(0.0145, 0.017)
             if draw.chance(0.3 if male else 0.1)
             else draw.between(0.0075, 0.0100) + (0.001 if male else 0.0),
             arch=draw.between(0.75, 1.0) if draw.chance(0.1 if male else 0.45) else draw.between(0.1, 0.4),
         ),
-        nose=Nose(
+        nose=parameters.Nose(
             width=draw.between(0.054, 0.060) if draw.chance(0.25) else draw.between(0.041, 0.048),
             length=draw.normal(0.163, 0.006, 0.012),
             protrusion=draw.normal(0.062, 0.006, 0.012),
@@ -147,7 +130,7 @@ def sample_parameters(seed: int, index: int) -> FaceParameters:
         facial_hair=_facial_hair(draw, male=male),
         hair=hair,
         accessories=accessories,
-        clothing=Clothing(
+        clothing=parameters.Clothing(
             kind=draw.pick(_garments(male, accessories.necklace)),
             colour=draw.below(len(FABRIC_COLOURS)),
             second_colour=draw.below(len(FABRIC_COLOURS)),
@@ -158,15 +141,15 @@ def sample_parameters(seed: int, index: int) -> FaceParameters:
     )
 
 
-def _accessories(draw: _Draw, male: bool) -> Accessories:
-    glasses: dict[Glasses, float] = {"none": 8.4, "round": 0.6, "square": 0.65, "sun": 0.35}
-    hats: dict[HatKind, float] = {"none": 8.7, "beanie": 0.5, "cap": 0.45, "brim": 0.35}
-    earrings: dict[EarringKind, float] = {"none": 1.0, "stud": 0.25, "hoop": 0.4, "drop": 0.4}
-    necklaces: dict[NecklaceKind, float] = {"none": 1.5, "chain": 0.35, "pearls": 0.3, "pendant": 0.35}
+def _accessories(draw: _Draw, male: bool) -> parameters.Accessories:
+    glasses: dict[parameters.Glasses, float] = {"none": 8.4, "round": 0.6, "square": 0.65, "sun": 0.35}
+    hats: dict[parameters.HatKind, float] = {"none": 8.7, "beanie": 0.5, "cap": 0.45, "brim": 0.35}
+    earrings: dict[parameters.EarringKind, float] = {"none": 1.0, "stud": 0.25, "hoop": 0.4, "drop": 0.4}
+    necklaces: dict[parameters.NecklaceKind, float] = {"none": 1.5, "chain": 0.35, "pearls": 0.3, "pendant": 0.35}
     wears_earrings = draw.chance(0.08 if male else 0.65)
     wears_necklace = draw.chance(0.1 if male else 0.6)
     ring, chain = draw.pick(earrings), draw.pick(necklaces)
-    return Accessories(
+    return parameters.Accessories(
         glasses=draw.pick(glasses),
         glasses_colour=draw.below(len(FABRIC_COLOURS)),
         hat=draw.pick(hats),
@@ -177,7 +160,7 @@ def _accessories(draw: _Draw, male: bool) -> Accessories:
     )
 
 
-def _garments(male: bool, necklace: NecklaceKind) -> dict[ClothKind, float]:
+def _garments(male: bool, necklace: parameters.NecklaceKind) -> dict[parameters.ClothKind, float]:
     if necklace != "none":  # A necklace needs an open neckline.
         return {"v_neck": 2.0, "scoop": 3.0}
     if male:
@@ -185,12 +168,12 @@ def _garments(male: bool, necklace: NecklaceKind) -> dict[ClothKind, float]:
     return {"crew": 2.0, "v_neck": 2.0, "scoop": 3.0, "shirt": 1.0, "jacket": 0.8, "turtleneck": 0.7}
 
 
-def _hair(draw: _Draw, *, male: bool, young: bool, tone: float, accessories: Accessories) -> Hair:
+def _hair(draw: _Draw, *, male: bool, young: bool, tone: float, accessories: parameters.Accessories) -> parameters.Hair:
     style = draw.pick(_STYLES_MALE if male else _STYLES_FEMALE)
     covered = accessories.hat != "none"
     if covered and style in ("bald", "afro", "bun"):  # Nothing of these would show under the hat.
         style = "short" if male else "long"
-    textures: dict[HairTexture, float] = {"straight": 2.0, "wavy": 1.6, "curly": 0.5}
+    textures: dict[parameters.HairTexture, float] = {"straight": 2.0, "wavy": 1.6, "curly": 0.5}
     texture = "curly" if style == "afro" else draw.pick(textures)
     if style in ("crop", "bun"):  # Too short, or pulled too tight, to wave.
         texture = "straight"
@@ -203,10 +186,10 @@ def _hair(draw: _Draw, *, male: bool, young: bool, tone: float, accessories: Acc
         colour = "white" if draw.chance(0.35) else "gray"
     can_have_bangs = style in ("short", "bob", "long", "tied", "bun") and not covered
     bangs = can_have_bangs and draw.chance(0.2 if male else 0.34)
-    visible: dict[HairStyle, float] = {"bob": 0.2, "long": 0.25}
+    visible: dict[parameters.HairStyle, float] = {"bob": 0.2, "long": 0.25}
     ears_visible = accessories.earrings != "none" or draw.chance(visible.get(style, 1.0))
     receding = male and style in ("short", "crop") and not bangs and draw.chance(0.12 if young else 0.45)
-    return Hair(
+    return parameters.Hair(
         style=style,
         texture=texture,
         colour=colour,
@@ -220,12 +203,12 @@ def _hair(draw: _Draw, *, male: bool, young: bool, tone: float, accessories: Acc
     )
 
 
-def _eyes(draw: _Draw, *, male: bool, made_up: bool, tone: float, young: bool) -> Eyes:
+def _eyes(draw: _Draw, *, male: bool, made_up: bool, tone: float, young: bool) -> parameters.Eyes:
     colours: dict[str, float] = dict.fromkeys(IRIS_COLOURS, 1.0)
     if tone > 0.45 and draw.chance(0.85):
         colours = {"brown": 1.0, "dark_brown": 1.5}
     narrow = draw.chance(0.14)
-    return Eyes(
+    return parameters.Eyes(
         width=draw.normal(0.0515, 0.002, 0.004),
         opening=draw.between(0.0105, 0.012) if narrow else draw.between(0.0178, 0.0225),
         tilt=draw.normal(2.0, 2.5, 6.0),
@@ -238,12 +221,12 @@ def _eyes(draw: _Draw, *, male: bool, made_up: bool, tone: float, young: bool) -
     )
 
 
-def _mouth(draw: _Draw, *, male: bool, made_up: bool, smiling: bool) -> Mouth:
+def _mouth(draw: _Draw, *, male: bool, made_up: bool, smiling: bool) -> parameters.Mouth:
     parted = draw.chance(0.62 if smiling else 0.25)
     opening = 0.0
     if parted:
         opening = draw.between(0.026, 0.046) if smiling else draw.between(0.018, 0.05)
-    return Mouth(
+    return parameters.Mouth(
         width=draw.normal(0.095 if smiling else 0.081, 0.004, 0.008),
         fullness=draw.between(1.3, 1.5) if draw.chance(0.2) else draw.between(0.75, 1.08),
         smile=draw.between(0.6, 1.0) if smiling else draw.between(-0.18, 0.1),
@@ -252,20 +235,20 @@ def _mouth(draw: _Draw, *, male: bool, made_up: bool, smiling: bool) -> Mouth:
     )
 
 
-def _facial_hair(draw: _Draw, *, male: bool) -> FacialHair:
+def _facial_hair(draw: _Draw, *, male: bool) -> parameters.FacialHair:
     if not male:
-        return FacialHair(beard="none", moustache=False)
-    beards: dict[Beard, float] = {"none": 5.0, "shadow": 1.6, "goatee": 1.4, "full": 1.6}
+        return parameters.FacialHair(beard="none", moustache=False)
+    beards: dict[parameters.Beard, float] = {"none": 5.0, "shadow": 1.6, "goatee": 1.4, "full": 1.6}
     beard = draw.pick(beards)
     shares: dict[str, float] = {"none": 0.16, "shadow": 0.0, "goatee": 0.55, "full": 0.8}
-    return FacialHair(beard=beard, moustache=draw.chance(shares[beard]))
+    return parameters.FacialHair(beard=beard, moustache=draw.chance(shares[beard]))
 
 
-def _background(draw: _Draw) -> Background:
-    kinds: dict[BackgroundKind, float] = {"gradient": 1.5, "bokeh": 1.0, "wall": 1.0, "blocks": 1.0}
+def _background(draw: _Draw) -> parameters.Background:
+    kinds: dict[parameters.BackgroundKind, float] = {"gradient": 1.5, "bokeh": 1.0, "wall": 1.0, "blocks": 1.0}
     first = draw.below(len(BACKGROUND_COLOURS))
     step = 1 + draw.below(len(BACKGROUND_COLOURS) - 1)
-    return Background(
+    return parameters.Background(
         kind=draw.pick(kinds),
         colour=first,
         second_colour=(first + step) % len(BACKGROUND_COLOURS),

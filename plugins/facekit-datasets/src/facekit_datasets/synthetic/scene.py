@@ -9,10 +9,10 @@ from PIL import Image
 
 from .canvas import Canvas
 from .geometry import (
+    ALL,
     FloatArray,
     Frame,
     StrandNoise,
-    Window,
     coverage,
     ellipse,
     gaussian,
@@ -25,7 +25,6 @@ from .palettes import BACKGROUND_COLOURS, FABRIC_COLOURS, METALS, linear, skin_a
 from .parameters import FaceParameters
 from .shading import Lamp, normalise, round_normal
 
-ALL: Window = (slice(None), slice(None))
 SHOULDER_Y = 0.445
 """Height where the neck meets the collar bones, in head units."""
 

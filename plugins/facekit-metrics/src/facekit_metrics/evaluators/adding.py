@@ -14,11 +14,10 @@ import facekit
 from facekit.interfaces import Condition, FacekitError, did_you_mean
 
 from . import store
-from .classifier_network import ClassifierNetwork
-from .network import SegmenterNetwork
-from .own_accuracy import ClassificationAccuracy, MeanIou
+from .accuracy import ClassificationAccuracy, MeanIou
+from .networks import ClassifierNetwork, SegmenterNetwork
+from .options import ATTRIBUTE_CLASSIFIER, ATTRIBUTE_LOGITS, FACE_SEGMENTER, KNOWN, MASK_LOGITS
 from .photos import dataset_ids
-from .ports import ATTRIBUTE_CLASSIFIER, ATTRIBUTE_LOGITS, FACE_SEGMENTER, KNOWN, MASK_LOGITS
 from .seen import thumbnails
 
 FacePipeline = Any
@@ -43,7 +42,14 @@ def add_run(run: Path) -> tuple[store.KeptEvaluator, bool]:
     """
     pipeline = facekit.load(run)
     kind, network = _network(pipeline)
-    _check_first_weights(pipeline)
+    recipe = pipeline.recipe
+    given = [network.settings.weights for network in recipe.model.networks.values() if network.settings.weights]
+    if given := [*given, *(part.weights for part in recipe.train.initialise)]:
+        raise FacekitError(
+            f"this run started from the weights of {given[0]}, and nobody knows which photos those have learned from",
+            where=str(pipeline.run),
+            remedy="train it from the start: take `weights` and `train.initialise` out of the recipe",
+        )
     learned, shown, known = [], [], []
     for batch in pipeline.faces(LEARNED):
         learned.append(thumbnails(batch.image))
@@ -58,13 +64,18 @@ def add_run(run: Path) -> tuple[store.KeptEvaluator, bool]:
     state = dict(network.state_dict())
     attributes: tuple[str, ...] = ()
     if kind == store.SEGMENTER:
-        accuracy, tested = _segmenter_accuracy(pipeline)
+        measured, tested = MeanIou(pipeline.label_map.names), 0
+        for batch in pipeline.faces(TESTED):
+            read = pipeline.networks.sample(Condition(source_image=batch.image))
+            measured.see(batch.require_mask(), read.maps[MASK_LOGITS])
+            tested += len(batch)
+        accuracy = measured.shares()
     else:
         accuracy, tested, columns = _classifier_accuracy(pipeline, torch.cat(shown), torch.cat(known))
         attributes = tuple(pipeline.attribute_names[column] for column in columns)
         for name in ("classify.weight", "classify.bias"):
             state[name] = state[name][columns]
-    dataset = pipeline.recipe.dataset
+    dataset = recipe.dataset
     kept = store.save(
         kind,
         evaluator_id,
@@ -73,9 +84,9 @@ def add_run(run: Path) -> tuple[store.KeptEvaluator, bool]:
         attributes=attributes,
         settings={
             "size": pipeline.size,
-            "recipe": pipeline.recipe.name,
+            "recipe": recipe.name,
             "step": pipeline.step,
-            "train": pipeline.recipe.train.model_dump(mode="json"),
+            "train": recipe.train.model_dump(mode="json"),
         },
         data={
             "dataset": ", ".join(dataset_ids(dataset.options, dataset.component.spec)),
@@ -104,29 +115,6 @@ def _network(pipeline: FacePipeline) -> tuple[str, nn.Module]:
         where=str(pipeline.run),
         remedy=next(iter(near), "train one: `facekit run evaluators/segmenter`, `facekit run evaluators/attributes`"),
     )
-
-
-def _check_first_weights(pipeline: FacePipeline) -> None:
-    """Raise FacekitError where a run started from weights that had learned from other photos than its own."""
-    recipe = pipeline.recipe
-    given = [network.settings.weights for network in recipe.model.networks.values() if network.settings.weights]
-    given += [part.weights for part in recipe.train.initialise]
-    if given:
-        raise FacekitError(
-            f"this run started from the weights of {given[0]}, and nobody knows which photos those have learned from",
-            where=str(pipeline.run),
-            remedy="train it from the start: take `weights` and `train.initialise` out of the recipe",
-        )
-
-
-def _segmenter_accuracy(pipeline: FacePipeline) -> tuple[dict[str, float], int]:
-    """Return the figures of a run's segmenter on its test photos, and how many those are."""
-    measured, count = MeanIou(pipeline.label_map.names), 0
-    for batch in pipeline.faces(TESTED):
-        read = pipeline.networks.sample(Condition(source_image=batch.image))
-        measured.see(batch.require_mask(), read.maps[MASK_LOGITS])
-        count += len(batch)
-    return measured.shares(), count
 
 
 def _classifier_accuracy(

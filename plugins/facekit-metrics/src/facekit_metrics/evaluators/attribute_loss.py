@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from facekit.interfaces import BuildContext, FacekitError, NoOptions, Step
 
-from .ports import ATTRIBUTE_CLASSIFIER, KNOWN
+from .options import ATTRIBUTE_CLASSIFIER, KNOWN
 from .variations import varied
 
 MOST_WEIGHT = 12.0

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
-
-if TYPE_CHECKING:
-    from .store import KeptEvaluator
 
 
 @click.command()
@@ -30,8 +26,9 @@ def add(run: Path) -> None:
     kept, added = add_run(run)
     click.echo(f"{'added' if added else 'was there'}: {kept.kind} {kept.id} in {kept.folder}")
     click.echo(kept.own_accuracy)
-    for line in _each_attribute(kept):
-        click.echo(f"  {line}")
+    for name in kept.attributes:
+        shares = kept.accuracy[f"accuracy/{name}"], kept.accuracy[f"balanced_accuracy/{name}"]
+        click.echo(f"  {name}: {shares[0]:.1%}, balanced {shares[1]:.1%}")
 
 
 @click.command(name="ls")
@@ -51,11 +48,3 @@ def list_evaluators() -> None:
         click.echo(
             f"there are no evaluators in {folder_of_evaluators()}; `facekit evaluator add --help` says how to make one"
         )
-
-
-def _each_attribute(evaluator: KeptEvaluator) -> list[str]:
-    return [
-        f"{name}: {evaluator.accuracy[f'accuracy/{name}']:.1%}, "
-        f"balanced {evaluator.accuracy[f'balanced_accuracy/{name}']:.1%}"
-        for name in evaluator.attributes
-    ]

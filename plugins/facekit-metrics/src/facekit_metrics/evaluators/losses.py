@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from facekit.interfaces import Step
 from facekit.registry import loss
 
-from .ports import FACE_SEGMENTER, SEGMENTER_LOGITS
+from .options import FACE_SEGMENTER, SEGMENTER_LOGITS
 
 if TYPE_CHECKING:
     from torch import Tensor

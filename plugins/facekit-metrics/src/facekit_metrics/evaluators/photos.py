@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import ValidationError
 
-from facekit.faces import KnownPhotos, thumbnail
+from facekit.faces.copies import KnownPhotos, thumbnail
 from facekit.interfaces import (
     ATTRIBUTES,
     IMAGE,
@@ -34,8 +34,7 @@ from facekit.interfaces import (
 )
 from facekit.registry import ComponentSpec, load_registry
 
-from .options import EvaluatorPhotosOptions
-from .ports import KNOWN
+from .options import KNOWN, EvaluatorPhotosOptions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

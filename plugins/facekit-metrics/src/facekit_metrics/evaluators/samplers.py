@@ -6,12 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from facekit.interfaces import BuildContext, Condition, FacekitError, Generated, NoOptions, Sampler
-from facekit.interfaces.model import Networks
+from facekit.interfaces import BuildContext, Condition, FacekitError, Generated, Networks, NoOptions, Sampler
 
-from .classifier_network import logits_both_ways
-from .network import both_ways
-from .ports import ATTRIBUTE_CLASSIFIER, ATTRIBUTE_LOGITS, FACE_SEGMENTER, MASK_LOGITS
+from .networks import both_ways
+from .options import ATTRIBUTE_CLASSIFIER, ATTRIBUTE_LOGITS, FACE_SEGMENTER, MASK_LOGITS
 
 
 def build_mask_reader(options: NoOptions, context: BuildContext) -> Sampler:
@@ -33,7 +31,7 @@ def build_attribute_reader(options: NoOptions, context: BuildContext) -> Sampler
 
     def read(networks: Networks, condition: Condition) -> Generated:
         photo = _photo(condition)
-        logits = logits_both_ways(networks[ATTRIBUTE_CLASSIFIER], photo)
+        logits = both_ways(networks[ATTRIBUTE_CLASSIFIER], photo)
         high, side = photo.shape[-1] // 8, photo.shape[-1]
         fields = F.interpolate(logits.sigmoid()[:, None, None] * 2 - 1, size=(high, side))
         image = torch.cat([photo[:, :, :-high], fields.to(photo).expand(-1, 3, -1, -1)], dim=2)

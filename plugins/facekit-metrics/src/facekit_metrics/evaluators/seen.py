@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from facekit.faces import THUMBNAIL_SIDE, KnownPhotos
+from facekit.faces.copies import THUMBNAIL_SIDE, KnownPhotos
 from facekit.interfaces import FacekitError
 
 if TYPE_CHECKING:

@@ -9,28 +9,25 @@ from facekit.interfaces import ATTRIBUTES, GENERATED, IMAGE, MASK, NoOptions, Po
 from facekit.registry import ComponentSpec
 
 from .losses import mask_cross_entropy, mask_dice
-from .options import EvaluatorPhotosOptions
-from .photos import ports as photo_ports
-from .ports import (
+from .options import (
     ATTRIBUTE_MAP,
     CLASSIFIER_LOGITS,
     KNOWN,
     MASK_MAP,
     SEGMENTER_LOGITS,
+    EvaluatorPhotosOptions,
 )
+from .photos import ports as photo_ports
 
 _EFFICIENTNET = "Tan and Le, EfficientNet, ICML 2019 (the encoder)"
 _SEGMENTER_PAPER = f"Ronneberger et al., U-Net, MICCAI 2015 (form of the decoder); {_EFFICIENTNET}"
 _KNOWN = Port(KNOWN, ("batch", "attributes"), dtype="binary", value_range=(0.0, 1.0), optional=True)
 
 
-def _network(given: Ports) -> Ports:
-    return replace(given, smallest_size=64, size_multiple=32)
-
-
 def _segmenter_ports(options: NoOptions, context: PortContext) -> Ports:
     half = context.size // 2
-    return _network(Ports(needs=(IMAGE,), gives=(replace(SEGMENTER_LOGITS, shape=("batch", "classes", half, half)),)))
+    logits = replace(SEGMENTER_LOGITS, shape=("batch", "classes", half, half))
+    return Ports(needs=(IMAGE,), gives=(logits,), smallest_size=64, size_multiple=32)
 
 
 def _always(ports: Ports) -> Callable[[NoOptions, PortContext], Ports]:
@@ -56,7 +53,7 @@ def evaluator_components() -> list[ComponentSpec]:
             id="metrics/face_segmenter",
             summary="Reads from a photo which class each pixel belongs to: EfficientNet-Lite0 and a decoder.",
             options=NoOptions,
-            factory="facekit_metrics.evaluators.network:build",
+            factory="facekit_metrics.evaluators.networks:build_segmenter",
             ports=_segmenter_ports,
             paper=_SEGMENTER_PAPER,
             weights_licence="Apache-2.0 (the encoder's first weights)",
@@ -67,8 +64,8 @@ def evaluator_components() -> list[ComponentSpec]:
             id="metrics/attribute_classifier",
             summary="Reads from a photo which attributes it shows: EfficientNet-Lite0 and one layer.",
             options=NoOptions,
-            factory="facekit_metrics.evaluators.classifier_network:build",
-            ports=_always(_network(Ports(needs=(IMAGE,), gives=(CLASSIFIER_LOGITS,)))),
+            factory="facekit_metrics.evaluators.networks:build_classifier",
+            ports=_always(Ports((IMAGE,), (CLASSIFIER_LOGITS,), smallest_size=64, size_multiple=32)),
             paper=_EFFICIENTNET,
             weights_licence="Apache-2.0 (the encoder's first weights)",
         ),
@@ -107,7 +104,7 @@ def evaluator_components() -> list[ComponentSpec]:
             id="metrics/mean_iou",
             summary="How well a recipe's own segmenter reads masks: pixel accuracy and intersection over union.",
             options=NoOptions,
-            factory="facekit_metrics.evaluators.own_accuracy:build_mean_iou",
+            factory="facekit_metrics.evaluators.accuracy:build_mean_iou",
             ports=_always(Ports(needs=(IMAGE, MASK, GENERATED, MASK_MAP))),
         ),
         ComponentSpec(
@@ -116,7 +113,7 @@ def evaluator_components() -> list[ComponentSpec]:
             id="metrics/classification_accuracy",
             summary="How often a recipe's own classifier is right, of each attribute and in the mean.",
             options=NoOptions,
-            factory="facekit_metrics.evaluators.own_accuracy:build_classification_accuracy",
+            factory="facekit_metrics.evaluators.accuracy:build_classification_accuracy",
             ports=_always(Ports(needs=(IMAGE, ATTRIBUTES, GENERATED, ATTRIBUTE_MAP))),
         ),
     ]

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from facekit.faces import THUMBNAIL_SIDE
+from facekit.faces.copies import THUMBNAIL_SIDE
 from facekit.interfaces import FacekitError, LabelClass, LabelMap, cache_folder, did_you_mean
 
 from .options import AUTO, NEWEST
@@ -26,6 +26,7 @@ THUMBNAILS = "thumbnails"
 SEGMENTER, ATTRIBUTES = "segmenter", "attributes"
 """The kinds of evaluators; the recipes that train them have the same names."""
 
+_AGAIN = "train it again: see `facekit evaluator add --help`"
 _SPOKEN = {SEGMENTER: "segmenter", ATTRIBUTES: "attribute classifier"}
 
 
@@ -92,12 +93,8 @@ def identity(**made_of: Any) -> str:
 
 def kept_evaluators(kind: str | None = None) -> list[KeptEvaluator]:
     """Return the evaluators that are there, the newest first; folders that are no whole evaluators are passed over."""
-    found = []
-    for card in sorted(folder_of_evaluators().glob(f"*/{CARD}")):
-        evaluator = _read(card.parent)
-        if kind is None or evaluator.kind == kind:
-            found.append(evaluator)
-    return sorted(found, key=lambda evaluator: evaluator.made, reverse=True)
+    found = [_read(card.parent) for card in sorted(folder_of_evaluators().glob(f"*/{CARD}"))]
+    return sorted((each for each in found if kind in (None, each.kind)), key=lambda each: each.made, reverse=True)
 
 
 def kept_evaluator(kind: str, evaluator_id: str) -> KeptEvaluator | None:
@@ -126,42 +123,30 @@ def find(
         FacekitError: there is none, or it is of another kind or does not tell an attribute; the message says how to
             train one.
     """
-    if name not in (NEWEST, AUTO) and ("/" in name or Path(name).is_dir()):
+    newest = name in (NEWEST, AUTO)
+    if not newest and ("/" in name or Path(name).is_dir()):
         return _telling(_read(Path(name).expanduser()), kind, attributes)
-    evaluators = [
-        evaluator for evaluator in kept_evaluators(kind) if label_map is None or evaluator.label_map.name == label_map
-    ]
-    if name in (NEWEST, AUTO):
-        fitting = [
-            evaluator
-            for evaluator in evaluators
-            if (not dataset or dataset in evaluator.datasets) and set(attributes) <= set(evaluator.attributes)
-        ]
-        if fitting:
-            return fitting[0]
-    else:
-        for evaluator in evaluators:
-            if evaluator.id == name:
-                return _telling(evaluator, kind, attributes)
-    wanted = f"no {_SPOKEN[kind]}" if name in (NEWEST, AUTO) else f"no {_SPOKEN[kind]} {name!r}"
+    evaluators = [each for each in kept_evaluators(kind) if label_map is None or each.label_map.name == label_map]
+    for each in evaluators:
+        if newest and (not dataset or dataset in each.datasets) and set(attributes) <= set(each.attributes):
+            return each
+        if each.id == name:
+            return _telling(each, kind, attributes)
     limits = [
+        "" if newest else f" {name!r}",
         f" for the label map {label_map}" if label_map else "",
-        f" that learned from {dataset}" if dataset and name in (NEWEST, AUTO) else "",
+        f" that learned from {dataset}" if dataset and newest else "",
         f" that tells {', '.join(attributes)}" if attributes else "",
     ]
-    hint = did_you_mean(name, [evaluator.id for evaluator in evaluators]) if name not in (NEWEST, AUTO) else None
+    photos = dataset.partition("/")[2] or ("celebamask_hq" if kind == SEGMENTER else "celeba_attributes")
+    hint = None if newest else did_you_mean(name, [evaluator.id for evaluator in evaluators])
     raise FacekitError(
-        f"there is {wanted}{''.join(limits)}",
+        f"there is no {_SPOKEN[kind]}{''.join(limits)}",
         where=str(folder_of_evaluators()),
         remedy=hint
-        or f"train one: {_training_command(kind, dataset)}; or name one of `facekit evaluator ls` in `evaluator:`",
+        or f"train one: `facekit run evaluators/{kind} --set 'data.of=[{{use: {photos}, root: DATA}}]'`, then `facekit "
+        "evaluator add RUN`; or name one of `facekit evaluator ls` in `evaluator:`",
     )
-
-
-def _training_command(kind: str, dataset: str) -> str:
-    name = dataset.partition("/")[2] or ("celebamask_hq" if kind == SEGMENTER else "celeba_attributes")
-    photos = f"data.of=[{{use: {name}, root: DATA}}]"
-    return f"`facekit run evaluators/{kind} --set '{photos}'`, then `facekit evaluator add RUN`"
 
 
 def _telling(evaluator: KeptEvaluator, kind: str, attributes: Sequence[str]) -> KeptEvaluator:
@@ -248,14 +233,13 @@ def load_weights(evaluator: KeptEvaluator, network: nn.Module) -> None:
     from safetensors.torch import load_file
 
     file = evaluator.folder / WEIGHTS
-    again = "train it again: see `facekit evaluator add --help`"
     try:
         if _sha256(file) != evaluator.weights_sha256:
-            raise FacekitError("the weights are not those that were written", where=str(file), remedy=again)
+            raise FacekitError("the weights are not those that were written", where=str(file), remedy=_AGAIN)
         network.load_state_dict(load_file(file))
     except (OSError, SafetensorError, RuntimeError) as error:
         raise FacekitError(
-            f"the weights of the evaluator cannot be read: {error}", where=str(file), remedy=again
+            f"the weights of the evaluator cannot be read: {error}", where=str(file), remedy=_AGAIN
         ) from error
 
 
@@ -275,14 +259,14 @@ def learned_from(evaluator: KeptEvaluator) -> LearnedFrom:
         raise FacekitError(
             f"the list of photos that this evaluator learned from cannot be read: {error}",
             where=str(file),
-            remedy="train it again: see `facekit evaluator add --help`",
+            remedy=_AGAIN,
         ) from error
     if known.shape[1:] != (3, THUMBNAIL_SIDE, THUMBNAIL_SIDE):
         raise FacekitError(
             f"the photos that this evaluator learned from are kept at {known.shape[-1]} x {known.shape[-1]} places, "
             "which is too coarse to know them in other tones",
             where=str(file),
-            remedy="train it again: see `facekit evaluator add --help`",
+            remedy=_AGAIN,
         )
     return LearnedFrom(known, f"{evaluator.kind} {evaluator.id}")
 
@@ -314,7 +298,7 @@ def _read(folder: Path) -> KeptEvaluator:
         raise FacekitError(
             f"this is no whole evaluator: {type(error).__name__}: {error}",
             where=str(file),
-            remedy="remove the folder and train it again: see `facekit evaluator add --help`",
+            remedy=f"remove the folder and {_AGAIN}",
         ) from error
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils.weak import WeakIdKeyDictionary
 
 from facekit_backbones import EfficientNetLite0
@@ -20,15 +21,45 @@ from facekit_backbones.efficientnet_lite0 import packaged_weights
 from ..squeezenet import SqueezeNet
 from ..squeezenet import packaged_weights as squeezenet_weights
 from .inception import DIMENSION, SIDE, Inception, find_weights
-from .resize import BICUBIC_ANTIALIASED, Resize
 
 ExtractorName = Literal["efficientnet_lite0", "inception", "squeezenet"]
 """``efficientnet_lite0``: 320 features, weights from a package. ``squeezenet``: 512, weights from the package of an
 extra. ``inception``: 2,048, weights from a file."""
 
-_IMAGENET_SIDE = 224
-_EFFICIENTNET_LAYER = "block15"
-_SQUEEZENET_LAYER = "fire9"
+
+@dataclass(frozen=True)
+class Resize:
+    """A way to resize.
+
+    Args:
+        name: for protocols.
+        function: takes float pictures (N, 3, H, W) and a side S, returns (N, 3, S, S).
+    """
+
+    name: str
+    function: Callable[[Tensor, int], Tensor]
+
+
+def bicubic_antialiased(image: Tensor, side: int) -> Tensor:
+    """Return pictures at another size: bicubic (a = -0.5), the kernel widened when shrinking, values not rounded.
+
+    That is how Pillow resizes floats, and what Parmar et al. (On Aliased Resizing and Surprising Subtleties in GAN
+    Evaluation, CVPR 2022) recommend. Pictures that have the size already stay as they are.
+
+    Args:
+        image: (N, 3, H, W), float.
+        side: the size wanted.
+
+    Returns:
+        (N, 3, side, side); bicubic kernels overshoot, so values may leave the input's range a little.
+    """
+    if image.shape[-2:] == (side, side):
+        return image
+    return F.interpolate(image, size=(side, side), mode="bicubic", align_corners=False, antialias=True)
+
+
+BICUBIC_ANTIALIASED = Resize("bicubic, antialiased, in float", bicubic_antialiased)
+"""The only one that metrics use."""
 
 
 class FeatureExtractor:
@@ -54,7 +85,7 @@ class FeatureExtractor:
         name: str,
         network: nn.Module,
         *,
-        features: Callable[[object], Tensor],
+        features: Callable[[Any], Tensor],
         normalise: Callable[[Tensor], Tensor],
         side: int,
         dimension: int,
@@ -138,7 +169,7 @@ def inception(weights: Path, *, resize: Resize = BICUBIC_ANTIALIASED) -> Feature
     return FeatureExtractor(
         "inception",
         network,
-        features=_tensor,
+        features=lambda output: output,
         normalise=Inception.normalise,
         side=SIDE,
         dimension=DIMENSION,
@@ -154,50 +185,41 @@ def inception(weights: Path, *, resize: Resize = BICUBIC_ANTIALIASED) -> Feature
 
 def efficientnet_lite0(weights: Path, *, resize: Resize = BICUBIC_ANTIALIASED) -> FeatureExtractor:
     """Return the extractor over EfficientNet-Lite0. Raises FacekitError for weights of another network."""
-    network = EfficientNetLite0(layers=(_EFFICIENTNET_LAYER,), weights=weights)
-    return FeatureExtractor(
-        "efficientnet_lite0",
-        network,
-        features=partial(_mean_over_positions, layer=_EFFICIENTNET_LAYER),
-        normalise=EfficientNetLite0.normalise,
-        side=_IMAGENET_SIDE,
-        dimension=320,
-        protocol={
-            "extractor": "EfficientNet-Lite0",
-            "weights": f"sha256 {network.weights_sha256}",
-            "layer": f"{_EFFICIENTNET_LAYER}, mean over positions, 320 features",
-            "input": "(x - 127) / 128",
-        },
-        resize=resize,
+    network = EfficientNetLite0(layers=("block15",), weights=weights)
+    return _mean_of_layer(
+        "efficientnet_lite0", network, "EfficientNet-Lite0", "block15", 320, "(x - 127) / 128", resize
     )
 
 
 def squeezenet(weights: Path, *, resize: Resize = BICUBIC_ANTIALIASED) -> FeatureExtractor:
     """Return the extractor over SqueezeNet 1.1. Raises FacekitError for weights of another network."""
-    network = SqueezeNet(layers=(_SQUEEZENET_LAYER,), weights=weights)
+    network = SqueezeNet(layers=("fire9",), weights=weights)
+    values = "BGR in 0..255 less 104, 117, 123"
+    return _mean_of_layer("squeezenet", network, "SqueezeNet 1.1", "fire9", 512, values, resize)
+
+
+def _mean_of_layer(
+    name: str,
+    network: EfficientNetLite0 | SqueezeNet,
+    spoken: str,
+    layer: str,
+    dimension: int,
+    values: str,
+    resize: Resize,
+) -> FeatureExtractor:
+    """Return the extractor whose features are the means over positions of one layer of a network of ImageNet."""
     return FeatureExtractor(
-        "squeezenet",
+        name,
         network,
-        features=partial(_mean_over_positions, layer=_SQUEEZENET_LAYER),
-        normalise=SqueezeNet.normalise,
-        side=_IMAGENET_SIDE,
-        dimension=512,
+        features=lambda output: output[layer].mean((2, 3)),
+        normalise=network.normalise,
+        side=224,
+        dimension=dimension,
         protocol={
-            "extractor": "SqueezeNet 1.1",
+            "extractor": spoken,
             "weights": f"sha256 {network.weights_sha256}",
-            "layer": f"{_SQUEEZENET_LAYER}, mean over positions, 512 features",
-            "input": "BGR in 0..255 less 104, 117, 123",
+            "layer": f"{layer}, mean over positions, {dimension} features",
+            "input": values,
         },
         resize=resize,
     )
-
-
-def _tensor(output: object) -> Tensor:
-    assert isinstance(output, Tensor)
-    return output
-
-
-def _mean_over_positions(output: object, *, layer: str) -> Tensor:
-    assert isinstance(output, dict)
-    features: Tensor = output[layer]
-    return features.mean((2, 3))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facekit.interfaces import FacekitError, cache_folder
-from facekit.interfaces.weight_files import read_weight_file
+from facekit.interfaces.files import read_weight_file
 
 FILES = ("weights-inception-2015-12-05-6726825d.pth", "pt_inception-2015-12-05-6726825d.pth")
 """What torch-fidelity and pytorch-fid call their conversions of the original TensorFlow graph."""
@@ -21,7 +22,7 @@ VARIABLE = "FACEKIT_INCEPTION_WEIGHTS"
 """Environment variable with the path of the file."""
 
 SIDE = 299
-"""Side of the pictures it was trained on."""
+"""Side of the images it was trained on."""
 
 DIMENSION = 2048
 CLASSES = 1008
@@ -29,98 +30,105 @@ CLASSES = 1008
 
 BATCH_NORM_EPSILON = 1e-3
 
+_POOLS: dict[str, Callable[[Tensor], Tensor]] = {
+    "halve": lambda hidden: F.max_pool2d(hidden, 3, 2),
+    "mean": lambda hidden: F.avg_pool2d(hidden, 3, 1, 1, count_include_pad=False),
+    "max": lambda hidden: F.max_pool2d(hidden, 3, 1, 1),
+}
 
-class Convolution(NamedTuple):
-    """A convolution without bias, batch norm and ReLU. ``padded``: keeps the size of what it is given."""
+_Chain = tuple["str | _Chain", ...]
+"""Layers one after the other: a pool, or a convolution's name, outputs, kernel (1x1 if left out) and, where it has no
+padding, ``/`` and its stride. A tuple in it is a fork: its outputs are joined."""
 
-    inputs: int
-    outputs: int
-    kernel: tuple[int, int]
-    stride: int = 1
-    padded: bool = True
-
-
-def _square(inputs: int, outputs: int, side: int = 1, *, stride: int = 1, padded: bool = True) -> Convolution:
-    return Convolution(inputs, outputs, (side, side), stride, padded)
-
-
-def _at_35(inputs: int, pooled: int) -> dict[str, Convolution]:
-    return {
-        "branch1x1": _square(inputs, 64),
-        "branch5x5_1": _square(inputs, 48),
-        "branch5x5_2": _square(48, 64, 5),
-        "branch3x3dbl_1": _square(inputs, 64),
-        "branch3x3dbl_2": _square(64, 96, 3),
-        "branch3x3dbl_3": _square(96, 96, 3),
-        "branch_pool": _square(inputs, pooled),
-    }
+_STEM: _Chain = (
+    *("Conv2d_1a_3x3 32 3x3 /2", "Conv2d_2a_3x3 32 3x3 /1", "Conv2d_2b_3x3 64 3x3", "halve"),
+    *("Conv2d_3b_1x1 80", "Conv2d_4a_3x3 192 3x3 /1", "halve"),
+)
 
 
-def _at_17(inner: int) -> dict[str, Convolution]:
-    return {
-        "branch1x1": _square(768, 192),
-        "branch7x7_1": _square(768, inner),
-        "branch7x7_2": Convolution(inner, inner, (1, 7)),
-        "branch7x7_3": Convolution(inner, 192, (7, 1)),
-        "branch7x7dbl_1": _square(768, inner),
-        "branch7x7dbl_2": Convolution(inner, inner, (7, 1)),
-        "branch7x7dbl_3": Convolution(inner, inner, (1, 7)),
-        "branch7x7dbl_4": Convolution(inner, inner, (7, 1)),
-        "branch7x7dbl_5": Convolution(inner, 192, (1, 7)),
-        "branch_pool": _square(768, 192),
-    }
+def _at_35(pooled: int) -> tuple[_Chain, ...]:
+    return (
+        ("branch1x1 64",),
+        ("branch5x5_1 48", "branch5x5_2 64 5x5"),
+        ("branch3x3dbl_1 64", "branch3x3dbl_2 96 3x3", "branch3x3dbl_3 96 3x3"),
+        ("mean", f"branch_pool {pooled}"),
+    )
 
 
-def _at_8(inputs: int) -> dict[str, Convolution]:
-    return {
-        "branch1x1": _square(inputs, 320),
-        "branch3x3_1": _square(inputs, 384),
-        "branch3x3_2a": Convolution(384, 384, (1, 3)),
-        "branch3x3_2b": Convolution(384, 384, (3, 1)),
-        "branch3x3dbl_1": _square(inputs, 448),
-        "branch3x3dbl_2": _square(448, 384, 3),
-        "branch3x3dbl_3a": Convolution(384, 384, (1, 3)),
-        "branch3x3dbl_3b": Convolution(384, 384, (3, 1)),
-        "branch_pool": _square(inputs, 192),
-    }
+def _at_17(inner: int) -> tuple[_Chain, ...]:
+    double = [f"branch7x7dbl_{part} {inner} {kernel}" for part, kernel in enumerate(("1x1", "7x1", "1x7", "7x1"), 1)]
+    return (
+        ("branch1x1 192",),
+        (f"branch7x7_1 {inner}", f"branch7x7_2 {inner} 1x7", "branch7x7_3 192 7x1"),
+        (*double, "branch7x7dbl_5 192 1x7"),
+        ("mean", "branch_pool 192"),
+    )
 
 
-def _convolutions() -> dict[str, Convolution]:
-    """Return every convolution by its name in the weight files."""
-    found = {
-        "Conv2d_1a_3x3": _square(3, 32, 3, stride=2, padded=False),
-        "Conv2d_2a_3x3": _square(32, 32, 3, padded=False),
-        "Conv2d_2b_3x3": _square(32, 64, 3),
-        "Conv2d_3b_1x1": _square(64, 80),
-        "Conv2d_4a_3x3": _square(80, 192, 3, padded=False),
-    }
-    blocks = {
-        "Mixed_5b": _at_35(192, 32),
-        "Mixed_5c": _at_35(256, 64),
-        "Mixed_5d": _at_35(288, 64),
-        "Mixed_6a": {
-            "branch3x3": _square(288, 384, 3, stride=2, padded=False),
-            "branch3x3dbl_1": _square(288, 64),
-            "branch3x3dbl_2": _square(64, 96, 3),
-            "branch3x3dbl_3": _square(96, 96, 3, stride=2, padded=False),
-        },
-        "Mixed_6b": _at_17(128),
-        "Mixed_6c": _at_17(160),
-        "Mixed_6d": _at_17(160),
-        "Mixed_6e": _at_17(192),
-        "Mixed_7a": {
-            "branch3x3_1": _square(768, 192),
-            "branch3x3_2": _square(192, 320, 3, stride=2, padded=False),
-            "branch7x7x3_1": _square(768, 192),
-            "branch7x7x3_2": Convolution(192, 192, (1, 7)),
-            "branch7x7x3_3": Convolution(192, 192, (7, 1)),
-            "branch7x7x3_4": _square(192, 192, 3, stride=2, padded=False),
-        },
-        "Mixed_7b": _at_8(1280),
-        "Mixed_7c": _at_8(2048),
-    }
-    for block, parts in blocks.items():
-        found |= {f"{block}.{part}": convolution for part, convolution in parts.items()}
+def _at_8(pool: str) -> tuple[_Chain, ...]:
+    return (
+        ("branch1x1 320",),
+        ("branch3x3_1 384", ("branch3x3_2a 384 1x3", "branch3x3_2b 384 3x1")),
+        (
+            *("branch3x3dbl_1 448", "branch3x3dbl_2 384 3x3"),
+            ("branch3x3dbl_3a 384 1x3", "branch3x3dbl_3b 384 3x1"),
+        ),
+        (pool, "branch_pool 192"),
+    )
+
+
+_BLOCKS: dict[str, tuple[_Chain, ...]] = {
+    "Mixed_5b.": _at_35(32),
+    "Mixed_5c.": _at_35(64),
+    "Mixed_5d.": _at_35(64),
+    "Mixed_6a.": (
+        ("branch3x3 384 3x3 /2",),
+        ("branch3x3dbl_1 64", "branch3x3dbl_2 96 3x3", "branch3x3dbl_3 96 3x3 /2"),
+        ("halve",),
+    ),
+    "Mixed_6b.": _at_17(128),
+    "Mixed_6c.": _at_17(160),
+    "Mixed_6d.": _at_17(160),
+    "Mixed_6e.": _at_17(192),
+    "Mixed_7a.": (
+        ("branch3x3_1 192", "branch3x3_2 320 3x3 /2"),
+        ("branch7x7x3_1 192", "branch7x7x3_2 192 1x7", "branch7x7x3_3 192 7x1", "branch7x7x3_4 192 3x3 /2"),
+        ("halve",),
+    ),
+    "Mixed_7b.": _at_8("mean"),
+    "Mixed_7c.": _at_8("max"),
+}
+"""The blocks in their order: branches whose outputs are joined."""
+
+
+class _Convolution(NamedTuple):
+    """A convolution without bias, batch norm and ReLU."""
+
+    shape: tuple[int, int, int, int]
+    stride: int
+    padding: tuple[int, int]
+
+
+def _add_convolutions(chain: _Chain, block: str, inputs: int, found: dict[str, _Convolution]) -> int:
+    """Add the convolutions of a chain by their names in the weight files; return how many channels it gives."""
+    for part in chain:
+        if isinstance(part, tuple):
+            inputs = sum(_add_convolutions((each,), block, inputs, found) for each in part)
+        elif part not in _POOLS:
+            name, outputs, *more = part.split()
+            height, width = (int(side) for side in (more[0] if more else "1x1").split("x"))
+            padding = (height // 2, width // 2) if len(more) < 2 else (0, 0)
+            stride = 1 if len(more) < 2 else int(more[1][1:])
+            found[f"{block}{name}"] = _Convolution((int(outputs), inputs, height, width), stride, padding)
+            inputs = int(outputs)
+    return inputs
+
+
+def _convolutions() -> dict[str, _Convolution]:
+    found: dict[str, _Convolution] = {}
+    channels = _add_convolutions(_STEM, "", 3, found)
+    for block, branches in _BLOCKS.items():
+        channels = sum(_add_convolutions(branch, block, channels, found) for branch in branches)
     return found
 
 
@@ -180,7 +188,7 @@ class Inception(nn.Module):
         # Of the tensors, so that it does not depend on how which project wrapped them in a file.
         digest = hashlib.sha256()
         for name, convolution in CONVOLUTIONS.items():
-            shape = (convolution.outputs, convolution.inputs, *convolution.kernel)
+            shape = convolution.shape
             weight = self._take(state, f"{name}.conv.weight", shape)
             scale, shift, mean, variance = (
                 self._take(state, f"{name}.bn.{part}", shape[:1])
@@ -208,74 +216,24 @@ class Inception(nn.Module):
         Returns:
             (N, 2048), at least 0.
         """
-        hidden = self._chain(image, "Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3")
-        hidden = self._chain(F.max_pool2d(hidden, 3, 2), "Conv2d_3b_1x1", "Conv2d_4a_3x3")
-        hidden = F.max_pool2d(hidden, 3, 2)
-        for block in ("Mixed_5b.", "Mixed_5c.", "Mixed_5d."):
-            hidden = torch.cat(
-                (
-                    self._chain(hidden, f"{block}branch1x1"),
-                    self._chain(hidden, f"{block}branch5x5_1", f"{block}branch5x5_2"),
-                    self._chain(hidden, *(f"{block}branch3x3dbl_{part}" for part in (1, 2, 3))),
-                    self._chain(_mean_pool(hidden), f"{block}branch_pool"),
-                ),
-                1,
-            )
-        hidden = torch.cat(
-            (
-                self._chain(hidden, "Mixed_6a.branch3x3"),
-                self._chain(hidden, *(f"Mixed_6a.branch3x3dbl_{part}" for part in (1, 2, 3))),
-                F.max_pool2d(hidden, 3, 2),
-            ),
-            1,
-        )
-        for block in ("Mixed_6b.", "Mixed_6c.", "Mixed_6d.", "Mixed_6e."):
-            hidden = torch.cat(
-                (
-                    self._chain(hidden, f"{block}branch1x1"),
-                    self._chain(hidden, *(f"{block}branch7x7_{part}" for part in (1, 2, 3))),
-                    self._chain(hidden, *(f"{block}branch7x7dbl_{part}" for part in (1, 2, 3, 4, 5))),
-                    self._chain(_mean_pool(hidden), f"{block}branch_pool"),
-                ),
-                1,
-            )
-        hidden = torch.cat(
-            (
-                self._chain(hidden, "Mixed_7a.branch3x3_1", "Mixed_7a.branch3x3_2"),
-                self._chain(hidden, *(f"Mixed_7a.branch7x7x3_{part}" for part in (1, 2, 3, 4))),
-                F.max_pool2d(hidden, 3, 2),
-            ),
-            1,
-        )
-        hidden = self._last(hidden, "Mixed_7b.", _mean_pool(hidden))
-        hidden = self._last(hidden, "Mixed_7c.", F.max_pool2d(hidden, 3, 1, 1))
+        hidden = self._run(_STEM, "", image)
+        for block, branches in _BLOCKS.items():
+            hidden = torch.cat([self._run(branch, block, hidden) for branch in branches], 1)
         return hidden.mean((2, 3))
 
-    def _last(self, hidden: Tensor, block: str, pooled: Tensor) -> Tensor:
-        """Return a block at 8 x 8, whose branches fork at their ends."""
-        once = self._chain(hidden, f"{block}branch3x3_1")
-        twice = self._chain(hidden, f"{block}branch3x3dbl_1", f"{block}branch3x3dbl_2")
-        return torch.cat(
-            (
-                self._chain(hidden, f"{block}branch1x1"),
-                self._chain(once, f"{block}branch3x3_2a"),
-                self._chain(once, f"{block}branch3x3_2b"),
-                self._chain(twice, f"{block}branch3x3dbl_3a"),
-                self._chain(twice, f"{block}branch3x3dbl_3b"),
-                self._chain(pooled, f"{block}branch_pool"),
-            ),
-            1,
-        )
-
-    def _chain(self, hidden: Tensor, *names: str) -> Tensor:
-        for name in names:
-            convolution = CONVOLUTIONS[name]
-            key = name.replace(".", "_")
-            height, width = convolution.kernel
-            padding = (height // 2, width // 2) if convolution.padded else (0, 0)
-            weight: Tensor = getattr(self, f"{key}_weight")
-            bias: Tensor = getattr(self, f"{key}_bias")
-            hidden = F.relu(F.conv2d(hidden, weight, bias, stride=convolution.stride, padding=padding))
+    def _run(self, chain: _Chain, block: str, hidden: Tensor) -> Tensor:
+        for part in chain:
+            if isinstance(part, tuple):
+                hidden = torch.cat([self._run((each,), block, hidden) for each in part], 1)
+            elif part in _POOLS:
+                hidden = _POOLS[part](hidden)
+            else:
+                name = f"{block}{part.split()[0]}"
+                key, convolution = name.replace(".", "_"), CONVOLUTIONS[name]
+                weight: Tensor = getattr(self, f"{key}_weight")
+                bias: Tensor = getattr(self, f"{key}_bias")
+                hidden = F.conv2d(hidden, weight, bias, stride=convolution.stride, padding=convolution.padding)
+                hidden = F.relu(hidden)
         return hidden
 
     def _take(self, state: dict[str, Tensor], key: str, shape: tuple[int, ...]) -> Tensor:
@@ -288,7 +246,3 @@ class Inception(nn.Module):
                 remedy=f"FID needs {FILES[0]} or {FILES[1]}; torchvision's Inception is another network",
             )
         return tensor.float()
-
-
-def _mean_pool(hidden: Tensor) -> Tensor:
-    return F.avg_pool2d(hidden, 3, 1, 1, count_include_pad=False)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from facekit.interfaces import FacekitError, Observation, RealPhotos, RunFailure, cache_folder
 
-from ..task_options import TaskChoice
+from ..measurements import nothing_to_measure
 from .extractor import FeatureExtractor
 
 PHOTOS_AT_A_TIME = 256
@@ -58,7 +58,7 @@ class ResultFeatures:
         self.device = observation.generated.image.device
         features = self.extractor(observation.generated.image)
         for index, row in enumerate(features):
-            identity = TaskChoice.identity(observation, index)
+            identity = (observation.attribute, observation.reference_keys[index], observation.keys[index])
             if identity in self._found:
                 _, look, mask = identity
                 raise FacekitError(f"the mask of {mask!r} in the look of {look!r} came twice")
@@ -76,9 +76,7 @@ class ResultFeatures:
             FacekitError: nothing was observed.
         """
         if not self._found:
-            raise FacekitError(
-                f"{what} was given no results to measure", remedy="evaluate a split with faces that it can measure"
-            )
+            raise nothing_to_measure(what)
         order = sorted(self._found)
         keys = tuple(() if each in self._from_noise else (each[2], each[1]) for each in order)
         return FeatureSet(keys, torch.stack([self._found[identity] for identity in order]))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from facekit.faces import TINTED_VERSION, lenses_of
+from facekit.faces.glasses import TINTED_VERSION, lenses_of
 from facekit.interfaces import FacekitError, LabelMap, did_you_mean
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from facekit.faces import KnownPhotos, thumbnail
+from facekit.faces.copies import KnownPhotos, thumbnail
 from facekit.inference import FacePipeline
 from facekit.interfaces import CutFromPhotos, FaceDataset, FacekitError
 from facekit.registry import Registry

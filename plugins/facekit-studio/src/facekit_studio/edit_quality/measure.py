@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facekit.evaluation import bootstrap_interval
-from facekit.faces import TINTED_VERSION
+from facekit.faces.glasses import TINTED_VERSION
 from facekit.interfaces import LabelMap, Measurement
 from facekit_studio.edit_quality.faces import Face
 from facekit_studio.edit_quality.kinds import NamedEdit, glasses_are_clear

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from facekit.data.geometry import Box, resize_photo
-from facekit.faces import lab_colours, luminance
+from facekit.faces.colour import lab_colours, luminance
 from facekit_studio.editing.script.masks import Pixels, extent_of, square_around
 
 Image = NDArray[np.uint8]

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from scipy import ndimage
 
-from facekit.faces import exchanged_sides
+from facekit.faces.sides import exchanged_sides
 from facekit.interfaces import LabelMap
 from facekit_studio.editing.script.masks import Ids, grown, pixels_of
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageFilter
 from scipy import ndimage
 
 from facekit.data.geometry import resize_mask
-from facekit.faces import frame_of_clear_glasses
+from facekit.faces.glasses import frame_of_clear_glasses
 from facekit.inference.pictures import read_photos, to_pictures
 from facekit.inference.pipeline import FacePipeline
 from facekit.interfaces import HOLE, Condition, FacekitError, LabelMap

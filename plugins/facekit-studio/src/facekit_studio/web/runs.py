@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from facekit.data import DamagedCache
+from facekit.data.store import DamagedCache
 from facekit.inference import FacePipeline, provenance
 from facekit.inference.files import digest_of
 from facekit.inference.pictures import read_masks

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from facekit.interfaces import FacekitError, LabelMap, did_you_mean
-from facekit.interfaces.regular_files import open_regular
+from facekit.interfaces.files import open_regular
 from facekit.recipe.dump import dump_document
 from facekit.recipe.nodes import ListNode, MapNode, Node, ScalarNode, describe, is_null, mark_at
 from facekit.recipe.problems import Path as Place
