@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.models import vgg19
 
-from facekit.interfaces import BuildContext, FacekitError
+from facekit.interfaces import NO_LABELS, BuildContext, FacekitError
 from facekit_backbones import EfficientNetLite0
 from facekit_losses.options import PerceptualOptions
 from facekit_losses.perceptual import PerceptualLoss, build, feature_distance, perceptual_loss
@@ -187,3 +187,17 @@ class TestLoss:
         photo = torch.rand(1, 3, 8, 8, dtype=torch.float64) * 2 - 1
         result = (torch.rand(1, 3, 8, 8, dtype=torch.float64) * 2 - 1).requires_grad_()
         assert torch.autograd.gradcheck(lambda r: loss.compare(r, photo), (result,), atol=1e-5, fast_mode=True)
+
+
+def test_a_backbone_in_bf16_is_cast_once_and_is_no_part_of_the_loss() -> None:
+    options = PerceptualOptions(backbone="efficientnet_lite0")
+    loss = build(options, BuildContext(label_map=NO_LABELS, attribute_names=(), size=32))
+    before = loss.state_dict().keys(), dict(loss.named_buffers()).keys()
+    half, image = loss.in_half(), torch.rand(1, 3, 32, 32)
+    assert loss.in_half() is half
+    assert {buffer.dtype for buffer in half.buffers()} == {torch.bfloat16}
+    assert (loss.state_dict().keys(), dict(loss.named_buffers()).keys()) == before
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found, wanted = half(image), loss.backbone(image)
+    for name, feature in wanted.items():
+        assert torch.equal(found[name], feature)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -78,8 +79,8 @@ class PerceptualLoss(nn.Module):
         weights: weight by layer.
         distance: see :func:`feature_distance`.
         normalise: give the backbone the pictures it was trained with; else pictures in [-1, 1].
-        precision: of the backbone's convolutions: ``bf16`` (autocast), ``fp32``, or ``auto`` for bf16 on CUDA and fp32
-            elsewhere. Distances are always fp32.
+        precision: of the backbone's convolutions: ``bf16`` (autocast), ``fp32``, or ``auto`` for fp32 on a
+            processor and bf16 elsewhere. Distances are always fp32.
     """
 
     def __init__(
@@ -97,16 +98,25 @@ class PerceptualLoss(nn.Module):
         self.distance: Distance = distance
         self.normalise = normalise
         self.precision: Precision = precision
+        self._halved: list[EfficientNetLite0 | VGG19] = []  # in a list, so that it is no part of this module
 
     def features(self, image: Tensor) -> dict[str, Tensor]:
         """Return the backbone's features of pictures (N, 3, H, W) in [-1, 1]."""
         image = at_least_float32(image)
         if self.normalise:
             image = self.backbone.normalise(image)
-        half = self.precision == "bf16" or (self.precision == "auto" and image.device.type == "cuda")
+        on_cpu = image.device.type == "cpu"
+        half = self.precision == "bf16" or (self.precision == "auto" and not on_cpu)
+        backbone = self.in_half() if half and not on_cpu else self.backbone
         with torch.autocast(image.device.type, dtype=torch.bfloat16, enabled=half):
-            features: dict[str, Tensor] = self.backbone(image)
+            features: dict[str, Tensor] = backbone(image)
         return features
+
+    def in_half(self) -> EfficientNetLite0 | VGG19:
+        """Return the backbone with its frozen weights in bf16: cast once, in place of at each use."""
+        if not self._halved:
+            self._halved.append(copy.deepcopy(self.backbone).to(torch.bfloat16))
+        return self._halved[0]
 
     def compare(self, result: Tensor, photo: Tensor) -> Tensor:
         """Return the loss of results against photos, both (N, 3, H, W) in [-1, 1], a scalar; photos get no gradient."""
