@@ -24,7 +24,7 @@ from facekit.testing import (
     MetricContract,
     StyleEncoderContract,
 )
-from facekit.testing.port_inputs import blobs
+from facekit.testing.inputs import blobs
 from facekit.training.convolution_guard import torch_is_wrong
 
 SUBJECTS = Path(__file__).parent / "subjects"

@@ -43,7 +43,7 @@ def test_a_loss_is_not_given_what_its_ports_leave_out(registry: Registry) -> Non
 
 def test_class_ids_and_sides_follow_the_ports(registry: Registry) -> None:
     subject = contract(LossContract, registry.find("loss", "marks/same_depth").spec)
-    batch = subject._batch(subject.sizes[0], 2, "generator")
+    batch = subject.batch(subject.sizes[0], 2, "generator")
     assert batch.extra.keys() == {"depth"}
     assert tuple(batch.extra["depth"].shape) == (2, subject.sizes[0], subject.sizes[0])
     assert 0 <= float(batch.extra["depth"].min()) < float(batch.extra["depth"].max()) <= 1
@@ -54,7 +54,7 @@ def test_a_metric_is_given_what_its_ports_need(registry: Registry) -> None:
     size = subject.sizes[0]
     seen: list[dict[str, Any]] = []
     for at_once in (1, 3):
-        shown = subject._observations(size, subject._metric(size), at_once=at_once)
+        shown = subject.observations(size, subject.build(size), at_once=at_once)
         pairs = ((each.keys, each.condition.extra["landmarks"]) for each in shown)
         seen.append({key: row.tolist() for keys, rows in pairs for key, row in zip(keys, rows, strict=True)})
     assert len({str(row) for row in seen[0].values()}) == subject.count

@@ -6,7 +6,6 @@ It needs pytest (``pip install facekit-toolkit[testing]``). Importing it imports
 from facekit.testing.augmentation import AugmentationContract
 from facekit.testing.contract import BENCH_ATTRIBUTES, BENCH_LABEL_MAP, BrokenPromise, ComponentContract
 from facekit.testing.dataset import DatasetContract
-from facekit.testing.family import FamilyNetworkContract, SamplerContract
 from facekit.testing.importing import (
     ImportContract,
     assert_equals,
@@ -14,10 +13,17 @@ from facekit.testing.importing import (
     imported_network,
     imported_weights,
 )
+from facekit.testing.inputs import Inputs
 from facekit.testing.loss import LossContract
 from facekit.testing.metric import MetricContract
-from facekit.testing.network import DiscriminatorContract, GeneratorContract, NetworkContract, StyleEncoderContract
-from facekit.testing.network_inputs import Inputs
+from facekit.testing.network import (
+    DiscriminatorContract,
+    FamilyNetworkContract,
+    GeneratorContract,
+    NetworkContract,
+    StyleEncoderContract,
+)
+from facekit.testing.sampler import SamplerContract
 from facekit.testing.updates import OptimiserContract, ScheduleContract
 
 __all__ = [

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import pickle
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -26,13 +24,7 @@ from facekit.interfaces import (
     Ports,
 )
 from facekit.registry import Kind
-from facekit.testing.contract import (
-    BENCH_LABEL_MAP,
-    IMPORT_WITHOUT_TORCH,
-    BrokenPromise,
-    ComponentContract,
-    promised,
-)
+from facekit.testing.contract import BENCH_LABEL_MAP, BrokenPromise, ComponentContract, failure_without_torch, promise
 from facekit.testing.dataset_samples import check_extra, check_mirrored_extra, check_sample, equal_samples
 
 
@@ -94,201 +86,165 @@ class DatasetContract(ComponentContract):
         self.options = self.make_options(tmp_path)  # type: ignore[misc]
         super().test_options_round_trip()
 
+    @promise
     def test_opens_without_torch(self, tmp_path: Path) -> None:
-        """The dataset itself opens and reads without torch, so that data commands stay fast."""
-        context = self._context()
-        request = {
-            "factory": self.spec.factory,
-            "path": sys.path,
-            "files": {
-                name: getattr(sys.modules.get(name), "__file__", None)
-                for name in (self.spec.factory.split(":")[0], self.spec.options.__module__)
-            },
-            "options_module": self.spec.options.__module__,
-            "options_name": self.spec.options.__qualname__,
-            "options": dict(self.make_options(tmp_path)),
-            "label_maps": pickle.dumps(dict(context.label_maps)).hex(),
-        }
-        done = subprocess.run(
-            [sys.executable, "-c", _CHILD, json.dumps(request)],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
+        """A dataset opens and reads without torch, so that data commands stay fast."""
+        module, _, function = self.spec.factory.partition(":")
+        kind = self.spec.options
+        failure = failure_without_torch(
+            _READING,
+            [module, kind.__module__],
+            factory=[module, function],
+            options_class=[kind.__module__, kind.__qualname__],
+            options=dict(self.make_options(tmp_path)),
+            label_maps=pickle.dumps(dict(self._context().label_maps)).hex(),
         )
-        if done.returncode:
-            last = [line for line in done.stderr.splitlines() if line.strip()] or ["(nothing)"]
-            raise BrokenPromise(
-                "a dataset opens and reads without torch",
-                last[-1],
-                "use numpy; the core makes tensors of what it reads",
-            )
+        if failure:
+            raise BrokenPromise(failure, "use numpy; the core makes tensors of what it reads")
 
+    @promise
     def test_ports_match(self, tmp_path: Path) -> None:
-        """Samples have the attributes, classes and forms that the ports and the label map declare."""
-        promise = "samples are what ports and label map declare"
+        """Samples are what ports and label map declare."""
         options = self._options(tmp_path)
         dataset, given = self._opened(options), {port.name: port for port in self._ports(options).gives}
         if not isinstance(dataset, FaceDataset):
-            raise BrokenPromise(
-                promise, f"a {type(dataset).__name__} that lacks methods", "fulfil facekit.interfaces.FaceDataset"
-            )
+            seen = f"a {type(dataset).__name__} that lacks methods"
+            raise BrokenPromise(seen, "fulfil facekit.interfaces.FaceDataset")
         if "image" not in given:
-            raise BrokenPromise(promise, "the ports do not give 'image'", "give facekit.interfaces.IMAGE")
-        if ("mask" in given) != bool(dataset.label_map.classes):
+            raise BrokenPromise("the ports do not give 'image'", "give facekit.interfaces.IMAGE")
+        classes, names = len(dataset.label_map), tuple(dataset.attribute_names)
+        if ("mask" in given) != bool(classes):
             raise BrokenPromise(
-                promise,
                 f"the ports {'give' if 'mask' in given else 'do not give'} masks, and the label map "
-                f"{dataset.label_map.name!r} has {len(dataset.label_map)} classes",
+                f"{dataset.label_map.name!r} has {classes} classes",
                 "give facekit.interfaces.MASK when the samples have masks; the label map of a dataset without masks is "
                 "facekit.interfaces.NO_LABELS",
             )
-        classes = given["mask"].classes if "mask" in given else None
-        if isinstance(classes, int) and classes != len(dataset.label_map):
+        declared = given["mask"].classes if "mask" in given else None
+        if isinstance(declared, int) and declared != classes:
+            raise BrokenPromise(f"{declared} classes declared, {classes} in its label map", "correct the ports")
+        if ("attributes" in given) != bool(names):
+            how = "give" if "attributes" in given else "do not give"
             raise BrokenPromise(
-                promise, f"{classes} classes declared, {len(dataset.label_map)} in its label map", "correct the ports"
-            )
-        if ("attributes" in given) != bool(dataset.attribute_names):
-            raise BrokenPromise(
-                promise,
-                f"the ports {'give' if 'attributes' in given else 'do not give'} attributes, and attribute_names is "
-                f"{tuple(dataset.attribute_names)}",
+                f"the ports {how} attributes, and attribute_names is {names}",
                 "give facekit.interfaces.ATTRIBUTES when the samples have them",
             )
-        for index in range(min(self.tried, len(dataset.keys))):
-            check_sample(dataset, index, promise, masks="mask" in given)
+        for row in self._rows(dataset):
+            check_sample(dataset, row, masks="mask" in given)
 
+    @promise
     def test_extra_matches_ports(self, tmp_path: Path) -> None:
-        """Further arrays have the names, shapes, dtypes and ranges that the ports declare, for every sample."""
+        """Further arrays are what the ports declare: their names, shapes, dtypes and ranges, for every sample."""
         options = self._options(tmp_path)
-        dataset, ports = self._opened(options), self._ports(options)
-        check_extra(dataset, ports, size=self.sizes[0], rows=range(min(self.tried, len(dataset.keys))))
+        dataset = self._opened(options)
+        check_extra(dataset, self._ports(options), size=self.sizes[0], rows=self._rows(dataset))
 
+    @promise
     def test_extra_is_mirrored(self, tmp_path: Path) -> None:
-        """Mirrored twice, further arrays are what they were; mirrored once, they still are what the ports declare."""
+        """Further arrays that are mirrored twice are what they were; mirrored once, they are what the ports declare."""
         options = self._options(tmp_path)
-        dataset, ports = self._opened(options), self._ports(options)
-        check_mirrored_extra(dataset, ports, size=self.sizes[0], rows=range(min(self.tried, len(dataset.keys))))
+        dataset = self._opened(options)
+        check_mirrored_extra(dataset, self._ports(options), size=self.sizes[0], rows=self._rows(dataset))
 
+    @promise
     def test_keys_and_splits(self, tmp_path: Path) -> None:
-        """Keys are unique texts; splits have known names, lie within the data and do not overlap."""
-        promise = "keys are unique and splits do not overlap"
+        """Keys are unique texts, and splits have known names, lie within the data and do not overlap."""
         dataset = self._opened(self._options(tmp_path))
-        keys = list(dataset.keys)
+        keys, splits = list(dataset.keys), dataset.splits()
         if not keys or len(set(keys)) != len(keys) or not all(isinstance(key, str) and key for key in keys):
-            raise BrokenPromise(promise, f"keys such as {keys[:4]!r}", "give each sample a name of its own")
-        seen: dict[int, str] = {}
-        splits = dataset.splits()
+            raise BrokenPromise(f"keys such as {keys[:4]!r}", "give each sample a name of its own")
         if not splits:
-            raise BrokenPromise(promise, "no splits", f"give at least one of {', '.join(SPLITS)}")
+            raise BrokenPromise("no splits", f"give at least one of {', '.join(SPLITS)}")
+        seen: dict[int, str] = {}
         for name, rows in splits.items():
             if name not in SPLITS:
-                raise BrokenPromise(promise, f"a split called {name!r}", f"names are {', '.join(SPLITS)}")
+                raise BrokenPromise(f"a split called {name!r}", f"names are {', '.join(SPLITS)}")
             for row in rows:
                 if not 0 <= row < len(keys):
-                    raise BrokenPromise(promise, f"{name} holds the index {row} of {len(keys)}", "indices start at 0")
+                    raise BrokenPromise(f"{name} holds the index {row} of {len(keys)}", "indices start at 0")
                 if row in seen:
-                    raise BrokenPromise(
-                        promise, f"sample {row} is in {seen[row]} and in {name}", "each is in one split"
-                    )
+                    raise BrokenPromise(f"sample {row} is in {seen[row]} and in {name}", "each is in one split")
                 seen[row] = name
 
+    @promise
     def test_is_deterministic(self, tmp_path: Path) -> None:
         """The same sample reads the same again, in any order and from a second opening."""
         options = self._options(tmp_path)
-        dataset = self._opened(options)
-        rows = list(range(min(self.tried, len(dataset.keys))))
-        first = [dataset.read(row) for row in rows]
-        other = self._opened(options)
+        dataset, other = self._opened(options), self._opened(options)
+        rows = self._rows(dataset)
+        first = {row: dataset.read(row) for row in rows}
         again = {row: other.read(row) for row in reversed(rows)}
-        for row, sample in zip(rows, first, strict=True):
+        for row, sample in first.items():
             if not equal_samples(sample, again[row]) or not equal_samples(sample, dataset.read(row)):
-                raise BrokenPromise(
-                    "the same sample reads the same again",
-                    f"sample {row} differs",
-                    "derive randomness from seed and index",
-                )
+                raise BrokenPromise(f"sample {row} differs", "derive randomness from seed and index")
 
+    @promise
     def test_size_is_a_hint(self, tmp_path: Path) -> None:
-        """Reading for a size never returns less than that size, unless the file itself is smaller."""
+        """Reading for a size returns at least that size, unless the file itself is smaller."""
         dataset = self._opened(self._options(tmp_path))
-        for row in range(min(2, len(dataset.keys))):
+        for row in self._rows(dataset)[:2]:
             own = min(dataset.read(row).image.shape[:2])
             for size in (8, own // 2, own):
-                sample = dataset.read(row, size=max(size, 1))
-                if min(sample.image.shape[:2]) < min(size, own):
-                    raise BrokenPromise(
-                        "reading for a size returns at least that size",
-                        f"sample {row} came as {sample.image.shape[1]}x{sample.image.shape[0]} for {size}",
-                        "decode or draw at the next larger size",
-                    )
+                height, width = dataset.read(row, size=max(size, 1)).image.shape[:2]
+                if min(height, width) < min(size, own):
+                    seen = f"sample {row} came as {width}x{height} for {size}"
+                    raise BrokenPromise(seen, "decode or draw at the next larger size")
 
+    @promise
     def test_fingerprint_follows_the_data(self, tmp_path: Path) -> None:
-        """The fingerprint is the same at each opening, and another when the data change."""
-        promise = "the fingerprint is the same while the data are, and another when they change"
+        """The fingerprint is the same while the data are, and another when they change."""
         options = self._options(tmp_path)
         first = self._opened(options).fingerprint()
         if self._opened(options).fingerprint() != first:
-            raise BrokenPromise(
-                promise, "two openings have two fingerprints", "hash names, sizes and times, not objects"
-            )
+            raise BrokenPromise("two openings have two fingerprints", "hash names, sizes and times, not objects")
         changes = self.change_data(tmp_path) is not False
         if changes and self._opened(options).fingerprint() == first:
-            raise BrokenPromise(
-                promise, "it stays after change_data()", "hash what a change of a file changes (size, time)"
-            )
+            raise BrokenPromise("it stays after change_data()", "hash what a change of a file changes (size, time)")
         if self.other_options:
             other = self._validated({**self.make_options(tmp_path / "other"), **self.other_options})
             if self._opened(other).fingerprint() == first:
-                raise BrokenPromise(
-                    promise, f"it is the same with {dict(self.other_options)}", "hash the options that change pictures"
-                )
-        if not changes and not self.other_options:
-            raise BrokenPromise(promise, "the contract changes nothing", "write change_data(), or set `other_options`")
+                seen = f"it is the same with {dict(self.other_options)}"
+                raise BrokenPromise(seen, "hash the options that change pictures")
+        elif not changes:
+            raise BrokenPromise("the contract changes nothing", "write change_data(), or set `other_options`")
 
+    @promise
     def test_works_in_another_process(self, tmp_path: Path) -> None:
-        """The dataset can be sent to a worker process and reads the same there."""
-        promise = "a dataset can be sent to worker processes"
+        """A dataset can be sent to worker processes."""
         dataset = self._opened(self._options(tmp_path))
         try:
             sent = pickle.dumps(dataset)
         except Exception as error:
-            raise BrokenPromise(
-                promise, f"{type(error).__name__}: {error}", "hold paths and numbers, not open files or locks"
-            ) from error
+            remedy = "hold paths and numbers, not open files or locks"
+            raise BrokenPromise(f"{type(error).__name__}: {error}", remedy) from error
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             there = pool.apply(_read_there, (sent, 0))
         if not equal_samples(there, dataset.read(0)):
-            raise BrokenPromise(promise, "sample 0 reads otherwise there", "derive everything from options and index")
+            raise BrokenPromise("sample 0 reads otherwise there", "derive everything from options and index")
 
+    @promise
     def test_damage_is_reported(self, tmp_path: Path) -> None:
-        """Sound samples pass the check; a damaged one is reported by it, and reading it raises FacekitError."""
-        promise = "checks find what is wrong and never raise; reading a damaged sample says so"
+        """Checks find what is wrong and never raise; reading a damaged sample says so."""
         options = self._options(tmp_path)
         dataset = self._opened(options)
-        for row in range(min(self.tried, len(dataset.keys))):
-            if errors := [entry for entry in self._checked(dataset, row, promise) if entry.level == "error"]:
-                raise BrokenPromise(promise, f"sound sample {row}: {errors[0].message}", "check for what reading needs")
-        self._findings(dataset.check_all(), promise)
-        row_damaged = self.damage(tmp_path)
-        if row_damaged is None:
+        for row in self._rows(dataset):
+            if errors := self._errors(dataset.check(row)):
+                raise BrokenPromise(f"sound sample {row}: {errors[0].message}", "check for what reading needs")
+        self._errors(dataset.check_all())
+        damaged = self.damage(tmp_path)
+        if damaged is None:
             return
         dataset = self._opened(options)
-        if not [entry for entry in self._checked(dataset, row_damaged, promise) if entry.level == "error"]:
-            raise BrokenPromise(promise, f"check({row_damaged}) finds nothing in the damaged sample", "read it in full")
+        if not self._errors(dataset.check(damaged)):
+            raise BrokenPromise(f"check({damaged}) finds nothing in the damaged sample", "read it in full")
+        remedy = "raise FacekitError that names the file"
         try:
-            dataset.read(row_damaged)
+            dataset.read(damaged)
         except FacekitError:
             return
         except Exception as error:
-            raise BrokenPromise(
-                promise, f"reading it raises {type(error).__name__}: {error}", "raise FacekitError that names the file"
-            ) from error
-        raise BrokenPromise(
-            promise, "reading the damaged sample raises nothing", "raise FacekitError that names the file"
-        )
-
-    # Helpers
+            raise BrokenPromise(f"reading it raises {type(error).__name__}: {error}", remedy) from error
+        raise BrokenPromise("reading the damaged sample raises nothing", remedy)
 
     def _validated(self, options: Mapping[str, Any]) -> Options:
         return self.spec.options.model_validate_json(json.dumps(dict(options)), strict=True)
@@ -297,57 +253,42 @@ class DatasetContract(ComponentContract):
         try:
             return self._validated(self.make_options(folder))
         except ValidationError as error:
-            raise BrokenPromise(
-                "the options of the contract are valid", str(error), "correct make_options()"
-            ) from error
+            promise = "the options of the contract are valid"
+            raise BrokenPromise(str(error), "correct make_options()", promise) from error
 
     def _ports(self, options: Options) -> Ports:
-        context = PortContext(size=self.sizes[0], label_maps=self._context().label_maps)
-        return self.spec.ports(options, context)
+        return self.spec.ports(options, PortContext(size=self.sizes[0], label_maps=self._context().label_maps))
 
     def _context(self) -> DatasetContext:
         return DatasetContext({entry.name: entry for entry in self.label_maps})
 
     def _opened(self, options: Options) -> FaceDataset:
-        with promised("the dataset opens"):
-            return cast("FaceDataset", self.spec.build(options, self._context()))
+        return cast("FaceDataset", self.spec.build(options, self._context()))
 
-    def _checked(self, dataset: FaceDataset, row: int, promise: str) -> list[Finding]:
-        try:
-            return self._findings(dataset.check(row), promise)
-        except BrokenPromise:
-            raise
-        except Exception as error:
-            raise BrokenPromise(
-                promise, f"check({row}) raises {type(error).__name__}: {error}", "return a Finding instead"
-            ) from error
+    def _rows(self, dataset: FaceDataset) -> range:
+        return range(min(self.tried, len(dataset.keys)))
 
     @staticmethod
-    def _findings(found: Any, promise: str) -> list[Finding]:
+    def _errors(found: Any) -> list[Finding]:
+        """Return the errors among what a check found."""
         if not isinstance(found, list) or not all(isinstance(entry, Finding) for entry in found):
-            raise BrokenPromise(promise, f"a check returned {found!r}", "return a list of Finding")
-        return found
+            raise BrokenPromise(f"a check returned {found!r}", "return a list of Finding")
+        return [entry for entry in found if entry.level == "error"]
 
 
 def _read_there(sent: bytes, row: int) -> FaceSample:
     return cast("FaceDataset", pickle.loads(sent)).read(row)
 
 
-_CHILD = (
-    IMPORT_WITHOUT_TORCH
-    + """
-import pickle
+_READING = """
+import operator, pickle
 from facekit.interfaces import DatasetContext
-options_class = module(request["options_module"], request["files"].get(request["options_module"]))
-for part in request["options_name"].split("."):
-    options_class = getattr(options_class, part)
-options = options_class.model_validate_json(json.dumps(request["options"]), strict=True)
+name, path = request["options_class"]
+options = operator.attrgetter(path)(module(name)).model_validate_json(json.dumps(request["options"]), strict=True)
 maps = pickle.loads(bytes.fromhex(request["label_maps"]))
-factory, function = request["factory"].split(":")
-dataset = getattr(module(factory, request["files"].get(factory)), function)(options, DatasetContext(maps))
+name, function = request["factory"]
+dataset = getattr(module(name), function)(options, DatasetContext(maps))
 dataset.read(0)
 dataset.splits()
 dataset.fingerprint()
-assert "torch" not in sys.modules, "torch was imported"
 """
-)

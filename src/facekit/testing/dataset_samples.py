@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +32,7 @@ _TOLERANCE = 1e-4
 """How far an array that was mirrored twice may be off, as a share of its largest number."""
 
 
-def check_sample(dataset: FaceDataset, row: int, promise: str, *, masks: bool) -> None:
+def check_sample(dataset: FaceDataset, row: int, *, masks: bool) -> None:
     """Check photo, mask and attributes of a sample. Raises BrokenPromise."""
     sample = dataset.read(row)
     wrong: list[str] = []
@@ -60,7 +60,7 @@ def check_sample(dataset: FaceDataset, row: int, promise: str, *, masks: bool) -
     if unknown := [name for name in sample.repairs if name not in may_repair]:
         wrong.append(f"its repairs {unknown} are not among the dataset's repair_names {may_repair}")
     if wrong:
-        raise BrokenPromise(promise, f"sample {row}: {'; '.join(wrong)}", "correct read(), or the label map")
+        raise BrokenPromise(f"sample {row}: {'; '.join(wrong)}", "correct read(), or the label map")
 
 
 def equal_samples(first: FaceSample, second: FaceSample) -> bool:
@@ -75,19 +75,17 @@ def equal_samples(first: FaceSample, second: FaceSample) -> bool:
     return one.keys() == other.keys() and all(np.array_equal(array, other[name]) for name, array in one.items())
 
 
-def check_extra(dataset: FaceDataset, ports: Ports, *, size: int, rows: Sequence[int]) -> None:
+def check_extra(dataset: FaceDataset, ports: Ports, *, size: int, rows: Iterable[int]) -> None:
     """Check the further arrays of samples, read at a size. Raises BrokenPromise."""
-    promise = "further arrays are what the ports declare"
     settled = _settled(dataset, size)
     for row in rows:
         sample = dataset.read(row, size=size)
         if problems := [*extra_problems(sample), *_port_problems(sample.extra, ports, settled)]:
-            raise BrokenPromise(promise, f"sample {row}: {'; '.join(problems)}", "correct read(), or the ports")
+            raise BrokenPromise(f"sample {row}: {'; '.join(problems)}", "correct read(), or the ports")
 
 
-def check_mirrored_extra(dataset: FaceDataset, ports: Ports, *, size: int, rows: Sequence[int]) -> None:
+def check_mirrored_extra(dataset: FaceDataset, ports: Ports, *, size: int, rows: Iterable[int]) -> None:
     """Check what a dataset mirrors its further arrays to. Raises BrokenPromise."""
-    promise = "further arrays that are mirrored twice are what they were"
     if not isinstance(dataset, MirrorsExtra):
         return
     settled = _settled(dataset, size)
@@ -99,7 +97,7 @@ def check_mirrored_extra(dataset: FaceDataset, ports: Ports, *, size: int, rows:
             once = mirrored_extra(dataset, extra)
             twice = mirrored_extra(dataset, once)
         except FacekitError as error:
-            raise BrokenPromise(promise, f"sample {row}: {error.message}", "correct mirror_extra()") from error
+            raise BrokenPromise(f"sample {row}: {error.message}", "correct mirror_extra()") from error
         problems = [f"mirrored, {problem}" for problem in _port_problems(once, ports, settled)]
         for name, array in extra.items():
             scale = max(1.0, float(np.abs(array.astype(np.float64)).max()))
@@ -108,7 +106,6 @@ def check_mirrored_extra(dataset: FaceDataset, ports: Ports, *, size: int, rows:
                 problems.append(f"`{name}` is off by {off:.3g} after mirroring twice")
         if problems:
             raise BrokenPromise(
-                promise,
                 f"sample {row}: {'; '.join(problems)}",
                 "mirror left to right: negate or flip what is horizontal, and exchange left and right entries",
             )
@@ -139,16 +136,17 @@ def _array_problems(port: Port, array: NDArray[Any], settled: dict[str, int]) ->
     problems = []
     wanted: list[int | str] = list(port.shape[1:])
     if len(array.shape) == len(wanted):
-        wanted = [
-            settled.setdefault(side, found) if isinstance(side, str) else side
-            for side, found in zip(port.shape[1:], array.shape, strict=True)
-        ]
+        sides = zip(wanted, array.shape, strict=True)
+        wanted = [settled.setdefault(side, found) if isinstance(side, str) else side for side, found in sides]
     if list(array.shape) != wanted:
         problems.append(f"`{port.name}` has the shape {array.shape}, and its port says {tuple(wanted)}")
     if array.dtype.name not in _DTYPES[port.dtype]:
         allowed = " or ".join(_DTYPES[port.dtype])
         problems.append(f"`{port.name}` is {array.dtype.name}, and arrays of a port of {port.dtype} are {allowed}")
-    low, high = _limits(port, settled)
+    low, high = port.value_range or (-float("inf"), float("inf"))
+    if port.dtype == "class_ids":
+        classes = settled.get(port.classes) if isinstance(port.classes, str) else port.classes
+        low, high = 0.0, float("inf") if classes is None else float(classes - 1)
     smallest, largest = float(array.min()), float(array.max())
     if smallest < low or largest > high:
         found = f"[{smallest:g}, {largest:g}]"
@@ -156,11 +154,3 @@ def _array_problems(port: Port, array: NDArray[Any], settled: dict[str, int]) ->
     elif port.dtype == "binary" and not bool(np.isin(array, (0, 1)).all()):
         problems.append(f"`{port.name}` holds other numbers than 0 and 1, and its port is binary")
     return problems
-
-
-def _limits(port: Port, settled: Mapping[str, int]) -> tuple[float, float]:
-    """Return the smallest and the largest number that a port allows."""
-    if port.dtype == "class_ids":
-        classes = settled.get(port.classes) if isinstance(port.classes, str) else port.classes
-        return 0.0, float("inf") if classes is None else float(classes - 1)
-    return port.value_range or (-float("inf"), float("inf"))

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any, ClassVar, cast
 
-import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from facekit.interfaces import DISCRIMINATOR, BuildContext, FaceBatch, Player, map_tensors
+from facekit.interfaces import DISCRIMINATOR, FaceBatch, Player, Ports, map_tensors
 from facekit.registry import Kind
-from facekit.testing.contract import BrokenPromise, ComponentContract, promised, seeded
+from facekit.testing.contract import BrokenPromise, ComponentContract, every_form, promise, seeded
 from facekit.testing.outputs import check_gradients_agree, gradients_of, tensors_in
 from facekit.testing.toy_step import bench_batch, bench_model, bench_step
 from facekit.training.convolution_guard import right_gradients
@@ -25,6 +22,7 @@ from facekit.training.precision import Precision
 from facekit.training.step import TrainingStep
 
 _CPU = torch.device("cpu")
+_USUAL = Precision(_CPU, "fp32")
 _SMALL_LOSS = 0.05
 
 
@@ -52,108 +50,92 @@ class LossContract(ComponentContract):
     channels_last_gradient_tolerance: ClassVar[float] = 1e-2
     """How far a gradient of the player may be off in channels-last order, as a share of its size."""
 
-    @pytest.mark.parametrize("batch_index", range(2), ids=["small_batch", "large_batch"])
-    @pytest.mark.parametrize("size_index", range(2), ids=["small", "large"])
+    @every_form
+    @promise
     def test_ports_match(self, size_index: int, batch_index: int) -> None:
-        """The loss works with what its ports need alone, and is a finite scalar in float32."""
-        size, batch = self.sizes[size_index % len(self.sizes)], self.batches[batch_index % len(self.batches)]
-        promise = "a loss works with what its ports need, and is a finite scalar in float32"
+        """A loss works with what its ports need, and is a finite scalar in float32."""
         for player in self.players():
-            ports = self._ports(size, player)
-            if size < ports.smallest_size or size % ports.size_multiple:
-                raise BrokenPromise(promise, f"{size} is no size its ports allow", "set `sizes` in the contract")
-            value = self._value(size=size, batch=batch, player=player)
+            ports = self._ports(self.sizes[size_index % len(self.sizes)], player)
+            size, batch = self.form(size_index, batch_index, ports)
+            value: Any = self._value(player, size=size, batch=batch)
             if not isinstance(value, Tensor) or value.dim() or value.dtype != torch.float32:
                 shown = f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-                raise BrokenPromise(promise, f"it is {shown} for the {player}", "return .float().mean() or the like")
+                raise BrokenPromise(f"it is {shown} for the {player}", "return .float().mean() or the like")
             if not bool(torch.isfinite(value)):
-                raise BrokenPromise(promise, f"it is {float(value)} for the {player}", "find the division or logarithm")
+                raise BrokenPromise(f"it is {float(value)} for the {player}", "find the division or logarithm")
 
+    @promise
     def test_gradients_reach_the_player(self) -> None:
         """Gradients are finite, reach the player whose loss it is, and nobody else."""
-        promise = "gradients are finite, reach the player whose loss it is, and nobody else"
         size, batch = max(self.sizes), max(self.batches)
         for player in self.players():
             loss = self._loss(size, player)
-            if isinstance(loss, nn.Module) and (
-                own := [name for name, entry in loss.named_parameters() if entry.requires_grad]
-            ):
-                raise BrokenPromise(
-                    promise,
-                    f"the loss has parameters of its own that nobody trains: {own}",
-                    "make them buffers, or freeze them",
-                )
-            model = self._trainable(self._model(size, player), player)
-            self._call(loss, self._step(model, size, batch, player)).backward()
-            gradients = {name: entry.grad for name, entry in model.named_parameters() if entry.grad is not None}
-            if broken := [name for name, grad in gradients.items() if not bool(grad.isfinite().all())]:
-                raise BrokenPromise(
-                    promise, f"gradients that are not finite in {broken[:3]}", "find the division or root"
-                )
-            foreign = [name for name in gradients if (name.split(".")[0] == DISCRIMINATOR) != (player == DISCRIMINATOR)]
-            if foreign:
-                raise BrokenPromise(
-                    promise, f"the {player}'s loss gives gradients to {foreign[:3]}", "do not switch requires_grad on"
-                )
-            if not any(bool(grad.any()) for grad in gradients.values()):
-                raise BrokenPromise(promise, f"none reaches the {player}", "is there a detach() or no_grad() too many?")
+            own = loss.named_parameters() if isinstance(loss, nn.Module) else ()
+            if trainable := [name for name, entry in own if entry.requires_grad]:
+                seen = f"the loss has parameters of its own that nobody trains: {trainable}"
+                raise BrokenPromise(seen, "make them buffers, or freeze them")
+            step = self._step(player, size=size, batch=batch)
+            loss(step).backward()
+            named = step.networks.model.named_parameters()
+            gradients = {name: entry.grad for name, entry in named if entry.grad is not None}
+            if broken := [name for name, each in gradients.items() if not bool(each.isfinite().all())]:
+                raise BrokenPromise(f"gradients that are not finite in {broken[:3]}", "find the division or root")
+            if foreign := [name for name in gradients if not _trains(player, name.split(".")[0])]:
+                seen = f"the {player}'s loss gives gradients to {foreign[:3]}"
+                raise BrokenPromise(seen, "do not switch requires_grad on")
+            if not any(bool(each.any()) for each in gradients.values()):
+                raise BrokenPromise(f"none reaches the {player}", "is there a detach() or no_grad() too many?")
 
+    @promise
     def test_is_deterministic(self) -> None:
         """The same step gives the same loss, whatever the global random state is."""
         for player in self.players():
-            first = self._value(player=player)
-            second = self._value(player=player, global_seed=self.seed + 1)
+            first, second = self._value(player), self._value(player, global_seed=self.seed + 1)
             if not torch.equal(first, second):
-                raise BrokenPromise(
-                    "the same step gives the same loss",
-                    f"{float(first)!r} and {float(second)!r} for the {player}",
-                    "draw from step.random only; keep no state between steps",
-                )
+                seen = f"{float(first)!r} and {float(second)!r} for the {player}"
+                raise BrokenPromise(seen, "draw from step.random only; keep no state between steps")
 
+    @promise
     def test_samples_are_independent(self) -> None:
-        """The loss of a batch is the mean of its samples' losses, or the contract says why not."""
-        size = self.sizes[0]
+        """The loss of a batch is the mean of its samples' losses.
+
+        Or the contract or the ports say why not.
+        """
+        count = max(3, *self.batches)
         for player in self.players():
-            ports = self._ports(size, player)
-            count = max(3, *self.batches)
-            if ports.smallest_batch > 1:
-                continue  # its ports say that it compares samples
-            whole = float(self._value(size=size, batch=count, player=player))
-            each = [float(self._value(size=size, batch=count, player=player, only=row)) for row in range(count)]
-            mean = sum(each) / count
-            same = abs(whole - mean) <= 1e-3 * max(abs(mean), 1e-6)
-            promise = "the loss of a batch is the mean of its samples' losses"
-            if not same and not self.couples_samples:
+            if self.couples_samples or self._ports(self.sizes[0], player).smallest_batch > 1:
+                continue
+            whole = float(self._value(player, batch=count))
+            mean = sum(float(self._value(player, batch=count, only=row)) for row in range(count)) / count
+            if abs(whole - mean) > 1e-3 * max(abs(mean), 1e-6):
                 raise BrokenPromise(
-                    promise,
                     f"{whole:.6g} for the batch and {mean:.6g} as the mean of its samples ({player})",
                     "average over samples last, or say why not in `couples_samples`",
                 )
 
+    @promise
     def test_save_and_load(self) -> None:
-        """A loss with buffers gives the same after saving and loading them."""
-        size = self.sizes[0]
+        """What is saved is all that a loss depends on."""
         for player in self.players():
-            loss = self._loss(size, player)
+            loss, fresh = self._loss(self.sizes[0], player), self._loss(self.sizes[0], player, seed=self.seed + 1)
             if not isinstance(loss, nn.Module):
                 continue
-            fresh = self._loss(size, player, seed=self.seed + 1)
-            with tempfile.TemporaryDirectory() as folder:
-                file = Path(folder) / "loss.safetensors"
-                save_file({name: value.contiguous().clone() for name, value in loss.state_dict().items()}, file)
-                cast("nn.Module", fresh).load_state_dict(load_file(file))
-            one, other = self._value(player=player, loss=loss), self._value(player=player, loss=fresh)
+            state = {name: value.contiguous().clone() for name, value in loss.state_dict().items()}
+            cast("nn.Module", fresh).load_state_dict(load(save(state)))
+            one, other = self._value(player, loss=loss), self._value(player, loss=fresh)
             if not torch.equal(one, other):
                 raise BrokenPromise(
-                    "what is saved is all that a loss depends on",
                     f"{float(one)!r} before and {float(other)!r} after loading ({player})",
                     "register tensors that matter as persistent buffers, or derive them from the options",
                 )
 
+    @promise
     def test_bf16_agrees(self) -> None:
         """With networks in bf16 the loss agrees with fp32 within ``bf16_tolerance``."""
-        self._agrees(Precision(_CPU, "bf16"), self.bf16_tolerance, "with networks in bf16", "raise `bf16_tolerance`")
+        remedy = "raise `bf16_tolerance`, or compute in fp32"
+        self._agrees(Precision(_CPU, "bf16"), self.bf16_tolerance, remedy)
 
+    @promise
     def test_channels_last_agrees(self) -> None:
         """With networks and images in channels-last order, the loss and the player's gradients agree.
 
@@ -163,49 +145,35 @@ class LossContract(ComponentContract):
         """
         precision = Precision(_CPU, "fp32", channels_last=True)
         with right_gradients(_CPU):
-            self._agrees(
-                precision, self.channels_last_tolerance, "in channels-last order", "never read the memory order"
-            )
+            remedy = "never read the memory order, or compute in fp32"
+            self._agrees(precision, self.channels_last_tolerance, remedy)
             for player in self.players():
-                usual, other = self._gradients(player, Precision(_CPU, "fp32")), self._gradients(player, precision)
+                usual, other = (self._gradients(player, each) for each in (_USUAL, precision))
                 check_gradients_agree(usual, other, self.channels_last_gradient_tolerance, whose=f" of the {player}")
 
+    @promise
     def test_fake_tensors(self) -> None:
-        """The loss runs forward and backward on fake tensors."""
-        size, batch = self.sizes[0], max(self.batches)
+        """A recipe's shapes can be checked without computing anything.
+
+        The loss runs forward and backward on fake tensors.
+        """
         for player in self.players():
-            loss = self._loss(size, player, probe=True)  # as the shape check does: losses are built for real
+            loss = self._loss(self.sizes[0], player, probe=True)  # as the shape check does: losses are built for real
             try:
                 with seeded(self.seed), FakeTensorMode(allow_non_fake_inputs=True):
-                    model = self._trainable(self._model(size, player), player)
-                    loss(self._step(model, size, batch, player)).backward()
+                    loss(self._step(player)).backward()
             except Exception as error:
                 raise BrokenPromise(
-                    "a recipe's shapes can be checked without computing anything",
                     f"{type(error).__name__} on fake tensors: {error}",
                     "do not look at numbers (item(), bool(), nonzero) in the loss, or declare `probe=` in the spec",
                 ) from error
 
+    @promise
     def test_leaves_the_step_alone(self) -> None:
-        """The loss changes nothing that other losses of the step read."""
+        """A loss changes nothing that other losses read."""
         for player in self.players():
-            size = self.sizes[0]
-            model = self._trainable(self._model(size, player), player)
-            step = self._step(model, size, max(self.batches), player)
-            watched = _tensors_of(step.batch)
-            before = {name: value.detach().clone() for name, value in watched.items()}
-
-            for name, network in model.named_children():
-                network.register_forward_hook(
-                    partial(_keep, f"what the {name.replace('_', ' ')} gave", watched, before)
-                )
-            self._call(self._loss(size, player), step)
-            if changed := [name for name, value in watched.items() if not torch.equal(value.detach(), before[name])]:
-                raise BrokenPromise(
-                    "a loss changes nothing that other losses read",
-                    f"it changed {', '.join(changed)}",
-                    "do not work in place",
-                )
+            if changed := self._changed(player):
+                raise BrokenPromise(f"it changed {', '.join(changed)}", "do not work in place")
 
     # What it is tried on
 
@@ -222,108 +190,95 @@ class LossContract(ComponentContract):
             settled=self.settled(size, max(self.batches)),
         )
 
-    # Helpers
-
-    def _ports(self, size: int, player: Player) -> Any:
-        context = self.port_context(size)
-        return self.spec.ports(self.validated(), type(context)(context.size, context.label_maps, player))
-
-    def _loss(self, size: int, player: Player, *, seed: int | None = None, probe: bool = False) -> Any:
-        context = self.build_context(size)
-        told = {field.name: getattr(context, field.name) for field in fields(context)} | {"player": player}
-        build = self.spec.build_probe if probe else self.spec.build
-        with seeded(self.seed if seed is None else seed), promised("the loss can be built from its options"):
-            return build(self.validated(), BuildContext(**told))
-
-    def _model(self, size: int, player: Player) -> FaceModel:
-        with seeded(self.seed):
-            return self.model(size, player).requires_grad_(False)
-
-    @staticmethod
-    def _trainable(model: FaceModel, player: Player) -> FaceModel:
-        for name, network in model.named_children():
-            if (name == DISCRIMINATOR) == (player == DISCRIMINATOR):
-                network.requires_grad_(True)
-        return model
-
-    def _batch(self, size: int, batch: int, player: Player) -> FaceBatch:
-        needs = self._ports(size, player)
+    def batch(self, size: int, count: int, player: Player) -> FaceBatch:
+        """Return faces with what the ports need."""
+        ports = self._ports(size, player)
         return bench_batch(
-            needs.needs,
+            ports.needs,
             size=size,
-            batch=max(batch, needs.smallest_batch),
+            batch=max(count, ports.smallest_batch),
             label_map=self.label_map,
             attributes=len(self.attribute_names),
             seed=self.seed,
         )
 
+    def _ports(self, size: int, player: Player) -> Ports:
+        return self.spec.ports(self.validated(), replace(self.port_context(size), player=player))
+
+    def _loss(self, size: int, player: Player, *, seed: int | None = None, probe: bool = False) -> Any:
+        context = replace(self.build_context(size), player=player)
+        build = self.spec.build_probe if probe else self.spec.build
+        with seeded(self.seed if seed is None else seed):
+            return build(self.validated(), context)
+
     def _step(
         self,
-        model: FaceModel,
-        size: int,
-        batch: int,
         player: Player,
         *,
-        precision: Precision | None = None,
-        only: int | None = None,
-    ) -> TrainingStep:
-        faces = self._batch(size, batch, player)
-        if only is not None:
-            faces = _row(faces, only)
-        chosen = precision or Precision(_CPU, "fp32")
-        return bench_step(model, chosen.place_batch(faces), player=player, precision=chosen, seed=self.seed)
-
-    def _value(
-        self,
-        *,
-        player: Player,
         size: int | None = None,
         batch: int | None = None,
-        precision: Precision | None = None,
-        global_seed: int | None = None,
-        loss: Any = None,
+        precision: Precision = _USUAL,
         only: int | None = None,
-    ) -> Tensor:
+    ) -> TrainingStep:
+        """Return a step in which the player trains, on one face of the batch ``only`` where it is given."""
         size = size or self.sizes[0]
-        loss = self._loss(size, player) if loss is None else loss
-        model = self._trainable(self._model(size, player), player)
-        if precision is not None:
+        with seeded(self.seed):
+            model = self.model(size, player)
+        for name, network in model.named_children():
+            network.requires_grad_(_trains(player, name))
+        faces = self.batch(size, batch or max(self.batches), player)
+        if only is not None:
+            row = slice(only, only + 1)
+            cut = map_tensors(replace(faces, keys=()), lambda tensor: tensor[row])
+            faces = replace(cut, keys=faces.keys[row])
+        if precision != _USUAL:  # tensors without numbers cannot be placed
             model = precision.place(model)
-        step = self._step(model, size, batch or max(self.batches), player, precision=precision, only=only)
+        faces = precision.place_batch(faces)
+        return bench_step(model, faces, player=player, precision=precision, seed=self.seed)
+
+    def _value(self, player: Player, *, loss: Any = None, global_seed: int | None = None, **where: Any) -> Tensor:
+        """Return the loss of a step; ``where`` as for :meth:`_step`."""
+        loss = loss or self._loss(where.get("size", self.sizes[0]), player)
+        step = self._step(player, **where)
         with seeded(self.seed if global_seed is None else global_seed):
-            value = self._call(loss, step)
+            value = loss(step)
         return value.detach() if isinstance(value, Tensor) else value
+
+    def _changed(self, player: Player) -> list[str]:
+        """Return what the loss changed of the batch and of what networks gave."""
+        step = self._step(player)
+        watched = _tensors_of(step.batch)
+        before = {name: value.detach().clone() for name, value in watched.items()}
+
+        def keep(name: str, module: nn.Module, given: Any, result: Any) -> None:
+            for number, tensor in enumerate(tensors_in(result)):
+                title = f"what the {name.replace('_', ' ')} gave ({number})"
+                watched[title], before[title] = tensor, tensor.detach().clone()
+
+        for name, network in step.networks.model.named_children():
+            network.register_forward_hook(partial(keep, name))
+        self._loss(self.sizes[0], player)(step)
+        return [name for name, value in watched.items() if not torch.equal(value.detach(), before[name])]
 
     def _gradients(self, player: Player, precision: Precision) -> dict[str, Tensor]:
         """Return the gradients of the player's parameters, by name."""
-        size = self.sizes[0]
-        model = precision.place(self._trainable(self._model(size, player), player))
-        step = self._step(model, size, max(self.batches), player, precision=precision)
+        loss, step = self._loss(self.sizes[0], player), self._step(player, precision=precision)
         with seeded(self.seed):
-            value = self._call(self._loss(size, player), step)
-        return gradients_of(value, dict(model.named_parameters()))
+            value = loss(step)
+        return gradients_of(value, dict(step.networks.model.named_parameters()))
 
-    @staticmethod
-    def _call(loss: Any, step: TrainingStep) -> Tensor:
-        with promised("a loss works with what its ports need"):
-            return cast("Tensor", loss(step))
-
-    def _agrees(self, precision: Precision, tolerance: float, how: str, remedy: str) -> None:
+    def _agrees(self, precision: Precision, tolerance: float, remedy: str) -> None:
         for player in self.players():
-            usual = float(self._value(player=player))
-            other = float(self._value(player=player, precision=precision))
+            usual, other = (float(self._value(player, precision=each)) for each in (_USUAL, precision))
             off = abs(usual - other) / max(abs(usual), _SMALL_LOSS)
             if not off <= tolerance:
-                raise BrokenPromise(
-                    f"{how} the loss is the same within {tolerance:g}",
-                    f"{other:.6g} instead of {usual:.6g} for the {player}, off by {off:.3g}",
-                    f"{remedy}, or compute in fp32",
-                )
+                seen = f"{other:.6g} instead of {usual:.6g} for the {player}, off by {off:.3g}, over {tolerance:g}"
+                raise BrokenPromise(seen, remedy)
 
 
-def _row(batch: FaceBatch, row: int) -> FaceBatch:
-    part = slice(row, row + 1)
-    return replace(map_tensors(replace(batch, keys=()), lambda tensor: tensor[part]), keys=batch.keys[part])
+def _trains(player: Player, network: str) -> bool:
+    """Return whether a player trains a network: the discriminator itself, and the other player all others."""
+    return (network == DISCRIMINATOR) == (player == DISCRIMINATOR)
 
 
 def _tensors_of(batch: FaceBatch) -> dict[str, Tensor]:
@@ -331,11 +286,3 @@ def _tensors_of(batch: FaceBatch) -> dict[str, Tensor]:
     if batch.reference is not None:
         found |= {"reference.image": batch.reference.image, "reference.mask": batch.reference.mask}
     return {name: value for name, value in found.items() if value is not None}
-
-
-def _keep(
-    name: str, watched: dict[str, Tensor], before: dict[str, Tensor], module: nn.Module, given: Any, result: Any
-) -> None:
-    """Keep what a network gave, and a copy of it."""
-    for number, tensor in enumerate(tensors_in(result)):
-        watched[f"{name} ({number})"], before[f"{name} ({number})"] = tensor, tensor.detach().clone()

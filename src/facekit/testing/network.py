@@ -1,12 +1,12 @@
-"""What style encoders, generators and discriminators promise alike."""
+"""What networks promise: style encoders, generators, discriminators, and those of a family's own."""
 
 from __future__ import annotations
 
 import tempfile
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
-import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -14,15 +14,29 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from facekit.interfaces import DiscriminatorOutput, Generated, Style, map_tensors
 from facekit.registry import Kind
-from facekit.testing.contract import BrokenPromise, ComponentContract, matching, promised, seeded
-from facekit.testing.network_inputs import Inputs, make_inputs
-from facekit.testing.outputs import Given, check_gradients_agree, difference, expect, gradients_of, some, tensors_in
-from facekit.testing.port_inputs import check_given, named_floats
+from facekit.testing.contract import BrokenPromise, ComponentContract, every_form, promise, promised, seeded
+from facekit.testing.inputs import Inputs, make_inputs
+from facekit.testing.outputs import (
+    Given,
+    among_others,
+    check_given,
+    check_gradients_agree,
+    difference,
+    expect,
+    gradients_of,
+    named_floats,
+    root_mean_square,
+    some,
+    tensors_in,
+)
 from facekit.training.convolution_guard import right_gradients
-from facekit.training.network_call import NO_PORTS, outputs_by_port
+from facekit.training.network_call import NO_PORTS, mismatch, outputs_by_port
 
 STRONG = 100.0
 """What unbounded inputs are multiplied with to see whether a declared range holds."""
+
+_SPARE = 12_345
+"""Added to the seed for inputs that are not declared: they are the same whatever is drawn for those that are."""
 
 
 class NetworkContract(ComponentContract):
@@ -37,142 +51,126 @@ class NetworkContract(ComponentContract):
     channels_last_gradient_tolerance: ClassVar[float] = 1e-2
     """How far a gradient in channels-last order may be off, as a share of its size, in fp32."""
 
-    @pytest.mark.parametrize("batch_index", range(2), ids=["small_batch", "large_batch"])
-    @pytest.mark.parametrize("size_index", range(2), ids=["small", "large"])
+    @every_form
+    @promise
     def test_ports_match(self, size_index: int, batch_index: int) -> None:
-        """What comes out has the shapes, kinds of numbers and ranges of the ports, from what the ports need alone."""
-        size, batch = self.sizes[size_index % len(self.sizes)], self.batches[batch_index % len(self.batches)]
-        self._check_size(size)
-        network, settled, ports = self._network(size), self.settled(size, batch), self.ports(size)
-        where = f"for {batch} of {size}x{size}"
-        promise = "a component works with what its ports need, and only with that"
-        inputs = self.inputs(size, batch)
-        given = self._run(network, inputs, promise)
+        """A component works with what its ports need, and only with that.
+
+        What comes out has the shapes, kinds of numbers and ranges of the ports.
+        """
+        ports = self.ports(self.sizes[size_index % len(self.sizes)])
+        size, batch = self.form(size_index, batch_index, ports)
+        network, settled, where = self._network(size), self.settled(size, batch), f"for {batch} of {size}x{size}"
+        given = self._run(network, self.inputs(size, batch))
+        strong = self._run(network, self.inputs(size, batch, strength=STRONG))
         for port in ports.gives:
             check_given(port, given.get(port.name, ()), settled, where=where)
-        strong = self._run(network, self.inputs(size, batch, strength=STRONG), promise)
-        for port in ports.gives:
             if port.value_range is not None:
                 check_given(port, strong.get(port.name, ()), settled, where=f"{where} from large inputs")
-        other = self._run(network, self.inputs(size, batch, undeclared=True), promise)
-        if name := difference(given, other):
+        if name := difference(given, self._run(network, self.inputs(size, batch, undeclared=True))):
             needs = ", ".join(port.name for port in ports.needs) or "nothing"
             raise BrokenPromise(
-                promise,
                 f"{name} changes with inputs that are not declared; declared is {needs}",
                 "declare what the component reads (mask, image, attributes, style) in its ports",
             )
         for port in ports.needs:
             if port.optional:
-                self._run(
-                    network, self.inputs(size, batch, without=port.name), f"the optional {port.name!r} can be left out"
-                )
+                with promised(f"the optional {port.name!r} can be left out"):
+                    self._run(network, self.inputs(size, batch, without=port.name))
 
+    @promise
     def test_gradients_reach_every_parameter(self) -> None:
-        """Gradients are finite and reach every parameter, but for the exceptions the contract lists."""
+        """Gradients are finite and reach every parameter.
+
+        The exceptions are those that the contract lists.
+        """
         size = max(self.sizes)
         network = self._network(size).train()
-        given = self._run(network, self.inputs(size, max(self.batches)), "a training pass works", gradients=True)
-        total = self._total(given)
-        promise = "gradients are finite and reach every parameter"
+        total = self._total(self._run(network, self.inputs(size, max(self.batches)), gradients=True))
         if not total.requires_grad:
-            raise BrokenPromise(promise, "the results carry no gradient", "is there a detach() or no_grad() too many?")
+            raise BrokenPromise("the results carry no gradient", "is there a detach() or no_grad() too many?")
         total.backward()
-        parameters = {name: entry for name, entry in network.named_parameters() if entry.requires_grad}
-        broken = [
-            name for name, entry in parameters.items() if entry.grad is not None and not entry.grad.isfinite().all()
-        ]
-        if broken:
-            raise BrokenPromise(
-                promise, f"gradients that are not finite in {some(broken)}", "find the division or root"
-            )
-        missed = {name for name, entry in parameters.items() if entry.grad is None or not bool(entry.grad.any())}
-        excepted = matching(list(parameters), self.parameters_without_gradient)
+        gradients = {name: entry.grad for name, entry in network.named_parameters() if entry.requires_grad}
+        if broken := [name for name, each in gradients.items() if each is not None and not each.isfinite().all()]:
+            raise BrokenPromise(f"gradients that are not finite in {some(broken)}", "find the division or root")
+        missed = {name for name, each in gradients.items() if each is None or not bool(each.any())}
+        patterns = self.parameters_without_gradient
+        excepted = {name for name in gradients if any(fnmatchcase(name, pattern) for pattern in patterns)}
         if missed - excepted:
             raise BrokenPromise(
-                promise,
                 f"none reaches {some(sorted(missed - excepted))}",
                 "use these parameters, remove them, or list them in `parameters_without_gradient`",
             )
         if excepted - missed:
             raise BrokenPromise(
-                promise,
                 f"a gradient reaches {some(sorted(excepted - missed))}, which the contract excepts",
                 "shorten `parameters_without_gradient`",
             )
 
+    @promise
     def test_eval_is_deterministic(self) -> None:
         """In eval mode the same inputs give the same result, whatever the global random state is."""
-        size = self.sizes[0]
-        network, inputs = self._network(size), self.inputs(size, max(self.batches))
-        first = self._run(network, inputs, "an eval pass works")
-        second = self._run(network, inputs, "a second eval pass works", seed=self.seed + 1)
-        if name := difference(first, second):
+        network, inputs = self._small()
+        if name := difference(self._run(network, inputs), self._run(network, inputs, seed=self.seed + 1)):
             raise BrokenPromise(
-                "in eval mode the same inputs give the same result",
                 f"{name} differs between two passes",
                 "draw noise only while self.training, and update no state in eval mode",
             )
 
+    @promise
     def test_samples_are_independent(self) -> None:
-        """In eval mode a sample's result does not depend on the other samples of its batch."""
+        """In eval mode one sample's result does not depend on the others of its batch."""
         size, batch = self.sizes[0], max(2, *self.batches)
-        network = self._network(size)
-        inputs, others = self.inputs(size, batch), self.inputs(size, batch, seed=self.seed + 1)
-        alone = self._run(network, inputs, "an eval pass works")
-        mixed = self._run(network, inputs.replaced(slice(1, None), others), "an eval pass works")
-        name = difference(
-            {key: tuple(t[:1] for t in value) for key, value in alone.items()},
-            {key: tuple(t[:1] for t in value) for key, value in mixed.items()},
+        network, inputs = self._network(size), self.inputs(size, batch)
+        others = self.inputs(size, batch, seed=self.seed + 1)
+        alone, among = (
+            {name: tuple(tensor[:1] for tensor in tensors) for name, tensors in self._run(network, each).items()}
+            for each in (inputs, among_others(inputs, others))
         )
+        name = difference(alone, among)
         if name and not self.spec.batch_dependent:
             raise BrokenPromise(
-                "one sample's result does not depend on the others of its batch",
                 f"{name} of the first sample changes when the other {batch - 1} are exchanged",
                 "use norms over the sample (instance, group, layer), or declare batch_dependent=True in the spec",
             )
         if not name and self.spec.batch_dependent:
             raise BrokenPromise(
-                "a component that declares batch_dependent is",
                 "the first sample's result stays when the others are exchanged",
                 "remove batch_dependent=True, which costs a joint pass",
+                "a component that declares batch_dependent is",
             )
 
+    @promise
     def test_save_and_load(self) -> None:
-        """A component built anew gives equal results after loading the saved weights."""
-        size = self.sizes[0]
-        promise = "what is saved is all that a result depends on"
-        network, inputs = self._network(size), self.inputs(size, max(self.batches))
-        fresh = cast("nn.Module", self.build(size, seed=self.seed + 1)).eval()
+        """What is saved is all that a result depends on."""
+        network, inputs = self._small()
+        fresh = cast("nn.Module", self.build(self.sizes[0], seed=self.seed + 1)).eval()
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "weights.safetensors"
             save_file({name: value.contiguous().clone() for name, value in network.state_dict().items()}, file)
             try:
                 fresh.load_state_dict(load_file(file))
             except RuntimeError as error:
-                raise BrokenPromise(
-                    promise, f"the weights do not fit: {error}", "names and shapes follow options alone"
-                ) from error
-        if name := difference(self._run(network, inputs, promise), self._run(fresh, inputs, promise)):
+                seen = f"the weights do not fit: {error}"
+                raise BrokenPromise(seen, "names and shapes follow options alone") from error
+        if name := difference(self._run(network, inputs), self._run(fresh, inputs)):
             raise BrokenPromise(
-                promise,
                 f"{name} differs after saving and loading",
                 "register tensors that matter as parameters or persistent buffers",
             )
 
+    @promise
     def test_bf16_agrees(self) -> None:
         """Under bf16 autocast the result agrees with fp32 within ``bf16_tolerance``."""
-        size = self.sizes[0]
-        network, inputs = self._network(size), self.inputs(size, max(self.batches))
-        full = self._run(network, inputs, "an fp32 pass works")
+        network, inputs = self._small()
+        full = self._run(network, inputs)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            half = self._run(network, inputs, "a pass under bf16 autocast works")
-        self._agree(
-            full, half, self.bf16_tolerance, "under bf16 autocast", "`bf16_tolerance`, or compute that part in fp32"
-        )
+            half = self._run(network, inputs)
+        self._agree(full, half, self.bf16_tolerance, "raise `bf16_tolerance`, or compute that part in fp32")
 
+    @promise
     def test_channels_last_agrees(self) -> None:
-        """In channels-last order, results and gradients agree with the usual order.
+        """In channels-last order results and gradients agree with the usual order.
 
         Results may differ by ``channels_last_tolerance``. Gradients of parameters and of inputs may differ by
         ``channels_last_gradient_tolerance`` of their root mean square, or of a hundredth of that of the largest
@@ -181,27 +179,26 @@ class NetworkContract(ComponentContract):
         Both passes run under the guard that training has (:func:`facekit.training.convolution_guard.right_gradients`):
         what torch computes wrong and training mends is no broken promise; what training would get wrong is one.
         """
-        size = self.sizes[0]
-        network, inputs = self._network(size), self.inputs(size, max(self.batches))
+        network, inputs = self._small()
+        order = torch.channels_last
         with right_gradients(torch.device("cpu")):
-            usual, gradients = self._results_and_gradients(network, inputs, "a pass works")
-            network.to(memory_format=torch.channels_last)
-            other, others = self._results_and_gradients(
-                network, inputs.channels_last(), "a pass in channels-last order works"
+            usual, gradients = self._results_and_gradients(network, inputs)
+            network.to(memory_format=order)
+            arranged = map_tensors(
+                inputs, lambda each: each.contiguous(memory_format=order) if each.dim() == 4 else each
             )
-        self._agree(
-            usual,
-            other,
-            self.channels_last_tolerance,
-            "in channels-last order",
-            "never read the memory order: no view(), no strides",
-        )
+            other, others = self._results_and_gradients(network, arranged)
+        remedy = "never read the memory order: no view(), no strides"
+        self._agree(usual, other, self.channels_last_tolerance, remedy)
         check_gradients_agree(gradients, others, self.channels_last_gradient_tolerance)
 
+    @promise
     def test_fake_tensors(self) -> None:
-        """The component, or the probe it declares, builds and runs forward and backward on fake tensors."""
+        """A recipe's shapes can be checked without computing anything.
+
+        The component, or the probe it declares, builds and runs forward and backward on fake tensors.
+        """
         size, batch = self.sizes[0], max(self.batches)
-        promise = "a recipe's shapes can be checked without computing anything"
         settled, ports = self.settled(size, batch), self.ports(size)
         try:
             with seeded(self.seed), FakeTensorMode(allow_non_fake_inputs=True):
@@ -210,25 +207,18 @@ class NetworkContract(ComponentContract):
                 sum((tensor.float().mean() for tensor in tensors_in(given)), torch.zeros(())).backward()
         except Exception as error:
             raise BrokenPromise(
-                promise,
                 f"{type(error).__name__} on fake tensors: {error}",
                 "do not look at numbers (item(), bool(), nonzero) in forward, or declare `probe=` in the spec",
             ) from error
         for port in ports.gives if self.spec.probe else ():
-            for tensor in given.get(port.name, ()):
-                expected = tuple(settled[d] if isinstance(d, str) else d for d in port.shape)
-                if tuple(tensor.shape)[: len(expected)] != expected:
-                    raise BrokenPromise(
-                        promise, f"{port.name} has the shape {tuple(tensor.shape)} on fake tensors", "correct the probe"
-                    )
+            if wrong := mismatch(port, given.get(port.name, ()), settled):
+                raise BrokenPromise(f"{wrong}, on fake tensors", "correct the probe")
 
     # For the kinds to override
 
     def given(self, network: Any, inputs: Inputs) -> Given:
         """Call the network; each kind overrides this."""
         raise NotImplementedError
-
-    # Helpers
 
     def inputs(
         self,
@@ -251,40 +241,35 @@ class NetworkContract(ComponentContract):
             without: an optional need to leave out.
         """
         return make_inputs(
-            {port.name: port for port in self.ports(size).needs if port.name != without},
+            [port for port in self.ports(size).needs if port.name != without],
             self.settled(size, batch),
             seed=self.seed if seed is None else seed,
-            # What is not declared is the same whatever is drawn for what is.
-            spare_seed=self.seed + 12_345,
+            spare_seed=self.seed + _SPARE,
             strength=strength,
             undeclared=undeclared,
         )
 
     def _network(self, size: int) -> nn.Module:
-        with promised("the component can be built from its options"):
-            network = self.build(size)
+        network = self.build(size)
         if not isinstance(network, nn.Module):
-            raise BrokenPromise(
-                "a network is a torch.nn.Module",
-                f"the factory returned a {type(network).__name__}",
-                "return the module",
-            )
+            seen = f"the factory returned a {type(network).__name__}"
+            raise BrokenPromise(seen, "return the module", "a network is a torch.nn.Module")
         return network.eval()
 
-    def _run(
-        self, network: nn.Module, inputs: Inputs, promise: str, *, gradients: bool = False, seed: int | None = None
-    ) -> Given:
-        with seeded(self.seed if seed is None else seed), torch.set_grad_enabled(gradients), promised(promise):
+    def _small(self) -> tuple[nn.Module, Inputs]:
+        """Return a network for the smallest size, and inputs."""
+        return self._network(self.sizes[0]), self.inputs(self.sizes[0], max(self.batches))
+
+    def _run(self, network: nn.Module, inputs: Inputs, *, gradients: bool = False, seed: int | None = None) -> Given:
+        with seeded(self.seed if seed is None else seed), torch.set_grad_enabled(gradients):
             given = self.given(network, inputs)
         return given if gradients else {name: tuple(t.clone() for t in value) for name, value in given.items()}
 
-    def _results_and_gradients(
-        self, network: nn.Module, inputs: Inputs, promise: str
-    ) -> tuple[Given, dict[str, Tensor]]:
+    def _results_and_gradients(self, network: nn.Module, inputs: Inputs) -> tuple[Given, dict[str, Tensor]]:
         """Return what a network gives, and the gradients of parameters and inputs of a scalar that depends on it."""
         trainable = map_tensors(inputs, lambda tensor: tensor.detach().requires_grad_(tensor.is_floating_point()))
         # Copies, so that a network may work in place on what it is given.
-        given = self._run(network, map_tensors(trainable, Tensor.clone), promise, gradients=True)
+        given = self._run(network, map_tensors(trainable, Tensor.clone), gradients=True)
         wanted = {**dict(network.named_parameters()), **{f"input {k}": v for k, v in named_floats(trainable).items()}}
         gradients = gradients_of(self._total(given), wanted)
         return {name: tuple(tensor.detach() for tensor in value) for name, value in given.items()}, gradients
@@ -298,26 +283,13 @@ class NetworkContract(ComponentContract):
             torch.zeros(()),
         )
 
-    def _agree(self, first: Given, second: Given, tolerance: float, how: str, remedy: str) -> None:
+    def _agree(self, first: Given, second: Given, tolerance: float, remedy: str) -> None:
         for name, tensors in first.items():
             for one, other in zip(tensors, second.get(name, ()), strict=True):
-                spread = (one.double() - one.double().mean()).square().mean().sqrt().clamp(min=1e-6)
-                off = float((one.double() - other.double()).square().mean().sqrt() / spread)
+                spread = max(root_mean_square(one.double() - one.double().mean()), 1e-6)
+                off = root_mean_square(one.double() - other.double()) / spread
                 if not off <= tolerance:
-                    raise BrokenPromise(
-                        f"{how} the result is the same within {tolerance:g}",
-                        f"{name} is off by {off:.3g} of its deviation",
-                        f"raise {remedy}" if remedy.startswith("`") else remedy,
-                    )
-
-    def _check_size(self, size: int) -> None:
-        ports = self.ports(size)
-        if size < ports.smallest_size or size % ports.size_multiple:
-            raise BrokenPromise(
-                "the contract tries sizes the component works with",
-                f"{size} is below {ports.smallest_size}, or no multiple of {ports.size_multiple}",
-                "set `sizes` in the contract",
-            )
+                    raise BrokenPromise(f"{name} is off by {off:.3g} of its deviation, over {tolerance:g}", remedy)
 
 
 class StyleEncoderContract(NetworkContract):
@@ -341,14 +313,7 @@ class StyleEncoderContract(NetworkContract):
 
 
 class GeneratorContract(NetworkContract):
-    """What a generator promises.
-
-    ::
-
-        class TestMyGenerator(GeneratorContract):
-            spec = MY_GENERATOR
-            options = {"filters": 4, "blocks": 1}
-    """
+    """What a generator promises. Subclass it as :class:`StyleEncoderContract`."""
 
     kind: ClassVar[Kind] = "generator"
 
@@ -360,21 +325,42 @@ class GeneratorContract(NetworkContract):
 
 
 class DiscriminatorContract(NetworkContract):
-    """What a discriminator promises.
-
-    ::
-
-        class TestMyDiscriminator(DiscriminatorContract):
-            spec = MY_DISCRIMINATOR
-            options = {"filters": 4, "scales": 2}
-    """
+    """What a discriminator promises. Subclass it as :class:`StyleEncoderContract`."""
 
     kind: ClassVar[Kind] = "discriminator"
 
     def given(self, network: Any, inputs: Inputs) -> Given:
         """Discriminate the images."""
-        discriminator_output = network(Generated(inputs.image, inputs.pyramid), inputs.condition)
-        expect(discriminator_output, DiscriminatorOutput, "a discriminator")
-        if not discriminator_output.scales:
-            raise BrokenPromise("a discriminator judges at one scale at least", "there is none", "return a ScaleOutput")
-        return outputs_by_port(discriminator_output, NO_PORTS)
+        output = network(Generated(inputs.image, inputs.pyramid), inputs.condition)
+        expect(output, DiscriminatorOutput, "a discriminator")
+        if not output.scales:
+            raise BrokenPromise("there is none", "return a ScaleOutput", "a discriminator gives one scale at least")
+        return outputs_by_port(output, NO_PORTS)
+
+
+class FamilyNetworkContract(NetworkContract):
+    """What a network of the kind ``network`` promises.
+
+    It is called with a tensor for each port that it needs, in their order. It returns a tensor for the one port that it
+    gives, or a mapping by the names of several::
+
+        class TestMapping(FamilyNetworkContract):
+            spec = MAPPING
+            options = {"layers": 1}
+
+    A network that is called otherwise overrides :meth:`given`.
+    """
+
+    kind: ClassVar[Kind] = "network"
+
+    def given(self, network: Any, inputs: Inputs) -> Given:
+        """Call the network with what its ports need."""
+        result = network(*inputs.tensors.values())
+        given = outputs_by_port(result, self.ports(self.sizes[0]))
+        if not given:
+            raise BrokenPromise(
+                f"it returned a {type(result).__name__}, in which no port is found",
+                "return a tensor for one port, a mapping for several, or override `given`",
+                "a network gives what its ports say",
+            )
+        return given

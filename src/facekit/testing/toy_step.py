@@ -25,10 +25,9 @@ from facekit.interfaces import (
     Reference,
     ScaleOutput,
     Style,
-    StyleAxis,
 )
 from facekit.testing.contract import UNSETTLED_DIMENSION
-from facekit.testing.port_inputs import OwnFields, Settled, blobs, make_extra, own_ports, with_own_fields
+from facekit.testing.inputs import Settled, blobs, make_extra, number, own_ports, with_own_fields
 from facekit.training.network_call import RunNetworks
 from facekit.training.networks import FaceModel
 from facekit.training.precision import Precision
@@ -37,75 +36,92 @@ from facekit.training.step import BatchMemory, TrainingStep
 _WIDTH = 6
 
 
-class BenchStyleEncoder(nn.Module):
-    """Image to style: one of ``length`` numbers, or one for each region; ``own`` are the ports of a family's fields."""
+class OwnFields(nn.Module):
+    """The fields of a family's own ports, computed from ``features`` numbers a sample.
 
-    def __init__(
-        self, classes: int, *, by_region: bool, length: int, own: Mapping[str, Port], settled: Settled
-    ) -> None:
+    As many numbers depend on the fields, so that a loss can differentiate a result by them; 0 where there are no
+    fields. Class ids carry no gradient.
+    """
+
+    def __init__(self, ports: Mapping[str, Port], *, features: int, settled: Settled) -> None:
+        super().__init__()
+        self.ports = dict(ports)
+        self.settled = dict(settled)
+        self.shapes = {
+            name: torch.Size(number(side, settled) for side in port.shape[1:]) for name, port in ports.items()
+        }
+        self.give = nn.ModuleList(nn.Linear(features, shape.numel()) for shape in self.shapes.values())
+        self.read = nn.ModuleList(nn.Linear(shape.numel(), features) for shape in self.shapes.values())
+
+    def forward(self, features: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Return the fields of features (N, F), by name, and numbers (N, F) that depend on them."""
+        given: dict[str, Tensor] = {}
+        total = torch.zeros_like(features)
+        for (name, port), give, read in zip(self.ports.items(), self.give, self.read, strict=True):
+            values = give(features)
+            if port.dtype == "class_ids":
+                classes = number(port.classes or 2, self.settled)
+                values = (values.sigmoid() * classes).long().clamp(max=classes - 1)
+            elif port.value_range is not None or port.dtype == "binary":
+                low, high = port.value_range or (0.0, 1.0)
+                values = values.sigmoid() * (high - low) + low
+            given[name] = values.reshape(len(features), *self.shapes[name])
+            total = total + read(values.to(features.dtype))
+        return given, total
+
+
+class BenchStyleEncoder(nn.Module):
+    """Image to style: one code, or one for each region where the port ``style`` has three dimensions."""
+
+    def __init__(self, needs: Collection[Port], *, classes: int, length: int, settled: Settled) -> None:
         super().__init__()
         self.classes = classes
-        self.by_region = by_region
+        self.by_region = any(port.name == "style" and len(port.shape) == 3 for port in needs)
         self.read = nn.Conv2d(3, length, 3, padding=1)
-        self.own = OwnFields(own, features=length, outputs=length, settled=settled) if own else None
+        self.own = OwnFields(own_ports(needs, "style"), features=length, settled=settled)
 
     def forward(self, image: Tensor, mask: Tensor) -> Style:
         """Return the style of photos; where there are own fields, its code depends on them."""
         hidden = F.softplus(self.read(image))
-        pooled = hidden.mean((2, 3))
-        axis: StyleAxis = "regions" if self.by_region else "image"
-        code = pooled
-        if self.by_region:
-            planes = one_hot(mask, self.classes, hidden.dtype)
-            sums = torch.einsum("nchw,nrhw->nrc", hidden, planes)
-            code = sums / planes.sum((2, 3)).clamp(min=1)[..., None]
-        if self.own is None:
-            return Style(code, axis=axis)
-        fields, more = self.own(pooled)
-        return with_own_fields(Style(code + (more[:, None] if self.by_region else more), axis=axis), fields)
+        fields, more = self.own(hidden.mean((2, 3)))
+        if not self.by_region:
+            return with_own_fields(Style(hidden.mean((2, 3)) + more), fields)
+        planes = one_hot(mask, self.classes, hidden.dtype)
+        sums = torch.einsum("nchw,nrhw->nrc", hidden, planes)
+        code = sums / planes.sum((2, 3)).clamp(min=1)[..., None]
+        return with_own_fields(Style(code + more[:, None], axis="regions"), fields)
 
 
 class BenchGenerator(nn.Module):
     """Mask to image, with a style of ``style`` numbers, and ``attributes`` for the source image; 0 to read none.
 
-    It gives two coarser sizes where a ``pyramid`` is asked for, and the fields of a family's ports ``own``.
+    It gives two coarser sizes where a port asks for them, and the fields of a family.
     """
 
-    def __init__(
-        self,
-        classes: int,
-        *,
-        style: int,
-        pyramid: bool,
-        attributes: int,
-        own: Mapping[str, Port],
-        settled: Settled,
-    ) -> None:
+    def __init__(self, needs: Collection[Port], *, classes: int, style: int, attributes: int, settled: Settled) -> None:
         super().__init__()
         self.classes = classes
-        self.pyramid = pyramid
-        self.lay = nn.Conv2d(classes, _WIDTH, 3, padding=1)
-        self.dress = nn.Linear(style, _WIDTH) if style else None
-        self.look = nn.Conv2d(3, _WIDTH, 3, padding=1) if attributes else None
-        self.change = nn.Linear(attributes, _WIDTH) if attributes else None
-        self.own = OwnFields(own, features=_WIDTH, outputs=_WIDTH, settled=settled) if own else None
-        self.paint = nn.Conv2d(_WIDTH, 3, 3, padding=1)
+        self.pyramid = any(port.name == "generated.pyramid" for port in needs)
+        self.from_mask = nn.Conv2d(classes, _WIDTH, 3, padding=1)
+        self.from_style = nn.Linear(style, _WIDTH) if style else None
+        self.from_source = nn.Conv2d(3, _WIDTH, 3, padding=1) if attributes else None
+        self.from_attributes = nn.Linear(attributes, _WIDTH) if attributes else None
+        self.own = OwnFields(own_ports(needs, "generated"), features=_WIDTH, settled=settled)
+        self.to_image = nn.Conv2d(_WIDTH, 3, 3, padding=1)
 
     def forward(self, condition: Condition, style: Style | None) -> Generated:
         """Return images of a condition; where there are own fields, the image depends on them."""
-        hidden = self.lay(one_hot(condition.require_mask(), self.classes, self.lay.weight.dtype))
-        if self.dress is not None and style is not None:
+        hidden = self.from_mask(one_hot(condition.require_mask(), self.classes, self.from_mask.weight.dtype))
+        if self.from_style is not None and style is not None:
             code = style.code if style.code.dim() == 2 else style.code.mean(1)
-            hidden = hidden + self.dress(code)[:, :, None, None]
-        if self.look is not None and self.change is not None:
+            hidden = hidden + self.from_style(code)[:, :, None, None]
+        if self.from_source is not None and self.from_attributes is not None:
             assert condition.source_image is not None
             assert condition.attributes is not None
-            hidden = hidden + self.look(condition.source_image) + self.change(condition.attributes)[:, :, None, None]
-        fields: dict[str, Tensor] = {}
-        if self.own is not None:
-            fields, more = self.own(hidden.mean((2, 3)))
-            hidden = hidden + more[:, :, None, None]
-        image = self.paint(F.softplus(hidden)).tanh()
+            change = self.from_attributes(condition.attributes)[:, :, None, None]
+            hidden = hidden + self.from_source(condition.source_image) + change
+        fields, more = self.own(hidden.mean((2, 3)))
+        image = self.to_image(F.softplus(hidden + more[:, :, None, None])).tanh()
         levels = tuple(F.avg_pool2d(image, factor) for factor in (2, 4)) if self.pyramid else ()
         return with_own_fields(Generated(image, levels), fields)
 
@@ -122,9 +138,9 @@ class BenchDiscriminator(nn.Module):
         self.last = nn.ModuleList(nn.Conv2d(_WIDTH, 1, 3, padding=1) for _ in range(2))
         self.classify = nn.Linear(_WIDTH, attributes) if attributes else None
 
-    def forward(self, picture: Generated, condition: Condition) -> DiscriminatorOutput:
-        """Return the output of images."""
-        pair = torch.cat([one_hot(condition.require_mask(), self.classes, picture.image.dtype), picture.image], dim=1)
+    def forward(self, image: Generated, condition: Condition) -> DiscriminatorOutput:
+        """Return the output for images."""
+        pair = torch.cat([one_hot(condition.require_mask(), self.classes, image.image.dtype), image.image], dim=1)
         scales = []
         hidden = pair
         for first, second, last in zip(self.first, self.second, self.last, strict=True):
@@ -142,7 +158,7 @@ def one_hot(mask: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
     return (mask[:, None] == torch.arange(classes, device=mask.device)[:, None, None]).to(dtype)
 
 
-def bench_model(needs: Collection[Port], *, classes: int, attributes: int, settled: Settled | None = None) -> FaceModel:
+def bench_model(needs: Collection[Port], *, classes: int, attributes: int, settled: Settled) -> FaceModel:
     """Return tiny networks that offer what ports need, and nothing else: a loss that asks for more finds nothing.
 
     Args:
@@ -150,37 +166,19 @@ def bench_model(needs: Collection[Port], *, classes: int, attributes: int, settl
             encoder and the generator give them in the shape of the port.
         classes: how many classes.
         attributes: how many attributes.
-        settled: the numbers behind named dimensions; any other has the number ``UNSETTLED_DIMENSION``.
+        settled: the numbers behind named dimensions.
     """
     named = {port.name: port for port in needs}
-    style = named.get("style")
-    by_region = style is not None and len(style.shape) == 3
-    last = UNSETTLED_DIMENSION if style is None or style.leading else style.shape[-1]
-    length = last if isinstance(last, int) else UNSETTLED_DIMENSION
-    judged = any(name.startswith("discriminated") for name in named)
-    own = {prefix: own_ports(needs, prefix) for prefix in ("style", "generated")}
-    numbers = {
-        dimension: UNSETTLED_DIMENSION
-        for ports in own.values()
-        for port in ports.values()
-        for dimension in (*port.shape, port.classes)
-        if isinstance(dimension, str)
-    } | dict(settled or {})
-    encodes = style is not None or bool(own["style"])
+    roots = {name.split(".")[0] for name in named}
     networks: dict[str, nn.Module] = {}
-    if encodes:
-        networks[STYLE_ENCODER] = BenchStyleEncoder(
-            classes, by_region=by_region, length=length, own=own["style"], settled=numbers
-        )
-    networks[GENERATOR] = BenchGenerator(
-        classes,
-        style=length if encodes else 0,
-        pyramid="generated.pyramid" in named,
-        attributes=attributes if "attributes" in named else 0,
-        own=own["generated"],
-        settled=numbers,
-    )
-    if judged:
+    length = 0
+    if "style" in roots:
+        style = named.get("style")
+        length = UNSETTLED_DIMENSION if style is None or style.leading else number(style.shape[-1], settled)
+        networks[STYLE_ENCODER] = BenchStyleEncoder(needs, classes=classes, length=length, settled=settled)
+    read = attributes if "attributes" in named else 0
+    networks[GENERATOR] = BenchGenerator(needs, classes=classes, style=length, attributes=read, settled=settled)
+    if "discriminated" in roots:
         networks[DISCRIMINATOR] = BenchDiscriminator(
             classes,
             features="discriminated.features" in named,
@@ -198,8 +196,10 @@ def bench_batch(
     """
     random = torch.Generator().manual_seed(seed)
     classes = len(label_map)
-    image = F.interpolate(torch.rand(batch, 3, 8, 8, generator=random) * 2 - 1, size=(size, size), mode="bilinear")
-    reference = F.interpolate(torch.rand(batch, 3, 8, 8, generator=random) * 2 - 1, size=(size, size), mode="bilinear")
+    image, reference = (
+        F.interpolate(torch.rand(batch, 3, 8, 8, generator=random) * 2 - 1, size=(size, size), mode="bilinear")
+        for _ in range(2)
+    )
     mask, reference_mask = (blobs((batch, size, size), classes, random) for _ in range(2))
     wanted = (torch.rand(batch, attributes, generator=random) < 0.5).float()
     return FaceBatch(
