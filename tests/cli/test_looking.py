@@ -103,7 +103,7 @@ discriminator mine/telling
   terminal.
 
   batches   a sample's output depends on the others in its batch: real and fake
-            are judged apart
+            are discriminated apart
   paper     Somebody: A paper, 2020
   licence   MIT
   weights   CC-BY-4.0

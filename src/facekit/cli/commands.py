@@ -1,13 +1,12 @@
-"""The table of facekit's own commands, and groups that import a command when it is called.
+"""The table of facekit's own commands, each of which is imported when it is called.
 
 Help comes without torch, pydantic or plugins.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import click
 
@@ -29,7 +28,7 @@ COMMANDS = {
     "validate": LazyCommand("facekit.cli.validate:validate", "Check a recipe, up to a few real steps.", TRAINING),
     "data": LazyCommand("facekit.cli.data:data", "Prepare, check, preview and make data.", TRAINING),
     "generate": LazyCommand("facekit.cli.generate:generate", "Generate images with a trained run.", USING),
-    "provenance": LazyCommand("facekit.cli.provenance:provenance", "Say what made a picture.", USING),
+    "provenance": LazyCommand("facekit.cli.generate:provenance", "Say what made a picture.", USING),
     "evaluate": LazyCommand("facekit.cli.evaluate:evaluate", "Measure a run on one of its splits.", USING),
     "compare": LazyCommand("facekit.cli.compare:compare", "Put runs that exist beside each other.", USING),
     "report": LazyCommand("facekit.cli.run:report", "Write a run's report.html again.", USING),
@@ -41,56 +40,6 @@ COMMANDS = {
 
 OPEN_GROUPS = ("import",)
 """Those of them that plugins may add commands to, by names such as ``"import mine"``."""
-
-
-class LazyGroup(click.Group):
-    """A group that knows its commands by name and summary alone; help shows them in the order of ``entries``."""
-
-    def __init__(self, *, entries: Mapping[str, LazyCommand], **attributes: Any) -> None:
-        super().__init__(**attributes)
-        self.entries = dict(entries)
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of the group's own commands, in the order help shows them."""
-        return list(self.entries)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return a command; None for a name the group does not have."""
-        entry = self.entries.get(cmd_name)
-        return self.foreign_command(ctx, cmd_name) if entry is None else load_command(entry.target)
-
-    def foreign_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """Return a command that is not the group's own; a group that plugins can add to overrides this."""
-        return None
-
-    def suggestions(self, ctx: click.Context) -> Sequence[str]:
-        """Return the names that a mistyped command may have meant."""
-        return self.list_commands(ctx)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that was called. Raises click.UsageError with the nearest names when there is none."""
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            from difflib import get_close_matches
-
-            near = get_close_matches(args[0], self.suggestions(ctx), n=3, cutoff=0.5)
-            if near:
-                hint = "did you mean " + " or ".join(repr(name) for name in near) + "?"
-                raise click.UsageError(f"there is no command {args[0]!r}; {hint}", ctx=ctx) from error
-            raise click.UsageError(f"there is no command {args[0]!r}", ctx=ctx) from error
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the commands by section, from their summaries."""
-        sections: dict[str, list[tuple[str, str]]] = {}
-        for name, entry in self.entries.items():
-            sections.setdefault(entry.section, []).append((name, entry.summary))
-        width = max((len(name) for name in self.entries), default=0)
-        for section, rows in sections.items():
-            with formatter.section(section):
-                formatter.write_dl([(name.ljust(width), summary) for name, summary in rows])
 
 
 def load_command(target: str) -> click.Command:

@@ -7,28 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from facekit.cli.output import note, print_json, print_table
+from facekit.cli.output import note, page_width, print_json, print_table
 from facekit.cli.state import State, plugin_file_option
 
 if TYPE_CHECKING:
     from facekit.registry import RegisteredComponent, Registry
 
 KINDS = (
-    "dataset",
-    "style_encoder",
-    "generator",
-    "discriminator",
-    "network",
-    "sampler",
-    "loss",
-    "metric",
-    "optimiser",
-    "schedule",
-    "augmentation",
-    "segmenter",
-    "face_detector",
+    *("dataset", "style_encoder", "generator", "discriminator", "network", "sampler"),
+    *("loss", "metric", "optimiser", "schedule", "augmentation", "segmenter", "face_detector"),
 )
-PLAYERS = ("generator", "discriminator")
+"""Those of the registry, which imports pydantic."""
 
 
 @click.group(short_help="List and show what recipes can use.")
@@ -45,7 +34,9 @@ def components() -> None:
 @components.command(name="ls")
 @click.argument("kind", type=click.Choice(KINDS), required=False, metavar="[KIND]")
 @click.option("--plugin", metavar="NAME", help="Only those of this plugin, or of this distribution.")
-@click.option("--player", type=click.Choice(PLAYERS), help="Only losses that this player can have.")
+@click.option(
+    "--player", type=click.Choice(["generator", "discriminator"]), help="Only losses that this player can have."
+)
 @click.option("--search", metavar="TEXT", help="Only those with this text in their id, summary or paper.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with versions, papers and licences.")
 @plugin_file_option
@@ -65,9 +56,16 @@ def list_components(
       facekit components ls loss --player discriminator
       facekit components ls --plugin facekit-metrics --search colour
     """
+    from facekit.interfaces import FacekitError, did_you_mean
+
     registry = state.registry()
-    if plugin is not None:
-        _check_plugin(registry, plugin)
+    origins = [each.origin for each in registry.plugins.loaded] + [each.origin for each in registry.everything()]
+    known = {name for origin in origins for name in (origin.name, origin.distribution)}
+    if plugin is not None and plugin not in known:
+        raise FacekitError(
+            f"no loaded plugin or distribution is called {plugin!r}",
+            remedy=did_you_mean(plugin, sorted(known)) or "`facekit plugins ls` lists them",
+        )
     text = (search or "").casefold()
     chosen = [
         entry
@@ -111,7 +109,7 @@ def show(state: State, component: tuple[str, ...], as_json: bool) -> None:
     if len(kinds) > 1 or (kinds and kinds[0] not in KINDS):
         raise click.UsageError(f"expected [KIND] NAME; kinds are {', '.join(KINDS)}")
 
-    from facekit.cli.component_page import component_page, page_width
+    from facekit.cli.component_page import component_page
     from facekit.components.describe import describe_component
     from facekit.recipe.dump import dump_fragment, recipe_fragment
     from facekit.recipe.network_kinds import core_settings
@@ -120,9 +118,8 @@ def show(state: State, component: tuple[str, ...], as_json: bool) -> None:
     described = [describe_component(registry, entry) for entry in _find(registry, name, kinds[0] if kinds else None)]
     fragments = [recipe_fragment(registry, each.entry, each.example.options) for each in described]
     if as_json:
-        print_json(
-            [{**each.as_json(), "recipe": fragment} for each, fragment in zip(described, fragments, strict=True)]
-        )
+        both = zip(described, fragments, strict=True)
+        print_json([{**each.as_json(), "recipe": fragment} for each, fragment in both])
         return
     for index, (each, fragment) in enumerate(zip(described, fragments, strict=True)):
         if index:
@@ -162,18 +159,6 @@ def _find(registry: Registry, name: str, kind: str | None) -> list[RegisteredCom
         f"no component is called {name!r}",
         remedy="; or ".join(filter(None, remedies)) or "`facekit components ls` lists what there is",
     )
-
-
-def _check_plugin(registry: Registry, name: str) -> None:
-    from facekit.interfaces import FacekitError, did_you_mean
-
-    origins = [loaded.origin for loaded in registry.plugins.loaded] + [entry.origin for entry in registry.everything()]
-    known = {known for origin in origins for known in (origin.name, origin.distribution)}
-    if name not in known:
-        raise FacekitError(
-            f"no loaded plugin or distribution is called {name!r}",
-            remedy=did_you_mean(name, sorted(known)) or "`facekit plugins ls` lists them",
-        )
 
 
 def _in_order(entries: Iterable[RegisteredComponent]) -> list[RegisteredComponent]:

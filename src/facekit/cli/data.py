@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -62,21 +62,15 @@ def prepare(state: State, source: str, overrides: tuple[str, ...], workers: int 
     from facekit.data.cache import prepare as pack
 
     opened = open_source(source, registry=state.registry(), overrides=overrides)
+    size, cache = opened.settings.size, opened.settings.cache
     with data_progress("preparing") as progress:
-        packed = pack(
-            opened.dataset,
-            size=opened.settings.size,
-            cache=opened.settings.cache,
-            name=opened.name,
-            workers=workers,
-            progress=progress,
-        )
+        packed = pack(opened.dataset, size=size, cache=cache, name=opened.name, workers=workers, progress=progress)
     splits = {split: len(rows) for split, rows in packed.splits.items()}
     if as_json:
         print_json(
             {
                 "folder": str(packed.folder),
-                "size": opened.settings.size,
+                "size": size,
                 "splits": splits,
                 "classes": len(packed.label_map),
                 "attributes": list(packed.attribute_names),
@@ -86,7 +80,7 @@ def prepare(state: State, source: str, overrides: tuple[str, ...], workers: int 
         )
         return
     counts = ", ".join(f"{count:,} {split}" for split, count in splits.items())
-    click.echo(f"{plural(sum(splits.values()), 'face')} at {opened.settings.size} px ({counts})")
+    click.echo(f"{plural(sum(splits.values()), 'face')} at {size} px ({counts})")
     for name, count in packed.repairs.items():
         click.echo(f"repaired on reading: {name} in {plural(count, 'face')}")
     click.echo(f"packed in {packed.folder}")
@@ -133,16 +127,7 @@ def check(context: click.Context, source: str, overrides: tuple[str, ...], worke
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which pictures.")
 @plugin_file_option
 @click.pass_obj
-def preview(
-    state: State,
-    source: str,
-    overrides: tuple[str, ...],
-    output: Path,
-    split: str | None,
-    count: int,
-    side: int,
-    seed: int,
-) -> None:
+def preview(state: State, source: str, overrides: tuple[str, ...], output: Path, side: int, **chosen: Any) -> None:
     """Write a contact sheet of photos, with their masks laid over them and the classes named.
 
     \b
@@ -152,8 +137,7 @@ def preview(
     from facekit.data.preview import write_preview
 
     opened = open_source(source, registry=state.registry(), overrides=overrides)
-    written = write_preview(opened.dataset, output, split=split, count=count, size=side, seed=seed)
-    note(f"wrote {written}")
+    note(f"wrote {write_preview(opened.dataset, output, size=side, **chosen)}")
 
 
 @data.command()
@@ -187,42 +171,21 @@ def synthesise(
       facekit data synthesise -o faces --set train=1000 --set seed=7 --side 256
     """
     from facekit.data.export import export_folder
+    from facekit.recipe.dump import dump_value
 
     opened = open_source(source, registry=state.registry(), overrides=overrides)
+    chosen: dict[str, Any] = {"size": side, "photo_format": "jpeg" if jpeg else "png", "colour": colour}
     with data_progress("writing") as progress:
-        export = export_folder(
-            opened.dataset,
-            output,
-            size=side,
-            photo_format="jpeg" if jpeg else "png",
-            colour=colour,
-            workers=workers,
-            progress=progress,
-        )
+        export = export_folder(opened.dataset, output, workers=workers, progress=progress, **chosen)
+    written, options = export.written, export.dataset_options
     if as_json:
-        print_json(
-            {
-                "folder": str(export.folder),
-                "samples": export.samples,
-                "written": export.written,
-                "data": export.dataset_options,
-            }
-        )
+        print_json({"folder": str(export.folder), "samples": export.samples, "written": written, "data": options})
         return
-    there = export.samples - export.written
-    click.echo(
-        f"{plural(export.written, 'face')} written to {export.folder}" + (f", {there:,} were there" if there else "")
-    )
-    click.echo("to train on them, in a recipe:")
-    click.echo("data:")
-    for name, value in export.dataset_options.items():
-        click.echo(f"  {name}: {_flow(value)}")
-
-
-def _flow(value: object) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{name}: {_flow(entry)}" for name, entry in value.items()) + "}"
-    return str(value)
+    there = f", {export.samples - written:,} were there" if export.samples > written else ""
+    click.echo(f"{plural(written, 'face')} written to {export.folder}{there}")
+    click.echo("to train on them, in a recipe:\ndata:")
+    for name, value in options.items():
+        click.echo(f"  {name}: {dump_value(value)}")
 
 
 def _check_document(found: CheckReport) -> dict[str, object]:
@@ -249,33 +212,21 @@ def _print_check(found: CheckReport) -> None:
             click.echo(f"  {entry.remedy}")
     if found.findings:
         click.echo()
-    if found.classes:
-        print_table(
-            ("CLASS", "PIXELS", "PICTURES"),
-            [(entry.name, f"{entry.pixels:.2%}", f"{entry.images:,}") for entry in found.classes],
-            right=("PIXELS", "PICTURES"),
-        )
-        click.echo()
-    if found.attributes:
-        print_table(
-            ("ATTRIBUTE", "PICTURES"),
-            [(entry.name, f"{entry.images:,}") for entry in found.attributes],
-            right=("PICTURES",),
-        )
-        click.echo()
-    for what, sizes in (("photos", found.photo_sizes), ("masks", found.mask_sizes)):
-        if what == "masks" and not found.classes:
-            continue
+    classes = [(entry.name, f"{entry.pixels:.2%}", f"{entry.images:,}") for entry in found.classes]
+    attributes = [(entry.name, f"{entry.images:,}") for entry in found.attributes]
+    for columns, rows in ((("CLASS", "PIXELS", "PICTURES"), classes), (("ATTRIBUTE", "PICTURES"), attributes)):
+        if rows:
+            print_table(columns, rows, right=columns[1:])
+            click.echo()
+    for what, sizes in (("photos", found.photo_sizes), *([("masks", found.mask_sizes)] if classes else [])):
         shown = ", ".join(f"{count:,} of {width} x {height}" for (width, height), count in list(sizes.items())[:5])
         click.echo(f"{what}: {shown}" + (f" and {len(sizes) - 5} other sizes" if len(sizes) > 5 else ""))
     for name, keys in found.repairs.items():
         shown = ", ".join(keys[:5]) + (f" and {len(keys) - 5} more" if len(keys) > 5 else "")
         click.echo(f"repaired on reading: {name} in {plural(len(keys), 'face')}" + (f" ({shown})" if keys else ""))
     counts = ", ".join(f"{count:,} {split}" for split, count in found.splits.items())
-    click.echo(
-        f"{plural(found.samples, 'face')} ({counts}): {plural(len(found.errors), 'error')}, "
-        f"{plural(len(found.warnings), 'warning')}"
-    )
+    findings = f"{plural(len(found.errors), 'error')}, {plural(len(found.warnings), 'warning')}"
+    click.echo(f"{plural(found.samples, 'face')} ({counts}): {findings}")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from facekit.cli.progress_bar import ProgressLines
+from facekit.cli.progress_bar import data_progress
 from facekit.interfaces import (
     CheckpointSaved,
     Evaluated,
@@ -25,7 +25,7 @@ from facekit.interfaces import (
 if TYPE_CHECKING:
     from rich.console import Console, Group
 
-    from facekit.data.parallel import Progress
+    from facekit.data.parallel import Progress, ProgressCallback
 
 SECONDS_BETWEEN_LINES = 10.0
 RECENT = 10
@@ -38,9 +38,7 @@ def spoken_time(seconds: float) -> str:
     minutes, rest = divmod(whole, 60)
     if minutes < 1:
         return f"{whole} s"
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 @contextmanager
@@ -52,7 +50,8 @@ def training_display(*, images_per_step: int) -> Iterator[Lines | Panel]:
     """
     state = RunState(images_per_step)
     if not sys.stderr.isatty():
-        yield Lines(state)
+        with data_progress("preparing the data") as preparing:
+            yield Lines(state, preparing)
         return
     from rich.console import Console
     from rich.live import Live
@@ -127,10 +126,10 @@ class RunState:
 class Lines:
     """Prints a line now and then."""
 
-    def __init__(self, state: RunState) -> None:
+    def __init__(self, state: RunState, preparing: ProgressCallback | None = None) -> None:
         self.state = state
+        self.preparing = preparing
         self._last = 0.0
-        self.preparing = ProgressLines("preparing the data")
 
     def __call__(self, event: RunEvent) -> None:
         """Take in an event and print it, if it is time."""
@@ -151,10 +150,8 @@ class Lines:
             if now - self._last < SECONDS_BETWEEN_LINES and event.step < state.steps:
                 return
             self._last = now
-            losses = ", ".join(
-                f"{player} {sum(value for _, value in entries):.4g}"
-                for player, entries in state.losses_by_player().items()
-            )
+            players = state.losses_by_player().items()
+            losses = ", ".join(f"{player} {sum(value for _, value in entries):.4g}" for player, entries in players)
             change = "" if state.change is None else f", changes with reference {state.change:.3f}"
             click.echo(f"step {event.step:,}/{state.steps:,}: {losses}{change}; {state.pace()}", err=True)
 
@@ -190,28 +187,30 @@ class Panel:
 
         state = self.state
         if not state.steps:
-            prepared = self._prepared
+            prepared, title = self._prepared, "setting up"
             if prepared is not None and prepared.stage == "pictures" and prepared.done < prepared.total:
-                return Group(Text(f"preparing the data: {prepared.done:,} of {prepared.total:,} pictures", style="dim"))
-            return Group(Text("setting up", style="dim"))
-        head = Table.grid(padding=(0, 2))
+                title = f"preparing the data: {prepared.done:,} of {prepared.total:,} pictures"
+            return Group(Text(title, style="dim"))
+        head, body = Table.grid(padding=(0, 2)), Table.grid(padding=(0, 2))
         head.add_row(
             Text(f"step {state.step:,}/{state.steps:,}", style="bold"),
             ProgressBar(total=state.steps, completed=state.step, width=30),
             Text(f"{state.step / state.steps:.0%}"),
             Text(state.pace() or "the first steps take longer", style="dim"),
         )
-        body = Table.grid(padding=(0, 2))
         for player, entries in state.losses_by_player().items():
             values = Text("  ").join(Text.assemble((f"{label} ", "dim"), f"{value:.4g}") for label, value in entries)
             body.add_row(Text(player, style="bold"), values)
+        more: dict[str, Text] = {}
         if state.change is not None:
-            body.add_row(Text("changes with reference", style="bold"), Text(f"{state.change:.3f} (of 2)"))
+            more["changes with reference"] = Text(f"{state.change:.3f} (of 2)")
         if state.evaluation is not None:
             found = "  ".join(f"{entry.name} {entry.value:.4g}" for entry in state.evaluation.measurements)
-            body.add_row(Text(f"{state.evaluation.split} at {state.evaluation.step:,}", style="bold"), Text(found))
+            more[f"{state.evaluation.split} at {state.evaluation.step:,}"] = Text(found)
         if state.sample:
-            body.add_row(Text("newest samples", style="bold"), Text(state.sample, style="dim"))
+            more["newest samples"] = Text(state.sample, style="dim")
         if state.checkpoint is not None:
-            body.add_row(Text("newest checkpoint", style="bold"), Text(f"step {state.checkpoint:,}", style="dim"))
+            more["newest checkpoint"] = Text(f"step {state.checkpoint:,}", style="dim")
+        for label, text in more.items():
+            body.add_row(Text(label, style="bold"), text)
         return Group(head, body)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from textwrap import wrap
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from facekit import __version__
-from facekit.cli.output import plural
+from facekit.cli.output import hanging, plural, wrapped
 
 if TYPE_CHECKING:
     from facekit.doctor.conflicts import NameClash
@@ -22,6 +22,8 @@ _MOST_LINES = 24
 
 _MOST_RECIPES = 12
 
+_bad = partial(click.style, fg="red", bold=True)
+
 
 def doctor_page(diagnosis: Diagnosis, *, seconds: float, width: int) -> Iterator[str]:
     """Yield the lines that tell what was found in so many ``seconds``.
@@ -29,29 +31,32 @@ def doctor_page(diagnosis: Diagnosis, *, seconds: float, width: int) -> Iterator
     They are wrapped at ``width`` columns; lines of tracebacks and words longer than a line may go beyond.
     """
     examined = [plugin for plugin in diagnosis.plugins if plugin.state != "switched off"]
-    yield (
-        f"facekit {__version__}: {plural(len(examined), 'plugin')} examined, each in a process of its own "
-        f"({seconds:.1f} s)"
-    )
+    count = plural(len(examined), "plugin")
+    yield f"facekit {__version__}: {count} examined, each in a process of its own ({seconds:.1f} s)"
     if diagnosis.plugins:
         yield ""
         yield from _table(diagnosis.plugins)
     for mistake in diagnosis.mistakes:
         yield ""
         yield _bad(mistake.message)
-        yield from _paragraph("this stops every command that loads plugins", width)
+        yield from wrapped("this stops every command that loads plugins", width, _INDENT)
         yield from _field("instead", mistake.remedy or "", width)
     if diagnosis.strict and diagnosis.broken:
         yield ""
         yield _bad("FACEKIT_STRICT_PLUGINS is set")
-        yield from _paragraph("so every command that loads plugins stops at the first that is broken", width)
+        yield from wrapped("so every command that loads plugins stops at the first that is broken", width, _INDENT)
     for plugin in diagnosis.broken:
         yield ""
         yield from _plugin(plugin, width)
     for clash in diagnosis.clashes:
         yield ""
         yield from _clash(clash, diagnosis, width)
-    yield from _remarks(diagnosis, width)
+    remarks = list(_remarks(diagnosis))
+    if remarks:
+        yield ""
+        yield click.style("Worth knowing", bold=True)
+    for remark in remarks:
+        yield from wrapped(f"- {remark}", width, _INDENT)
     yield ""
     yield from _summary(diagnosis, width)
 
@@ -73,19 +78,29 @@ def _plugin(plugin: PluginDiagnosis, width: int) -> Iterator[str]:
     origin = plugin.origin
     yield _bad(f"{origin.name} ({origin}) is broken")
     if plugin.ends_facekit:
-        yield from _paragraph("It ends or stops every command that loads plugins: switch it off first.", width)
+        yield from wrapped("It ends or stops every command that loads plugins: switch it off first.", width, _INDENT)
     for problem in plugin.problems:
         if problem.clash is None:  # clashes are told by themselves, with both sides
             yield from _problem(problem, width)
-    entry_point = f"{origin.name} = {origin.target}" if origin.target and origin.file is None else ""
-    yield from _field("entry point", entry_point, width)
+    if origin.target and origin.file is None:
+        yield from _field("entry point", f"{origin.name} = {origin.target}", width)
     yield from _field("installed in", plugin.folder, width)
-    whence = " (as its source says)" if plugin.from_source else ""
     if plugin.lost:
+        whence = " (as its source says)" if plugin.from_source else ""
         yield from _field("lost", f"{_components(plugin.lost)}{whence}", width)
     elif plugin.from_source:
         yield from _field("lost", "whatever it offers; its source names no component", width)
-    yield from _field("recipes", _recipes_of(plugin), width)
+    names = [f"{one.recipe.name} ({_components(one.components)})" for one in plugin.affected]
+    if plugin.ends_facekit:
+        rest = f"; then still {_listed(names)}, for what is lost" if names else ""
+        recipes = f"all of them, until it is switched off{rest}"
+    elif names:
+        recipes = f"{_needing(names)} what is lost"
+    elif plugin.lost or plugin.from_source:
+        recipes = "none that is shipped or lies here needs what is lost"
+    else:
+        recipes = "no component is lost, so every recipe works"
+    yield from _field("recipes", recipes, width)
     if origin.file is None:
         yield from _field("switch it off", f"export FACEKIT_PLUGINS={plugin.switch_off}", width)
         yield from _field("or remove it", f"pip uninstall {origin.distribution}", width)
@@ -109,30 +124,16 @@ def _problem(problem: Problem, width: int) -> Iterator[str]:
     yield from _field("", problem.remedy, width)
 
 
-def _recipes_of(plugin: PluginDiagnosis) -> str:
-    names = [f"{one.recipe.name} ({_components(one.components)})" for one in plugin.affected]
-    named = _listed(names)
-    if plugin.ends_facekit:
-        rest = f"; then still {named}, for what is lost" if named else ""
-        return f"all of them, until it is switched off{rest}"
-    if named:
-        return f"{named} {_need(len(names))} what is lost"
-    if plugin.lost or plugin.from_source:
-        return "none that is shipped or lies here needs what is lost"
-    return "no component is lost, so every recipe works"
-
-
 def _clash(clash: NameClash, diagnosis: Diagnosis, width: int) -> Iterator[str]:
     yield _bad(f"{clash.title} is claimed more than once: {clash.outcome}")
-    if clash.with_facekit:
-        yield from _field("by", "facekit itself", width)
-    for number, origin in enumerate(clash.sides):
-        label = "and by" if number or clash.with_facekit else "by"
-        yield from _field(label, f"{origin.name} ({origin}), {origin.target}", width)
+    sides = ["facekit itself"] if clash.with_facekit else []
+    sides += [f"{origin.name} ({origin}), {origin.target}" for origin in clash.sides]
+    for number, side in enumerate(sides):
+        yield from _field("and by" if number else "by", side, width)
     if clash.component is not None:
         recipes = [recipe.name for recipe in diagnosis.named_in(clash.component)]
-        needed = f"{_listed(recipes)} {_need(len(recipes))} it"
-        yield from _field("recipes", needed if recipes else "none that is shipped or lies here needs it", width)
+        needed = f"{_needing(recipes)} it" if recipes else "none that is shipped or lies here needs it"
+        yield from _field("recipes", needed, width)
     of = {plugin.origin: plugin for plugin in diagnosis.plugins}
     for origin in clash.sides:
         if origin.file is not None:
@@ -141,24 +142,17 @@ def _clash(clash: NameClash, diagnosis: Diagnosis, width: int) -> Iterator[str]:
             yield from _field("without", f"{origin.name}: export FACEKIT_PLUGINS={of[origin].switch_off}", width)
 
 
-def _remarks(diagnosis: Diagnosis, width: int) -> Iterator[str]:
-    remarks = [
-        f"{one.name} cannot be read, so what it needs is not known: {one.problem}"
-        for one in diagnosis.recipes
-        if one.problem and not one.source
-    ]
+def _remarks(diagnosis: Diagnosis) -> Iterator[str]:
+    for one in diagnosis.recipes:
+        if one.problem and not one.source:
+            yield f"{one.name} cannot be read, so what it needs is not known: {one.problem}"
     for plugin in diagnosis.plugins:
         if plugin.state == "switched off":
             names = [one.recipe.name for one in plugin.affected]
-            needed = f"; {_listed(names)} {_need(len(names))} it" if names else ""
-            remarks.append(f"{plugin.origin.name} ({plugin.origin}) is switched off, so it was not examined{needed}")
+            needed = f"; {_needing(names)} it" if names else ""
+            yield f"{plugin.origin.name} ({plugin.origin}) is switched off, so it was not examined{needed}"
         elif plugin.state == "sound":
-            remarks += [f"{plugin.origin.name} ({plugin.origin}): {note}" for note in plugin.notes]
-    if remarks:
-        yield ""
-        yield click.style("Worth knowing", bold=True)
-        for remark in remarks:
-            yield from _paragraph(f"- {remark}", width)
+            yield from (f"{plugin.origin.name} ({plugin.origin}): {note}" for note in plugin.notes)
 
 
 def _summary(diagnosis: Diagnosis, width: int) -> Iterator[str]:
@@ -166,44 +160,25 @@ def _summary(diagnosis: Diagnosis, width: int) -> Iterator[str]:
         yield click.style("no problems found", fg="green", bold=True)
         return
     counts = {state: sum(one.state == state for one in diagnosis.plugins) for state in ("broken", "clashing")}
-    told = [f"{count} {state}" for state, count in counts.items() if count]
-    yield _bad(f"{plural(len(diagnosis.plugins), 'plugin')}: {', '.join(told) or 'something is wrong'}")
+    found = [f"{count} {state}" for state, count in counts.items() if count]
+    yield _bad(f"{plural(len(diagnosis.plugins), 'plugin')}: {', '.join(found) or 'something is wrong'}")
     ending = [plugin.origin.name for plugin in diagnosis.broken if plugin.ends_facekit]
+    first = "Everything that does not need what is lost works as before."
     if ending:
         are = "is" if len(ending) == 1 else "are"
         first = f"No command that loads plugins works before {' and '.join(ending)} {are} switched off."
     elif diagnosis.mistakes or (diagnosis.strict and diagnosis.broken):
         first = "No command that loads plugins works with these switches."
-    else:
-        first = "Everything that does not need what is lost works as before."
-    yield from _paragraph(first, width)
+    yield from wrapped(first, width, _INDENT)
     if diagnosis.without:
         one_side = ", and one side of each clash," if counts["clashing"] else ""
-        yield from _paragraph(f"To leave out what is broken{one_side} until it is mended:", width)
+        yield from wrapped(f"To leave out what is broken{one_side} until it is mended:", width, _INDENT)
         yield f"{_INDENT}export FACEKIT_PLUGINS={diagnosis.without}"
 
 
-def _field(label: str, text: str, width: int) -> Iterator[str]:
-    if not text:
-        return
+def _field(label: str, text: str, width: int) -> list[str]:
     head = f"{_INDENT}{label}".ljust(_LABEL + len(_INDENT))
-    first, *rest = _wrapped(text, width, " " * len(head))
-    yield click.style(head, bold=label == "problem") + first[len(head) :]
-    yield from rest
-
-
-def _paragraph(text: str, width: int) -> list[str]:
-    return _wrapped(text, width, _INDENT)
-
-
-def _wrapped(text: str, width: int, indent: str) -> list[str]:
-    return wrap(
-        text, width, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    )
-
-
-def _bad(text: str) -> str:
-    return click.style(text, fg="red", bold=True)
+    return hanging(head, text, width, bold=label == "problem") if text else []
 
 
 def _components(keys: Sequence[ComponentKey]) -> str:
@@ -215,5 +190,5 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_MOST_RECIPES]) + (f" and {more} more" if more > 0 else "")
 
 
-def _need(count: int) -> str:
-    return "needs" if count == 1 else "need"
+def _needing(names: Sequence[str]) -> str:
+    return f"{_listed(names)} {'needs' if len(names) == 1 else 'need'}"

@@ -35,26 +35,16 @@ def exit_code_of(
     if isinstance(error, (KeyboardInterrupt, click.exceptions.Abort)):
         click.echo("interrupted", err=True)
         return INTERRUPTED
-    if isinstance(error, (click.ClickException, FacekitError)):
-        if debug:
-            traceback.print_exception(error)
-        if isinstance(error, FacekitError):
-            print_error(error)
-        else:
-            error.show()
-        return error.exit_code
-    failure = _of_the_machine(error)
-    if failure is not None:
-        if debug:
-            traceback.print_exception(error)
-        print_error(failure)
-        return failure.exit_code
-    traceback.print_exception(error)
+    expected = error if isinstance(error, (click.ClickException, FacekitError)) else _of_the_machine(error)
+    if debug or expected is None:
+        traceback.print_exception(error)
+    if expected is not None:
+        print_error(expected) if isinstance(expected, FacekitError) else expected.show()
+        return expected.exit_code
     if foreign is not None:
+        who = "people of that plugin with the lines above. Every other command works as before."
         click.echo(
-            f"\nThis happened in {foreign}, and is not a mistake of yours. Please report it to the people of that "
-            "plugin with the lines above. Every other command works as before.",
-            err=True,
+            f"\nThis happened in {foreign}, and is not a mistake of yours. Please report it to the {who}", err=True
         )
         return 1
     from facekit.registry.discovery import PluginOrigin, doctor_command
@@ -91,12 +81,15 @@ def print_error(error: FacekitError) -> None:
     An error with several ``problems`` (a recipe's mistakes) prints each with its place first, as compilers do, after
     the notices that may explain them.
     """
-    problems = getattr(error, "problems", None)
+    problems = getattr(error, "problems", ())
     if problems:
         print_notices(getattr(error, "notices", ()))
         for problem in problems:
             place, _, rest = str(problem).partition(": ")
-            click.echo(f"{click.style(place, bold=True)}: {_highlight_caret(rest)}", err=True)
+            body, newline, caret = rest.rpartition("\n")
+            if newline and caret.strip() == "^":
+                rest = f"{body}\n{click.style(caret, fg='red', bold=True)}"
+            click.echo(f"{click.style(place, bold=True)}: {rest}", err=True)
         if len(problems) > 1:
             click.echo(click.style(f"{len(problems)} mistakes", fg="red", bold=True), err=True)
         return
@@ -104,8 +97,3 @@ def print_error(error: FacekitError) -> None:
     click.echo(f"{click.style('error', fg='red', bold=True)}: {where}{error.message}", err=True)
     if error.remedy:
         click.echo("\n".join(f"  {line}" for line in error.remedy.splitlines()), err=True)
-
-
-def _highlight_caret(text: str) -> str:
-    body, newline, last = text.rpartition("\n")
-    return f"{body}\n{click.style(last, fg='red', bold=True)}" if newline and last.strip() == "^" else text

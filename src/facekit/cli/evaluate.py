@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from facekit.cli.output import note, plural, print_json, print_table
-from facekit.cli.progress_bar import terminal_bars
+from facekit.cli.progress_bar import stage_progress
 from facekit.cli.state import FilePath, State, plugin_file_option
 
 if TYPE_CHECKING:
     from facekit.evaluation import EvaluationProgress, EvaluationResult
+    from facekit.interfaces import Measurement
 
 MODEL = "model"
 
@@ -38,21 +39,7 @@ MODEL = "model"
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @plugin_file_option
 @click.pass_obj
-def evaluate(
-    state: State,
-    run: Path,
-    split: str,
-    weights: Literal["ema", "live"],
-    step: int | None,
-    baselines: bool,
-    limit: int | None,
-    batch: int,
-    device: Literal["auto", "cpu", "cuda"],
-    metrics_of: Path | None,
-    settings: tuple[str, ...],
-    details: bool,
-    as_json: bool,
-) -> None:
+def evaluate(state: State, run: Path, metrics_of: Path | None, details: bool, as_json: bool, **settings: Any) -> None:
     """Measure RUN with the metrics of its recipe, or of another one, beside baselines that need no training.
 
     Every figure carries a protocol id; only figures with the same id can be compared. What is found is written into the
@@ -70,20 +57,8 @@ def evaluate(
 
     registry = state.registry()
     with evaluation_progress() as progress:
-        results = evaluate_run(
-            run,
-            registry=registry,
-            split=split,
-            weights=weights,
-            step=step,
-            baselines=baselines,
-            batch=batch,
-            limit=limit,
-            device=device,
-            metrics_of=None if metrics_of is None else read_recipe(metrics_of, registry=registry),
-            settings=settings,
-            progress=progress,
-        )
+        recipe = None if metrics_of is None else read_recipe(metrics_of, registry=registry)
+        results = evaluate_run(run, registry=registry, metrics_of=recipe, progress=progress, **settings)
     write_report(run, registry=registry)
     if as_json:
         print_json([result.document() for result in results])
@@ -92,13 +67,10 @@ def evaluate(
 
 
 @contextmanager
-def evaluation_progress() -> Iterator[Callable[[EvaluationProgress], None] | None]:
-    """Give a callback that shows on stderr how far an evaluation is; None without a terminal."""
-    with terminal_bars() as bar:
-        if bar is None:
-            yield None
-        else:
-            yield lambda at: bar(f"measuring {at.system.replace('_', ' ')}", at.done, at.total)
+def evaluation_progress() -> Iterator[Callable[[EvaluationProgress], None]]:
+    """Give a callback that shows on stderr how far an evaluation is."""
+    with stage_progress() as show:
+        yield lambda at: show(f"measuring {at.system.replace('_', ' ')}", at.done, at.total)
 
 
 def print_measurements(results: Sequence[EvaluationResult], *, details: bool = False) -> None:
@@ -109,25 +81,25 @@ def print_measurements(results: Sequence[EvaluationResult], *, details: bool = F
         details: also print the measurements that stand behind others.
     """
     first = results[0]
-    found = [entry for result in results for entry in result.measurements]
-    names = list(dict.fromkeys(entry.name for entry in found if details or not entry.detail))
-    left_out = len({entry.name for entry in found} - {*names})
+    found: dict[str, Measurement] = {}
+    for entry in (entry for result in results for entry in result.measurements):
+        found.setdefault(entry.name, entry)
+    names = [name for name, entry in found.items() if details or not entry.detail]
     columns = [_heading(result) for result in results]
     rows = []
     for name in names:
-        entry = next(entry for result in results for entry in result.measurements if entry.name == name)
-        unit = f" ({entry.unit})" if entry.unit else ""
-        arrow = "↑" if entry.better == "higher" else "↓"
+        unit = f" ({found[name].unit})" if found[name].unit else ""
+        arrow = "↑" if found[name].better == "higher" else "↓"
         rows.append((f"{name}{unit} {arrow}", *(_cell(result, name) for result in results)))
     click.echo(f"\n{first.split} split, step {first.step:,}; 95% intervals over the faces in brackets")
     print_table(("MEASUREMENT", *columns), rows, right=columns, figures=True)
     click.echo(f"protocol {first.protocol}")
-    if left_out:
+    if left_out := len(found) - len(names):
         how = "`facekit evaluate --details` prints them"
         click.echo(f"{plural(left_out, 'more row')} of single regions and classes: in the report; {how}")
     for result in results:
-        for said in result.notes:
-            note(f"{_heading(result)}: {said}" if result.system != MODEL else said)
+        for text in result.notes:
+            note(f"{_heading(result)}: {text}" if result.system != MODEL else text)
 
 
 def _heading(result: EvaluationResult) -> str:
@@ -139,5 +111,4 @@ def _cell(result: EvaluationResult, name: str) -> str:
     if value is None or value != value:
         return "-"
     interval = result.intervals.get(name)
-    spread = f" [{interval[0]:.3g}, {interval[1]:.3g}]" if interval else ""
-    return f"{value:.4g}{spread}"
+    return f"{value:.4g}" + (f" [{interval[0]:.3g}, {interval[1]:.3g}]" if interval else "")

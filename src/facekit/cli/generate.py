@@ -1,15 +1,15 @@
-"""``facekit generate``: images from what a run reads: masks, references, photos, attributes, noise."""
+"""``facekit generate``: images from what a run reads; ``facekit provenance``: what made an image."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from facekit.cli.output import note, plural, print_json, tell_item
 from facekit.cli.progress_bar import picture_progress
-from facekit.cli.state import FilePath, State, plugin_file_option
+from facekit.cli.state import FilePath, plugin_file_option
 
 if TYPE_CHECKING:
     from facekit.inference import FolderItem
@@ -50,24 +50,17 @@ if TYPE_CHECKING:
 def generate(
     context: click.Context,
     run: Path,
-    mask: Path | None,
-    reference: Path | None,
-    reference_mask: Path | None,
     region_photos: tuple[str, ...],
     region_masks: tuple[str, ...],
-    source: Path | None,
     attributes: tuple[str, ...],
-    count: int | None,
-    seed: int | None,
     output: Path,
     weights: Literal["ema", "live"],
     step: int | None,
     device: str,
     label_map: str | None,
-    batch: int,
     settings: tuple[str, ...],
-    overwrite: bool,
     as_json: bool,
+    **inputs: Any,
 ) -> None:
     """Generate images with a trained run, one or whole folders of them.
 
@@ -96,16 +89,9 @@ def generate(
     from facekit.inference import generate_folder, load, parse_attributes, parse_region_references
 
     wanted, regions = parse_attributes(attributes), parse_region_references(region_photos, region_masks)
-    state: State = context.obj
-    pipeline = load(
-        run,
-        weights=weights,
-        device=device,
-        step=step,
-        registry=state.registry(),
-        label_map=label_map,
-        settings=settings,
-    )
+    registry = context.obj.registry()
+    chosen: dict[str, Any] = {"weights": weights, "step": step, "device": device, "settings": settings}
+    pipeline = load(run, registry=registry, label_map=label_map, **chosen)
     for migrated in pipeline.notes:
         note(migrated)
     note(f"generating with the {pipeline.weights} weights of step {pipeline.step:,} on {pipeline.device}")
@@ -117,31 +103,11 @@ def generate(
             show(number, total)
 
         result = generate_folder(
-            pipeline,
-            mask=mask,
-            reference=reference,
-            reference_mask=reference_mask,
-            source=source,
-            attributes=wanted,
-            region_references=regions,
-            count=count,
-            seed=seed,
-            output=output,
-            overwrite=overwrite,
-            batch=batch,
-            progress=progress,
+            pipeline, attributes=wanted, region_references=regions, output=output, progress=progress, **inputs
         )
     if as_json:
-        print_json(
-            {
-                "weights": pipeline.weights,
-                "step": pipeline.step,
-                "items": [
-                    {"output": str(item.output), "outcome": item.outcome, "message": item.message}
-                    for item in result.items
-                ],
-            }
-        )
+        items = [{"output": str(one.output), "outcome": one.outcome, "message": one.message} for one in result.items]
+        print_json({"weights": pipeline.weights, "step": pipeline.step, "items": items})
     else:
         written, skipped, failed = (len(result.of(outcome)) for outcome in ("written", "skipped", "failed"))
         parts = [f"{plural(written, 'picture')} written to {output}"]
@@ -149,3 +115,39 @@ def generate(
         parts += [f"{failed:,} failed"] if failed else []
         click.echo(", ".join(parts))
     context.exit(result.exit_code)
+
+
+@click.command(short_help="Say what made a picture.")
+@click.argument("file", type=FilePath())
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--script", "only_script", is_flag=True, help="Print the edit script alone, ready to be used again.")
+@click.pass_context
+def provenance(context: click.Context, file: Path, as_json: bool, only_script: bool) -> None:
+    """Say what made a picture: that it is synthetic, the run, its weights, the script.
+
+    Exits with 1 for a picture that facekit did not make, or that lost its record on the way.
+
+    \b
+    Example:
+      facekit provenance result.png
+      facekit provenance result.png --script > again.yaml
+    """
+    from facekit.inference import read_provenance
+    from facekit.interfaces import FacekitError
+
+    if not file.is_file():
+        raise FacekitError("there is no such file", where=str(file))
+    record = read_provenance(file)
+    if record is None:
+        click.echo(f"{file} has no record of facekit's: it was not made by it, or the record was lost on the way")
+        context.exit(1)
+    if only_script:
+        if "script" not in record:
+            raise FacekitError("no edit script made this picture", where=str(file))
+        click.echo(record["script"], nl=False)
+    elif as_json:
+        print_json(record)
+    else:
+        for key, value in record.items():
+            lines = str(value).splitlines() or [""]
+            click.echo(f"{key}: {lines[0]}" if len(lines) == 1 else "\n  ".join([f"{key}:", *lines]))

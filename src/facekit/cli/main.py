@@ -5,58 +5,70 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from importlib import metadata, resources
 from typing import Any
 
 import click
 
 from facekit import __version__
-from facekit.cli.commands import COMMANDS, LazyGroup
+from facekit.cli.commands import COMMANDS, LazyCommand, load_command
 from facekit.cli.state import State, plugin_file_option, state_of
 from facekit.cli.streams import guard_streams
 
 
-def installed_commands() -> list[tuple[str, str]]:
-    """Return name and summary of the commands of known distributions that are installed, but for those in groups of
-    facekit's own, which list them themselves."""
-    document = json.loads(
-        resources.files("facekit").joinpath("registry", "known_distributions.json").read_text("utf-8")
-    )
-    installed = {re.sub(r"[-_.]+", "-", one.name).lower() for one in metadata.distributions() if one.name}
-    return [
-        (name, summary)
-        for distribution, offered in document.items()
-        for name, summary in offered["commands"].items()
-        if distribution in installed and name.split(" ")[0] not in COMMANDS
-    ]
+class Program(click.Group):
+    """The whole program: its own commands, those of plugins, and how errors reach the person at the terminal.
 
+    Its own commands are known by name and summary alone. Plugins are loaded only for a name that none of them has.
+    """
 
-class Program(LazyGroup):
-    """The whole program: its own commands, those of plugins, and how errors reach the person at the terminal."""
+    def __init__(self, *, entries: Mapping[str, LazyCommand], **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.entries = dict(entries)
 
-    def foreign_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """Return a command of a plugin, None when there is none.
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of facekit's own commands, in the order help shows them."""
+        return list(self.entries)
 
-        Plugins are loaded only here, for a name that no command of facekit's own has.
-        """
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command, of facekit or of a plugin; None where there is none."""
         from facekit.cli.plugin_commands import find_command
 
-        return find_command(ctx, name)
+        entry = self.entries.get(cmd_name)
+        return find_command(ctx, cmd_name) if entry is None else load_command(entry.target)
 
-    def suggestions(self, ctx: click.Context) -> Sequence[str]:
-        """Return facekit's own commands and those of plugins."""
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that was called. Raises click.UsageError with the nearest names when there is none."""
         from facekit.cli.plugin_commands import offers
 
-        return [*self.entries, *sorted({spec.name.split(" ")[0] for _, spec in offers(ctx)})]
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            known = [*self.entries, *sorted({spec.name.split(" ")[0] for _, spec in offers(ctx)})]
+            near = " or ".join(repr(name) for name in get_close_matches(args[0], known, n=3, cutoff=0.5))
+            hint = f"; did you mean {near}?" if near else ""
+            raise click.UsageError(f"there is no command {args[0]!r}{hint}", ctx=ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write facekit's own commands, then those of the known plugins that are installed; nothing is imported."""
-        super().format_commands(ctx, formatter)
-        rows = installed_commands()
-        if rows:
-            with formatter.section("Of plugins"):
-                formatter.write_dl(rows)
+        """Write facekit's own commands by section, then those of installed known plugins; nothing is imported."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        width = max((len(name) for name in self.entries), default=0)
+        for name, entry in self.entries.items():
+            sections.setdefault(entry.section, []).append((name.ljust(width), entry.summary))
+        known = json.loads(
+            resources.files("facekit").joinpath("registry", "known_distributions.json").read_text("utf-8")
+        )
+        installed = {re.sub(r"[-_.]+", "-", one.name).lower() for one in metadata.distributions() if one.name}
+        offered = [known[name]["commands"] for name in known if name in installed]
+        # Those in groups of facekit's own are listed by the groups.
+        rows = [(name, text) for one in offered for name, text in one.items() if name.split(" ")[0] not in COMMANDS]
+        for section, entries in (*sections.items(), *([("Of plugins", rows)] if rows else [])):
+            with formatter.section(section):
+                formatter.write_dl(entries)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write an example, and where the commands of plugins are listed."""

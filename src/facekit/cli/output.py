@@ -6,7 +6,6 @@ import json
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
     from facekit.recipe import Notice
 
 GAP = "  "
+
+_NARROWEST, _WIDEST, _WITHOUT_TERMINAL = 60, 120, 100
 
 
 def print_json(value: Any) -> None:
@@ -35,28 +36,56 @@ def print_table(
         columns: the headings.
         rows: the cells, as text.
         right: the headings of columns that are aligned on the right (numbers).
-        figures: the cells are what matters: headings are broken into several lines, and nothing is cut.
+        figures: the cells are what matters: headings are broken into several lines, and columns for which the terminal
+            is too narrow follow in tables of their own, each beside the first column.
     """
     body = [[str(cell) for cell in row] for row in rows]
-    widest = [max((len(row[index]) for row in body), default=0) for index in range(len(columns))]
-    heads = [
-        wrap(name, max(width, *map(len, name.split()), 1), break_long_words=False) or [""] if figures else [name]
-        for name, width in zip(columns, widest, strict=True)
-    ]
-    widths = [max(width, *map(len, lines)) for width, lines in zip(widest, heads, strict=True)]
-    depth = max(map(len, heads))
-    # Short headings stand at the bottom, next to their figures.
-    above = [[([""] * (depth - len(lines)) + lines)[line] for lines in heads] for line in range(depth)]
-    limit = shutil.get_terminal_size().columns if sys.stdout.isatty() and not figures else None
-    for number, row in enumerate([*above, *body]):
-        parts = [
-            cell.rjust(width) if columns[index] in right else cell.ljust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        line = GAP.join(parts).rstrip()
-        if limit and len(line) > limit:
-            line = line[: limit - 1] + "…"
-        click.echo(click.style(line, bold=True) if number < depth else line)
+    limit = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    parts: list[list[tuple[str, ...]]] = [[]]  # of tables: columns of lines, all as wide
+    depth = 1
+    for index, name in enumerate(columns):
+        cells = [row[index] for row in body]
+        width = max(map(len, [*cells, *(name.split() if figures else [name]), ""]))
+        heading = wrap(name, width, break_long_words=False) if figures and name else [name]
+        depth = max(depth, len(heading))
+        align = str.rjust if name in right else str.ljust
+        column = tuple(align(line, width) for line in (*heading, *cells))
+        taken = sum(len(each[0]) + len(GAP) for each in parts[-1])
+        if figures and limit and len(parts[-1]) > 1 and taken + width > limit:
+            parts.append([parts[0][0]])
+        parts[-1].append(column)
+    for number, part in enumerate(parts):
+        if number:
+            click.echo()
+        # Short headings stand at the bottom, next to their figures.
+        lines = depth + len(body)
+        filled = [[" " * len(column[0])] * (lines - len(column)) + [*column] for column in part]
+        for row_number, row in enumerate(zip(*filled, strict=True)):
+            line = GAP.join(row).rstrip()
+            if limit and not figures and len(line) > limit:
+                line = line[: limit - 1] + "…"
+            click.echo(click.style(line, bold=True) if row_number < depth else line)
+
+
+def page_width() -> int:
+    """Return the columns to write for: those of the terminal, within what reads well."""
+    columns = shutil.get_terminal_size((_WITHOUT_TERMINAL, 24)).columns
+    return min(max(columns, _NARROWEST), _WIDEST)
+
+
+def wrapped(text: str, width: int, indent: str) -> list[str]:
+    """Return the lines of a text, indented; a word that is longer than a line, a path, goes beyond it."""
+    # A column that is too narrow to read is left to run over.
+    room = max(width, len(indent) + 30)
+    return wrap(
+        text, room, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def hanging(head: str, text: str, width: int, *, bold: bool = False) -> list[str]:
+    """Return the lines of a text behind a head, its further lines under its first."""
+    first, *rest = wrapped(text, width, " " * len(head)) or [" " * len(head)]
+    return [(click.style(head, bold=True) if bold else head) + first[len(head) :], *rest]
 
 
 def note(message: str) -> None:
@@ -92,18 +121,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return None
     return value
-
-
-def write_text(file: Path, text: str) -> None:
-    """Write a text file, with the folders above it.
-
-    Raises:
-        FacekitError: it cannot be written.
-    """
-    from facekit.interfaces import FacekitError
-
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise FacekitError(f"the file cannot be written: {error.strerror or error}", where=str(file)) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,10 +16,8 @@ if TYPE_CHECKING:
 
 Offer = tuple["PluginOrigin", "CommandSpec"]
 
-
-def own_commands() -> dict[str, bool]:
-    """Return facekit's own commands, and whether plugins may add to each as a group."""
-    return {name: name in OPEN_GROUPS for name in COMMANDS}
+OWN_COMMANDS = {name: name in OPEN_GROUPS for name in COMMANDS}
+"""facekit's own commands, and whether plugins may add to each as a group."""
 
 
 def offers(context: click.Context) -> list[Offer]:
@@ -34,7 +32,7 @@ def obstacles(offered: Iterable[Offer]) -> dict[str, NameClash]:
     named = [(origin, spec.name) for origin, spec in offered]
     return {
         name: clash
-        for clash in command_clashes(named, own=own_commands())
+        for clash in command_clashes(named, own=OWN_COMMANDS)
         for _, name in named
         # What stands in the way of a group stands in the way of all that is in it.
         if name == clash.name or name.startswith(f"{clash.name} ")
@@ -52,12 +50,10 @@ def find_command(context: click.Context, name: str) -> click.Command | None:
     from facekit.registry.install_hints import how_to_get_command
 
     offered = offers(context)
-    found = [offer for offer in offered if offer[1].name == name]
-    if found:
-        return _load(context, found[0], obstacles(offered).get(name))
-    members = [offer for offer in offered if offer[1].name.startswith(f"{name} ")]
-    if members:
-        return PluginGroup(prefix=name, name=name, help=f"Commands of plugins: {name}.")
+    if any(spec.name == name for _, spec in offered):
+        return _load(context, name)
+    if any(spec.name.startswith(f"{name} ") for _, spec in offered):
+        return PluginGroup(name=name, help=f"Commands of plugins: {name}.")
     remedy = how_to_get_command(name, plugins=state_of(context).registry().plugins)
     if remedy is not None:
         raise FacekitError(f"the command {name!r} is of a plugin that is not loaded", remedy=remedy)
@@ -65,38 +61,29 @@ def find_command(context: click.Context, name: str) -> click.Command | None:
 
 
 class PluginGroup(click.Group):
-    """A group whose commands all come from plugins, which name them ``"prefix command"``."""
-
-    def __init__(self, *, prefix: str, **attributes: Any) -> None:
-        super().__init__(**attributes)
-        self.prefix = prefix
+    """A group whose commands all come from plugins, which name them ``"group command"``."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the commands that plugins put into this group."""
-        return sorted(self._members(ctx))
+        return sorted(self._summaries(ctx))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return a command; None for a name no plugin offers."""
-        found = self._members(ctx).get(cmd_name)
-        return _load(ctx, found, obstacles(offers(ctx)).get(found[1].name)) if found else None
+        return _load(ctx, f"{self.name} {cmd_name}") if cmd_name in self._summaries(ctx) else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands from their summaries, without importing them."""
-        rows = [(name, spec.summary) for name, (_, spec) in sorted(self._members(ctx).items())]
+        rows = sorted(self._summaries(ctx).items())
         with formatter.section("Commands"):
             formatter.write_dl(rows or [("(none)", "no installed plugin adds a command here")])
 
-    def _members(self, ctx: click.Context) -> dict[str, Offer]:
-        members: dict[str, Offer] = {}
-        for origin, spec in offers(ctx):
-            group, _, name = spec.name.partition(" ")
-            if group == self.prefix and name:
-                members.setdefault(name, (origin, spec))
-        return members
+    def _summaries(self, ctx: click.Context) -> dict[str, str]:
+        start = f"{self.name} "
+        found = [spec for _, spec in offers(ctx) if spec.name.startswith(start)]
+        return {spec.name.removeprefix(start): spec.summary for spec in found}
 
 
 import_group = PluginGroup(
-    prefix="import",
     name="import",
     help="""Read other projects' checkpoints into safetensors files that recipes can start from.
 
@@ -109,27 +96,29 @@ import_group = PluginGroup(
 )
 
 
-def _load(context: click.Context, offer: Offer, clash: NameClash | None) -> click.Command:
+def _load(context: click.Context, name: str) -> click.Command:
     from facekit.interfaces import FacekitError
     from facekit.registry.discovery import how_to_leave_one_out
     from facekit.registry.plugins import describe_error
 
-    origin, spec = offer
+    offered = offers(context)
+    clash = obstacles(offered).get(name)
     if clash is not None:
         sides = " and ".join(dict.fromkeys(str(side) for side in clash.sides))
         raise FacekitError(
             f"the command {clash.name!r} is claimed by {sides}: {clash.outcome}",
             remedy=how_to_leave_one_out(clash.sides),
         )
-    state_of(context).foreign = f"the command {spec.name!r} of the plugin {origin.name!r} ({origin})"
+    origin, spec = next(offer for offer in offered if offer[1].name == name)
+    foreign = f"the command {name!r} of the plugin {origin.name!r} ({origin})"
+    state_of(context).foreign = foreign
     try:
         return load_command(spec.target)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a plugin may raise anything at import, SystemExit included
         raise FacekitError(
-            f"the command {spec.name!r} of the plugin {origin.name!r} ({origin}) cannot be loaded: "
-            f"{describe_error(error)}",
+            f"{foreign} cannot be loaded: {describe_error(error)}",
             where=spec.target,
             remedy="this is the plugin's fault; every other command works. `facekit --debug ...` shows the traceback",
         ) from error

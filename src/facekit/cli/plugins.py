@@ -9,26 +9,18 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from facekit.cli.doctor import doctor
 from facekit.cli.output import print_json, print_table
-from facekit.cli.plugins_doctor import doctor
 from facekit.cli.state import FilePath, State, plugin_file_option
 
 if TYPE_CHECKING:
     from facekit.registry import Kind, PluginOrigin
 
 KINDS = (
-    "dataset",
-    "style_encoder",
-    "network",
-    "generator",
-    "discriminator",
-    "sampler",
-    "loss",
-    "metric",
-    "optimiser",
-    "schedule",
-    "augmentation",
+    *("dataset", "style_encoder", "network", "generator", "discriminator", "sampler"),
+    *("loss", "metric", "optimiser", "schedule", "augmentation"),
 )
+"""Those that a plugin can be written for."""
 
 
 @click.group(short_help="List plugins and find what is wrong with them.")
@@ -66,11 +58,8 @@ def list_plugins(state: State, as_json: bool) -> None:
     commands: dict[PluginOrigin, list[str]] = {}
     for origin, spec in offered:
         commands.setdefault(origin, []).append(spec.name)
-    failed = {failure.origin for failure in plugins.failures}
-    states = [
-        (origin, "failed" if origin in failed else "loaded")
-        for origin in sorted({entry.origin for entry in plugins.loaded} | failed, key=str)
-    ]
+    failed, loaded = ({one.origin for one in part} for part in (plugins.failures, plugins.loaded))
+    states = {origin: "failed" if origin in failed else "loaded" for origin in sorted(loaded | failed, key=str)}
     rows = [
         {
             "name": origin.name,
@@ -81,18 +70,14 @@ def list_plugins(state: State, as_json: bool) -> None:
             "commands": sorted(commands.get(origin, [])),
             "summary": summaries.get(origin, ""),
         }
-        for origin, state in [*states, *((origin, "switched off") for origin in plugins.skipped)]
+        for origin, state in {**states, **dict.fromkeys(plugins.skipped, "switched off")}.items()
     ]
     if as_json:
         print_json(rows)
         return
-    columns = ("name", "distribution", "state", "components", "summary")
-    shown = [{**row, "distribution": f"{row['distribution']} {row['version']}".strip()} for row in rows]
-    print_table(
-        ("PLUGIN", "DISTRIBUTION", "STATE", "COMPONENTS", "SUMMARY"),
-        [[str(row[column]) for column in columns] for row in shown],
-        right=("COMPONENTS",),
-    )
+    columns = ("PLUGIN", "DISTRIBUTION", "STATE", "COMPONENTS", "SUMMARY")
+    shown = [{**row, "plugin": row["name"], "distribution": f"{row['distribution']} {row['version']}"} for row in rows]
+    print_table(columns, [[str(row[name.lower()]).strip() for name in columns] for row in shown], right=("COMPONENTS",))
     added = sorted((name, origin.name) for origin, names in commands.items() for name in names)
     if added:
         click.echo("\nCommands they add:")

@@ -5,15 +5,11 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from facekit.cli.output import GAP, note, print_json, print_notices, print_table
 from facekit.cli.state import FilePath, State, plugin_file_option, set_option
-
-if TYPE_CHECKING:
-    from facekit.recipe.reading import Origin
 
 
 @click.group(short_help="List, show and copy recipes.")
@@ -41,25 +37,22 @@ def list_recipes(state: State, as_json: bool) -> None:
     """
     from facekit.recipe.library import shipped_recipes
 
-    found = shipped_recipes(state.registry())
+    rows = [
+        {
+            "name": recipe.name,
+            "path": str(recipe.path),
+            "source": recipe.source,
+            "description": recipe.description,
+            "command": "ablate" if recipe.is_grid else "run",
+        }
+        for recipe in shipped_recipes(state.registry())
+    ]
     if as_json:
-        print_json(
-            [
-                {
-                    "name": recipe.name,
-                    "path": str(recipe.path),
-                    "source": recipe.source,
-                    "description": recipe.description,
-                    "command": "ablate" if recipe.is_grid else "run",
-                }
-                for recipe in found
-            ]
-        )
+        print_json(rows)
         return
-    print_table(
-        ("RECIPE", "FROM", "COMMAND", "DESCRIPTION"),
-        [(entry.name, entry.source, "ablate" if entry.is_grid else "run", entry.description) for entry in found],
-    )
+    columns = ("name", "source", "command", "description")
+    cells = [[row[column] for column in columns] for row in rows]
+    print_table(("RECIPE", "FROM", "COMMAND", "DESCRIPTION"), cells)
 
 
 @recipes.command()
@@ -92,7 +85,11 @@ def show(state: State, recipe: str, overrides: tuple[str, ...], origin: bool, as
     elif as_json:
         print_json(resolved.document)
     elif origin:
-        _print_origins(origins)
+        values = [f"{entry.path}: {json.dumps(entry.value, ensure_ascii=False)}" for entry in origins]
+        width = min(max(map(len, values)), 72)
+        for entry, value in zip(origins, values, strict=True):
+            source = click.style(entry.source, dim=True) if entry.mark is None else entry.source
+            click.echo(value.ljust(width) + GAP + source)
     else:
         click.echo(dump_recipe(resolved), nl=False)
 
@@ -136,22 +133,16 @@ def schema(state: State, output: Path | None) -> None:
     Example:
       facekit recipes schema -o recipe.schema.json
     """
+    from facekit.interfaces import FacekitError
     from facekit.recipe.schema import recipe_schema
 
     built = recipe_schema(state.registry())
     if output is None:
         print_json(built)
         return
-    from facekit.cli.output import write_text
-
-    write_text(output, json.dumps(built, indent=2) + "\n")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(json.dumps(built, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise FacekitError(f"the file cannot be written: {error.strerror or error}", where=str(output)) from error
     note(f"wrote {output}; a recipe beside it may start with `# yaml-language-server: $schema={output.name}`")
-
-
-def _print_origins(origins: list[Origin]) -> None:
-    values = [json.dumps(entry.value, ensure_ascii=False) for entry in origins]
-    width = max(len(f"{entry.path}: {value}") for entry, value in zip(origins, values, strict=True))
-    width = min(width, 72)
-    for entry, value in zip(origins, values, strict=True):
-        source = click.style(entry.source, dim=True) if entry.mark is None else entry.source
-        click.echo(f"{entry.path}: {value}".ljust(width) + GAP + source)

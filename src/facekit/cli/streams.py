@@ -27,28 +27,22 @@ def guard_streams() -> None:
 
     Characters that a stream cannot encode are written as escapes.
     """
-    _open_closed_descriptors()
-    sys.stdout = _guarded(sys.stdout, _STDOUT, _Results)
-    sys.stderr = _guarded(sys.stderr, _STDERR, _Display)
-
-
-def _open_closed_descriptors() -> None:
-    """Point closed standard descriptors at nothing: else the next file that is opened becomes stdout or stderr."""
+    # Closed standard descriptors point at nothing: else the next file that is opened becomes stdout or stderr.
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
         pass
     os.close(descriptor)
+    sys.stdout = _guarded(sys.stdout, _STDOUT, _Results)
+    sys.stderr = _guarded(sys.stderr, _STDERR, _Display)
 
 
 def _guarded(stream: TextIO | None, descriptor: int, kind: type[io.FileIO]) -> TextIO:
     if stream is not None:
         stream.flush()
-    terminal = os.isatty(descriptor)
-    raw = kind(descriptor, "w", closefd=False)
     return io.TextIOWrapper(
-        io.BufferedWriter(raw),
+        io.BufferedWriter(kind(descriptor, "w", closefd=False)),
         encoding="utf-8" if stream is None else stream.encoding,
         errors="backslashreplace",
-        line_buffering=terminal or descriptor == _STDERR,
+        line_buffering=os.isatty(descriptor) or descriptor == _STDERR,
         write_through=bool(getattr(stream, "write_through", False)),
     )
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
-
-import click
 
 from facekit.cli.display import spoken_time
 from facekit.cli.output import note
@@ -32,11 +31,7 @@ def sweep_display() -> Iterator[Callable[[SweepProgress], None]]:
     from rich.live import Live
 
     with Live(console=Console(stderr=True), refresh_per_second=4, transient=True) as live:
-
-        def show(progress: SweepProgress) -> None:
-            live.update(panel(progress))
-
-        yield show
+        yield lambda progress: live.update(panel(progress))
 
 
 def tell_failures(outcome: SweepOutcome, folder: AblationFolder) -> None:
@@ -47,14 +42,11 @@ def tell_failures(outcome: SweepOutcome, folder: AblationFolder) -> None:
 
 def summary(progress: SweepProgress) -> str:
     """Return how far a sweep is, in a line."""
-    done, failed, going = (
-        sum(work.phase == phase for work in progress.works) for phase in ("done", "failed", "working")
-    )
-    text = f"{done} of {len(progress.works)} done"
-    text += f", {failed} failed" if failed else ""
-    text += f", {going} going on" if going else ""
-    if progress.steps:
-        text += f"; step {progress.steps_done:,} of {progress.steps:,}"
+    phases = Counter(work.phase for work in progress.works)
+    text = f"{phases['done']} of {len(progress.works)} done"
+    text += f", {phases['failed']} failed" if phases["failed"] else ""
+    text += f", {phases['working']} going on" if phases["working"] else ""
+    text += f"; step {progress.steps_done:,} of {progress.steps:,}" if progress.steps else ""
     left = progress.seconds_left(time.monotonic())
     return text + (f"; {spoken_time(left)} left" if left else "")
 
@@ -68,17 +60,13 @@ class SweepLines:
 
     def __call__(self, progress: SweepProgress) -> None:
         """Take in how far the sweep is."""
-        said = False
-        for work in progress.works:
-            before = self._phases.get(work.key, "waiting")
-            if work.phase != before:
-                self._phases[work.key] = work.phase
-                said = True
-                detail = f": {work.error.splitlines()[0]}" if work.error else ""
-                click.echo(f"{work.cell.label}: {work.phase}{detail}", err=True)
-        if said or time.monotonic() - self._last > SECONDS_BETWEEN_LINES:
+        changed = [work for work in progress.works if work.phase != self._phases.get(work.key, "waiting")]
+        for work in changed:
+            self._phases[work.key] = work.phase
+            note(f"{work.cell.label}: {work.phase}" + (f": {work.error.splitlines()[0]}" if work.error else ""))
+        if changed or time.monotonic() - self._last > SECONDS_BETWEEN_LINES:
             self._last = time.monotonic()
-            click.echo(summary(progress), err=True)
+            note(summary(progress))
 
 
 def panel(progress: SweepProgress) -> Group:
@@ -88,18 +76,15 @@ def panel(progress: SweepProgress) -> Group:
     from rich.table import Table
     from rich.text import Text
 
-    head = Table.grid(padding=(0, 2))
+    head, body = Table.grid(padding=(0, 2)), Table.grid(padding=(0, 2))
     total = progress.steps or len(progress.works)
     completed = progress.steps_done if progress.steps else sum(work.phase == "done" for work in progress.works)
     head.add_row(ProgressBar(total=total, completed=completed, width=30), Text(summary(progress), style="bold"))
-    body = Table.grid(padding=(0, 2))
     for work in progress.works:
+        label, steps = Text(work.cell.label), work.cell.steps
         if work.phase == "working":
-            steps = work.cell.steps
-            trained = steps and work.step >= steps
-            how = "measuring" if trained or not steps else f"step {work.step:,} of {steps:,}"
-            bar = ProgressBar(total=steps or 1, completed=work.step, width=20)
-            body.add_row(Text(work.cell.label), bar, Text(how, style="dim"))
+            how = f"step {work.step:,} of {steps:,}" if work.step < steps else "measuring"
+            body.add_row(label, ProgressBar(total=steps or 1, completed=work.step, width=20), Text(how, style="dim"))
         elif work.phase == "failed":
-            body.add_row(Text(work.cell.label), Text("failed", style="red"), Text(work.error.splitlines()[0][:80]))
+            body.add_row(label, Text("failed", style="red"), Text(work.error.splitlines()[0][:80]))
     return Group(head, body)

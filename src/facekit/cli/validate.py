@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facekit.cli.output import plural, print_json, print_notices
+from facekit.cli.output import hanging, page_width, plural, print_json, print_notices
 from facekit.cli.progress_bar import data_progress
 from facekit.cli.state import State, plugin_file_option, set_option
 from facekit.interfaces import SAMPLER
@@ -91,26 +91,30 @@ def _print_stage(name: str, text: str) -> None:
     click.echo(f"{click.style('ok', fg='green', bold=True)}  {name.ljust(7)} {text}")
 
 
+def _print_fact(label: str, text: str) -> None:
+    for line in hanging(f"    {label.ljust(10)}  ", text, page_width()):
+        click.echo(line)
+
+
 def _turns(recipe: ResolvedRecipe) -> dict[str, list[str]]:
     """Return the networks that each player trains, in the order of their turns."""
     from facekit.recipe import networks_of
 
-    def trained(player: str) -> list[str]:
-        # A sampler has no weights, but for one that is a module; it would be trained here too.
-        return [name for name in networks_of(player, recipe.players, recipe.model) if name != SAMPLER]
-
-    return {player: trained(player) for player in recipe.players}
+    # A sampler has no weights, but for one that is a module; it would be trained here too.
+    return {
+        player: [name for name in networks_of(player, recipe.players, recipe.model) if name != SAMPLER]
+        for player in recipe.players
+    }
 
 
 def _print_shapes(recipe: ResolvedRecipe, shapes: ShapeProbe) -> None:
     how = "" if shapes.on_fake_tensors else " (with numbers: a component looks at them)"
     _print_stage("shapes", f"one step runs forward and backward{how}")
-    total = sum(shapes.parameters.values())
-    parts = ", ".join(f"{slot.replace('_', ' ')} {count:,}" for slot, count in shapes.parameters.items())
-    click.echo(f"    parameters  {total:,} ({parts})")
+    parts = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in shapes.parameters.items())
+    _print_fact("parameters", f"{sum(shapes.parameters.values()):,} ({parts})")
     turns = [f"{player} trains {' and '.join(networks)}" for player, networks in _turns(recipe).items()]
-    click.echo(f"    turns       {', then '.join(turns)}".replace("_", " "))
-    click.echo(f"    operations  {_si(shapes.step_flops)}FLOP a step, {_si(shapes.picture_flops)}FLOP a picture")
+    _print_fact("turns", ", then ".join(turns).replace("_", " "))
+    _print_fact("operations", f"{_si(shapes.step_flops)}FLOP a step, {_si(shapes.picture_flops)}FLOP a picture")
     memory = shapes.memory
     named = {
         "weights": memory.parameters,
@@ -122,13 +126,12 @@ def _print_shapes(recipe: ResolvedRecipe, shapes: ShapeProbe) -> None:
         "the program itself": memory.process,
     }
     shares = ", ".join(f"{name} {spoken_bytes(size)}" for name, size in named.items() if size)
-    click.echo(f"    memory      about {spoken_bytes(memory.total)} ({shares})")
+    _print_fact("memory", f"about {spoken_bytes(memory.total)} ({shares})")
 
 
 def _print_steps(real: StepProbe) -> None:
-    losses = ", ".join(f"{name} {value:.4g}" for name, value in real.losses.items())
     _print_stage("steps", f"{plural(real.steps, 'real step')}, {real.seconds_per_step:.2f} s for the last one")
-    click.echo(f"    losses      {losses}")
+    _print_fact("losses", ", ".join(f"{name} {value:.4g}" for name, value in real.losses.items()))
     for warning in real.warnings:
         click.echo(f"    {click.style('warning', fg='yellow')}  {warning}")
 
@@ -137,24 +140,19 @@ def _document(recipe: ResolvedRecipe, shapes: ShapeProbe | None, real: StepProbe
     document: dict[str, Any] = {
         "recipe": recipe.name,
         "dimensions": dict(recipe.dimensions),
-        "stages": ["schema", "ports"],
+        "stages": ["schema", "ports", *(["shapes"] if shapes else []), *(["steps"] if real else [])],
         "notices": [str(notice) for notice in recipe.notices],
     }
     if shapes is not None:
-        memory = shapes.memory
-        document["stages"].append("shapes")
         document["shapes"] = {
             "parameters": dict(shapes.parameters),
             "turns": _turns(recipe),
             "step_flops": shapes.step_flops,
             "picture_flops": shapes.picture_flops,
-            "memory_bytes": {**asdict(memory), "total": memory.total},
+            "memory_bytes": {**asdict(shapes.memory), "total": shapes.memory.total},
             "on_fake_tensors": shapes.on_fake_tensors,
         }
-    if real is not None:
-        document["stages"].append("steps")
-        document["steps"] = asdict(real)
-    return document
+    return {**document, "steps": asdict(real)} if real is not None else document
 
 
 def _si(value: float) -> str:

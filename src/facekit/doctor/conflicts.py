@@ -11,12 +11,6 @@ from facekit.doctor.probe import Examination
 from facekit.registry.discovery import PluginOrigin
 from facekit.registry.spec import Kind
 
-_STAGES = {
-    "component": "reading its components",
-    "label map": "reading its label maps",
-    "command": "adding its commands",
-}
-
 
 @dataclass(frozen=True)
 class NameClash:
@@ -41,16 +35,10 @@ class NameClash:
     with_facekit: bool = False
 
     @property
-    def stage(self) -> str:
-        """What fails."""
-        return _STAGES[self.what]
-
-    @property
     def title(self) -> str:
         """What is claimed, e.g. ``loss mine/l1``, ``label map faces`` or ``command `tool```."""
-        if self.what == "component":
-            return self.name
-        return f"{self.what} `{self.name}`" if self.what == "command" else f"{self.what} {self.name}"
+        titles = {"component": self.name, "label map": f"label map {self.name}", "command": f"command `{self.name}`"}
+        return titles[self.what]
 
     def outcome_for(self, origin: PluginOrigin) -> str:
         """Return the clash as one side sees it."""
@@ -75,8 +63,7 @@ def name_clashes(examinations: Sequence[Examination], *, own_commands: Mapping[s
             label_maps[name].append(examination.origin)
     for key, sides in components.items():
         if len(sides) > 1:
-            everyone = tuple(sides)
-            yield NameClash("component", " ".join(key), everyone, everyone, "nobody gets it", component=key)
+            yield NameClash("component", " ".join(key), tuple(sides), tuple(sides), "nobody gets it", component=key)
     for name, (first, *others) in label_maps.items():
         if others:
             yield NameClash("label map", name, (first, *others), tuple(others), f"{first} comes first and keeps it")
@@ -94,17 +81,17 @@ def command_clashes(offered: Iterable[tuple[PluginOrigin, str]], *, own: Mapping
     offers: defaultdict[str, list[PluginOrigin]] = defaultdict(list)
     for origin, name in offered:
         offers[name].append(origin)
-    for name, sides in offers.items():
+    for name, origins in offers.items():
         first, _, rest = name.partition(" ")
-        everyone = tuple(sides)
+        sides = tuple(origins)
         if first in own and not (rest and own[first]):
             outcome = f"`facekit {first}` stays facekit's own"
-            yield NameClash("command", name, everyone, everyone, outcome, with_facekit=True)
+            yield NameClash("command", name, sides, sides, outcome, with_facekit=True)
             continue
         if len(sides) > 1:
-            yield NameClash("command", name, everyone, everyone, "nobody gets it")
-        inside = [(other, whose) for other, whose in offers.items() if other.startswith(f"{name} ")]
-        if not rest and inside:
-            both = tuple(dict.fromkeys([*sides, *(origin for _, whose in inside for origin in whose)]))
-            outcome = f"it cannot be a command and the group of `{inside[0][0]}`, so nobody gets it"
-            yield NameClash("command", name, both, both, outcome)
+            yield NameClash("command", name, sides, sides, "nobody gets it")
+        inside = [other for other in offers if other.startswith(f"{name} ")]
+        if inside:
+            sides = tuple(dict.fromkeys([*sides, *(origin for other in inside for origin in offers[other])]))
+            outcome = f"it cannot be a command and the group of `{inside[0]}`, so nobody gets it"
+            yield NameClash("command", name, sides, sides, outcome)

@@ -33,7 +33,12 @@ State = Literal["sound", "broken", "clashing", "switched off"]
 SLOW = 1.0
 """Seconds that loading a plugin may take before it is mentioned: every command that loads plugins waits for it."""
 
-_ASKING = "calling facekit_components"
+_CLASHING = {
+    "component": "reading its components",
+    "label map": "reading its label maps",
+    "command": "adding its commands",
+}
+"""What a plugin fails in that loses a clash."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +198,7 @@ def diagnose(
     claimed = {clash.component for clash in clashes if clash.component is not None}
     for plugin in plugins:
         plugin.problems += [
-            Problem(clash.stage, clash.outcome_for(plugin.origin), clash=clash)
+            Problem(_CLASHING[clash.what], clash.outcome_for(plugin.origin), clash=clash)
             for clash in clashes
             if plugin.origin in clash.losers
         ]
@@ -204,28 +209,23 @@ def diagnose(
         ]
         plugin.gives = tuple(key for key in plugin.gives if key not in claimed)
     usable = {key for plugin in plugins for key in plugin.gives}
-    # A name that another plugin gives a meaning is not missed; one that is claimed twice has none.
-    missed = [
-        (recipe, [use for use in recipe.uses if _is_there(use, claimed) or not _is_there(use, usable)])
-        for recipe in recipes
-    ]
     for plugin in plugins:
         plugin.lost = tuple(sorted(plugin.offers - usable))
-        named = (
-            (recipe, tuple(key for key in plugin.lost if any(_means(use, key) for use in uses)))
-            for recipe, uses in missed
-        )
-        plugin.affected = tuple(Affected(recipe, keys) for recipe, keys in named if keys)
+        for recipe in recipes:
+            # A name that another plugin gives a meaning is not missed; one that is claimed twice has none.
+            missed = [use for use in recipe.uses if _is_there(use, claimed) or not _is_there(use, usable)]
+            if keys := tuple(key for key in plugin.lost if any(_means(use, key) for use in missed)):
+                plugin.affected += (Affected(recipe, keys),)
         if plugin.origin.file is None:
             plugin.switch_off = _switched_off([plugin.origin], installed, environment)
-    left_out = _left_out(plugins, clashes)
-    mistakes: list[FacekitError] = []
+    mistakes: tuple[FacekitError, ...] = ()
     try:
         switches.check(installed.names())
     except FacekitError as error:
-        mistakes.append(error)
+        mistakes = (error,)
+    left_out = _left_out(plugins, clashes)
     without = _switched_off(left_out, installed, environment) if left_out else ""
-    return Diagnosis(tuple(plugins), clashes, tuple(mistakes), tuple(recipes), without, switches.strict)
+    return Diagnosis(tuple(plugins), clashes, mistakes, tuple(recipes), without, switches.strict)
 
 
 def _each_alone(
@@ -244,7 +244,7 @@ def _each_alone(
     for origin, folder, distribution in (*known, *((one, "", None) for one in of if one.file is not None)):
         found = PluginDiagnosis(origin, folder, of.get(origin))
         if found.examination is not None:
-            _tell_examination(found, found.examination)
+            _take_in(found, found.examination)
             found.problems += [
                 Problem("", sentence, remedy=f"`pip install --upgrade {origin.distribution}` gets what it needs")
                 for sentence in (unmet_requirements(distribution) if distribution is not None else ())
@@ -254,10 +254,10 @@ def _each_alone(
         yield found
 
 
-def _tell_examination(plugin: PluginDiagnosis, found: Examination) -> None:
+def _take_in(plugin: PluginDiagnosis, found: Examination) -> None:
     """Fill in what the examination of a plugin says of it."""
-    stages = {failure.stage for failure in found.failures}
-    plugin.from_source = not found.finished or bool(stages & {IMPORTING, REGISTERING, _ASKING})
+    unknown = {IMPORTING, REGISTERING, "calling facekit_components"}
+    plugin.from_source = not found.finished or any(failure.stage in unknown for failure in found.failures)
     plugin.gives = tuple(sorted((one.kind, one.id) for one in found.components if one.problem is None))
     plugin.offers = {(one.kind, one.id) for one in found.components} | {(one.kind, one.id) for one in found.refused}
     plugin.problems += [Problem(one.stage, one.error, one.traceback) for one in found.failures]
@@ -290,9 +290,7 @@ def _left_out(plugins: Sequence[PluginDiagnosis], clashes: Sequence[NameClash]) 
     out = {plugin.origin: None for plugin in plugins if plugin.state == "broken"}
     for clash in clashes:
         sides = [origin for origin in clash.sides if origin not in out]
-        if not sides:
-            continue
-        if not clash.with_facekit:
+        if sides and not clash.with_facekit:
             # The one that many have stays, else the one that has the name now.
             sides.sort(key=lambda one: (normal_name(one.distribution) not in known, one in clash.losers))
             del sides[0]

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import facekit
 from facekit.registry.discovery import PluginOrigin
@@ -39,7 +39,6 @@ _MOST_FRAMES = 5
 _START = "import sys; sys.path[:] = sys.argv.pop(1).splitlines(); from facekit.doctor.probe_worker import main; main()"
 """The program of such a process: `sys` is built in, so nothing is imported before the path is this process's."""
 
-_TIMEOUT = "Timeout ("
 _FRAME = re.compile(r'^  File "(?P<file>.+)", line (?P<line>\d+) in (?P<name>.+)$', re.MULTILINE)
 _OWN_FOLDER = str(Path(facekit.__file__).parent)
 
@@ -150,45 +149,39 @@ def _examine(origin: PluginOrigin, *, time_limit: float, stopped: Event) -> Exam
         try:
             while not late and process.poll() is None:
                 late = stopped.is_set() or time.monotonic() > deadline
-                if _text(folder / "trace").startswith(_TIMEOUT):
+                if _text(folder / "trace").startswith("Timeout ("):
                     late = True
                     time.sleep(10 * _POLL)  # it is still writing where it is
                 time.sleep(_POLL)
         finally:
-            _end(process)
+            if process.poll() is None:  # end it, and the processes that it started
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
+                process.wait()
         return _read(origin, folder, process.returncode, late, time_limit)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process that still runs, and those that it started."""
-    if process.poll() is not None:
-        return
-    with suppress(ProcessLookupError, PermissionError):
-        if hasattr(os, "killpg"):
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
-    process.wait()
 
 
 def _read(origin: PluginOrigin, folder: Path, code: int, late: bool, time_limit: float) -> Examination:
     """Make an examination of what a process left."""
-    stage: str | None = None
-    found: dict[str, Any] | None = None
+    stage = found = None
     for line in _text(folder / "report").splitlines():
-        try:
+        with suppress(ValueError):  # the process ended while it wrote
             event = json.loads(line)
-        except ValueError:  # the process ended while it wrote
-            continue
-        stage, found = event.get("stage", stage), event.get("found", found)
+            stage, found = event.get("stage", stage), event.get("found", found)
     printed, complained = (_text(folder / name).strip() for name in ("stdout", "stderr"))
     failures = [Failure(stage, error, own_part(trace)) for stage, error, trace in (found["failures"] if found else ())]
     if stage is None:
         # The plugin had not begun: this is no fault of its own.
         raise RuntimeError(f"the process that examines {origin} did not start (exit code {code}):\n{complained}")
     if found is None or late or code != 0:
-        doing = stage if found is None else ENDING
-        failures.append(_death(_text(folder / "trace"), code, late, time_limit, doing))
+        how = _death(code, time_limit if late else None)
+        frames = [
+            f'  File "{frame["file"]}", line {frame["line"]}, in {frame["name"]}'
+            for frame in _FRAME.finditer(_text(folder / "trace"))
+            if not _is_machinery(frame["file"])
+        ]
+        where = "\n".join(["Where it was, innermost first:", *frames[:_MOST_FRAMES]]) if frames else ""
+        failures.append(Failure(stage if found is None else ENDING, how, where, ends_facekit=True))
     if found is None:
         return Examination(origin, tuple(failures), printed=printed)
     return Examination(
@@ -206,26 +199,17 @@ def _read(origin: PluginOrigin, folder: Path, code: int, late: bool, time_limit:
     )
 
 
-def _death(trace: str, code: int, late: bool, time_limit: float, stage: str) -> Failure:
-    """Tell how a process ended that did not end well."""
-    if late:
-        what = f"it had not come back after {time_limit:g} s"
-    elif code < 0:
-        try:
-            name = signal.Signals(-code).name
-        except ValueError:
-            name = f"signal {-code}"
-        meaning = {"SIGSEGV": ", a crash in compiled code", "SIGKILL": ", perhaps for using too much memory"}
-        what = f"the whole process was ended by {name}{meaning.get(name, '')}"
-    else:
-        what = f"it ended the whole process with exit code {code}"
-    frames = [
-        f'  File "{frame["file"]}", line {frame["line"]}, in {frame["name"]}'
-        for frame in _FRAME.finditer(trace)
-        if not _is_machinery(frame["file"])
-    ]
-    where = "\n".join(["Where it was, innermost first:", *frames[:_MOST_FRAMES]]) if frames else ""
-    return Failure(stage, what, where, ends_facekit=True)
+def _death(code: int, time_limit: float | None) -> str:
+    """Return how a process ended that did not end well; ``time_limit`` is that of one that was late."""
+    if time_limit is not None:
+        return f"it had not come back after {time_limit:g} s"
+    if code >= 0:
+        return f"it ended the whole process with exit code {code}"
+    name = f"signal {-code}"
+    with suppress(ValueError):
+        name = signal.Signals(-code).name
+    meaning = {"SIGSEGV": ", a crash in compiled code", "SIGKILL": ", perhaps for using too much memory"}
+    return f"the whole process was ended by {name}{meaning.get(name, '')}"
 
 
 def own_part(trace: str) -> str:
@@ -246,8 +230,6 @@ def _is_machinery(file: str) -> bool:
 
 
 def _text(file: Path) -> str:
-    try:
-        with file.open("rb") as stream:
-            return stream.read(2**20).decode("utf-8", "replace")
-    except FileNotFoundError:
-        return ""
+    with suppress(FileNotFoundError), file.open("rb") as stream:
+        return stream.read(2**20).decode("utf-8", "replace")
+    return ""

@@ -25,33 +25,29 @@ from facekit.registry.source import SourceNotFound, find_source
 _LARGEST_FILE = 64 * 2**20
 """Bytes that any file may grow to here, so that a plugin that prints for ever does not fill the disk."""
 
-Say = Callable[..., None]
 
+class _ReportingPlugins(PluginSet):
+    """Plugins that report what they do before they do it, and note when they have imported torch."""
 
-class _Announcing(PluginSet):
-    """Plugins that say what they do before they do it, and when they have imported torch."""
-
-    def __init__(self, say: Say) -> None:
+    def __init__(self, report: Callable[..., None]) -> None:
         super().__init__({})
-        self._say = say
+        self._report = report
         self.torch_at: str | None = None
 
     def load(self, origin: PluginOrigin, load: Callable[[], object]) -> None:
-        """Load a plugin, with what it is doing said."""
-        self._say(stage=IMPORTING)
-        super().load(origin, load)
-        self._look_for_torch(IMPORTING)
+        """Load a plugin."""
+        self._doing(IMPORTING, lambda: super(_ReportingPlugins, self).load(origin, load))
 
     def call(self, hook: str, **arguments: object) -> list[tuple[PluginOrigin, Any]]:
-        """Call a hook, with what it is doing said."""
-        self._say(stage=f"calling {hook}")
-        results = super().call(hook, **arguments)
-        self._look_for_torch(f"calling {hook}")
-        return results
+        """Call a hook."""
+        return self._doing(f"calling {hook}", lambda: super(_ReportingPlugins, self).call(hook, **arguments))
 
-    def _look_for_torch(self, stage: str) -> None:
+    def _doing(self, stage: str, do: Callable[[], Any]) -> Any:
+        self._report(stage=stage)
+        result = do()
         if self.torch_at is None and "torch" in sys.modules:
             self.torch_at = stage
+        return result
 
 
 def main() -> None:
@@ -61,21 +57,27 @@ def main() -> None:
     report = Path(job["report"]).open("a", encoding="utf-8")  # noqa: SIM115 - it outlives this function, as does `trace`
     trace = Path(job["trace"]).open("w", encoding="utf-8")  # noqa: SIM115
 
-    def say(**event: Any) -> None:
+    def write(**event: Any) -> None:
         report.write(json.dumps(event) + "\n")
         report.flush()
 
     # Where the plugin is, should it crash or not come back.
     faulthandler.enable(trace)
     faulthandler.dump_traceback_later(job["time_limit"], file=trace)
-    _limit_files()
-    say(stage=IMPORTING)
-    say(found=_examine(job, say))
+    try:
+        import resource
+    except ImportError:  # not on this system
+        pass
+    else:
+        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        limit = _LARGEST_FILE if hard == resource.RLIM_INFINITY else min(_LARGEST_FILE, hard)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    write(stage=IMPORTING)
+    write(found=_examine(job, _ReportingPlugins(write)))
 
 
-def _examine(job: dict[str, Any], say: Say) -> dict[str, Any]:
+def _examine(job: dict[str, Any], plugins: _ReportingPlugins) -> dict[str, Any]:
     began = time.perf_counter()
-    plugins = _Announcing(say)
     problem = None
     if job["file"] is not None:
         try:
@@ -90,17 +92,17 @@ def _examine(job: dict[str, Any], say: Say) -> dict[str, Any]:
     recipes = [str(path.absolute()) for _, path in registry.recipe_paths()]
     plugins.call("facekit_plugin_info")
     seconds = time.perf_counter() - began
-    # Refused components are told as such.
-    refused = {f"{one.message}; {one.remedy}" for one in registry.refused}
+    refused = {f"{one.message}; {one.remedy}" for one in registry.refused}  # they stand beside the failures
     failures = [(one.stage, one.error, one.traceback) for one in plugins.failures if one.error not in refused]
     failures += [(IMPORTING, problem, "")] if problem is not None else []
     twice = "its components hold two {} {!r}, and neither is used"
     failures += [(READING_COMPONENTS, twice.format(clash.kind, clash.id), "") for clash in registry.clashes]
     components = []
     for entry in registry.components.values():
-        targets = {f"migration to version {one.to}": one.weights for one in entry.spec.migrations}
-        missing = _missing({"factory": entry.spec.factory, "probe": entry.spec.probe, **targets})
-        components.append((entry.spec.kind, entry.spec.id, missing))
+        spec = entry.spec
+        migrations = {f"migration to version {one.to}": one.weights for one in spec.migrations}
+        missing = _missing({"factory": spec.factory, "probe": spec.probe, **migrations})
+        components.append((spec.kind, spec.id, missing))
     return {
         "seconds": seconds,
         "failures": failures,
@@ -117,21 +119,10 @@ def _examine(job: dict[str, Any], say: Say) -> dict[str, Any]:
 def _missing(targets: dict[str, str | None]) -> str | None:
     """Return which of the things that are imported later is not there; they are looked for, not imported."""
     for what, target in targets.items():
-        if target is None:
-            continue
         try:
-            find_source(target)
+            if target is not None:
+                find_source(target)
         except Exception as error:  # a name that is no module's and a finder that fails are others than the expected
             why = str(error) if isinstance(error, SourceNotFound) else describe_error(error)
             return f"its {what} {target!r} cannot be found: {why}"
     return None
-
-
-def _limit_files() -> None:
-    try:
-        import resource
-    except ImportError:  # not on this system
-        return
-    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    limit = _LARGEST_FILE if hard == resource.RLIM_INFINITY else min(_LARGEST_FILE, hard)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from facekit.doctor.diagnosis import RecipeNeeds
@@ -17,8 +17,7 @@ from facekit.registry.built_in import is_built_in
 
 _MOST_FILES = 500
 _LARGEST_FILE = 2**20
-_RECIPE = re.compile(r"^facekit[ \t]*:", re.MULTILINE)
-_LAYER = re.compile(r"^(facekit|extends)[ \t]*:", re.MULTILINE)
+_FIRST_WORDS = re.compile(r"^(facekit|extends)[ \t]*:", re.MULTILINE)
 
 
 def recipes_around(of_plugins: Iterable[tuple[PluginOrigin, Path]], folder: Path) -> list[RecipeNeeds]:
@@ -30,30 +29,25 @@ def recipes_around(of_plugins: Iterable[tuple[PluginOrigin, Path]], folder: Path
         of_plugins: the recipes that plugins ship.
         folder: where to look for the person's own.
     """
-    found: list[RecipeNeeds] = []
-    known: set[Path] = set()
     of_plugins = tuple(of_plugins)
-    for shipped in name_recipes(of_plugins):
-        if shipped.is_grid:  # what it needs is what the recipes it names need
-            continue
-        uses, problem = _uses(shipped.path, of_plugins)
-        found.append(RecipeNeeds(shipped.name, shipped.path, shipped.source, uses, problem))
-        known.add(shipped.path.resolve())
+    # What a grid needs is what the recipes that it names need.
+    shipped = [recipe for recipe in name_recipes(of_plugins) if not recipe.is_grid]
+    found = [RecipeNeeds(one.name, one.path, one.source, *_uses(one.path, of_plugins)) for one in shipped]
+    known = {one.path.resolve() for one in shipped}
     files = [*folder.glob("*.yaml"), *folder.glob("*.yml"), *(folder / "recipes").rglob("*.yaml")]
     for file in sorted(files)[:_MOST_FILES]:
         if not file.is_file() or file.stat().st_size > _LARGEST_FILE or file.resolve() in known:
             continue
-        text = file.read_text(encoding="utf-8", errors="replace")
-        if not _LAYER.search(text):
-            continue
-        uses, problem = _uses(file, of_plugins)
-        if problem is None or _RECIPE.search(text):
-            found.append(RecipeNeeds(str(file.relative_to(folder)), file, "", uses, problem))
+        words = _FIRST_WORDS.findall(file.read_text(encoding="utf-8", errors="replace"))
+        if words:
+            uses, problem = _uses(file, of_plugins)
+            if problem is None or "facekit" in words:
+                found.append(RecipeNeeds(str(file.relative_to(folder)), file, "", uses, problem))
     return found
 
 
 def _uses(
-    path: Path, of_plugins: Sequence[tuple[PluginOrigin, Path]]
+    path: Path, of_plugins: tuple[tuple[PluginOrigin, Path], ...]
 ) -> tuple[tuple[tuple[Kind, str], ...], str | None]:
     """Return kind and name of each component that a recipe names, merged with those it extends; or why it cannot be."""
     try:

@@ -25,22 +25,18 @@ def unmet_requirements(distribution: metadata.Distribution) -> Iterator[str]:
         wanted = str(requirement).partition(";")[0].strip()
         try:
             version = metadata.version(requirement.name)
+            if not isinstance(version, str):  # what some versions of Python return for a folder without its metadata
+                raise ValueError("it states no version")
         except metadata.PackageNotFoundError:
             yield f"it needs {wanted}, which is not installed"
             continue
         except Exception as error:  # its folder is there, but not what belongs into it
             yield f"it needs {wanted}, whose own metadata cannot be read ({type(error).__name__}: {error})"
             continue
-        if not isinstance(version, str):  # what some versions of Python return for such a folder
-            yield f"it needs {wanted}, whose own metadata cannot be read (it states no version)"
-            continue
-        try:
-            parsed = Version(version)
-        except InvalidVersion:
-            continue  # a version of nobody's scheme cannot be compared
-        # Who installed a release before its time meant to.
-        if not requirement.specifier.contains(parsed, prereleases=True):
-            yield f"it needs {wanted}, and {requirement.name} {version} is installed"
+        with suppress(InvalidVersion):  # a version of nobody's scheme cannot be compared
+            # Who installed a release before its time meant to.
+            if not requirement.specifier.contains(Version(version), prereleases=True):
+                yield f"it needs {wanted}, and {requirement.name} {version} is installed"
 
 
 def library_versions(plugins: Iterable[str]) -> dict[str, str]:

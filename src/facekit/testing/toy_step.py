@@ -66,7 +66,7 @@ class OwnFields(nn.Module):
                 low, high = port.value_range or (0.0, 1.0)
                 values = values.sigmoid() * (high - low) + low
             given[name] = values.reshape(len(features), *self.shapes[name])
-            total = total + read(values.to(features.dtype))
+            total = total + read(given[name].reshape(len(features), -1).to(features.dtype))
         return given, total
 
 

@@ -9,22 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facekit.cli.output import print_json
-from facekit.cli.plugin_commands import own_commands
+from facekit.cli.output import page_width, print_json
+from facekit.cli.plugin_commands import OWN_COMMANDS
 from facekit.cli.state import State, plugin_file_option
 
 if TYPE_CHECKING:
-    from facekit.doctor.diagnosis import ComponentKey, Diagnosis, PluginDiagnosis
+    from facekit.doctor.diagnosis import ComponentKey, Diagnosis, PluginDiagnosis, RecipeNeeds
     from facekit.registry.discovery import PluginOrigin
-
-TIME_LIMIT = 30.0
 
 
 @click.command(short_help="Find what is wrong with the installed plugins; exits with 1 when anything is.")
 @click.option(
     "--time-limit",
     type=click.FloatRange(min=1),
-    default=TIME_LIMIT,
+    default=30.0,
     show_default=True,
     metavar="SECONDS",
     help="How long each plugin may take to be loaded.",
@@ -45,6 +43,7 @@ def doctor(state: State, time_limit: float, as_json: bool) -> None:
       facekit plugins doctor
       facekit plugins doctor --plugin-file my_losses.py --time-limit 5
     """
+    from facekit.cli.doctor_page import doctor_page
     from facekit.doctor.diagnosis import diagnose
     from facekit.doctor.probe import examine
     from facekit.doctor.recipe_needs import recipes_around
@@ -65,14 +64,11 @@ def doctor(state: State, time_limit: float, as_json: bool) -> None:
         if not one.finished:  # it could not say which recipes it ships
             shipped += [(one.origin, path) for path in read_offers(one.origin.target, file=one.origin.file).recipes]
     recipes = recipes_around(shipped, Path.cwd())
-    diagnosis = diagnose(installed, examinations, recipes=recipes, own_commands=own_commands())
+    diagnosis = diagnose(installed, examinations, recipes=recipes, own_commands=OWN_COMMANDS)
     seconds = time.perf_counter() - began
     if as_json:
         print_json(_document(diagnosis, seconds))
     else:
-        from facekit.cli.component_page import page_width
-        from facekit.cli.doctor_page import doctor_page
-
         for line in doctor_page(diagnosis, seconds=seconds, width=page_width()):
             click.echo(line)
     if not diagnosis.sound:
@@ -97,10 +93,7 @@ def _document(diagnosis: Diagnosis, seconds: float) -> dict[str, Any]:
                 "sides": [_origin(origin) for origin in clash.sides],
                 "with_facekit": clash.with_facekit,
                 "outcome": clash.outcome,
-                "recipes": [
-                    {"recipe": recipe.name, "path": str(recipe.path)}
-                    for recipe in (diagnosis.named_in(clash.component) if clash.component is not None else ())
-                ],
+                "recipes": [_recipe(one) for one in (diagnosis.named_in(clash.component) if clash.component else ())],
             }
             for clash in diagnosis.clashes
         ],
@@ -124,10 +117,7 @@ def _plugin(plugin: PluginDiagnosis) -> dict[str, Any]:
         "components": _components(plugin.gives),
         "from_source": plugin.from_source,
         "lost": _components(plugin.lost),
-        "recipes": [
-            {"recipe": one.recipe.name, "path": str(one.recipe.path), "components": _components(one.components)}
-            for one in plugin.affected
-        ],
+        "recipes": [{**_recipe(one.recipe), "components": _components(one.components)} for one in plugin.affected],
         "switch_off": {"FACEKIT_PLUGINS": plugin.switch_off} if plugin.switch_off else None,
         "uninstall": None if origin.file is not None else f"pip uninstall {origin.distribution}",
     }
@@ -141,6 +131,10 @@ def _origin(origin: PluginOrigin) -> dict[str, Any]:
         "target": origin.target,
         "file": None if origin.file is None else str(origin.file),
     }
+
+
+def _recipe(recipe: RecipeNeeds) -> dict[str, str]:
+    return {"recipe": recipe.name, "path": str(recipe.path)}
 
 
 def _components(keys: tuple[ComponentKey, ...]) -> list[dict[str, str]]:
