@@ -52,7 +52,7 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def painted(count: int = 6, size: int = SIZE) -> tuple[Generated, Condition]:
+def generated(count: int = 6, size: int = SIZE) -> tuple[Generated, Condition]:
     """Images that are a picture of their masks: channel c of class k is k + 1 + c, so that 0 is what came in."""
     mask = torch.randint(CLASSES, (count, size, size), generator=generator(1))
     image = torch.stack([mask + 1.0 + channel for channel in range(3)], 1)
@@ -66,7 +66,7 @@ def background() -> int:
 
 class TestTranslation:
     def test_moves_image_mask_and_source_by_the_same_pixels(self) -> None:
-        image, condition = painted()
+        image, condition = generated()
         augmentation = diffaugment("translation")
         drawn = augmentation.draw(6, generator())
         assert drawn["translation"].abs().max() <= SIZE / 8
@@ -85,7 +85,7 @@ class TestTranslation:
         assert not torch.equal(new.image, image.image)  # else nothing was tried
 
     def test_levels_of_a_pyramid_and_maps_move_along(self) -> None:
-        image, condition = painted(2)
+        image, condition = generated(2)
         drawn = {"translation": torch.tensor([[4.0, 0.0], [0.0, -2.0]])}
         level = torch.nn.functional.avg_pool2d(image.image, 2)
         labels = condition.require_mask()
@@ -98,7 +98,7 @@ class TestTranslation:
 
     @pytest.mark.parametrize("policy", [("translation",), ("scale", "rotation")])
     def test_what_has_no_place_in_the_image_is_refused(self, policy: tuple[str, ...]) -> None:
-        image, condition = painted(2)
+        image, condition = generated(2)
         augmentation = diffaugment(*policy) if policy == ("translation",) else ada(policy=policy, p=1.0)
         drawn = augmentation.draw(2, generator(), certain=True)
         with pytest.raises(FacekitError, match="landmarks of the condition"):
@@ -107,7 +107,7 @@ class TestTranslation:
             augmentation(Generated(image.image, maps={"code": torch.zeros(2, 7)}), condition, drawn)
 
     def test_colours_and_cutout_move_nothing(self) -> None:
-        image, condition = painted(2)
+        image, condition = generated(2)
         augmentation = diffaugment("color", "cutout")
         condition = condition.with_(landmarks=torch.zeros(2, 5, 2))
         _, moved = augmentation(image, condition, augmentation.draw(2, generator()))
@@ -135,7 +135,7 @@ def test_a_rotated_and_scaled_mask_lies_on_its_image() -> None:
 
 class TestDiffAugment:
     def test_cutout_hides_a_square_of_half_the_side(self) -> None:
-        image, condition = painted(40)
+        image, condition = generated(40)
         augmentation = diffaugment("cutout")
         new, _ = augmentation(image, condition, augmentation.draw(40, generator()))
         hidden = (new.image == 0).all(1)
@@ -173,7 +173,7 @@ class WithLatents(Generated):
 
 
 def test_fields_of_a_family_are_kept() -> None:
-    image, condition = painted(2)
+    image, condition = generated(2)
     latents = torch.zeros(2, 3)
     for augmentation in (diffaugment("color", "translation", "cutout"), ada(p=1.0)):
         new, _ = augmentation(WithLatents(image.image, latents=latents), condition, augmentation.draw(2, generator()))

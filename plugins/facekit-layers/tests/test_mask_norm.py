@@ -103,8 +103,8 @@ def test_sean_mixes_the_masks_gamma_and_beta_with_those_of_the_codes(mask: Tenso
     assert norm.dense is not None
     assert norm.style is not None
     layers = [F.linear(codes[:, index], norm.dense.weight[index], norm.dense.bias[index]) for index in range(CLASSES)]
-    painted = spread(mask, F.relu(torch.stack(layers, 1)))
-    gamma_style, beta_style = F.conv2d(painted, norm.style.weight, norm.style.bias, padding=1).chunk(2, 1)
+    styled = spread(mask, F.relu(torch.stack(layers, 1)))
+    gamma_style, beta_style = F.conv2d(styled, norm.style.weight, norm.style.bias, padding=1).chunk(2, 1)
     gamma_mask, beta_mask = straight_spade(norm, planes)
     share_gamma, share_beta = norm.blend.sigmoid()
     gamma = share_gamma * gamma_style + (1 - share_gamma) * gamma_mask

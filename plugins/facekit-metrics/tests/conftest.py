@@ -46,7 +46,7 @@ def observe(
     references: Sequence[int] | None = None,
     batch: int = 100,
 ) -> None:
-    """Show a metric results in batches; result i belongs to photo i, in the look of photo ``references[i]``."""
+    """Show a metric results in batches; result i belongs to photo i, in the style of photo ``references[i]``."""
     chosen = torch.tensor(range(len(photos)) if references is None else references)
     for part in torch.arange(len(photos)).split(batch):
         look = chosen[part]

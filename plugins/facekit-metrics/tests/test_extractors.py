@@ -196,7 +196,7 @@ class TestSets:
         collected = results.collected("x")
         assert collected.keys == (("a", "a"), ("b", "b"), ("c", "c"))
         assert torch.equal(collected.features, found(pictures[0][[1, 2, 0]]))
-        with pytest.raises(FacekitError, match="mask of 'a' in the look of 'a' came twice"):
+        with pytest.raises(FacekitError, match="mask of 'a' in the style of 'a' came twice"):
             results.update(observation(pictures[0][:1], ("a",)))
 
     def test_features_of_photos_are_kept_by_content(self, pictures, with_photos, tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]

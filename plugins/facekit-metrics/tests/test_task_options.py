@@ -37,7 +37,7 @@ def test_transferred_results_may_share_a_mask(pictures, with_photos) -> None:  #
     assert mean.name == "KID-efficientnet_lite0/attribute_transfer/Smiling+Male"
     assert mean.count == 12
     assert mean.protocol["subsets"].startswith("3 of 3 pictures")
-    with pytest.raises(FacekitError, match="mask of 'face0' in the look of 'face0' came twice"):
+    with pytest.raises(FacekitError, match="mask of 'face0' in the style of 'face0' came twice"):
         metric.update(observation)
 
 

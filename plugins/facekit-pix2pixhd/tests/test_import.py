@@ -249,10 +249,10 @@ def test_a_feature_encoder_gives_the_same_map_averaged_over_regions() -> None:
     mask = masks()
     photo = torch.rand(2, 3, 64, 64) * 2 - 1
     code = component(weights)(photo, mask).code
-    painted = official(photo)
+    generated = official(photo)
     for sample in range(2):
         for region in range(CLASSES):
-            mean = painted[sample][:, mask[sample] == region].mean(1)
+            mean = generated[sample][:, mask[sample] == region].mean(1)
             torch.testing.assert_close(code[sample, region], mean, atol=1e-5, rtol=1e-5)
 
 

@@ -54,7 +54,7 @@ def test_a_run_that_reads_references_by_itself_edits_photos(faces: Any, tmp_path
 
     def edited(operation: str) -> Any:
         text = f"facekit_edit: 1\noperations:\n  - {operation}\n"
-        return editor.edit(face, parse_script(text, file="script.yaml"), folder=tmp_path).painted
+        return editor.edit(face, parse_script(text, file="script.yaml"), folder=tmp_path).generated
 
     own = edited("{do: grow, region: hair, by: 0.1}")
     other = edited("{do: reference, photo: other.png, mask: other_mask.png}")

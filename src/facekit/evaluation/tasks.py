@@ -80,7 +80,7 @@ def task_pairs(rows: NDArray[np.int64], task: Task, *, seed: int = TASK_SEED) ->
     """Return the pairs of a task over some faces.
 
     ``reconstruction``: each face from its own mask in its own look. ``generation``: one sample a face, which gives what
-    the model reads beside noise. ``style_copy``: each mask in the look of another face, each face once the target and
+    the model reads beside noise. ``style_copy``: each mask in the style of another face, each face once the target and
     once the reference, in one random cycle that the seed decides. For ``attribute_transfer`` see
     :func:`transfer_pairs`.
 

@@ -73,7 +73,7 @@ def contact_sheet(
 
 def caption(task: str, pairs: Sequence[tuple[str, str]]) -> str:
     """Return what a sheet shows."""
-    faces = ", ".join(f"{target} in the look of {reference}" for target, reference in pairs)
+    faces = ", ".join(f"{target} in the style of {reference}" for target, reference in pairs)
     rows = "each row is a test face; the mask is that of the photo on the right, the look that of the reference"
     if task == "generation":
         faces = ", ".join(target for target, _ in pairs)

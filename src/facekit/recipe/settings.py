@@ -20,8 +20,8 @@ class ReferenceSettings(Options):
     mirror: bool = False
     """Mirror the reference at random, apart from the photo itself."""
     hide_regions: float = Field(0.0, ge=0, lt=1)
-    """Chance of each region of the reference, but for the three largest, to be painted over with what surrounds it.
-    So models learn to paint what a mask asks for and a reference does not show: teeth, where its mouth is closed."""
+    """Chance of each region of the reference, but for the three largest, to be filled with what surrounds it.
+    So models learn to generate what a mask asks for and a reference does not show: teeth, where its mouth is closed."""
     warp: float = Field(0.0, ge=0, le=0.2)
     """How far parts of the reference and its mask move at most, as a share of the side, smoothly and at random. So
     models learn to bring what a reference shows into another geometry, as an edited mask asks for."""

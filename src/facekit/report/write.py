@@ -242,7 +242,7 @@ def _rows(record: RunRecord) -> str:
     read = " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
     further = ""
     if "reference" in words:
-        further = ", then in the look of another face"
+        further = ", then in the style of another face"
     elif {"attribute", "attributes"} & set(reads or ()):
         further = ", then with each attribute turned to its opposite"
     return f"{row}. The result is made from the {read}{further}."

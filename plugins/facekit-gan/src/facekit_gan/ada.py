@@ -108,7 +108,7 @@ class Ada:
         if not photos:
             raise FacekitError(
                 "ada follows what the discriminator gives for photos, and no loss has shown it those of the batch",
-                remedy="let a loss of the discriminator judge `step.batch.image` as it is; or set "
+                remedy="let a loss discriminate `step.batch.image` as it is; or set "
                 "train.augment.target: null, which keeps the probability",
             )
         known = self._threshold is not None

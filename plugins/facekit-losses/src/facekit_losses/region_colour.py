@@ -1,4 +1,4 @@
-"""Region colours: a result in the look of another photo takes the colours of that photo's regions."""
+"""Region colours: a result in the style of another photo takes the colours of that photo's regions."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def face_box(mask: Tensor, classes: Collection[int]) -> tuple[float, float, floa
 class DlibFaces:
     """dlib's detector, its predictor of five landmarks and its embedding (ResNet, 99.38 % on LFW).
 
-    Landmarks are found in real photos only, and used for what was painted as well: nothing has to be found in a
+    Landmarks are found in real photos only, and used for what was generated as well: nothing has to be found in a
     painting, and a crooked one cannot straighten itself.
 
     Args:

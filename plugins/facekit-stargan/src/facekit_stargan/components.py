@@ -65,7 +65,7 @@ class StarGanDiscriminator(AttributeDiscriminator):
         super().__init__(attributes=attributes, size=size, filters=options.filters, layers=options.layers)
 
     def forward(self, picture: Generated, condition: Condition) -> DiscriminatorOutput:  # type: ignore[override]
-        """Judge pictures (N, 3, H, W) in [-1, 1]; the condition is not looked at."""
+        """Discriminate images (N, 3, H, W) in [-1, 1]; the condition is not looked at."""
         source, classes = super().forward(picture.image)
         return DiscriminatorOutput((ScaleOutput(source),), classes)
 

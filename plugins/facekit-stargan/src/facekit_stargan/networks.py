@@ -143,7 +143,7 @@ class AttributeDiscriminator(nn.Module):
         self.classify = nn.Conv2d(widths[-1], attributes, size // 2**layers, bias=False)
 
     def forward(self, picture: Tensor) -> tuple[Tensor, Tensor]:
-        """Judge pictures.
+        """Discriminate images.
 
         Args:
             picture: N,3,size,size in [-1, 1].

@@ -1,4 +1,4 @@
-"""Clear glasses stay clear: which photos are asked, what is painted anew, and what counts as clear."""
+"""Clear glasses stay clear: which photos are asked, what is generated anew, and what counts as clear."""
 
 from __future__ import annotations
 

@@ -74,9 +74,9 @@ def test_what_lies_far_from_the_change_stays(
 
 def test_inside_the_change_the_painting_shows() -> None:
     photo = np.full((96, 120, 3), 100, np.uint8)
-    painted = np.full((SIDE, SIDE, 3), 100, np.uint8)
-    painted[28:32, 28:32] = (255, 0, 0)
-    composite = paste_back(photo, painted, Placement((20.0, 10.0), (64.0, 0.0)), changed=block(20, 40, 20, 40))
+    generated = np.full((SIDE, SIDE, 3), 100, np.uint8)
+    generated[28:32, 28:32] = (255, 0, 0)
+    composite = paste_back(photo, generated, Placement((20.0, 10.0), (64.0, 0.0)), changed=block(20, 40, 20, 40))
     assert composite.photo[10 + 30, 20 + 30].tolist() == [255, 0, 0]  # the square lies pixel on pixel
     assert composite.photo[10 + 22, 20 + 22].tolist() == [100, 100, 100]
 
@@ -85,29 +85,29 @@ def test_a_painting_in_other_light_leaves_no_seam() -> None:
     rows, columns = np.indices((96, 120))
     photo = np.stack([60 + columns, 80 + rows, 100 + 0 * rows], -1).astype(np.uint8)
     placement = Placement((20.0, 10.0), (64.0, 0.0))
-    # The same picture, everywhere 40 darker: a model that painted with too little light.
-    painted = (photo[10:74, 20:84].astype(int) - 40).astype(np.uint8)
-    composite = paste_back(photo, painted, placement, changed=block(16, 48, 16, 48))
+    # The same picture, everywhere 40 darker: a model that generated with too little light.
+    generated = (photo[10:74, 20:84].astype(int) - 40).astype(np.uint8)
+    composite = paste_back(photo, generated, placement, changed=block(16, 48, 16, 48))
     assert np.abs(composite.photo.astype(int) - photo).max() <= 2
 
 
 def test_a_square_in_the_photo_fades_at_its_sides() -> None:
     photo = np.full((96, 120, 3), 50, np.uint8)
-    painted = np.full((SIDE, SIDE, 3), 50, np.uint8)
-    painted[:, ::2] = 90  # stripes: the membrane cannot explain them away
-    composite = paste_back(photo, painted, PLACEMENT, changed=np.ones((SIDE, SIDE), bool), feather=0.2)
+    generated = np.full((SIDE, SIDE, 3), 50, np.uint8)
+    generated[:, ::2] = 90  # stripes: the membrane cannot explain them away
+    composite = paste_back(photo, generated, PLACEMENT, changed=np.ones((SIDE, SIDE), bool), feather=0.2)
     steps = np.abs(np.diff(composite.photo[..., 0].astype(int), axis=1))
     assert steps[30, 19:22].max() < 8  # at the square's side
     assert steps[30, 50:60].max() > 15  # in its middle the stripes stand
 
 
 def test_a_whole_photo_is_replaced_to_its_border() -> None:
-    photo, painted = picture(0, 64, 64), picture(1, 64, 64)
-    composite = paste_back(photo, painted, Placement.whole(64, 64), changed=np.ones((SIDE, SIDE), bool))
+    photo, generated = picture(0, 64, 64), picture(1, 64, 64)
+    composite = paste_back(photo, generated, Placement.whole(64, 64), changed=np.ones((SIDE, SIDE), bool))
     assert composite.touched.all()
     # Without an edge to match, only the mean colour is.
-    shift = photo.reshape(-1, 3).mean(0) - painted.reshape(-1, 3).mean(0)
-    expected = np.clip(np.rint(painted + shift), 0, 255)
+    shift = photo.reshape(-1, 3).mean(0) - generated.reshape(-1, 3).mean(0)
+    expected = np.clip(np.rint(generated + shift), 0, 255)
     assert np.abs(composite.photo.astype(int) - expected).max() <= 1
 
 
@@ -122,9 +122,9 @@ def test_a_square_beside_the_photo_changes_nothing() -> None:
 @pytest.mark.parametrize("side", [32, 128])
 def test_the_painting_may_be_finer_than_the_mask(side: int) -> None:
     photo = np.zeros((64, 64, 3), np.uint8)
-    painted = np.zeros((side, side, 3), np.uint8)
-    painted[side // 2 :] = 200
-    composite = paste_back(photo, painted, Placement.whole(64, 64), changed=np.ones((SIDE, SIDE), bool))
+    generated = np.zeros((side, side, 3), np.uint8)
+    generated[side // 2 :] = 200
+    composite = paste_back(photo, generated, Placement.whole(64, 64), changed=np.ones((SIDE, SIDE), bool))
     column = composite.photo[:, 30, 0].astype(int)
     assert abs(int(np.argmax(np.diff(column))) - 31) <= 1
 

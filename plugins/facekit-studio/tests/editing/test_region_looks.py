@@ -81,10 +81,10 @@ def halves(pixels: Any) -> tuple[Any, Any]:
 
 
 def test_only_the_named_region_has_the_look_of_the_photo(face: Face) -> None:
-    red = halves(face.edited("do: reference, photo: red.png, mask: mask.png").painted)
-    own = halves(face.edited("do: grow, region: hair, by: 0.001").painted)
+    red = halves(face.edited("do: reference, photo: red.png, mask: mask.png").generated)
+    own = halves(face.edited("do: grow, region: hair, by: 0.001").generated)
     edited = face.edited("do: reference, photo: red.png, mask: mask.png, regions: hair")
-    skin, hair = halves(edited.painted)
+    skin, hair = halves(edited.generated)
     assert np.array_equal(hair, red[1])
     assert np.array_equal(skin, own[0])
     assert np.abs(red[0] - own[0]).max() > 20
@@ -95,13 +95,13 @@ def test_only_the_named_region_has_the_look_of_the_photo(face: Face) -> None:
 
 
 def test_looks_of_regions_follow_each_other(face: Face) -> None:
-    red = halves(face.edited("do: reference, photo: red.png, mask: mask.png").painted)
-    green = halves(face.edited("do: reference, photo: green.png, mask: mask.png").painted)
+    red = halves(face.edited("do: reference, photo: red.png, mask: mask.png").generated)
+    green = halves(face.edited("do: reference, photo: green.png, mask: mask.png").generated)
     skin, hair = halves(
         face.edited(
             "do: reference, photo: red.png, mask: mask.png",
             "do: reference, photo: green.png, mask: mask.png, regions: [hair]",
-        ).painted
+        ).generated
     )
     assert np.array_equal(skin, red[0])
     assert np.array_equal(hair, green[1])
@@ -109,7 +109,7 @@ def test_looks_of_regions_follow_each_other(face: Face) -> None:
         face.edited(
             "do: reference, photo: red.png, mask: mask.png",
             "do: blend_reference, photo: green.png, mask: mask.png, regions: [hair], amount: 0.5",
-        ).painted
+        ).generated
     )
     assert np.array_equal(skin, red[0])
     assert np.abs(hair - (red[1] + green[1]) / 2).max() <= 1

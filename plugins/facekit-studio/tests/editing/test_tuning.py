@@ -75,8 +75,8 @@ def test_nearer_to_the_photo_and_the_run_as_it_was(pipeline: FacePipeline, face:
     editor = PhotoEditor(pipeline)
     untuned = editor.paint(mask, own_style(pipeline, image, mask))
     tuned = FaceTuner(pipeline, TuningOptions(steps=40)).tune(image, mask)
-    painted = editor.paint(mask, tuned.style, tuned=tuned)
-    assert error(painted, image) < 0.92 * error(untuned, image)
+    generated = editor.paint(mask, tuned.style, tuned=tuned)
+    assert error(generated, image) < 0.92 * error(untuned, image)
     assert all(torch.equal(tensor, before[name]) for name, tensor in pipeline._model.state_dict().items())
     assert np.array_equal(editor.paint(mask, own_style(pipeline, image, mask)), untuned)
     assert tuned.pipeline.weights_sha256 == pipeline.weights_sha256
@@ -144,8 +144,8 @@ def test_kept_by_all_that_it_depends_on(pipeline: FacePipeline, face: MakeFace, 
     assert not first.found
     assert same(first, again)
     editor = PhotoEditor(pipeline)
-    painted = [editor.paint(mask, each.style, tuned=each) for each in (first, again)]
-    assert np.array_equal(*painted)
+    generated = [editor.paint(mask, each.style, tuned=each) for each in (first, again)]
+    assert np.array_equal(*generated)
     for options, seed, photo in ((TuningOptions(steps=7), 0, image), (FEW, 1, image), (FEW, 0, 255 - image)):
         tune(options, seed, photo)
         assert steps

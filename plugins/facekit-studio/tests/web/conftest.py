@@ -90,7 +90,7 @@ def train_recipe(folder: Path, recipe: str) -> Path:
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that paints in the look of a reference."""
+    """A run that generates in the style of a reference."""
     folder = tmp_path_factory.mktemp("trained") / "Tiny Run"
     return train(folder, style="style_encoder: {use: sft_style}", generator="sft_pix2pixhd")
 

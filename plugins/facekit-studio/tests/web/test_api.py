@@ -159,16 +159,16 @@ def test_a_blend_lies_between_two_looks(api: httpx.Client, faces: list[dict[str,
     face, other = faces[0]["id"], faces[1]["id"]
     mask = ids_of(api, face)
 
-    def painted(amount: float, sequence: int) -> np.ndarray:
+    def generated(amount: float, sequence: int) -> np.ndarray:
         look = {"face": face, "blends": [{"face": other, "amount": amount}]}
         answer = api.post("/api/preview", json=wanted(face, mask, sequence=sequence, client="blend", look=look))
         return pixels(answer.content).astype(int)
 
     own = pixels(api.post("/api/preview", json=wanted(face, mask, sequence=0, client="blend")).content).astype(int)
     theirs = pixels(api.post("/api/preview", json=wanted(other, mask, sequence=1, client="blend")).content).astype(int)
-    assert np.array_equal(painted(0, 2), own)
-    assert np.abs(painted(1, 3) - theirs).max() <= 1
-    half = painted(0.5, 4)
+    assert np.array_equal(generated(0, 2), own)
+    assert np.abs(generated(1, 3) - theirs).max() <= 1
+    half = generated(0.5, 4)
     assert (half != own).any()
     assert (half != theirs).any()
 
@@ -228,9 +228,9 @@ def test_a_run_without_references_paints_finer_masks(
 ) -> None:
     mask = ids_of(api, faces[0]["id"])
     body = wanted("unused", mask, sequence=1, client="merged", look=None, run="merged")
-    painted = pixels(api.post("/api/preview", json=body).content)
+    generated = pixels(api.post("/api/preview", json=body).content)
     direct = load(merged_run, device="cpu", label_map=LABELS).generate(Image.fromarray(mask))
-    assert np.array_equal(painted, np.asarray(direct))
+    assert np.array_equal(generated, np.asarray(direct))
 
 
 def test_the_export_is_the_file_that_the_command_makes(
@@ -242,7 +242,7 @@ def test_the_export_is_the_file_that_the_command_makes(
     operations = [*MOUTH, {"do": "grow", "region": "hair", "by": 0.05}]
     operations.append({"do": "copy_part", "region": "nose", "mask": other["files"]["mask"]})
     mask = start
-    for operation in operations:  # one by one, as they are painted
+    for operation in operations:  # one by one, as they are drawn
         answer = api.post("/api/apply", json={"mask": mask, "label_map": LABELS, "operations": [operation]})
         assert answer.status_code == 200, answer.text
         mask = answer.json()["mask"]
@@ -493,22 +493,22 @@ def test_fifty_clients_at_once(served: Served, faces: list[dict[str, Any]], pipe
     def ask(index: int, face: str) -> tuple[np.ndarray, np.ndarray]:
         with served.client() as client:
             together.wait(20)
-            painted = client.post("/api/preview", json=wanted(face, masks[index], sequence=1, client=f"c{index}"))
-            assert painted.status_code == 200, painted.text
+            generated = client.post("/api/preview", json=wanted(face, masks[index], sequence=1, client=f"c{index}"))
+            assert generated.status_code == 200, generated.text
             mirrored = client.post(
                 "/api/apply",
                 json={"mask": document(masks[index]), "label_map": LABELS, "operations": [{"do": "mirror"}]},
             )
             assert mirrored.status_code == 200, mirrored.text
-            return pixels(painted.content), array(mirrored.json()["mask"])
+            return pixels(generated.content), array(mirrored.json()["mask"])
 
     table = pipeline.label_map.mirror_table()
     with ThreadPoolExecutor(50) as threads:
         for future, mask, picture in zip(
             [threads.submit(ask, index, face) for index, face in wants], masks, expected, strict=True
         ):
-            painted, mirrored = future.result(60)
-            assert np.array_equal(painted, picture)
+            generated, mirrored = future.result(60)
+            assert np.array_equal(generated, picture)
             assert np.array_equal(mirrored, table[mask[:, ::-1]])
 
 

@@ -1,4 +1,4 @@
-"""The picture under the brush: linear-light colour and the id mask, painted together so that they cannot disagree."""
+"""The picture under the brush: linear-light colour and the id mask, drawn together so that they cannot disagree."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def _facial_hair(frame: Frame, face: FaceParameters) -> FloatArray:
 
 
 def paint_skin(canvas: Canvas, frame: Frame, face: FaceParameters, lamp: Lamp) -> FloatArray:
-    """The head with nose and facial hair. Returns the light (3, size, size) on it, for the features painted next."""
+    """The head with nose and facial hair. Returns the light (3, size, size) on it, for the features drawn next."""
     relief = head_relief(frame, face)
     normal = head_normal(frame, relief)
     occlusion = head_occlusion(frame, face)
@@ -170,7 +170,7 @@ def _ear_place(frame: Frame, face: FaceParameters, side: int) -> tuple[float, fl
 
 
 def paint_ear(canvas: Canvas, frame: Frame, face: FaceParameters, lamp: Lamp, side: int) -> bool:
-    """One ear with rim and hollow; side -1 is the picture's left. Returns whether any of it was painted."""
+    """One ear with rim and hollow; side -1 is the picture's left. Returns whether any of it was drawn."""
     centre_x, centre_y = _ear_place(frame, face, side)
     window = frame.window((centre_x, centre_y), (0.075, 0.13), face=False)
     if window is None:

@@ -59,7 +59,7 @@ def render(parameters: FaceParameters, size: int) -> SyntheticFace:
     form = None if face.hair.style == "bald" else HairForm(frame, face, lamp)
     if form is not None:
         paint_back(canvas, frame, form)
-    # Below the jaw, then the head: each painted through a window that just holds it, which halves the work.
+    # Below the jaw, then the head: each drawn through a window that just holds it, which halves the work.
     body = frame.window((0.0, 0.63), (9.0, 0.5), face=False) or ALL
     body_frame, body_canvas = frame.crop(body), canvas.crop(body)
     paint_neck(body_canvas, body_frame, face, lamp)

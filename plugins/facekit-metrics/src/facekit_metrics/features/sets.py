@@ -61,7 +61,7 @@ class ResultFeatures:
             identity = (observation.attribute, observation.reference_keys[index], observation.keys[index])
             if identity in self._found:
                 _, look, mask = identity
-                raise FacekitError(f"the mask of {mask!r} in the look of {look!r} came twice")
+                raise FacekitError(f"the mask of {mask!r} in the style of {look!r} came twice")
             self._found[identity] = row
             if not observation.reads:
                 self._from_noise.add(identity)

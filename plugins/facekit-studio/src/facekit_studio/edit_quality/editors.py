@@ -63,7 +63,7 @@ class RunEditor:
     Args:
         editor: the run, or two of them.
         script: what to do; the run applies it to the mask at the size that it edits masks at.
-        again: classes that are painted anew where they were.
+        again: classes that are generated anew where they were.
     """
 
     def __init__(self, editor: PhotoEditor, script: EditScript, again: Sequence[str] = ()) -> None:

@@ -63,7 +63,7 @@ class NamedEdit:
         window: the parts that the window of a crop is laid around.
         attribute: an attribute of CelebA, and whether results should have it, for an attribute classifier.
         needs: classes without which the edit makes no sense.
-        again: classes that are painted anew where they were, although the mask stays the same there.
+        again: classes that are generated anew where they were, although the mask stays the same there.
         clear_glasses: whether photos show clear glasses, which must stay clear.
     """
 
@@ -105,7 +105,7 @@ class NamedEdit:
         return not self.clear_glasses or glasses_are_clear(image, mask, label_map) is True
 
     def changed(self, before: Ids, wanted: Ids, label_map: LabelMap) -> Pixels:
-        """Return the pixels that the edit is about: those of another class, and those that are painted anew."""
+        """Return the pixels that the edit is about: those of another class, and those that are generated anew."""
         return np.asarray((wanted != before) | pixels_of_classes(before, self.again, label_map))
 
     def part(self, name: str, mask: Ids, label_map: LabelMap) -> Pixels:

@@ -34,23 +34,23 @@ class Composite:
 
 def paste_back(
     photo: NDArray[np.uint8],
-    painted: NDArray[np.uint8],
+    generated: NDArray[np.uint8],
     placement: Placement,
     *,
     changed: NDArray[np.bool_],
     feather: float = FEATHER,
 ) -> Composite:
-    """Blend a painted face into its photo where it changed.
+    """Blend a generated face into its photo where it changed.
 
-    Inside the changed area the painted face stands alone; over a feathered margin around it, it fades into the photo.
+    Inside the changed area the generated face stands alone; over a feathered margin around it, it fades into the photo.
     At sides of the square that lie inside the photo it fades as well.
-    Before that its colours are matched at the margin's outer edge: the difference between photo and painted face along
+    Before that its colours are matched at the margin's outer edge: the difference between photo and result along
     that edge is continued inwards as smoothly as possible (a membrane; Perez et al., Poisson Image Editing, SIGGRAPH
     2003) and added.
 
     Args:
         photo: the original (H, W, 3) uint8.
-        painted: the model's result (S, S, 3) uint8 for the square.
+        generated: the model's result (S, S, 3) uint8 for the square.
         placement: where the square lies in the photo.
         changed: the pixels (S, S) of the square that the edit is about: where the mask changed, or all of them.
         feather: the margin's width in sides of the square.
@@ -76,10 +76,10 @@ def paste_back(
     if not inside.any():
         return Composite(result, touched)
     original = photo[top : top + height, left : left + width].astype(np.float64)
-    places *= painted.shape[0] / weight.shape[0]
-    places += (painted.shape[0] / weight.shape[0] - 1) / 2
+    places *= generated.shape[0] / weight.shape[0]
+    places += (generated.shape[0] / weight.shape[0] - 1) / 2
     face = np.stack(
-        [_sampled(painted[..., channel].astype(np.float64), places, order=3) for channel in range(3)],
+        [_sampled(generated[..., channel].astype(np.float64), places, order=3) for channel in range(3)],
         axis=-1,
     )
     matched = face + _membrane(original - face, inside)
@@ -91,7 +91,7 @@ def paste_back(
 
 
 def _weight(changed: NDArray[np.bool_], margin: float) -> NDArray[np.float64]:
-    """Return how much of the painted face shows: 1 where the class changed, 0 from the margin on."""
+    """Return how much of the generated face shows: 1 where the class changed, 0 from the margin on."""
     if not changed.any():
         return np.zeros(changed.shape)
     distance = ndimage.distance_transform_edt(~changed)

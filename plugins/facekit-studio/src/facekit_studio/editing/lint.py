@@ -1,4 +1,4 @@
-"""What looks wrong in a mask before it is painted."""
+"""What looks wrong in a mask before an image is generated from it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class MaskFinding:
     """Something that looks wrong.
 
     Args:
-        level: ``error`` for masks that cannot be painted; ``warning`` for what is probably not meant.
+        level: ``error`` for masks that no image can be generated from; ``warning`` for what is probably not meant.
         message: what it is.
         remedy: what to do.
         region: the class it is about; empty for the whole mask.

@@ -40,16 +40,16 @@ class EditedFace:
     Args:
         photo: the whole photo with the edited face in it, (H, W, 3) uint8.
         touched: (H, W): the pixels the edit could change; all others are the original's, bit by bit.
-        painted: what the run painted, (S, S, 3) uint8; after a local edit the square with its holes filled.
+        generated: what the run generated, (S, S, 3) uint8; after a local edit the square with its holes filled.
         mask: the mask after the edit, (M, M) uint8.
         notes: what the operations had to say, and what a person should know.
         local: whether the edit was filled in by a run that fills holes.
-        tuned: SHA-256 over what was changed of the run to tune it to the photo; None where its own weights painted.
+        tuned: SHA-256 over what was changed of the run to tune it to the photo; None where its own weights generated.
     """
 
     photo: NDArray[np.uint8]
     touched: NDArray[np.bool_]
-    painted: NDArray[np.uint8]
+    generated: NDArray[np.uint8]
     mask: Ids
     notes: tuple[str, ...]
     local: bool = False

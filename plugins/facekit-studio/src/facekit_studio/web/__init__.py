@@ -61,7 +61,7 @@ larger photo.
 
 ``POST /api/preview``: ``{run, mask, label_map, look, into, tuned, client, sequence}``
     PNG of the run's size. ``look`` is ``{"face": ID, "blends": [{"face": ID, "amount": 0..1}]}``: the look of a face,
-    then part of the way to those of others, one after another. ``into`` is null for the picture as it is painted; or
+    then part of the way to those of others, one after another. ``into`` is null for the picture as it is generated; or
     the face whose square it is put back into, as an edit is: PNG of ``side``, which differs from the square only where
     the mask differs from the face's, or everywhere, where a look is given. ``look`` is null for the own look of
     ``into``, as in a script without looks, and for runs that read no reference. A run that fills in parts needs
@@ -69,9 +69,9 @@ larger photo.
     ``tuned`` is null for the run as it is, or the face that is edited, where the run is tuned to it; else 409.
     ``client`` names who asks (up to 64 letters, digits, dashes, underscores), and ``sequence`` counts its requests
     up. A preview that waits while a newer one of the same client and run arrives gets 409, as does one that is not
-    newer than what was asked for; one that is being painted is finished. The headers ``X-Facekit-Milliseconds`` and
+    newer than what was asked for; one that is being generated is finished. The headers ``X-Facekit-Milliseconds`` and
     ``X-Facekit-Sequence`` say how long painting took, and which one it is; ``X-Facekit-Local`` is 1 where a run filled
-    in the part that changed, and 0 where one painted the whole face.
+    in the part that changed, and 0 where one generated the whole face.
 
 ``POST /api/tuning``: ``{run, face}``; ``GET`` and ``DELETE /api/tuning?run=ID&face=ID``
     Tunes a run to a face, beside its painting; how far that is; cancels it, or takes it back (204). ``{state, done,

@@ -26,7 +26,7 @@ class WantedBlend:
 
 @dataclass(frozen=True)
 class WantedLook:
-    """Whose look is painted.
+    """Whose style an image takes.
 
     Args:
         face: a face.

@@ -166,14 +166,14 @@ class Blend(JsonBody):
 
 
 class Look(JsonBody):
-    """Whose look is painted: that of a face, then part of the way to others, one after another."""
+    """Whose style an image takes: that of a face, then part of the way to others, one after another."""
 
     face: FaceId
     blends: Annotated[list[Blend], Field(max_length=MOST_BLENDS)] = []
 
 
 class PreviewBody(JsonBody):
-    """A picture to be painted soon."""
+    """A picture to be generated soon."""
 
     run: str
     mask: MaskBody

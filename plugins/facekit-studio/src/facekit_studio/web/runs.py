@@ -59,7 +59,7 @@ _PLACE = "{word} is the folder of the run {run}, whose weights have the SHA-256 
 
 @dataclass(frozen=True)
 class Preview:
-    """A painted picture."""
+    """A generated picture."""
 
     png: bytes
     milliseconds: float
@@ -126,12 +126,12 @@ class StudioRun:
             worker.stop()
 
     def takes(self, label_map: LabelMap) -> bool:
-        """Whether masks of a label map can be painted: its own, or the finer one that it merges."""
+        """Whether images can be generated from masks of a label map: its own, or the finer one that it merges."""
         own = self.pipeline.label_map
         return label_map == own or (bool(own.of) and label_map.name == own.of)
 
     def check_takes(self, label_map: LabelMap) -> None:
-        """Raise RequestError where masks of a label map cannot be painted."""
+        """Raise RequestError where no image can be generated from masks of a label map."""
         if not self.takes(label_map):
             own = self.pipeline.label_map
             raise RequestError(
@@ -148,7 +148,7 @@ class StudioRun:
             return
         if packed is None or packed.label_map != self.pipeline.label_map or "train" not in packed.splits:
             return
-        masks = packed.require_masks()  # a run with a studio has painted masks of this label map
+        masks = packed.require_masks()  # a run with a studio has generated masks of this label map
         counts = np.zeros(256, np.int64)
         try:
             for rows in np.array_split(packed.rows("train"), max(1, len(packed) // 256)):
@@ -191,7 +191,7 @@ class StudioRun:
             label_map: what they mean.
             look: whose look; None for that of ``into``, and for runs that read no reference.
             into: the face whose square the picture is put back into; None for the picture alone. Where a look is given,
-                all that it changes is painted, as by an edit with a look.
+                all that it changes is generated, as by an edit with a look.
             tuned_to: the face that the run is tuned to, which is the one that is edited; None for the run as it is.
 
         Raises:
@@ -202,7 +202,7 @@ class StudioRun:
         self.check_takes(label_map)
         whose = WantedLook(into) if look is None and into is not None else look
         if self._reads_reference and whose is None:
-            raise RequestError("this run paints in the look of a face, and none is given", where="look")
+            raise RequestError("this run generates in the style of a face, and none is given", where="look")
         if fills_holes(self.pipeline.inputs) and into is None:
             raise RequestError("this run fills in a part of a face, and none is given", where="into")
         ids = self._ids(mask, label_map, role="mask")
@@ -210,16 +210,16 @@ class StudioRun:
         filled = None if into is None or not own_look else self._editor.fill(self._square(into), ids)
         tuned = None if tuned_to is None or filled is not None else self.require_tunings().tuned(tuned_to)
         if filled is not None:
-            painted = filled.photo
+            generated = filled.photo
         else:
             style = self._style(whose, tuned_to, tuned) if self._reads_reference and whose is not None else None
-            painted = self._editor.paint(ids, style, tuned=tuned)
+            generated = self._editor.paint(ids, style, tuned=tuned)
             if into is not None:
-                painted = self._put_back(painted, ids, into, None if own_look else look)
+                generated = self._put_back(generated, ids, into, None if own_look else look)
         local = filled is not None
         of_tuning = {} if tuned is None else {provenance.TUNED_SHA256: tuned.sha256}
         record = self._editor.record(**{"preview": True, provenance.EDITED_LOCALLY: local, **of_tuning})
-        png = provenance.png_bytes(Image.fromarray(painted), record, compression=1)
+        png = provenance.png_bytes(Image.fromarray(generated), record, compression=1)
         return Preview(png, 1000 * (perf_counter() - start), local)
 
     def export(self, face: Face, script: EditScript, files: SessionFiles, *, tuned: bool = False) -> bytes:
@@ -294,7 +294,7 @@ class StudioRun:
         return PhotoEditor(self.pipeline, local=self.local, tuner=AlreadyTuned(tunings.tuned(face), tunings.tuner()))
 
     def _tuned_square(self, face: Face) -> Square:
-        """Return a face as an edit reads it, so that what is painted and what is exported is tuned alike."""
+        """Return a face as an edit reads it, so that what is generated and what is exported is tuned alike."""
         self.check_takes(face.label_map)
         pixels = rgb_pixels(decoded(face.photo, what="photo"), name=face.name) if face.photo else face.square
         return face.placement.cut(pixels, self.pipeline.size), self._mask_of(face)
@@ -349,12 +349,14 @@ class StudioRun:
         placement = Placement.whole(face.square.shape[1], face.square.shape[0])
         return OpenFace(face.square, placement, face.square, self._mask_of(face), face.mask_source)
 
-    def _put_back(self, painted: NDArray[np.uint8], ids: Ids, face: Face, look: WantedLook | None) -> NDArray[np.uint8]:
+    def _put_back(
+        self, generated: NDArray[np.uint8], ids: Ids, face: Face, look: WantedLook | None
+    ) -> NDArray[np.uint8]:
         square = self._square(face)
         changed = ids != square.mask
         if look is not None:
             changed |= repainted(self.pipeline, square.mask, ids, look.regions_for(face))
-        return paste_back(square.photo, painted, square.placement, changed=changed).photo
+        return paste_back(square.photo, generated, square.placement, changed=changed).photo
 
 
 def _can_be_tuned(pipeline: FacePipeline) -> bool:

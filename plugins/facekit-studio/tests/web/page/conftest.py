@@ -104,16 +104,16 @@ class StudioPage:
             slider.press("ArrowRight")
         assert slider.input_value() == str(size)
 
-    def painted(self, run: str | None = None) -> int:
+    def generated(self, run: str | None = None) -> int:
         run = run or self.state["runs"][0]["id"]
-        return int(self.window.locator(f"[data-run='{run}']").get_attribute("data-painted") or 0)
+        return int(self.window.locator(f"[data-run='{run}']").get_attribute("data-generated") or 0)
 
     def wait_until_painted(self) -> None:
-        """Wait until all runs that are shown have painted what is shown."""
+        """Wait until all runs that are shown have generated what is shown."""
         self.window.wait_for_timeout(300)  # longer than the page waits for more changes
         self.window.wait_for_function(
             """() => { const panes = [...document.querySelectorAll("#results .pane")];
-            return panes.every((pane) => pane.dataset.painted && !pane.classList.contains("painting")
+            return panes.every((pane) => pane.dataset.generated && !pane.classList.contains("painting")
               && pane.querySelector(".after").complete); }""",
             timeout=60_000,
         )

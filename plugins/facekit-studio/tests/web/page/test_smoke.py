@@ -20,7 +20,7 @@ def test_a_stroke_is_painted_undone_and_saved(served: Any, open_page: Any) -> No
         page.window.locator("#undo").click()
         assert np.array_equal(page.mask(), before)
         page.wait_until_painted()
-        assert page.painted() >= 2
+        assert page.generated() >= 2
 
 
 def test_a_wrong_token_is_told(served: Any, browser: Any) -> None:

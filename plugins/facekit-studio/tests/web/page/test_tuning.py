@@ -34,12 +34,12 @@ def test_tuned_cancelled_and_taken_back(served: Any, open_page: Any, tmp_path: P
         page.window.wait_for_selector(f"[data-tuning={RUN}][data-state=none]")
         tunings.options = options
 
-        painted = page.painted(RUN)
+        generated = page.generated(RUN)
         button.click()
         page.window.wait_for_selector(f"[data-tuning={RUN}][data-state=tuned]", timeout=120_000)
         page.window.wait_for_function(
-            "([run, count]) => Number(document.querySelector(`[data-run='${run}']`).dataset.painted) > count",
-            arg=[RUN, painted],
+            "([run, count]) => Number(document.querySelector(`[data-run='${run}']`).dataset.generated) > count",
+            arg=[RUN, generated],
         )
         page.wait_until_painted()
         assert "tuned" in page.window.locator(f"[data-run={RUN}] .time").inner_text()

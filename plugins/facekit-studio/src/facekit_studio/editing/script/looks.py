@@ -1,4 +1,4 @@
-"""Operations on the look: whose hair, skin and light are painted."""
+"""Operations on the style: whose hair, skin and light the image takes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from facekit_studio.editing.script.operation import Amount, File, Operation, Reg
 
 
 class Reference(Operation):
-    """Paint in the look of another photo from here on."""
+    """Generate in the style of another photo from here on."""
 
     do: Literal["reference"]
     """Which operation it is."""

@@ -30,7 +30,7 @@ export class Editor {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", this.redraw);
   }
 
-  /** Takes the picture that a run painted, for those who paint over results. */
+  /** Takes the picture that a run generated, for those who paint over results. */
   async setResult(run, blob) {
     this.#results.set(run, await createImageBitmap(blob));
     this.redraw();

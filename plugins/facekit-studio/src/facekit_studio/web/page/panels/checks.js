@@ -1,4 +1,4 @@
-// The panel of checks: what looks wrong in the mask before it is painted.
+// The panel of checks: what looks wrong in the mask before an image is generated from it.
 
 import { byId, make } from "../core/dom.js";
 import { announce, trying } from "../core/announce.js";

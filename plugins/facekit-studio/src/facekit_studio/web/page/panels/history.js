@@ -64,7 +64,7 @@ export function showHistory(studio, previews) {
 
   studio.addEventListener("edit", show);
   studio.addEventListener("state", show);
-  previews.addEventListener("painted", ({ detail }) => {
+  previews.addEventListener("generated", ({ detail }) => {
     const canvas = detail.state && pictures.get(detail.state.key);
     if (canvas && detail.blob && detail.run === studio.options.run) trying(() => drawPicture(canvas, detail.blob));
   });

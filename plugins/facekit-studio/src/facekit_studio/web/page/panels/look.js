@@ -1,4 +1,4 @@
-// The panel of looks: whose hair, skin and light are painted, and how far it goes to those of another face.
+// The panel of looks: whose hair, skin and light the image takes, and how far it goes to those of another face.
 
 import { byId, choice, make, slider } from "../core/dom.js";
 import { Gallery } from "./gallery.js";

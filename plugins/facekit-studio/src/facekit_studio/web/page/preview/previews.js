@@ -40,8 +40,8 @@ class TinyGenerator {
       const start = performance.now();
       try {
         const body = { ...wanted.body(), client, sequence: this.#sequence };
-        const painted = await server.preview(body);
-        this.tell({ ...wanted, ...painted, waited: performance.now() - start, newest: this.#wanted === null });
+        const generated = await server.preview(body);
+        this.tell({ ...wanted, ...generated, waited: performance.now() - start, newest: this.#wanted === null });
       } catch (error) {
         if (!(error instanceof ServerError)) throw error;
         if (error.status === 503) {
@@ -56,7 +56,7 @@ class TinyGenerator {
 }
 
 /**
- * Events: `painting` and `painted`, with `{run, state, tuned, blob, milliseconds, local, waited, newest}` or `{run, error,
+ * Events: `painting` and `generated`, with `{run, state, tuned, blob, milliseconds, local, waited, newest}` or `{run, error,
  * newest}`; `newest` is false where another picture follows.
  */
 export class Previews extends EventTarget {
@@ -97,7 +97,7 @@ export class Previews extends EventTarget {
     for (const run of studio.runs) {
       if (!studio.options.shownRuns.includes(run.id)) continue;
       if (!this.#generators.has(run.id)) {
-        this.#generators.set(run.id, new TinyGenerator((told) => this.#tell("painted", told)));
+        this.#generators.set(run.id, new TinyGenerator((told) => this.#tell("generated", told)));
       }
       // A run that fills holes paints nothing but what it puts back.
       const into = studio.options.putBack || run.inputs.includes("hole") ? face.id : null;
@@ -114,7 +114,7 @@ export class Previews extends EventTarget {
   }
 
   #tell(name, detail) {
-    if (name === "painted" && detail.face !== this.studio.face) return;
+    if (name === "generated" && detail.face !== this.studio.face) return;
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
 }
