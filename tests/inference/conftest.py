@@ -75,7 +75,7 @@ def write_run(
 
 @pytest.fixture(scope="session")
 def styled_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that paints in the look of a reference."""
+    """A run that generates in the style of a reference."""
     return write_run(tmp_path_factory.mktemp("runs") / "styled", STYLED.replace(" LEVELS", ""))
 
 

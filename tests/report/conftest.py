@@ -14,7 +14,7 @@ from PIL import Image
 
 RECIPE = """facekit: 1
 name: {name}
-description: Faces painted from masks in the look of a reference photo.
+description: Faces generated from masks in the style of a reference photo.
 data:
   use: synthetic_faces
   size: 128

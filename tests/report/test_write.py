@@ -354,7 +354,7 @@ class TestNoise:
     def test_a_run_with_a_reference_speaks_of_it(self, make_run: Make) -> None:
         run = make_run()
         _, page = read(run)
-        assert "The result is made from the mask and reference, then in the look of another face." in page.text
+        assert "The result is made from the mask and reference, then in the style of another face." in page.text
         (run / "lock.json").write_text(json.dumps({"inputs": ["source", "attribute"]}))
         _, page = read(run)
         assert "made from the photo that is changed, then with each attribute turned to its opposite" in page.text
