@@ -42,12 +42,10 @@ def print_table(
     body = [[str(cell) for cell in row] for row in rows]
     limit = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     parts: list[list[tuple[str, ...]]] = [[]]  # of tables: columns of lines, all as wide
-    depth = 1
     for index, name in enumerate(columns):
         cells = [row[index] for row in body]
         width = max(map(len, [*cells, *(name.split() if figures else [name]), ""]))
         heading = wrap(name, width, break_long_words=False) if figures and name else [name]
-        depth = max(depth, len(heading))
         align = str.rjust if name in right else str.ljust
         column = tuple(align(line, width) for line in (*heading, *cells))
         taken = sum(len(each[0]) + len(GAP) for each in parts[-1])
@@ -58,13 +56,13 @@ def print_table(
         if number:
             click.echo()
         # Short headings stand at the bottom, next to their figures.
-        lines = depth + len(body)
+        lines = max(map(len, part))
         filled = [[" " * len(column[0])] * (lines - len(column)) + [*column] for column in part]
         for row_number, row in enumerate(zip(*filled, strict=True)):
             line = GAP.join(row).rstrip()
             if limit and not figures and len(line) > limit:
                 line = line[: limit - 1] + "…"
-            click.echo(click.style(line, bold=True) if row_number < depth else line)
+            click.echo(click.style(line, bold=True) if row_number < lines - len(body) else line)
 
 
 def page_width() -> int:

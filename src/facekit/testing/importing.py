@@ -39,7 +39,9 @@ def golden_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], di
     return parts["weights"], parts["input"], parts["output"]
 
 
-def imported_weights(command: click.Command, state: Mapping[str, Tensor], folder: Path, *words: str) -> dict[str, Any]:
+def imported_weights(
+    command: click.Command, state: Mapping[str, Tensor], folder: Path, *words: str, older: bool = False
+) -> dict[str, Any]:
     """Return what a command prints as JSON of a state dict that it imports.
 
     Args:
@@ -47,9 +49,15 @@ def imported_weights(command: click.Command, state: Mapping[str, Tensor], folder
         state: the official state dict; it is written as ``official.pth``.
         folder: where the files go; the converted one is ``own.safetensors``.
         *words: more options of the command.
+        older: write the file in torch's older form.
     """
-    torch.save(dict(state), folder / "official.pth")
-    return _called(command, folder / "official.pth", folder / "own.safetensors", *words)
+    folder.mkdir(exist_ok=True)
+    torch.save(dict(state), folder / "official.pth", _use_new_zipfile_serialization=not older)
+    arguments = [str(folder / "official.pth"), "-o", str(folder / "own.safetensors"), "--json", *words]
+    result = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    document: dict[str, Any] = json.loads(result.output)
+    return document
 
 
 def imported_network(document: Mapping[str, Any], name: str, context: BuildContext) -> nn.Module:
@@ -77,14 +85,6 @@ def assert_equals(found: Tensor, expected: Tensor, tolerance: float = 1e-4) -> N
     assert difference < tolerance * float(expected.std()), f"{difference} apart, of {float(expected.std())}"
 
 
-def _called(command: click.Command, source: Path, output: Path, *words: str) -> dict[str, Any]:
-    arguments = [str(source), "-o", str(output), "--json", *words]
-    result = CliRunner().invoke(command, arguments, catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    document: dict[str, Any] = json.loads(result.output)
-    return document
-
-
 class ImportContract:
     """What a command that imports checkpoints promises; subclass it in a test::
 
@@ -107,10 +107,9 @@ class ImportContract:
         """Return a small official state dict."""
         raise NotImplementedError
 
-    def imported(self, state: Mapping[str, Tensor], folder: Path, *words: str) -> dict[str, Any]:
+    def imported(self, state: Mapping[str, Tensor], folder: Path, *words: str, older: bool = False) -> dict[str, Any]:
         """Return what the command prints as JSON of a state dict."""
-        folder.mkdir(exist_ok=True)
-        return imported_weights(self.command, state, folder, *self.words, *words)
+        return imported_weights(self.command, state, folder, *self.words, *words, older=older)
 
     def test_the_command_is_offered(self) -> None:
         """``facekit import`` lists it."""
@@ -145,18 +144,15 @@ class ImportContract:
         """The same weights come of names in ``module.``, and of files in torch's older form."""
         state = self.state()
         expected = load_file(self.imported(state, tmp_path / "plain")["file"])
-        found = load_file(
-            self.imported({f"module.{name}": each for name, each in state.items()}, tmp_path / "m")["file"]
-        )
-        torch.save(state, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
-        old = _called(self.command, tmp_path / "old.pth", tmp_path / "old.safetensors", *self.words)
-        for tensors in (found, load_file(old["file"])):
+        parallel = self.imported({f"module.{name}": each for name, each in state.items()}, tmp_path / "parallel")
+        older = self.imported(state, tmp_path / "older", older=True)
+        for document in (parallel, older):
+            tensors = load_file(document["file"])
             assert tensors.keys() == expected.keys()
             assert all(torch.equal(tensors[name], expected[name]) for name in expected)
         halved = {name: each.half() if each.is_floating_point() else each for name, each in state.items()}
-        assert {each.dtype for each in load_file(self.imported(halved, tmp_path / "half")["file"]).values()} == {
-            torch.float32
-        }
+        document = self.imported(halved, tmp_path / "half")
+        assert {each.dtype for each in load_file(document["file"]).values()} == {torch.float32}
 
     def test_a_file_that_is_there_stays_unless_it_may_go(self, tmp_path: Path) -> None:
         """Nothing is replaced without --overwrite."""
