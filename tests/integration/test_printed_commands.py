@@ -145,8 +145,9 @@ def test_a_run_that_was_stopped_goes_on_as_printed(home: Path, shell: Shell, tol
     assert _commands(home / RUN / "report.html")["Go on with it"] == resume
     events = [json.loads(line) for line in (home / RUN / "metrics.jsonl").read_text("utf-8").splitlines()]
     assert events[-1]["message"].endswith(f"go on with: {resume}")
-    again = told("run", "tiny recipe.yaml", "--out", RUN, *FILES)
+    again = told("run", "tiny recipe.yaml", "--out", RUN, *FILES, "--set", "train.batch=3")
     assert again.returncode == 2
+    assert "this folder holds a run of another recipe: train.batch was " in again.stderr
     (remedy,) = re.findall(r"go on with it: `(.*)`, or give", again.stderr)
     assert remedy == resume
 
@@ -164,10 +165,10 @@ def test_a_run_that_was_stopped_goes_on_as_printed(home: Path, shell: Shell, tol
     program = shell(shlex.join([sys.executable, "-c", commands["The same in Python"] + "\nprint(result.size)"]))
     assert program.returncode == 0, program.stderr
     assert program.stdout.split() == ["(16,", "16)"]
-    # It is a record of what was asked: its folder holds that run.
+    # It goes on with the run, which is finished.
     asked = shell(commands["As it was started"])
-    assert asked.returncode == 2
-    assert "this folder holds a run already" in asked.stderr
+    assert asked.returncode == 0, asked.stderr
+    assert f"results go to {RUN}, which holds a run: it goes on" in asked.stderr
     # Again, this time to the end: the stopper has stopped once.
     whole = shell(commands["The same run again, from its locked recipe"])
     assert whole.returncode == 0, whole.stderr

@@ -341,7 +341,7 @@ def test_a_migration_that_fails_is_a_mistake_with_its_place(
 
 def test_a_checkpoint_of_another_recipe_is_no_older_version(whole: Path, killed: Path, second: Registry) -> None:
     recipe = read_recipe(killed / "recipe.yaml", registry=second, overrides=["model.generator.slope=0.5"])
-    with pytest.raises(FacekitError, match=r"not the one of this run: model\.generator\.slope was 0\.0, is 0\.5"):
+    with pytest.raises(FacekitError, match=r"a run of another recipe: model\.generator\.slope was 0\.0, is 0\.5"):
         train(recipe, out=killed, registry=second, resume=True)
 
 

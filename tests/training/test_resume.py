@@ -156,7 +156,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_from_its_own_initial_we
     train(recipe, out=tmp_path / "whole", registry=registry)
     with pytest.raises(Killed):
         train(recipe, out=tmp_path / "killed", registry=registry, observer=kill_after(2))
-    train(recipe, out=tmp_path / "killed", registry=registry, resume=True)
+    train(recipe, out=tmp_path / "killed", registry=registry, resume=None)
     assert_same(tmp_path / "whole", tmp_path / "killed", 4)
 
 
@@ -164,7 +164,7 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path: Path, registry: Regis
     recipe = read()
     train(recipe, out=tmp_path / "run", registry=registry)
     before = tensors_of(tmp_path / "run", 8)
-    result = train(recipe, out=tmp_path / "run", registry=registry, resume=True)
+    result = train(recipe, out=tmp_path / "run", registry=registry, resume=None)
     assert (result.outcome, result.step) == ("finished", 8)
     after = tensors_of(tmp_path / "run", 8)
     assert all(torch.equal(before[name], after[name]) for name in before)
@@ -176,6 +176,8 @@ def test_a_run_goes_on_with_its_own_recipe_only(tmp_path: Path, registry: Regist
         train(read("train.steps=2", "train.optimiser.lr=0.5"), out=tmp_path / "run", registry=registry, resume=True)
     with pytest.raises(FacekitError, match="holds a run already"):
         train(read("train.steps=2"), out=tmp_path / "run", registry=registry)
+    with pytest.raises(FacekitError, match=r"a run of another recipe: train\.batch was 4, is 3"):
+        train(read("train.steps=2", "train.batch=3"), out=tmp_path / "run", registry=registry, resume=None)
     with pytest.raises(FacekitError, match=r"no recipe\.yaml"):
         train(read("train.steps=2"), out=tmp_path / "elsewhere", registry=registry, resume=True)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Sequence
 from contextlib import suppress
@@ -37,7 +36,8 @@ def run(context: click.Context, recipe: str, overrides: tuple[str, ...], out: Pa
 
     RECIPE is a file, or the name of a shipped recipe (`facekit recipes ls`). The run folder holds the recipe with every
     default written out, metrics, samples, checkpoints and report.html. Ctrl-C saves a checkpoint; `facekit resume` goes
-    on from it. Exits with 130 when interrupted, 2 for mistakes, 1 when the run could not go on.
+    on from it, and so does the same command with the same --out. Exits with 130 when interrupted, 2 for mistakes, 1
+    when the run could not go on.
 
     \b
     Example:
@@ -46,22 +46,24 @@ def run(context: click.Context, recipe: str, overrides: tuple[str, ...], out: Pa
         --set train.steps=1000
     """
     from facekit.recipe.library import find_recipe
+    from facekit.training.run.folder import RunFolder
+    from facekit.training.run.processes import launch
     from facekit.training.run.reading import read_run_recipe
 
     state: State = context.obj
     registry = state.registry()
     path = find_recipe(recipe, registry=registry)
     resolved = read_run_recipe(path, registry=registry, overrides=overrides)
-    if out is None and process_count() > 1:
+    if out is None and launch().size > 1:
         raise click.UsageError("several processes train together: name their run folder with --out")
     folder = next_run_folder(resolved.name) if out is None else out
-    if leads():
+    if launch().rank == 0:
         print_notices(resolved.notices)
-        note(f"results go to {folder}")
+        note(f"results go to {folder}" + (", which holds a run: it goes on" if RunFolder(folder).holds_a_run else ""))
     command = ["facekit", "run", recipe]
     command += [part for override in overrides for part in ("--set", override)]
     command += ["--out", str(folder), *state.plugin_arguments()]
-    code = train_and_measure(resolved, out=folder, registry=registry, command=command, resume=False, as_json=as_json)
+    code = train_and_measure(resolved, out=folder, registry=registry, command=command, resume=None, as_json=as_json)
     context.exit(code)
 
 
@@ -82,6 +84,7 @@ def resume(context: click.Context, run: Path, as_json: bool) -> None:
     """
     from facekit.interfaces import FacekitError
     from facekit.training.run.folder import RunFolder
+    from facekit.training.run.processes import launch
     from facekit.training.run.reading import read_run_recipe
 
     state: State = context.obj
@@ -95,7 +98,7 @@ def resume(context: click.Context, run: Path, as_json: bool) -> None:
         )
     recipe = read_run_recipe(folder.recipe, registry=registry)
 
-    if leads():
+    if launch().rank == 0:
         print_notices(recipe.notices)
     command = ["facekit", "resume", str(run), *state.plugin_arguments()]
     code = train_and_measure(recipe, out=run, registry=registry, command=command, resume=True, as_json=as_json)
@@ -124,7 +127,7 @@ def train_and_measure(
     out: Path,
     registry: Registry,
     command: Sequence[str],
-    resume: bool,
+    resume: bool | None,
     as_json: bool,
 ) -> int:
     """Train, measure on the test split with the averaged weights, write the report; return the exit code.
@@ -142,15 +145,16 @@ def train_and_measure(
     from facekit.report import write_report
     from facekit.training import RunFolder, train
     from facekit.training.run.commands import generate_command, lock_of, resume_command
+    from facekit.training.run.processes import launch
 
     check_metrics(recipe, registry=registry)
     measure = validator(recipe, registry=registry) if recipe.train.evaluate_every else None
-    if not leads():
+    if launch().rank:
         train(recipe, out=out, registry=registry, resume=resume, command=shlex.join(command), evaluate=measure)
         return 0
     if (recipe.train.steps or STEPS_WORTH_AN_ESTIMATE) >= STEPS_WORTH_AN_ESTIMATE:
         _tell_memory(recipe, registry)
-    images = recipe.train.batch * recipe.train.accumulate * process_count()
+    images = recipe.train.batch * recipe.train.accumulate * launch().size
     with training_display(images_per_step=images) as display:
         try:
             result = train(
@@ -235,16 +239,6 @@ def _document(result: RunResult, report: Path, evaluations: Sequence[EvaluationR
         "warnings": list(result.warnings),
         "evaluations": [evaluation.document() for evaluation in evaluations],
     }
-
-
-def process_count() -> int:
-    """Return how many processes train together, as torchrun sets it."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def leads() -> bool:
-    """Return whether this is the first of the processes that train together."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 def next_run_folder(name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Several processes that train one model: ``torchrun --nproc-per-node=2 -m facekit ...``.
+"""Several processes that train one model: ``torchrun --nproc-per-node=2 -m facekit ...``, or ``srun facekit ...``.
 
 Each process draws other faces of the same stream (``train.batch`` is per process) and holds the whole model. Gradients
 are averaged while the backward pass goes on; nothing is wrapped, so losses that differentiate twice stay correct. The
@@ -7,7 +7,6 @@ first process writes.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 from torch import distributed as torch_distributed
+
+from facekit.interfaces import RunFailure
+from facekit.training.run.processes import launch
 
 TIMEOUT = timedelta(minutes=30)
 """How long processes wait for each other: packing a data set's cache is one process's work."""
@@ -196,20 +198,44 @@ class _Bucket:
 
 @contextmanager
 def team() -> Iterator[Team]:
-    """Join the processes that torchrun started; alone without torchrun."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1 or "RANK" not in os.environ:
+    """Join the processes that torchrun or srun started; alone without them. Raises as :func:`peers_lost`."""
+    launched = launch()
+    if launched.size == 1:
         yield Team()
         return
-    rank, local_rank = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0"))
+    local_rank = launched.local_rank
     ours = not torch_distributed.is_initialized()
-    if ours:
-        backend = "cuda:nccl,cpu:gloo" if torch.cuda.is_available() else "gloo"
+    with peers_lost():
+        backend = "gloo"
         if torch.cuda.is_available():
+            backend = "cuda:nccl,cpu:gloo"
+            local_rank %= torch.cuda.device_count()  # each task of srun may see a device of its own only
             torch.cuda.set_device(local_rank)
-        torch_distributed.init_process_group(backend, timeout=TIMEOUT)
-    try:
-        yield Team(rank, size, local_rank)
-    finally:
         if ours:
-            torch_distributed.destroy_process_group()
+            torch_distributed.init_process_group(
+                backend, launched.address, timeout=TIMEOUT, rank=launched.rank, world_size=launched.size
+            )
+        try:
+            yield Team(launched.rank, launched.size, local_rank)
+        finally:
+            if ours:
+                torch_distributed.destroy_process_group()
+
+
+@contextmanager
+def peers_lost() -> Iterator[None]:
+    """Say in a sentence that another process of the run has ended; other errors pass.
+
+    Raises:
+        RunFailure: processes cannot reach each other any more.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        # Of gloo's own errors nothing but the text says where they come from.
+        if not isinstance(error, torch_distributed.DistError) and "gloo" not in str(error):
+            raise
+        raise RunFailure(
+            "another process of this run ended or cannot be reached, so this one ends too",
+            remedy="see what that process said; the same command goes on from the newest checkpoint",
+        ) from error

@@ -180,9 +180,9 @@ def check_folder(
     difference = first_difference(yaml.safe_load(locked), yaml.safe_load(dump_recipe(recipe)))
     if difference is not None:
         raise FacekitError(
-            f"the recipe is not the one of this run: {difference}",
-            where=str(run.recipe),
-            remedy="a run goes on with its own recipe; start a new run to change it",
+            f"this folder holds a run of another recipe: {difference}",
+            where=str(run.path),
+            remedy=f"go on with it: `{how_to_resume(run)}`, or give another folder with --out",
         )
     before = read_run_lock(run, found)
     check_recipe(run, before, found, registry=registry)

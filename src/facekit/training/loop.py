@@ -55,7 +55,7 @@ def train(
     out: Path,
     registry: Registry,
     observer: Observer | None = None,
-    resume: bool = False,
+    resume: bool | None = False,
     command: str = "",
     evaluate: Evaluate | None = None,
     progress: ProgressCallback | None = None,
@@ -73,7 +73,8 @@ def train(
 
     Args:
         observer: told every event; what it raises ends the run.
-        resume: go on with the run in ``out``, from its newest sound checkpoint, or from the start when it has none yet.
+        resume: go on with the run in ``out``, from its newest sound checkpoint, or from the start when it has none yet;
+            None where it holds one, else start.
         evaluate: measures the model on the validation split every ``train.evaluate_every`` steps.
         packed: faces to train on in place of the recipe's dataset.
         watched: tell the plugins that watch runs; not for runs that nobody keeps.
@@ -81,7 +82,8 @@ def train(
     Raises:
         FacekitError: a mistake in the recipe or the data, a folder that holds a run already or that another process
             owns, or a recipe that is not the one of the run that is to go on.
-        RunFailure: a loss was not finite, or the disk is full. The checkpoints written before stay as they were.
+        RunFailure: a loss was not finite, the disk is full, or another process of the run ended. The checkpoints
+            written before stay as they were.
     """
     began = time.perf_counter()
     run = RunFolder(out)
@@ -96,7 +98,7 @@ def train(
             run,
             registry=registry,
             observer=observer,
-            resume=resume,
+            resume=run.holds_a_run if resume is None else resume,
             command=command,
             evaluate=evaluate,
             progress=progress,
@@ -288,6 +290,7 @@ class Training:
             # The threads of the loader end when it is closed.
             with (
                 folder_errors(self.run),
+                distributed.peers_lost(),
                 Interruption() as interruption,
                 closing(self.loader.prefetch(first, self.steps)) as faces,
             ):
