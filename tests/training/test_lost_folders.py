@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import errno
+import json
+import os
 import shutil
+import socket
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +32,38 @@ def test_a_run_whose_owner_file_is_removed_stays_owned(tmp_path: Path) -> None:
         assert run.owner.exists()
 
 
+def test_a_disk_that_cannot_lock_is_told_of_and_keeps_the_processes_of_one_machine_out(
+    read: Any, registry: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    result = train(read("train.steps=1"), out=tmp_path / "run", registry=registry)
+    assert any(
+        "cannot lock files, so nothing keeps processes of other machines out (No locks" in warning
+        for warning in result.warnings
+    )
+    run = RunFolder(tmp_path / "run")
+    parent = {"pid": os.getppid(), "host": socket.gethostname(), "since": 0}
+    for owner, free in (
+        (parent, False),
+        ({**parent, "host": "elsewhere"}, True),
+        ({**parent, "pid": 2**22 + 1}, True),  # more than there are
+        ({}, True),
+    ):
+        run.owner.write_text(json.dumps(owner), encoding="utf-8")
+        expected = nullcontext() if free else pytest.raises(FacekitError, match=f"process {os.getppid()} on .* owns")
+        with expected, run.owned():
+            assert json.loads(run.owner.read_text(encoding="utf-8"))["pid"] == os.getpid()
+
+
 @pytest.mark.parametrize("kind", [StepLogged, SamplesSaved])
 def test_a_run_whose_folder_is_removed_ends_with_a_sentence(read, registry, tmp_path: Path, kind: Any) -> None:
     def remove(event: Any) -> None:
         if isinstance(event, kind) and event.step >= 3:
-            shutil.rmtree(event.run)
+            while event.run.exists():  # a checkpoint may be written meanwhile
+                shutil.rmtree(event.run, ignore_errors=True)
 
     with pytest.raises(RunFailure, match="the run folder was removed while the run was going on"):
         train(read(), out=tmp_path / "run", registry=registry, observer=remove)

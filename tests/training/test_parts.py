@@ -125,7 +125,8 @@ def test_lines_survive_a_cut_and_a_rewind(tmp_path: Path) -> None:
 def write_one(folder: Path, step: int) -> Path:
     layout = torch.randn(4, 3, 2, 2).to(memory_format=torch.channels_last)
     tensors = {LIVE: {"a.weight": layout, "a.again": layout, "a.count": torch.tensor(step)}, "ema.safetensors": {}}
-    return checkpoints.write(folder, step=step, tensors=tensors, state={"step": step})
+    copies = {name: checkpoints.on_cpu(named) for name, named in tensors.items()}
+    return checkpoints.write(folder, step=step, tensors=copies, state={"step": step})
 
 
 def test_checkpoints_are_found_checked_and_kept(tmp_path: Path) -> None:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from facekit.interfaces import Options
 
@@ -218,6 +227,29 @@ class InitialiseSettings(Options):
     """The part of the file's weights to take, e.g. ``generator``; by default ``part`` for runs, all for files."""
 
 
+_SECONDS = {"s": 1, "min": 60, "h": 3600}
+
+
+def seconds_of(text: str) -> float:
+    """Return the seconds of ``30 s``, ``10 min`` or ``2 h``. Raises ValueError for any other text."""
+    number, _, unit = text.strip().partition(" ")
+    if not (number.isdecimal() and int(number) and unit.strip() in _SECONDS):
+        raise ValueError(f"{text!r} is neither a number of steps nor a time: write 500, `30 s`, `10 min` or `2 h`")
+    return int(number) * _SECONDS[unit.strip()]
+
+
+def _is_time(text: str) -> str:
+    seconds_of(text)
+    return text
+
+
+StepsOrTime = Annotated[
+    Annotated[int, Field(ge=1), Tag("steps")] | Annotated[str, AfterValidator(_is_time), Tag("time")],
+    Discriminator(lambda given: "time" if isinstance(given, str) else "steps"),
+]
+"""A number of steps, or a time: ``10 min``."""
+
+
 class FreezeSettings(Options):
     """A part of the model that is not trained at first (coarse-to-fine schedules)."""
 
@@ -287,8 +319,9 @@ class TrainSettings(Options):
     """Steps between lines of ``metrics.jsonl``."""
     loss_shares: int | None = Field(20, ge=1)
     """Steps between readings of how much each loss is of its player's gradient at the last layer; null takes none."""
-    checkpoint_every: int = Field(500, ge=1)
-    """Steps between checkpoints; the last step and an interruption write one as well."""
+    checkpoint_every: StepsOrTime = 500
+    """Steps between checkpoints, or the time (``30 s``, ``10 min``, ``2 h``); the last step and an interruption write
+    one as well. Steps go on while one is written."""
     sample_every: int = Field(500, ge=1)
     """Steps between sample grids."""
     samples: int = Field(8, ge=1, le=64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import torch
 
 from facekit.data.parallel import ProgressCallback
 from facekit.data.store import PackedFaces
-from facekit.interfaces import CheckpointSaved, FaceBatch, RunFinished, SamplesSaved, StepLogged
+from facekit.interfaces import FaceBatch, RunFinished, SamplesSaved, StepLogged
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
 from facekit.sampling.inputs import inputs_of
@@ -20,6 +20,7 @@ from facekit.training.augmentation import build_augmentation
 from facekit.training.checkpoint import checkpoints
 from facekit.training.checkpoint.checkpoints import Checkpoint
 from facekit.training.checkpoint.reader import components_of
+from facekit.training.checkpoint.writer import CheckpointWriter
 from facekit.training.convolution_guard import right_gradients
 from facekit.training.distributed import GradientAverage, Team
 from facekit.training.ema import Ema, averaged_networks
@@ -89,7 +90,7 @@ def train(
     run = RunFolder(out)
     with (
         distributed.team() as team,
-        run.owned() if team.leads else nullcontext(),
+        run.owned() if team.leads else nullcontext([]) as warnings,
         folder_errors(run),
         global_states_kept(),
     ):
@@ -105,6 +106,7 @@ def train(
             packed=packed,
             watched=watched,
             team=team,
+            warnings=warnings,
         )
         device = training.precision.device
         with reproducible(device, recipe.train.deterministic), right_gradients(device):
@@ -139,6 +141,7 @@ class Training:
         watched: bool,
         team: Team,
         resume: bool,
+        warnings: Sequence[str] = (),
     ) -> None:
         self.recipe, self.settings, self.run, self.team, self.evaluate = recipe, recipe.train, run, team, evaluate
         self.registry = registry
@@ -171,10 +174,11 @@ class Training:
         self.precision.place(self.model).train()
         team.share([*self.model.parameters(), *self.model.buffers()])
 
-        self.warnings: list[str] = []
+        self.warnings = list(warnings)
         self._build_step()
         self._take_over(found, before, command=command, initialised=initialised, resume=resume)
         self.journal = Journal(run, registry=registry if watched else None, observer=observer, silent=not team.leads)
+        self.writer = CheckpointWriter(run, settings, told=self.journal.saved)
 
     def _build_step(self) -> None:
         """Build what a step is made of: augmentation, networks as losses call them, players, average, guard."""
@@ -292,6 +296,7 @@ class Training:
                 folder_errors(self.run),
                 distributed.peers_lost(),
                 Interruption() as interruption,
+                self.writer,
                 closing(self.loader.prefetch(first, self.steps)) as faces,
             ):
                 self.journal.started(self.start)
@@ -313,8 +318,11 @@ class Training:
                         self._log(diagnostics)
                     every = settings.evaluate_every
                     is_best = self._measure() if every and done % every == 0 else False
-                    if last or stops or is_best or done % settings.checkpoint_every == 0:
+                    self.writer.look()
+                    if last or stops or is_best or self.writer.is_due(done):
                         self._save()
+                    if last or stops:
+                        self.writer.finish()
                     if stops:
                         return self._end(
                             "interrupted", f"stopped at step {done} of {self.steps}; go on with: {self.resume_command}"
@@ -400,14 +408,13 @@ class Training:
         return self.state.best.see(self.state.done, event.measurements)
 
     def _save(self) -> None:
-        """Write a checkpoint, and remove those that need not be kept."""
+        """Let a checkpoint be written, and those removed that need not be kept, while the run goes on."""
         self.state.check(self.run.path)
         if self.team.leads:
-            folder = self.state.write(self.run.checkpoints, self.copies)
-            checkpoints.keep(self.run.checkpoints, last=self.settings.keep.last, best=self.state.best.step)
-            self.journal.saved(CheckpointSaved(self.run.path, self.state.done, folder))
+            self.writer.write(self.state, self.copies)
 
     def _end(self, outcome: str, message: str, error: BaseException | None = None) -> str:
+        self.writer.finish(failing=True)
         name = "" if error is None else type(error).__name__
         self.journal.ended(RunFinished(self.run.path, self.state.done, outcome, message, name))
         return outcome

@@ -153,7 +153,7 @@ class NonFiniteLoss(RunFailure):
     ) -> None:
         file = run.bad_batch(step + 1)
         keys = [key for batch in batches for key in batch.keys]
-        write_tensors(file, _tensors_of(batches))
+        write_tensors(file, {name: tensor.cpu().contiguous() for name, tensor in _tensors_of(batches).items()})
         document = {"step": step + 1, "loss": name, "value": str(value), "weight_not_finite": poisoned, "keys": keys}
         write_json(file.with_suffix(".json"), document)
         what = f"the loss {name} is {value} at step {step + 1}"

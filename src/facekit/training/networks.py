@@ -194,7 +194,8 @@ def write_frozen(run: RunFolder, model: FaceModel) -> dict[str, str]:
         file = run.frozen(name)
         with full_disk_stops(file):
             file.parent.mkdir(parents=True, exist_ok=True)
-            checkpoints.write_tensors(file, checkpoints.model_state(model.get_submodule(name)))
+            state = checkpoints.model_state(model.get_submodule(name))
+            checkpoints.write_tensors(file, {key: tensor.detach().cpu().clone() for key, tensor in state.items()})
         hashes[name] = checkpoints.sha256(file)
     return hashes
 

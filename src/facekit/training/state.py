@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,39 +71,49 @@ class TrainingState:
                 "train.gradient_clip in a new run",
             )
 
-    def write(self, folder: Path, copies: Mapping[str, bytes]) -> Path:
-        """Write a checkpoint, with copies of files of the run, into the folder of checkpoints; return its own folder.
+    def copy(self, copies: Mapping[str, bytes]) -> Callable[[Path], Path]:
+        """Copy all that a checkpoint holds, and return what writes it, in any thread, as the run goes on.
 
-        Raises:
-            RunFailure: the disk is full.
+        That takes the folder of checkpoints, and returns the checkpoint's own. It raises RunFailure where the disk is
+        full.
+
+        Args:
+            copies: the contents of files of the run.
         """
         moments: dict[str, Tensor] = {}
         for player in self.players.values():
             moments.update(player.optimiser.state())
-        return checkpoints.write(
-            folder,
-            step=self.done,
-            tensors={
-                checkpoints.LIVE: checkpoints.model_state(_unfrozen(self.model)),
-                checkpoints.EMA: {} if self.ema is None else checkpoints.model_state(_unfrozen(self.ema.model)),
-                checkpoints.OPTIMISER: moments,
-                checkpoints.LOSSES: loss_state(self.players),
-                checkpoints.AUGMENTATION: {} if self.augmentation is None else self.augmentation.state(),
-            },
-            state={
-                STEP: self.done,
-                COMPONENTS: written_by(self.components),
-                # Each step seeds the global generators anew; their states are for code that draws between steps.
-                RANDOM: random_states(),
-                SUMS: self.guard.sums,
-                SUMMED_STEPS: self.guard.steps,
-                WATCH: self.watch.state(),
-                BEST: self.best.state(),
-                LOSS_SHARES: self.loss_shares.state(),
-                AUGMENTATION: None if self.augmentation is None else self.augmentation.counts(),
-            },
-            copies=copies,
-        )
+        files = {
+            checkpoints.LIVE: checkpoints.model_state(_unfrozen(self.model)),
+            checkpoints.EMA: {} if self.ema is None else checkpoints.model_state(_unfrozen(self.ema.model)),
+            checkpoints.OPTIMISER: moments,
+            checkpoints.LOSSES: loss_state(self.players),
+            checkpoints.AUGMENTATION: {} if self.augmentation is None else self.augmentation.state(),
+        }
+        tensors = {name: checkpoints.on_cpu(named) for name, named in files.items()}
+        arrived = torch.cuda.Event() if torch.cuda.is_initialized() else None
+        if arrived is not None:
+            arrived.record()
+        state = {
+            STEP: self.done,
+            COMPONENTS: written_by(self.components),
+            # Each step seeds the global generators anew; their states are for code that draws between steps.
+            RANDOM: random_states(),
+            SUMS: dict(self.guard.sums),
+            SUMMED_STEPS: self.guard.steps,
+            WATCH: self.watch.state(),
+            BEST: self.best.state(),
+            LOSS_SHARES: self.loss_shares.state(),
+            AUGMENTATION: None if self.augmentation is None else self.augmentation.counts(),
+        }
+        step = self.done
+
+        def write(folder: Path) -> Path:
+            if arrived is not None:
+                arrived.synchronize()
+            return checkpoints.write(folder, step=step, tensors=tensors, state=state, copies=copies)
+
+        return write
 
     def restore(self, found: Checkpoint, device: torch.device) -> list[str]:
         """Take over everything that a checkpoint holds; what older versions of the components wrote is migrated.

@@ -26,7 +26,7 @@ import re
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -170,58 +170,74 @@ class RunFolder:
         write_json(self.lock, sealed(document))
 
     @contextmanager
-    def owned(self) -> Iterator[None]:
+    def owned(self) -> Iterator[list[str]]:
         """Own the folder while the context lasts; it is made when it does not exist.
 
-        The lock belongs to the process and vanishes with it, however it ends, so there are no stale locks.
+        The lock belongs to the process and vanishes with it, however it ends, so there are no stale locks. It gives
+        warnings: where the file system knows no locks, a process is kept out by its name in ``owner.json`` alone.
 
         Raises:
             FacekitError: another process owns it; the message names that process and its host.
             RunFailure: the folder cannot be made or written to.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            # The folder is locked first: its lock holds when somebody removes owner.json, which names the owner.
-            folder = os.open(self.path, os.O_RDONLY)
-        except OSError as error:
-            raise self._not_writable(error) from error
-        try:
-            _lock(folder, self, may_be_unable=True)
+        with ExitStack() as held:
             try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                # The folder is locked first: its lock holds when somebody removes owner.json, which names the owner.
+                folder = os.open(self.path, os.O_RDONLY)
+                held.callback(os.close, folder)
+                self._lock(folder)
                 # Opened for update, never truncated: until the lock is ours the contents are the owner's.
                 descriptor = os.open(self.owner, os.O_RDWR | os.O_CREAT, 0o644)
-            except OSError as error:
-                raise self._not_writable(error) from error
-            try:
-                _lock(descriptor, self)
-                owner = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": round(time.time(), 3)})
+                held.callback(os.close, descriptor)
+                why_not = self._lock(descriptor)
+                if why_not is not None and self._owner_lives():
+                    raise self._owned_by_another()
+                owner = {"pid": os.getpid(), "host": socket.gethostname(), "since": round(time.time(), 3)}
                 os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, owner.encode(), 0)
-                yield
-            finally:
-                os.close(descriptor)
-        finally:
-            os.close(folder)
+                os.pwrite(descriptor, json.dumps(owner).encode(), 0)
+            except OSError as error:
+                raise RunFailure(f"the run folder cannot be written to: {error}", where=str(self.path)) from error
+            told = f"the file system of {self.path} cannot lock files, so nothing keeps processes of other machines out"
+            yield [] if why_not is None else [f"{told} ({why_not.strerror}): see that one at a time uses it"]
 
-    def _not_writable(self, error: OSError) -> RunFailure:
-        return RunFailure(f"the run folder cannot be written to: {error}", where=str(self.path))
+    def _lock(self, descriptor: int) -> OSError | None:
+        """Lock a file or the folder for this process; return why its file system cannot."""
+        import fcntl
 
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                raise self._owned_by_another() from None
+            return error
+        return None
 
-def _lock(descriptor: int, run: RunFolder, *, may_be_unable: bool = False) -> None:
-    """Lock a file or folder for this process."""
-    import fcntl
+    def _owned_by_another(self) -> FacekitError:
+        try:
+            owner = json.loads(self.owner.read_text(encoding="utf-8"))
+            since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(owner["since"]))
+            name = f"process {owner['pid']} on {owner['host']} (since {since})"
+        except (OSError, ValueError, KeyError, TypeError):
+            name = "another process"  # it has locked the file and not yet written its name
+        return FacekitError(
+            f"{name} owns this run folder",
+            where=str(self.path),
+            remedy="wait for it to end, stop it, or give another folder with --out",
+        )
 
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in (errno.EAGAIN, errno.EACCES):
-            raise FacekitError(
-                f"{_describe_owner(run.owner)} owns this run folder",
-                where=str(run.path),
-                remedy="wait for it to end, stop it, or give another folder with --out",
-            ) from None
-        if not may_be_unable:
-            raise RunFailure(f"the run folder cannot be locked: {error}", where=str(run.path)) from error
+    def _owner_lives(self) -> bool:
+        """Return whether the process that ``owner.json`` names is another one of this machine that goes on."""
+        try:
+            owner = json.loads(self.owner.read_text(encoding="utf-8"))
+            if owner["host"] != socket.gethostname() or owner["pid"] == os.getpid():
+                return False
+            os.kill(owner["pid"], 0)
+        except PermissionError:
+            return True  # of another user
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+        return True
 
 
 @contextmanager
@@ -282,16 +298,6 @@ def seal_is_sound(document: Mapping[str, Any]) -> bool:
 def _hash_of(document: Mapping[str, Any]) -> str:
     """Return the SHA-256 of JSON data. Spaces and the order of keys do not count."""
     return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def _describe_owner(file: Path) -> str:
-    try:
-        owner = json.loads(file.read_text(encoding="utf-8"))
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(owner["since"]))
-        return f"process {owner['pid']} on {owner['host']} (since {since})"
-    except (OSError, ValueError, KeyError, TypeError):
-        # The owner has locked the file and not yet written its name.
-        return "another process"
 
 
 def write_file(file: Path, data: bytes) -> None:
