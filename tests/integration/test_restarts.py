@@ -105,9 +105,9 @@ def test_torchrun_restarts_a_run_that_lost_a_process(
     os.kill(victim, signal.SIGKILL)
     _, error = process.communicate(timeout=300)
     assert process.returncode == 0, error
-    assert "another process of this run ended or cannot be reached" in error
-    assert "runs/killed, which holds a run: it goes on" in error
-    assert "Traceback" not in error
+    assert "another process of this run ended or cannot be reached" in error, error
+    assert "runs/killed, which holds a run: it goes on" in error, error
+    assert "Traceback" not in error, error
     assert digest(run) == undisturbed
 
 

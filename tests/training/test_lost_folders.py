@@ -38,6 +38,7 @@ def test_a_disk_that_cannot_lock_is_told_of_and_keeps_the_processes_of_one_machi
     def no_locks(descriptor: int, operation: int) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
+    train(read("train.steps=1"), out=tmp_path / "packs", registry=registry)  # a packed cache is read without locks
     monkeypatch.setattr("fcntl.flock", no_locks)
     result = train(read("train.steps=1"), out=tmp_path / "run", registry=registry)
     assert any(

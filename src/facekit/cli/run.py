@@ -144,6 +144,7 @@ def train_and_measure(
     from facekit.evaluation import check_metrics, evaluate_run, validator
     from facekit.report import write_report
     from facekit.training import RunFolder, train
+    from facekit.training.distributed import PeersLost
     from facekit.training.run.commands import generate_command, lock_of, resume_command
     from facekit.training.run.processes import launch
 
@@ -167,6 +168,8 @@ def train_and_measure(
                 evaluate=measure,
                 progress=display.preparing,
             )
+        except PeersLost:
+            raise  # what starts all of them again waits for this one, and not for long
         except BaseException:
             # Not before the run began: the folder may hold another run, or belong to another process. The report says
             # how far the run came; whatever stops the report must not hide what stopped the run.

@@ -89,6 +89,10 @@ class Team:
             torch_distributed.barrier()
 
 
+class PeersLost(RunFailure):
+    """Another process of the run ended."""
+
+
 class GradientAverage:
     """Averages gradients over all processes, in pieces that are sent while the backward pass goes on.
 
@@ -227,7 +231,7 @@ def peers_lost() -> Iterator[None]:
     """Say in a sentence that another process of the run has ended; other errors pass.
 
     Raises:
-        RunFailure: processes cannot reach each other any more.
+        PeersLost: processes cannot reach each other any more.
     """
     try:
         yield
@@ -235,7 +239,7 @@ def peers_lost() -> Iterator[None]:
         # Of gloo's own errors nothing but the text says where they come from.
         if not isinstance(error, torch_distributed.DistError) and "gloo" not in str(error):
             raise
-        raise RunFailure(
+        raise PeersLost(
             "another process of this run ended or cannot be reached, so this one ends too",
             remedy="see what that process said; the same command goes on from the newest checkpoint",
         ) from error
