@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing
 from pathlib import Path
 
 import torch
@@ -90,7 +90,7 @@ def train(
     run = RunFolder(out)
     with (
         distributed.team() as team,
-        run.owned() if team.leads else nullcontext([]) as warnings,
+        run.owned(leads=team.leads) as warnings,
         folder_errors(run),
         global_states_kept(),
     ):

@@ -170,16 +170,22 @@ class RunFolder:
         write_json(self.lock, sealed(document))
 
     @contextmanager
-    def owned(self) -> Iterator[list[str]]:
+    def owned(self, *, leads: bool = True) -> Iterator[list[str]]:
         """Own the folder while the context lasts; it is made when it does not exist.
 
         The lock belongs to the process and vanishes with it, however it ends, so there are no stale locks. It gives
         warnings: where the file system knows no locks, a process is kept out by its name in ``owner.json`` alone.
 
+        Args:
+            leads: whether this is the process that owns, of those that train together.
+
         Raises:
             FacekitError: another process owns it; the message names that process and its host.
             RunFailure: the folder cannot be made or written to.
         """
+        if not leads:
+            yield []
+            return
         with ExitStack() as held:
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
