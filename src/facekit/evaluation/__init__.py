@@ -5,10 +5,11 @@ Importing this package does not import torch; what needs it does when first used
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from facekit.evaluation.baseline_names import BASELINE_NAMES
 from facekit.evaluation.results import (
+    BASELINE_NAMES,
     EvaluationResult,
     PaintedFace,
     bootstrap_interval,
@@ -24,34 +25,20 @@ if TYPE_CHECKING:
     from facekit.evaluation.runner import EvaluationProgress, System, TargetPhotos, evaluate
     from facekit.evaluation.runs import build_metrics, check_metrics, evaluate_baseline, evaluate_run, validator
 
-_NEEDS_TORCH = {
-    "BASELINES": "baselines",
-    "CopyReference": "baselines",
-    "EvaluationProgress": "runner",
-    "MeanColourPerRegion": "baselines",
-    "NearestTrainingPhoto": "baselines",
-    "System": "runner",
-    "TargetPhotos": "runner",
-    "build_metrics": "runs",
-    "check_metrics": "runs",
-    "evaluate": "runner",
-    "evaluate_baseline": "runs",
-    "evaluate_run": "runs",
-    "validator": "runs",
-}
+_NEED_TORCH = ("runner", "baselines", "runs")
 
 __all__ = [
+    "Asked",
     "BASELINES",
     "BASELINE_NAMES",
-    "Asked",
     "CopyReference",
     "EvaluationProgress",
     "EvaluationResult",
     "MeanColourPerRegion",
     "NearestTrainingPhoto",
     "PaintedFace",
-    "System",
     "StoredEvaluation",
+    "System",
     "TargetPhotos",
     "TaskPairs",
     "bootstrap_interval",
@@ -72,8 +59,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _NEEDS_TORCH:
-        from importlib import import_module
-
-        return getattr(import_module(f"facekit.evaluation.{_NEEDS_TORCH[name]}"), name)
+    modules = (import_module(f"facekit.evaluation.{module}") for module in _NEED_TORCH if name in __all__)
+    for module in modules:
+        if hasattr(module, name):
+            return getattr(module, name)
     raise AttributeError(f"module 'facekit.evaluation' has no attribute {name!r}")

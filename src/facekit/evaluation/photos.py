@@ -27,27 +27,18 @@ class SplitPhotos:
     """The photos of a split; see :class:`facekit.interfaces.RealPhotos`.
 
     Args:
+        opened: returns the data; called when the first photo is needed.
         count: how many there are: the first of the split.
     """
 
     def __init__(
-        self,
-        split: str,
-        opened: Callable[[], PackedFaces],
-        *,
-        count: int,
-        progress: PhotoProgress | None = None,
+        self, split: str, opened: Callable[[], PackedFaces], *, count: int, progress: PhotoProgress | None = None
     ) -> None:
-        self._split = split
+        self.split = split
         self._opened = opened
         self._count = count
         self._progress = progress
         self._fingerprints: dict[tuple[int, int], str] = {}
-
-    @property
-    def split(self) -> str:
-        """Whose photos they are."""
-        return self._split
 
     @cached_property
     def _packed(self) -> PackedFaces:
@@ -55,7 +46,7 @@ class SplitPhotos:
 
     @cached_property
     def _rows(self) -> NDArray[np.int64]:
-        return faces_of(self._packed, self._split, limit=self._count)
+        return faces_of(self._packed, self.split, limit=self._count)
 
     @cached_property
     def keys(self) -> Sequence[str]:
@@ -82,7 +73,7 @@ class SplitPhotos:
         part = range(len(self))[start:stop]
         photos = to_unit_range(self._packed.images[self._rows[part.start : part.stop]])
         if self._progress is not None:
-            self._progress(self._split, part.stop, len(self))
+            self._progress(self.split, part.stop, len(self))
         return photos
 
 

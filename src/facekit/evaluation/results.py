@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+REAL_PHOTOS = "real_photos"
+"""The baseline that is none to beat: it shows the measure's own mistakes."""
+
+BASELINE_NAMES = ("copy_reference", "mean_colour_per_region", "nearest_training_photo_by_mask", REAL_PHOTOS)
+"""The keys of :data:`facekit.evaluation.BASELINES`."""
+
 RESAMPLES = 2000
 CONFIDENCE = 0.95
 _SEED = 20_040_813

@@ -122,7 +122,7 @@ def evaluate(
         raise ValueError(f"batch is {batch}; it must be at least 1")
     rows = faces_of(packed, split, limit=limit)
     tasks = wanted_pairs(packed, rows, metrics, seed=seed)
-    source = _Source(system, packed, precision or Precision(torch.device("cpu")), inputs, seed=seed, split=split)
+    source = _Source(system, packed, precision or Precision(torch.device("cpu")), inputs, seed, split)
     firsts: dict[str, Tensor] = {}
     alike = {pairs.name: len(rows) > 1 for pairs in tasks}
     total, done, seconds = len(rows) * len(tasks), 0, 0.0
@@ -188,42 +188,42 @@ def painted_face(observation: Observation, index: int, label_map: LabelMap) -> P
     return PaintedFace(observation.keys[index], observation.reference_keys[index], pixels, parts)
 
 
+@dataclass(frozen=True)
 class _Source:
     """Gives results of a system, batch by batch, as metrics see them."""
 
-    def __init__(
-        self,
-        system: System | TargetPhotos,
-        packed: PackedFaces,
-        precision: Precision,
-        inputs: SamplingInputs,
-        *,
-        seed: int,
-        split: str,
-    ) -> None:
-        self._system = system
-        self._packed = packed
-        self._precision = precision
-        self._inputs = inputs
-        self._seed = seed
-        self._split = split
+    system: System | TargetPhotos
+    packed: PackedFaces
+    precision: Precision
+    inputs: SamplingInputs
+    seed: int
+    split: str
 
     def observe(self, pairs: TaskPairs, part: slice) -> tuple[Observation, float]:
         """Return what metrics see of one batch, and the seconds its generation took."""
-        packed, device = self._packed, self._precision.device
+        packed, device = self.packed, self.precision.device
         faces = fixed_batch(packed, pairs.targets[part]).to(device)
         own = pairs.references is pairs.targets
         references = faces if own else fixed_batch(packed, pairs.references[part]).to(device)
         condition, wanted = _condition(pairs, faces, references)
-        noise = noise_for_keys(self._inputs.noise, [f"{pairs.name}/{key}" for key in faces.keys], NOISE_SEED)
+        noise = noise_for_keys(self.inputs.noise, [f"{pairs.name}/{key}" for key in faces.keys], NOISE_SEED)
         condition = replace(condition, extra={**condition.extra, **noise}).to(device)
-        real = isinstance(self._system, TargetPhotos)
+        real = isinstance(self.system, TargetPhotos)
         began = time.perf_counter()
-        generated = self._real(pairs, part, faces) if real else self._painted(condition)
+        generated = self._real(pairs, part, faces) if real else self._generated(condition)
         if generated.image.device.type == "cuda":
             torch.cuda.synchronize(generated.image.device)
         elapsed = time.perf_counter() - began
-        _check(generated.image, faces)
+        if generated.image.shape != faces.image.shape:
+            raise RunFailure(
+                f"the system gave pictures of shape {tuple(generated.image.shape)} for photos of shape "
+                f"{tuple(faces.image.shape)}"
+            )
+        if not bool(torch.isfinite(generated.image).all()):
+            raise RunFailure(
+                f"the system gave numbers that are not finite, for {faces.keys[0]!r} or a face after it",
+                remedy="the weights are damaged or the training has diverged: evaluate an earlier checkpoint",
+            )
         unconditional = real and pairs.task == "generation"
         observation = Observation(
             task=pairs.task,
@@ -235,45 +235,32 @@ class _Source:
             attributes=faces.attributes if real else condition.attributes,
             attribute=pairs.attribute,
             wanted=wanted,
-            reads=frozenset() if unconditional else self._inputs.needed | self._inputs.optional,
+            reads=frozenset() if unconditional else self.inputs.needed | self.inputs.optional,
         )
         return observation, elapsed
 
-    def _painted(self, condition: Condition) -> Generated:
-        assert not isinstance(self._system, TargetPhotos)
-        if self._precision.channels_last:
+    def _generated(self, condition: Condition) -> Generated:
+        assert not isinstance(self.system, TargetPhotos)
+        if self.precision.channels_last:
             # As in training. Metrics get the condition as it was, so that their sums do not depend on the layout.
             condition = map_tensors(
                 condition, lambda each: each.contiguous(memory_format=torch.channels_last) if each.dim() == 4 else each
             )
-        with self._precision.autocast():
-            return self._system(condition)
+        with self.precision.autocast():
+            return self.system(condition)
 
     def _real(self, pairs: TaskPairs, part: slice, faces: FaceBatch) -> Generated:
         """Return real photos in place of results: see :class:`TargetPhotos`."""
         if pairs.task != "generation":
             return Generated(faces.image)
-        if self._split == TRAIN:
+        if self.split == TRAIN:
             raise FacekitError(
                 "training photos stand for generated ones in the baseline real_photos, and here they would be measured "
                 "beside themselves",
                 remedy="evaluate another split, or leave the baselines out",
             )
-        rows = drawn_donors(pairs.targets, self._packed.rows(TRAIN), seed=self._seed, purpose="real photos")
-        return Generated(fixed_batch(self._packed, rows[part]).image.to(self._precision.device))
-
-
-def _check(image: Tensor, faces: FaceBatch) -> None:
-    """Raise RunFailure for images of a wrong shape, or with numbers that are not finite."""
-    if image.shape != faces.image.shape:
-        raise RunFailure(
-            f"the system gave pictures of shape {tuple(image.shape)} for photos of shape {tuple(faces.image.shape)}"
-        )
-    if not bool(torch.isfinite(image).all()):
-        raise RunFailure(
-            f"the system gave numbers that are not finite, for {faces.keys[0]!r} or a face after it",
-            remedy="the weights are damaged or the training has diverged: evaluate an earlier checkpoint",
-        )
+        rows = drawn_donors(pairs.targets, self.packed.rows(TRAIN), seed=self.seed, purpose="real photos")
+        return Generated(fixed_batch(self.packed, rows[part]).image.to(self.precision.device))
 
 
 def _condition(pairs: TaskPairs, faces: FaceBatch, references: FaceBatch) -> tuple[Condition, Tensor | None]:

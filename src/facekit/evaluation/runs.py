@@ -6,7 +6,9 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+import torch
 
 from facekit.data.parallel import ProgressCallback
 from facekit.data.store import PackedFaces
@@ -14,7 +16,7 @@ from facekit.evaluation.baselines import BASELINES, left_out
 from facekit.evaluation.fit import check_data, check_tasks, possible_tasks, shown_images
 from facekit.evaluation.photos import PhotoProgress, photo_source
 from facekit.evaluation.results import EvaluationResult
-from facekit.evaluation.runner import EVERYTHING, EvaluationProgress, evaluate
+from facekit.evaluation.runner import EvaluationProgress, evaluate
 from facekit.evaluation.store import BASELINE_PREFIX, PICTURES, Asked, write_evaluation
 from facekit.evaluation.tasks import TASK_SEED
 from facekit.interfaces import BuildContext, FaceDataset, FacekitError, Metric, PhotoSource
@@ -207,40 +209,31 @@ def evaluate_run(
         if progress is not None:
             progress(EvaluationProgress(f"real photos of {of}", done, total))
 
-    def measure(name: str) -> EvaluationResult | None:
-        """Return a result; None for a baseline that no metric can be shown."""
-        is_model = name == MODEL
-        metrics = build_metrics(measured, packed, inputs=inputs, split=split, limit=limit, progress=tell)
-        if not is_model:
-            metrics = BASELINES[name].measured_by(shown_images(measured, metrics), packed, split=split)
-            if not metrics:
-                return None
-        return evaluate(
-            precision.place(loaded.model).generate if is_model else BASELINES[name].make(packed),
-            packed,
-            metrics,
-            split=split,
-            seed=seed,
-            batch=batch,
-            limit=limit,
-            precision=precision if is_model else Precision(precision.device),
-            name=name,
-            weights=loaded.weights if is_model else f"{BASELINE_PREFIX}{name}",
-            step=loaded.step if is_model else 0,
-            inputs=inputs if is_model else EVERYTHING,
-            settings=settings,
-            keep=keep,
-            progress=progress,
-        )
-
+    how: dict[str, Any] = {"split": split, "seed": seed, "batch": batch, "limit": limit, "settings": settings}
+    how |= {"keep": keep, "progress": progress}
     results: list[EvaluationResult] = []
     missing: list[str] = []
     journal = Journal(RunFolder(run), registry=registry, observer=observer)
     for name in (MODEL, *(BASELINES if baselines else ())):
-        result = measure(name)
-        if result is None:
-            missing.append(name)
-            continue
+        metrics = build_metrics(measured, packed, inputs=inputs, split=split, limit=limit, progress=tell)
+        if name == MODEL:
+            generate = precision.place(loaded.model).generate
+            result = evaluate(
+                generate,
+                packed,
+                metrics,
+                precision=precision,
+                weights=loaded.weights,
+                step=loaded.step,
+                inputs=inputs,
+                **how,
+            )
+        else:
+            found = _measure_baseline(name, measured, packed, metrics, device=precision.device, **how)
+            if found is None:
+                missing.append(name)
+                continue
+            result = found
         results.append(result)
         if record:
             # Baselines stand at the step of the model they were measured beside.
@@ -276,20 +269,26 @@ def evaluate_baseline(
     packed = open_data(recipe, registry)
     inputs = inputs_of(recipe, registry.label_maps)
     metrics = build_metrics(recipe, packed, inputs=inputs, split=asked.split, limit=asked.limit)
-    fitting = BASELINES[name].measured_by(shown_images(recipe, metrics), packed, split=asked.split)
-    if not fitting:
+    how: dict[str, Any] = {"split": asked.split, "seed": asked.seed, "limit": asked.limit, "batch": batch}
+    how |= {"device": choose_device(device), "keep": keep, "progress": progress}
+    result = _measure_baseline(name, recipe, packed, metrics, **how)
+    if result is None:
         raise FacekitError(left_out([name], packed), where="baseline", remedy="take this row out")
-    return evaluate(
-        BASELINES[name].make(packed),
-        packed,
-        fitting,
-        split=asked.split,
-        seed=asked.seed,
-        limit=asked.limit,
-        batch=batch,
-        precision=Precision(choose_device(device)),
-        name=name,
-        weights=f"{BASELINE_PREFIX}{name}",
-        keep=keep,
-        progress=progress,
-    )
+    return result
+
+
+def _measure_baseline(
+    name: str,
+    recipe: ResolvedRecipe,
+    packed: PackedFaces,
+    metrics: Sequence[Metric],
+    *,
+    device: torch.device,
+    **how: Any,
+) -> EvaluationResult | None:
+    """Return what is measured of a baseline; None where it has results for no metric."""
+    fitting = BASELINES[name].measured_by(shown_images(recipe, metrics), packed, split=how["split"])
+    if not fitting:
+        return None
+    system, weights = BASELINES[name].make(packed), f"{BASELINE_PREFIX}{name}"
+    return evaluate(system, packed, fitting, precision=Precision(device), name=name, weights=weights, **how)

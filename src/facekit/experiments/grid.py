@@ -20,8 +20,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path as FilePath
 
@@ -34,7 +35,7 @@ from facekit.recipe.merging import layer_of_paths
 from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, describe, is_null, mark_at, plain
 from facekit.recipe.problems import Path, Problems
 from facekit.recipe.resolved import Mark
-from facekit.recipe.settings_check import check_settings
+from facekit.recipe.settings_check import SettingsType, check_settings
 from facekit.recipe.yaml_source import file_marks, parse_yaml
 from facekit.registry import Registry
 
@@ -106,13 +107,10 @@ def read_grid(path: FilePath, *, registry: Registry) -> Grid:
     problems = Problems()
     text = read_text(str(path), problems=problems)
     root = None if text is None else parse_yaml(text, marks=file_marks(text, str(path)), problems=problems)
-    if not isinstance(root, MapNode):
-        if not problems.found:
-            found = "it is empty" if root is None else f"this is {describe(root)}"
-            problems.add(f"a grid is a map of settings; {found}", Mark(str(path), 1, 1, ""))
-        problems.raise_if_any()
-        raise AssertionError("a problem was added")
-    grid = _GridReader(path, root, registry, problems).read()
+    if not isinstance(root, MapNode) and not problems.found:
+        found = "it is empty" if root is None else f"this is {describe(root)}"
+        problems.add(f"a grid is a map of settings; {found}", Mark(str(path), 1, 1, ""))
+    grid = _GridReader(path, root, registry, problems).read() if isinstance(root, MapNode) else None
     problems.raise_if_any()
     assert grid is not None  # what is None has left a problem
     return grid
@@ -127,13 +125,21 @@ class _GridReader:
 
     def read(self) -> Grid | None:
         root, problems = self._root, self._problems
-        self._check_format()
-        own = {key: entry for key, entry in root.entries.items() if key not in ("ablation", *LAYERS)}
-        settings = check_settings(
-            GridSettings, own, path=(), mark=root.mark, problems=problems, also_known=LAYERS, in_recipe=False
-        )
-        common = self._common()
-        base = None if settings is None else self._recipe(settings.base, mark_at(root, ("base",), root.mark), ("base",))
+        version = root.get("ablation")
+        remedy = f"write `ablation: {GRID_FORMAT}`"
+        if version is None:
+            remedy += "; a recipe is run with `facekit run`" if "facekit" in root.entries else ""
+            problems.add("needs the version of the grid format", root.mark, ("ablation",), remedy)
+        elif not (isinstance(version, ScalarNode) and type(version.value) is int and version.value == GRID_FORMAT):
+            message = f"this facekit reads grid format {GRID_FORMAT}, found {describe(version)}"
+            problems.add(message, version.mark, ("ablation",), remedy)
+        settings = self._settings(GridSettings, root, (), root.mark, ("ablation", *LAYERS))
+        # Over every row: the common settings, then the metrics.
+        common = self._layers(root.entries.get("set"), ("set",))
+        metrics = root.entries.get("metrics")
+        if metrics is not None:
+            common.append(MapNode({"metrics": metrics}, metrics.key_mark))
+        base = None if settings is None else self._recipe(settings.base, root, ())
         rows = self._rows(base, common)
         if settings is None or base is None or not rows:
             return None
@@ -145,83 +151,53 @@ class _GridReader:
         reference = settings.reference or names[0]
         return Grid(self._path, settings.name or self._path.stem, settings, tuple(rows), reference)
 
-    def _check_format(self) -> None:
-        root, version = self._root, self._root.get("ablation")
-        if version is None:
-            remedy = f"write `ablation: {GRID_FORMAT}`"
-            if "facekit" in root.entries:
-                remedy += "; a recipe is run with `facekit run`"
-            self._problems.add("needs the version of the grid format", root.mark, ("ablation",), remedy)
-        elif not (isinstance(version, ScalarNode) and type(version.value) is int and version.value == GRID_FORMAT):
-            self._problems.add(
-                f"this facekit reads grid format {GRID_FORMAT}, found {describe(version)}",
-                version.mark,
-                ("ablation",),
-                f"write `ablation: {GRID_FORMAT}`",
-            )
-
-    def _common(self) -> list[MapNode]:
-        """Return what is laid over every row: the common settings, then the metrics."""
-        layers = self._layers(self._root.entries.get("set"), ("set",))
-        metrics = self._root.entries.get("metrics")
-        if metrics is not None:
-            layers.append(MapNode({"metrics": metrics}, metrics.key_mark))
-        return layers
-
     def _rows(self, base: FilePath | None, common: list[MapNode]) -> list[Row]:
         combinations = list(self._combinations())
         entry = self._root.entries.get("rows")
+        named: Mapping[str, Entry] = {}
         if entry is None:
             if "grid" not in self._root.entries:
                 self._problems.add("the grid has no rows", self._root.mark, ("rows",), "add `rows:` or `grid:`")
-            named: Mapping[str, Entry] = {"": Entry(self._root.mark, MapNode({}, self._root.mark))}
-        elif not isinstance(entry.node, MapNode) or not entry.node.entries:
-            self._problems.add(
-                f"expected a map of rows by name, found {describe(entry.node)}", entry.node.mark, ("rows",)
-            )
-            return []
-        else:
+            named = {"": Entry(self._root.mark, MapNode({}, self._root.mark))}
+        elif isinstance(entry.node, MapNode) and entry.node.entries:
             named = entry.node.entries
+        else:
+            message = f"expected a map of rows by name, found {describe(entry.node)}"
+            self._problems.add(message, entry.node.mark, ("rows",))
         rows: list[Row] = []
         for name, row in named.items():
             found = self._row(name, row, base, common)
             if found is None:
                 continue
-            if found.baseline is not None:
-                rows.append(found)
-                continue
-            for suffix, layers in combinations:
+            for suffix, layers in [("", [])] if found.baseline is not None else combinations:
                 whole = ", ".join(filter(None, (name, suffix)))
-                rows.append(Row(whole, found.base, None, (*found.layers, *layers), found.note, found.mark))
+                rows.append(replace(found, name=whole, layers=(*found.layers, *layers)))
         return rows
 
     def _row(self, name: str, entry: Entry, base: FilePath | None, common: list[MapNode]) -> Row | None:
         path: Path = ("rows", name) if name else ()
-        node = entry.node
-        if is_null(node):
-            node = MapNode({}, entry.key_mark)
+        node = MapNode({}, entry.key_mark) if is_null(entry.node) else entry.node
         if not isinstance(node, MapNode):
             self._problems.add(f"expected a map, found {describe(node)}", node.mark, path, "write {} to change nothing")
             return None
-        own = {key: inner for key, inner in node.entries.items() if key != "set"}
-        settings = check_settings(
-            RowSettings,
-            own,
-            path=path,
-            mark=entry.key_mark,
-            problems=self._problems,
-            also_known=("set",),
-            in_recipe=False,
-        )
+        settings = self._settings(RowSettings, node, path, entry.key_mark, ("set",))
         layers = self._layers(node.entries.get("set"), (*path, "set"))
         if settings is None:
             return None
-        recipe = base
-        if settings.base is not None:
-            recipe = self._recipe(settings.base, mark_at(node, ("base",), node.mark), (*path, "base"))
+        recipe = base if settings.base is None else self._recipe(settings.base, node, path)
         if recipe is None:
             return None
         return Row(name, recipe, settings.baseline, (*common, *layers), settings.note, entry.key_mark)
+
+    def _settings(
+        self, model: type[SettingsType], node: MapNode, path: Path, mark: Mark, others: tuple[str, ...]
+    ) -> SettingsType | None:
+        """Return the settings of a map; ``others`` are keys of it that are read elsewhere."""
+        own = {key: inner for key, inner in node.entries.items() if key not in others}
+        known = tuple(key for key in others if key != "ablation")
+        return check_settings(
+            model, own, path=path, mark=mark, problems=self._problems, also_known=known, in_recipe=False
+        )
 
     def _combinations(self) -> Iterator[tuple[str, list[MapNode]]]:
         """Yield what the ``grid:`` adds to the name of a row, and its layers; nothing, once, where there is none."""
@@ -230,63 +206,53 @@ class _GridReader:
             yield "", []
             return
         if not isinstance(entry.node, MapNode) or not entry.node.entries:
-            self._problems.add(
-                f"expected lists of values by path, found {describe(entry.node)}", entry.node.mark, ("grid",)
-            )
+            message = f"expected lists of values by path, found {describe(entry.node)}"
+            self._problems.add(message, entry.node.mark, ("grid",))
             return
         axes: list[list[tuple[str, MapNode]]] = []
-        paths = list(entry.node.entries)
+        ends = Counter(path.rsplit(".", 1)[-1] for path in entry.node.entries)
         for path, axis in entry.node.entries.items():
             if not isinstance(axis.node, ListNode) or not axis.node.items:
-                self._problems.add(
-                    f"expected a list of values, found {describe(axis.node)}", axis.node.mark, ("grid", path)
-                )
+                message = f"expected a list of values, found {describe(axis.node)}"
+                self._problems.add(message, axis.node.mark, ("grid", path))
                 continue
             short = path.rsplit(".", 1)[-1]
-            if sum(other.rsplit(".", 1)[-1] == short for other in paths) > 1:
-                short = path
+            name = short if ends[short] == 1 else path
             points: list[tuple[str, MapNode]] = []
             for item in axis.node.items:
-                alone = MapNode({path: Entry(axis.key_mark, item)}, axis.key_mark)
-                points += [(f"{short} {dump_value(plain(item))}", layer) for layer in self._layers_of(alone, ("grid",))]
+                alone = Entry(axis.key_mark, MapNode({path: Entry(axis.key_mark, item)}, axis.key_mark))
+                points += [(f"{name} {dump_value(plain(item))}", layer) for layer in self._layers(alone, ("grid",))]
             axes.append(points)
         for combination in product(*axes):
             yield ", ".join(name for name, _ in combination), [layer for _, layer in combination]
 
     def _layers(self, entry: Entry | None, path: Path) -> list[MapNode]:
+        """Return a map of values by path as one layer; nothing where there is none, or it has mistakes."""
         if entry is None or is_null(entry.node):
             return []
         if not isinstance(entry.node, MapNode):
             self._problems.add(f"expected a map of values by path, found {describe(entry.node)}", entry.node.mark, path)
             return []
-        return self._layers_of(entry.node, path)
-
-    def _layers_of(self, node: MapNode, path: Path) -> list[MapNode]:
-        layer = layer_of_paths(node, problems=self._problems)
+        layer = layer_of_paths(entry.node, problems=self._problems)
         if layer is None:
             return []
-        for place, remedy in _OF_THE_GRID.items():
-            found = _entry_at(layer, place)
+        for (*way, last), remedy in _OF_THE_GRID.items():
+            node: Node | None = layer
+            for part in way:
+                node = node.get(str(part)) if isinstance(node, MapNode) else None
+            found = node.entries.get(str(last)) if isinstance(node, MapNode) else None
             if found is not None:
-                self._problems.add(f"{'.'.join(map(str, place))} is not for rows", found.key_mark, path, remedy)
+                self._problems.add(f"{'.'.join(map(str, (*way, last)))} is not for rows", found.key_mark, path, remedy)
         return [layer]
 
-    def _recipe(self, name: str, mark: Mark, path: Path) -> FilePath | None:
+    def _recipe(self, name: str, node: MapNode, path: Path) -> FilePath | None:
+        """Return the recipe that the ``base`` of a map names."""
         beside = self._path.parent / name
         if beside.is_file():
             return beside
         try:
             return find_recipe(name, registry=self._registry)
         except FacekitError as error:
-            self._problems.add(error.message, mark, path, error.remedy)
+            mark = mark_at(node, ("base",), node.mark)
+            self._problems.add(error.message, mark, (*path, "base"), error.remedy)
             return None
-
-
-def _entry_at(node: Node, path: Path) -> Entry | None:
-    *way, last = path
-    for part in way:
-        inner = node.get(str(part)) if isinstance(node, MapNode) else None
-        if inner is None:
-            return None
-        node = inner
-    return node.entries.get(str(last)) if isinstance(node, MapNode) else None

@@ -275,7 +275,7 @@ def _costs(table: Table, system: System) -> tuple[str, ...]:
     cost = table.costs[system.name]
     if not cost.steps:
         return (MISSING,) * 4
-    parameters = f"{cost.painting / 1e6:.3g} M ({cost.parameters / 1e6:.3g} M)"
+    parameters = f"{cost.generating / 1e6:.3g} M ({cost.parameters / 1e6:.3g} M)"
     return parameters, f"{cost.steps:,}", str(cost.batch), duration(cost.seconds)
 
 

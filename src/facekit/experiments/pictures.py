@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from facekit.evaluation.store import BASELINE_PREFIX, KeptPicture
-from facekit.experiments.results import System, Table, mean
+from facekit.experiments.results import System, Table
 from facekit.figures.charts import COLOURS, Series
 from facekit.figures.page import spoken
 from facekit.figures.sheet import draw_sheet
@@ -124,5 +125,5 @@ def _mean_curves(runs: Sequence[Mapping[str, Series]]) -> dict[str, Series]:
     for name in dict.fromkeys(name for run in runs for name in run):
         curves = [dict(run[name]) for run in runs if name in run]
         steps = sorted(set.intersection(*(set(curve) for curve in curves)))
-        found[name] = [(step, mean([curve[step] for curve in curves])) for step in steps]
+        found[name] = [(step, fmean(curve[step] for curve in curves)) for step in steps]
     return {name: points for name, points in found.items() if points}

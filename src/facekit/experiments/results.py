@@ -10,70 +10,21 @@ paired for tests.
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Literal
 
-from facekit.evaluation.baseline_names import REAL_PHOTOS
-from facekit.evaluation.results import bootstrap_interval
-from facekit.evaluation.store import StoredEvaluation, StoredMeasurement, read_evaluation
+import numpy as np
+
+from facekit.evaluation.results import REAL_PHOTOS, bootstrap_interval
+from facekit.evaluation.store import StoredEvaluation, StoredMeasurement
 from facekit.training.run.reading import RunRecord, read_run
 
 SIGNIFICANT = 0.05
 """Holm-corrected p below which a difference is called one."""
-
-
-def mean(values: Sequence[float]) -> float:
-    """Return the mean, with an exact sum; NaN for none."""
-    return math.fsum(values) / len(values) if values else math.nan
-
-
-def deviation(values: Sequence[float]) -> float | None:
-    """Return the sample standard deviation (n - 1); None for fewer than two values."""
-    if len(values) < 2:
-        return None
-    centre = mean(values)
-    return math.sqrt(math.fsum((value - centre) ** 2 for value in values) / (len(values) - 1))
-
-
-def photo_means(per_seed: Sequence[Sequence[float]]) -> tuple[float, ...]:
-    """Return the mean of each photo over the seeds; empty where the seeds do not have the same photos, or none."""
-    if not per_seed or not per_seed[0] or len({len(values) for values in per_seed}) > 1:
-        return ()
-    return tuple(mean(values) for values in zip(*per_seed, strict=True))
-
-
-def paired_p(values: Sequence[float], reference: Sequence[float]) -> float:
-    """Return the two-sided p of Wilcoxon's signed-rank test on the differences of paired photos.
-
-    The ranks of photos without a difference are split between both signs (``zsplit``), so that many ties make the test
-    careful. Without any difference p is 1.
-
-    Raises:
-        ValueError: there is not one value for each value, or there are none.
-    """
-    if len(values) != len(reference) or not values:
-        raise ValueError(f"{len(values)} values cannot be paired with {len(reference)}")
-    from scipy.stats import wilcoxon
-
-    differences = [value - other for value, other in zip(values, reference, strict=True)]
-    if not any(differences):
-        return 1.0
-    return float(wilcoxon(differences, zero_method="zsplit").pvalue)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p corrected for all tests that were made together (Holm, 1979), in the order given."""
-    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
-    corrected = [0.0] * len(p_values)
-    largest = 0.0
-    for rank, index in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        corrected[index] = largest
-    return corrected
-
 
 Verdict = Literal["better", "worse", "not shown", "reference", "not tested"]
 """What the test against the reference row says of a number."""
@@ -93,16 +44,11 @@ class Done:
     folder: Path
     evaluation: StoredEvaluation | None
     error: str = ""
-    key: str = ""
 
 
 @dataclass(frozen=True)
 class System:
-    """A row of the table: all the runs of one recipe.
-
-    Args:
-        runs: one a seed.
-    """
+    """A row of the table: all the runs of one recipe, one a seed."""
 
     name: str
     runs: tuple[Done, ...]
@@ -112,12 +58,17 @@ class System:
     @property
     def competes(self) -> bool:
         """Whether its numbers can be the best: those of real photos show what the measure itself gets wrong."""
-        return all(run.evaluation is None or run.evaluation.system != REAL_PHOTOS for run in self.runs)
+        return all(found.system != REAL_PHOTOS for found in self.evaluations)
 
     @property
     def measured(self) -> list[Done]:
         """The runs that have been measured."""
         return [run for run in self.runs if run.evaluation is not None]
+
+    @property
+    def evaluations(self) -> list[StoredEvaluation]:
+        """What was measured of them."""
+        return [run.evaluation for run in self.runs if run.evaluation is not None]
 
     @property
     def failed(self) -> list[Done]:
@@ -150,8 +101,9 @@ class Entry:
     Args:
         mean: over the seeds.
         values: one a seed.
-        deviation: over the seeds; None for fewer than two.
+        deviation: sample standard deviation (n - 1) over the seeds; None for fewer than two.
         interval: 95 % bootstrap interval over the photos; None where there is no value for every photo.
+        per_photo: each photo's mean over the seeds; empty where the seeds do not have the same photos.
         difference: mean difference to the reference row over the photos.
         p: Holm-corrected, of the paired test against the reference row.
     """
@@ -161,6 +113,7 @@ class Entry:
     deviation: float | None
     interval: tuple[float, float] | None
     photos: int
+    per_photo: tuple[float, ...] = ()
     difference: float | None = None
     p: float | None = None
     verdict: Verdict = "not tested"
@@ -168,16 +121,16 @@ class Entry:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a row took, from the records of its runs.
+    """What a row took, from the records of its runs; zeros for a baseline.
 
     Args:
-        parameters: of all its networks; 0 for a baseline.
-        painting: of those that generate (all but the discriminator).
+        parameters: of all its networks.
+        generating: of those that generate (all but the discriminator).
         seconds: mean wall time of a run.
     """
 
     parameters: int = 0
-    painting: int = 0
+    generating: int = 0
     steps: int = 0
     batch: int = 0
     seconds: float = 0.0
@@ -218,6 +171,39 @@ class Table:
         return {name for name, value in found.items() if value == best}
 
 
+def photo_means(per_seed: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    """Return the mean of each photo over the seeds; empty where the seeds do not have the same photos, or none."""
+    if not per_seed or not per_seed[0] or len({len(values) for values in per_seed}) > 1:
+        return ()
+    return tuple(fmean(values) for values in zip(*per_seed, strict=True))
+
+
+def paired_p(values: Sequence[float], reference: Sequence[float]) -> float:
+    """Return the two-sided p of Wilcoxon's signed-rank test on the differences of paired photos.
+
+    The ranks of photos without a difference are split between both signs (``zsplit``), so that many ties make the test
+    careful. Without any difference p is 1.
+
+    Raises:
+        ValueError: there is not one value for each value, or there are none.
+    """
+    if len(values) != len(reference) or not values:
+        raise ValueError(f"{len(values)} values cannot be paired with {len(reference)}")
+    from scipy.stats import wilcoxon
+
+    differences = np.subtract(values, reference)
+    return float(wilcoxon(differences, zero_method="zsplit").pvalue) if differences.any() else 1.0
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p corrected for all tests that were made together (Holm, 1979), in the order given."""
+    order = np.argsort(p_values, kind="stable")
+    tests_left = np.arange(len(order), 0, -1)
+    corrected = np.empty(len(order))
+    corrected[order] = np.maximum.accumulate(np.minimum(1.0, tests_left * np.asarray(p_values)[order]))
+    return [float(value) for value in corrected]
+
+
 def make_table(
     systems: Sequence[System],
     *,
@@ -239,32 +225,26 @@ def make_table(
         records: run folders that were read before.
     """
     found = _columns(systems, columns)
-    numbers = {
-        (system.name, column): (entry, photos)
-        for system in systems
-        for column in found
-        if (made := _entry(system, column)) is not None
-        for entry, photos in (made,)
-    }
+    made = {(system.name, column): _entry(system, column) for system in systems for column in found}
+    entries = {place: entry for place, entry in made.items() if entry is not None}
     tested: list[tuple[str, Column]] = []
-    p_values: list[float] = []
-    differences: list[float] = []
-    for (row, column), (_, photos) in numbers.items():
-        other = numbers.get((reference, column))
-        if row == reference or other is None or not photos or len(other[1]) != len(photos):
+    for (row, column), entry in entries.items():
+        other = entries.get((reference, column))
+        if row == reference or other is None or len(other.per_photo) != len(entry.per_photo):
             continue
-        if not all(map(math.isfinite, (*photos, *other[1]))):
-            continue
-        tested.append((row, column))
-        p_values.append(paired_p(photos, other[1]))
-        differences.append(mean(photos) - mean(other[1]))
-    entries = {place: entry for place, (entry, _) in numbers.items()}
+        if entry.per_photo and all(map(math.isfinite, (*entry.per_photo, *other.per_photo))):
+            tested.append((row, column))
+    pairs = [(entries[row, column].per_photo, entries[reference, column].per_photo) for row, column in tested]
+    corrected = holm([paired_p(own, other) for own, other in pairs])
+    for (row, column), (own, other), p in zip(tested, pairs, corrected, strict=True):
+        difference = fmean(own) - fmean(other)
+        verdict: Verdict = "better" if (difference > 0) == (column.better == "higher") else "worse"
+        if p >= SIGNIFICANT or difference == 0:
+            verdict = "not shown"
+        entries[row, column] = replace(entries[row, column], p=p, difference=difference, verdict=verdict)
     for column in found:
         if (reference, column) in entries:
             entries[reference, column] = replace(entries[reference, column], verdict="reference")
-    for place, p, difference in zip(tested, holm(p_values), differences, strict=True):
-        entries[place] = replace(entries[place], p=p, difference=difference, verdict=_verdict(place[1], p, difference))
-    measured = [run.evaluation for system in systems for run in system.measured if run.evaluation is not None]
     return Table(
         name=name,
         description=description,
@@ -273,29 +253,22 @@ def make_table(
         columns=found,
         entries=entries,
         costs={system.name: _cost(system, records or {}) for system in systems},
-        fields={evaluation.protocol: evaluation.fields for evaluation in measured},
+        fields={each.protocol: each.fields for system in systems for each in system.evaluations},
         tests=len(tested),
     )
 
 
-def load(file: Path) -> StoredEvaluation | None:
-    """Return an evaluation, or None where there is none yet."""
-    return read_evaluation(file) if file.is_file() else None
-
-
 def _columns(systems: Sequence[System], wanted: Sequence[str] | None) -> tuple[Column, ...]:
-    order: dict[str, Counter[str]] = {}
+    rows: defaultdict[str, Counter[str]] = defaultdict(Counter)  # how many rows have an id, by name
     seen: dict[tuple[str, str], StoredMeasurement] = {}
     for system in systems:
-        of_row: set[tuple[str, str]] = set()
-        for run in system.measured:
-            assert run.evaluation is not None
-            for measurement in run.evaluation.measurements.values():
-                seen.setdefault((measurement.name, measurement.id), measurement)
-                of_row.add((measurement.name, measurement.id))
-        for name, id_ in of_row:
-            order.setdefault(name, Counter())[id_] += 1
-    names = list(dict.fromkeys(name for name, _ in seen))
+        own = {(each.name, each.id): each for found in system.evaluations for each in found.measurements.values()}
+        seen = {**own, **seen}
+        for name, id_ in own:
+            rows[name][id_] += 1
+    names = list(
+        dict.fromkeys(name for system in systems for found in system.evaluations for name in found.measurements)
+    )
     details = {name for (name, _), entry in seen.items() if entry.detail}
     if wanted is None:
         names = [name for name in names if name not in details]
@@ -306,56 +279,45 @@ def _columns(systems: Sequence[System], wanted: Sequence[str] | None) -> tuple[C
             parts = [name for name in names if name.startswith(f"{asked}/")]
             chosen.append([asked] if asked in names else [name for name in parts if name not in details] or parts)
         names = [name for found in chosen for name in found]
-    columns = []
+    columns: list[Column] = []
     for name in dict.fromkeys(names):
-        ids = [id_ for id_, _ in sorted(order[name].items(), key=lambda entry: (-entry[1], entry[0]))]
-        for id_ in ids:
-            entry = seen[name, id_]
-            columns.append(Column(name, id_, entry.unit, entry.better, entry.protocol, other=len(ids) > 1))
+        ids = sorted(rows[name], key=lambda id_: (-rows[name][id_], id_))
+        columns += [
+            Column(name, id_, entry.unit, entry.better, entry.protocol, other=len(ids) > 1)
+            for id_ in ids
+            for entry in (seen[name, id_],)
+        ]
     return tuple(columns)
 
 
-def _entry(system: System, column: Column) -> tuple[Entry, tuple[float, ...]] | None:
-    """Return a number and its value for each photo, or None where the row has none under this protocol."""
-    found: list[StoredMeasurement] = []
-    for run in system.measured:
-        assert run.evaluation is not None
-        measurement = run.evaluation.measurements.get(column.name)
-        if measurement is not None and measurement.id == column.id:
-            found.append(measurement)
+def _entry(system: System, column: Column) -> Entry | None:
+    """Return a number, or None where the row has none under this protocol."""
+    measured = [evaluation.measurements.get(column.name) for evaluation in system.evaluations]
+    found = [entry for entry in measured if entry is not None and entry.id == column.id]
     values = tuple(entry.value for entry in found if math.isfinite(entry.value))
     if not values:
         return None
     photos = photo_means([entry.per_sample for entry in found])
-    entry = Entry(
-        mean=mean(values),
+    return Entry(
+        mean=fmean(values),
         values=values,
-        deviation=deviation(values),
+        deviation=stdev(values) if len(values) > 1 else None,
         interval=bootstrap_interval(photos) if photos else found[0].interval if len(found) == 1 else None,
         photos=found[0].count,
+        per_photo=photos,
     )
-    return entry, photos
-
-
-def _verdict(column: Column, p: float, difference: float) -> Verdict:
-    if p >= SIGNIFICANT or difference == 0:
-        return "not shown"
-    return "better" if (difference > 0) == (column.better == "higher") else "worse"
 
 
 def _cost(system: System, records: Mapping[Path, RunRecord]) -> Cost:
     if not system.trained or not system.measured:
         return Cost()
     runs = [records.get(run.folder) or read_run(run.folder) for run in system.measured]
-    first = runs[0]
-    parameters = first.parameters
-    evaluation = system.measured[0].evaluation
-    assert evaluation is not None
+    parameters = runs[0].parameters
     return Cost(
         parameters=sum(parameters.values()),
-        painting=sum(count for part, count in parameters.items() if part != "discriminator"),
-        steps=evaluation.step,
-        batch=first.batch or 0,
-        seconds=mean([run.wall_seconds() for run in runs]),
+        generating=sum(count for part, count in parameters.items() if part != "discriminator"),
+        steps=system.evaluations[0].step,
+        batch=runs[0].batch or 0,
+        seconds=fmean(run.wall_seconds() for run in runs),
         devices=tuple(sorted({str(run.lock.get("device") or "") for run in runs} - {""})),
     )

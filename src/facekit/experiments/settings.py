@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from facekit.evaluation.baseline_names import BASELINE_NAMES
+from facekit.evaluation.results import BASELINE_NAMES
 from facekit.evaluation.store import PICTURES
 from facekit.interfaces import FacekitError, Options, did_you_mean
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from facekit.evaluation import baseline_names
+from facekit.evaluation.results import REAL_PHOTOS as _REAL_PHOTOS
 from facekit.evaluation.store import BASELINE_PREFIX, read_evaluation
 from facekit.figures.charts import Series, number
 from facekit.figures.page import png_uri, spoken
@@ -17,7 +17,7 @@ from facekit.training.run.reading import RunRecord
 
 MOST_TILES = 6
 THIS_RUN = "this run"
-REAL_PHOTOS = spoken(baseline_names.REAL_PHOTOS)
+REAL_PHOTOS = spoken(_REAL_PHOTOS)
 """The heading of the column that shows the measure's own mistakes: no result can be better, so it does not compete."""
 
 WIDEST, MOST_PIXELS = 900, 4_000_000

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from facekit.evaluation import EvaluationResult
-from facekit.evaluation.baseline_names import REAL_PHOTOS
+from facekit.evaluation.results import REAL_PHOTOS
 from facekit.inference.files import content_of
 from facekit.inference.provenance import SCRIPT_SHA256
 from facekit.interfaces import FaceDataset, FacekitError, LabelMap, did_you_mean
