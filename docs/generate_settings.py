@@ -13,7 +13,7 @@ from facekit.recipe.dump import dump_value
 from facekit.recipe.schema import recipe_schema
 from facekit.recipe.settings import DataSettings, LossSettings, NetworkSettings, TrainSettings
 from facekit.registry import PluginSet, Registry
-from facekit.registry.built_in import KINDS_WITH_OWN, SPECS
+from facekit.registry.built_in import SPECS
 
 TARGET = Path(__file__).with_name("settings.md")
 
@@ -95,7 +95,7 @@ def _train(names: Iterable[str]) -> list[OptionDescription]:
 def _own() -> str:
     """Return the tables of facekit's own optimisers and schedules."""
     tables = []
-    for kind in KINDS_WITH_OWN:
+    for kind in ("optimiser", "schedule"):
         found: dict[str, OptionDescription] = {}
         users: dict[str, list[str]] = {}
         for spec in (spec for spec in SPECS if spec.kind == kind):

@@ -47,7 +47,13 @@ def test_spread_over_seeds_and_interval_over_photos(make_system: MakeSystem) -> 
     assert entry.deviation == pytest.approx(np.sqrt(0.5))
     assert entry.interval == bootstrap_interval(_shifted(GOOD, 0.5)), "of the photos' means, not of 24 values"
     cost = table.costs["ours"]
-    assert (cost.parameters, cost.generating, cost.steps, cost.batch, cost.seconds) == (2_500_000, 2_000_000, 40, 4, 21.0)
+    assert (cost.parameters, cost.generating, cost.steps, cost.batch, cost.seconds) == (
+        2_500_000,
+        2_000_000,
+        40,
+        4,
+        21.0,
+    )
 
 
 def test_details_are_columns_only_where_they_are_named(make_system: MakeSystem) -> None:

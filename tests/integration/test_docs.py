@@ -96,7 +96,7 @@ def test_the_requirements_install_every_plugin_of_the_repository() -> None:
     installed = [line.removeprefix("-e ") for line in [*plain, *more] if line.startswith("-e ")]
     assert sorted(installed) == sorted({".", ".[dev]", *plugins})
     # What a recipe of ours needs is there without the tools of developers.
-    optional = {"plugins/facekit-mtcnn", "plugins/facekit-tensorboard"}
+    optional = {"plugins/facekit-cluster", "plugins/facekit-mtcnn", "plugins/facekit-tensorboard"}
     assert {line.removeprefix("-e ") for line in plain if line.startswith("-e ")} == {".", *plugins} - optional
     assert "-r requirements.txt" in more
 

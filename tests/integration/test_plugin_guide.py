@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from importlib.util import module_from_spec, spec_from_file_location
@@ -22,7 +23,7 @@ import torch
 import facekit.interfaces
 import facekit.registry
 import facekit.testing
-from facekit.interfaces import DatasetContext, PortContext, RunEvent, Segmenter
+from facekit.interfaces import STOPPED, DatasetContext, ExecutorContext, ExecutorTask, PortContext, RunEvent, Segmenter
 from facekit.registry import KINDS as KINDS_OF_COMPONENTS
 from facekit.registry import ComponentSpec, PluginSet, Registry, hooks
 from facekit.testing import ComponentContract, NetworkContract
@@ -88,7 +89,7 @@ def test_the_ports_of_the_guide() -> None:
 @pytest.mark.parametrize("path", sorted(KINDS.glob("*.py")), ids=lambda path: path.stem)
 def test_examples_are_what_the_command_writes(path: Path, inside: Facekit, workplace: Path) -> None:
     kind = path.stem.removeprefix("my_")
-    if kind in ("face_detector", "segmenter"):
+    if kind in ("face_detector", "segmenter", "executor"):
         assert f"my_{kind}.py" in PAGES["interfaces"]  # these are written by hand, and tested below
         return
     finished = inside("plugins", "new", path.stem, "--kind", kind, "--file")
@@ -121,6 +122,25 @@ def _with(module: ModuleType) -> Registry:
     plugins = PluginSet({"FACEKIT_NO_PLUGINS": "1", "FACEKIT_STRICT_PLUGINS": "1"})
     plugins.register(module, name=module.__name__)
     return Registry(plugins)
+
+
+def test_the_executor_of_the_guide(example: Callable[[str], ModuleType], tmp_path: Path) -> None:
+    login = tmp_path / "login"
+    login.write_text('#!/bin/sh\necho "on $1"\nexec sh -c "$2"\n', encoding="utf-8")
+    login.chmod(0o755)
+    module = example("my_executor")
+    options = module.SshOptions(hosts=("anna", "berta"), program=str(login))
+    executor = _with(module).find("executor", "ssh").spec.build(options, ExecutorContext(tmp_path))
+    assert executor.slots == 2
+    waits = (sys.executable, "-c", "import sys; sys.stdin.read()")
+    first = executor.submit(ExecutorTask("first", waits, tmp_path / "logs" / "first"))
+    second = executor.submit(ExecutorTask("second", (sys.executable, "-c", "exit(3)"), tmp_path / "logs" / "second"))
+    while (code := second.poll()) is None:
+        time.sleep(0.01)
+    assert (code, (tmp_path / "logs" / "second").read_text()) == (3, "on berta\n")
+    assert first.poll() is None
+    first.cancel()
+    assert first.poll() == STOPPED
 
 
 def test_the_face_detector_of_the_guide(example: Callable[[str], ModuleType]) -> None:

@@ -18,6 +18,7 @@ from facekit.cli.sweep_display import sweep_display, tell_failures
 
 if TYPE_CHECKING:
     from facekit.data.store import PackedFaces
+    from facekit.experiments.executor import ChosenExecutor
     from facekit.experiments.grid import Grid
     from facekit.experiments.jobs import AblationFolder, Cell
     from facekit.experiments.outputs import Summary
@@ -33,8 +34,10 @@ WORKER = (sys.executable, "-m", "facekit.cli.experiment_worker")
 @click.option("--seeds", metavar="SEEDS", help="In place of the grid's, e.g. 0,1,2 or 0-4.")
 @click.option("--only", multiple=True, metavar="ROW", help="Run this row only. May be repeated.")
 @click.option("--out", type=FilePath(), help="The folder; by default ablations/NAME.")
-@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Runs at the same time.")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads of each; by default the cores are shared.")
+@click.option("--executor", "executor_name", default="local", show_default=True, metavar="NAME", help="Where to run.")
+@click.option("--workers", help="Runs at the same time: by default one, or one a GPU.")
+@click.option("--per-gpu", help="Runs at the same time on one GPU; by default one.")
+@click.option("--threads", help="Threads of each; by default the cores are shared.")
 @click.option("--retry", is_flag=True, help="Try again what failed before.")
 @click.option("--dry-run", is_flag=True, help="Only list what would be run.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -47,8 +50,10 @@ def ablate(
     seeds: str | None,
     only: tuple[str, ...],
     out: Path | None,
-    workers: int,
-    threads: int | None,
+    executor_name: str,
+    workers: str | None,
+    per_gpu: str | None,
+    threads: str | None,
     retry: bool,
     dry_run: bool,
     as_json: bool,
@@ -59,6 +64,9 @@ def ablate(
     done is never repeated: it is known by what decides its result. Ctrl-C, or a crash, loses nothing: called again, it
     goes on where it was. A run that fails is shown as failed, and the rest goes on; --retry tries it again.
 
+    Runs are processes on this machine, spread over its GPUs, or what --executor makes of them (`facekit components ls
+    executor`); --set executor.NAME=VALUE sets its options.
+
     The folder gets table.md, table.csv, table.tex, index.html and contact_sheet.png. Exits with 1 when a run failed,
     130 when interrupted, 2 for mistakes.
 
@@ -67,6 +75,7 @@ def ablate(
       facekit ablate ablations/reference_table --dry-run
       facekit ablate ablations/reference_table --set data.use=celebamask_hq --set data.root=data/CelebAMask-HQ
     """
+    from facekit.experiments.executor import ChosenExecutor
     from facekit.experiments.grid import read_grid
     from facekit.experiments.jobs import AblationFolder, cell_key, open_faces, resolve_cells
     from facekit.experiments.settings import parse_seeds
@@ -76,10 +85,16 @@ def ablate(
 
     state: State = context.obj
     registry = state.registry()
+    settings = [each for each in overrides if each.startswith("executor")]
+    settings += given(workers=workers, per_gpu=per_gpu, threads=threads)
+    executor = ChosenExecutor(executor_name, settings, registry=registry)
     read = read_grid(find_recipe(grid, registry=registry), registry=registry)
     chosen = {read.row(name).name for name in only} or {row.name for row in read.rows}
     cells = resolve_cells(
-        read, registry=registry, overrides=overrides, seeds=None if seeds is None else parse_seeds(seeds)
+        read,
+        registry=registry,
+        overrides=[each for each in overrides if not each.startswith("executor")],
+        seeds=None if seeds is None else parse_seeds(seeds),
     )
     folder = AblationFolder(Path("ablations") / read.name if out is None else out)
     if dry_run:
@@ -96,8 +111,9 @@ def ablate(
                 works.setdefault(key, Work(cell, key, found))
         if works:
             note(f"{len(works)} of {len(set(keys))} runs are left to do; they go to {folder.path}")
-        outcome = run_works([*works.values()], folder, state, workers=workers, threads=threads)
+        outcome = run_works([*works.values()], folder, state, executor=executor)
         command = ["facekit", "ablate", grid, *(part for each in overrides for part in ("--set", each))]
+        command += [] if executor_name == "local" else ["--executor", executor_name]
         command += ["--out", str(folder.path), *state.plugin_arguments()]
         summary = _results(read, cells, keys, folder, command=shlex.join(command), registry=registry)
     context.exit(_report(outcome, folder, summary, command=shlex.join(command), as_json=as_json))
@@ -151,9 +167,10 @@ def _results(
     grid: Grid, cells: Sequence[Cell], keys: Sequence[str], folder: AblationFolder, *, command: str, registry: Registry
 ) -> Summary:
     """Write the results, unless those that stand there were made of the same."""
-    from facekit.experiments.jobs import GRID, read_failure
+    from facekit.experiments.compare import done
+    from facekit.experiments.jobs import GRID
     from facekit.experiments.outputs import digest_of, read_summary, write_results
-    from facekit.experiments.results import Done, System, load
+    from facekit.experiments.results import Done, System
 
     text = grid.path.read_text(encoding="utf-8")
     further = {
@@ -172,9 +189,7 @@ def _results(
         return known
     rows: dict[str, list[Done]] = {row.name: [] for row in grid.rows}
     for cell, key in zip(cells, keys, strict=True):
-        evaluation = load(folder.evaluation(cell, key))
-        error = "" if evaluation is not None else read_failure(folder.failure(key)) or ""
-        rows[cell.row.name].append(Done(cell.seed, folder.run(cell, key), evaluation, error, key))
+        rows[cell.row.name].append(done(cell, key, folder))
     (folder.path / GRID).write_text(text, encoding="utf-8")
     return write_results(
         folder.path,
@@ -218,24 +233,20 @@ def _report(outcome: SweepOutcome, folder: AblationFolder, summary: Summary, *, 
     return 0
 
 
-def run_works(
-    works: Sequence[Work], folder: AblationFolder, state: State, *, workers: int, threads: int | None
-) -> SweepOutcome:
+def given(**options: str | None) -> list[str]:
+    """Return the options of an executor that were given, as ``--set`` has them."""
+    return [f"executor.{name}={value}" for name, value in options.items() if value is not None]
+
+
+def run_works(works: Sequence[Work], folder: AblationFolder, state: State, *, executor: ChosenExecutor) -> SweepOutcome:
     """Train and measure what is left to do, each run in a process of its own, under a display on stderr."""
-    from facekit.experiments.executor import LocalProcesses
     from facekit.experiments.sweep import SweepOutcome, run_sweep
 
     if not works:
         return SweepOutcome()
+    built = executor.build(folder.path / "executor")
     with sweep_display() as display:
-        return run_sweep(
-            works,
-            folder,
-            executor=LocalProcesses(workers=workers, threads=threads),
-            command=WORKER,
-            plugin_files=state.plugin_files,
-            watch=display,
-        )
+        return run_sweep(works, folder, executor=built, command=WORKER, plugin_files=state.plugin_files, watch=display)
 
 
 def print_summary(summary: Summary, folder: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Literal
 
 import click
 
-from facekit.cli.ablate import print_summary, run_works
+from facekit.cli.ablate import given, print_summary, run_works
 from facekit.cli.errors import INTERRUPTED
 from facekit.cli.output import note, print_json
 from facekit.cli.state import FilePath, State, plugin_file_option
@@ -28,8 +28,8 @@ from facekit.cli.sweep_display import tell_failures
 )
 @click.option("--weights", type=click.Choice(["ema", "live"]), default="ema", show_default=True, help="Which weights.")
 @click.option("--out", type=FilePath(), default=Path("comparison"), show_default=True, help="The folder.")
-@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Runs measured at a time.")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads of each; by default the cores are shared.")
+@click.option("--workers", help="Runs measured at a time: by default one, or one a GPU.")
+@click.option("--threads", help="Threads of each; by default the cores are shared.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @plugin_file_option
 @click.pass_context
@@ -40,8 +40,8 @@ def compare(
     split: Literal["train", "validation", "test", "extra"],
     weights: Literal["ema", "live"],
     out: Path,
-    workers: int,
-    threads: int | None,
+    workers: str | None,
+    threads: str | None,
     as_json: bool,
 ) -> None:
     """Compare RUNS: the table, contact sheet and curves that `facekit ablate` writes, for runs that exist.
@@ -54,6 +54,7 @@ def compare(
       facekit compare runs/first runs/second --out comparison
     """
     from facekit.experiments.compare import ComparedRuns, cells_of, read_runs, systems_of
+    from facekit.experiments.executor import ChosenExecutor
     from facekit.experiments.jobs import KEY_LENGTH
     from facekit.experiments.outputs import digest_of, read_summary, write_results
     from facekit.experiments.settings import MeasuringSettings
@@ -67,6 +68,7 @@ def compare(
     if len(runs) < 2:
         raise FacekitError("a comparison takes two runs or more", remedy="`facekit evaluate` measures one")
     registry = state.registry()
+    executor = ChosenExecutor("local", given(workers=workers, threads=threads), registry=registry)
     read = read_runs(runs, registry=registry)
     cells = cells_of(read, measuring=MeasuringSettings(split=split, weights=weights))
     keys = [hashlib.sha256(str(run.path.resolve()).encode()).hexdigest()[:KEY_LENGTH] for run in read]
@@ -80,7 +82,7 @@ def compare(
         ]
         if works:
             note(f"{len(works)} of {len(cells)} runs have not been measured like this; they are measured now")
-        outcome = run_works(works, folder, state, workers=workers, threads=threads)
+        outcome = run_works(works, folder, state, executor=executor)
         systems = systems_of(cells, keys, folder)
         files = [run.evaluation.file for system in systems for run in system.runs if run.evaluation is not None]
         names = [(system.name, [(run.seed, run.error) for run in system.runs]) for system in systems]

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 KINDS = (
     *("dataset", "style_encoder", "generator", "discriminator", "network", "sampler"),
-    *("loss", "metric", "optimiser", "schedule", "augmentation", "segmenter", "face_detector"),
+    *("loss", "metric", "optimiser", "schedule", "augmentation", "segmenter", "face_detector", "executor"),
 )
 """Those of the registry, which imports pydantic."""
 
 
 @click.group(short_help="List and show what recipes can use.")
 def components() -> None:
-    """List and show what recipes can use (datasets, networks, losses, metrics, ...), and what looks at photos.
+    """List and show what recipes, editing and grids can use: datasets, networks, losses, metrics, executors ...
 
     \b
     Example:
@@ -47,7 +47,7 @@ def list_components(
     """List the components that recipes can use, or those of one KIND.
 
     KIND is dataset, style_encoder, generator, discriminator, network, sampler, loss, metric, optimiser, schedule,
-    augmentation, segmenter or face_detector.
+    augmentation, segmenter, face_detector or executor.
 
     \b
     Example:

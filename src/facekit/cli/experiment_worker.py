@@ -11,11 +11,11 @@ from pathlib import Path
 def main(file: Path) -> int:
     """Do the job of a file; return the exit code."""
     from facekit.cli.errors import exit_code_of
-    from facekit.experiments.worker import do, read_job
+    from facekit.experiments.worker import Job, do
     from facekit.registry import load_registry
     from facekit.report import write_report
 
-    job = read_job(file)
+    job = Job.model_validate_json(file.read_text("utf-8"))
     plugins = [part for plugin in job.plugin_files for part in ("--plugin-file", str(plugin))]
     command = ["facekit", "run", str(job.recipe), "--out", str(job.folder), *plugins]
     try:

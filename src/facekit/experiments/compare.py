@@ -9,7 +9,7 @@ from pathlib import Path
 from facekit.evaluation.store import read_evaluation
 from facekit.experiments.grid import Row
 from facekit.experiments.jobs import AblationFolder, Cell, State, read_failure, recipe_key, trained_steps
-from facekit.experiments.results import Done, System, load
+from facekit.experiments.results import Done, System
 from facekit.experiments.settings import MeasuringSettings
 from facekit.interfaces import FacekitError
 from facekit.recipe.resolved import Mark, ResolvedRecipe
@@ -94,44 +94,37 @@ def cells_of(runs: Sequence[ComparedRun], *, measuring: MeasuringSettings) -> li
 
     A row is called by its recipe's name; where several rows have one name, by that and its first folder.
     """
-    rows: dict[tuple[str, int], Row] = {}
-    names: dict[tuple[str, int], str] = {}
+    firsts: dict[tuple[str, int], ComparedRun] = {}
     for run in runs:
-        names.setdefault((run.recipe_key, run.step), _plain_name(run.recipe))
-    cells = []
-    for run in runs:
-        place = (run.recipe_key, run.step)
-        if place not in rows:
-            name = names[place]
-            if list(names.values()).count(name) > 1:
-                name = f"{name} ({run.path})"
-            mark = Mark(str(RunFolder(run.path).recipe), 1, 1, "")
-            rows[place] = Row(name, RunFolder(run.path).recipe, None, (), "", mark)
-        cells.append(Cell(rows[place], run.recipe.train.seed, run.recipe, measuring))
-    return cells
+        firsts.setdefault((run.recipe_key, run.step), run)
+    plain = {place: run.recipe.name.removesuffix(f", seed {run.recipe.train.seed}") for place, run in firsts.items()}
+    rows = {}
+    for place, run in firsts.items():
+        several = list(plain.values()).count(plain[place]) > 1
+        recipe = RunFolder(run.path).recipe
+        name = f"{plain[place]} ({run.path})" if several else plain[place]
+        rows[place] = Row(name, recipe, None, (), "", Mark(str(recipe), 1, 1, ""))
+    return [Cell(rows[run.recipe_key, run.step], run.recipe.train.seed, run.recipe, measuring) for run in runs]
 
 
 def systems_of(cells: Sequence[Cell], keys: Sequence[str], folder: ComparedRuns) -> list[System]:
     """Return the rows of the table, and after them the baselines that were measured beside the first run."""
     rows: dict[str, list[Done]] = {}
     for cell, key in zip(cells, keys, strict=True):
-        done = Done(
-            cell.seed,
-            folder.run(cell, key),
-            load(folder.evaluation(cell, key)),
-            read_failure(folder.failure(key)) or "",
-            key,
-        )
-        rows.setdefault(cell.row.name, []).append(done)
+        rows.setdefault(cell.row.name, []).append(done(cell, key, folder))
     systems = [System(name, tuple(runs)) for name, runs in rows.items()]
     first = folder.evaluation(cells[0], keys[0])
     pattern = first.name.replace(f"-{cells[0].weights}-", "-baseline-*-")
     for file in sorted(first.parent.glob(pattern)):
         evaluation = read_evaluation(file)
-        name = evaluation.system.replace("_", " ")
-        systems.append(System(name, (Done(None, folder.run(cells[0], keys[0]), evaluation),), trained=False))
+        run = Done(None, folder.run(cells[0], keys[0]), evaluation)
+        systems.append(System(evaluation.system.replace("_", " "), (run,), trained=False))
     return systems
 
 
-def _plain_name(recipe: ResolvedRecipe) -> str:
-    return recipe.name.removesuffix(f", seed {recipe.train.seed}")
+def done(cell: Cell, key: str, folder: AblationFolder) -> Done:
+    """Return what came of a cell."""
+    file = folder.evaluation(cell, key)
+    evaluation = read_evaluation(file) if file.is_file() else None
+    error = "" if evaluation is not None else read_failure(folder.failure(key)) or ""
+    return Done(cell.seed, folder.run(cell, key), evaluation, error)

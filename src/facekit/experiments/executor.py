@@ -1,80 +1,107 @@
-"""Where runs are done: the interface of executors, and the one that starts processes on this computer. Torch-free."""
+"""Executors: the choice of one on the command line; ``local``, which starts processes on this machine. Torch-free."""
 
 from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
-from facekit.interfaces import RunFailure
+from facekit.interfaces import Executor, ExecutorContext, ExecutorTask, FacekitError, RunFailure
+from facekit.recipe.merging import read_overrides
+from facekit.recipe.nodes import MapNode, describe
+from facekit.recipe.problems import Problems
+from facekit.recipe.resolved import Mark
+from facekit.recipe.settings_check import check_settings
+from facekit.registry import Registry
+from facekit.registry.built_in import LocalExecutorOptions
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
-@dataclass(frozen=True)
-class Task:
-    """What an executor is to do: one command in a process of its own, somewhere that sees the same files.
+class ChosenExecutor:
+    """An executor by name with options, which are checked at once; it is built when the first run is left to do.
 
     Args:
-        log: where what it prints is appended.
+        name: its id or short name.
+        overrides: its options, as ``--set`` has them: ``executor.workers=2``.
+
+    Raises:
+        FacekitError: no plugin offers it.
+        RecipeError: the options have mistakes.
     """
 
-    name: str
-    command: tuple[str, ...]
-    log: Path
+    def __init__(self, name: str, overrides: Sequence[str], *, registry: Registry) -> None:
+        self.spec = registry.find("executor", name).spec
+        problems = Problems()
+        root = read_overrides(overrides, problems=problems)
+        options = MapNode({}, Mark(f"--executor {name}", 0, 0, "")) if root is None else root.entries["executor"].node
+        checked = None
+        if isinstance(options, MapNode):
+            checked = check_settings(
+                self.spec.options,
+                options.entries,
+                path=("executor",),
+                mark=options.mark,
+                problems=problems,
+                in_recipe=False,
+            )
+        else:
+            problems.add(f"expected options, found {describe(options)}", options.mark, ("executor",))
+        problems.raise_if_any()
+        assert checked is not None  # what is None has left a problem
+        self.options = checked
+
+    def build(self, folder: Path) -> Executor:
+        """Return the executor.
+
+        Args:
+            folder: where it may keep files of its own.
+
+        Raises:
+            FacekitError: a library is missing, or this machine has not what the options ask for.
+        """
+        executor: Executor = self.spec.build(self.options, ExecutorContext(folder))
+        return executor
 
 
-class Running(Protocol):
-    """A task that was started."""
-
-    def poll(self) -> int | None:
-        """Return its exit code, or None while it goes on. Negative for one that a signal ended."""
-        ...
-
-    def stop(self) -> None:
-        """Ask it to save what it has and end; it may take a while."""
-        ...
-
-    def kill(self) -> None:
-        """End it at once."""
-        ...
-
-
-class Executor(Protocol):
-    """Starts tasks. What they come to is read from the files they write, so an executor moves no results."""
-
-    @property
-    def slots(self) -> int:
-        """How many tasks may go on at the same time."""
-        ...
-
-    def start(self, task: Task) -> Running:
-        """Start a task. Raises RunFailure when it cannot be started."""
-        ...
+def build_local(options: LocalExecutorOptions, context: ExecutorContext) -> LocalProcesses:
+    """Return the executor of this machine: the factory of ``local``."""
+    gpus = _visible_gpus()
+    room = len(gpus) * options.per_gpu
+    workers = options.workers or max(1, room)
+    if gpus and workers > room:
+        raise FacekitError(
+            f"{workers} runs at the same time are more than {len(gpus)} GPUs take at {options.per_gpu} each",
+            where="--workers",
+            remedy=f"--per-gpu {-(-workers // len(gpus))} puts more of them on one; {_VISIBLE}= uses none",
+        )
+    return LocalProcesses(workers=workers, threads=options.threads, gpus=gpus)
 
 
 class LocalProcesses:
-    """Starts tasks as processes on this computer.
-
-    The standard input of a process is a pipe that nothing is written to. It closes when this process ends, however it
-    ends, and a task takes that as being asked to stop: nothing goes on behind the back of a sweep that was killed.
+    """Starts tasks as processes on this machine, each on one of the GPUs.
 
     Args:
-        threads: computing threads of each; by default the computer's cores are shared among them.
+        threads: computing threads of each; by default the machine's cores are shared among them.
+        gpus: the GPUs, as ``CUDA_VISIBLE_DEVICES`` names them; a task gets that with the fewest.
     """
 
-    def __init__(self, *, workers: int = 1, threads: int | None = None) -> None:
-        if workers < 1 or (threads is not None and threads < 1):
-            raise ValueError(f"at least one worker and one thread are needed, not {workers} and {threads}")
+    def __init__(self, *, workers: int = 1, threads: int | None = None, gpus: tuple[str, ...] = ()) -> None:
         self.slots = workers
-        self.threads = threads or max(1, _cores() // workers)
+        self._threads = threads or max(1, _cores() // workers)
+        self._gpus = gpus
+        self._processes: list[_Process] = []
 
-    def start(self, task: Task) -> Running:
+    def submit(self, task: ExecutorTask) -> _Process:
         """Start a task in a session of its own, so that Ctrl-C reaches this process alone."""
-        environment: Mapping[str, str] = {**os.environ, **dict.fromkeys(_THREADS, str(self.threads))}
+        environment = {**os.environ, **dict.fromkeys(_THREADS, str(self._threads))}
+        self._processes = [process for process in self._processes if process.poll() is None]
+        taken = [process.gpu for process in self._processes]
+        gpu = min(self._gpus, key=taken.count) if self._gpus else None
+        if gpu is not None:
+            environment[_VISIBLE] = gpu
         try:
             task.log.parent.mkdir(parents=True, exist_ok=True)
             with task.log.open("ab") as log:
@@ -88,11 +115,13 @@ class LocalProcesses:
                 )
         except OSError as error:
             raise RunFailure(f"a process cannot be started: {error}", where=task.name) from error
-        return _Process(process)
+        self._processes.append(_Process(process, gpu))
+        return self._processes[-1]
 
 
 class _Process:
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], gpu: str | None) -> None:
+        self.gpu = gpu
         self._process = process
 
     def poll(self) -> int | None:
@@ -101,16 +130,25 @@ class _Process:
             self._process.stdin.close()
         return code
 
-    def stop(self) -> None:
-        if self._process.poll() is None:
-            self._process.terminate()
-
-    def kill(self) -> None:
-        if self._process.poll() is None:
+    def cancel(self, *, at_once: bool = False) -> None:
+        if self._process.poll() is not None:
+            return
+        if at_once:
             self._process.kill()
-        self._process.wait()
-        self.poll()
+            self._process.wait()
+        else:
+            self._process.terminate()
 
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _visible_gpus() -> tuple[str, ...]:
+    """Return the GPUs that runs may use, as ``CUDA_VISIBLE_DEVICES`` names them."""
+    given = os.environ.get(_VISIBLE)
+    if given is not None:
+        return tuple(filter(None, (name.strip() for name in given.split(","))))
+    import torch
+
+    return tuple(str(index) for index in range(torch.cuda.device_count()))

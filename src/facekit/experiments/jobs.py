@@ -27,7 +27,7 @@ from facekit.data.parallel import ProgressCallback
 from facekit.data.store import PackedFaces
 from facekit.evaluation.store import BASELINE_PREFIX, Asked
 from facekit.experiments.grid import Grid, Row
-from facekit.experiments.settings import MeasuringSettings
+from facekit.experiments.settings import Keep, MeasuringSettings
 from facekit.interfaces import FacekitError
 from facekit.recipe.nodes import Entry, MapNode, ScalarNode
 from facekit.recipe.problems import Problems, RecipeError
@@ -74,12 +74,14 @@ class Cell:
     Args:
         seed: its seed; None for a baseline.
         recipe: what it trains; for a baseline, whose data and metrics.
+        keep: what is left of it once it is measured.
     """
 
     row: Row
     seed: int | None
     recipe: ResolvedRecipe
     measuring: MeasuringSettings
+    keep: Keep = "checkpoints"
 
     @property
     def label(self) -> str:
@@ -124,13 +126,10 @@ def resolve_cells(
             problems.add("each row is trained with every seed", mark, ("train", "seed"), "use --seeds")
     cells: list[Cell] = []
     for row in grid.rows:
+        steps = MapNode({"steps": Entry(row.mark, ScalarNode(grid.settings.steps, row.mark))}, row.mark)
+        budget = MapNode({"train": Entry(row.mark, steps)}, row.mark)
         try:
-            recipe = read_recipe(
-                row.base,
-                registry=registry,
-                layers=(*row.layers, _budget(grid.settings.steps, row.mark)),
-                overrides=overrides,
-            )
+            recipe = read_recipe(row.base, registry=registry, layers=(*row.layers, budget), overrides=overrides)
         except RecipeError as error:
             for problem in error.problems:
                 problems.add(problem.message, problem.mark, problem.path, problem.remedy)
@@ -141,7 +140,8 @@ def resolve_cells(
         if recipe.train.steps is None:
             problems.add("the budget is in steps", row.mark, ("train", "epochs"), "use --set train.steps=N")
         of_row = (None,) if row.baseline else grid.settings.seeds if seeds is None else seeds
-        cells += [Cell(row, seed, _with_seed(recipe, row.name, seed), grid.settings.measure) for seed in of_row]
+        how = (grid.settings.measure, grid.settings.keep)
+        cells += [Cell(row, seed, _with_seed(recipe, row.name, seed), *how) for seed in of_row]
     problems.raise_if_any()
     return cells
 
@@ -208,23 +208,16 @@ def weights_digest(path: Path) -> str:
     Raises:
         FacekitError: there is neither.
     """
-    path = path.expanduser()
-    file = path
+    file = path = path.expanduser()
     if path.is_dir():
-        checkpoints = path / CHECKPOINTS
-        steps = steps_on_disk(checkpoints)
+        steps = steps_on_disk(path / CHECKPOINTS)
         if not steps:
             raise FacekitError("this run has no checkpoint to start from", where=str(path))
-        file = checkpoints / step_name(steps[-1]) / MANIFEST  # it holds the checksums of the weights
+        file = path / CHECKPOINTS / step_name(steps[-1]) / MANIFEST  # it holds the checksums of the weights
     try:
         return hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError as error:
         raise FacekitError(f"the weights to start from cannot be read: {error}", where=str(path)) from error
-
-
-def _budget(steps: int, mark: Mark) -> MapNode:
-    train = MapNode({"steps": Entry(mark, ScalarNode(steps, mark))}, mark)
-    return MapNode({"train": Entry(mark, train)}, mark)
 
 
 def _with_seed(recipe: ResolvedRecipe, name: str, seed: int | None) -> ResolvedRecipe:
@@ -232,12 +225,8 @@ def _with_seed(recipe: ResolvedRecipe, name: str, seed: int | None) -> ResolvedR
     if seed is None:
         return replace(recipe, name=name, document=document)
     named = f"{name}, seed {seed}"
-    return replace(
-        recipe,
-        name=named,
-        train=recipe.train.model_copy(update={"seed": seed}),
-        document={**document, "name": named, "train": {**document["train"], "seed": seed}},
-    )
+    document = {**document, "name": named, "train": {**document["train"], "seed": seed}}
+    return replace(recipe, name=named, train=recipe.train.model_copy(update={"seed": seed}), document=document)
 
 
 RUNS, BASELINES, JOBS, LOGS, FAILURES = "runs", "baselines", "jobs", "logs", "failures"
@@ -252,12 +241,7 @@ Stage = Literal["done", "trained", "half-trained", "failed", "new"]
 
 @dataclass(frozen=True)
 class State:
-    """How far a cell is.
-
-    Args:
-        stage: see :data:`Stage`.
-        error: why it failed; empty unless it did.
-    """
+    """How far a cell is, and why it failed if it did."""
 
     stage: Stage
     step: int = 0

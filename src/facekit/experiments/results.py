@@ -236,8 +236,8 @@ def make_table(
             tested.append((row, column))
     pairs = [(entries[row, column].per_photo, entries[reference, column].per_photo) for row, column in tested]
     corrected = holm([paired_p(own, other) for own, other in pairs])
-    for (row, column), (own, other), p in zip(tested, pairs, corrected, strict=True):
-        difference = fmean(own) - fmean(other)
+    for (row, column), (photos, theirs), p in zip(tested, pairs, corrected, strict=True):
+        difference = fmean(photos) - fmean(theirs)
         verdict: Verdict = "better" if (difference > 0) == (column.better == "higher") else "worse"
         if p >= SIGNIFICANT or difference == 0:
             verdict = "not shown"

@@ -25,6 +25,7 @@ def _known_baseline(name: str | None) -> str | None:
 
 
 Seed = Annotated[int, Field(ge=0)]
+Keep = Literal["checkpoints", "none"]
 
 
 class MeasuringSettings(Options):
@@ -107,6 +108,8 @@ class GridSettings(Options):
     """Measurements in the table, by name or by the part before a slash; by default all."""
     measure: MeasuringSettings = MeasuringSettings()
     """How every row is measured."""
+    keep: Keep = "checkpoints"
+    """What is left of a run that is measured: its checkpoints, or none of them."""
     sheet: SheetSettings = SheetSettings()
     """The contact sheet."""
     published: PublishedFigures | None = None

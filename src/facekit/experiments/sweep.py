@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from facekit.experiments.executor import Executor, Running, Task
 from facekit.experiments.jobs import AblationFolder, Cell, State, logged_step, read_failure, write_failure
-from facekit.experiments.worker import INTERRUPTED, Job
+from facekit.experiments.worker import Job
+from facekit.interfaces import STOPPED, Executor, ExecutorTask, SubmittedTask
 from facekit.recipe import dump_recipe
 from facekit.training.interruption import Interruption
 from facekit.training.run.folder import full_disk_stops
@@ -32,7 +32,7 @@ class Work:
     Args:
         state: how far it was before.
         phase: where it stands now.
-        began: when its process was started, by the monotonic clock.
+        began: when it was submitted, by the monotonic clock.
         first_step: updates that were done before that.
     """
 
@@ -66,19 +66,18 @@ class SweepProgress:
 
     def seconds_left(self, now: float) -> float | None:
         """Return an estimate of the time that is left; None before anything is known of the speed."""
-        speeds = {}
-        seen: list[tuple[float, int]] = []
+        speeds: dict[str, float] = {}
+        all_seconds, all_steps = 0.0, 0
         for work in self.works:
             done = work.step - work.first_step
             took = work.seconds if work.phase == "done" else now - work.began if work.phase == "working" else 0.0
             if done > 0 and took > 0:
                 speeds[work.cell.row.name] = took / done
-                seen.append((took, done))
-        if not seen:
+                all_seconds, all_steps = all_seconds + took, all_steps + done
+        if not speeds:
             return None
-        mean = sum(took for took, _ in seen) / sum(done for _, done in seen)
         left = [
-            (work.cell.steps - work.step) * speeds.get(work.cell.row.name, mean)
+            (work.cell.steps - work.step) * speeds.get(work.cell.row.name, all_seconds / all_steps)
             for work in self.works
             if work.phase in ("waiting", "working")
         ]
@@ -125,23 +124,26 @@ def run_sweep(
     for work in works:
         work.step = work.first_step = work.state.step
     waiting = list(works)
-    running: list[tuple[Work, Running]] = []
+    running: list[tuple[Work, SubmittedTask]] = []
     looked = 0.0
     with Interruption() as interruption:
         try:
             while (waiting and not interruption.asked) or running:
                 while waiting and len(running) < executor.slots and not interruption.asked:
                     work = waiting.pop(0)
-                    running.append((work, _start(work, folder, executor, command, plugin_files)))
+                    job = _write_job(work, folder, plugin_files)
+                    work.phase, work.began = "working", time.monotonic()
+                    task = ExecutorTask(work.cell.label, (*command, str(job)), folder.log(work.key).absolute())
+                    running.append((work, executor.submit(task)))
                 if interruption.asked and not outcome.interrupted:
                     outcome.interrupted = True
-                    for _, process in running:
-                        process.stop()
+                    for _, submitted in running:
+                        submitted.cancel()
                 time.sleep(POLL_SECONDS)
-                for work, process in list(running):
-                    code = process.poll()
+                for work, submitted in list(running):
+                    code = submitted.poll()
                     if code is not None:
-                        running.remove((work, process))
+                        running.remove((work, submitted))
                         _end(work, folder, code, asked=outcome.interrupted)
                 if watch is not None and (time.monotonic() - looked > LOOK_SECONDS or not running):
                     looked = time.monotonic()
@@ -152,38 +154,32 @@ def run_sweep(
                     watch(progress)
         finally:
             # Only after a second Ctrl-C, or a defect: else nothing is running any more.
-            for work, process in running:
-                process.kill()
+            for work, submitted in running:
+                submitted.cancel(at_once=True)
                 work.phase = "stopped"
     outcome.interrupted = outcome.interrupted or interruption.asked
     return outcome
 
 
-def _start(
-    work: Work, folder: AblationFolder, executor: Executor, command: Sequence[str], plugin_files: Sequence[Path]
-) -> Running:
+def _write_job(work: Work, folder: AblationFolder, plugin_files: Sequence[Path]) -> Path:
+    """Write what a process is to do, and the recipe; return the file. Raises RunFailure when the disk is full."""
     cell, key = work.cell, work.key
-    measuring = cell.measuring
     todo = Job(
         recipe=folder.recipe(key).absolute(),
         folder=folder.run(cell, key).absolute(),
         failure=folder.failure(key).absolute(),
         baseline=cell.row.baseline,
         train=folder.trains,
-        split=measuring.split,
-        weights=measuring.weights,
-        seed=measuring.seed,
-        limit=measuring.limit,
-        batch=measuring.batch,
-        plugin_files=tuple(plugin_files),
+        keep=cell.keep,
+        measure=cell.measuring,
+        plugin_files=tuple(file.absolute() for file in plugin_files),
     )
-    job, recipe = folder.job(key), folder.recipe(key)
+    job, recipe = folder.job(key).absolute(), folder.recipe(key)
     with full_disk_stops(job):
         job.parent.mkdir(parents=True, exist_ok=True)
         recipe.write_text(dump_recipe(cell.recipe), encoding="utf-8")
         job.write_text(todo.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    work.phase, work.began = "working", time.monotonic()
-    return executor.start(Task(cell.label, (*command, str(job)), folder.log(key)))
+    return job
 
 
 def _end(work: Work, folder: AblationFolder, code: int, *, asked: bool) -> None:
@@ -192,7 +188,7 @@ def _end(work: Work, folder: AblationFolder, code: int, *, asked: bool) -> None:
         work.phase, work.step = "done", work.cell.steps
         return
     # Outside of training, where nothing is lost, a signal simply ends a process.
-    if code == INTERRUPTED or (asked and code == -signal.SIGTERM):
+    if code == STOPPED or (asked and code == -signal.SIGTERM):
         work.phase = "stopped"
         return
     error = read_failure(folder.failure(work.key))

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
-
-from pydantic import Field
 
 from facekit.evaluation.store import PICTURES, Asked, write_evaluation
 from facekit.experiments.jobs import write_failure
-from facekit.interfaces import FacekitError, Options
+from facekit.experiments.settings import Keep, MeasuringSettings
+from facekit.interfaces import STOPPED, FacekitError, Options
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
 from facekit.training.run.folder import RunFolder
 from facekit.training.run.reading import read_run, read_run_recipe
-
-INTERRUPTED = 130
-"""The exit code of a process that was asked to stop; its run can go on."""
 
 _PATIENCE = 180.0
 """Seconds to wait for an earlier process, which was asked to stop, to leave the run folder."""
@@ -41,27 +37,16 @@ class Job(Options):
     """Measure this baseline, and train nothing."""
     train: bool = True
     """Train, or go on, before measuring."""
-    split: str = "test"
-    """Whose faces are measured."""
-    weights: Literal["ema", "live"] = "ema"
-    """Which weights are."""
-    seed: int = 0
-    """Seed of the pairing of masks and looks."""
-    limit: int | None = None
-    """Measure only the first faces."""
-    batch: int = Field(8, ge=1)
-    """Faces generated at a time."""
+    keep: Keep = "checkpoints"
+    """What is left of the run once it is measured."""
+    measure: MeasuringSettings = MeasuringSettings()
+    """How it is measured."""
     plugin_files: tuple[Path, ...] = ()
     """Plugins that are one file each."""
 
 
-def read_job(file: Path) -> Job:
-    """Read a job from its file."""
-    return Job.model_validate_json(file.read_text(encoding="utf-8"))
-
-
 def do(job: Job, *, registry: Registry, command: str, report: Callable[[Path], object]) -> int:
-    """Do a job; return the exit code: 0, or :data:`INTERRUPTED`.
+    """Do a job; return the exit code: 0, or :data:`facekit.interfaces.STOPPED`.
 
     Args:
         command: how the same run is started by hand, for its record.
@@ -73,27 +58,20 @@ def do(job: Job, *, registry: Registry, command: str, report: Callable[[Path], o
 
     job.failure.unlink(missing_ok=True)
     stop_when_alone()
+    run, measure = RunFolder(job.folder), job.measure
     try:
         recipe = read_run_recipe(job.recipe, registry=registry)
         if job.baseline is not None:
-            asked = Asked.of(recipe, split=job.split, seed=job.seed, limit=job.limit)
-            result = evaluate_baseline(job.baseline, recipe, registry=registry, asked=asked, batch=job.batch)
-            write_evaluation(result, asked.file(RunFolder(job.folder).evaluations, step=0, weights=result.weights))
+            asked = Asked.of(recipe, split=measure.split, seed=measure.seed, limit=measure.limit)
+            result = evaluate_baseline(job.baseline, recipe, registry=registry, asked=asked, batch=measure.batch)
+            write_evaluation(result, asked.file(run.evaluations, step=0, weights=result.weights))
             return 0
         if job.train and not _train(job, recipe, registry, command):
-            return INTERRUPTED
-        evaluate_run(
-            job.folder,
-            registry=registry,
-            split=job.split,
-            weights=job.weights,
-            seed=job.seed,
-            limit=job.limit,
-            batch=job.batch,
-            keep=PICTURES,
-            metrics_of=recipe,
-        )
+            return STOPPED
+        evaluate_run(job.folder, registry=registry, keep=PICTURES, metrics_of=recipe, **measure.model_dump())
         report(job.folder)
+        if job.keep == "none":
+            shutil.rmtree(run.checkpoints)
     except Exception as error:
         message = str(error) if isinstance(error, FacekitError) else f"{type(error).__name__}: {error}"
         write_failure(job.failure, message)
@@ -105,6 +83,7 @@ def stop_when_alone() -> None:
     """Ask this process to stop, as Ctrl-C does, once its standard input closes: the sweep has ended then."""
     if sys.stdin is None or sys.stdin.isatty():
         return
+    descriptor = sys.stdin.fileno()
 
     def wait() -> None:
         # Not through sys.stdin, whose lock a thread that waits would hold when the interpreter ends.
@@ -112,7 +91,6 @@ def stop_when_alone() -> None:
             pass
         os.kill(os.getpid(), signal.SIGTERM)
 
-    descriptor = sys.stdin.fileno()
     threading.Thread(target=wait, name="waits for the end of the sweep", daemon=True).start()
 
 
@@ -126,6 +104,13 @@ def _train(job: Job, recipe: ResolvedRecipe, registry: Registry, command: str) -
     resume = run.holds_a_run
     if resume:
         if read_run(run.path).outcome().word == "finished":
+            if not run.checkpoints.is_dir():
+                raise FacekitError(
+                    "the checkpoints of this run were deleted once it was measured (`keep: none`), and now it is to be "
+                    "measured otherwise",
+                    where=str(run.path),
+                    remedy="remove the folder, and it is trained again",
+                )
             return True
         # The recipe that the run was started with: what the sweep may have changed since decides nothing.
         recipe = read_run_recipe(run.recipe, registry=registry)
@@ -137,10 +122,8 @@ def _train(job: Job, recipe: ResolvedRecipe, registry: Registry, command: str) -
 
 def _wait_until_free(run: RunFolder) -> None:
     """Wait while the process of a sweep that was killed saves its last checkpoint."""
-    if not run.path.exists():
-        return
     deadline = time.monotonic() + _PATIENCE
-    while True:
+    while run.path.exists():
         try:
             with run.owned():
                 return

@@ -29,6 +29,11 @@ from facekit.interfaces.events import RunStarted as RunStarted
 from facekit.interfaces.events import SamplesSaved as SamplesSaved
 from facekit.interfaces.events import StepLogged as StepLogged
 from facekit.interfaces.events import Warned as Warned
+from facekit.interfaces.execution import STOPPED as STOPPED
+from facekit.interfaces.execution import Executor as Executor
+from facekit.interfaces.execution import ExecutorContext as ExecutorContext
+from facekit.interfaces.execution import ExecutorTask as ExecutorTask
+from facekit.interfaces.execution import SubmittedTask as SubmittedTask
 from facekit.interfaces.files import cache_folder as cache_folder
 from facekit.interfaces.labels import NO_LABELS as NO_LABELS
 from facekit.interfaces.labels import LabelClass as LabelClass

@@ -1,4 +1,4 @@
-"""The components that need no plugin: facekit's own optimisers and schedules, and torch's optimisers.
+"""The components that need no plugin: facekit's own, and torch's optimisers.
 
 Those of the installed torch are read from its source as text, so that looking at a recipe imports no torch.
 """
@@ -64,6 +64,17 @@ class StepOptions(Options):
     """Factor of each drop."""
 
 
+class LocalExecutorOptions(Options):
+    """Options of ``local``."""
+
+    workers: int | None = Field(None, ge=1)
+    """Runs at the same time; by default one on the CPU, and as many as the GPUs take."""
+    per_gpu: int = Field(1, ge=1)
+    """Runs at the same time on one GPU."""
+    threads: int | None = Field(None, ge=1)
+    """Computing threads of each; by default the machine's cores are shared among them."""
+
+
 class PolynomialOptions(FinalOptions):
     """Options of ``polynomial``."""
 
@@ -74,14 +85,14 @@ class PolynomialOptions(FinalOptions):
 def _spec(
     kind: Kind, name: str, summary: str, options: type[Options], paper: str | None = None, **example: float
 ) -> ComponentSpec:
-    factory = "optimiser:build_adam" if kind == "optimiser" else f"schedule:{name}"
+    factories = {"optimiser": "training.optimiser:build_adam", "executor": "experiments.executor:build_local"}
     return ComponentSpec(
         interface_version=INTERFACE_VERSION,
         kind=kind,
         id=f"facekit/{name}",
         summary=summary,
         options=options,
-        factory=f"facekit.training.{factory}",
+        factory=f"facekit.{factories.get(kind, f'training.schedule:{name}')}",
         paper=paper,
         example=example,
     )
@@ -102,10 +113,13 @@ SPECS: tuple[ComponentSpec, ...] = (
     _spec("schedule", "cosine", "Lowers the learning rate along half a cosine.", FinalOptions, _COSINE),
     _spec("schedule", "step", "Multiplies the learning rate at equal distances.", StepOptions, every=10000),
     _spec("schedule", "polynomial", _POWER, PolynomialOptions, power=0.9),
+    _spec(
+        "executor", "local", "Starts the runs of a grid on this machine, spread over its GPUs.", LocalExecutorOptions
+    ),
 )
 """Facekit's own components."""
 
-KINDS_WITH_OWN: tuple[Kind, ...] = ("optimiser", "schedule")
+KINDS_WITH_OWN: tuple[Kind, ...] = ("optimiser", "schedule", "executor")
 """The kinds of which facekit itself has components. Their short names never mean a plugin's."""
 
 

@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal, get_args
 
-from facekit.interfaces import BuildContext, DatasetContext, FacekitError, Options, PortContext, Ports, TrainingContext
+from facekit.interfaces import (
+    BuildContext,
+    DatasetContext,
+    ExecutorContext,
+    FacekitError,
+    Options,
+    PortContext,
+    Ports,
+    TrainingContext,
+)
 
 Kind = Literal[
     "dataset",
@@ -24,6 +33,7 @@ Kind = Literal[
     "augmentation",
     "segmenter",
     "face_detector",
+    "executor",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -108,7 +118,7 @@ class ComponentSpec:
         options: the options class; a frozen pydantic model that forbids unknown keys.
         factory: ``"module:function"``, imported when the component is built. The function takes ``(options,
             context)``: the validated options and a :class:`BuildContext` (a :class:`DatasetContext` for datasets, a
-            :class:`TrainingContext` for optimisers and schedules).
+            :class:`TrainingContext` for optimisers and schedules, an :class:`ExecutorContext` for executors).
         ports: computes from ``(options, context)`` what the component needs and gives. Imports no torch.
         paper: the paper the method comes from.
         licence: licence of the method's code as it is here.
@@ -185,7 +195,9 @@ class ComponentSpec:
         """The part of the id after the namespace."""
         return self.id.split("/", 1)[1]
 
-    def build(self, options: Options, context: BuildContext | DatasetContext | TrainingContext) -> Any:
+    def build(
+        self, options: Options, context: BuildContext | DatasetContext | TrainingContext | ExecutorContext
+    ) -> Any:
         """Import the factory and build the component. Whatever the factory raises comes through."""
         module, function = self.factory.split(":")
         return getattr(import_module(module), function)(options, context)

@@ -1,0 +1,1 @@
+"""Executors for grids on clusters: SLURM by submitit, and Ray."""
