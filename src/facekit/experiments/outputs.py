@@ -15,8 +15,8 @@ from facekit import __version__
 from facekit.evaluation.results import CONFIDENCE, RESAMPLES
 from facekit.experiments.further import further_tables
 from facekit.experiments.jobs import CSV, LATEX, MARKDOWN, PAGE, RESULTS, SHEET
-from facekit.experiments.pictures import caption, charts, contact_sheet
-from facekit.experiments.results import SIGNIFICANT, Column, Done, Entry, System, Table, make_table
+from facekit.experiments.pictures import charts, contact_sheet
+from facekit.experiments.results import SIGNIFICANT, Column, Entry, System, Table, make_table
 from facekit.experiments.settings import PublishedFigures, SheetSettings
 from facekit.figures.charts import number
 from facekit.figures.page import data_uri, duration, render, write_page
@@ -115,22 +115,25 @@ def write_results(
             (out / SHEET).unlink(missing_ok=True)
         else:
             drawn[0].save(out / SHEET, format="PNG")
+    pairs: dict[str, dict[str, tuple[tuple[str, str], ...]]] = {name: {} for name in table.fields}
+    for evaluation in (each for system in systems for each in system.evaluations):
+        pairs[evaluation.protocol].update(evaluation.pairs)
     page = render(
         "experiments/comparison.html",
         title=table.name,
         kind=kind,
         lead=table.description,
-        badges=_badges(table),
         version=__version__,
         wide=True,
         **_view(table),
         further=[_view(each) for each in tables[1:]],
         published=published,
         sheet=None if drawn is None else data_uri(drawn[0], widest=WIDEST_SHEET),
-        caption="" if drawn is None else caption(settings.task, drawn[1]),
+        task=settings.task,
+        faces=[] if drawn is None else drawn[1],
         charts=charts(table, records),
-        runs=[_run(system, run, out) for system in systems for run in system.runs],
-        pairs=_pairs(table),
+        runs=[(system, run, _report(run.folder, out)) for system in systems for run in system.runs],
+        pairs=pairs,
         grid_text=grid_text,
         commands=commands,
     )
@@ -218,7 +221,7 @@ def _view(table: Table) -> dict[str, Any]:
             }
             for system in table.systems
         ],
-        "how_to_read": _how_to_read(table),
+        "how": {"confidence": CONFIDENCE, "resamples": RESAMPLES, "significant": SIGNIFICANT},
     }
 
 
@@ -279,63 +282,7 @@ def _costs(table: Table, system: System) -> tuple[str, ...]:
     return parameters, f"{cost.steps:,}", str(cost.batch), duration(cost.seconds)
 
 
-def _how_to_read(table: Table) -> list[str]:
-    """Return the sentences that belong under a table."""
-    lines = [
-        "Mean over seeds ± standard deviation over seeds (n - 1): how much training again would change.",
-        f"Brackets are {CONFIDENCE:.0%} bootstrap intervals over the test photos ({RESAMPLES:,} resamples of whole "
-        "photos, each by its mean over the seeds): how much other photos would change.",
-        f"▲ better, ▼ worse than “{table.reference}”: Wilcoxon signed-rank test over photos paired by their means over "
-        f"the seeds, p < {SIGNIFICANT:g} after Holm's correction for all {table.tests} tests of this table. Numbers "
-        "that are no mean over photos (distances of distributions) are not tested.",
-        "Every number in a column has the same protocol id; numbers with another id stand in a column of their own.",
-    ]
-    if len({cost.batch for cost in table.costs.values() if cost.steps}) > 1:
-        lines.append("The rows were trained for equally many steps, but not with equally many photos a step.")
-    return lines
-
-
-def _badges(table: Table) -> list[tuple[str, str]]:
-    runs = [run for system in table.systems for run in system.runs]
-    trained = sum(system.trained for system in table.systems)
-    done, failed = sum(run.evaluation is not None for run in runs), sum(bool(run.error) for run in runs)
-    word = "failed" if failed else "finished" if done == len(runs) else "unfinished"
-    badges = [(word, f"{done} of {len(runs)} measured")]
-    if failed:
-        badges.append(("failed", f"{failed} failed"))
-    badges.append(("", f"{trained} trained rows, {len(table.systems) - trained} baselines"))
-    steps = sorted({cost.steps for cost in table.costs.values() if cost.steps})
-    if steps:
-        badges.append(("", f"{' and '.join(f'{step:,}' for step in steps)} steps"))
-    fields = next(iter(table.fields.values()), None)
-    if fields is not None:
-        split, faces, size = (fields.get(name, "?") for name in ("split", "faces", "size"))
-        badges.append(("", f"{split} split, {faces} faces, {size} px"))
-    return badges + [
-        ("", device) for device in sorted({each for cost in table.costs.values() for each in cost.devices})
-    ]
-
-
-def _run(system: System, run: Done, home: Path) -> dict[str, str]:
-    """Return a line of the list of runs; the link to its report is relative to the folder that the page lies in."""
-    report = run.folder / "report.html"
-    there = report.is_file() and report.is_relative_to(home)
-    return {
-        "label": system.name if run.seed is None else f"{system.name}, seed {run.seed}",
-        "state": "failed" if run.error else "measured" if run.evaluation is not None else "not run",
-        "error": run.error,
-        "folder": run.folder.name,
-        "report": report.relative_to(home).as_posix() if there else "",
-    }
-
-
-def _pairs(table: Table) -> list[dict[str, Any]]:
-    """Return the pairs of every protocol: rows under one protocol were measured on the same."""
-    lists: dict[str, dict[str, tuple[tuple[str, str], ...]]] = {}
-    for run in (run for system in table.systems for run in system.measured):
-        assert run.evaluation is not None
-        lists.setdefault(run.evaluation.protocol, {}).update(run.evaluation.pairs)
-    return [
-        {"lists": lists.get(protocol, {}), "seed": fields.get("task_seed", "")}
-        for protocol, fields in table.fields.items()
-    ]
+def _report(run: Path, home: Path) -> str:
+    """Return the link to a run's report, relative to the folder that the page lies in; empty where there is none."""
+    report = run / "report.html"
+    return report.relative_to(home).as_posix() if report.is_file() and report.is_relative_to(home) else ""

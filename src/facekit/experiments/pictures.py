@@ -72,16 +72,6 @@ def contact_sheet(
     return draw_sheet(columns, rows=len(pairs), side=side), pairs
 
 
-def caption(task: str, pairs: Sequence[tuple[str, str]]) -> str:
-    """Return what a sheet shows."""
-    faces = ", ".join(f"{target} in the style of {reference}" for target, reference in pairs)
-    rows = "each row is a test face; the mask is that of the photo on the right, the look that of the reference"
-    if task == "generation":
-        faces = ", ".join(target for target, _ in pairs)
-        rows = "each row is a sample whose noise follows from the name of a test face: the same for all systems"
-    return f"{spoken(task)}: {rows}. Of several seeds the first is shown. Faces: {faces}."
-
-
 def charts(table: Table, records: Mapping[Path, RunRecord]) -> list[dict[str, Any]]:
     """Return charts with one curve a row: what was measured while training, then the losses."""
     trained = [system for system in table.systems if system.trained and system.measured]

@@ -49,7 +49,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    templates.filters.update(spoken=spoken, yaml=yaml, figure=_figure, tex=_tex)
+    templates.filters.update(spoken=spoken, duration=duration, yaml=yaml, figure=_figure, tex=_tex)
     templates.globals.update(asset=_asset, line_geometry=line_geometry)
     return templates
 

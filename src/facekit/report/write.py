@@ -29,9 +29,6 @@ WIDEST = 1200
 MOST_PIXELS = 178_000_000
 """Pixels of the largest grid: the run wrote it, and Pillow refuses more."""
 
-_READS = {"mask": "mask", "reference": "reference", "source": "photo that is changed"}
-"""What a result is made from, for people."""
-
 
 def write_report(run: Path, *, registry: Registry | None = None) -> Path:
     """Write ``report.html`` into a run folder, whatever state the run is in, and return its path.
@@ -49,26 +46,38 @@ def write_report(run: Path, *, registry: Registry | None = None) -> Path:
     run = Path(run)
     record = read_run(run)
     tables = results_tables(record)
+    data = record.recipe.get("data")
+    measured = {str(event.get("weights") or "") for event in record.of("evaluation")}
+    weights = {name for name in measured if not name.startswith(BASELINE_PREFIX)}
     text = render(
         "report/report.html",
         title=record.name,
         kind="facekit run",
         lead=_words(record.recipe, "description"),
-        badges=_badges(record),
+        seconds=record.wall_seconds() or _training_seconds(record),
+        weights=[name.upper() if name == "ema" else name for name in sorted(weights) if name],
+        data=(name_of_use(_words(data, "use")), data.get("size")) if isinstance(data, Mapping) else None,
         version=record.lock.get("facekit", ""),
         wide=False,
         record=record,
         outcome=record.outcome(),
-        resume=resume_command(record.folder, record.lock),
         tiles=tiles(tables),
         tables=[(table, measured_pairs(record, table)) for table in tables],
         further=further_sections((registry or load_registry()).further_results(run), record.problems),
         frames=_frames(record),
-        caption=_caption(record),
+        most_frames=MOST_FRAMES,
+        largest=LARGEST,
+        reads=record.lock.get(INPUTS),
         charts=_charts(record),
         model=_model(record),
         environment=_environment(record),
-        commands=_commands(record),
+        commands={
+            "started": str(record.lock.get("command") or ""),
+            "again": run_again_command(run, record.lock),
+            "resume": resume_command(run, record.lock),
+            "generate": generate_command(run, record.lock),
+            "python": generate_in_python(run, record.lock),
+        },
     )
     write_page(run / REPORT, text, what="report")
     return run / REPORT
@@ -78,27 +87,6 @@ def _words(document: Mapping[str, Any], key: str) -> str:
     """Return a text of a recipe; nothing where it is no text, since a recipe of a broken run may hold anything."""
     value = document.get(key)
     return value if isinstance(value, str) else ""
-
-
-def _badges(record: RunRecord) -> list[tuple[str, str]]:
-    outcome = record.outcome()
-    badges = [
-        (outcome.word, outcome.word),
-        ("", f"step {outcome.step:,}" + (f" of {record.steps:,}" if record.steps else "")),
-    ]
-    measured = {str(event.get("weights") or "") for event in record.of("evaluation")}
-    weights = sorted(name for name in measured if name and not name.startswith(BASELINE_PREFIX))
-    if weights:
-        names = " and ".join(name.upper() if name == "ema" else name for name in weights)
-        badges.append(("", f"measured with {names} weights"))
-    seconds = record.wall_seconds() or _training_seconds(record)
-    if seconds:
-        badges.append(("", f"trained in {duration(seconds)}"))
-    data = record.recipe.get("data")
-    if isinstance(data, Mapping):
-        dataset, size = name_of_use(_words(data, "use")), data.get("size")
-        badges.append(("", f"{dataset}, {size if isinstance(size, int) and size < LARGEST else '?'} px"))
-    return badges
 
 
 def _charts(record: RunRecord) -> list[dict[str, Any]]:
@@ -203,18 +191,6 @@ def _environment(record: RunRecord) -> dict[str, Mapping[str, object]]:
     }
 
 
-def _commands(record: RunRecord) -> list[tuple[str, str]]:
-    run, lock = record.folder, record.lock
-    commands = [
-        ("As it was started", str(lock.get("command") or "")),
-        ("The same run again, from its locked recipe", run_again_command(run, lock)),
-        ("Go on with it", "" if record.outcome().word == "finished" else resume_command(run, lock)),
-        ("Generate a picture with it", generate_command(run, lock) or ""),
-        ("The same in Python", generate_in_python(run, lock) or ""),
-    ]
-    return [(title, line) for title, line in commands if line]
-
-
 def _frames(record: RunRecord) -> list[tuple[int, str]]:
     """Return the sample grids: steps and pictures; those that cannot be read are added to ``record.problems``."""
     shown = record.samples
@@ -222,27 +198,3 @@ def _frames(record: RunRecord) -> list[tuple[int, str]]:
         shown = [shown[round(index * (len(shown) - 1) / (MOST_FRAMES - 1))] for index in range(MOST_FRAMES)]
     frames = [(step, png_uri(path, record.problems, widest=WIDEST, most_pixels=MOST_PIXELS)) for step, path in shown]
     return [(step, uri) for step, uri in frames if uri is not None]
-
-
-def _caption(record: RunRecord) -> str:
-    total = len(record.samples)
-    left_out = f" {MOST_FRAMES} of {total} grids are shown." if total > MOST_FRAMES else ""
-    return f"{_rows(record)} The heading of each column says what it shows.{left_out} The files are in samples/."
-
-
-def _rows(record: RunRecord) -> str:
-    """Return what the rows of a grid are, by what the run's lock says that the model reads."""
-    reads = record.lock.get(INPUTS)
-    if reads == ["noise"]:
-        return "Each row starts from the same noise each time, and shows results of other noise beside it."
-    row = "Each row belongs to one face of the validation split, the same faces each time"
-    words = [word for name, word in _READS.items() if isinstance(reads, list) and name in reads]
-    if not words:
-        return f"{row}."
-    read = " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-    further = ""
-    if "reference" in words:
-        further = ", then in the style of another face"
-    elif {"attribute", "attributes"} & set(reads or ()):
-        further = ", then with each attribute turned to its opposite"
-    return f"{row}. The result is made from the {read}{further}."
