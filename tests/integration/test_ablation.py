@@ -237,9 +237,27 @@ def test_a_cell_that_fails_does_not_stop_the_rest(facekit: Callable[..., Any], w
     assert retried.code == 1
 
 
+def test_checkpoints_can_go_once_a_run_is_measured(facekit: Callable[..., Any], workplace: Path) -> None:
+    (workplace / "kept.yaml").write_text(ONE_RUN + "keep: none\n")
+    out = workplace / "kept"
+    assert facekit("ablate", "kept.yaml", "--out", out).code == 0
+    (run,) = _runs(out).values()
+    assert not (run / "checkpoints").exists()
+    assert (run / "report.html").is_file()
+    assert ("full model", "psnr") in _numbers(out)
+    assert "left to do" not in facekit("ablate", "kept.yaml", "--out", out).err
+    (workplace / "kept.yaml").write_text(ONE_RUN.replace("{use: psnr}", "{use: ssim}") + "keep: none\n")
+    otherwise = facekit("ablate", "kept.yaml", "--out", out)
+    assert otherwise.code == 1
+    assert "the checkpoints of this run were deleted once it was measured" in otherwise.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["ablate", "toy.yaml", "--executor", "lokal"], "no executor is called 'lokal'"),
+        (["ablate", "toy.yaml", "--workers", "0"], "--set executor.workers=0"),
+        (["ablate", "toy.yaml", "--set", "executor.partition=gpu"], "unknown key 'partition'"),
         (["ablate", "toy.yaml", "--only", "ful model"], "did you mean 'full model'?"),
         (["ablate", "toy.yaml", "--seeds", "x"], "seeds are written like 0,1,2 or 0-4"),
         (["ablate", "tiny.yaml"], "needs the version of the grid format"),
