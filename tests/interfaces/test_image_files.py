@@ -8,6 +8,7 @@ import socket
 import struct
 import subprocess
 import sys
+import warnings
 import zlib
 from pathlib import Path
 
@@ -155,6 +156,40 @@ def test_a_fifo_a_socket_and_a_device_are_no_files(tmp_path: Path, monkeypatch: 
 def test_paths_that_cannot_be_are_told(name: str) -> None:
     with pytest.raises(ImageFileError):
         read_image(name)
+
+
+def odd_files() -> dict[str, bytes]:
+    """Sound images of which Pillow says something on stderr: a palette with bytes of transparency, broken entries."""
+    palette = Image.new("P", (8, 8))
+    palette.putpalette(bytes(range(48)))
+    plain = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(plain, "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x09" + b"\x01\x12" * 3)
+    clear = io.BytesIO()
+    palette.save(clear, "PNG", transparency=bytes([0, 128, 255, 7]))
+    tags = io.BytesIO()
+    Image.new("L", (8, 8)).save(tags, "TIFF")
+    content = bytearray(tags.getvalue())
+    place = int.from_bytes(content[4:8], "little")
+    for entry in range(int.from_bytes(content[place : place + 2], "little")):
+        start = place + 2 + 12 * entry
+        if int.from_bytes(content[start : start + 2], "little") in (262, 284):  # one value each, and here two
+            content[start + 4 : start + 8] = (2).to_bytes(4, "little")
+    return {"exif": plain.getvalue(), "palette": clear.getvalue(), "tiff": bytes(content)}
+
+
+@pytest.mark.parametrize("name", ["exif", "palette", "tiff"])
+def test_what_pillow_warns_of_in_sound_images_is_not_printed(name: str) -> None:
+    content = odd_files()[name]
+    with warnings.catch_warnings(record=True) as plain:
+        warnings.simplefilter("always")
+        with Image.open(io.BytesIO(content)) as image:
+            image.getexif()
+            image.convert("RGB")
+    assert plain, "Pillow says nothing of this file any more"
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        assert rgb_pixels(read_image(content), name=name).shape == (8, 8, 3)
+    assert not told
 
 
 def test_the_interfaces_start_without_pillow() -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from os import PathLike
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
@@ -146,6 +147,16 @@ def format_of(head: bytes) -> str | None:
     return next((name for name, (mark, place) in _SIGNATURES.items() if head.startswith(mark, place)), None)
 
 
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep off stderr what Pillow warns of: damaged entries beside sound pixels, and a limit that is above ours."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        yield
+
+
+@_quietly()
 def _decoded(
     stream: BinaryIO, name: str, formats: tuple[str, ...], scaled_to: int | None, most: int
 ) -> ImageFile.ImageFile:
@@ -153,14 +164,12 @@ def _decoded(
     stream.seek(0)
     if format_of(head) == "WEBP" and "WEBP" in formats:
         _check_size(_webp_size(head), name, most)  # Pillow's reader makes room for the whole image when it opens it
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit here is a lower one
-        with Image.open(stream, formats=formats) as image:
-            _check_size(image.size, name, most)
-            if scaled_to is not None:
-                image.draft("RGB", (scaled_to, scaled_to))
-            image.load()
-            return image
+    with Image.open(stream, formats=formats) as image:
+        _check_size(image.size, name, most)
+        if scaled_to is not None:
+            image.draft("RGB", (scaled_to, scaled_to))
+        image.load()
+        return image
 
 
 def _check_size(size: tuple[int, int], name: str, most: int) -> None:
@@ -186,6 +195,7 @@ def _webp_size(head: bytes) -> tuple[int, int]:
     raise ValueError("its header is damaged")
 
 
+@_quietly()
 def upright(image: Image.Image) -> Image.Image:
     """Return an image, photo or mask, turned by its EXIF orientation.
 
@@ -204,6 +214,7 @@ def upright(image: Image.Image) -> Image.Image:
     return turned
 
 
+@_quietly()
 def rgb_pixels(image: Image.Image, *, name: str) -> NDArray[np.uint8]:
     """Return the pixels (H, W, 3) uint8 of a photo, turned by its EXIF orientation; transparency is dropped.
 

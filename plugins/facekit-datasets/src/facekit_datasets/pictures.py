@@ -10,7 +10,7 @@ import numpy as np
 
 from facekit.interfaces import FacekitError
 from facekit.interfaces.files import read_regular
-from facekit.interfaces.image_files import MOST_PIXELS, read_image, upright
+from facekit.interfaces.image_files import MOST_PIXELS, read_image, rgb_pixels, upright
 
 try:
     from kornia_rs.io import decode_image_png_u8
@@ -54,8 +54,7 @@ def read_photo(file: Path, *, size: int | None = None) -> NDArray[np.uint8]:
             where=str(file),
             remedy="save it with 8 bits a channel",
         )
-    turned = upright(image)
-    return np.asarray(turned if turned.mode == "RGB" else turned.convert("RGB"))
+    return rgb_pixels(image, name=str(file))
 
 
 def read_id_mask(file: Path) -> NDArray[np.uint8]:
