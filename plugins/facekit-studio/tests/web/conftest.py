@@ -109,6 +109,27 @@ def local_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train_recipe(tmp_path_factory.mktemp("trained") / "Tiny Local", LOCAL_RECIPE)
 
 
+REGIONS_RECIPE = """\
+facekit: 1
+name: regions
+description: A few steps of SEAN on a few small drawn faces.
+data: {use: synthetic_faces, size: 32, train: 8, validation: 4, test: 2}
+model:
+  style_encoder: {use: sean_style, code: 8, filters: 4, gain: 1}
+  generator: {use: sean, filters: 2, hidden: 8, code: 8, statistics: group, gain: 1}
+losses:
+  generator: [{use: l1, weight: 10}]
+metrics: [{use: psnr}]
+train: {steps: 3, batch: 2, precision: fp32, device: cpu, samples: 1, log_every: 1}
+"""
+
+
+@pytest.fixture(scope="session")
+def regions_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that has a style for every region."""
+    return train_recipe(tmp_path_factory.mktemp("trained") / "Regions", REGIONS_RECIPE)
+
+
 @dataclass
 class Served:
     """A studio that is served."""

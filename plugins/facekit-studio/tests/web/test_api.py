@@ -180,7 +180,7 @@ def test_a_run_with_one_style_for_the_image_refuses_a_look_for_a_region(
     look = {"face": face, "blends": [{"face": other, "amount": 1.0, "regions": ["skin"]}]}
     answer = api.post("/api/preview", json=wanted(face, ids_of(api, face), sequence=0, client="regions", look=look))
     assert answer.status_code == 400
-    assert "one vector an image, so regions cannot be mixed" in answer.text
+    assert "no style of its own for each region, so regions cannot be mixed" in answer.text
 
 
 def test_looks_are_blended_one_after_another(api: httpx.Client, faces: list[dict[str, Any]]) -> None:

@@ -8,9 +8,16 @@ import numpy as np
 
 from facekit.inference.pipeline import FacePipeline
 from facekit.inference.region_references import check_shows
-from facekit.interfaces import FacekitError, Style
+from facekit.interfaces import STYLE_ENCODER, FacekitError, PortContext, Style
 from facekit.interfaces import Reference as PhotoReference
 from facekit_studio.editing.script.masks import Ids, Pixels
+
+
+def mixes_regions(pipeline: FacePipeline) -> bool:
+    """Whether a run has a style for each region, by the shape that its style encoder says."""
+    encoder = pipeline.recipe.model.networks.get(STYLE_ENCODER)
+    given = () if encoder is None else encoder.choice.ports(PortContext(pipeline.size)).gives
+    return any(port.name == "style" and "classes" in port.shape for port in given)
 
 
 def mixed(
@@ -39,6 +46,12 @@ def mixed(
     if not isinstance(style, Style) or not isinstance(other, Style):
         raise FacekitError(
             "this run reads references without a style encoder of its own, so regions cannot be mixed",
+            where=str(pipeline.run),
+            remedy="give a reference without `regions`",
+        )
+    if style.axis != "regions":
+        raise FacekitError(
+            "this run has no style of its own for each region, so regions cannot be mixed",
             where=str(pipeline.run),
             remedy="give a reference without `regions`",
         )

@@ -32,7 +32,7 @@ from facekit_studio.editing.compositing import paste_back
 from facekit_studio.editing.edit_folder import edit_record, script_record
 from facekit_studio.editing.lint import MaskFinding, lint_mask
 from facekit_studio.editing.local import fills_holes
-from facekit_studio.editing.region_looks import mixed, repainted
+from facekit_studio.editing.region_looks import mixed, mixes_regions, repainted
 from facekit_studio.editing.script import EditScript, write_script
 from facekit_studio.editing.script.masks import Ids
 from facekit_studio.editing.tuning import TunedFace, check_can_be_tuned
@@ -105,6 +105,7 @@ class StudioRun:
             "inputs": sorted(pipeline.inputs.needed),
             "local": None if self.local is None else {"folder": str(self.local.run), "step": self.local.step},
             "tunable": self.tunings is not None,
+            "mixes_regions": mixes_regions(pipeline),
         }
 
     def require_tunings(self) -> Tunings:

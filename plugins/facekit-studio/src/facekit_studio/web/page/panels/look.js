@@ -1,17 +1,19 @@
 // The panel of looks: whose hair, skin and light the image takes, and how far it goes to those of another face.
 
 import { byId, choice, make, slider } from "../core/dom.js";
+import { capital } from "../core/label_map.js";
 import { Gallery } from "./gallery.js";
 
+const WHOLE = "Another look repaints the whole square";
 const NO_LOOK = Object.freeze({ reference: null, blends: [] });
 
 export function showLook(studio, files) {
   const panel = byId("panel-look");
   const look = () => studio.edit?.current.look ?? NO_LOOK;
 
-  const change = (changes, session, word, id) => {
+  const change = (changes, session, word, id, own = "Own look") => {
     if (studio.edit === null) return;
-    const label = id === null ? "Own look" : `${word} ${studio.faceOf(id).name}`;
+    const label = id === null ? own : `${word} ${studio.faceOf(id).name}`;
     studio.setLook({ ...look(), ...changes }, { label, session });
   };
 
@@ -23,6 +25,7 @@ export function showLook(studio, files) {
   // Each region has a blend of its own, and all of them together have another.
   const region = choice({ label: "Region", options: [["", "All"]], value: "", onchange: () => show() });
   const regionOf = ({ regions = [] }) => regions.join();
+  const wordOf = (regions) => regions.split(",").map((name) => studio.labelMap.byName.get(name)?.word ?? name).join(", ");
   const place = () => look().blends.findLastIndex((blend) => regionOf(blend) === region.input.value);
   const towards = new Gallery(studio, {
     label: "Towards",
@@ -33,7 +36,9 @@ export function showLook(studio, files) {
       const kept = blends.filter((_, index) => index !== place());
       const amount = blends[place()]?.amount ?? (wanted === "" ? Number(amounts.input.value) : 1);
       const next = id === null ? kept : [...kept, { face: id, amount, ...(wanted === "" ? {} : { regions: wanted.split(",") }) }];
-      change({ blends: next }, `blend ${wanted}`, "Towards", id);
+      const word = wordOf(wanted);
+      if (wanted === "") change({ blends: next }, "blend ", "Towards", id);
+      else change({ blends: next }, `blend ${wanted}`, `${capital(word)} of`, id, `Own ${word}`);
     },
   });
   const amounts = slider({
@@ -48,18 +53,21 @@ export function showLook(studio, files) {
       const chosen = blends[place()];
       if (chosen === undefined) return;
       const next = blends.map((blend) => (blend === chosen ? { ...blend, amount } : blend));
-      change({ blends: next }, `blend ${region.input.value}`, "Towards", chosen.face);
+      const wanted = region.input.value;
+      const word = wanted === "" ? "Towards" : `${capital(wordOf(wanted))} of`;
+      change({ blends: next }, `blend ${wanted}`, word, chosen.face);
     },
   });
   const [first, second] = [make("img", { alt: "" }), make("img", { alt: "" })];
   const blend = make("div.blend", {}, first, amounts.element, second);
+  const hint = make("p.hint");
   const earlier = make("p.hint", { hidden: true });
   const none = make("p.hint", { textContent: "No run that is shown takes a reference, so the look is their own." });
   const upload = make("button", { type: "button", textContent: "Open a photo as reference…", onclick: () => files.openReference() });
   const body = make(
     "div",
     {},
-    make("p.hint", { textContent: "Another look repaints the whole square, and that of a region the region alone." }),
+    hint,
     blend,
     earlier,
     reference.element,
@@ -70,25 +78,31 @@ export function showLook(studio, files) {
   panel.append(make("h2", { textContent: "Look" }), none, body);
 
   const show = async () => {
-    const takes = studio.runs.some((run) => run.inputs.includes("reference") && studio.options.shownRuns.includes(run.id));
+    const shownRuns = studio.runs.filter((run) => studio.options.shownRuns.includes(run.id));
+    const takes = shownRuns.some((run) => run.inputs.includes("reference"));
     none.hidden = takes;
     body.hidden = !takes;
+    // Regions can only be mixed by a run that has a style for each.
+    const mixes = shownRuns.some((run) => run.mixes_regions);
+    region.element.hidden = !mixes;
+    hint.textContent = mixes ? `${WHOLE}, and that of a region the region alone.` : `${WHOLE}.`;
     const { face } = studio;
     if (face === null) return;
     const { reference: chosen, blends } = look();
     const { byName } = studio.labelMap;
-    const wordOf = (regions) => regions.split(",").map((name) => byName.get(name)?.word ?? name).join(", ");
     const several = blends.map(regionOf).filter((regions) => regions !== "" && !byName.has(regions));
-    const options = [...byName.keys(), ...new Set(several)].map((name) => [name, wordOf(name)]);
-    region.fill([["", "All"], ...options], region.input.value);
+    const options = [...byName.keys(), ...new Set(several)].map((name) => [name, capital(wordOf(name))]);
+    region.fill([["", "All"], ...options], mixes ? region.input.value : "");
     reference.show(studio.others, chosen);
     const current = blends[place()];
     towards.show(studio.others, current?.face ?? null);
     if (current) amounts.set(current.amount);
     const others = blends.filter((blend) => blend !== current);
     earlier.hidden = others.length === 0;
-    const told = ({ face: id, amount, ...rest }) =>
-      `${Math.round(100 * amount)} % of ${studio.faceOf(id)?.name}${regionOf(rest) && ` for ${wordOf(regionOf(rest))}`}`;
+    const told = ({ face: id, amount, ...rest }) => {
+      const share = regionOf(rest) !== "" && amount === 1 ? "" : `${Math.round(100 * amount)} % of `;
+      return `${share}${regionOf(rest) && `${wordOf(regionOf(rest))} of `}${studio.faceOf(id)?.name}`;
+    };
     earlier.textContent = `Also: ${others.map(told).join(", then ")}.`;
     blend.hidden = current === undefined;
     if (current === undefined) return;
