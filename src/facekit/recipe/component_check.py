@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from facekit.interfaces import Options, did_you_mean
-from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, describe, is_null, plain, text_of
+from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, describe, is_null, plain, planted, text_of
 from facekit.recipe.problems import Path, Problems, show_path
 from facekit.recipe.resolved import ComponentChoice, Mark
 from facekit.recipe.settings_check import check_settings
@@ -114,52 +114,32 @@ def migrate_options(
 ) -> dict[str, Entry]:
     """Return options as the component has them today; values keep the places they were written in.
 
-    Old names are recognised whatever version the recipe states. Defaults of before are filled in where it states an
-    older one.
-
-    Args:
-        spec: the component.
-        entries: the options as they are written.
-        version: the version that the recipe states, None for none.
-        use: where that stands.
-        path: where in the recipe the component stands.
-        problems: collects what cannot be migrated, and a notice for all that was.
+    Old names are recognised whatever ``version`` the recipe states at ``use``. Defaults of before are filled in where
+    it states an older one.
     """
     today = {name for key, info in spec.options.model_fields.items() for name in (key, info.alias)}
     found = dict(entries)
     for migration in spec.migrations:
         older = version is not None and version < migration.to
-        since = f"since version {migration.to} of {spec.id}"
-        summary = migration.summary.strip().rstrip(".")
+        since, summary = f"since version {migration.to} of {spec.id}", migration.summary.strip().rstrip(".")
         for old in [name for name in found if name in migration.renamed or name in migration.removed]:
             if old in today and not older:
                 continue  # a later version gave the name to another option
             entry, new = found.pop(old), migration.renamed.get(old)
-            value = plain(entry.node)
-            if new is None and any(repr(value) == repr(one) for one in migration.harmless.get(old, ())):
-                message = f"{old!r} is gone {since}, and this value changed nothing: {summary}"
-                problems.note(message, entry.key_mark, (*path, old))
+            here, gone = (*path, old), f"{old!r} is gone {since}"
+            if new is None and repr(plain(entry.node)) in map(repr, migration.harmless.get(old, ())):
+                problems.note(f"{gone}, and this value changed nothing: {summary}", entry.key_mark, here)
             elif new is None:
-                advice = migration.removed[old].rstrip(".")
-                problems.add(f"{old!r} is gone {since}: {advice}", entry.key_mark, (*path, old))
+                problems.add(f"{gone}: {migration.removed[old].rstrip('.')}", entry.key_mark, here)
             elif new in found:
                 message = f"{old!r} is called {new!r} {since}, and {new!r} is given too"
-                problems.add(message, entry.key_mark, (*path, old), f"keep {new!r}")
+                problems.add(message, entry.key_mark, here, f"keep {new!r}")
             else:
                 problems.note(f"{old!r} is called {new!r} {since}: {summary}", entry.key_mark, (*path, new))
                 found[new] = entry
-        for name, value in migration.added.items() if older else ():
-            if name not in found:
-                set_to = f"{name!r} is set to {value!r}, as version {version} of {spec.id} had it"
-                problems.note(f"{set_to}: {summary}", use, (*path, name))
-                found[name] = Entry(use, _planted(value, use))
+        for name in [name for name in migration.added if older and name not in found]:
+            value = migration.added[name]
+            set_to = f"{name!r} is set to {value!r}, as version {version} of {spec.id} had it"
+            problems.note(f"{set_to}: {summary}", use, (*path, name))
+            found[name] = Entry(use, planted(value, use))
     return found
-
-
-def _planted(value: Any, mark: Mark) -> Node:
-    """Return plain data as a node, all of it in one place."""
-    if isinstance(value, Mapping):
-        return MapNode({str(key): Entry(mark, _planted(inner, mark)) for key, inner in value.items()}, mark)
-    if isinstance(value, list | tuple):
-        return ListNode(tuple(_planted(inner, mark) for inner in value), mark)
-    return ScalarNode(value, mark)

@@ -18,14 +18,10 @@ from facekit.registry import PluginOrigin, Registry
 
 @dataclass(frozen=True)
 class ShippedRecipe:
-    """A recipe that can be named without its path.
+    """A recipe that can be named without its path, e.g. ``sft_pix2pixhd`` or ``paper/notebook``.
 
-    Args:
-        name: what to call it, e.g. ``sft_pix2pixhd`` or ``paper/notebook``.
-        path: the file.
-        description: its ``description:``; what is wrong with the file where it cannot be read.
-        source: the distribution it comes with.
-        is_grid: it is a grid of runs, for ``facekit ablate``.
+    The description says what is wrong with the file where it cannot be read. ``source`` is the distribution it comes
+    with; ``is_grid`` that it is a grid of runs, for ``facekit ablate``.
     """
 
     name: str
@@ -36,10 +32,7 @@ class ShippedRecipe:
 
 
 def shipped_recipes(registry: Registry) -> list[ShippedRecipe]:
-    """Return the recipes of facekit and of the plugins, by name.
-
-    See :func:`facekit.recipe.layers.shipped_files` for what they are called.
-    """
+    """Return the recipes of facekit and of the plugins, by name; see :func:`facekit.recipe.layers.shipped_files`."""
     return name_recipes(registry.recipe_paths())
 
 
@@ -68,28 +61,27 @@ def find_recipe(name: str, *, registry: Registry) -> Path:
     Raises:
         FacekitError: there is neither; with the names that look like it.
     """
+
+    def is_(kind: Callable[[Path], bool], path: Path) -> bool:
+        try:
+            return kind(path)
+        except (OSError, ValueError):  # names of thousands of letters, or with a null character, are nothing
+            return False
+
     path = Path(name)
-    if _is(Path.is_file, path):
+    if is_(Path.is_file, path):
         return path
     recipes = {name: file.path for name, file in shipped_files(registry.recipe_paths()).items()}
     if name in recipes:
         return recipes[name]
     near = did_you_mean(name, recipes)
     if path.suffix in (".yaml", ".yml"):
-        beside = sorted(str(other) for other in path.parent.glob("*.yaml")) if _is(Path.is_dir, path.parent) else []
+        beside = sorted(str(other) for other in path.parent.glob("*.yaml")) if is_(Path.is_dir, path.parent) else []
         near = did_you_mean(name, beside) or did_you_mean(path.stem, recipes)
-    is_folder = _is(Path.is_dir, path)
+    is_folder = is_(Path.is_dir, path)
     what = "is a folder, not a recipe file" if is_folder else "is neither a recipe file nor the name of a recipe"
     shown = name if len(name) <= 200 else f"{name[:197]}..."
     raise FacekitError(f"{shown!r} {what}", where=shown, remedy=near or "`facekit recipes ls` lists the recipes")
-
-
-def _is(kind: Callable[[Path], bool], path: Path) -> bool:
-    """Ask a path what it is; names of thousands of letters, or with a null character, are nothing."""
-    try:
-        return kind(path)
-    except (OSError, ValueError):
-        return False
 
 
 def copy_recipe(name: str, target: Path, *, registry: Registry, force: bool = False) -> Path:
@@ -102,9 +94,6 @@ def copy_recipe(name: str, target: Path, *, registry: Registry, force: bool = Fa
         target: the new file, or a folder that gets a file of the recipe's name.
         registry: knows the plugins' recipes.
         force: replace a file that is there.
-
-    Returns:
-        The new file.
 
     Raises:
         FacekitError: the recipe is not found or cannot be read, or the target exists.

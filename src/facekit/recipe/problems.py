@@ -19,13 +19,7 @@ _LONGEST_LINE = 120
 
 def show_path(path: Path) -> str:
     """Return the path as people write it: ``losses.generator[1].weight``."""
-    text = ""
-    for part in path:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        else:
-            text += f".{part}" if text else part
-    return text
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
 
 
 @dataclass(frozen=True)
@@ -45,12 +39,18 @@ class Problem:
     remedy: str | None = None
 
     def __str__(self) -> str:
-        text = f"{self.mark}: {self.path}: {self.message}" if self.path else f"{self.mark}: {self.message}"
-        if self.remedy:
-            text += f"; {self.remedy}"
-        if self.mark.line and self.mark.text.strip():
-            text += "\n" + _excerpt(self.mark)
-        return text
+        said = f"{self.mark}: {self.path}: {self.message}" if self.path else f"{self.mark}: {self.message}"
+        said += f"; {self.remedy}" if self.remedy else ""
+        if not self.mark.line or not self.mark.text.strip():
+            return said
+        # The line and a caret under the column; only the neighbourhood of the caret for long lines.
+        line, column = self.mark.text.rstrip(), self.mark.column
+        line = "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in line)
+        if len(line) > _LONGEST_LINE:
+            start = max(0, column - 1 - _LONGEST_LINE // 2)
+            line, column = line[start : start + _LONGEST_LINE], column - start
+        indent = "".join("\t" if character == "\t" else " " for character in line[: column - 1]).ljust(column - 1)
+        return f"{said}\n  {line}\n  {indent}^"
 
 
 class RecipeError(FacekitError):
@@ -115,14 +115,3 @@ def _in_order(found: Sequence[_Placed]) -> list[_Placed]:
         return mark.is_override, files.index(mark.file), mark.line, mark.column
 
     return sorted(found, key=order)
-
-
-def _excerpt(mark: Mark) -> str:
-    """Return the line and a caret under the column; only the neighbourhood of the caret for long lines."""
-    text = "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in mark.text.rstrip())
-    column = mark.column
-    if len(text) > _LONGEST_LINE:
-        start = max(0, column - 1 - _LONGEST_LINE // 2)
-        text, column = text[start : start + _LONGEST_LINE], column - start
-    indent = "".join("\t" if character == "\t" else " " for character in text[: column - 1]).ljust(column - 1)
-    return f"  {text}\n  {indent}^"

@@ -58,10 +58,7 @@ class Mark:
 class Notice:
     """Something a person should know of a recipe that is no mistake: an option that was read as an older version's.
 
-    Args:
-        message: what.
-        mark: where.
-        path: the place in the recipe's tree, e.g. ``model.generator.blocks``.
+    ``path`` is the place in the recipe's tree, e.g. ``model.generator.blocks``.
     """
 
     message: str
@@ -77,7 +74,6 @@ class ComponentChoice:
     """A component a recipe names, with its validated options.
 
     Args:
-        component: the registered component.
         options: its options, of the spec's options class.
         path: where in the recipe it stands, e.g. ``model.generator`` or ``losses.generator[1]``.
         mark: where its ``use:`` was written; recipes that differ in this alone are equal.
@@ -111,11 +107,9 @@ class LossChoice:
     """A loss of a player.
 
     Args:
-        player: whose loss it is.
         label: its name in logs, unique for the player (``feature_matching``, ``adversarial``, or the recipe's
             ``label:``).
         weight: factor on its value.
-        choice: the component.
         every: it is computed at every n-th step, counted n times there.
     """
 
@@ -146,11 +140,8 @@ class ScheduleChoice:
 class UpdateChoices:
     """How the weights of players are updated: what ``train.optimiser`` and ``train.schedule`` mean.
 
-    Args:
-        optimiser: the optimiser of the players that have none of their own.
-        schedule: the schedule of those.
-        optimisers: players' own, by their name.
-        schedules: players' own, by their name.
+    ``optimisers`` and ``schedules`` are those that players have of their own, by their names; ``optimiser`` and
+    ``schedule`` are for all others.
     """
 
     optimiser: OptimiserChoice
@@ -220,10 +211,10 @@ def order_of_turns(players: Iterable[Player], model: ModelChoice) -> tuple[Playe
     Those named after a discriminator come first and ``generator`` comes last; others keep the order of the recipe.
     """
 
-    def rank(player: Player) -> int:
-        return 0 if player in model.discriminators else 2 if player == GENERATOR else 1
-
-    return tuple(sorted(dict.fromkeys(players), key=rank))
+    named = list(dict.fromkeys(players))
+    first = [player for player in named if player in model.discriminators and player != GENERATOR]
+    between = [player for player in named if player not in first and player != GENERATOR]
+    return (*first, *between, *(player for player in named if player == GENERATOR))
 
 
 def networks_of(player: Player, players: Sequence[Player], model: ModelChoice) -> tuple[str, ...]:
@@ -238,14 +229,8 @@ def networks_of(player: Player, players: Sequence[Player], model: ModelChoice) -
         model: the networks.
     """
 
-    def trains(name: str) -> bool:
-        if name in model.frozen:
-            return False
-        if name == player:
-            return True
-        return player == players[-1] and name not in players and name not in model.discriminators
-
-    return tuple(name for name in model.networks if trains(name))
+    rest = set(model.networks) - set(players) - model.discriminators if player == players[-1] else set()
+    return tuple(name for name in model.networks if name in rest | {player} and name not in model.frozen)
 
 
 @dataclass(frozen=True)
@@ -254,13 +239,8 @@ class ResolvedRecipe:
 
     Args:
         name: the recipe's ``name:``, or its file's stem.
-        description: the recipe's ``description:``.
-        dataset: the dataset component.
         data: what the core does with the data.
-        model: the components of the model.
         losses: the losses of all players, in recipe order.
-        metrics: what is measured.
-        train: how it is trained.
         updates: the optimisers and schedules that ``train`` names.
         augmentation: what stands in front of discriminators; None for nothing.
         document: the merged recipe as plain YAML data, every default written out: it is locked into the run folder and

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from facekit.interfaces import FacekitError, Options, did_you_mean
-from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, describe, plain
+from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, ScalarNode, describe, entry_at, plain, text_of
 from facekit.recipe.problems import Path, Problems
 from facekit.recipe.resolved import Mark
 from facekit.recipe.settings import DataSettings, TrainSettings
@@ -38,6 +38,7 @@ _EXPECTED = {
     "none_required": "null",
 }
 
+_CHOICES = ("literal_error", "enum")
 
 _LIMITS = {
     "greater_than": ("gt", "more than"),
@@ -49,12 +50,13 @@ _LIMITS = {
 
 
 class _Found(NamedTuple):
-    """Where an error of pydantic's lies in the tree."""
+    """Where an error of pydantic's lies in the tree; ``rest`` is the end of its place that the tree does not have."""
 
     path: Path
     node: Node
     key_mark: Mark
     rest: tuple[int | str, ...]
+    error: ErrorDetails
 
 
 def check_settings(
@@ -88,13 +90,21 @@ def check_settings(
     try:
         return model.model_validate_json(document, strict=True)
     except ValidationError as failure:
-        tree = MapNode(entries, mark)
-        groups: dict[tuple[Path, bool], list[tuple[_Found, ErrorDetails]]] = {}
+        groups: dict[tuple[Path, bool], list[_Found]] = {}
         for error in failure.errors():
-            found = _locate(tree, error["loc"], path, mark)
+            # As far into the tree as the location goes, passing over what pydantic adds (tags of unions).
+            node: Node = MapNode(entries, mark)
+            key_mark, walked = mark, path
+            rest: tuple[int | str, ...] = ()
+            for index, part in enumerate(error["loc"]):
+                inner = entry_at(node, (part,))
+                if inner is not None:
+                    key_mark, node, walked = inner.key_mark, inner.node, (*walked, part)
+                elif index == len(error["loc"]) - 1:
+                    rest = (part,)
             about_itself = error["type"] not in ("missing", "extra_forbidden")
-            spot = found.path if about_itself else (*found.path, *found.rest)
-            groups.setdefault((spot, about_itself), []).append((found, error))
+            spot = walked if about_itself else (*walked, *rest)
+            groups.setdefault((spot, about_itself), []).append(_Found(walked, node, key_mark, rest, error))
         for group in groups.values():
             _report(group, model, problems, also_known, in_recipe=in_recipe)
     except FacekitError as error:
@@ -104,135 +114,93 @@ def check_settings(
     return None
 
 
-def _locate(tree: MapNode, location: tuple[int | str, ...], path: Path, mark: Mark) -> _Found:
-    """Walk as far into the tree as the location goes, passing over what pydantic adds (tags of unions)."""
-    node: Node = tree
-    key_mark = mark
-    walked: Path = path
-    rest: tuple[int | str, ...] = ()
-    for index, part in enumerate(location):
-        if isinstance(node, MapNode) and isinstance(part, str) and part in node.entries:
-            key_mark, node = node.entries[part].key_mark, node.entries[part].node
-        elif isinstance(node, ListNode) and isinstance(part, int) and part < len(node.items):
-            node = node.items[part]
-            key_mark = node.mark
-        else:
-            rest = (part,) if index == len(location) - 1 else rest
-            continue
-        walked = (*walked, part)
-    return _Found(walked, node, key_mark, rest)
-
-
 def _report(
-    group: list[tuple[_Found, ErrorDetails]],
-    model: type[Options],
-    problems: Problems,
-    also_known: Iterable[str],
-    *,
-    in_recipe: bool,
+    group: list[_Found], model: type[Options], problems: Problems, also_known: Iterable[str], *, in_recipe: bool
 ) -> None:
-    found, error = group[0]
-    kind, context = error["type"], error.get("ctx") or {}
+    """Add one problem for the errors at one place; several are of the members of a union, which all said no."""
+    path, value, key_mark, rest, error = group[0]
+    kind, context, mark = error["type"], error.get("ctx") or {}, group[0].node.mark
     if kind == "missing":
-        if found.rest and isinstance(found.rest[0], int):
-            length = len(found.node.items) if isinstance(found.node, ListNode) else 0
-            problems.add(f"expected a longer list, found {length} {_items(length)}", found.node.mark, found.path)
+        if rest and isinstance(rest[0], int):
+            count = len(value.items) if isinstance(value, ListNode) else 0
+            problems.add(f"expected a longer list, found {count} {'item' if count == 1 else 'items'}", mark, path)
         else:
-            problems.add(f"needs `{error['loc'][-1]}`", found.key_mark, found.path)
+            problems.add(f"needs `{error['loc'][-1]}`", key_mark, path)
         return
     if kind == "extra_forbidden":
         known = [*_fields_at(model, error["loc"][:-1]), *(also_known if len(error["loc"]) == 1 else ())]
         name = str(error["loc"][-1])
-        hint = unknown_key_hint(name, known, in_recipe=in_recipe)
-        problems.add(f"unknown key {name!r}", found.key_mark, found.path, hint)
+        problems.add(f"unknown key {name!r}", key_mark, path, unknown_key_hint(name, known, in_recipe=in_recipe))
         return
-    value, mark = found.node, found.node.mark
-    if found.rest == ("[key]",):
-        mark = found.key_mark
-        value = ScalarNode(str(found.path[-1]), mark)
-    if not found.path or (isinstance(value, MapNode) and kind in ("value_error", "assertion_error")):
-        mark = found.key_mark
-    if len(group) > 1:  # the members of a union all said no
-        named = [
-            (one.get("ctx") or {})["expected"]
-            if one["type"] in ("literal_error", "enum")
-            else _EXPECTED.get(one["type"])
-            for _, one in group
-        ]
-        expected = list(dict.fromkeys(filter(None, named)))
-        if expected:
-            problems.add(f"expected {' or '.join(expected)}, found {describe(value)}", mark, found.path)
-            return
-    message, remedy = _sentence(kind, context, error["msg"], value)
-    problems.add(message, mark, found.path, remedy)
-
-
-def _sentence(kind: str, context: Mapping[str, Any], message: str, value: Node) -> tuple[str, str | None]:
-    """Return what is wrong with a value, and what to do about it."""
-    if kind in _EXPECTED:
-        return f"expected {_EXPECTED[kind]}, found {describe(value)}", _conversion_hint(kind, value)
-    if kind in ("literal_error", "enum"):
+    if rest == ("[key]",):
+        value, mark = ScalarNode(str(path[-1]), key_mark), key_mark
+    if not path or (isinstance(value, MapNode) and kind in ("value_error", "assertion_error")):
+        mark = key_mark
+    found, remedy = describe(value), None
+    wanted = [
+        (each.get("ctx") or {})["expected"] if each["type"] in _CHOICES else _EXPECTED.get(each["type"])
+        for each in (one.error for one in group)
+    ]
+    expected = " or ".join(dict.fromkeys(filter(None, wanted)))
+    if len(group) > 1 and expected:
+        message = f"expected {expected}, found {found}"
+    elif kind in _EXPECTED:
+        message, remedy = f"expected {_EXPECTED[kind]}, found {found}", _conversion_hint(kind, value)
+    elif kind in _CHOICES:
         choices = [choice.strip(" '") for choice in str(context["expected"]).replace(" or ", ",").split(",")]
-        text = value.value if isinstance(value, ScalarNode) else None
-        near = did_you_mean(text, choices) if isinstance(text, str) else None
-        return f"expected {context['expected']}, found {describe(value)}", near
-    if kind in _LIMITS:
+        message = f"expected {context['expected']}, found {found}"
+        remedy = did_you_mean(text, choices) if (text := text_of(value)) is not None else None
+    elif kind in _LIMITS:
         key, words = _LIMITS[kind]
-        found = describe(value) if kind == "multiple_of" else describe(value).removeprefix("the number ")
-        return f"must be {words} {context[key]:g}, found {found}", None
-    if kind in ("too_short", "too_long"):
+        found = found if kind == "multiple_of" else found.removeprefix("the number ")
+        message = f"must be {words} {context[key]:g}, found {found}"
+    elif kind in ("too_short", "too_long"):
         limit = context.get("min_length" if kind == "too_short" else "max_length")
         actual = len(value.items) if isinstance(value, ListNode) else context.get("actual_length")
         bound = "at least" if kind == "too_short" else "at most"
-        return f"expected {bound} {limit} {_items(limit)}, found {actual}", None
-    if kind == "string_pattern_mismatch":
-        return f"{describe(value)} does not fit the form {context['pattern']}", None
-    if kind in ("value_error", "assertion_error"):
-        cause = context.get("error")
+        message = f"expected {bound} {limit} {'item' if limit == 1 else 'items'}, found {actual}"
+    elif kind == "string_pattern_mismatch":
+        message = f"{found} does not fit the form {context['pattern']}"
+    else:
+        message, cause = error["msg"][:1].lower() + error["msg"][1:], context.get("error")
         if isinstance(cause, FacekitError):
-            return cause.message, cause.remedy
-        return str(cause) if cause else message, None
-    return message[:1].lower() + message[1:], None
+            message, remedy = cause.message, cause.remedy
+        elif cause:
+            message = str(cause)
+    problems.add(message, mark, path, remedy)
 
 
 def _conversion_hint(kind: str, value: Node) -> str | None:
-    if not isinstance(value, ScalarNode):
-        return None
-    if kind in ("int_type", "int_from_float", "float_type") and isinstance(value.value, str):
+    text = text_of(value)
+    is_number = kind in ("int_type", "int_from_float", "float_type")
+    if is_number and text is not None:
         try:
-            float(value.value)
+            float(text)
         except ValueError:
             return None
-        return "remove the quotes" if "_" not in value.value else "write the number without underscores"
-    if kind in ("int_type", "int_from_float") and isinstance(value.value, float) and value.value.is_integer():
-        return f"write {int(value.value)}"
-    if kind == "bool_type" and isinstance(value.value, str):
-        yes = value.value.lower() in ("on", "yes", "true", "y")
-        no = value.value.lower() in ("off", "no", "false", "n")
+        return "remove the quotes" if "_" not in text else "write the number without underscores"
+    number = value.value if isinstance(value, ScalarNode) else None
+    if is_number and kind != "float_type" and isinstance(number, float) and number.is_integer():
+        return f"write {int(number)}"
+    if kind == "bool_type" and text is not None:
+        yes, no = (text.lower() in words for words in (("on", "yes", "true", "y"), ("off", "no", "false", "n")))
         return "write true" if yes else "write false" if no else None
-    if kind == "string_type" and value.value is not None:
-        return "put it in quotes if it is meant as text"
-    return None
-
-
-def _items(count: Any) -> str:
-    return "item" if count == 1 else "items"
+    return "put it in quotes if it is meant as text" if kind == "string_type" and number is not None else None
 
 
 def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     """Return the keys that the model knows at a place inside it."""
+
+    def models_in(annotation: Any) -> list[type[BaseModel]]:
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            return [annotation]
+        return [model for argument in get_args(annotation) for model in models_in(argument)]
+
     models: list[type[BaseModel]] = [model]
     for part in location:
-        if isinstance(part, str):
-            fields = [outer.model_fields[part] for outer in models if part in outer.model_fields]
-            models = [inner for field in fields for inner in _models_in(field.annotation)] or models
+        fields = [outer.model_fields[part] for outer in models if part in outer.model_fields and isinstance(part, str)]
+        models = [inner for field in fields for inner in models_in(field.annotation)] or models
     return [field.alias or name for entry in models for name, field in entry.model_fields.items()]
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for argument in get_args(annotation) for model in _models_in(argument)]
 
 
 def unknown_key_hint(name: str, known: Iterable[str], *, in_recipe: bool = True) -> str | None:
@@ -241,16 +209,11 @@ def unknown_key_hint(name: str, known: Iterable[str], *, in_recipe: bool = True)
     near = did_you_mean(name, known)
     if near:
         return near
-    for section, model in (("train", TrainSettings), ("data", DataSettings)) if in_recipe else ():
-        for place, names in _sections(section, model):
-            if name in names:
-                return f"{name!r} belongs under `{place}:`"
+    sections: list[tuple[str, Any]] = [("train", TrainSettings), ("data", DataSettings)] if in_recipe else []
+    for place, model in sections:  # it grows by the settings inside
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            continue
+        if name in model.model_fields:
+            return f"{name!r} belongs under `{place}:`"
+        sections += [(f"{place}.{key}", field.annotation) for key, field in model.model_fields.items()]
     return f"known keys: {', '.join(known)}" if known else "there is nothing to set here"
-
-
-def _sections(name: str, model: type[BaseModel]) -> list[tuple[str, list[str]]]:
-    found = [(name, list(model.model_fields))]
-    for key, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            found.extend(_sections(f"{name}.{key}", field.annotation))
-    return found

@@ -94,17 +94,15 @@ class Migration:
 
     def mistake(self, options: Collection[str]) -> str | None:
         """Return what is wrong with it; ``options`` are today's, and the names that later migrations read."""
+        unheard = sorted(set(self.harmless) - set(self.removed))
+        lost = sorted({*self.renamed.values(), *self.added} - set(options))
         if not self.summary.strip():
             return "has no summary, and people are shown it"
         if self.weights is not None and not _TARGET.fullmatch(self.weights):
             return f"names its weights {self.weights!r}, not in the form 'module:function'"
-        unheard = sorted(set(self.harmless) - set(self.removed))
         if unheard:
             return f"has harmless values of {unheard[0]!r}, which it does not remove"
-        lost = sorted({*self.renamed.values(), *self.added} - set(options))
-        if lost:
-            return f"speaks of {lost[0]!r}, which is no option today; later migrations do not mention it"
-        return None
+        return f"speaks of {lost[0]!r}, which is no option today; later migrations do not mention it" if lost else None
 
 
 @dataclass(frozen=True, kw_only=True)
