@@ -95,8 +95,7 @@ class Installed:
 def find_installed() -> Installed:
     """Return the plugins of every distribution on the path.
 
-    ``importlib.metadata.entry_points()`` would raise for all of them if one distribution had a broken file, and parses
-    the whole of every distribution's metadata.
+    ``importlib.metadata.entry_points()`` raises for all of them if one has a broken file, and parses all metadata.
     """
     found = Installed()
     used: set[str] = set()

@@ -19,13 +19,7 @@ class Watchers:
     """The plugins that watch one run.
 
     They are told in the process that trains, one after the other, and the run waits for each. One that raises is
-    named, and told nothing more of this run.
-
-    Args:
-        plugins: the plugins.
-
-    Attributes:
-        seconds: time spent in each watcher so far.
+    named, and told nothing more of this run. ``seconds`` is the time spent in each so far.
     """
 
     def __init__(self, plugins: PluginSet) -> None:
@@ -35,18 +29,15 @@ class Watchers:
         self._slow: set[int] = set()
 
     def tell(self, event: RunEvent, *, complain: Callable[[str], None]) -> None:
-        """Tell every watcher what happened.
-
-        Args:
-            event: what happened.
-            complain: told, once for each, of a watcher that raised, that took long, or that was interrupted.
+        """Tell every watcher what happened; ``complain`` is told of one that raised, took long, or was interrupted.
 
         Raises:
             KeyboardInterrupt: Ctrl-C came while a watcher was at work; that one, which may hang, is told nothing more.
             FacekitError: a watcher raised, and failures of plugins are fatal.
         """
         for loaded, take_in in self._plugins.implementations(HOOK):
-            key, name, what = id(loaded.plugin), _named(loaded.origin), type(event).__name__
+            key, name = id(loaded.plugin), f"the plugin {loaded.origin.name!r} of {loaded.origin}"
+            what = type(event).__name__
             if key in self._deaf:
                 continue
             began = time.perf_counter()
@@ -72,7 +63,3 @@ class Watchers:
             if seconds >= SLOW and not {key} & (self._slow | self._deaf):
                 self._slow.add(key)
                 complain(f"{name} took {seconds:.1f} s over {what}; the run waits for the plugins that watch it")
-
-
-def _named(origin: PluginOrigin) -> str:
-    return f"the plugin {origin.name!r} of {origin}"

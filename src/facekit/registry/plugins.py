@@ -116,30 +116,20 @@ class PluginSet:
                 self.skipped.append(plugin.origin)
 
     def load(self, origin: PluginOrigin, load: Callable[[], object]) -> None:
-        """Load one plugin; when it fails, the failure is recorded and nothing is raised, unless failures are fatal.
+        """Load one plugin, which ``load`` imports and returns.
 
-        Args:
-            origin: where it comes from.
-            load: imports and returns it.
+        When it fails, the failure is recorded and nothing is raised, unless failures are fatal.
         """
+        name, stage, plugin = f"{origin.distribution}:{origin.name}", IMPORTING, None
+        problem = forgotten = None
         try:
             with self.stdout_kept(origin):
                 plugin = load()
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # a module may raise anything at import, SystemExit included
-            self.quarantine(origin, IMPORTING, error)
-            return
-        name = f"{origin.distribution}:{origin.name}"
-        problem = forgotten = None
-        if self._manager.has_plugin(name):
-            problem = "its distribution declares two entry points of this name; the first one is used"
-        for other in self.loaded:
-            if other.plugin is plugin:
-                whose = other.origin
-                problem = f"{whose.target} is loaded already, by the entry point {whose.name!r} of {whose}"
-        try:
-            with self.stdout_kept(origin):
+                stage = REGISTERING
+                if self._manager.has_plugin(name):
+                    problem = "its distribution declares two entry points of this name; the first one is used"
+                for whose in (other.origin for other in self.loaded if other.plugin is plugin):
+                    problem = f"{whose.target} is loaded already, by the entry point {whose.name!r} of {whose}"
                 if problem is None:
                     problem, forgotten = _hook_mistakes(plugin, self._manager)
                 if problem is None:
@@ -147,10 +137,10 @@ class PluginSet:
                     self._manager.check_pending()
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # pluggy raises several kinds; a plugin object's attributes may raise anything
+        except BaseException as error:  # a module may raise anything at import, SystemExit included
             if self._manager.is_registered(plugin):
                 self._manager.unregister(plugin)
-            self.quarantine(origin, REGISTERING, error)
+            self.quarantine(origin, stage, error)
             return
         if problem is not None:
             self.quarantine(origin, REGISTERING, problem)

@@ -112,10 +112,7 @@ class Registry:
     def find(self, kind: Kind, name: str, *, record: PluginRecord | None = None) -> RegisteredComponent:
         """Return the component a recipe means by ``name``: an id, or a name that only one namespace has.
 
-        Args:
-            kind: its kind.
-            name: its id or name.
-            record: what the run was made with whose recipe names it, to say where a component is to be had.
+        ``record`` is what the run was made with whose recipe names it, to say where a component is to be had.
 
         Raises:
             UnknownComponent: no plugin offers it, several claim it, or several namespaces have the name.
@@ -128,11 +125,8 @@ class Registry:
                 sides = " and ".join(f"{origin} ({origin.target})" for origin in clash.origins)
                 message = f"{kind} {clash.id!r} is claimed by {sides}"
                 raise UnknownComponent(kind, name, message, how_to_leave_one_out(clash.origins))
-        if "/" in name:
-            found = self.components.get((kind, name))
-            candidates = [found] if found else []
-        else:
-            candidates = [entry for (k, _), entry in self.components.items() if k == kind and entry.spec.name == name]
+        mine = [entry for (k, _), entry in self.components.items() if k == kind]
+        candidates = [entry for entry in mine if name == (entry.spec.id if "/" in name else entry.spec.name)]
         if len(candidates) == 1:
             return candidates[0]
         if candidates:
@@ -155,11 +149,6 @@ class Registry:
         self, kind: Kind, use: str, *, record: PluginRecord | None = None
     ) -> tuple[RegisteredComponent, int | None]:
         """Return the component that a recipe's ``use:`` means, and the version it is written for; None for the newest.
-
-        Args:
-            kind: its kind.
-            use: its id or name, perhaps with a version.
-            record: as :meth:`find` takes it.
 
         Raises:
             UnknownComponent: as :meth:`find` does; or it is written for no version, or for one newer than is installed.
