@@ -8,11 +8,11 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from types import UnionType
-from typing import Any, NamedTuple, Optional, Union, get_args, get_origin
+from typing import Any, NamedTuple, Optional, Union
 
 from pydantic import Field, create_model
 
@@ -248,11 +248,10 @@ def _spec_of_torch(name: str, arguments: ast.arguments, tree: ast.Module) -> Com
             continue
         kind: Any = Any
         if argument.annotation is not None:
-            names = {"Tensor": _Tensor, "Optional": Optional, "Union": Union, "Tuple": tuple}
-            try:
-                kind = _without_tensors(eval(ast.unparse(argument.annotation), names))
-            except (NameError, TypeError):  # types of torch's own
-                kind = Any
+            # Tensors are no values of recipes: where one may stand, a number may as well.
+            names = {"Tensor": float, "Optional": Optional, "Union": Union, "Tuple": tuple}
+            with suppress(NameError, TypeError):  # types of torch's own
+                kind = eval(ast.unparse(argument.annotation), names)
         about = f"As torch.optim.{name} takes it."
         if default is None:
             fields[argument.arg] = (kind, Field(description=about))
@@ -268,17 +267,3 @@ def _spec_of_torch(name: str, arguments: ast.arguments, tree: ast.Module) -> Com
         factory=_TORCH_FACTORY,
         licence="BSD-3-Clause",
     )
-
-
-class _Tensor:
-    """Stands for torch's tensors in annotations: they are no values of recipes, and are left out of unions."""
-
-
-def _without_tensors(kind: Any) -> Any:
-    inner = get_args(kind)
-    if get_origin(kind) in (Union, UnionType):
-        members = [_without_tensors(member) for member in inner if member is not _Tensor]
-        return Any if Any in members else Union[tuple(members)]  # noqa: UP007 - of values, not of names
-    if get_origin(kind) is tuple:
-        return tuple[tuple(_without_tensors(member) for member in inner)]  # type: ignore[misc]
-    return kind if kind in (float, int, bool, str, type(None)) else Any

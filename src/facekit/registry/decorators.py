@@ -32,7 +32,7 @@ from pydantic import Field, create_model
 from facekit.interfaces import FacekitError, Measurement, Observation, Options, Port, Ports, Task, did_you_mean
 from facekit.interfaces import ports as standard_ports
 from facekit.registry.hooks import hookimpl
-from facekit.registry.spec import ComponentSpec, Kind, Migration
+from facekit.registry.spec import ComponentSpec, Kind
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,12 +52,7 @@ class FunctionComponent:
     """A component that is one function, as ``@loss`` and ``@metric`` return it.
 
     Called with what the function takes, it is the function: ``charbonnier(step, epsilon=0.1)``. Called with options and
-    a context, as facekit calls a factory, it returns the component.
-
-    Args:
-        function: the function.
-        spec: what is known of the component.
-        make: returns the component for values of the options by name.
+    a context, as facekit calls a factory, it returns the component, which ``make`` makes of the options by name.
     """
 
     def __init__(
@@ -80,13 +75,8 @@ def loss(
     id: str,
     *,
     needs: Sequence[str | Port],
-    players: tuple[str, ...] = ("generator",),
     smallest_batch: int = 1,
-    licence: str = "Apache-2.0",
-    example: Mapping[str, Any] | None = None,
-    version: int = 1,
-    migrations: tuple[Migration, ...] = (),
-    interface_version: int = _WRITTEN_FOR,
+    **more: Any,
 ) -> Callable[[Callable[..., Tensor]], FunctionComponent]:
     """Make a loss of a function that takes a :class:`facekit.interfaces.Step` and returns a scalar.
 
@@ -96,21 +86,15 @@ def loss(
     Args:
         id: ``namespace/name``.
         needs: the names of standard ports (``"image"``), or ports of a family's own.
-        players: whose loss it can be.
         smallest_batch: the smallest batch it works with.
-        licence: see :class:`ComponentSpec`, as for all that follows.
-        example: options for an example.
-        version: of the component.
-        migrations: how to read what is older.
-        interface_version: what the function was written for.
+        more: any other field of :class:`ComponentSpec`: ``players``, ``example``, ``licence``, ``version`` ...
 
     Raises:
         FacekitError: a port has no such name, or the function is not of this form.
     """
 
     def decorate(function: Callable[..., Tensor]) -> FunctionComponent:
-        more = {"players": players, "licence": licence, "version": version, "migrations": migrations}
-        spec = _spec("loss", id, function, needs, example, interface_version, more, smallest_batch)
+        spec = _spec("loss", id, function, needs, more, smallest_batch)
         return FunctionComponent(function, spec, lambda values: partial(function, **values))
 
     return decorate
@@ -125,11 +109,7 @@ def metric(
     tasks: tuple[Task, ...] = ("reconstruction",),
     protocol: Mapping[str, str] | None = None,
     smallest_size: int = 1,
-    licence: str = "Apache-2.0",
-    example: Mapping[str, Any] | None = None,
-    version: int = 1,
-    migrations: tuple[Migration, ...] = (),
-    interface_version: int = _WRITTEN_FOR,
+    **more: Any,
 ) -> Callable[[Callable[..., Tensor]], FunctionComponent]:
     """Make a metric of a function that takes a :class:`facekit.interfaces.Observation` and returns one value a sample.
 
@@ -137,7 +117,7 @@ def metric(
     several; the options are part of its protocol. Options and words come from the function as for :func:`loss`.
 
     Args:
-        id, needs: as for :func:`loss`, as are the last five.
+        id, needs, more: as for :func:`loss`.
         better: which direction is better.
         unit: ``dB``, ``share``, ``%`` or empty.
         tasks: the tasks whose images it measures.
@@ -152,8 +132,7 @@ def metric(
         if "attribute_transfer" in tasks:
             said = f"{function.__name__} measures attribute_transfer, and names no attributes to transfer"
             raise _mistake(function, said, "write the metric as a class with a property `transfers`")
-        more = {"licence": licence, "version": version, "migrations": migrations}
-        spec = _spec("metric", id, function, needs, example, interface_version, more, smallest_size=smallest_size)
+        spec = _spec("metric", id, function, needs, more, smallest_size=smallest_size)
 
         def make(values: Mapping[str, Any]) -> FunctionMetric:
             said = {**(protocol or {}), **{name: str(value) for name, value in values.items()}}
@@ -167,8 +146,7 @@ def metric(
 def components(*found: FunctionComponent | ComponentSpec) -> Callable[[], list[ComponentSpec]]:
     """Return the hook that offers decorated functions: ``facekit_components = components(charbonnier)``.
 
-    Args:
-        found: decorated functions; specs of other components may stand among them.
+    Specs of other components may stand among them.
 
     Raises:
         FacekitError: something else is among them.
@@ -252,8 +230,6 @@ def _spec(
     id: str,
     function: Callable[..., Any],
     needs: Sequence[str | Port],
-    example: Mapping[str, Any] | None,
-    interface_version: int,
     more: Mapping[str, Any],
     smallest_batch: int = 1,
     smallest_size: int = 1,
@@ -304,7 +280,6 @@ def _spec(
             said = f"the docstring of {name} describes {argument!r}, which is none of its parameters"
             raise _mistake(function, said, did_you_mean(argument, parameters) or f"it has {', '.join(parameters)}")
     return ComponentSpec(
-        interface_version=interface_version,
         kind=kind,
         id=id,
         summary=" ".join(summary.split()),
@@ -312,8 +287,7 @@ def _spec(
         factory=f"{function.__module__}:{name}",
         ports=lambda options, context: ports,
         paper=" ".join(" ".join(sections.get("Paper", ())).split()) or None,
-        example=example or {},
-        **more,
+        **{"interface_version": _WRITTEN_FOR, **more},
     )
 
 
