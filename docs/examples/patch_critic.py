@@ -1,4 +1,4 @@
-"""A discriminator at its third version, which still reads the recipes and the weights of the first two."""
+"""A discriminator at its second version, which still reads the recipes and the weights of the first."""
 
 from typing import Literal
 
@@ -15,7 +15,7 @@ class PatchCriticOptions(Options):
     """Channels of the first layer."""
     norm: Literal["instance", "off"] = "instance"
     """Normalisation between the layers."""
-    slope: float = Field(0.2, ge=0)
+    slope: float = Field(0.01, ge=0)
     """Slope of the rectifier below zero."""
 
 
@@ -26,12 +26,6 @@ NAMES = Migration(
     removed={"sigmoid": "Use the loss `adversarial` with `objective: bce`, which works on logits."},
     harmless={"sigmoid": (False,)},
     weights="patch_critic:rename_layers",
-)
-
-SLOPE = Migration(
-    to=3,
-    summary="The slope of the rectifier is an option; it was 0.01, and is 0.2 unless a recipe says so.",
-    added={"slope": 0.01},
 )
 
 
@@ -55,8 +49,8 @@ def facekit_components():
             ports=lambda options, context: Ports(
                 needs=(MASK, GENERATED), gives=(DISCRIMINATOR_OUTPUT, DISCRIMINATOR_FEATURES)
             ),
-            version=3,
-            migrations=(NAMES, SLOPE),
+            version=2,
+            migrations=(NAMES,),
         )
     ]
 

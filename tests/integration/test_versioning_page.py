@@ -54,7 +54,7 @@ def test_the_python_runs() -> None:
 
 def test_the_example_judges_with_the_weights_of_its_first_version() -> None:
     spec = load_registry(PLUGIN).find("discriminator", "patch_critic").spec
-    options = spec.options(channels=4, norm="off", slope=0.01)
+    options = spec.options(channels=4, norm="off")
     context = BuildContext(LabelMap("two", (LabelClass("a", (0, 0, 0)), LabelClass("b", (1, 1, 1)))), (), 16)
     first = {
         "conv1.weight": torch.randn(4, 5, 4, 4),

@@ -53,7 +53,7 @@ PAINTER = (
         removed={"legacy": "The old head was wrong; leave it out."},
         harmless={"legacy": (False,)},
     ),
-    Migration(to=3, summary="Padding is an option.", added={"padding": "zero"}),
+    Migration(to=3, summary="The layers are faster."),
 )
 
 
@@ -162,9 +162,7 @@ def _newest(**options: str) -> str:
 
 def test_an_old_recipe_is_read_as_it_was_meant(read: Reader) -> None:
     recipe = read(RECIPE)
-    assert recipe.model.get("generator").options == PainterOptions(
-        channels=16, norm="batch", padding="zero", levels=("fine", "coarse")
-    )
+    assert recipe.model.get("generator").options == PainterOptions(channels=16, norm="batch", levels=("fine", "coarse"))
     assert recipe.dataset.options == FolderOptions(root="photos")
     assert [loss.choice.options for loss in recipe.losses] == [ErrorOptions(power=2)]
     assert recipe.losses[0].weight == 3
@@ -176,8 +174,6 @@ def test_everything_that_was_migrated_is_told_with_its_place(read: Reader) -> No
     assert read.notes(RECIPE) == [
         "my.yaml:2:23: data.root: note: 'folder' is called 'root' since version 2 of new/folder: "
         "All datasets call it root",
-        "my.yaml:6:10: model.generator.padding: note: 'padding' is set to 'zero', as version 1 of new/painter had "
-        "it: Padding is an option",
         "my.yaml:7:5: model.generator.channels: note: 'width' is called 'channels' since version 2 of "
         f"new/painter: {paper}",
         "my.yaml:10:5: model.generator.legacy: note: 'legacy' is gone since version 2 of new/painter, and this value "
@@ -199,7 +195,7 @@ def test_the_lock_says_the_version_and_reads_back_without_a_word(read: Reader, r
     assert document["losses"]["generator"][0]["use"] == document["metrics"][0]["use"] == "new/error@2"
     again = recipe_from_document(document, registry=registry, name="my.yaml")
     assert again == recipe
-    assert (again.notices, len(recipe.notices)) == ((), 6)
+    assert (again.notices, len(recipe.notices)) == ((), 5)
     assert again.document == recipe.document
 
 
@@ -253,7 +249,6 @@ def test_overrides_may_use_the_name_that_the_recipe_has(read: Reader) -> None:
     assert read.generator(RECIPE, "model.generator.width=12").channels == 12
     assert read.generator(_newest(channels="16"), "model.generator.channels=12").channels == 12
     assert read.generator(_newest(), "model.generator.width=12").channels == 12
-    assert read.generator(RECIPE, "model.generator.padding=reflect").padding == "reflect"
     (note,) = read.notes(_newest(), "model.generator.width=12")
     assert note.startswith("--set model.generator.width=12:1:17: model.generator.channels: note: 'width' is called")
     assert read.mistakes(RECIPE, "model.generator.channels=12")[0].startswith(
@@ -262,14 +257,10 @@ def test_overrides_may_use_the_name_that_the_recipe_has(read: Reader) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("above", "padding"),
-    [("use: painter", "reflect"), ("use: painter@3", "reflect"), ("use: new/painter@2", "zero"), ("norm: x", "zero")],
-)
-def test_the_upper_layer_says_the_version(read: Reader, above: str, padding: str) -> None:
+@pytest.mark.parametrize("above", ["use: painter", "use: painter@3", "use: new/painter@2", "norm: x"])
+def test_the_upper_layer_says_the_version(read: Reader, above: str) -> None:
     read.write(RECIPE, "base.yaml")
     text = f"extends: base.yaml\nmodel: {{generator: {{{above}}}}}\n"
-    assert read.generator(text).padding == padding
     assert read.generator(text).channels == 16
     # Written out merged, the recipe still means the same.
     copied = copy_recipe(str(read.write(text)), read.folder / "copy.yaml", registry=read.registry)
@@ -322,12 +313,12 @@ def test_origins_point_at_the_old_key(read: Reader, registry: Registry) -> None:
     found = {origin.path: (origin.value, origin.source.replace(f"{read.folder}/", "")) for origin in origins}
     assert found["model.generator.channels"] == (16, "my.yaml:7:5")
     assert found["model.generator.norm"] == ("group", "--set model.generator.norm=group:1:22")
-    assert found["model.generator.padding"] == ("zero", "my.yaml:6:10")
+    assert found["model.generator.padding"] == ("reflect", "default")
     assert found["model.generator.levels"] == (["fine", "coarse"], "my.yaml:9:13")
     assert found["model.generator.use"] == ("new/painter@3", "my.yaml:6:10")
     assert found["data.root"] == ("photos", "my.yaml:2:23")
     assert "model.generator.legacy" not in found
-    assert len(recipe.notices) == 6
+    assert len(recipe.notices) == 5
 
 
 PLUGIN = '''

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from facekit.interfaces import Options, did_you_mean
-from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, describe, is_null, plain, planted, text_of
+from facekit.recipe.nodes import Entry, ListNode, MapNode, Node, describe, is_null, plain, text_of
 from facekit.recipe.problems import Path, Problems, show_path
 from facekit.recipe.resolved import ComponentChoice, Mark
 from facekit.recipe.settings_check import check_settings
@@ -95,7 +95,7 @@ class RecipeCheck:
             return None, settings
         entries = {key: entry for key, entry in node.entries.items() if key != "use" and key not in own}
         if registered.spec.migrations:
-            entries = migrate_options(registered.spec, entries, version, use.node.mark, path, problems)
+            entries = migrate_options(registered.spec, entries, version, path, problems)
         options = check_settings(
             registered.spec.options,
             entries,
@@ -110,20 +110,15 @@ class RecipeCheck:
 
 
 def migrate_options(
-    spec: ComponentSpec, entries: Mapping[str, Entry], version: int | None, use: Mark, path: Path, problems: Problems
+    spec: ComponentSpec, entries: Mapping[str, Entry], version: int | None, path: Path, problems: Problems
 ) -> dict[str, Entry]:
-    """Return options as the component has them today; values keep the places they were written in.
-
-    Old names are recognised whatever ``version`` the recipe states at ``use``. Defaults of before are filled in where
-    it states an older one.
-    """
+    """Return options under the names of today; old names are recognised whatever version the recipe states."""
     today = {name for key, info in spec.options.model_fields.items() for name in (key, info.alias)}
     found = dict(entries)
     for migration in spec.migrations:
-        older = version is not None and version < migration.to
         since, summary = f"since version {migration.to} of {spec.id}", migration.summary.strip().rstrip(".")
         for old in [name for name in found if name in migration.renamed or name in migration.removed]:
-            if old in today and not older:
+            if old in today and (version is None or version >= migration.to):
                 continue  # a later version gave the name to another option
             entry, new = found.pop(old), migration.renamed.get(old)
             here, gone = (*path, old), f"{old!r} is gone {since}"
@@ -137,9 +132,4 @@ def migrate_options(
             else:
                 problems.note(f"{old!r} is called {new!r} {since}: {summary}", entry.key_mark, (*path, new))
                 found[new] = entry
-        for name in [name for name in migration.added if older and name not in found]:
-            value = migration.added[name]
-            set_to = f"{name!r} is set to {value!r}, as version {version} of {spec.id} had it"
-            problems.note(f"{set_to}: {summary}", use, (*path, name))
-            found[name] = Entry(use, planted(value, use))
     return found

@@ -67,15 +67,6 @@ def plain(node: Node) -> Any:
     return {key: plain(entry.node) for key, entry in node.entries.items()}
 
 
-def planted(value: Any, mark: Mark) -> Node:
-    """Return plain data as a tree, all of it in one place."""
-    if isinstance(value, Mapping):
-        return MapNode({str(key): Entry(mark, planted(inner, mark)) for key, inner in value.items()}, mark)
-    if isinstance(value, list | tuple):
-        return ListNode(tuple(planted(inner, mark) for inner in value), mark)
-    return ScalarNode(value, mark)
-
-
 def is_null(node: Node | None) -> bool:
     """Tell whether a value is absent or null."""
     return node is None or (isinstance(node, ScalarNode) and node.value is None)

@@ -78,8 +78,6 @@ class Migration:
         removed: options that are gone, each with a sentence on what to do instead.
         harmless: by removed option, the values that change nothing now: they are dropped with a note, any other value
             is refused with the sentence of ``removed``.
-        added: what the component did before an option existed, or before its default changed, by option (new name):
-            filled in where a recipe that states an older version leaves the option out.
         weights: ``"module:function"`` that turns a state dict ``{name: tensor}`` of the version before into one of this
             version, given ``(state, options)``; None where the weights did not change.
     """
@@ -89,20 +87,19 @@ class Migration:
     renamed: Mapping[str, str] = field(default_factory=dict)
     removed: Mapping[str, str] = field(default_factory=dict)
     harmless: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
-    added: Mapping[str, Any] = field(default_factory=dict)
     weights: str | None = None
 
     def mistake(self, options: Collection[str]) -> str | None:
         """Return what is wrong with it; ``options`` are today's, and the names that later migrations read."""
         unheard = sorted(set(self.harmless) - set(self.removed))
-        lost = sorted({*self.renamed.values(), *self.added} - set(options))
+        lost = sorted(set(self.renamed.values()) - set(options))
         if not self.summary.strip():
             return "has no summary, and people are shown it"
         if self.weights is not None and not _TARGET.fullmatch(self.weights):
             return f"names its weights {self.weights!r}, not in the form 'module:function'"
         if unheard:
             return f"has harmless values of {unheard[0]!r}, which it does not remove"
-        return f"speaks of {lost[0]!r}, which is no option today; later migrations do not mention it" if lost else None
+        return f"renames an option to {lost[0]!r}, which none has today, and no later migration reads" if lost else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The same plugin after a release: an option renamed, one added with another default, one removed; weights renamed."""
+"""The same plugin after a release: an option renamed, one added, one removed; weights renamed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class PainterOptions(Options):
 
     channels: int = Field(6, ge=1)
     """Channels."""
-    slope: float = Field(0.2, ge=0)
+    slope: float = Field(0.0, ge=0)
     """Slope of the rectifier below zero."""
 
 
@@ -90,7 +90,6 @@ MIGRATION = Migration(
     to=2,
     summary="Layers and options have plain names, and the rectifier may leak.",
     renamed={"width": "channels"},
-    added={"slope": 0.0},
     removed={"legacy": "The erratum is right; train again without it."},
     harmless={"legacy": (False,)},
     weights="changing_2:rename",
