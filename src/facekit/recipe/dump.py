@@ -51,9 +51,7 @@ def document_of(recipe: ResolvedRecipe) -> dict[str, Any]:
 
 def dump_document(document: Mapping[str, Any]) -> str:
     """Return plain data as YAML that reads back to the same data, by this package and by YAML 1.1 readers."""
-    return yaml.dump(
-        dict(document), Dumper=_RecipeDumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None
-    )
+    return _dump(dict(document), flow=None, width=110, dumper=_RecipeDumper)
 
 
 def recipe_fragment(registry: Registry, entry: RegisteredComponent, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,12 +92,6 @@ def dump_value(value: Any) -> str:
     return _dump(value, flow=True).removesuffix("...\n").strip()
 
 
-def _dump(value: Any, *, flow: bool | None) -> str:
-    return yaml.dump(
-        value, Dumper=_FragmentDumper, sort_keys=False, allow_unicode=True, width=10**9, default_flow_style=flow
-    )
-
-
 class _RecipeDumper(yaml.SafeDumper):
     """PyYAML's dumper, with quotes around text that YAML 1.2 would read as something else, and no aliases."""
 
@@ -125,3 +117,7 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 
 _RecipeDumper.add_representer(str, _represent_text)
+
+
+def _dump(value: Any, *, flow: bool | None, width: int = 10**9, dumper: type[yaml.SafeDumper] = _FragmentDumper) -> str:
+    return yaml.dump(value, Dumper=dumper, sort_keys=False, allow_unicode=True, width=width, default_flow_style=flow)

@@ -24,6 +24,9 @@ _LONGEST_NAME = 80
 _APPENDED = "[+]"
 """The key of an override that adds to the end of a list."""
 
+MarkAt = Callable[[int], Mark]
+"""Makes the mark of a place in a path."""
+
 _FREE: tuple[Path, ...] = (
     ("train", "optimiser", "lr_scale"),
     ("train", "optimiser", "of"),
@@ -166,7 +169,7 @@ def read_overrides(overrides: Sequence[str], *, problems: Problems) -> MapNode |
     Returns:
         The layer; None where there are no overrides that can be read.
     """
-    layer: Node | None = None
+    layer: MapNode | None = None
     for text in overrides:
         shown = text if len(text) <= _LONGEST_NAME else text[: _LONGEST_NAME - 3] + "..."
         file = OVERRIDE + shown.replace("\n", "\\n").replace("\r", "\\r")
@@ -190,8 +193,7 @@ def read_overrides(overrides: Sequence[str], *, problems: Problems) -> MapNode |
         if node is None and len(problems.found) == before:
             node = ScalarNode(None, marks(0, 0))
         if node is not None:
-            layer = merge(layer, _nested(segments, node, place), problems=problems, one_layer=True)
-    assert layer is None or isinstance(layer, MapNode)
+            layer = _laid(layer, segments, node, place, problems)
     return layer
 
 
@@ -200,7 +202,7 @@ def layer_of_paths(root: MapNode, *, problems: Problems) -> MapNode | None:
 
     It is what overrides are, but with places in the file that the map stands in.
     """
-    layer: Node | None = None
+    layer: MapNode | None = None
     for text, entry in root.entries.items():
         quoted = entry.key_mark.text[entry.key_mark.column - 1 : entry.key_mark.column] in ("'", '"')
 
@@ -209,18 +211,22 @@ def layer_of_paths(root: MapNode, *, problems: Problems) -> MapNode | None:
 
         segments = _segments(text, problems, place)
         if segments is not None:
-            layer = merge(layer, _nested(segments, entry.node, place), problems=problems, one_layer=True)
-    assert layer is None or isinstance(layer, MapNode)
+            layer = _laid(layer, segments, entry.node, place, problems)
     return layer
 
 
-def _nested(segments: Sequence[tuple[str, int]], node: Node, place: Callable[[int], Mark]) -> Node:
+def _laid(
+    layer: MapNode | None, segments: Sequence[tuple[str, int]], node: Node, place: MarkAt, problems: Problems
+) -> MapNode:
+    """Return a layer with a value added at a path."""
     for key, offset in reversed(segments):
         node = MapNode({key: Entry(place(offset), node)}, place(offset), by_path=True)
-    return node
+    merged = merge(layer, node, problems=problems, one_layer=True)
+    assert isinstance(merged, MapNode)  # there is at least one segment
+    return merged
 
 
-def _segments(left: str, problems: Problems, place: Callable[[int], Mark]) -> list[tuple[str, int]] | None:
+def _segments(left: str, problems: Problems, place: MarkAt) -> list[tuple[str, int]] | None:
     """Return the keys of a path, each with where it starts; None, and a problem, where it is no path."""
     found: list[tuple[str, int]] = []
     offset = 0

@@ -89,11 +89,7 @@ def resolve_dimensions(
 ) -> dict[str, int]:
     """Join all ports of a recipe, and return the numbers behind the named dimensions.
 
-    Args:
-        root: the recipe as a tree, which knows where each value was written.
-        recipe: what it says.
-        registry: offers the label maps.
-        problems: collects what does not fit.
+    ``root`` is the recipe as a tree, which knows where each value was written; ``problems`` collects what does not fit.
     """
     size, batch = recipe.data.size, recipe.train.batch
     named: list[tuple[str, ComponentChoice, Player | None]] = [("the dataset", recipe.dataset, None)]

@@ -21,12 +21,9 @@ from facekit.registry import PluginRecord, Registry
 
 @dataclass(frozen=True)
 class Origin:
-    """One value of a recipe.
+    """One value of a recipe, at a path such as ``losses.generator[1].weight``.
 
-    Args:
-        path: e.g. ``losses.generator[1].weight``.
-        value: plain data; lists of plain values are one value.
-        mark: where it was set; None for a default.
+    Lists of plain values are one value. The mark says where it was set; None for a default.
     """
 
     path: str
@@ -101,12 +98,9 @@ def recipe_origins(
 
 
 def recipe_from_document(document: Mapping[str, Any], *, registry: Registry, name: str) -> ResolvedRecipe:
-    """Resolve a locked recipe again (to resume or load a run).
+    """Resolve a locked recipe again (to resume or load a run): what :attr:`ResolvedRecipe.document` held.
 
-    Args:
-        document: what :attr:`ResolvedRecipe.document` held.
-        registry: the components.
-        name: what to call the document in messages, e.g. the path of the run's ``recipe.yaml``.
+    ``name`` is what to call it in messages, e.g. the path of the run's ``recipe.yaml``.
 
     Raises:
         RecipeError: the document no longer holds, for instance because a plugin is missing.

@@ -37,12 +37,7 @@ def check_schema(
 ) -> ResolvedRecipe:
     """Check the merged recipe, and return what it says but for the dimensions of ports.
 
-    Args:
-        root: the recipe.
-        registry: the components.
-        name: the recipe's name where it states none.
-        problems: has the mistakes so far, and collects more.
-        record: of a run's recipe, the plugins that the run was made with.
+    ``name`` is the recipe's name where it states none; ``problems`` has the mistakes so far.
 
     Raises:
         RecipeError: with every mistake that was found.
