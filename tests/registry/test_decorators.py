@@ -242,14 +242,14 @@ def test_a_metric_that_returns_one_value_a_batch_is_told() -> None:
 def test_measurements_say_the_options_and_the_tasks() -> None:
     built = absolute_error(absolute_error.spec.options(scale=1.0), None)
     contract: Any = TestAbsoluteError()
-    for observation in contract._observations(32, built, at_once=2):
+    for observation in contract.observations(32, built, at_once=2):
         built.update(observation)
     (measured,) = built.compute()
     assert (measured.name, measured.unit, measured.better) == ("absolute_error", "levels", "lower")
     assert measured.protocol == {"scale": "1.0"}
     assert measured.count == len(measured.per_sample) == 6
     of_two = change(change.spec.options(), None)
-    for observation in contract._observations(32, of_two, at_once=3):
+    for observation in contract.observations(32, of_two, at_once=3):
         of_two.update(observation)
     assert [entry.name for entry in of_two.compute()] == ["change/reconstruction", "change/style_copy"]
 
