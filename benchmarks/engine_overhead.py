@@ -2,7 +2,7 @@
 
 ::
 
-    python benchmarks/engine_overhead.py --steps 12
+    python -m benchmarks.engine_overhead --steps 12
 
 Both train the networks of the default recipe with least squares, feature matching and L1, in bf16, on equal batches, in
 turn, so that whatever else the machine does meets both. The hand-written loop has no guard against NaN, no seeding, no
@@ -21,16 +21,13 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.subjects import Facekit
 from facekit.data.loader import FaceLoader
 from facekit.data.store import PackedFaces
 from facekit.interfaces import Condition, Generated
 from facekit.recipe import ResolvedRecipe, read_recipe
 from facekit.registry import load_registry
-from facekit.training.distributed import Team
-from facekit.training.loop import Training
 from facekit.training.networks import build_model
-from facekit.training.open_data import open_data
-from facekit.training.run.folder import RunFolder
 from facekit_losses.feature_matching import feature_matching_loss
 
 RECIPE = """\
@@ -119,28 +116,15 @@ def main() -> None:
             RECIPE.format(base=base, cache=folder / "cache", steps=options.steps + warm_up), encoding="utf-8"
         )
         recipe = read_recipe(file, registry=registry)
-        packed = open_data(recipe, registry)
-        bare = BareLoop(recipe, packed)
-        engine = Training(
-            recipe,
-            RunFolder(folder),
-            registry=registry,
-            observer=None,
-            command="benchmark",
-            evaluate=None,
-            progress=None,
-            packed=packed,
-            team=Team(),
-            resume=False,
-        )
+        engine = Facekit(recipe, folder, registry)
+        bare = BareLoop(recipe, engine.training.packed)
         clocks = {"wall": time.perf_counter, "cpu": time.process_time}
         measured: dict[str, list[tuple[float, float]]] = {name: [] for name in clocks}
-        faces = engine.loader.prefetch(0, engine.steps)
         for index in range(options.steps + warm_up):
             times = [{name: clock() for name, clock in clocks.items()}]
             bare.step(index)
             times.append({name: clock() for name, clock in clocks.items()})
-            engine._step(index, faces, checking=index == 0)
+            engine.go_on()
             times.append({name: clock() for name, clock in clocks.items()})
             if index >= warm_up:
                 for name in clocks:

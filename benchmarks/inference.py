@@ -82,11 +82,12 @@ def measure_case(case: Case, *, rounds: int, here: bool) -> dict[str, Any]:
 def build(case: Case, folder: Path) -> tuple[FacePipeline, PlainTraining, Facekit]:
     """Return the pipeline of an untrained run, the plain networks with its weights, and the run."""
     ours = Facekit.of(case, folder)
-    ours.training._save()
+    training = ours.training
+    training.state.copy(training.copies)(training.run.checkpoints)
     pipeline = load(folder / "run", device=case.device, weights="live", registry=None)
     plain = PlainTraining(case.filters, device=case.device)
-    copy_weights(ours.training.model.get_submodule("style_encoder"), plain.encoder)
-    copy_weights(ours.training.model.get_submodule("generator"), plain.generator)
+    copy_weights(training.model.get_submodule("style_encoder"), plain.encoder)
+    copy_weights(training.model.get_submodule("generator"), plain.generator)
     return pipeline, plain, ours
 
 

@@ -21,7 +21,7 @@ from facekit.interfaces import (
     concatenate,
     map_tensors,
 )
-from facekit.training.tensors import detach, to_float32
+from facekit.training.network_call import to_float32
 
 
 def _batch(count: int = 3, *, attributes: bool = True) -> FaceBatch:
@@ -173,7 +173,7 @@ def test_whatever_is_done_to_a_container_is_done_to_all_of_it(index: int) -> Non
 def test_detaching_cuts_the_fields_of_a_family_too() -> None:
     base = torch.ones(2, 4, requires_grad=True)
     style = Gaussian(base * 2, variance=base * 3)
-    for cut in (style.detach(), detach(style)):
+    for cut in (style.detach(), map_tensors(style, torch.Tensor.detach)):
         assert cut.variance is not None
         assert not cut.code.requires_grad
         assert not cut.variance.requires_grad

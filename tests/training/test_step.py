@@ -28,7 +28,7 @@ from facekit.training.network_call import RunNetworks
 from facekit.training.networks import FaceModel, build_model
 from facekit.training.open_data import open_data
 from facekit.training.players import PlayerInTraining, build_losses, build_players
-from facekit.training.precision import HalfWeights, Precision
+from facekit.training.precision import Acceleration, HalfWeights, Precision
 from facekit.training.step import BatchMemory, StepRunner, TrainingStep, rehearse
 
 ReadRecipe = Callable[..., ResolvedRecipe]
@@ -285,18 +285,23 @@ def test_copies_in_bf16_train_as_casts_do(read: ReadRecipe, registry: Registry) 
     assert all(torch.equal(copy, own.bfloat16()) for own, copy in half.copies.items())
 
 
-def test_steps_are_tried_before_a_choice_and_leave_nothing(read: ReadRecipe, registry: Registry) -> None:
+def test_steps_are_tried_before_a_choice_and_leave_nothing(
+    read: ReadRecipe, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recipe = read("train.precision=fp32")
     bench = Bench(recipe, registry)
     before = {name: tensor.clone() for name, tensor in bench.model.state_dict().items()}
-    assert rehearse(bench.networks, bench.players, recipe.train, [bench.batch]) is None
+    graphs = bench.networks.acceleration = Acceleration(cuda_graphs=True, chosen=True)
+    monkeypatch.setattr(bench.networks, "begin_step", lambda: None)
+    assert rehearse(bench.networks, bench.players, recipe.train, [bench.batch]) == graphs
     assert not bench.networks.is_plain
 
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("no kernel\nfor this")
 
     bench.networks["generator"]._fast = fail
-    assert rehearse(bench.networks, bench.players, recipe.train, [bench.batch]) == "no kernel"
+    found = rehearse(bench.networks, bench.players, recipe.train, [bench.batch])
+    assert found == Acceleration(why="neither CUDA graphs nor compiled, since that fails: no kernel")
     assert all(torch.equal(before[name], tensor) for name, tensor in bench.model.state_dict().items())
     # From now on networks are called as they are.
     StepRunner(bench.networks, bench.players, recipe.train, updates=False).run(0, iter([bench.batch]))

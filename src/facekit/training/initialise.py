@@ -18,12 +18,12 @@ from facekit.registry import Registry, split_use
 from facekit.sampling.inputs import ATTRIBUTES, inputs_of
 from facekit.training.checkpoint import checkpoints
 from facekit.training.checkpoint.reader import COMPONENTS, CheckpointReader, components_of
+from facekit.training.nan_guard import check_finite
 from facekit.training.networks import FaceModel, LoadedModel, build_model
 from facekit.training.open_data import labels_of
 from facekit.training.players import part_of
 from facekit.training.run.folder import RunFolder
 from facekit.training.run.reading import read_run_recipe
-from facekit.training.tensors import check_finite
 
 
 @dataclass(frozen=True)

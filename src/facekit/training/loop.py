@@ -33,14 +33,7 @@ from facekit.training.network_call import RunNetworks
 from facekit.training.networks import FROZEN, build_model, count_parameters, load_frozen, write_frozen
 from facekit.training.open_data import open_data, open_loader, steps_of
 from facekit.training.players import build_losses, build_players
-from facekit.training.precision import (
-    Acceleration,
-    HalfWeights,
-    accelerate,
-    choose_precision,
-    recompute_activations,
-    reproducible,
-)
+from facekit.training.precision import HalfWeights, accelerate, choose_precision, recompute_activations, reproducible
 from facekit.training.run.commands import resume_command
 from facekit.training.run.event_log import Journal, Observer, RunResult, rewind
 from facekit.training.run.folder import RunFolder, folder_errors
@@ -67,8 +60,8 @@ def train(
 
     What a step does is in :mod:`facekit.training.step`. Everything random is a function of the seed and the step.
 
-    On the CPU, with the same number of threads, and on CUDA unless ``train.deterministic`` is off, n steps equal k
-    steps, a kill, and ``resume``, bit for bit. A resumed run takes all settings from its recipe and everything else
+    On the CPU, with the same number of threads, and on CUDA with ``train.deterministic``, n steps equal k steps, a
+    kill, and ``resume``, bit for bit. A resumed run takes all settings from its recipe and everything else
     from its checkpoint (see :mod:`facekit.training.checkpoint.checkpoints`); what older versions of its components
     wrote passes through their migrations (see :mod:`facekit.training.checkpoint.reader`).
 
@@ -164,8 +157,8 @@ class Training:
         self.fixed = FixedFaces(self.packed, settings.samples, self.precision, inputs, seed=settings.seed)
 
         # Model. What a run keeps frozen may be gone from where it came from.
-        label_map, attribute_names = self.packed.label_map, self.packed.attribute_names
-        self.model = build_model(recipe, label_map=label_map, attribute_names=attribute_names)
+        packed = self.packed
+        self.model = build_model(recipe, label_map=packed.label_map, attribute_names=packed.attribute_names)
         kept = self.model.frozen if resume else frozenset()
         initial = [] if found is not None else initial_weights(recipe, registry=registry, without=kept)
         initialised = [weights.load(self.model) for weights in initial]
@@ -192,14 +185,12 @@ class Training:
         # Gradients of several micro-batches are summed in fp32.
         halved = self.precision.halves_weights and settings.accumulate == 1
         self.half = HalfWeights(model) if halved else None
-        device = self.precision.device
-        self.acceleration = accelerate(settings, device, size=recipe.data.size, steps=self.steps)
         self.networks = RunNetworks(
             model,
             self.precision,
             recipe=recipe,
             label_maps=self.registry.label_maps,
-            acceleration=self.acceleration,
+            acceleration=accelerate(settings, self.precision.device, size=recipe.data.size, steps=self.steps),
             half=self.half,
             augmentation=self.augmentation,
         )
@@ -213,16 +204,13 @@ class Training:
         self.players = build_players(
             recipe, model=model, losses=losses, steps=self.steps, processes=team.size, half=self.half
         )
-        if self.acceleration.chosen:
-            rounds = range(self.loader.accumulate)
-            failure = rehearse(self.networks, self.players, settings, [self.loader.pixels(0, each) for each in rounds])
-            if failure is not None:
-                self.acceleration = Acceleration(why=f"neither CUDA graphs nor compiled, since that fails: {failure}")
+        tried = [self.loader.pixels(0, each) for each in range(self.loader.accumulate)]
+        self.acceleration = rehearse(self.networks, self.players, settings, tried)
         images = settings.batch * settings.accumulate * team.size
         ema = Ema(model, settings.ema, averaged_networks(recipe), images=images) if settings.ema.on else None
         self.sampled, self.sampled_weights = (model, "live") if ema is None else (ema.model, "ema")
         self.guard = LossGuard(self.run, self.precision.device, dict(model.named_parameters()))
-        self.loss_shares = LossShares(model, self.players, settings)
+        self.loss_shares = LossShares(model, self.players, every=settings.loss_shares)
         self.state = TrainingState(
             model=model,
             players=self.players,
@@ -320,7 +308,9 @@ class Training:
                     is_best = self._measure() if every and done % every == 0 else False
                     self.writer.look()
                     if last or stops or is_best or self.writer.is_due(done):
-                        self._save()
+                        self.state.check(self.run.path)
+                        if self.team.leads:
+                            self.writer.write(self.state, self.copies)
                     if last or stops:
                         self.writer.finish()
                     if stops:
@@ -396,22 +386,10 @@ class Training:
         if not self.team.leads or self.evaluate is None:
             return False
         self.guard.settle()
-        event = measure(
-            self.evaluate,
-            self.sampled,
-            run=self.run.path,
-            step=self.state.done,
-            weights=self.sampled_weights,
-            warn=self.journal.warned,
-        )
+        run, done, weights = self.run.path, self.state.done, self.sampled_weights
+        event = measure(self.evaluate, self.sampled, run=run, step=done, weights=weights, warn=self.journal.warned)
         self.journal.evaluated(event)
-        return self.state.best.see(self.state.done, event.measurements)
-
-    def _save(self) -> None:
-        """Let a checkpoint be written, and those removed that need not be kept, while the run goes on."""
-        self.state.check(self.run.path)
-        if self.team.leads:
-            self.writer.write(self.state, self.copies)
+        return self.state.best.see(done, event.measurements)
 
     def _end(self, outcome: str, message: str, error: BaseException | None = None) -> str:
         self.writer.finish(failing=True)

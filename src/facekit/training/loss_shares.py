@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from facekit.interfaces import Player, SaysLastLayer
 from facekit.interfaces.events import GRADIENT_SHARE
-from facekit.recipe.settings import TrainSettings
 from facekit.training.networks import FaceModel
 from facekit.training.players import PlayerInTraining, WeightedLoss
 
@@ -31,12 +30,11 @@ _PENDING, _RECENT, _WARNED = "pending", "recent", "warned"
 
 
 class LossShares:
-    """Reads the shares of losses in the gradients of players that have several."""
+    """Reads the shares of losses in the gradients of players that have several, every so many steps."""
 
-    def __init__(self, model: FaceModel, players: Mapping[Player, PlayerInTraining], settings: TrainSettings) -> None:
+    def __init__(self, model: FaceModel, players: Mapping[Player, PlayerInTraining], *, every: int | None) -> None:
         self._model = model
         self._players = players
-        every = settings.loss_shares
         self._intervals = {
             name: interval(player.losses, every=every)
             for name, player in players.items()

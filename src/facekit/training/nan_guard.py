@@ -1,4 +1,4 @@
-"""The guard against losses that are not finite, which also keeps the sums for the log."""
+"""The guard against losses and weights that are not finite, which also keeps the sums of losses for the log."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from facekit.interfaces import FaceBatch, RunFailure
+from facekit.interfaces import FaceBatch, FacekitError, RunFailure
 from facekit.training.checkpoint.checkpoints import write_tensors
 from facekit.training.run.folder import RunFolder, write_json
-from facekit.training.tensors import all_finite
 
 
 @dataclass
@@ -194,3 +193,33 @@ def out_of_memory(run: RunFolder, error: torch.OutOfMemoryError) -> RunFailure:
         where=str(run.path),
         remedy="lower train.batch and raise train.accumulate by as much, or lower data.size",
     )
+
+
+def check_finite(module: nn.Module, *, where: str) -> None:
+    """Check that a model's weights are finite numbers, so that it does not generate black images without a word.
+
+    Buffers may hold infinities (the masks of attention do), and no NaN.
+
+    Raises:
+        FacekitError: a weight is NaN or infinite; the message names the first tensor with one.
+    """
+    floating = {name: buffer for name, buffer in module.named_buffers() if buffer.is_floating_point()}
+    buffers = {name: buffer.masked_fill(buffer.isinf(), 0) for name, buffer in floating.items()}
+    wrong = all_finite({**dict(module.named_parameters()), **buffers})
+    if wrong is not None:
+        raise FacekitError(
+            f"the weights hold values that are not finite numbers: {wrong}",
+            where=where,
+            remedy="take an earlier checkpoint of the run (--step), or other weights (--weights)",
+        )
+
+
+def all_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """Return the name of the first tensor with a NaN or an infinity, None when there is none."""
+    floating = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
+    if not floating:
+        return None
+    finite = torch.stack([torch.isfinite(tensor).all() for tensor in floating.values()])
+    if bool(finite.all()):
+        return None
+    return list(floating)[int(finite.logical_not().nonzero()[0])]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
-from typing import Any
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -22,15 +22,18 @@ from facekit.interfaces import (
     Port,
     PortContext,
     Ports,
+    ScaleOutput,
     Style,
     did_you_mean,
+    map_tensors,
 )
 from facekit.recipe.resolved import ComponentChoice, ResolvedRecipe
 from facekit.training.augmentation import RunAugmentation
 from facekit.training.failures import Culprit, failures_in
 from facekit.training.networks import FaceModel
 from facekit.training.precision import Acceleration, HalfWeights, Precision
-from facekit.training.tensors import logits_in_float32, to_float32
+
+T = TypeVar("T")
 
 _EXPECTED: dict[str, type] = {
     "style_encoder": Style,
@@ -130,6 +133,59 @@ def check_outputs(culprit: Culprit, kind: str, ports: Ports, result: Any, settle
             raise culprit.error(f"{culprit.title} gave {wrong}", remedy="correct the ports, or what it returns")
 
 
+_CORE = Generated.__module__
+"""The module of the core's own containers."""
+
+
+def to_float32(container: T, *, copy: bool = False) -> T:
+    """Return a network's result with half-precision tensors as float32; others stay as they are, or are copied.
+
+    The fields that a model family adds to a container of the core are left alone: a latent that was cast would no
+    longer lead to the image, and a loss could not differentiate the one with respect to the other.
+    """
+
+    def convert(tensor: Tensor) -> Tensor:
+        if tensor.dtype in (torch.bfloat16, torch.float16):
+            return tensor.float()
+        return tensor.clone() if copy else tensor
+
+    if is_dataclass(container) and not isinstance(container, type):
+        core = next((base for base in type(container).__mro__ if base.__module__ == _CORE), None)
+        if core is None:
+            return container
+        own = {each.name: map_tensors(getattr(container, each.name), convert) for each in fields(cast("Any", core))}
+        return cast("T", replace(cast("Any", container), **own))
+    return map_tensors(container, convert)
+
+
+class _Float32Features(ScaleOutput):
+    """A scale's output whose feature maps are cast when they are looked at."""
+
+    @property
+    def features(self) -> tuple[Tensor, ...]:
+        """The feature maps in float32."""
+        return to_float32(super().features)
+
+    @features.setter
+    def features(self, maps: tuple[Tensor, ...]) -> None:
+        vars(ScaleOutput)["features"].__set__(self, maps)
+
+
+def _logits_in_float32(output: DiscriminatorOutput, *, copy: bool) -> DiscriminatorOutput:
+    """Return a discriminator's output as losses see it: in float32, feature maps once somebody looks at them.
+
+    The maps are by far the larger part of it, and most turns look at none of them; float32 copies of all would take a
+    tenth of a step's memory.
+    """
+
+    def scale_in_float32(scale: ScaleOutput) -> ScaleOutput:
+        maps: tuple[Tensor, ...] = vars(ScaleOutput)["features"].__get__(scale)  # as they were computed
+        return _Float32Features(to_float32(scale.logits, copy=copy), map_tensors(maps, Tensor.clone) if copy else maps)
+
+    scales = tuple(map(scale_in_float32, output.scales))
+    return replace(output, scales=scales, class_logits=to_float32(output.class_logits, copy=copy))
+
+
 NO_PORTS = Ports()
 """What a network declares of which nothing is known (contract tests)."""
 
@@ -198,7 +254,7 @@ class NetworkCall:
             # A run may keep a result for longer than a step, and graphs write over what they gave.
             copies = run.acceleration.cuda_graphs and function is self._fast
             if isinstance(result, DiscriminatorOutput):
-                output = logits_in_float32(result, copy=copies)
+                output = _logits_in_float32(result, copy=copies)
                 if augmentation is not None and not run.full:
                     augmentation.see(self.name, *before, output)
                 return output
@@ -208,7 +264,7 @@ class NetworkCall:
 class RunNetworks(Mapping[str, Network]):
     """The networks of a model as a step calls them: in the precision of the run, with results in float32.
 
-    Feature maps of a discriminator stay as they were computed; see :func:`facekit.training.tensors.logits_in_float32`.
+    Feature maps of a discriminator stay as they were computed; see :func:`_logits_in_float32`.
 
     Args:
         recipe: says what each network declares; None for networks without a recipe (contract tests).

@@ -37,9 +37,9 @@ from facekit.training.checkpoint import checkpoints
 from facekit.training.checkpoint.reader import CheckpointReader
 from facekit.training.failures import Culprit
 from facekit.training.lock_reader import read_run_lock, recipe_change
+from facekit.training.nan_guard import check_finite
 from facekit.training.run.folder import RECIPE, RunFolder, full_disk_stops
 from facekit.training.run.reading import read_run_recipe
-from facekit.training.tensors import check_finite
 
 
 class FaceModel(nn.Module):

@@ -59,17 +59,15 @@ class WeightedLoss:
         weight = self.weight_now(step.index)
         if not weight:
             return torch.zeros((), device=step.batch.image.device)
-        with failures_in(self.culprit, "fails"):
+        culprit = self.culprit
+        with failures_in(culprit, "fails"):
             value = self.loss(step)
         if not isinstance(value, Tensor):
-            raise self.culprit.error(
-                f"{self.culprit.title} gave {type(value).__name__}, not a tensor", remedy="let it return its value"
-            )
+            gave = f"{culprit.title} gave {type(value).__name__}, not a tensor"
+            raise culprit.error(gave, remedy="let it return its value")
         if value.numel() != 1:
-            raise self.culprit.error(
-                f"{self.culprit.title} gave a tensor of shape {tuple(value.shape)}, not one number",
-                remedy="take the mean over samples",
-            )
+            gave = f"{culprit.title} gave a tensor of shape {tuple(value.shape)}, not one number"
+            raise culprit.error(gave, remedy="take the mean over samples")
         return value.float().reshape(()) * (weight * self.every)
 
 
@@ -125,8 +123,8 @@ class PlayerInTraining:
             raise FacekitError(
                 f"the {name} has losses but no weights to train", where=f"losses.{name}", remedy="take its losses out"
             )
-        copies = {} if half is None else {key: half.copies.get(each) for key, each in self.parameters.items()}
-        self._copies = {key: copy for key, copy in copies.items() if copy is not None}
+        copies = {} if half is None else half.copies
+        self._copies = {key: copies[each] for key, each in self.parameters.items() if each in copies}
         self.computing: dict[str, nn.Parameter] = {**self.parameters, **self._copies}
         """What networks compute with by the names of the weights: their copies in bf16, or themselves."""
         for setting in frozen:
@@ -136,11 +134,7 @@ class PlayerInTraining:
                     start = float("inf") if setting.until >= 1 else setting.until * steps
                     self._trained_from[key] = max(start, self._trained_from.get(key, 0.0))
         self.optimiser = make_optimiser(
-            optimiser.choice,
-            player=name,
-            steps=steps,
-            parameters=self.parameters,
-            rates=rates,
+            optimiser.choice, player=name, steps=steps, parameters=self.parameters, rates=rates
         )
 
     def is_trained(self, key: str, step: int) -> bool:
@@ -183,14 +177,11 @@ class PlayerInTraining:
             weight.grad = gradient if weight.grad is None else weight.grad + gradient
             copy.grad = None
 
-    def update(self, factor: float) -> None:
-        """Update the weights that have gradients, with every learning rate times ``factor``; the gradients go."""
-        self.optimiser.update(factor)
-        self.renew_copies()
-
     @torch.no_grad()
-    def renew_copies(self) -> None:
-        """Write the weights into their copies in bf16, in one pass over all."""
+    def update(self, factor: float) -> None:
+        """Update the weights that have gradients, with every learning rate times ``factor``; the gradients go, and the
+        copies in bf16 are written anew, in one pass over all."""
+        self.optimiser.update(factor)
         if self._copies:
             torch._foreach_copy_(list(self._copies.values()), [self.parameters[key] for key in self._copies])
 
@@ -319,10 +310,10 @@ def build_players(
         part_of(model, part, where=f"train.optimiser.lr_scale.{part}")
     for setting in recipe.train.freeze:
         part_of(model, setting.part, where="train.freeze")
-    for player, label, loss in ((player, each.label, each.loss) for player, own in losses.items() for each in own):
-        if processes > 1 and isinstance(loss, Stateful):
+    for player, loss in ((player, loss) for player, own in losses.items() for loss in own):
+        if processes > 1 and isinstance(loss.loss, Stateful):
             raise FacekitError(
-                f"the loss {player}/{label} keeps state of its own, which works in one process only",
+                f"the loss {player}/{loss.label} keeps state of its own, which works in one process only",
                 where=f"losses.{player}",
                 remedy="train in one process, or switch that state off (`replay_pool: 0`)",
             )
@@ -346,6 +337,12 @@ def build_players(
     }
 
 
+def _losses_by_prefix(players: Mapping[Player, PlayerInTraining]) -> Iterator[tuple[str, Loss]]:
+    for player in players.values():
+        for entry in player.losses:
+            yield f"{player.name}/{entry.label}.", entry.loss
+
+
 def loss_state(players: Mapping[Player, PlayerInTraining]) -> dict[str, Tensor]:
     """Return what losses keep from step to step, by ``player/label.name``.
 
@@ -354,11 +351,13 @@ def loss_state(players: Mapping[Player, PlayerInTraining]) -> dict[str, Tensor]:
     """
     found: dict[str, Tensor] = {}
     for prefix, loss in _losses_by_prefix(players):
+        own: Mapping[str, Tensor] = {}
         if isinstance(loss, Stateful):
-            found |= {f"{prefix}{key}": tensor for key, tensor in loss.state().items()}
+            own = loss.state()
         elif isinstance(loss, nn.Module):
             kept = loss.state_dict()
-            found |= {f"{prefix}{key}": buffer for key, buffer in loss.named_buffers() if key in kept}
+            own = {key: buffer for key, buffer in loss.named_buffers() if key in kept}
+        found |= {f"{prefix}{key}": tensor for key, tensor in own.items()}
     return found
 
 
@@ -380,12 +379,6 @@ def load_loss_state(
         checkpoints.check_fit(kept, own, where=where)
         for key, tensor in own.items():
             kept[key].copy_(tensor)
-
-
-def _losses_by_prefix(players: Mapping[Player, PlayerInTraining]) -> Iterator[tuple[str, Loss]]:
-    for player in players.values():
-        for entry in player.losses:
-            yield f"{player.name}/{entry.label}.", entry.loss
 
 
 def part_of(model: FaceModel, part: str, *, where: str) -> nn.Module:

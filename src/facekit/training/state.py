@@ -22,11 +22,10 @@ from facekit.training.checkpoint.checkpoints import Checkpoint, reading
 from facekit.training.checkpoint.reader import COMPONENTS, CheckpointReader, Components, written_by
 from facekit.training.ema import Ema
 from facekit.training.loss_shares import LossShares
-from facekit.training.nan_guard import LossGuard
+from facekit.training.nan_guard import LossGuard, all_finite
 from facekit.training.networks import FaceModel
 from facekit.training.players import PlayerInTraining, load_loss_state, loss_state
 from facekit.training.samples import ReferenceWatch
-from facekit.training.tensors import all_finite
 from facekit.training.validation import BestCheckpoint
 
 STEP, RANDOM, SUMS, SUMMED_STEPS, WATCH, BEST = "step", "random", "sums", "summed_steps", "reference_watch", "best"

@@ -21,13 +21,13 @@ from typing import Any, Protocol, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from facekit.interfaces import Condition, FaceBatch, Player
+from facekit.interfaces import Condition, FaceBatch, Player, map_tensors
 from facekit.recipe.settings import TrainSettings
 from facekit.sampling.noise import noise_for_batch, random_generator
 from facekit.training.loss_shares import LossShares
 from facekit.training.network_call import RunNetworks
 from facekit.training.players import PlayerInTraining, load_loss_state, loss_state
-from facekit.training.tensors import detach
+from facekit.training.precision import Acceleration
 
 T = TypeVar("T")
 
@@ -117,7 +117,7 @@ class TrainingStep:
         if self._making or not entry.networks or entry.networks & self.trained:
             return cast("T", entry.value)
         if entry.cut is None:
-            entry.cut = detach(entry.value)
+            entry.cut = map_tensors(entry.value, Tensor.detach)
         return cast("T", entry.cut)
 
     def _make(self, make: Callable[[], Any]) -> _Entry:
@@ -305,8 +305,8 @@ def rehearse(
     players: Mapping[Player, PlayerInTraining],
     settings: TrainSettings,
     faces: Sequence[FaceBatch],
-) -> str | None:
-    """Try steps of networks that ``auto`` compiled, or whose kernels it records, without an update.
+) -> Acceleration:
+    """Try steps without an update where ``auto`` chose to compile networks or to record their kernels.
 
     What steps leave behind is put back. Where they fail, networks are called as they are from now on.
 
@@ -314,8 +314,10 @@ def rehearse(
         faces: the micro-batches of a step.
 
     Returns:
-        what failed, in one line; None where nothing did.
+        what is done to the networks from now on.
     """
+    if not networks.acceleration.chosen:
+        return networks.acceleration
     buffers = list(networks.model.buffers())
     before = [buffer.clone() for buffer in buffers]
     kept = {name: tensor.clone() for name, tensor in loss_state(players).items()}
@@ -326,10 +328,10 @@ def rehearse(
     except Exception as error:  # of a compiler, of a driver, or of a network's own code under them
         networks.is_plain = True
         text = str(error.__cause__ or error).strip() or type(error).__name__
-        return text.splitlines()[0]
+        return Acceleration(why=f"neither CUDA graphs nor compiled, since that fails: {text.splitlines()[0]}")
     finally:
         networks.augmentation = augmentation
         for buffer, was in zip(buffers, before, strict=True):
             buffer.copy_(was)
         load_loss_state(players, kept, networks.precision.device, where="")
-    return None
+    return networks.acceleration
