@@ -20,7 +20,7 @@ from facekit.training.augmentation import build_augmentation
 from facekit.training.checkpoint import checkpoints
 from facekit.training.checkpoint.checkpoints import Checkpoint
 from facekit.training.checkpoint.reader import components_of
-from facekit.training.checkpoint.writer import CheckpointWriter
+from facekit.training.checkpoint_writer import CheckpointWriter
 from facekit.training.convolution_guard import right_gradients
 from facekit.training.distributed import GradientAverage, Team
 from facekit.training.ema import Ema, averaged_networks
