@@ -8,10 +8,9 @@ and no memory. :func:`estimate_memory` asks it for the memory alone. Real steps 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -38,7 +37,7 @@ from facekit.registry import Registry
 from facekit.sampling.noise import noise_for_batch
 from facekit.training.augmentation import build_augmentation
 from facekit.training.ema import averaged_networks
-from facekit.training.initialise import InitialWeights, initial_weights
+from facekit.training.initialise import initial_weights
 from facekit.training.memory import process_memory
 from facekit.training.network_call import RunNetworks
 from facekit.training.networks import FaceModel, build_model, count_parameters
@@ -130,8 +129,7 @@ class MemoryEstimate:
     """Bytes that training holds at its peak.
 
     Args:
-        gradients: one number a weight that is trained; of large weights that are updated during the backward pass,
-            those of one.
+        gradients: one number a weight that is trained, of the player with the most.
         activations: what the forward passes of the larger turn keep for their backward passes.
         workspace: what passes borrow while they run: weights in the order that convolutions compute in, and gradients
             of feature maps on their way back. Estimated from the others.
@@ -170,7 +168,7 @@ class ShapeProbe:
     step_flops: int
     picture_flops: int
     memory: MemoryEstimate
-    on_fake_tensors: bool
+    on_fake_tensors: bool = True
 
 
 def probe_shapes(recipe: ResolvedRecipe, *, registry: Registry) -> ShapeProbe:
@@ -211,91 +209,78 @@ def _probe(recipe: ResolvedRecipe, registry: Registry, *, with_numbers: bool) ->
     precision = Precision(device, choose_number_format(recipe.train.precision, device))
     losses = build_losses(recipe, precision=precision, label_map=label_map, attribute_names=attribute_names)
     weights = initial_weights(recipe, registry=registry)
-    run = partial(_run_one_step, recipe, registry, precision, label_map, attribute_names, losses, weights, held)
+
+    def run() -> ShapeProbe:
+        model = build_model(recipe, label_map=label_map, attribute_names=attribute_names).train()
+        for each in weights:
+            each.check(model)
+        augmentation = build_augmentation(
+            recipe, precision=precision, label_map=label_map, attribute_names=attribute_names
+        )
+        maps = registry.label_maps
+        networks = RunNetworks(model, precision, recipe=recipe, label_maps=maps, augmentation=augmentation)
+        batch = _batch_of_shapes(recipe, registry, label_map, attribute_names)
+        return _run_one_step(recipe, networks, losses, batch, held)
+
     # It would print the traceback of an error that is told in one sentence.
     logger = logging.getLogger("torch._subclasses.fake_tensor")
     disabled, logger.disabled = logger.disabled, True
     try:
         with FakeTensorMode(allow_non_fake_inputs=True):
-            return run(on_fake_tensors=True)
+            return run()
     except (DataDependentOutputException, DynamicOutputShapeException, UnsupportedFakeTensorException):
-        return run(on_fake_tensors=False) if with_numbers else None
+        return replace(run(), on_fake_tensors=False) if with_numbers else None
     finally:
         logger.disabled = disabled
 
 
 def _run_one_step(
-    recipe: ResolvedRecipe,
-    registry: Registry,
-    precision: Precision,
-    label_map: LabelMap,
-    attribute_names: tuple[str, ...],
-    losses: LossesOf,
-    weights: Sequence[InitialWeights],
-    held: int,
-    *,
-    on_fake_tensors: bool,
+    recipe: ResolvedRecipe, networks: RunNetworks, losses: LossesOf, batch: FaceBatch, held: int
 ) -> ShapeProbe:
-    once = recipe.train.model_copy(update={"accumulate": 1, "turns": {}})
-    model = build_model(recipe, label_map=label_map, attribute_names=attribute_names)
-    model.train()
-    for each in weights:
-        each.check(model)
-    augmentation = build_augmentation(recipe, precision=precision, label_map=label_map, attribute_names=attribute_names)
-    networks = RunNetworks(model, precision, recipe=recipe, label_maps=registry.label_maps, augmentation=augmentation)
+    model, settings = networks.model, recipe.train
+    once = settings.model_copy(update={"accumulate": 1, "turns": {}})
     players = build_players(replace(recipe, train=once), model=model, losses=losses, steps=1)
-    batch = _batch_of_shapes(recipe, registry, label_map, attribute_names)
-    costs = _Costs(model, checkpointing=recipe.train.activation_checkpointing)
+    costs = _Costs(model, checkpointing=settings.activation_checkpointing)
     runner = StepRunner(networks, players, once, around=costs.of_turn, updates=False, shares=False)
     condition = replace(batch.condition, extra={**batch.extra, **noise_for_batch(model.noise, len(batch), 0)})
     with networks.checking(), torch.no_grad(), _flop_counter() as counter:
         sample(networks, condition)
     runner.run(0, iter([batch]), checking=True)
     together = costs
-    if recipe.train.accumulate == 1 and len(players) > 1:
+    if settings.accumulate == 1 and len(players) > 1:
         # With one micro-batch an earlier turn keeps the graph that a later one takes over from it.
-        together = _Costs(model, checkpointing=recipe.train.activation_checkpointing)
+        together = _Costs(model, checkpointing=settings.activation_checkpointing)
         sharing = StepRunner(networks, players, once, around=together.of_turn, updates=False, shares=True)
         sharing.run(0, iter([batch]))
-    sampling = counter.get_total_flops()
     trained = [sum(each.numel() for each in player.parameters.values()) for player in players.values()]
     kept = sum(tensor_bytes(tensor) for tensor in model.state_dict().values())
     # With activation checkpointing freed memory is given back, one weight at a time; else copies of all come to stay.
-    largest = max(map(tensor_bytes, model.parameters()))
-    reordered = largest if recipe.train.activation_checkpointing else kept
-    if precision.name == "bf16":
+    reordered = max(map(tensor_bytes, model.parameters())) if settings.activation_checkpointing else kept
+    if networks.precision.name == "bf16":
         reordered //= 2
     averaged = sum(tensor.numel() for tensor in model.only(averaged_networks(recipe)).state_dict().values())
-    turns = {name: recipe.train.turns.get(name, 1) for name in players}
-    step_flops = recipe.train.accumulate * sum(turns[name] * flops for name, flops in together.flops.items())
+    flops = sum(settings.turns.get(name, 1) * flops for name, flops in together.flops.items())
     activations = max(*costs.activations, *together.activations)
     return ShapeProbe(
         parameters=count_parameters(model),
-        step_flops=step_flops,
-        picture_flops=sampling // recipe.train.batch,
+        step_flops=settings.accumulate * flops,
+        picture_flops=counter.get_total_flops() // settings.batch,
         memory=MemoryEstimate(
             parameters=kept,
             gradients=max(trained) * _FLOAT_BYTES,
             optimiser=sum(trained) * _MOMENTS * _FLOAT_BYTES,
-            average=averaged * _FLOAT_BYTES if recipe.train.ema.on else 0,
+            average=averaged * _FLOAT_BYTES if settings.ema.on else 0,
             activations=activations,
             workspace=reordered + round(_WORKSPACE_ACTIVATIONS * activations),
             process=held,
         ),
-        on_fake_tensors=on_fake_tensors,
     )
 
 
-class _NoModules:
+class _NoModules(nullcontext[None]):
     """Stands for the flop counter's tracker of modules, whose hooks fail where a component differentiates a leaf."""
 
     parents = frozenset({"Global"})
-
-    def __enter__(self) -> None:
-        """Track nothing."""
-
-    def __exit__(self, *error: object) -> None:
-        """Track nothing."""
 
 
 def _flop_counter() -> FlopCounterMode:
