@@ -34,7 +34,8 @@ from facekit.recipe import ResolvedRecipe, read_recipe
 from facekit.registry import Registry
 from facekit.sampling.inputs import SamplingInputs
 from facekit.sampling.noise import noise_for_keys
-from facekit.training import FaceModel, load_model, train
+from facekit.training.loop import train
+from facekit.training.networks import FaceModel, load_model
 from facekit.training.open_data import open_data
 from facekit.training.precision import Precision
 

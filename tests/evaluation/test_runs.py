@@ -19,7 +19,7 @@ from facekit.evaluation import (
 from facekit.interfaces import Evaluated, FacekitError, RunEvent
 from facekit.recipe import ResolvedRecipe, read_recipe
 from facekit.registry import Registry
-from facekit.training import train
+from facekit.training.loop import train
 from facekit.training.open_data import open_data
 from facekit.training.run.folder import RunFolder
 

@@ -16,7 +16,7 @@ from facekit.inference import FacePipeline, generate_folder, parse_attributes, r
 from facekit.interfaces import FacekitError
 from facekit.recipe import read_recipe
 from facekit.registry import load_registry
-from facekit.training import train
+from facekit.training.loop import train
 
 SIZE = 32
 NAMES = ("Smiling", "Eyeglasses")

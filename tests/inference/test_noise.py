@@ -18,7 +18,7 @@ from facekit.inference import FacePipeline, generate_folder, load, read_provenan
 from facekit.interfaces import Condition, FacekitError
 from facekit.recipe import read_recipe
 from facekit.registry import load_registry
-from facekit.training import train
+from facekit.training.loop import train
 from facekit.training.run import commands
 
 PLUGIN = Path(__file__).parent / "plugin" / "noise_plugin.py"

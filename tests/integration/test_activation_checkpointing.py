@@ -14,7 +14,8 @@ from facekit.interfaces import RunEvent, StepLogged
 from facekit.recipe import ResolvedRecipe, read_recipe
 from facekit.registry import Registry
 from facekit.training import precision as engine_recompute
-from facekit.training import probe_shapes, train
+from facekit.training.check.shape_check import probe_shapes
+from facekit.training.loop import train
 from facekit.training.run.folder import RunFolder
 
 STEPS = 3

@@ -12,7 +12,8 @@ import torch
 from facekit.interfaces import FacekitError
 from facekit.recipe import read_recipe
 from facekit.registry import PluginSet, Registry
-from facekit.training import probe_shapes, train
+from facekit.training.check.shape_check import probe_shapes
+from facekit.training.loop import train
 
 PLUGIN = Path(__file__).parent / "plugin_of_mistakes.py"
 

@@ -12,11 +12,11 @@ from safetensors.torch import load_file
 from facekit.interfaces import RunEvent, StepLogged
 from facekit.recipe import ResolvedRecipe, read_recipe
 from facekit.registry import Registry
-from facekit.training import RunFolder, train
 from facekit.training.checkpoint import checkpoints
 from facekit.training.distributed import Team
-from facekit.training.loop import Training
+from facekit.training.loop import Training, train
 from facekit.training.precision import reproducible
+from facekit.training.run.folder import RunFolder
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 

@@ -21,7 +21,8 @@ from facekit.recipe import ResolvedRecipe, read_recipe
 from facekit.registry import PluginSet, Registry
 from facekit.report import write_report
 from facekit.sampling.inputs import inputs_of
-from facekit.training import probe_shapes, train
+from facekit.training.check.shape_check import probe_shapes
+from facekit.training.loop import train
 from facekit.training.networks import build_model
 from facekit.training.run.folder import RunFolder, step_name
 

@@ -18,7 +18,7 @@ from tests.kills import Killed, kill_after, tensors_of
 from facekit.inference import load
 from facekit.recipe import ResolvedRecipe, read_recipe
 from facekit.registry import PluginSet, Registry
-from facekit.training import train
+from facekit.training.loop import train
 
 PORT = Path(__file__).parents[2] / "docs" / "examples" / "port"
 MODELS = ("vae", "stylegan", "ddpm")

@@ -9,7 +9,7 @@ import torch
 
 from facekit.recipe import read_recipe
 from facekit.registry import load_registry
-from facekit.training import train
+from facekit.training.loop import train
 
 
 def main() -> None:

@@ -16,8 +16,10 @@ from facekit.interfaces import Condition, FacekitError, Generated
 from facekit.interfaces import discriminate as discriminate_images
 from facekit.recipe import ResolvedRecipe
 from facekit.registry import Registry
-from facekit.training import load_model, probe_shapes, train
 from facekit.training.augmentation import RunAugmentation
+from facekit.training.check.shape_check import probe_shapes
+from facekit.training.loop import train
+from facekit.training.networks import load_model
 from facekit.training.run.event_log import read_lines
 from facekit_gan import discriminate, fake, plugin, real
 

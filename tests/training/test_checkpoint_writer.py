@@ -15,9 +15,10 @@ from tests.kills import tensors_of
 from facekit.interfaces import FacekitError, RunEvent, RunFailure, StepLogged
 from facekit.recipe import ResolvedRecipe
 from facekit.registry import Registry
-from facekit.training import RunFolder, train
 from facekit.training.checkpoint import checkpoints
+from facekit.training.loop import train
 from facekit.training.run.event_log import read_lines
+from facekit.training.run.folder import RunFolder
 
 ReadRecipe = Callable[..., ResolvedRecipe]
 

@@ -18,8 +18,9 @@ from torch.utils.checkpoint import checkpoint
 
 from facekit.recipe import read_recipe
 from facekit.registry import PluginSet, Registry
-from facekit.training import convolution_guard, loop, train
+from facekit.training import convolution_guard, loop
 from facekit.training.convolution_guard import right_gradients, torch_is_wrong
+from facekit.training.loop import train
 
 CPU = torch.device("cpu")
 PLUGINS = Path(__file__).parent / "plugin"

@@ -28,11 +28,11 @@ from facekit.interfaces import (
 )
 from facekit.recipe import ResolvedRecipe
 from facekit.registry import Registry, event_dispatch, hookimpl
-from facekit.training import RunFolder, train
 from facekit.training.check.dry_run import probe_steps
 from facekit.training.checkpoint import checkpoints
+from facekit.training.loop import train
 from facekit.training.run.event_log import Journal, read_lines
-from facekit.training.run.folder import step_name
+from facekit.training.run.folder import RunFolder, step_name
 
 ReadRecipe = Callable[..., ResolvedRecipe]
 

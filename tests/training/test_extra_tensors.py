@@ -18,9 +18,13 @@ from facekit.interfaces import FacekitError
 from facekit.recipe import ResolvedRecipe, read_recipe
 from facekit.registry import PluginSet, Registry
 from facekit.sampling.inputs import inputs_of
-from facekit.training import RunFolder, load_model, probe_shapes, probe_steps, train
+from facekit.training.check.dry_run import probe_steps
+from facekit.training.check.shape_check import probe_shapes
+from facekit.training.loop import train
+from facekit.training.networks import load_model
 from facekit.training.open_data import open_data
 from facekit.training.precision import Precision
+from facekit.training.run.folder import RunFolder
 from facekit.training.samples import FixedFaces
 
 RECIPE = """\

@@ -17,10 +17,10 @@ from facekit.interfaces import FacekitError
 from facekit.recipe import ResolvedRecipe
 from facekit.recipe.settings import EmaSettings
 from facekit.registry import Registry
-from facekit.training import RunFolder, load_model, train
 from facekit.training.ema import Ema
-from facekit.training.networks import FaceModel
-from facekit.training.run.folder import step_name
+from facekit.training.loop import train
+from facekit.training.networks import FaceModel, load_model
+from facekit.training.run.folder import RunFolder, step_name
 
 ReadRecipe = Callable[..., ResolvedRecipe]
 FROZEN = ("style_encoder", "discriminator")

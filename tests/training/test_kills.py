@@ -18,9 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from facekit.training import RunFolder
 from facekit.training.checkpoint import checkpoints
-from facekit.training.run.folder import step_name
+from facekit.training.run.folder import RunFolder, step_name
 
 DRIVER = Path(__file__).with_name("drive.py")
 STEPS, RUNS = 60, 20

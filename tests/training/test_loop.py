@@ -30,9 +30,11 @@ from facekit.interfaces import (
 )
 from facekit.recipe import ResolvedRecipe, read_recipe
 from facekit.registry import Registry
-from facekit.training import RunFolder, load_model, train
 from facekit.training.checkpoint import checkpoints
+from facekit.training.loop import train
+from facekit.training.networks import load_model
 from facekit.training.run.event_log import read_lines
+from facekit.training.run.folder import RunFolder
 
 ReadRecipe = Callable[..., ResolvedRecipe]
 

@@ -15,8 +15,8 @@ from torch import Tensor
 from facekit.recipe import ResolvedRecipe
 from facekit.registry import LeastShare, Registry
 from facekit.report.write import write_report
-from facekit.training import train
 from facekit.training.failures import Culprit
+from facekit.training.loop import train
 from facekit.training.loss_shares import PATIENCE, LossShares, interval, leaves
 from facekit.training.players import WeightedLoss
 from facekit.training.run.event_log import read_lines

@@ -15,8 +15,8 @@ import pytest
 
 from facekit.cli.errors import exit_code_of
 from facekit.interfaces import FacekitError, RunFailure, SamplesSaved, StepLogged
-from facekit.training import train
 from facekit.training.checkpoint import checkpoints
+from facekit.training.loop import train
 from facekit.training.run.folder import RunFolder, folder_errors, steps_on_disk
 
 

@@ -21,9 +21,10 @@ from facekit.evaluation import evaluate_run
 from facekit.interfaces import FacekitError
 from facekit.recipe import RecipeError, read_recipe
 from facekit.registry import PluginSet, Registry
-from facekit.training import load_model, train
 from facekit.training.checkpoint import checkpoints
 from facekit.training.checkpoint.reader import COMPONENTS, CheckpointReader, components_of
+from facekit.training.loop import train
+from facekit.training.networks import load_model
 from facekit.training.run.event_log import read_lines
 from facekit.training.run.folder import RunFolder, step_name
 

@@ -15,10 +15,12 @@ from facekit.interfaces import Condition, FacekitError, RunEvent, StepLogged, sa
 from facekit.recipe import ResolvedRecipe, read_recipe
 from facekit.registry import PluginSet, Registry
 from facekit.sampling.noise import noise_for_batch, noise_for_keys
-from facekit.training import RunFolder, load_model, probe_shapes, train
+from facekit.training.check.shape_check import probe_shapes
+from facekit.training.loop import train
 from facekit.training.network_call import RunNetworks
-from facekit.training.networks import FaceModel
+from facekit.training.networks import FaceModel, load_model
 from facekit.training.precision import Precision
+from facekit.training.run.folder import RunFolder
 from facekit.training.samples import sample_in_batches
 
 PLUGINS = Path(__file__).parent / "plugin"

@@ -21,7 +21,8 @@ from facekit.recipe import ResolvedRecipe
 from facekit.recipe.settings import EmaSettings
 from facekit.registry import Registry
 from facekit.sampling.noise import derive_seed
-from facekit.training import probe_shapes, probe_steps
+from facekit.training.check.dry_run import probe_steps
+from facekit.training.check.shape_check import probe_shapes
 from facekit.training.checkpoint import checkpoints
 from facekit.training.checkpoint.checkpoints import LIVE, MANIFEST, STATE
 from facekit.training.ema import Ema

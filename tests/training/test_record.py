@@ -13,7 +13,8 @@ import pytest
 from facekit.interfaces import CheckpointSaved, FacekitError, RunEvent
 from facekit.recipe import ResolvedRecipe
 from facekit.registry import Registry
-from facekit.training import load_model, train
+from facekit.training.loop import train
+from facekit.training.networks import load_model
 from facekit.training.run.folder import LOCK_HASH, RECIPE_HASH, RunFolder, step_name, write_json
 from facekit.training.run.reading import read_run_recipe
 

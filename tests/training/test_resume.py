@@ -12,8 +12,9 @@ from tests.kills import Killed, kill_after, tensors_of
 from facekit.interfaces import CheckpointSaved, FacekitError, RunEvent, Warned
 from facekit.recipe import ResolvedRecipe
 from facekit.registry import Registry
-from facekit.training import load_model, train
 from facekit.training.checkpoint import checkpoints
+from facekit.training.loop import train
+from facekit.training.networks import load_model
 from facekit.training.run.event_log import read_lines
 from facekit.training.run.folder import RunFolder, step_name
 

@@ -14,8 +14,9 @@ import pytest
 from facekit.interfaces import FacekitError
 from facekit.recipe import ResolvedRecipe
 from facekit.registry import Registry
-from facekit.training import load_model, train
 from facekit.training.checkpoint import checkpoints
+from facekit.training.loop import train
+from facekit.training.networks import load_model
 from facekit.training.run.folder import MANIFEST, RunFolder
 
 ReadRecipe = Callable[..., ResolvedRecipe]

@@ -17,8 +17,9 @@ from facekit.recipe import ResolvedRecipe, dump_recipe, read_recipe
 from facekit.recipe.resolved import ComponentChoice, Mark, ScheduleChoice
 from facekit.recipe.settings import EmaSettings, WeightRamp
 from facekit.registry import PluginSet, Registry
-from facekit.training import probe_shapes, train
+from facekit.training.check.shape_check import probe_shapes
 from facekit.training.checkpoint import checkpoints
+from facekit.training.loop import train
 from facekit.training.nested import CannotFlatten, flatten, nest
 from facekit.training.optimiser import Optimiser, TorchOptimiser, make_optimiser, scaled_rate
 from facekit.training.run.event_log import read_lines

@@ -17,7 +17,7 @@ from facekit.interfaces import NO_LABELS, DatasetContext, FacekitError, FaceSamp
 from facekit.registry import load_registry
 from facekit.testing import DatasetContract, FamilyNetworkContract, LossContract, MetricContract, SamplerContract
 from facekit.testing.toy_step import bench_batch, bench_step
-from facekit.training import FaceModel
+from facekit.training.networks import FaceModel
 from facekit.training.precision import Precision
 from facekit_metrics.evaluators.accuracy import ClassificationAccuracy
 from facekit_metrics.evaluators.attribute_loss import AttributeCrossEntropy

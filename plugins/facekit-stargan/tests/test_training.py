@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from facekit.interfaces import FacekitError
 from facekit.recipe import ResolvedRecipe, read_recipe
 from facekit.registry import load_registry
-from facekit.training import train
+from facekit.training.loop import train
 
 RECIPE = Path(__file__).parents[3] / "recipes" / "stargan.yaml"
 PAPER = RECIPE.parent / "paper" / "stargan.yaml"

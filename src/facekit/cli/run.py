@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from facekit.evaluation import EvaluationResult
     from facekit.recipe import ResolvedRecipe
     from facekit.registry import Registry
-    from facekit.training import RunResult
+    from facekit.training.run.event_log import RunResult
 
 STEPS_WORTH_AN_ESTIMATE = 100
 """Runs of fewer steps begin at once: the estimate of their memory takes seconds."""
@@ -136,16 +136,17 @@ def train_and_measure(
     processes train together (torchrun), only the first one prints, measures and reports.
 
     Raises:
-        FacekitError: as :func:`facekit.training.train` and the metrics do.
+        FacekitError: as :func:`facekit.training.loop.train` and the metrics do.
     """
     # Imported after the recipe is read, so that its mistakes are reported at once: torch takes seconds to import.
     from facekit.cli.display import spoken_time, training_display
     from facekit.cli.errors import INTERRUPTED
     from facekit.evaluation import check_metrics, evaluate_run, validator
     from facekit.report import write_report
-    from facekit.training import RunFolder, train
     from facekit.training.distributed import PeersLost
+    from facekit.training.loop import train
     from facekit.training.run.commands import generate_command, lock_of, resume_command
+    from facekit.training.run.folder import RunFolder
     from facekit.training.run.processes import launch
 
     check_metrics(recipe, registry=registry)
@@ -211,7 +212,7 @@ def _tell_memory(recipe: ResolvedRecipe, registry: Registry) -> None:
     """Print the estimated memory of a run before it starts; an estimate that fails stops no run."""
     from facekit.interfaces import FacekitError
     from facekit.interfaces.errors import spoken_bytes
-    from facekit.training import estimate_memory
+    from facekit.training.check.shape_check import estimate_memory
     from facekit.training.memory import available_memory
 
     try:

@@ -125,7 +125,7 @@ def _precision(recipe: ResolvedRecipe, device: Literal["auto", "cpu", "cuda"]) -
 def validator(
     recipe: ResolvedRecipe, *, registry: Registry, batch: int = 8, progress: ProgressCallback | None = None
 ) -> Evaluate:
-    """Return what :func:`facekit.training.train` calls to measure a model on the validation split.
+    """Return what :func:`facekit.training.loop.train` calls to measure a model on the validation split.
 
     The data is opened at the first call.
     """

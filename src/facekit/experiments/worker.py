@@ -97,7 +97,7 @@ def stop_when_alone() -> None:
 def _train(job: Job, recipe: ResolvedRecipe, registry: Registry, command: str) -> bool:
     """Train, or go on; return whether the run is finished."""
     from facekit.evaluation import check_metrics, validator
-    from facekit.training import train
+    from facekit.training.loop import train
 
     run = RunFolder(job.folder)
     _wait_until_free(run)

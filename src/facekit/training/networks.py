@@ -195,7 +195,8 @@ def write_frozen(run: RunFolder, model: FaceModel) -> dict[str, str]:
         with full_disk_stops(file):
             file.parent.mkdir(parents=True, exist_ok=True)
             state = checkpoints.model_state(model.get_submodule(name))
-            checkpoints.write_tensors(file, {key: tensor.detach().cpu().clone() for key, tensor in state.items()})
+            copies = {key: tensor.cpu().clone(memory_format=torch.contiguous_format) for key, tensor in state.items()}
+            checkpoints.write_tensors(file, copies)
         hashes[name] = checkpoints.sha256(file)
     return hashes
 
