@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 
 import pytest
 
 from facekit.interfaces import ExecutorTask
+
+# Ray's workers have the lowest priority by default; on a busy machine the tests would wait for all else.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 SAVES_WHEN_ASKED = """
 import pathlib, signal, sys, threading, os, time

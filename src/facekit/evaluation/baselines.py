@@ -40,8 +40,12 @@ class MeanColourPerRegion:
 
     def __call__(self, condition: Condition) -> Generated:
         """Return flat pictures (N, 3, H, W)."""
-        photo, photo_mask = _reference(condition)
-        member = self._one_hot(photo_mask, photo.dtype)
+        reference = condition.reference
+        if reference is None or reference.mask is None:
+            raise FacekitError(
+                "this baseline generates in the style of a reference photo with its mask, and there is none"
+            )
+        photo, member = reference.image, self._one_hot(reference.mask, reference.image.dtype)
         counts = member.sum((2, 3))
         sums = torch.einsum("nkhw,nchw->nkc", member, photo)
         overall = photo.mean((2, 3)).unsqueeze(1)
@@ -132,10 +136,3 @@ def left_out(names: Sequence[str], packed: PackedFaces) -> str:
         f"left out: {', '.join(names)}. They make images from references and masks of test faces, which the measured "
         f"tasks do not have or the metrics do not look at alone{masks}"
     )
-
-
-def _reference(condition: Condition) -> tuple[Tensor, Tensor]:
-    reference = condition.reference
-    if reference is None or reference.mask is None:
-        raise FacekitError("this baseline generates in the style of a reference photo with its mask, and there is none")
-    return reference.image, reference.mask

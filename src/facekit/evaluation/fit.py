@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from pydantic import ValidationError
 
-from facekit.interfaces import TASKS, FacekitError, Metric, PortContext, Task
+from facekit.interfaces import TASKS, FacekitError, Metric, Options, PortContext, Task
 from facekit.recipe.resolved import ComponentChoice, ResolvedRecipe
 from facekit.sampling.inputs import ATTRIBUTES, MASK, REFERENCE, REFERENCE_MASK, SOURCE, SamplingInputs
 
@@ -48,33 +49,25 @@ def check_tasks(choice: ComponentChoice, metric: Metric, inputs: SamplingInputs)
         FacekitError: one of them is not; the message says what the model reads, and what to write instead.
     """
     possible = possible_tasks(inputs)
-    for task in metric.tasks:
-        if task in possible:
-            continue
-        name = choice.component.spec.id
-        raise FacekitError(
-            f"{name} measures {task}, {_ABOUT[task]}, and this model reads {what_is_read(inputs)}",
-            where=choice.path,
-            remedy=_instead(choice, possible),
-        )
-
-
-def _instead(choice: ComponentChoice, possible: Sequence[Task]) -> str:
-    for task in possible:
-        for option, value in (("task", task), ("tasks", [task])):
-            if option in type(choice.options).model_fields and _takes(choice, {option: value}):
-                return f"write `{option}: {task if option == 'task' else f'[{task}]'}`"
+    task = next((task for task in metric.tasks if task not in possible), None)
+    if task is None:
+        return
     others = f", or measure this model with others, such as kid with `task: {possible[-1]}`" if possible else ""
-    return f"take it out{others}"
+    remedies = [f"write `{written}`" for other in possible for written in _written(choice.options, other)]
+    raise FacekitError(
+        f"{choice.component.spec.id} measures {task}, {_ABOUT[task]}, and this model reads {what_is_read(inputs)}",
+        where=choice.path,
+        remedy=next(iter(remedies), f"take it out{others}"),
+    )
 
 
-def _takes(choice: ComponentChoice, changed: dict[str, object]) -> bool:
-    options = choice.options
-    try:
-        type(options).model_validate({**options.model_dump(exclude_unset=True), **changed})
-    except ValidationError:
-        return False
-    return True
+def _written(options: Options, task: Task) -> Iterator[str]:
+    """Yield how a metric with these options is told to measure a task instead: ``task: generation``."""
+    for name, value, written in (("task", task, task), ("tasks", [task], f"[{task}]")):
+        if name in type(options).model_fields:
+            with suppress(ValidationError):
+                type(options).model_validate({**options.model_dump(exclude_unset=True), name: value})
+                yield f"{name}: {written}"
 
 
 def shown_images(recipe: ResolvedRecipe, metrics: Sequence[Metric]) -> list[Metric]:

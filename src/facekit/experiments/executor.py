@@ -68,7 +68,12 @@ class ChosenExecutor:
 
 def build_local(options: LocalExecutorOptions, context: ExecutorContext) -> LocalProcesses:
     """Return the executor of this machine: the factory of ``local``."""
-    gpus = _visible_gpus()
+    visible = os.environ.get(_VISIBLE)
+    if visible is None:
+        import torch
+
+        visible = ",".join(map(str, range(torch.cuda.device_count())))
+    gpus = tuple(filter(None, (name.strip() for name in visible.split(","))))
     room = len(gpus) * options.per_gpu
     workers = options.workers or max(1, room)
     if gpus and workers > room:
@@ -90,7 +95,8 @@ class LocalProcesses:
 
     def __init__(self, *, workers: int = 1, threads: int | None = None, gpus: tuple[str, ...] = ()) -> None:
         self.slots = workers
-        self._threads = threads or max(1, _cores() // workers)
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self._threads = threads or max(1, cores // workers)
         self._gpus = gpus
         self._processes: list[_Process] = []
 
@@ -138,17 +144,3 @@ class _Process:
             self._process.wait()
         else:
             self._process.terminate()
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _visible_gpus() -> tuple[str, ...]:
-    """Return the GPUs that runs may use, as ``CUDA_VISIBLE_DEVICES`` names them."""
-    given = os.environ.get(_VISIBLE)
-    if given is not None:
-        return tuple(filter(None, (name.strip() for name in given.split(","))))
-    import torch
-
-    return tuple(str(index) for index in range(torch.cuda.device_count()))

@@ -199,28 +199,31 @@ def csv_text(*tables: Table) -> str:
 def _view(table: Table) -> dict[str, Any]:
     """Return a table as the templates take it: numbers as they are read."""
     best = {column: table.best(column) for column in table.columns}
+    rows = []
+    for system in table.systems:
+        measured, cost = len(system.measured), table.costs[system.name]
+        if system.trained:
+            seeds = str(measured) if measured == len(system.runs) else f"{measured} of {len(system.runs)}"
+            seeds += f" ({len(system.failed)} failed)" if system.failed else ""
+        else:
+            seeds = MISSING if measured else "failed" if system.failed else "not run"
+        costs: tuple[str, ...] = (MISSING,) * len(COST_HEADINGS)
+        if cost.steps:
+            parameters = f"{cost.generating / 1e6:.3g} M ({cost.parameters / 1e6:.3g} M)"
+            costs = (parameters, f"{cost.steps:,}", str(cost.batch), duration(cost.seconds))
+        cells = [
+            _cell(table.entries.get((system.name, column)), best=system.name in best[column])
+            for column in table.columns
+        ]
+        row = {"name": system.name, "reference": system.name == table.reference, "note": system.note, "cells": cells}
+        rows.append({**row, "seeds": seeds, "costs": costs, "cost": cost, "failed": system.failed})
     return {
         "table": table,
         "headings": [heading(column) for column in table.columns],
         "cost_headings": ("seeds", *COST_HEADINGS),
         "arrows": ARROWS,
         "missing": MISSING,
-        "rows": [
-            {
-                "name": system.name,
-                "reference": system.name == table.reference,
-                "note": system.note,
-                "cells": [
-                    _cell(table.entries.get((system.name, column)), best=system.name in best[column])
-                    for column in table.columns
-                ],
-                "seeds": _seeds(system),
-                "costs": _costs(table, system),
-                "cost": table.costs[system.name],
-                "failed": system.failed,
-            }
-            for system in table.systems
-        ],
+        "rows": rows,
         "how": {"confidence": CONFIDENCE, "resamples": RESAMPLES, "significant": SIGNIFICANT},
     }
 
@@ -262,24 +265,6 @@ def with_spread(value: float, spread: float | None) -> tuple[str, str]:
         return number(value), f"{spread:.2g}"
     digits = max(0, decimals)
     return f"{value:,.{digits}f}", f"{spread:,.{digits}f}"
-
-
-def _seeds(system: System) -> str:
-    """Return how many seeds were measured, of how many, and how many failed."""
-    if not system.trained:
-        return MISSING if system.measured else "failed" if system.failed else "not run"
-    done, total = len(system.measured), len(system.runs)
-    text = str(done) if done == total else f"{done} of {total}"
-    return f"{text} ({len(system.failed)} failed)" if system.failed else text
-
-
-def _costs(table: Table, system: System) -> tuple[str, ...]:
-    """Return parameters (those that generate, and all), steps, photos of a step, and wall time."""
-    cost = table.costs[system.name]
-    if not cost.steps:
-        return (MISSING,) * 4
-    parameters = f"{cost.generating / 1e6:.3g} M ({cost.parameters / 1e6:.3g} M)"
-    return parameters, f"{cost.steps:,}", str(cost.batch), duration(cost.seconds)
 
 
 def _report(run: Path, home: Path) -> str:
