@@ -187,6 +187,30 @@ def test_every_form_has_every_number(make_system: MakeSystem, tmp_path: Path) ->
     assert read_summary(tmp_path / "out", digest) is None
 
 
+def test_names_that_are_html_stay_text(make_system: MakeSystem, tmp_path: Path) -> None:
+    hostile = '<img src=x onerror=alert(1)> & "quoted"'
+    ours = replace(
+        make_system("ours", {0: [measurement("psnr", GOOD)]}, errors={1: hostile}), name=hostile, note=hostile
+    )
+    published = PublishedFigures(source=hostile, note=hostile, columns=(hostile,), rows={hostile: (1.0,)})
+    write_results(
+        tmp_path,
+        [ours],
+        digest="",
+        name=hostile,
+        reference=hostile,
+        kind=hostile,
+        description=hostile,
+        published=published,
+        grid_text=hostile,
+        commands=[(hostile, hostile)],
+    )
+    page = (tmp_path / "index.html").read_text("utf-8")
+    assert "<img src=x" not in page
+    assert "p &lt; 0.05" in page
+    assert page.count("&lt;img src=x onerror=alert(1)&gt; &amp; &#34;quoted&#34;") >= 14
+
+
 @pytest.mark.parametrize(
     ("value", "spread", "shown"),
     [
