@@ -156,6 +156,9 @@ def convolve_by_region(planes: Tensor, codes: Tensor, weight: Tensor) -> Tensor:
     Returns:
         N,outputs,H,W.
     """
+    if isinstance(planes.shape[0], torch.SymInt):  # a traced batch, of which nobody knows how many samples it has
+        spread = torch.einsum("nkhw,nkd->ndhw", planes, codes.to(planes.dtype))
+        return F.conv2d(spread, weight.to(planes.dtype), padding=1)
     outputs = len(weight)
     kernels = (codes @ weight.transpose(0, 1).flatten(1).to(codes.dtype)).unflatten(2, (outputs, 3, 3)).transpose(1, 2)
     kernels = kernels.to(planes.dtype)

@@ -105,11 +105,11 @@ class MsgStyleGanGenerator(nn.Module):
             w: a style for each layer, (N, layers, D).
             noise: N(0, 1) for every place of every layer, (N, numbers), coarsest first.
         """
-        features = self.start.expand(len(w), -1, -1, -1)
+        features = self.start.expand(w.shape[0], -1, -1, -1)
         made, used = [], 0
         for index, layer in enumerate(self.layers):
             side = 4 * 2 ** (index // 2)
-            plane = noise[:, used : used + side * side].view(-1, 1, side, side)
+            plane = noise[:, used : used + side * side].unflatten(1, (1, side, side))
             features = layer(features, w[:, index], plane)
             used += side * side
             if index % 2:

@@ -237,7 +237,7 @@ def aligned_features(
         for number, (own, ids) in enumerate(zip(features.unbind(1), sources.unbind(1), strict=True)):
             grid = sampling_grid(small, maps[number], target, moments[number])
             grid, landed = land_in_region(grid, small, ids, moments[number], movable)
-            weight = shares[number].gather(1, small.flatten(1)).view(len(small), 1, *small.shape[1:])
+            weight = shares[number].gather(1, small.flatten(1)).unflatten(1, small.shape[1:])[:, None]
             here = weight * landed[:, None]
             beside = torch.cat([here, here * (moved_by(grid) / LARGEST_MOVE).clamp_max(1)], dim=1).to(own.dtype)
             moved = features_at(grid, landed, own, ids, small, classes)

@@ -193,7 +193,7 @@ class RegionalStyleEncoder(nn.Module):
             planes = F.avg_pool2d(member, 4).flatten(2)
             pooled = planes @ self.last(features).to(planes.dtype).flatten(2).transpose(1, 2)
             read.insert(0, pooled / planes.sum(2, keepdim=True).clamp_min(1e-3))
-        who = torch.eye(self.classes, device=mask.device).expand(len(mask), -1, -1)
+        who = torch.eye(self.classes, device=mask.device).expand(mask.shape[0], -1, -1)
         code = self.head(F.relu(self.hidden(torch.cat([*read, who], dim=2))))
         present = member.flatten(2).sum(2) > 0
         code = torch.where(present[..., None], code, self.absent.to(code.dtype))

@@ -43,7 +43,8 @@ class StarGanGenerator(AttributeGenerator):
                 "this generator gives a photo wanted attributes, and there are none",
                 remedy=f"give attributes to the condition: {', '.join(self.attribute_names)}",
             )
-        if attributes.shape != (len(photo), self.attributes):
+        # One by one: `len` of a tensor, and tuples of numbers, would tie traced code to one size of batches.
+        if attributes.shape[0] != photo.shape[0] or attributes.shape[1] != self.attributes:
             raise FacekitError(
                 f"{attributes.shape[-1]} attributes are wanted of {len(attributes)} photos; this generator changes "
                 f"{self.attributes}, and there are {len(photo)} photos",
