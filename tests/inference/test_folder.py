@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facekit.inference import FacePipeline, generate_folder, load, read_provenance
+from facekit.inference import FacePipeline, generate_folder, load, provenance, read_provenance
 from facekit.interfaces import FacekitError, RunFailure
 
 MakeFace = Callable[..., Any]
@@ -144,6 +146,37 @@ def test_results_of_other_weights_or_inputs_and_foreign_files_are_not_taken_for_
     generate_folder(pipeline, **folders(files, overwrite=True))
     live = load(styled_run, weights="live", device="cpu")
     assert {item.outcome for item in generate_folder(live, **folders(files)).items} == {"failed"}
+
+
+def test_results_keep_their_order_however_threads_take_turns(
+    pipeline: FacePipeline, files: Path, face: MakeFace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stems = [f"f{number:02d}" for number in range(12)]
+    for number, stem in enumerate(stems):
+        face(number).mask.save(files / "masks" / f"{stem}.png")
+    (files / "masks/f05.png").write_text("not a picture")
+    photo, photo_mask = files / "photos/b.jpg", files / "photo_masks/b.png"
+    save, threads = provenance.save_png, set()
+
+    def slowly(image: Image.Image, path: Path, *arguments: Any, **named: Any) -> None:
+        threads.add(threading.current_thread().name)
+        time.sleep(0.02 * (len(path.stem + path.name) % 2))
+        save(image, path, *arguments, **named)
+
+    monkeypatch.setattr(provenance, "save_png", slowly)
+    seen: list[str] = []
+    result = generate_folder(
+        pipeline,
+        **folders(files, reference=photo, reference_mask=photo_mask, batch=2),
+        progress=lambda item, number, total: seen.append(item.output.stem),
+    )
+    assert [item.output.stem for item in result.items] == ["a", "b", "c", *stems]
+    assert [item.output.stem for item in result.of("failed")] == ["f05"]
+    assert [stem for stem in seen if stem != "f05"] == ["a", "b", "c", *(stem for stem in stems if stem != "f05")]
+    assert threading.main_thread().name not in threads
+    for number in (0, 11):
+        wanted = expected(pipeline, files / f"masks/{stems[number]}.png", photo, photo_mask)
+        assert np.abs(written(files / f"out/{stems[number]}.png") - wanted).max() <= 1
 
 
 # --- damaged and missing files --------------------------------------------------------------------

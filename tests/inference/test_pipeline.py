@@ -100,6 +100,25 @@ def test_results_carry_no_graph_and_the_model_stays_in_evaluation(pipeline: Face
     assert not pipeline.generate(ids(face(1).mask), photo, ids(look.mask)).requires_grad
 
 
+def test_networks_are_compiled_where_that_is_asked_for(
+    styled_run: Path, face: MakeFace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[str] = []
+
+    def note(network: torch.nn.Module, **settings: Any) -> Callable[..., Any]:
+        compiled.append(type(network).__name__)
+        return network
+
+    monkeypatch.setattr(torch, "compile", note)
+    load(styled_run, device="cpu")
+    assert compiled == []
+    pipeline = load(styled_run, device="cpu", compile=True)
+    assert len(compiled) == 2
+    pipeline.with_networks(pipeline.networks.with_network("generator", pipeline.networks.module("generator")))
+    assert len(compiled) == 4
+    assert pipeline.generate(face(1).mask, face(2).photo, face(2).mask).size == (64, 64)
+
+
 # --- the remembered style -------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ pixel of the coarser of the two.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -58,7 +58,7 @@ def resize_photo(
     return np.asarray(Image.fromarray(image).resize((size, size), resample, box=edges))
 
 
-def resize_mask(mask: NDArray[np.uint8], size: int, box: Box | None = None) -> NDArray[np.uint8]:
+def resize_mask(mask: NDArray[Any], size: int, box: Box | None = None) -> NDArray[Any]:
     """Return a mask (h, w) of class ids at (size, size), each pixel the id of the nearest one.
 
     Args:

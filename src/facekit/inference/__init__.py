@@ -1,13 +1,12 @@
 """What a trained run can do: generate images from what its networks read."""
 
-from facekit.inference.attributes import parse_attributes
 from facekit.inference.files import FolderItem, FolderResult
 from facekit.inference.folder import generate_folder
+from facekit.inference.given import parse_attributes, parse_region_references
 from facekit.inference.loading import load
 from facekit.inference.networks import InferenceNetworks
 from facekit.inference.pipeline import FacePipeline
 from facekit.inference.provenance import read_provenance, save_png
-from facekit.inference.region_references import parse_region_references
 
 __all__ = [
     "FacePipeline",

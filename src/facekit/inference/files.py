@@ -18,13 +18,8 @@ PICTURE_SUFFIXES = tuple(ending for endings in FORMATS.values() for ending in en
 
 @dataclass(frozen=True)
 class FolderItem:
-    """What became of one result.
-
-    Args:
-        output: its file.
-        outcome: ``written``; ``skipped``, because it was there from before; or ``failed``.
-        message: why it failed; or what a person should know.
-    """
+    """What became of one result: ``skipped`` was there from before; ``message`` says why it failed, or what a person
+    should know."""
 
     output: Path
     outcome: Literal["written", "skipped", "failed"]
@@ -36,11 +31,7 @@ Item = TypeVar("Item", bound=FolderItem)
 
 @dataclass
 class FolderResult(Generic[Item]):
-    """What became of all results, in order.
-
-    Args:
-        items: one entry a result.
-    """
+    """What became of all results, in order."""
 
     items: list[Item] = field(default_factory=list)
 
@@ -97,7 +88,14 @@ def is_result_file(target: Path) -> bool:
 
 def content_of(paths: Sequence[Path]) -> str:
     """Return the SHA-256 over the contents of files. Raises FacekitError for one that cannot be read."""
-    return digest_of(map(_read, paths))
+
+    def read(path: Path) -> bytes:
+        try:
+            return read_regular(path)
+        except (OSError, ValueError) as error:  # ValueError: a null character in the path
+            raise FacekitError(f"the file cannot be read: {error}", where=str(path)) from error
+
+    return digest_of(map(read, paths))
 
 
 def digest_of(contents: Iterable[bytes]) -> str:
@@ -107,10 +105,3 @@ def digest_of(contents: Iterable[bytes]) -> str:
         digest.update(f"{len(data)}\n".encode())
         digest.update(data)
     return digest.hexdigest()
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return read_regular(path)
-    except (OSError, ValueError) as error:  # ValueError: a null character in the path
-        raise FacekitError(f"the file cannot be read: {error}", where=str(path)) from error

@@ -1,14 +1,21 @@
-"""Generating files and whole folders: pairs by name, goes on where it stopped, passes over what is damaged."""
+"""Generating files and whole folders: pairs by name, goes on where it stopped, passes over what is damaged.
+
+Threads read pictures ahead of the networks and write results behind them.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 from facekit.inference import provenance
-from facekit.inference.attributes import check_names
 from facekit.inference.files import (
     FolderItem,
     FolderResult,
@@ -17,13 +24,18 @@ from facekit.inference.files import (
     is_result_file,
     pictures_of,
 )
-from facekit.inference.given import Given, check_given, joined
+from facekit.inference.given import Given, RegionReference, check_attributes, check_given, joined
 from facekit.inference.pictures import to_pictures
 from facekit.inference.pipeline import DEFAULT_BATCH, FacePipeline
-from facekit.inference.region_references import RegionReference, read_region_references
 from facekit.interfaces import FacekitError
 from facekit.interfaces.image_files import read_image
 from facekit.sampling.inputs import ATTRIBUTES, MASK, REFERENCE, REFERENCE_MASK, SOURCE
+
+THREADS = 4
+"""That read and write pictures; more of them only wait for the networks."""
+
+COMPRESSION = 1
+"""Of PNG files: 6, the usual, takes several times as long and saves a tenth of their size."""
 
 _NAMING = (MASK, SOURCE, REFERENCE)
 """What results are named after: the first of these that is a folder, or else the first that is given."""
@@ -52,7 +64,7 @@ class _Prepared:
     job: _Job
     given: Given
     record: Mapping[str, object]
-    message: str
+    message: str = ""
 
 
 def generate_folder(
@@ -107,13 +119,15 @@ def generate_folder(
     given = {MASK: mask, REFERENCE: reference, REFERENCE_MASK: reference_mask, SOURCE: source}
     paths = {name: Path(path) for name, path in given.items() if path is not None}
     check_given(pipeline.inputs, {*paths, *([ATTRIBUTES] if attributes else [])}, where=str(pipeline.run))
-    check_names(attributes or {}, pipeline.attribute_names, where=str(pipeline.run))
+    check_attributes(attributes or {}, pipeline.attribute_names, where=str(pipeline.run))
     if count is not None or seed is not None:
         pipeline.check_starts_from_noise()
-    regions = _RegionFiles(pipeline, region_references or {})
+    of_regions = region_references or {}
+    pairs = {pair: (read_image(Path(pair[0])), read_image(Path(pair[1]))) for pair in {*of_regions.values()}}
+    regions = pipeline.read_region_references({name: pairs[pair] for name, pair in of_regions.items()})
     jobs = _plan(paths, Path(output), count=count, seed=seed or 0)
+    reader = _Reader(pipeline, attributes or {}, of_regions, seed=seed or 0, overwrite=overwrite)
     of_a_folder = any(path.is_dir() for path in paths.values())
-    reader = _Reader(pipeline, attributes or None, regions, seed=seed or 0, overwrite=overwrite)
     result = FolderResult[FolderItem]()
 
     def note(item: FolderItem) -> None:
@@ -121,27 +135,44 @@ def generate_folder(
         if progress is not None:
             progress(item, len(result.items), len(jobs))
 
-    pending: list[_Prepared] = []
-    for job in jobs:
-        try:
-            prepared = job if isinstance(job, FolderItem) else reader.prepare(job)
-        except FacekitError as error:
-            if not of_a_folder or error.exit_code != 2:
-                raise
-            note(FolderItem(job.output, "failed", str(error)))
-            continue
-        if isinstance(prepared, FolderItem):
-            note(prepared)
-            continue
-        pending.append(prepared)
-        if len(pending) == batch:
-            _generate(pipeline, pending, note, seed=seed or 0)
-            pending.clear()
-    if pending:
-        _generate(pipeline, pending, note, seed=seed or 0)
+    with _threads() as pool:
+        coming = iter(jobs)
+        reading = deque((job, pool.submit(reader.prepare, job)) for job in islice(coming, batch + THREADS))
+        writing: deque[tuple[_Prepared, Future[None]]] = deque()
+        pending: list[_Prepared] = []
+        while reading:
+            job, read = reading.popleft()
+            reading.extend((later, pool.submit(reader.prepare, later)) for later in islice(coming, 1))
+            try:
+                prepared = read.result()
+                if isinstance(prepared, _Prepared):
+                    pending.append(reader.with_attributes(prepared))
+                else:
+                    note(prepared)
+            except FacekitError as error:
+                if not of_a_folder or error.exit_code != 2:
+                    raise
+                note(FolderItem(job.output, "failed", str(error)))
+            if len(pending) == batch or (pending and not reading):
+                writing.extend(_generate(pipeline, pending, regions, pool, seed=seed or 0))
+                pending.clear()
+            while len(writing) > (batch if reading else 0):
+                written, saved = writing.popleft()
+                saved.result()
+                note(FolderItem(written.job.output, "written", written.message))
     order = {job.output: number for number, job in enumerate(jobs)}
     result.items.sort(key=lambda item: order[item.output])
     return result
+
+
+@contextmanager
+def _threads() -> Iterator[ThreadPoolExecutor]:
+    """Give threads that finish what they began, and begin nothing more, where the context ends by an error."""
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="facekit-pictures")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _plan(paths: Mapping[str, Path], output: Path, *, count: int | None, seed: int) -> list[_Job | FolderItem]:
@@ -194,106 +225,98 @@ def _partners(
     return found, ""
 
 
-class _RegionFiles:
-    """The references of single regions, read once for all results."""
-
-    def __init__(self, pipeline: FacePipeline, files: Mapping[str, tuple[str | Path, str | Path]]) -> None:
-        pairs = {pair: (read_image(Path(pair[0])), read_image(Path(pair[1]))) for pair in set(files.values())}
-        self.read: tuple[RegionReference, ...] = read_region_references(
-            pipeline, {region: pairs[pair] for region, pair in files.items()}
-        )
-        self.told: dict[str, object] = {}
-        if files:
-            self.told = {
-                provenance.REGION_REFERENCES: {region: Path(photo).name for region, (photo, _) in files.items()},
-                provenance.REGION_REFERENCES_SHA256: {
-                    region: content_of([Path(photo), Path(mask)]) for region, (photo, mask) in files.items()
-                },
-            }
-
-
 class _Reader:
-    """Reads what results are made of; images of the same files read them once."""
+    """Reads what results are made of. Files that several results share are read once, or as often as threads begin them
+    at the same time."""
 
     def __init__(
         self,
         pipeline: FacePipeline,
-        attributes: Mapping[str, bool] | None,
-        regions: _RegionFiles,
+        attributes: Mapping[str, bool],
+        regions: Mapping[str, tuple[str | Path, str | Path]],
         *,
         seed: int,
         overwrite: bool,
     ) -> None:
-        self._pipeline = pipeline
-        self._attributes = attributes
-        self._regions = regions
-        self._seed = seed
-        self._overwrite = overwrite
-        self._content: tuple[Mapping[str, Path], str] | None = None
-        self._given: tuple[Mapping[str, Path], Given] | None = None
+        self._pipeline, self._attributes = pipeline, attributes
+        self._seed, self._overwrite = seed, overwrite
+        self._made_of = pipeline.made_of
+        self._read = lru_cache(maxsize=THREADS)(self._read_files)
+        self._content = lru_cache(maxsize=THREADS)(self._content_of)
+        self._told: dict[str, object] = {}
+        if regions:
+            self._told = {
+                provenance.REGION_REFERENCES: {region: Path(photo).name for region, (photo, _) in regions.items()},
+                provenance.REGION_REFERENCES_SHA256: {
+                    region: content_of([Path(photo), Path(mask)]) for region, (photo, mask) in regions.items()
+                },
+            }
 
-    def prepare(self, job: _Job) -> _Prepared | FolderItem:
-        """Read what a result is made of, or find that it is there.
+    def prepare(self, job: _Job | FolderItem) -> _Prepared | FolderItem:
+        """Read what a result is made of but for its attributes, or find that it is there, or failed already.
 
         Raises:
             FacekitError: a file cannot be read or does not fit, or another file stands where the result goes.
         """
-        pipeline, wanted = self._pipeline, self._attributes
-        told: dict[str, object] = {provenance.INPUTS_SHA256: self._content_of(job.files), **self._regions.told}
-        if wanted is not None:
+        if isinstance(job, FolderItem):
+            return job
+        pipeline, wanted, files = self._pipeline, self._attributes, tuple(job.files.items())
+        told: dict[str, object] = {provenance.INPUTS_SHA256: self._content(files), **self._told}
+        if wanted:
             told[provenance.WISHES] = {name: wanted[name] for name in pipeline.attribute_names if name in wanted}
         if pipeline.inputs.noise:
             told |= {provenance.SEED: self._seed, provenance.SAMPLE: job.number, provenance.SAMPLE_KEY: job.key}
         # None stands for no such references, so that a result that had them is not taken for one that had not.
-        made_of = {provenance.REGION_REFERENCES_SHA256: None, **told, **pipeline.made_of}
+        made_of = {provenance.REGION_REFERENCES_SHA256: None, **told, **self._made_of}
         made_with = "with other weights or from other pictures, attributes or noise"
         if not self._overwrite and provenance.is_there(job.output, made_of, made_with=made_with):
             return FolderItem(job.output, "skipped")
-        given = self._read(job.files)
         told |= {key: job.files[role].name for role, key in _KEYS.items() if role in job.files}
-        message = ""
-        if wanted is not None and given.attributes is not None:
-            shown = {name: bool(on) for name, on in zip(pipeline.attribute_names, given.attributes[0], strict=True)}
-            told[provenance.ATTRIBUTES] = shown
-            read = [f"{name}={value:d}" for name, value in shown.items() if name not in wanted]
-            message = f"read off the photo: {', '.join(read)}" if read else ""
-        return _Prepared(job, given, told, message)
+        return _Prepared(job, self._read(files), told)
 
-    def _content_of(self, files: Mapping[str, Path]) -> str:
-        if self._content is None or self._content[0] != files:
-            content = content_of(list(files.values()))
-            pipeline = self._pipeline
-            if pipeline.inputs.optional:  # the same files may be given for other roles
-                content = hashlib.sha256(f"{content} {' '.join(files)}".encode()).hexdigest()
-            if pipeline.mask_label_map != pipeline.label_map:  # the same file means another mask
-                content = hashlib.sha256(f"{content} {pipeline.mask_label_map.name}".encode()).hexdigest()
-            self._content = files, content
-        return self._content[1]
+    def with_attributes(self, prepared: _Prepared) -> _Prepared:
+        """Return a result with the attributes that it is to have, some of which networks read off its photo."""
+        wanted = self._attributes
+        if not wanted:
+            return prepared
+        given = self._pipeline.with_attributes(prepared.given, wanted)
+        assert given.attributes is not None
+        names = self._pipeline.attribute_names
+        shown = {name: bool(on) for name, on in zip(names, given.attributes[0].tolist(), strict=True)}
+        read = [f"{name}={value:d}" for name, value in shown.items() if name not in wanted]
+        message = f"read off the photo: {', '.join(read)}" if read else ""
+        return _Prepared(prepared.job, given, {**prepared.record, provenance.ATTRIBUTES: shown}, message)
 
-    def _read(self, files: Mapping[str, Path]) -> Given:
-        if self._given is None or self._given[0] != files:
-            opened = {role: read_image(file) for role, file in files.items()}
-            given = self._pipeline.read(
-                opened.get(MASK),
-                opened.get(REFERENCE),
-                opened.get(REFERENCE_MASK),
-                source=opened.get(SOURCE),
-                attributes=self._attributes,
-            )
-            self._given = files, replace(given, region_references=self._regions.read)
-        return self._given[1]
+    def _content_of(self, files: tuple[tuple[str, Path], ...]) -> str:
+        content, pipeline = content_of([path for _, path in files]), self._pipeline
+        if pipeline.inputs.optional:  # the same files may be given for other roles
+            content = hashlib.sha256(f"{content} {' '.join(role for role, _ in files)}".encode()).hexdigest()
+        if pipeline.mask_label_map != pipeline.label_map:  # the same file means another mask
+            content = hashlib.sha256(f"{content} {pipeline.mask_label_map.name}".encode()).hexdigest()
+        return content
+
+    def _read_files(self, files: tuple[tuple[str, Path], ...]) -> Given:
+        return self._pipeline.read_pictures({role: read_image(path) for role, path in files})
 
 
 def _generate(
-    pipeline: FacePipeline, prepared: Sequence[_Prepared], note: Callable[[FolderItem], None], *, seed: int
-) -> None:
-    """Generate and save a batch. Files that all its results share are given once, so that a style is read once."""
+    pipeline: FacePipeline,
+    prepared: Sequence[_Prepared],
+    regions: tuple[RegionReference, ...],
+    pool: ThreadPoolExecutor,
+    *,
+    seed: int,
+) -> list[tuple[_Prepared, Future[None]]]:
+    """Generate a batch, and let threads save it. Files that all its results share are given once, so that a style is
+    read once."""
     jobs = [each.job for each in prepared]
     shared = {role for role in jobs[0].files if len({job.files[role] for job in jobs}) == 1}
     if not {REFERENCE, REFERENCE_MASK} & jobs[0].files.keys() <= shared:
         shared -= {REFERENCE, REFERENCE_MASK}
-    given = joined([each.given for each in prepared], shared)
+    given = replace(joined([each.given for each in prepared], shared), region_references=regions)
     images = pipeline.generate_from(given, keys=[job.key for job in jobs], seed=seed, batch=len(jobs))
-    for each, picture in zip(prepared, to_pictures(images), strict=True):
-        provenance.save_png(picture, each.job.output, pipeline.record(**each.record))
-        note(FolderItem(each.job.output, "written", each.message))
+    records = [pipeline.record(**each.record) for each in prepared]
+    return [
+        (each, pool.submit(provenance.save_png, picture, each.job.output, record, compression=COMPRESSION))
+        for each, picture, record in zip(prepared, to_pictures(images), records, strict=True)
+    ]

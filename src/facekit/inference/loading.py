@@ -29,6 +29,7 @@ def load(
     weights: Literal["ema", "live"] = "ema",
     device: str | torch.device = "auto",
     precision: Literal["auto", "fp32", "bf16"] = "auto",
+    compile: bool = False,
     step: int | None = None,
     registry: Registry | None = None,
     label_map: str | None = None,
@@ -49,6 +50,8 @@ def load(
         device: ``auto`` takes CUDA where there is one; or ``cpu``, ``cuda``, ``cuda:1``.
         precision: ``auto`` computes in bf16 where the device is faster in it, unless the run was trained in fp32 by its
             recipe; else in fp32.
+        compile: let torch compile the networks: the first image of each size of a batch takes up to minutes, others
+            are faster.
         step: a certain checkpoint of a run; by default the newest sound one.
         registry: the plugins; by default the installed ones.
         label_map: the label map of the masks that :meth:`FacePipeline.generate` is given, where it is a finer one than
@@ -68,12 +71,26 @@ def load(
         raise TypeError("give registry or plugin_files, not both")
     registry = load_registry(*(Path(file).resolve() for file in plugin_files)) if registry is None else registry
     if recipe is None:
-        _check_is_run(path, network)
+        if path.is_file():
+            raise FacekitError(
+                "this is a file, not a run folder",
+                where=str(path),
+                remedy='weights alone do not say what networks they are of: load(file, recipe="recipe.yaml")',
+            )
+        if network is not None:
+            raise FacekitError("network= says what a file of weights holds, and this is a run", where=str(path))
         loaded = load_model(
             path, registry=registry, weights=weights, step=step, with_discriminator=None, settings=settings
         )
     else:
-        _check_is_file(path, step)
+        if path.is_dir():
+            raise FacekitError(
+                "a run has its own recipe, so there is none to give",
+                where=str(path),
+                remedy="leave out recipe=, or give a safetensors file",
+            )
+        if step is not None:
+            raise FacekitError("a file of weights has no checkpoints, so there is no step to choose", where=str(path))
         if settings:
             raise FacekitError("a recipe has its own options", where=str(recipe), remedy="set them in the recipe")
         resolved = recipe if isinstance(recipe, ResolvedRecipe) else read_recipe(Path(recipe), registry=registry)
@@ -91,29 +108,8 @@ def load(
         precision=Precision(chosen, precision, lies_channels_last("auto", chosen)),
         registry=registry,
         mask_label_map=_finer_label_map(label_map, loaded.label_map, registry=registry, run=path),
+        compile=compile,
     )
-
-
-def _check_is_run(path: Path, network: str | None) -> None:
-    if path.is_file():
-        raise FacekitError(
-            "this is a file, not a run folder",
-            where=str(path),
-            remedy='weights alone do not say what networks they are of: load(file, recipe="recipe.yaml")',
-        )
-    if network is not None:
-        raise FacekitError("network= says what a file of weights holds, and this is a run", where=str(path))
-
-
-def _check_is_file(path: Path, step: int | None) -> None:
-    if path.is_dir():
-        raise FacekitError(
-            "a run has its own recipe, so there is none to give",
-            where=str(path),
-            remedy="leave out recipe=, or give a safetensors file",
-        )
-    if step is not None:
-        raise FacekitError("a file of weights has no checkpoints, so there is no step to choose", where=str(path))
 
 
 def _finer_label_map(name: str | None, label_map: LabelMap, *, registry: Registry, run: Path) -> LabelMap | None:
@@ -121,10 +117,10 @@ def _finer_label_map(name: str | None, label_map: LabelMap, *, registry: Registr
         return None
     given = registry.label_maps.get(name)
     if given is None:
+        known = sorted(registry.label_maps)
         raise FacekitError(
             f"no plugin offers the label map {name!r}",
-            remedy=did_you_mean(name, sorted(registry.label_maps))
-            or f"known: {', '.join(sorted(registry.label_maps))}",
+            remedy=did_you_mean(name, known) or f"known: {', '.join(known)}",
         )
     if given != label_map:
         try:

@@ -26,24 +26,16 @@ from facekit.interfaces import (
     map_tensors,
     sample,
 )
-from facekit.recipe.resolved import ResolvedRecipe
 from facekit.sampling.noise import noise_for_keys
 from facekit.training.network_call import NetworkCall, RunNetworks
 from facekit.training.networks import FaceModel
-from facekit.training.precision import Precision
 
 
 class PlacedNetwork:
-    """A network that is called with tensors and containers on any device, without gradients.
-
-    Args:
-        network: the network; its methods are called in the same way.
-        place: moves arguments to its device.
-    """
+    """A network, and its methods, that is called with tensors and containers on any device, without gradients."""
 
     def __init__(self, network: NetworkCall, place: Callable[[Any], Any]) -> None:
-        self._network = network
-        self._place = place
+        self._network, self._place = network, place
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         """Return what the network returns."""
@@ -68,27 +60,13 @@ class InferenceNetworks(Mapping[str, PlacedNetwork]):
 
     Args:
         model: the networks, in evaluation mode.
-        precision: how they compute.
-        recipe: the recipe of the model.
+        call: gives a model's networks as a run calls them.
         label_map: the label map of the masks.
-        label_maps: every label map of the plugins, by name, for ports that depend on them.
     """
 
-    def __init__(
-        self,
-        model: FaceModel,
-        precision: Precision,
-        *,
-        recipe: ResolvedRecipe,
-        label_map: LabelMap,
-        label_maps: Mapping[str, LabelMap] | None = None,
-    ) -> None:
-        self._networks = RunNetworks(model, precision, recipe=recipe, label_maps=label_maps)
-        self._precision = precision
-        self._recipe = recipe
-        self._label_map = label_map
-        self._label_maps = label_maps
-        self._noise = dict(model.noise)
+    def __init__(self, model: FaceModel, call: Callable[[FaceModel], RunNetworks], *, label_map: LabelMap) -> None:
+        self._networks, self._call, self._label_map = call(model), call, label_map
+        self._precision = self._networks.precision
 
     def __getitem__(self, name: str) -> PlacedNetwork:
         """Return a network, as a function of tensors and containers on any device.
@@ -99,21 +77,23 @@ class InferenceNetworks(Mapping[str, PlacedNetwork]):
         return PlacedNetwork(self._networks[name], self.place)
 
     def __contains__(self, name: object) -> bool:
-        """Return whether there is a network of that name."""
         return name in self._networks
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the names."""
         return iter(self._networks)
 
     def __len__(self) -> int:
-        """Return how many there are."""
         return len(self._networks)
 
     @property
     def device(self) -> torch.device:
         """Where they compute."""
         return self._precision.device
+
+    @property
+    def callables(self) -> dict[str, Callable[..., Any]]:
+        """The networks themselves by name, and the sampler where there is one: for tracing. Not to be changed."""
+        return self._networks.model.callables
 
     @property
     def gives_styles(self) -> bool:
@@ -136,19 +116,10 @@ class InferenceNetworks(Mapping[str, PlacedNetwork]):
         return module
 
     def with_network(self, name: str, module: nn.Module) -> InferenceNetworks:
-        """Return the networks with another one in place of the network ``name``; these stay as they are.
-
-        Args:
-            name: the name of one of them.
-            module: the other network, on the device and in evaluation mode.
-        """
-        return InferenceNetworks(
-            self._networks.model.with_network(name, module),
-            self._precision,
-            recipe=self._recipe,
-            label_map=self._label_map,
-            label_maps=self._label_maps,
-        )
+        """Return the networks with another one, on the device and in evaluation mode, in place of the network ``name``;
+        these stay as they are."""
+        model = self._networks.model.with_network(name, module)
+        return InferenceNetworks(model, self._call, label_map=self._label_map)
 
     def encode(self, image: Tensor, mask: Tensor | None = None) -> Style:
         """Return the style of photos.
@@ -210,7 +181,10 @@ class InferenceNetworks(Mapping[str, PlacedNetwork]):
             keys: what to call the samples, N of them. :meth:`FacePipeline.sample` calls them ``0``, ``1``, ...
             seed: the seed.
         """
-        return {name: tensor.to(self.device) for name, tensor in noise_for_keys(self._noise, keys, seed).items()}
+        return {
+            name: tensor.to(self.device)
+            for name, tensor in noise_for_keys(self._networks.model.noise, keys, seed).items()
+        }
 
     def regions(self, names: Sequence[str]) -> list[int]:
         """Return the class ids of regions by their names.

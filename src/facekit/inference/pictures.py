@@ -7,7 +7,7 @@ pixel, photos antialiased.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from typing import cast
 
@@ -40,7 +40,7 @@ class Batch:
     """Pictures at the model's size.
 
     Args:
-        tensor: (N, S, S) class ids, int64, or (N, 3, S, S) photos, float32 in [-1, 1]; on the CPU.
+        tensor: (N, S, S) class ids, int64, or (N, 3, S, S) photos, float32 in [-1, 1]; where they were given.
         sizes: (height, width) that each picture had.
         names: what to call each picture in messages.
         single: one picture was given, rather than a batch or list of them.
@@ -81,19 +81,46 @@ def read_masks(value: MaskInput, *, size: int, label_map: LabelMap, role: str, g
         TypeError: ``value`` is something else.
         ValueError: ``label_map`` is no merged form of ``given``.
     """
-    if given is not None and given != label_map:
-        finer = read_masks(value, size=size, label_map=given, role=role)
-        table = torch.from_numpy(label_map.merge_table(given).astype(np.int64))
-        return replace(finer, tensor=table[finer.tensor])
+    given = label_map if given is None else given
     if isinstance(value, Tensor):
-        return _masks_of_tensor(value, size=size, label_map=label_map, role=role)
-    pictures, single = _pictures(value, role=role)
-    names = _names(pictures, role=role, single=single)
-    arrays = [_ids_of_picture(picture, name=name) for picture, name in zip(pictures, names, strict=True)]
-    masks = [
-        _resized_ids(ids, size=size, label_map=label_map, name=name) for ids, name in zip(arrays, names, strict=True)
-    ]
-    return Batch(torch.stack(masks), tuple((ids.shape[0], ids.shape[1]) for ids in arrays), names, single)
+        if value.is_floating_point() or value.is_complex():
+            raise FacekitError(
+                f"a mask holds class ids, which are integers, not {value.dtype}", where=role, remedy="use .long()"
+            )
+        if value.dim() not in (2, 3) or value.numel() == 0:
+            raise FacekitError(
+                f"a tensor of the shape {tuple(value.shape)} is no mask",
+                where=role,
+                remedy="give class ids (H, W) or (N, H, W); a one-hot mask becomes ids by .argmax(1)",
+            )
+        single = value.dim() == 2
+        arrays = list(value.detach().long().reshape(-1, *value.shape[-2:]))
+        names = _names(arrays, role=role, single=single)
+    else:
+        pictures, single = _pictures(value, role=role)
+        names = _names(pictures, role=role, single=single)
+        arrays = [_ids_of_picture(picture, name=name) for picture, name in zip(pictures, names, strict=True)]
+    masks: list[Tensor] = []
+    for ids, name in zip(arrays, names, strict=True):
+        low, high = (int(bound) for bound in ids.aminmax())
+        if low < 0 or high >= len(given):
+            wrong = [number for number in ids.unique().tolist() if not 0 <= number < len(given)]
+            shown = ", ".join(map(str, wrong[:5])) + (", ..." if len(wrong) > 5 else "")
+            merged = f"; masks of {given.of} are merged where --label-map {given.of} says so" if given.of else ""
+            raise FacekitError(
+                f"the mask holds the class ids {shown}; those of {given.name} are 0 to {len(given) - 1}",
+                where=name,
+                remedy=f"pixels must be class ids, neither colours nor grey levels{merged}",
+            )
+        height, width = ids.shape
+        if (height, width) != (size, size):
+            nearest = resize_mask(np.arange(height * width).reshape(height, width), size)
+            ids = ids.flatten()[torch.from_numpy(nearest).to(ids.device)]
+        masks.append(ids)
+    tensor = torch.stack(masks)
+    if given != label_map:
+        tensor = torch.from_numpy(label_map.merge_table(given).astype(np.int64)).to(tensor.device)[tensor]
+    return Batch(tensor, tuple((ids.shape[0], ids.shape[1]) for ids in arrays), names, single)
 
 
 def read_photos(value: PhotoInput, *, size: int, role: str) -> Batch:
@@ -109,13 +136,46 @@ def read_photos(value: PhotoInput, *, size: int, role: str) -> Batch:
             that has no 8 bits a channel (grey of 16 bits is scaled).
         TypeError: ``value`` is something else.
     """
-    if isinstance(value, Tensor):
-        return _photos_of_tensor(value, size=size, role=role)
-    pictures, single = _pictures(value, role=role)
-    names = _names(pictures, role=role, single=single)
-    pixels = [rgb_pixels(picture, name=name) for picture, name in zip(pictures, names, strict=True)]
-    tensor = torch.from_numpy(np.stack([resize_photo(photo, size) for photo in pixels])).permute(0, 3, 1, 2)
-    return Batch(_to_float(tensor), tuple((photo.shape[0], photo.shape[1]) for photo in pixels), names, single)
+    if not isinstance(value, Tensor):
+        pictures, single = _pictures(value, role=role)
+        names = _names(pictures, role=role, single=single)
+        pixels = [rgb_pixels(picture, name=name) for picture, name in zip(pictures, names, strict=True)]
+        tensor = torch.from_numpy(np.stack([resize_photo(photo, size) for photo in pixels])).permute(0, 3, 1, 2)
+        return Batch(_to_float(tensor), tuple((photo.shape[0], photo.shape[1]) for photo in pixels), names, single)
+    if value.dim() not in (3, 4) or value.shape[-3] != 3 or value.numel() == 0:
+        raise FacekitError(
+            f"a tensor of the shape {tuple(value.shape)} is no photo",
+            where=role,
+            remedy="give (3, H, W) or (N, 3, H, W), with channels before height and width",
+        )
+    if value.dtype != torch.uint8 and not value.is_floating_point():
+        raise FacekitError(f"a photo is float in [-1, 1] or uint8, not {value.dtype}", where=role)
+    single = value.dim() == 3
+    height, width = value.shape[-2:]
+    stack = value.detach().reshape(-1, 3, height, width)
+    names = _names(list(stack), role=role, single=single)
+    if stack.dtype == torch.uint8:
+        if (height, width) != (size, size):
+            resized = [resize_photo(photo, size) for photo in stack.permute(0, 2, 3, 1).cpu().numpy()]
+            stack = torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2).to(value.device)
+        tensor = _to_float(stack)
+    else:
+        tensor = stack.float()
+        for photo, name in zip(tensor, names, strict=True):
+            if not bool((photo.abs() <= 1 + _ROUNDING).all()):
+                low, high = photo.aminmax()
+                raise FacekitError(
+                    f"the photo goes from {low:g} to {high:g}; a float photo is in [-1, 1]",
+                    where=name,
+                    remedy="give uint8 for 0 to 255, or x * 2 - 1 for [0, 1]",
+                )
+        if (height, width) != (size, size):
+            box = middle_square(width, height)
+            top, left, side = int(box.top), int(box.left), int(box.side)
+            square = tensor[:, :, top : top + side, left : left + side]
+            tensor = F.interpolate(square, size=(size, size), mode="bicubic", antialias=True, align_corners=False)
+            tensor = tensor.clamp(-1, 1)
+    return Batch(tensor, ((height, width),) * len(names), names, single)
 
 
 def to_pictures(images: Tensor) -> list[Image.Image]:
@@ -127,6 +187,22 @@ def to_pictures(images: Tensor) -> list[Image.Image]:
 def to_bytes(images: Tensor) -> Tensor:
     """Return photos in [-1, 1] as uint8, rounded to the nearest of 256 levels."""
     return ((images.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+
+def in_the_form_of(
+    inputs: tuple[PhotoInput | None, PhotoInput | None, MaskInput | None], images: Tensor, *, single: bool
+) -> PhotoOutput:
+    """Return images in the form of the first input that is given: reference, source, mask."""
+    *photos, mask = inputs
+    photo = next((each for each in photos if each is not None), None)
+    given = mask if photo is None else photo
+    if not isinstance(given, Tensor):
+        pictures = to_pictures(images)
+        return pictures[0] if single else pictures
+    if photo is not None:
+        images = to_bytes(images) if given.dtype == torch.uint8 else images.to(given.dtype)
+    images = images.to(given.device)
+    return images[0] if single else images
 
 
 def _to_float(pixels: Tensor) -> Tensor:
@@ -144,16 +220,13 @@ def _pictures(value: object, *, role: str) -> tuple[list[Image.Image], bool]:
     raise TypeError(f"{role} must be a PIL image, a list of them or a tensor, not {type(value).__name__}")
 
 
-def _names(pictures: list[Image.Image], *, role: str, single: bool) -> tuple[str, ...]:
-    names = []
-    for index, picture in enumerate(pictures):
-        name = role if single else f"{role}[{index}]"
-        file = getattr(picture, "filename", "")
-        names.append(f"{name} ({file})" if file else name)
-    return tuple(names)
+def _names(pictures: Sequence[object], *, role: str, single: bool) -> tuple[str, ...]:
+    names = [role if single else f"{role}[{index}]" for index in range(len(pictures))]
+    files = [getattr(picture, "filename", "") for picture in pictures]
+    return tuple(f"{name} ({file})" if file else name for name, file in zip(names, files, strict=True))
 
 
-def _ids_of_picture(picture: Image.Image, *, name: str) -> np.ndarray:
+def _ids_of_picture(picture: Image.Image, *, name: str) -> Tensor:
     if picture.format in ("JPEG", "MPO"):
         raise FacekitError(
             "the mask is a JPEG; its lossy compression changes class ids along every edge",
@@ -166,97 +239,4 @@ def _ids_of_picture(picture: Image.Image, *, name: str) -> np.ndarray:
             where=name,
             remedy="save it as an indexed or greyscale PNG; the colours of a mask are for people only",
         )
-    return np.asarray(upright(picture))
-
-
-def _resized_ids(ids: np.ndarray, *, size: int, label_map: LabelMap, name: str) -> Tensor:
-    low, high = int(ids.min()), int(ids.max())
-    if low < 0 or high >= len(label_map):
-        wrong = sorted({int(value) for value in np.unique(ids) if not 0 <= value < len(label_map)})
-        shown = ", ".join(map(str, wrong[:5])) + (", ..." if len(wrong) > 5 else "")
-        merged = (
-            f"; masks of {label_map.of} are merged where --label-map {label_map.of} says so" if label_map.of else ""
-        )
-        raise FacekitError(
-            f"the mask holds the class ids {shown}; those of {label_map.name} are 0 to {len(label_map) - 1}",
-            where=name,
-            remedy=f"pixels must be class ids, neither colours nor grey levels{merged}",
-        )
-    return torch.from_numpy(resize_mask(ids.astype(np.uint8), size).astype(np.int64))
-
-
-def _masks_of_tensor(value: Tensor, *, size: int, label_map: LabelMap, role: str) -> Batch:
-    if value.is_floating_point() or value.is_complex():
-        raise FacekitError(
-            f"a mask holds class ids, which are integers, not {value.dtype}", where=role, remedy="use .long()"
-        )
-    single = value.dim() == 2
-    if value.dim() not in (2, 3) or value.numel() == 0:
-        raise FacekitError(
-            f"a tensor of the shape {tuple(value.shape)} is no mask",
-            where=role,
-            remedy="give class ids (H, W) or (N, H, W); a one-hot mask becomes ids by .argmax(1)",
-        )
-    stack = value[None] if single else value
-    names = tuple(role if single else f"{role}[{index}]" for index in range(len(stack)))
-    arrays = stack.detach().cpu().numpy()
-    masks = [_resized_ids(ids, size=size, label_map=label_map, name=name) for ids, name in zip(arrays, names)]
-    return Batch(torch.stack(masks), ((stack.shape[1], stack.shape[2]),) * len(stack), names, single)
-
-
-def _photos_of_tensor(value: Tensor, *, size: int, role: str) -> Batch:
-    single = value.dim() == 3
-    if value.dim() not in (3, 4) or value.shape[-3] != 3 or value.numel() == 0:
-        raise FacekitError(
-            f"a tensor of the shape {tuple(value.shape)} is no photo",
-            where=role,
-            remedy="give (3, H, W) or (N, 3, H, W), with channels before height and width",
-        )
-    if value.dtype != torch.uint8 and not value.is_floating_point():
-        raise FacekitError(f"a photo is float in [-1, 1] or uint8, not {value.dtype}", where=role)
-    stack = value.detach().cpu()
-    stack = stack[None] if single else stack
-    names = tuple(role if single else f"{role}[{index}]" for index in range(len(stack)))
-    height, width = stack.shape[-2:]
-    if stack.dtype == torch.uint8:
-        photos = [torch.from_numpy(resize_photo(photo.permute(1, 2, 0).numpy(), size).copy()) for photo in stack]
-        tensor = _to_float(torch.stack(photos).permute(0, 3, 1, 2))
-    else:
-        stack = stack.float()
-        for photo, name in zip(stack, names, strict=True):
-            if not bool((photo.abs() <= 1 + _ROUNDING).all()):
-                low, high = photo.aminmax()
-                raise FacekitError(
-                    f"the photo goes from {low:g} to {high:g}; a float photo is in [-1, 1]",
-                    where=name,
-                    remedy="give uint8 for 0 to 255, or x * 2 - 1 for [0, 1]",
-                )
-        tensor = _resize_float(stack, size)
-    return Batch(tensor, ((height, width),) * len(stack), names, single)
-
-
-def _resize_float(photos: Tensor, size: int) -> Tensor:
-    height, width = photos.shape[-2:]
-    if (height, width) == (size, size):
-        return photos
-    box = middle_square(width, height)
-    top, left, side = int(box.top), int(box.left), int(box.side)
-    square = photos[:, :, top : top + side, left : left + side]
-    resized = F.interpolate(square, size=(size, size), mode="bicubic", antialias=True, align_corners=False)
-    return resized.clamp(-1, 1)
-
-
-def in_the_form_of(
-    inputs: tuple[PhotoInput | None, PhotoInput | None, MaskInput | None], images: Tensor, *, single: bool
-) -> PhotoOutput:
-    """Return images in the form of the first input that is given: reference, source, mask."""
-    *photos, mask = inputs
-    photo = next((each for each in photos if each is not None), None)
-    given = mask if photo is None else photo
-    if not isinstance(given, Tensor):
-        pictures = to_pictures(images)
-        return pictures[0] if single else pictures
-    if photo is not None:
-        images = to_bytes(images) if given.dtype == torch.uint8 else images.to(given.dtype)
-    images = images.to(given.device)
-    return images[0] if single else images
+    return torch.from_numpy(np.asarray(upright(picture)).astype(np.int64))

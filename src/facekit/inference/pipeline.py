@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,14 @@ import torch
 from torch import Tensor
 
 from facekit.inference import provenance
-from facekit.inference.attributes import target_attributes
-from facekit.inference.given import Given, check_given
+from facekit.inference.given import (
+    REGION_OPTION,
+    Given,
+    RegionReference,
+    check_given,
+    check_shows,
+    target_attributes,
+)
 from facekit.inference.networks import InferenceNetworks
 from facekit.inference.pictures import (
     Batch,
@@ -27,11 +32,11 @@ from facekit.inference.pictures import (
     read_masks,
     read_photos,
 )
-from facekit.inference.region_references import read_region_references, with_regions
 from facekit.interfaces import Condition, FaceBatch, FacekitError, LabelMap, Reference, Style
 from facekit.registry import Registry
 from facekit.sampling.inputs import ATTRIBUTES, MASK, REFERENCE, REFERENCE_MASK, SOURCE, inputs_of
 from facekit.sampling.noise import noise_for_keys
+from facekit.training.network_call import RunNetworks
 from facekit.training.networks import LoadedModel, runtime_options
 from facekit.training.open_data import faces_of_run
 from facekit.training.precision import Precision
@@ -57,18 +62,18 @@ class FacePipeline:
         precision: device and number format.
         registry: the plugins.
         mask_label_map: what the class ids of the masks mean that it is given, where that is a finer label map.
+        compile: let torch compile the networks.
 
     Attributes:
-        run: the run folder, or the file of weights.
-        recipe: its recipe.
+        recipe: the recipe of the run.
         notes: which weights older versions of the components wrote, so that they were migrated.
         inputs: what an image is made from.
         networks: the networks, for calls with plain tensors.
         label_map, mask_label_map: what the class ids of masks mean to the model, and in the masks that it is given.
         attribute_names: the attributes of the data it was trained on, in order.
         size: side of the images in pixels.
-        weights: which weights generate: ``ema``, ``live``, or ``file``.
-        step: the step they were saved at; 0 for a file.
+        weights, step: which weights generate, ``ema``, ``live``, or ``file``, and the step they were saved at; 0 for a
+            file.
         device: where it computes.
     """
 
@@ -80,24 +85,22 @@ class FacePipeline:
         precision: Precision,
         registry: Registry,
         mask_label_map: LabelMap | None = None,
+        compile: bool = False,
     ) -> None:
         self.run = run
-        self.recipe = loaded.recipe
-        self.notes = loaded.notes
-        self.label_map = loaded.label_map
+        self.recipe, self.notes = loaded.recipe, loaded.notes
+        self.label_map, self.attribute_names = loaded.label_map, loaded.attribute_names
         self.mask_label_map = loaded.label_map if mask_label_map is None else mask_label_map
-        self.attribute_names = loaded.attribute_names
         self.size = loaded.recipe.data.size
-        self.weights = loaded.weights
-        self.step = loaded.step
-        self.device = precision.device
-        self.precision = precision.name
+        self.weights, self.step = loaded.weights, loaded.step
+        self.device, self.precision = precision.device, precision.name
         self.inputs = inputs_of(loaded.recipe, registry.label_maps)
         self._registry = registry
         self._model = precision.place(loaded.model).eval().requires_grad_(False)
-        self.networks = InferenceNetworks(
-            self._model, precision, recipe=loaded.recipe, label_map=loaded.label_map, label_maps=registry.label_maps
+        call = partial(
+            RunNetworks, precision=precision, recipe=loaded.recipe, label_maps=registry.label_maps, compile=compile
         )
+        self.networks = InferenceNetworks(self._model, call, label_map=loaded.label_map)
         self._remembered: tuple[Tensor, Tensor | None, Style] | None = None
         logger.info("%s: %s weights of step %d on %s in %s", run, self.weights, self.step, self.device, self.precision)
 
@@ -148,7 +151,7 @@ class FacePipeline:
             TypeError: an argument is neither a PIL image, a list of them, nor a tensor.
         """
         given = self.read(mask, reference, reference_mask, source=source, attributes=attributes, batch=batch)
-        given = replace(given, region_references=read_region_references(self, region_references or {}))
+        given = replace(given, region_references=self.read_region_references(region_references or {}))
         images = self.generate_from(given, keys=keys, seed=seed, batch=batch)
         return in_the_form_of((reference, source, mask), images, single=given.single and len(images) == 1)
 
@@ -168,12 +171,9 @@ class FacePipeline:
         """Generate images from noise: sample i is the same for every ``count`` and ``batch``.
 
         Args:
-            count: how many.
-            mask: for runs that read more than noise: one for all images, or one each; see :meth:`generate`, as for
-                ``reference``, ``reference_mask``, ``source`` and ``attributes``.
-            seed: of the noise.
+            mask, reference, reference_mask, source, attributes: for runs that read more than noise: one for all images,
+                or one each; see :meth:`generate`.
             tensors: return a tensor (count, 3, S, S), float32 in [-1, 1] on the CPU, whatever is given.
-            batch: most images to generate at once.
 
         Returns:
             a list of PIL images, or a tensor where ``tensors`` or a tensor is given.
@@ -187,7 +187,7 @@ class FacePipeline:
         given = self.read(mask, reference, reference_mask, source=source, attributes=attributes, batch=batch)
         keys = [str(number) for number in range(count)]
         images = self.generate_from(given, keys=keys, seed=seed, batch=batch)
-        return images if tensors else in_the_form_of((reference, source, mask), images, single=False)
+        return images.cpu() if tensors else in_the_form_of((reference, source, mask), images, single=False)
 
     def check_starts_from_noise(self) -> None:
         """Raise FacekitError where the run starts from no noise."""
@@ -208,55 +208,66 @@ class FacePipeline:
         attributes: Mapping[str, bool] | Tensor | None = None,
         batch: int = DEFAULT_BATCH,
     ) -> Given:
-        """Return what :meth:`generate` is given as the networks take it, checked.
-
-        Raises:
-            FacekitError: see :meth:`generate`.
-        """
+        """Return what :meth:`generate` is given as the networks take it, checked. Raises as :meth:`generate`."""
         arguments = {MASK: mask, REFERENCE: reference, REFERENCE_MASK: reference_mask, SOURCE: source}
         there = {name for name, value in {**arguments, ATTRIBUTES: attributes}.items() if value is not None}
         check_given(self.inputs, there, where=str(self.run))
-        masks = None if mask is None else self.read_masks(mask, role=MASK)
-        photos = None if reference is None else read_photos(reference, size=self.size, role=REFERENCE)
-        photo_masks = None if reference_mask is None else self.read_masks(reference_mask, role=REFERENCE_MASK)
-        sources = None if source is None else read_photos(source, size=self.size, role=SOURCE)
-        rows = None
-        if attributes is not None:
-            rows = target_attributes(
-                attributes,
-                self.attribute_names,
-                photos=sources,
-                networks=self.networks,
-                batch=batch,
+        given = self.read_pictures(arguments)
+        return given if attributes is None else self.with_attributes(given, attributes, batch=batch)
+
+    def read_pictures(self, given: Mapping[str, Any]) -> Given:
+        """Return the pictures of :meth:`read` by name. No network is called, so that threads may read beside others."""
+        read: dict[str, Batch] = {}
+        for name, value in given.items():
+            if value is not None:
+                masks = name in (MASK, REFERENCE_MASK)
+                read[name] = self._masks(value, name) if masks else read_photos(value, size=self.size, role=name)
+        return Given(read.get(MASK), read.get(REFERENCE), read.get(REFERENCE_MASK), read.get(SOURCE))
+
+    def _masks(self, value: MaskInput, role: str) -> Batch:
+        return read_masks(value, size=self.size, label_map=self.label_map, role=role, given=self.mask_label_map)
+
+    def with_attributes(
+        self, given: Given, wanted: Mapping[str, bool] | Tensor, *, batch: int = DEFAULT_BATCH
+    ) -> Given:
+        """Return what was read with all attributes, those that are not named as the source photos have them."""
+        known, where = self.attribute_names, str(self.run)
+        rows = target_attributes(wanted, known, photos=given.source, networks=self.networks, batch=batch, where=where)
+        return replace(given, attributes=rows)
+
+    def read_region_references(self, given: Mapping[str, tuple[PhotoInput, MaskInput]]) -> tuple[RegionReference, ...]:
+        """Return references of regions, a photo and its own mask each, as the networks take them, those of one photo
+        together. Raises as :meth:`generate`."""
+        regional = self.inputs.reads(REFERENCE) and self.inputs.reads(REFERENCE_MASK) and self.networks.gives_styles
+        if given and not regional:
+            raise FacekitError(
+                "this run has no style by region, so that single regions cannot have a reference of their own",
                 where=str(self.run),
+                remedy=f"leave out region_references ({REGION_OPTION}), or take a run with a code for every region: "
+                "`sft_pix2pixhd` and `sean` are such recipes",
             )
-        return Given(masks, photos, photo_masks, sources, rows)
-
-    def read_masks(self, mask: MaskInput, *, role: str) -> Batch:
-        """Return masks as the model takes them: at its size, in its label map.
-
-        Args:
-            mask: see :meth:`generate`.
-            role: what to call them where one is wrong: ``mask`` or ``reference_mask``.
-
-        Raises:
-            FacekitError: naming the picture that is no mask, or holds ids outside the label map.
-        """
-        return read_masks(mask, size=self.size, label_map=self.label_map, role=role, given=self.mask_label_map)
+        read: dict[tuple[int, int], RegionReference] = {}
+        for region, number in zip(given, self.networks.regions(list(given)), strict=True):
+            photo, mask = given[region]
+            key, role = (id(photo), id(mask)), "region_reference"
+            if key in read:
+                one = replace(read[key], regions=(*read[key].regions, region))
+            else:
+                photos = read_photos(photo, size=self.size, role=f"{role}[{region}]")
+                one = RegionReference((region,), photos, self._masks(mask, f"{role}_mask[{region}]"))
+            if (len(one.photo), len(one.mask)) != (1, 1):
+                raise FacekitError(
+                    f"the region {region} has {len(one.photo)} photos with {len(one.mask)} masks; it takes one of each",
+                    where=f"{role}[{region}]",
+                )
+            check_shows(region, bool((one.mask.tensor == number).any()), where=one.photo.names[0])
+            read[key] = one
+        return tuple(read.values())
 
     def generate_from(
         self, given: Given, *, keys: Sequence[str] | None = None, seed: int = 0, batch: int = DEFAULT_BATCH
     ) -> Tensor:
-        """Generate images from what was read.
-
-        Args:
-            given: from :meth:`read`; what there is one of goes with every image.
-            keys: what to call the images, for their noise; by default ``0``, ``1``, ...
-            seed: of the noise.
-            batch: most images to generate at once.
-
-        Returns:
-            (N, 3, size, size), float32 in [-1, 1], on the CPU.
+        """Return images (N, 3, size, size), float32 in [-1, 1] on the device, of what :meth:`read` read.
 
         Raises:
             FacekitError: what is given are several, and not as many as the keys.
@@ -273,18 +284,18 @@ class FacePipeline:
             named = keys[start : start + batch]
             condition, style = given.condition(slice(start, start + batch)), None
             if condition.reference is not None and self.networks.gives_styles:
-                style = with_regions(self.networks, self._style(condition.reference), given.region_references)
+                style = self._style(condition.reference)
+                for other in given.region_references:
+                    theirs = self.networks.encode(other.photo.tensor, other.mask.tensor)
+                    style = self.networks.mix(style, theirs, other.regions)
                 style = style.repeat(len(named))
                 condition = replace(condition, reference=None)
-            results.append(self._generate(condition, style, named, seed))
+            results.append(self.generate_for(condition, named, style=style, seed=seed))
         return torch.cat(results)
 
     def style_of(self, photos: Batch, photo_masks: Batch | None) -> Style | Reference:
-        """Return the style of reference photos, one each; it can be given to :meth:`generate_in_style` again and again.
-
-        Returns:
-            a style; or the reference itself for models that read it in another way than by a style encoder alone, so
-            that there is nothing to mix.
+        """Return the style of reference photos, one each, for :meth:`generate_in_style`; or the reference itself for
+        models that read it in another way than by a style encoder alone, so that there is nothing to mix.
 
         Raises:
             FacekitError: the run reads no reference, or a mask is missing or does not fit its photo.
@@ -303,31 +314,22 @@ class FacePipeline:
         return self.networks.encode(reference.image, reference.mask)
 
     def generate_in_style(self, masks: Batch, style: Style | Reference | None, *, seed: int = 0) -> Tensor:
-        """Generate images of masks in a style: one for all, or one each; None for runs that read no reference.
-
-        Returns:
-            (N, 3, size, size), float32 in [-1, 1], on the CPU.
-        """
+        """Return images (N, 3, size, size), float32 in [-1, 1] on the device, of masks in a style: one for all, or one
+        each; None for runs that read no reference."""
         keys = [str(number) for number in range(len(masks))]
         condition = Condition(mask=masks.tensor)
-        if isinstance(style, Reference):
-            return self._generate(replace(condition, reference=style.repeat(len(masks))), None, keys, seed)
-        return self._generate(condition, None if style is None else style.repeat(len(masks)), keys, seed)
+        repeated = None if style is None else style.repeat(len(masks))
+        if isinstance(repeated, Reference):
+            return self.generate_for(replace(condition, reference=repeated), keys, seed=seed)
+        return self.generate_for(condition, keys, style=repeated, seed=seed)
 
-    def generate_for(self, condition: Condition, keys: Sequence[str], *, seed: int = 0) -> Tensor:
-        """Return images (N, 3, size, size), float32 in [-1, 1] on the CPU, of conditions that are tensors already.
-
-        Args:
-            condition: N of them, or one for all, on any device; what a family's own ports need is in ``extra``.
-            keys: what to call the images, N of them, for their noise.
-            seed: of the noise.
-        """
-        return self._generate(condition, None, keys, seed)
-
-    def _generate(self, condition: Condition, style: Style | None, keys: Sequence[str], seed: int) -> Tensor:
-        """Generate one batch; what the condition has one sample of goes with every key."""
+    def generate_for(
+        self, condition: Condition, keys: Sequence[str], *, style: Style | None = None, seed: int = 0
+    ) -> Tensor:
+        """Return images (N, 3, size, size), float32 in [-1, 1] on the device, of N conditions or one for all, on any
+        device; what a family's own ports need is in ``extra``. The noise depends on ``seed`` and the N ``keys``."""
         condition = condition.repeat(len(keys)).with_(**noise_for_keys(self.inputs.noise, keys, seed))
-        image = self.networks.sample(condition, style).image.float().cpu()
+        image = self.networks.sample(condition, style).image.float()
         if not bool(torch.isfinite(image).all()):
             raise FacekitError(
                 f"the {self.weights} weights of step {self.step} gave an image with values that are not finite numbers",
@@ -347,11 +349,8 @@ class FacePipeline:
         return other
 
     def record(self, **inputs: Any) -> dict[str, Any]:
-        """Return what :func:`facekit.inference.save_png` writes into a result: that it is synthetic, and what made it.
-
-        Args:
-            **inputs: further entries, such as the names of the files.
-        """
+        """Return what :func:`facekit.inference.save_png` writes into a result: that it is synthetic, what made it, and
+        ``inputs``, such as the names of the files."""
         return {
             provenance.SYNTHETIC: True,
             provenance.RUN: self.run.resolve().name,
@@ -371,13 +370,13 @@ class FacePipeline:
     @cached_property
     def weights_sha256(self) -> str:
         """SHA-256 over the names and values of all weights that generate."""
-        return digest_of_tensors(self._model.state_dict())
+        return provenance.digest_of_tensors(self._model.state_dict())
 
     def _style(self, reference: Reference) -> Style:
-        """Return the style of references on the CPU, remembered for as long as they are the same."""
+        """Return the style of references, remembered for as long as they are the same."""
         if self._remembered is not None:
             last_photos, last_masks, style = self._remembered
-            # Compared where they came from: on a GPU the answer would have to be waited for.
+            # Compared where they came from: pictures need not wait for a GPU.
             if _equal(reference.image, last_photos) and _equal(reference.mask, last_masks):
                 return style
         style = self.networks.encode(reference.image, reference.mask)
@@ -386,15 +385,7 @@ class FacePipeline:
         return style
 
 
-def digest_of_tensors(tensors: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 over the names, shapes and values of tensors."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
-        values = tensor.detach().cpu().contiguous()
-        digest.update(f"{name} {tuple(values.shape)} {values.dtype}\n".encode())
-        digest.update(values.flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
-
-
 def _equal(one: Tensor | None, other: Tensor | None) -> bool:
-    return one is other if one is None or other is None else torch.equal(one, other)
+    if one is None or other is None or one.device != other.device:
+        return one is other
+    return torch.equal(one, other)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -10,7 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import Image, PngImagePlugin
+from torch import Tensor
 
 from facekit import __version__
 from facekit.interfaces import FacekitError, RunFailure
@@ -42,13 +45,14 @@ LOCAL = "local_"
 """What the keys of a second run begin with, one for local edits: ``local_run``, ``local_weights_sha256``."""
 
 
-def save_png(image: Image.Image, path: Path, record: Mapping[str, Any]) -> None:
+def save_png(image: Image.Image, path: Path, record: Mapping[str, Any], *, compression: int = 6) -> None:
     """Save a generated picture with its record; the file is written beside and renamed, so it is never half there.
 
     Args:
         image: the picture.
         path: a file that ends in ``.png``; its folder is made.
         record: what made it, from :meth:`FacePipeline.record`.
+        compression: 0 to 9; lower is faster and larger. The pixels are the same.
 
     Raises:
         FacekitError: the file does not end in ``.png``, the form whose text entries everybody keeps.
@@ -56,7 +60,7 @@ def save_png(image: Image.Image, path: Path, record: Mapping[str, Any]) -> None:
     """
     if path.suffix.lower() != ".png":
         raise FacekitError("results are saved as PNG", where=str(path), remedy="give a file that ends in .png")
-    content = png_bytes(image, record)
+    content = png_bytes(image, record, compression=compression)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,13 +74,7 @@ def save_png(image: Image.Image, path: Path, record: Mapping[str, Any]) -> None:
 
 
 def png_bytes(image: Image.Image, record: Mapping[str, Any], *, compression: int = 6) -> bytes:
-    """Return a generated picture as a PNG file with its record; see :func:`save_png`.
-
-    Args:
-        image: the picture.
-        record: what made it.
-        compression: 0 to 9; lower is faster and larger. The pixels are the same.
-    """
+    """Return a generated picture as a PNG file with its record; see :func:`save_png`."""
     entries = PngImagePlugin.PngInfo()
     entries.add_text("Software", f"facekit {__version__}")
     entries.add_text("Description", "Synthetic picture of a face, made by a generative model")
@@ -84,6 +82,16 @@ def png_bytes(image: Image.Image, record: Mapping[str, Any], *, compression: int
     buffer = io.BytesIO()
     image.save(buffer, format="PNG", pnginfo=entries, compress_level=compression)
     return buffer.getvalue()
+
+
+def digest_of_tensors(tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 over the names, shapes and values of tensors."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        values = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {tuple(values.shape)} {values.dtype}\n".encode())
+        digest.update(values.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def read_provenance(path: Path) -> dict[str, Any] | None:

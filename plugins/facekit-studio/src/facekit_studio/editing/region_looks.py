@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from facekit.inference.given import check_shows
 from facekit.inference.pipeline import FacePipeline
-from facekit.inference.region_references import check_shows
 from facekit.interfaces import STYLE_ENCODER, FacekitError, PortContext, Style
 from facekit.interfaces import Reference as PhotoReference
 from facekit_studio.editing.script.masks import Ids, Pixels

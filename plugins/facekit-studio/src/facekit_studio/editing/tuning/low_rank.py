@@ -14,7 +14,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor, nn
 
-from facekit.inference.pipeline import digest_of_tensors
+from facekit.inference.provenance import digest_of_tensors
 from facekit.interfaces import RunFailure, Style, cache_folder
 
 Factors = Mapping[str, tuple[Tensor, Tensor]]
