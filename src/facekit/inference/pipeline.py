@@ -39,7 +39,7 @@ from facekit.sampling.noise import noise_for_keys
 from facekit.training.network_call import RunNetworks
 from facekit.training.networks import LoadedModel, runtime_options
 from facekit.training.open_data import faces_of_run
-from facekit.training.precision import Precision
+from facekit.training.precision import Acceleration, Precision
 
 logger = logging.getLogger("facekit.inference")
 
@@ -98,7 +98,11 @@ class FacePipeline:
         self._registry = registry
         self._model = precision.place(loaded.model).eval().requires_grad_(False)
         call = partial(
-            RunNetworks, precision=precision, recipe=loaded.recipe, label_maps=registry.label_maps, compile=compile
+            RunNetworks,
+            precision=precision,
+            recipe=loaded.recipe,
+            label_maps=registry.label_maps,
+            acceleration=Acceleration(compile=compile),
         )
         self.networks = InferenceNetworks(self._model, call, label_map=loaded.label_map)
         self._remembered: tuple[Tensor, Tensor | None, Style] | None = None
