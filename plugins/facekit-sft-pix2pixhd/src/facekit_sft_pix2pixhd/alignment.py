@@ -232,7 +232,7 @@ def aligned_features(
     aligned: list[Tensor] = []
     for level, features in enumerate(levels):
         small = mask[:, :: 2**level, :: 2**level]
-        movable = torch.isin(small, texture)
+        movable = (small[..., None] == texture).any(dim=-1)
         parts: list[Tensor] = []
         for number, (own, ids) in enumerate(zip(features.unbind(1), sources.unbind(1), strict=True)):
             grid = sampling_grid(small, maps[number], target, moments[number])
