@@ -38,10 +38,10 @@ from facekit.recipe import ResolvedRecipe, read_recipe
 from facekit.registry import Registry, load_registry
 from facekit.training.augmentation import build_augmentation
 from facekit.training.check.shape_check import _batch_of_shapes
-from facekit.training.ema import Ema, averaged_networks
 from facekit.training.network_call import RunNetworks
 from facekit.training.networks import build_model
 from facekit.training.open_data import labels_of
+from facekit.training.optimiser import Ema, averaged_networks
 from facekit.training.players import build_losses, build_players
 from facekit.training.precision import HalfWeights, Precision, lies_channels_last
 from facekit.training.step import StepRunner

@@ -17,9 +17,9 @@ from facekit.interfaces import FacekitError
 from facekit.recipe import ResolvedRecipe
 from facekit.recipe.settings import EmaSettings
 from facekit.registry import Registry
-from facekit.training.ema import Ema
 from facekit.training.loop import train
 from facekit.training.networks import FaceModel, load_model
+from facekit.training.optimiser import Ema
 from facekit.training.run.folder import RunFolder, step_name
 
 ReadRecipe = Callable[..., ResolvedRecipe]

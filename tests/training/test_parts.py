@@ -25,9 +25,9 @@ from facekit.training.check.dry_run import probe_steps
 from facekit.training.check.shape_check import probe_shapes
 from facekit.training.checkpoint import checkpoints
 from facekit.training.checkpoint.checkpoints import LIVE, MANIFEST, STATE
-from facekit.training.ema import Ema
 from facekit.training.interruption import Interruption
 from facekit.training.networks import FaceModel
+from facekit.training.optimiser import Ema
 from facekit.training.run.event_log import append_line, read_lines, rewind
 from facekit.training.run.folder import RunFolder
 from facekit.training.schedule import decay_at

@@ -75,7 +75,7 @@ def test_on_a_processor_nothing_is_chosen_and_graphs_are_refused() -> None:
     found = accelerate(TrainSettings(steps=5000), CPU, size=1024, steps=5000)
     assert (found.compile, found.cuda_graphs, found.why) == (False, False, "")
     with pytest.raises(FacekitError, match=r"cuda_graphs is on, and this run computes on the CPU"):
-        accelerate(TrainSettings(steps=5, cuda_graphs=True), CPU, size=64, steps=5)
+        choose_precision(TrainSettings(steps=5, device="cpu", cuda_graphs=True))
 
 
 def test_images_lie_channels_last_on_a_processor() -> None:

@@ -119,7 +119,7 @@ def check_metrics(recipe: ResolvedRecipe, *, registry: Registry, needs_data: boo
 
 def _precision(recipe: ResolvedRecipe, device: Literal["auto", "cpu", "cuda"]) -> Precision:
     """Return how a model of a recipe computes on a device: as in training there."""
-    return choose_precision(recipe.train.model_copy(update={"device": device}))
+    return choose_precision(recipe.train.model_copy(update={"device": device, "cuda_graphs": False}))
 
 
 def validator(

@@ -23,7 +23,6 @@ from facekit.training.checkpoint.reader import components_of
 from facekit.training.checkpoint_writer import CheckpointWriter
 from facekit.training.convolution_guard import right_gradients
 from facekit.training.distributed import GradientAverage, Team
-from facekit.training.ema import Ema, averaged_networks
 from facekit.training.initialise import initial_weights
 from facekit.training.interruption import Interruption
 from facekit.training.loss_shares import LossShares
@@ -32,6 +31,7 @@ from facekit.training.nan_guard import LossGuard, out_of_memory
 from facekit.training.network_call import RunNetworks
 from facekit.training.networks import FROZEN, build_model, count_parameters, load_frozen, write_frozen
 from facekit.training.open_data import open_data, open_loader, steps_of
+from facekit.training.optimiser import Ema, averaged_networks
 from facekit.training.players import build_losses, build_players
 from facekit.training.precision import HalfWeights, accelerate, choose_precision, recompute_activations, reproducible
 from facekit.training.run.commands import resume_command

@@ -1,9 +1,10 @@
-"""What updates weights: Adam and AdamW, any optimiser of ``torch.optim`` or a plugin."""
+"""What updates weights: Adam and AdamW, any optimiser of ``torch.optim`` or a plugin; and their moving average."""
 
 from __future__ import annotations
 
+import copy
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,9 +14,12 @@ from torch.optim.adam import adam
 from torch.optim.adamw import adamw
 
 from facekit.interfaces import FacekitError, MakeOptimiser, Options, TrainingContext
-from facekit.recipe.resolved import ComponentChoice
+from facekit.recipe.resolved import ComponentChoice, ResolvedRecipe
+from facekit.recipe.settings import EmaSettings
 from facekit.registry.built_in import OWN, AdamOptions, AdamWOptions
 from facekit.training.nested import CannotFlatten, flatten, nest
+from facekit.training.networks import FaceModel
+from facekit.training.schedule import decay_at
 
 
 class Optimiser:
@@ -248,3 +252,39 @@ def scaled_rate(name: str, rate: float, scales: Mapping[str, float]) -> float:
     """
     fitting = [key for key in scales if name == key or name.startswith(f"{key}.")]
     return rate * scales[max(fitting, key=len)] if fitting else rate
+
+
+def averaged_networks(recipe: ResolvedRecipe) -> tuple[str, ...]:
+    """Return the names of the networks that are averaged: all but discriminators and those that are frozen."""
+    left_out = recipe.model.discriminators | recipe.model.frozen
+    return tuple(name for name in recipe.model.networks if name not in left_out)
+
+
+class Ema:
+    """A copy of the networks whose weights follow those of the model slowly.
+
+    Parameters are averaged in fp32; buffers (running statistics) are copied. Frozen networks are shared with the model.
+
+    Args:
+        settings: how fast they follow; the average must be on.
+        images: images a step, over all processes and micro-batches.
+    """
+
+    def __init__(self, model: FaceModel, settings: EmaSettings, networks: Sequence[str], *, images: int) -> None:
+        self.settings = settings
+        self.images = images
+        source = model.only(networks)
+        frozen = {id(network): network for name, network in model.named_children() if name in model.frozen}
+        self.model: FaceModel = copy.deepcopy(model.only((*networks, *model.frozen)), frozen)
+        self.model.eval().requires_grad_(False)
+        averaged = self.model.only(networks)
+        self._averages: list[Tensor] = list(averaged.parameters())
+        self._weights: list[Tensor] = list(source.parameters())
+        self._buffers = list(zip(averaged.buffers(), source.buffers(), strict=True))
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Follow the model after the update of a step (counted from 0)."""
+        torch._foreach_lerp_(self._averages, self._weights, 1 - decay_at(self.settings, step, images=self.images))
+        for average, buffer in self._buffers:
+            average.copy_(buffer)

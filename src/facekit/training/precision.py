@@ -133,15 +133,8 @@ def accelerate(settings: TrainSettings, device: torch.device, *, size: int, step
     Args:
         size: side of the images.
         steps: steps of the run.
-
-    Raises:
-        FacekitError: CUDA graphs are asked for on another device.
     """
     compile, graphs = settings.compile is True, settings.cuda_graphs is True
-    if graphs and device.type != "cuda":
-        raise FacekitError(
-            "train.cuda_graphs is on, and this run computes on the CPU", remedy="use train.cuda_graphs=false"
-        )
     if compile or graphs:
         asked = [name for name, on in (("compiled", compile), ("CUDA graphs", graphs)) if on]
         return Acceleration(compile, graphs, why=f"{' and '.join(asked)}, as the recipe says")
@@ -208,13 +201,17 @@ def choose_precision(settings: TrainSettings, *, index: int = 0) -> Precision:
     """Return the precision of a run.
 
     Raises:
-        FacekitError: the device of the settings does not exist, or lacks bf16 that they ask for.
+        FacekitError: the device of the settings does not exist, or lacks bf16 or CUDA graphs that they ask for.
     """
     device = choose_device(settings.device, index=index)
     name = choose_number_format(settings.precision, device)
     if name == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
         raise FacekitError(
             f"{torch.cuda.get_device_name(device)} does not compute in bf16", remedy="use train.precision=fp32"
+        )
+    if settings.cuda_graphs is True and device.type != "cuda":
+        raise FacekitError(
+            "train.cuda_graphs is on, and this run computes on the CPU", remedy="use train.cuda_graphs=false"
         )
     return Precision(device, name, lies_channels_last(settings.channels_last, device))
 

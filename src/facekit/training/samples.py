@@ -102,43 +102,35 @@ class FixedFaces:
         return replace(faces, extra={**faces.extra, **noise_for_keys(self._inputs.noise, keys, self._seed)})
 
     def save_grid(self, file: Path, sampled: Sampled, *, weights: str) -> None:
-        """Write a sample grid as PNG: one row a face.
+        """Write a sample grid as PNG, one row a face, into a folder that is made.
 
         Columns, by what the model reads: mask, reference, result, photo; another face's photo and the result in its
         style; the result with each attribute turned to its opposite; results from other noise.
 
-        Args:
-            file: where it goes; its folder is made.
-
         Raises:
             RunFailure: the disk is full.
         """
-        with full_disk_stops(file):
-            file.parent.mkdir(exist_ok=True)
-            beside = file.with_name(f".{file.name}")
-            columns = self._columns(sampled, weights)
-            draw_sheet(columns, rows=len(self.faces), side=self.faces.image.shape[-1]).save(beside, format="PNG")
-            beside.replace(file)
-
-    def _columns(self, sampled: Sampled, weights: str) -> list[tuple[str, Iterable[NDArray[np.uint8]]]]:
         faces, inputs = self.faces, self._inputs
+        photo = ("photo", to_pixels(faces.image))
         columns: list[tuple[str, Iterable[NDArray[np.uint8]]]] = []
         if inputs.reads(MASK) and faces.mask is not None:
             masks = faces.mask.cpu().numpy().astype(np.uint8)
             columns.append(("mask", [self._label_map.colourise(mask) for mask in masks]))
         if inputs.reads(REFERENCE) and faces.reference is not None:
             columns.append(("reference", to_pixels(faces.reference.image)))
-        if inputs.reads(SOURCE):
-            columns.append(("photo", to_pixels(faces.image)))
+        columns += [photo] if inputs.reads(SOURCE) else []
         columns.append((f"result ({weights})", to_pixels(sampled.own)))
-        if inputs.reads(MASK) and not inputs.reads(SOURCE):
-            columns.append(("photo", to_pixels(faces.image)))
+        columns += [photo] if inputs.reads(MASK) and not inputs.reads(SOURCE) else []
         if sampled.shuffled is not None and faces.reference is not None:
             columns.append(("other reference", to_pixels(faces.reference.image.roll(-1, 0))))
             columns.append(("result in its style", to_pixels(sampled.shuffled)))
         columns += [(name, to_pixels(images)) for name, images in sampled.flipped.items()]
         columns += [(f"other noise {draw}", to_pixels(images)) for draw, images in enumerate(sampled.other_noise, 1)]
-        return columns
+        with full_disk_stops(file):
+            file.parent.mkdir(exist_ok=True)
+            beside = file.with_name(f".{file.name}")
+            draw_sheet(columns, rows=len(faces), side=faces.image.shape[-1]).save(beside, format="PNG")
+            beside.replace(file)
 
 
 @torch.no_grad()

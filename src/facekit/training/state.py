@@ -20,10 +20,10 @@ from facekit.training.augmentation import RunAugmentation
 from facekit.training.checkpoint import checkpoints
 from facekit.training.checkpoint.checkpoints import Checkpoint, reading
 from facekit.training.checkpoint.reader import COMPONENTS, CheckpointReader, Components, written_by
-from facekit.training.ema import Ema
 from facekit.training.loss_shares import LossShares
 from facekit.training.nan_guard import LossGuard, all_finite
 from facekit.training.networks import FaceModel
+from facekit.training.optimiser import Ema
 from facekit.training.players import PlayerInTraining, load_loss_state, loss_state
 from facekit.training.samples import ReferenceWatch
 from facekit.training.validation import BestCheckpoint

@@ -36,12 +36,12 @@ from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
 from facekit.sampling.noise import noise_for_batch
 from facekit.training.augmentation import build_augmentation
-from facekit.training.ema import averaged_networks
 from facekit.training.initialise import initial_weights
 from facekit.training.memory import process_memory
 from facekit.training.network_call import RunNetworks
 from facekit.training.networks import FaceModel, build_model, count_parameters
 from facekit.training.open_data import extra_ports, labels_of, shape_of
+from facekit.training.optimiser import averaged_networks
 from facekit.training.players import LossesOf, PlayerInTraining, build_losses, build_players
 from facekit.training.precision import Precision, choose_number_format, recompute_activations
 from facekit.training.step import StepRunner
