@@ -52,14 +52,14 @@ def greet(): ...
     )
     found = examined("face-one")
     assert found.finished
-    assert not found.failures
-    assert [(one.kind, one.id, one.problem) for one in found.components] == [("loss", "one/l1", None)]
+    assert not found.problems
+    assert not found.from_source
+    assert found.components == found.usable == (("loss", "one/l1"),)
     assert found.label_maps == ("one",)
-    assert [(one.name, one.problem) for one in found.commands] == [("greet", None)]
+    assert found.commands == ("greet",)
     assert found.recipes == (recipe,)
     assert found.seconds is not None
     assert 0 <= found.seconds < 30
-    assert (found.printed, found.torch_at) == ("", None)
     assert "face_one" not in sys.modules  # it was imported there, not here
 
 
@@ -77,21 +77,21 @@ def test_raising_at_import(install: Install, examined: Examine, source: str, err
     install("face-one", source)
     found = examined("face-one")
     assert found.finished
-    (failure,) = found.failures
+    (failure,) = found.problems
     assert failure.stage == "importing it"
-    assert failure.error.startswith(error)
-    assert not failure.ends_facekit
+    assert failure.what.startswith(error)
+    assert not found.ends_facekit
     # The plugin's own lines, without those of facekit and of the import system above them.
-    lines = failure.traceback.splitlines()
+    lines = failure.detail.splitlines()
     assert lines[0] == "Traceback (most recent call last):"
     assert f'File "{install.site / "face_one.py"}", line' in lines[1]
 
 
 def test_a_syntax_error_is_shown_with_its_line(install: Install, examined: Examine) -> None:
     install("face-one", "x = 1\ndef broken(:\n")
-    (failure,) = examined("face-one").failures
-    assert failure.error.startswith("SyntaxError: invalid syntax")
-    assert "def broken(:" in failure.traceback
+    (failure,) = examined("face-one").problems
+    assert failure.what.startswith("SyntaxError: invalid syntax")
+    assert "def broken(:" in failure.detail
 
 
 def test_raising_in_a_hook(install: Install, examined: Examine) -> None:
@@ -99,7 +99,7 @@ def test_raising_in_a_hook(install: Install, examined: Examine) -> None:
     more = "\n@hookimpl\ndef facekit_commands():\n    raise KeyError('x')\n"
     install("face-one", source + more)
     found = examined("face-one")
-    assert [(one.stage, one.error) for one in found.failures] == [
+    assert [(one.stage, one.what) for one in found.problems] == [
         ("calling facekit_components", "ZeroDivisionError: division by zero"),
         ("calling facekit_commands", "KeyError: 'x'"),
     ]
@@ -110,10 +110,10 @@ def test_ending_the_process_at_once(install: Install, examined: Examine) -> None
     install("face-one", "import os\nos._exit(7)")
     found = examined("face-one")
     assert not found.finished
-    (failure,) = found.failures
+    (failure,) = found.problems
     assert failure.stage == "importing it"
-    assert failure.error == "it ended the whole process with exit code 7"
-    assert failure.ends_facekit
+    assert failure.what == "it ended the whole process with exit code 7"
+    assert found.ends_facekit
 
 
 def test_ending_the_process_in_a_hook(install: Install, examined: Examine) -> None:
@@ -121,8 +121,8 @@ def test_ending_the_process_in_a_hook(install: Install, examined: Examine) -> No
         "face-one",
         "import os\nfrom facekit.registry import hookimpl\n@hookimpl\ndef facekit_label_maps():\n    os._exit(0)\n",
     )
-    (failure,) = examined("face-one").failures
-    assert (failure.stage, failure.error) == (
+    (failure,) = examined("face-one").problems
+    assert (failure.stage, failure.what) == (
         "calling facekit_label_maps",
         "it ended the whole process with exit code 0",
     )
@@ -130,17 +130,18 @@ def test_ending_the_process_in_a_hook(install: Install, examined: Examine) -> No
 
 def test_a_crash(install: Install, examined: Examine) -> None:
     install("face-one", "import ctypes\ndef fall():\n    ctypes.string_at(0)\nfall()\n")
-    (failure,) = examined("face-one").failures
-    assert failure.error == "the whole process was ended by SIGSEGV, a crash in compiled code"
-    assert f'File "{install.site / "face_one.py"}", line 3, in fall' in failure.traceback
-    assert failure.ends_facekit
+    found = examined("face-one")
+    (failure,) = found.problems
+    assert failure.what == "the whole process was ended by SIGSEGV, a crash in compiled code"
+    assert f'File "{install.site / "face_one.py"}", line 3, in fall' in failure.detail
+    assert found.ends_facekit
 
 
 def test_a_signal_without_a_trace(install: Install, examined: Examine) -> None:
     install("face-one", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
-    (failure,) = examined("face-one").failures
-    assert failure.error == "the whole process was ended by SIGKILL, perhaps for using too much memory"
-    assert failure.traceback == ""
+    (failure,) = examined("face-one").problems
+    assert failure.what == "the whole process was ended by SIGKILL, perhaps for using too much memory"
+    assert failure.detail == ""
 
 
 @pytest.mark.parametrize("wait", ["while True: pass", "import time\nwhile True: time.sleep(1)"])
@@ -150,19 +151,19 @@ def test_never_coming_back(install: Install, examined: Examine, wait: str) -> No
     began = time.monotonic()
     found = examined("face-one", time_limit=1.5)
     assert time.monotonic() - began < 12
-    (failure,) = found.failures
-    assert (failure.stage, failure.error) == ("importing it", "it had not come back after 1.5 s")
-    assert failure.ends_facekit
-    assert "in wait" in failure.traceback
+    (failure,) = found.problems
+    assert (failure.stage, failure.what) == ("importing it", "it had not come back after 1.5 s")
+    assert found.ends_facekit
+    assert "in wait" in failure.detail
 
 
 def test_a_thread_that_does_not_let_the_process_end(install: Install, examined: Examine) -> None:
     install("face-one", f"{install.hook}import threading\nthreading.Thread(target=threading.Event().wait).start()\n")
     found = examined("face-one", time_limit=1.5)
     assert found.finished
-    (failure,) = found.failures
+    (failure,) = found.problems
     assert failure.stage == ENDING
-    assert failure.ends_facekit
+    assert found.ends_facekit
 
 
 def test_what_a_plugin_started_is_ended_with_it(install: Install, examined: Examine, tmp_path: Path) -> None:
@@ -188,45 +189,49 @@ def test_what_a_plugin_started_is_ended_with_it(install: Install, examined: Exam
 def test_printing(install: Install, examined: Examine) -> None:
     source = "import os\nprint('hello')\nos.write(1, b'from below\\n')\n"
     install("face-one", f"{install.hook}{source}")
-    found = examined("face-one")
-    assert not found.failures
-    assert found.printed.splitlines() == ["hello", "from below"]
+    (problem,) = examined("face-one").problems
+    assert problem.what == "it prints while it is loaded, at every command"
+    assert problem.detail.splitlines() == ["hello", "from below"]
 
 
 def test_asking_a_question_gets_no_answer(install: Install, examined: Examine) -> None:
     install("face-one", "input('what is your name? ')")
-    (failure,) = examined("face-one", time_limit=10).failures
-    assert failure.error.startswith("EOFError")
+    failure, printed = examined("face-one", time_limit=10).problems
+    assert failure.what.startswith("EOFError")
+    assert printed.detail == "what is your name?"
 
 
 def test_importing_torch(install: Install, examined: Examine) -> None:
     install("torch-of-mine", None, files={"torch/__init__.py": ""}, entry_points="")  # the real one takes seconds
     install("face-one", "from facekit.registry import hookimpl\n@hookimpl\ndef facekit_recipes():\n    import torch\n"
             "    return []\n")  # fmt: skip
-    assert examined("face-one").torch_at == "calling facekit_recipes"
+    (problem,) = examined("face-one").problems
+    assert problem.what.startswith("it imports torch in facekit_recipes, for which every command waits")
 
 
 def test_what_is_imported_later_is_looked_for_and_not_run(install: Install, examined: Examine) -> None:
     source = install.source("face-one", "one/l1")
     install("face-one", source.replace("face_one:build", "face_one_heavy:build"), files={"face_one_heavy.py": "1 / 0"})
     install("face-two", source.replace("face_one:build", "face_two_missing:build"))
-    (one,) = examined("face-one").components
-    assert one.problem == f"its factory 'face_one_heavy:build' cannot be found: {install.site}/face_one_heavy.py " + (
-        "has no 'build'"
-    )
-    (two,) = examined("face-two").components
-    assert two.problem == (
-        "its factory 'face_two_missing:build' cannot be found: there is no module 'face_two_missing'"
-    )
+    one, two = examined("face-one"), examined("face-two")
+    assert one.components == two.components == (("loss", "one/l1"),)
+    assert one.usable == two.usable == ()
+    gone = "loss one/l1: its factory 'face_{}:build' cannot be found: {}"
+    assert [problem.what for problem in one.problems] == [
+        gone.format("one_heavy", f"{install.site}/face_one_heavy.py has no 'build'")
+    ]
+    assert [problem.what for problem in two.problems] == [
+        gone.format("two_missing", "there is no module 'face_two_missing'")
+    ]
 
 
 def test_wrong_versions_are_refused(install: Install, examined: Examine) -> None:
     install.component("face-one", "one/l1", interface_version=9)
     found = examined("face-one")
-    assert not found.failures
-    (refused,) = found.refused
-    assert (refused.kind, refused.id) == ("loss", "one/l1")
-    assert "is written for version 9 of facekit's interfaces" in refused.message
+    assert found.refused == (("loss", "one/l1"),)
+    assert found.components == ()
+    (refused,) = found.problems
+    assert "is written for version 9 of facekit's interfaces" in refused.what
     assert "pip install" in refused.remedy
 
 
@@ -234,8 +239,8 @@ def test_a_component_declared_twice(install: Install, examined: Examine) -> None
     source = install.source("face-one", "one/l1")
     body = source[source.index("    return [") :].partition("\n\n")[0].replace("    return ", "")
     install("face-one", source.replace("    return [", f"    return {body.strip()} + [", 1))
-    (failure,) = examined("face-one").failures
-    assert failure.error == "its components hold two loss 'one/l1', and neither is used"
+    (failure,) = examined("face-one").problems
+    assert failure.what == "its components hold two loss 'one/l1', and neither is used"
 
 
 def test_the_switches_do_not_reach_the_examination(
@@ -244,7 +249,7 @@ def test_the_switches_do_not_reach_the_examination(
     install("face-one", "1 / 0")
     monkeypatch.setenv("FACEKIT_NO_PLUGINS", "1")
     monkeypatch.setenv("FACEKIT_STRICT_PLUGINS", "1")
-    assert [one.error for one in examined("face-one").failures] == ["ZeroDivisionError: division by zero"]
+    assert [one.what for one in examined("face-one").problems] == ["ZeroDivisionError: division by zero"]
 
 
 def test_files(tmp_path: Path, install: Install) -> None:
@@ -253,8 +258,8 @@ def test_files(tmp_path: Path, install: Install) -> None:
     broken.write_text("1 / 0", encoding="utf-8")
     first, second = examine([PluginOrigin.of_file(sound), PluginOrigin.of_file(broken)])
     assert first.finished
-    assert not first.failures
-    assert [one.error for one in second.failures] == ["ZeroDivisionError: division by zero"]
+    assert not first.problems
+    assert [one.what for one in second.problems] == ["ZeroDivisionError: division by zero"]
 
 
 def test_several_keep_their_order(install: Install) -> None:

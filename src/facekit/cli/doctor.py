@@ -14,7 +14,8 @@ from facekit.cli.plugin_commands import OWN_COMMANDS
 from facekit.cli.state import State, plugin_file_option
 
 if TYPE_CHECKING:
-    from facekit.doctor.diagnosis import ComponentKey, Diagnosis, PluginDiagnosis, RecipeNeeds
+    from facekit.doctor.diagnosis import Diagnosis, PluginDiagnosis, RecipeNeeds
+    from facekit.doctor.probe import ComponentKey
     from facekit.registry.discovery import PluginOrigin
 
 

@@ -13,7 +13,8 @@ from facekit.cli.output import hanging, plural, wrapped
 
 if TYPE_CHECKING:
     from facekit.doctor.conflicts import NameClash
-    from facekit.doctor.diagnosis import ComponentKey, Diagnosis, PluginDiagnosis, Problem
+    from facekit.doctor.diagnosis import Diagnosis, PluginDiagnosis
+    from facekit.doctor.probe import ComponentKey, Problem
 
 _INDENT = "  "
 _LABEL = 14
@@ -80,7 +81,7 @@ def _plugin(plugin: PluginDiagnosis, width: int) -> Iterator[str]:
     if plugin.ends_facekit:
         yield from wrapped("It ends or stops every command that loads plugins: switch it off first.", width, _INDENT)
     for problem in plugin.problems:
-        if problem.clash is None:  # clashes are told by themselves, with both sides
+        if not problem.is_clash:  # clashes are told by themselves, with both sides
             yield from _problem(problem, width)
     if origin.target and origin.file is None:
         yield from _field("entry point", f"{origin.name} = {origin.target}", width)

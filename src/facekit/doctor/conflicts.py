@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from facekit.doctor.probe import Examination
+from facekit.doctor.probe import ComponentKey, Examination
 from facekit.registry.discovery import PluginOrigin
-from facekit.registry.spec import Kind
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class NameClash:
     sides: tuple[PluginOrigin, ...]
     losers: tuple[PluginOrigin, ...]
     outcome: str
-    component: tuple[Kind, str] | None = None
+    component: ComponentKey | None = None
     with_facekit: bool = False
 
     @property
@@ -54,10 +53,10 @@ def name_clashes(examinations: Sequence[Examination], *, own_commands: Mapping[s
         examinations: of those that are loaded, in that order.
         own_commands: facekit's own commands, and whether plugins may add to each as a group.
     """
-    components: defaultdict[tuple[Kind, str], list[PluginOrigin]] = defaultdict(list)
+    components: defaultdict[ComponentKey, list[PluginOrigin]] = defaultdict(list)
     label_maps: defaultdict[str, list[PluginOrigin]] = defaultdict(list)
     for examination in examinations:
-        for key in dict.fromkeys((one.kind, one.id) for one in examination.components):
+        for key in dict.fromkeys(examination.components):
             components[key].append(examination.origin)
         for name in examination.label_maps:
             label_maps[name].append(examination.origin)
@@ -67,7 +66,7 @@ def name_clashes(examinations: Sequence[Examination], *, own_commands: Mapping[s
     for name, (first, *others) in label_maps.items():
         if others:
             yield NameClash("label map", name, (first, *others), tuple(others), f"{first} comes first and keeps it")
-    offered = [(examination.origin, command.name) for examination in examinations for command in examination.commands]
+    offered = [(examination.origin, name) for examination in examinations for name in examination.commands]
     yield from command_clashes(offered, own=own_commands)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from facekit.doctor.conflicts import NameClash, name_clashes
-from facekit.doctor.probe import Examination
+from facekit.doctor.probe import ComponentKey, Examination, Problem
 from facekit.doctor.requirements import unmet_requirements
 from facekit.interfaces import FacekitError
 from facekit.registry.discovery import (
@@ -21,12 +21,8 @@ from facekit.registry.discovery import (
     normal_name,
 )
 from facekit.registry.install_hints import known_distributions
-from facekit.registry.plugins import IMPORTING, REGISTERING, describe_error
-from facekit.registry.spec import Kind
+from facekit.registry.plugins import describe_error
 from facekit.registry.static_scan import read_offers
-
-ComponentKey = tuple[Kind, str]
-"""Kind and id of a component; in a recipe, kind and the name it uses."""
 
 State = Literal["sound", "broken", "clashing", "switched off"]
 
@@ -72,25 +68,6 @@ class Affected:
     components: tuple[ComponentKey, ...]
 
 
-@dataclass(frozen=True)
-class Problem:
-    """Something that is wrong with a plugin.
-
-    Args:
-        stage: what the plugin was doing; empty where it did not come to that.
-        what: what happened.
-        detail: a traceback, or what it printed.
-        remedy: what to do, beside leaving the plugin out.
-        clash: the clash that it comes from, which is no fault of the plugin's own.
-    """
-
-    stage: str
-    what: str
-    detail: str = ""
-    remedy: str = ""
-    clash: NameClash | None = None
-
-
 @dataclass
 class PluginDiagnosis:
     """A plugin, and what is wrong with it.
@@ -125,13 +102,13 @@ class PluginDiagnosis:
     def state(self) -> State:
         """``clashing`` is one with which nothing is wrong but names that others claim as well."""
         if self.problems:
-            return "clashing" if all(problem.clash for problem in self.problems) else "broken"
+            return "clashing" if all(problem.is_clash for problem in self.problems) else "broken"
         return "switched off" if self.examination is None else "sound"
 
     @property
     def ends_facekit(self) -> bool:
         """Whether no command that loads plugins works because of it."""
-        return self.examination is not None and any(failure.ends_facekit for failure in self.examination.failures)
+        return self.examination is not None and self.examination.ends_facekit
 
     @property
     def seconds(self) -> float | None:
@@ -198,7 +175,7 @@ def diagnose(
     claimed = {clash.component for clash in clashes if clash.component is not None}
     for plugin in plugins:
         plugin.problems += [
-            Problem(_CLASHING[clash.what], clash.outcome_for(plugin.origin), clash=clash)
+            Problem(_CLASHING[clash.what], clash.outcome_for(plugin.origin), is_clash=True)
             for clash in clashes
             if plugin.origin in clash.losers
         ]
@@ -242,37 +219,21 @@ def _each_alone(
     of = {examination.origin: examination for examination in examinations}
     known = [(plugin.origin, folder_of(plugin.distribution), plugin.distribution) for plugin in installed.plugins]
     for origin, folder, distribution in (*known, *((one, "", None) for one in of if one.file is not None)):
-        found = PluginDiagnosis(origin, folder, of.get(origin))
-        if found.examination is not None:
-            _take_in(found, found.examination)
+        found = PluginDiagnosis(origin, folder, examined := of.get(origin))
+        if examined is not None:
+            found.from_source = examined.from_source
+            found.gives = tuple(sorted(examined.usable))
+            found.offers = {*examined.components, *examined.refused}
+            found.problems += examined.problems
             found.problems += [
                 Problem("", sentence, remedy=f"`pip install --upgrade {origin.distribution}` gets what it needs")
                 for sentence in (unmet_requirements(distribution) if distribution is not None else ())
             ]
+            if examined.seconds is not None and examined.seconds > SLOW:
+                found.notes = (f"it takes {examined.seconds:.1f} s to load, for which every command waits",)
         if found.from_source:
             found.offers |= {(one.kind, one.id) for one in read_offers(origin.target, file=origin.file).components}
         yield found
-
-
-def _take_in(plugin: PluginDiagnosis, found: Examination) -> None:
-    """Fill in what the examination of a plugin says of it."""
-    unknown = {IMPORTING, REGISTERING, "calling facekit_components"}
-    plugin.from_source = not found.finished or any(failure.stage in unknown for failure in found.failures)
-    plugin.gives = tuple(sorted((one.kind, one.id) for one in found.components if one.problem is None))
-    plugin.offers = {(one.kind, one.id) for one in found.components} | {(one.kind, one.id) for one in found.refused}
-    plugin.problems += [Problem(one.stage, one.error, one.traceback) for one in found.failures]
-    plugin.problems += [Problem("reading its components", one.message, remedy=one.remedy) for one in found.refused]
-    plugin.problems += [Problem("", f"{one.kind} {one.id}: {one.problem}") for one in found.components if one.problem]
-    plugin.problems += [Problem("", f"command `{one.name}`: {one.problem}") for one in found.commands if one.problem]
-    if found.torch_at is not None:
-        when = "when it is imported" if found.torch_at == IMPORTING else f"in {found.torch_at.removeprefix('calling ')}"
-        what = f"it imports torch {when}, for which every command waits, even those that only look around"
-        remedy = "it should import torch in the modules of its factories only"
-        plugin.problems.append(Problem("", what, remedy=remedy))
-    if found.printed:
-        plugin.problems.append(Problem("", "it prints while it is loaded, at every command", detail=found.printed))
-    if found.seconds is not None and found.seconds > SLOW:
-        plugin.notes = (f"it takes {found.seconds:.1f} s to load, for which every command waits",)
 
 
 def _means(use: ComponentKey, component: ComponentKey) -> bool:

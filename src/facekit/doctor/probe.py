@@ -32,6 +32,9 @@ ENDING = "letting the process end"
 _GRACE = 15.0
 """Seconds beyond the time limit after which a process is ended that does not keep its own time."""
 
+ComponentKey = tuple[Kind, str]
+"""Kind and id of a component; in a recipe, kind and the name it uses."""
+
 _POLL = 0.02
 _MOST_PROCESSES = 4
 _MOST_FRAMES = 5
@@ -43,41 +46,22 @@ _FRAME = re.compile(r'^  File "(?P<file>.+)", line (?P<line>\d+) in (?P<name>.+)
 _OWN_FOLDER = str(Path(facekit.__file__).parent)
 
 
-class Failure(NamedTuple):
-    """What a plugin was doing when it failed, and the error, in one sentence or as an exception.
+class Problem(NamedTuple):
+    """Something that is wrong with a plugin.
 
-    The traceback is from the plugin's own first line on; empty where there is none. One that ``ends_facekit`` ends or
-    stops the whole process, so that no command that loads plugins works.
+    Args:
+        stage: what the plugin was doing; empty where it did not come to that.
+        what: what happened, in one sentence or as an exception.
+        detail: a traceback from the plugin's own first line on, or what it printed.
+        remedy: what to do, beside leaving the plugin out.
+        is_clash: it comes from a name that others claim as well, which is no fault of the plugin's own.
     """
 
     stage: str
-    error: str
-    traceback: str = ""
-    ends_facekit: bool = False
-
-
-class ExaminedComponent(NamedTuple):
-    """A component that a plugin offers; ``problem`` says what of it is not there."""
-
-    kind: Kind
-    id: str
-    problem: str | None
-
-
-class RefusedComponent(NamedTuple):
-    """A component that is written for another version of the interfaces."""
-
-    kind: Kind
-    id: str
-    message: str
-    remedy: str
-
-
-class ExaminedCommand(NamedTuple):
-    """A command that a plugin adds; ``problem`` says why it cannot be called."""
-
-    name: str
-    problem: str | None
+    what: str
+    detail: str = ""
+    remedy: str = ""
+    is_clash: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,29 +70,31 @@ class Examination:
 
     Args:
         origin: the plugin.
-        failures: what it failed in.
+        problems: what it failed in, and what of it is not there.
+        ends_facekit: it ends or stops the whole process, so that no command that loads plugins works.
         finished: all its hooks were called, whatever they gave; otherwise what follows is empty.
+        from_source: its components could not be asked for.
         seconds: how long loading it and calling its hooks took.
-        components: those that can be used.
-        refused: those that cannot.
+        components: those that it offers for this version of the interfaces.
+        usable: those of them whose factories are there.
+        refused: those for other versions.
         label_maps: the names of its label maps.
-        commands: the commands it adds.
+        commands: the names of the commands it adds.
         recipes: the files of its recipes.
-        torch_at: what it was doing when it imported torch; None where it did not.
-        printed: what it printed to stdout.
     """
 
     origin: PluginOrigin
-    failures: tuple[Failure, ...]
+    problems: tuple[Problem, ...]
+    ends_facekit: bool = False
     finished: bool = False
+    from_source: bool = True
     seconds: float | None = None
-    components: tuple[ExaminedComponent, ...] = ()
-    refused: tuple[RefusedComponent, ...] = ()
+    components: tuple[ComponentKey, ...] = ()
+    usable: tuple[ComponentKey, ...] = ()
+    refused: tuple[ComponentKey, ...] = ()
     label_maps: tuple[str, ...] = ()
-    commands: tuple[ExaminedCommand, ...] = ()
+    commands: tuple[str, ...] = ()
     recipes: tuple[Path, ...] = ()
-    torch_at: str | None = None
-    printed: str = ""
 
 
 def examine(origins: Sequence[PluginOrigin], *, time_limit: float = TIME_LIMIT) -> list[Examination]:
@@ -169,33 +155,35 @@ def _read(origin: PluginOrigin, folder: Path, code: int, late: bool, time_limit:
             event = json.loads(line)
             stage, found = event.get("stage", stage), event.get("found", found)
     printed, complained = (_text(folder / name).strip() for name in ("stdout", "stderr"))
-    failures = [Failure(stage, error, own_part(trace)) for stage, error, trace in (found["failures"] if found else ())]
     if stage is None:
         # The plugin had not begun: this is no fault of its own.
         raise RuntimeError(f"the process that examines {origin} did not start (exit code {code}):\n{complained}")
-    if found is None or late or code != 0:
-        how = _death(code, time_limit if late else None)
+    problems = [Problem(one[0], one[1], own_part(one[2]), one[3]) for one in (found["problems"] if found else ())]
+    if ends_facekit := found is None or late or code != 0:
         frames = [
             f'  File "{frame["file"]}", line {frame["line"]}, in {frame["name"]}'
             for frame in _FRAME.finditer(_text(folder / "trace"))
             if not _is_machinery(frame["file"])
         ]
         where = "\n".join(["Where it was, innermost first:", *frames[:_MOST_FRAMES]]) if frames else ""
-        failures.append(Failure(stage if found is None else ENDING, how, where, ends_facekit=True))
+        problems.append(Problem(stage if found is None else ENDING, _death(code, time_limit if late else None), where))
+    printed = "\n".join(part for part in (found["printed"].strip() if found else "", printed) if part)
+    if printed:
+        problems.append(Problem("", "it prints while it is loaded, at every command", printed))
     if found is None:
-        return Examination(origin, tuple(failures), printed=printed)
+        return Examination(origin, tuple(problems), ends_facekit)
+    keys = {name: tuple((kind, id_) for kind, id_ in found[name]) for name in ("components", "usable", "refused")}
     return Examination(
         origin,
-        tuple(failures),
+        tuple(problems),
+        ends_facekit,
         finished=True,
+        from_source=found["from_source"],
         seconds=found["seconds"],
-        components=tuple(ExaminedComponent(*one) for one in found["components"]),
-        refused=tuple(RefusedComponent(*one) for one in found["refused"]),
         label_maps=tuple(found["label_maps"]),
-        commands=tuple(ExaminedCommand(*one) for one in found["commands"]),
+        commands=tuple(found["commands"]),
         recipes=tuple(Path(path) for path in found["recipes"]),
-        torch_at=found["torch_at"],
-        printed="\n".join(part for part in (found["printed"].strip(), printed) if part),
+        **keys,
     )
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from facekit.interfaces import FacekitError
 from facekit.registry.discovery import ENTRY_POINT_GROUP, PluginOrigin
-from facekit.registry.plugins import IMPORTING, PluginSet, describe_error
+from facekit.registry.plugins import IMPORTING, REGISTERING, PluginSet, describe_error
 from facekit.registry.registry import READING_COMPONENTS, Registry
 from facekit.registry.source import SourceNotFound, find_source
 
@@ -93,25 +93,40 @@ def _examine(job: dict[str, Any], plugins: _ReportingPlugins) -> dict[str, Any]:
     plugins.call("facekit_plugin_info")
     seconds = time.perf_counter() - began
     refused = {f"{one.message}; {one.remedy}" for one in registry.refused}  # they stand beside the failures
-    failures = [(one.stage, one.error, one.traceback) for one in plugins.failures if one.error not in refused]
-    failures += [(IMPORTING, problem, "")] if problem is not None else []
+    failures = [one for one in plugins.failures if one.error not in refused]
+    asked_in_vain = any(one.stage in (IMPORTING, REGISTERING, "calling facekit_components") for one in failures)
+    problems = [(one.stage, one.error, one.traceback, "") for one in failures]
+    problems += [(IMPORTING, problem, "", "")] if problem is not None else []
     twice = "its components hold two {} {!r}, and neither is used"
-    failures += [(READING_COMPONENTS, twice.format(clash.kind, clash.id), "") for clash in registry.clashes]
-    components = []
+    problems += [(READING_COMPONENTS, twice.format(clash.kind, clash.id), "", "") for clash in registry.clashes]
+    problems += [(READING_COMPONENTS, one.message, "", one.remedy) for one in registry.refused]
+    components, usable = [], []
     for entry in registry.components.values():
         spec = entry.spec
         migrations = {f"migration to version {one.to}": one.weights for one in spec.migrations}
         missing = _missing({"factory": spec.factory, "probe": spec.probe, **migrations})
-        components.append((spec.kind, spec.id, missing))
+        components.append((spec.kind, spec.id))
+        if missing is None:
+            usable.append((spec.kind, spec.id))
+        else:
+            problems.append(("", f"{spec.kind} {spec.id}: {missing}", "", ""))
+    missing_commands = {spec.name: _missing({"target": spec.target}) for spec in commands}
+    problems += [("", f"command `{name}`: {missing}", "", "") for name, missing in missing_commands.items() if missing]
+    if plugins.torch_at is not None:
+        stage = plugins.torch_at
+        when = "when it is imported" if stage == IMPORTING else f"in {stage.removeprefix('calling ')}"
+        what = f"it imports torch {when}, for which every command waits, even those that only look around"
+        problems.append(("", what, "", "it should import torch in the modules of its factories only"))
     return {
         "seconds": seconds,
-        "failures": failures,
+        "problems": problems,
+        "from_source": asked_in_vain or problem is not None,
         "components": components,
-        "refused": [(one.kind, one.id, one.message, one.remedy) for one in registry.refused],
+        "usable": usable,
+        "refused": [(one.kind, one.id) for one in registry.refused],
         "label_maps": list(registry.label_maps),
-        "commands": [(spec.name, _missing({"target": spec.target})) for spec in commands],
+        "commands": [spec.name for spec in commands],
         "recipes": recipes,
-        "torch_at": plugins.torch_at,
         "printed": "".join(plugins.printed.values()),
     }
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from facekit.interfaces import DiscriminatorOutput, Generated, Style, map_tensors
+from facekit.interfaces import DiscriminatorOutput, Generated, map_tensors
 from facekit.registry import Kind
 from facekit.testing.contract import BrokenPromise, ComponentContract, every_form, promise, promised, seeded
 from facekit.testing.inputs import Inputs, make_inputs
@@ -30,7 +30,7 @@ from facekit.testing.outputs import (
     tensors_in,
 )
 from facekit.training.convolution_guard import right_gradients
-from facekit.training.network_call import NO_PORTS, mismatch, outputs_by_port
+from facekit.training.network_call import NO_PORTS, RESULTS, mismatch, outputs_by_port
 
 STRONG = 100.0
 """What unbounded inputs are multiplied with to see whether a declared range holds."""
@@ -214,11 +214,18 @@ class NetworkContract(ComponentContract):
             if wrong := mismatch(port, given.get(port.name, ()), settled):
                 raise BrokenPromise(f"{wrong}, on fake tensors", "correct the probe")
 
-    # For the kinds to override
-
     def given(self, network: Any, inputs: Inputs) -> Given:
-        """Call the network; each kind overrides this."""
-        raise NotImplementedError
+        """Call a style encoder, a generator or a discriminator as facekit does."""
+        arguments: dict[str, tuple[Any, ...]] = {
+            "style_encoder": (inputs.image, inputs.mask),
+            "generator": (inputs.condition, inputs.style),
+            "discriminator": (Generated(inputs.image, inputs.pyramid), inputs.condition),
+        }
+        result = network(*arguments[self.kind])
+        expect(result, RESULTS[self.kind], f"a {self.kind.replace('_', ' ')}")
+        if isinstance(result, DiscriminatorOutput) and not result.scales:
+            raise BrokenPromise("there is none", "return a ScaleOutput", "a discriminator gives one scale at least")
+        return outputs_by_port(result, NO_PORTS)
 
     def inputs(
         self,
@@ -305,37 +312,17 @@ class StyleEncoderContract(NetworkContract):
 
     kind: ClassVar[Kind] = "style_encoder"
 
-    def given(self, network: Any, inputs: Inputs) -> Given:
-        """Encode the photos."""
-        style = network(inputs.image, inputs.mask)
-        expect(style, Style, "a style encoder")
-        return outputs_by_port(style, NO_PORTS)
-
 
 class GeneratorContract(NetworkContract):
     """What a generator promises. Subclass it as :class:`StyleEncoderContract`."""
 
     kind: ClassVar[Kind] = "generator"
 
-    def given(self, network: Any, inputs: Inputs) -> Given:
-        """Generate from the condition."""
-        image = network(inputs.condition, inputs.style)
-        expect(image, Generated, "a generator")
-        return outputs_by_port(image, NO_PORTS)
-
 
 class DiscriminatorContract(NetworkContract):
     """What a discriminator promises. Subclass it as :class:`StyleEncoderContract`."""
 
     kind: ClassVar[Kind] = "discriminator"
-
-    def given(self, network: Any, inputs: Inputs) -> Given:
-        """Discriminate the images."""
-        output = network(Generated(inputs.image, inputs.pyramid), inputs.condition)
-        expect(output, DiscriminatorOutput, "a discriminator")
-        if not output.scales:
-            raise BrokenPromise("there is none", "return a ScaleOutput", "a discriminator gives one scale at least")
-        return outputs_by_port(output, NO_PORTS)
 
 
 class FamilyNetworkContract(NetworkContract):

@@ -35,12 +35,13 @@ from facekit.training.precision import Acceleration, HalfWeights, Precision
 
 T = TypeVar("T")
 
-_EXPECTED: dict[str, type] = {
+RESULTS: dict[str, type] = {
     "style_encoder": Style,
     "generator": Generated,
     "sampler": Generated,
     "discriminator": DiscriminatorOutput,
 }
+"""What a component of a kind returns."""
 
 
 def outputs_by_port(result: Any, ports: Ports) -> dict[str, tuple[Tensor, ...]]:
@@ -111,7 +112,7 @@ def check_outputs(culprit: Culprit, kind: str, ports: Ports, result: Any, settle
     Raises:
         FacekitError: it is not of the type of its kind, lacks what a port declares, or has another shape or type.
     """
-    expected = _EXPECTED.get(kind)
+    expected = RESULTS.get(kind)
     if expected is not None and not isinstance(result, expected):
         found = "a tensor" if isinstance(result, Tensor) else type(result).__name__  # a fake one in the shape check
         raise culprit.error(
