@@ -32,6 +32,13 @@ def test_a_run_whose_owner_file_is_removed_stays_owned(tmp_path: Path) -> None:
         assert run.owner.exists()
 
 
+def test_a_folder_that_safetensors_cannot_open_is_refused_before_training(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"r\xffn")
+    with pytest.raises(FacekitError, match="the path of a run folder is UTF-8"), RunFolder(folder).owned():
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_disk_that_cannot_lock_is_told_of_and_keeps_the_processes_of_one_machine_out(
     read: Any, registry: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

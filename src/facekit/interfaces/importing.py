@@ -143,12 +143,10 @@ def fitted_network(
     """Return a network with copies of weights, contiguous and float32, once each has the name and shape it asks for.
 
     Args:
-        network: the usual name of the network in a recipe's ``model:``.
-        component: the component's id.
-        options: its options, as a recipe gives them.
         tensors: weights by the component's own names. How many batches norms have seen may be missing.
         build: builds the network; called on the meta device, so that it allocates nothing.
-        dimensions: sizes that a recipe's data gives.
+
+    The others are those of :class:`ImportedNetwork`.
 
     Raises:
         FacekitError: a weight is missing, is one too many, has another shape, or holds numbers that are not finite.

@@ -180,12 +180,18 @@ class RunFolder:
             leads: whether this is the process that owns, of those that train together.
 
         Raises:
-            FacekitError: another process owns it; the message names that process and its host.
+            FacekitError: another process owns it; the message names that process and its host; or the path is no
+                UTF-8.
             RunFailure: the folder cannot be made or written to.
         """
         if not leads:
             yield []
             return
+        try:
+            str(self.path.absolute()).encode()
+        except UnicodeEncodeError as error:
+            problem = "the path of a run folder is UTF-8: safetensors opens no weights under another"
+            raise FacekitError(problem, where=str(self.path), remedy="give another folder: --out FOLDER") from error
         with ExitStack() as held:
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
