@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from facekit.interfaces import BuildContext, Condition, FacekitError, LabelClass, LabelMap, Style
-from facekit_sft_pix2pixhd.alignment import (
-    affine_maps,
+from facekit_sft_pix2pixhd.aligned_features import (
+    RegionRoles,
     aligned_features,
-    land_in_region,
+    borders_agree,
     region_means,
-    region_moments,
-    sampling_grid,
-    shown,
+    skin_kept,
+    some_left_out,
 )
+from facekit_sft_pix2pixhd.alignment import affine_maps, land_in_region, region_moments, sampling_grid, shown
 from facekit_sft_pix2pixhd.plugin import RegionalGeneratorOptions, RegionalStyleOptions
 from facekit_sft_pix2pixhd.regional import (
     RegionalStyle,
@@ -149,12 +149,146 @@ def test_the_regions_of_one_texture_are_hair_unless_named():
     hair = LabelMap(name="two", classes=(LabelClass("background", (0, 0, 0)), LabelClass("hair", (1, 1, 1))))
     context = BuildContext(label_map=hair, attribute_names=(), size=32)
     options = {"code": 8, "filters": 8, "blocks": 1, "encoder_filters": 4}
-    assert build_generator(RegionalGeneratorOptions(**options), context).texture.tolist() == [1]
-    assert build_generator(RegionalGeneratorOptions(**options), CONTEXT).texture.tolist() == []
+    assert build_generator(RegionalGeneratorOptions(**options), context).roles.texture == (1,)
+    assert build_generator(RegionalGeneratorOptions(**options), CONTEXT).roles.texture == ()
     named = RegionalGeneratorOptions(**options, texture_regions=["b", "d"])
-    assert build_generator(named, CONTEXT).texture.tolist() == [1, 3]
+    assert build_generator(named, CONTEXT).roles.texture == (1, 3)
     with pytest.raises(FacekitError, match="no class 'e'"):
         build_generator(RegionalGeneratorOptions(**options, texture_regions=["e"]), CONTEXT)
+
+
+def face_with_mouth(width: float, opened: int, size: int = 64, face: float = 24):
+    """A face (1) with lips (2) about an open mouth (3) at two thirds of its height."""
+    mask = oval((32, 32), (face, 28), size=size)
+    lips = oval((42, 32), (width, 4), size=size) == 1
+    inside = oval((42, 32), (width - 2, opened), size=size) == 1 if opened else torch.zeros_like(lips)
+    return torch.where(inside, 3, torch.where(lips, 2, mask))[None]
+
+
+def kept(target, reference):
+    moments = region_moments(planes(target)), region_moments(planes(reference))
+    return skin_kept(target, *moments, RegionRoles(skin=1, mouth=(2, 3)))[0, 0]
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [face_with_mouth(11, 0), face_with_mouth(8, 2)],
+    ids=["wider", "open"],
+)
+def test_around_a_mouth_of_another_expression_features_are_left_out(reference):
+    target = face_with_mouth(8, 0)
+    found = kept(target, reference)
+    assert found[42, 32] == 0  # the lips
+    assert found[46, 22] == 0  # a cheek
+    assert found[14, 32] == 1  # the forehead
+    assert found[42, 2] == 1  # beside the face, as near as the cheek's end
+    assert bool(((found >= 0) & (found <= 1)).all())
+
+
+def test_the_same_expression_keeps_the_features_wherever_the_mouth_is():
+    mask = face_with_mouth(8, 2)
+    for reference in (mask, torch.roll(mask, (6, -3), (1, 2)), face_with_mouth(9.5, 2, face=28)):
+        assert bool((kept(mask, reference) == 1).all())
+
+
+def test_without_a_mouth_to_compare_with_the_features_stay():
+    mask, bare = face_with_mouth(8, 2), oval((32, 32), (24, 28))[None]
+    assert bool((kept(mask, bare) == 1).all())
+    assert bool((kept(bare, mask) == 1).all())
+
+
+def test_features_around_another_expression_are_the_mean_of_their_region():
+    target, reference = face_with_mouth(8, 0), face_with_mouth(12, 0)
+    features = torch.rand(1, 1, 3, 64, 64)
+    share = torch.ones(1, 4, 1)
+
+    def aligned(roles: RegionRoles):
+        return aligned_features(target, planes(target), [features], reference[:, None], share, roles)[0][0]
+
+    follows, keeps = aligned(RegionRoles(mouth=(2, 3), skin=1)), aligned(RegionRoles())
+    mean = features[0, 0][:, reference[0] == 1].mean(1)
+    assert torch.allclose(follows[:3, 46, 22], mean, atol=1e-5)
+    assert follows[3, 46, 22] == 0
+    assert not torch.allclose(keeps[:3, 46, 22], mean, atol=1e-2)
+    assert keeps[3, 46, 22] > 0.9
+    assert torch.equal(follows[:, :14], keeps[:, :14])
+
+
+def test_features_beside_a_border_stay_out_of_the_middle_of_a_region():
+    small, large = oval((32, 32), (14, 14))[None], oval((32, 32), (26, 26))[None]
+    y, x = torch.meshgrid(*((torch.arange(64) + 0.5) / 32 - 1,) * 2, indexing="ij")
+    here = torch.stack([x, y], 2)[None]
+
+    def agree(mask, reference):
+        return borders_agree(here, mask, planes(mask), planes(reference))[0, 0]
+
+    assert bool((agree(small, small) == 1).all())
+    found = agree(large, small)
+    assert found[32, 32] == 1  # deep inside both
+    assert found[32, 46] < 0.5  # just inside the reference's border, deep inside the mask's region
+    assert found[32, 52] == 0  # outside of the reference's region
+    assert found[32, 62] == 1  # outside of both
+    # No cliff within a region of the mask: from pixel to pixel it never falls by half.
+    assert bool((found[32, 7:57].diff().abs() < 0.5).all())
+    # Deep inside the reference's region, whatever the mask's border beside it.
+    assert bool((agree(small, large)[small[0] == 1] == 1).all())
+
+
+def test_patches_are_left_out_of_a_share_of_the_images():
+    torch.manual_seed(0)
+    kept = some_left_out(torch.ones(2000, 1, 16, 16), 0.5).flatten(1)
+    assert bool(((kept >= 0) & (kept <= 1)).all())
+    whole = (kept == 1).all(1).float().mean()
+    assert 0.45 < whole < 0.6
+    assert bool((kept.mean(1) < 0.1).any())
+    assert bool((some_left_out(torch.ones(9, 1, 16, 16), 0.0) == 1).all())
+
+
+def test_features_are_left_out_in_training_alone():
+    options = {"code": 8, "filters": 8, "blocks": 1, "encoder_filters": 4}
+    generator = build_generator(RegionalGeneratorOptions(**options, detail_dropout=1), CONTEXT)
+    encoder = build_style_encoder(RegionalStyleOptions(code=8, filters=4), CONTEXT)
+    mask = torch.randint(0, 4, (1, 32, 32))
+    style = encoder(torch.rand(1, 3, 32, 32) * 2 - 1, mask)
+    condition = Condition(mask=mask)
+
+    def image(seed: int):
+        torch.manual_seed(seed)
+        return generator(condition, style).image
+
+    assert torch.equal(image(0), image(0))
+    assert not torch.equal(image(0), image(1))
+    generator.eval()
+    assert torch.equal(image(0), image(1))
+
+
+def face_with_nose(place: int):
+    """A face (1) with a nose (2) in a column of its own."""
+    return torch.where(oval((32, place), (4, 8)) == 1, 2, oval((32, 32), (24, 28)))[None]
+
+
+def test_skin_of_a_head_that_is_turned_otherwise_follows_the_mask():
+    def kept_of(target, reference):
+        moments = region_moments(planes(target)), region_moments(planes(reference))
+        return skin_kept(target, *moments, RegionRoles(skin=1, nose=2))[0, 0]
+
+    ahead, turned = face_with_nose(32), face_with_nose(42)
+    found = kept_of(ahead, turned)
+    assert bool((found[ahead[0] == 1] == 0).all())
+    assert bool((found[ahead[0] != 1] == 1).all())
+    assert bool((kept_of(turned, torch.roll(turned, 5, 2)) == 1).all())
+    assert bool((kept_of(ahead, oval((32, 32), (24, 28))[None]) == 1).all())
+
+
+def test_skin_follows_the_mask_where_the_label_map_has_one():
+    names = ("background", "skin", "mouth", "u_lip", "l_lip", "nose")
+    faces_map = LabelMap(name="faces", classes=tuple(LabelClass(name, (i, i, i)) for i, name in enumerate(names)))
+    context = BuildContext(label_map=faces_map, attribute_names=(), size=32)
+    options = {"code": 8, "filters": 8, "blocks": 1, "encoder_filters": 4}
+    assert build_generator(RegionalGeneratorOptions(**options), context).roles == RegionRoles((), 1, 5, (2, 3, 4))
+    kept_reference = RegionalGeneratorOptions(**options, skin_follows="reference")
+    assert build_generator(kept_reference, context).roles == RegionRoles()
+    assert build_generator(RegionalGeneratorOptions(**options), CONTEXT).roles == RegionRoles()
 
 
 def test_moments_of_nonsense_stay_finite():
@@ -176,7 +310,7 @@ def networks(**options):
     convolutions = options.get("convolutions", True)
     encoder = RegionalStyleOptions(code=8, filters=4, hidden=16, convolutions=convolutions, details=options["sft"])
     generator = RegionalGeneratorOptions(code=8, filters=8, blocks=1, sft=options["sft"], encoder_filters=4)
-    return build_style_encoder(encoder, CONTEXT), build_generator(generator, CONTEXT)
+    return build_style_encoder(encoder, CONTEXT).eval(), build_generator(generator, CONTEXT).eval()
 
 
 def faces(seed: int = 0, count: int = 2):
@@ -241,7 +375,7 @@ def test_features_of_a_region_follow_its_reference_and_those_of_others_do_not():
 
     def aligned(style):
         levels = (style.full, style.half, style.quarter)
-        return aligned_features(mask, planes(mask), levels, style.mask, style.share, torch.tensor([]))
+        return aligned_features(mask, planes(mask), levels, style.mask, style.share, RegionRoles())
 
     for mixed, mine, theirs in zip(*map(aligned, (own.take(other, [1]), own, other)), strict=True):
         step = 32 // mine.shape[-1]

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import reduce
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-
-from facekit_layers import one_hot
 
 MOMENTS = 6
 """Numbers that describe where a region lies: its share of the image, mean x and y, variances of x and y, covariance."""
@@ -26,10 +21,6 @@ lips move the skin around them; hair, whose place says little of the face, moves
 
 REACH = 2.0
 """Deviations of the normal distributions by which regions move what is near, as multiples of those of the regions."""
-
-LARGEST_MOVE = 0.1
-"""How far features were moved, in halves of the side, where that plane reaches 1: below, the network may trust them the
-more, the nearer they are."""
 
 TRIES = (0.85, 1.2, 0.7, 1.4, 0.5, 1.8)
 """Factors on a place's distance from the middle of its region, tried in turn until it lies in the region."""
@@ -78,9 +69,9 @@ def affine_maps(target: Tensor, reference: Tensor) -> Tensor:
         (N, classes, 2, 3), from (x, y, 1) of the target to (x, y) of the reference; the identity for regions that one
         of the two lacks.
     """
-    from_square, to_square = _covariance(target), _covariance(reference)
+    from_square, to_square = covariance(target), covariance(reference)
     root = _square_root(from_square)
-    back = _inverse(root)
+    back = inverse(root)
     matrix = back @ _square_root(root @ to_square @ root) @ back
     from_mean, to_mean = target[..., 1:3, None], reference[..., 1:3, None]
     found = torch.cat([matrix, to_mean - matrix @ from_mean], dim=-1)
@@ -159,93 +150,6 @@ def land_in_region(
     return grid, found
 
 
-def region_means(features: Tensor, ids: Tensor, mask: Tensor, classes: int) -> Tensor:
-    """Return, for every place of a mask, the mean features of its region in a reference.
-
-    Args:
-        features: of the reference, (N, C, h, w).
-        ids: its class ids (N, H, W), of a multiple of that size.
-        mask: class ids (N, h, w) of the places.
-        classes: how many classes there are.
-
-    Returns:
-        (N, C, h, w) in the type of ``features``; zeros where the reference lacks the region.
-    """
-    step = ids.shape[-1] // features.shape[-1]
-    planes = F.one_hot(ids[:, ::step, ::step].flatten(1), classes).to(features.dtype)
-    mean = features.flatten(2) @ planes / planes.sum(1, keepdim=True).clamp_min(1)
-    return mean.gather(2, mask.flatten(1)[:, None].expand(-1, features.shape[1], -1)).view(
-        *features.shape[:2], *mask.shape[1:]
-    )
-
-
-def features_at(grid: Tensor, landed: Tensor, features: Tensor, ids: Tensor, mask: Tensor, classes: int) -> Tensor:
-    """Return a reference's features at places of it; where a place is outside its region, the mean of the region.
-
-    A place of skin that lands on hair has no features of its own, but those of skin are known.
-
-    Args:
-        grid: the places, and
-        landed: which of them lie in their region: both of :func:`land_in_region`.
-        features: of the reference, (N, C, h, w).
-        ids: its class ids (N, H, W), of a multiple of that size.
-        mask: class ids (N, h, w) that the places stand for.
-        classes: how many classes there are.
-
-    Returns:
-        (N, C, h, w) in the type of ``features``.
-    """
-    moved = F.grid_sample(features, grid.to(features.dtype), padding_mode="border", align_corners=False)
-    return torch.where(landed[:, None], moved, region_means(features, ids, mask, classes))
-
-
-def moved_by(grid: Tensor) -> Tensor:
-    """Return how far the places of a grid (N, H, W, 2) are from those they stand for, (N, 1, H, W)."""
-    height, width = grid.shape[1:3]
-    place = pixel_centres(height, width, grid.device).view(height, width, 2)
-    return (grid - place).norm(dim=-1)[:, None]
-
-
-def aligned_features(
-    mask: Tensor, planes: Tensor, levels: Sequence[Tensor], sources: Tensor, share: Tensor, texture: Tensor
-) -> list[Tensor]:
-    """Return the features of references where a mask has their regions.
-
-    Args:
-        mask: class ids (N, H, W).
-        planes: the same as one-hot planes (N, classes, H, W).
-        levels: features (N, S, C, h, w) of S references, the full size first, each half of the one before.
-        sources: class ids (N, S, H, W) of the references.
-        share: what each reference counts in a region, (N, classes, S).
-        texture: class ids of regions of one texture.
-
-    Returns:
-        (N, C + 2, h, w) for each level: features, where the references have any, and how far these were moved, as a
-        share of :data:`LARGEST_MOVE`.
-    """
-    classes = planes.shape[1]
-    target = region_moments(planes)
-    moments = [region_moments(one_hot(each, classes=classes, weight=planes)) for each in sources.unbind(1)]
-    # The maps are those of the whole masks, whatever the level.
-    maps = [affine_maps(target, each) for each in moments]
-    shares = [share[..., number].float() * shown(target, each) for number, each in enumerate(moments)]
-    aligned: list[Tensor] = []
-    for level, features in enumerate(levels):
-        small = mask[:, :: 2**level, :: 2**level]
-        movable = (small[..., None] == texture).any(dim=-1)
-        parts: list[Tensor] = []
-        for number, (own, ids) in enumerate(zip(features.unbind(1), sources.unbind(1), strict=True)):
-            grid = sampling_grid(small, maps[number], target, moments[number])
-            grid, landed = land_in_region(grid, small, ids, moments[number], movable)
-            weight = shares[number].gather(1, small.flatten(1)).unflatten(1, small.shape[1:])[:, None]
-            here = weight * landed[:, None]
-            beside = torch.cat([here, here * (moved_by(grid) / LARGEST_MOVE).clamp_max(1)], dim=1).to(own.dtype)
-            moved = features_at(grid, landed, own, ids, small, classes)
-            parts.append(torch.cat([moved * weight.to(own.dtype), beside], dim=1))
-        aligned.append(reduce(torch.add, parts))
-    return aligned
-
-
 def _log_density(moments: Tensor) -> Tensor:
     """Return the logarithm of every region's normal density, up to a constant, as factors of (1, x, y, x², y², xy).
 
@@ -255,15 +159,16 @@ def _log_density(moments: Tensor) -> Tensor:
     Returns:
         (N, classes, 6).
     """
-    covariance = _covariance(moments) * REACH**2
-    first, second = _inverse(covariance).unbind(-2)
+    spread = covariance(moments) * REACH**2
+    first, second = inverse(spread).unbind(-2)
     (a, b), c = first.unbind(-1), second[..., 1]
     x, y = moments[..., 1], moments[..., 2]
-    constant = -0.5 * (a * x * x + c * y * y + 2 * b * x * y + _determinant(covariance).log())
+    constant = -0.5 * (a * x * x + c * y * y + 2 * b * x * y + _determinant(spread).log())
     return torch.stack([constant, a * x + b * y, b * x + c * y, -0.5 * a, -0.5 * c, -b], dim=-1)
 
 
-def _covariance(moments: Tensor) -> Tensor:
+def covariance(moments: Tensor) -> Tensor:
+    """Return the covariances (..., 2, 2) of regions from their moments (..., 6); never singular."""
     xx, yy, xy = moments[..., 3:].unbind(-1)
     xx, yy = xx.clamp_min(0) + SMALLEST_DEVIATION**2, yy.clamp_min(0) + SMALLEST_DEVIATION**2
     return torch.stack([torch.stack([xx, xy], dim=-1), torch.stack([xy, yy], dim=-1)], dim=-2)
@@ -280,7 +185,8 @@ def _square_root(matrix: Tensor) -> Tensor:
     return (matrix + area * torch.eye(2, device=matrix.device)) / (trace + 2 * area).sqrt()
 
 
-def _inverse(matrix: Tensor) -> Tensor:
+def inverse(matrix: Tensor) -> Tensor:
+    """Return the inverses of matrices (..., 2, 2)."""
     (a, b), (c, d) = matrix[..., 0, :].unbind(-1), matrix[..., 1, :].unbind(-1)
     adjugate = torch.stack([torch.stack([d, -b], dim=-1), torch.stack([-c, a], dim=-1)], dim=-2)
     return adjugate / _determinant(matrix)[..., None, None]

@@ -129,9 +129,18 @@ class RegionalGeneratorOptions(Options):
     """Transform the decoder's features by those of the reference, each region moved to where the mask has it."""
     encoder_filters: int = Field(16, ge=1, le=4096)
     """The style encoder's ``filters``."""
+    detail_dropout: float = Field(0.5, ge=0, le=1)
+    """Share of the training images in which patches of the reference's features are left out, for ``sft``, so that the
+    generator learns what to put where a reference shows nothing that fits."""
     texture_regions: list[str] | None = None
     """Regions of one texture, for ``sft``: a place of theirs that lands outside the reference's region takes features
     from elsewhere in it. Hair by default, where the label map has it."""
+    skin_follows: Literal["mask", "reference"] = "mask"
+    """Whose light and expression skin has, for ``sft``, where the two disagree. ``mask``: where the head is turned
+    otherwise than in the reference, as the noses tell, skin is generated without the reference's features, and so are
+    cheeks and chin where the mouth is wider, narrower, more or less open. ``reference``: skin has them everywhere,
+    which keeps more of a person, shadows included. It takes the regions ``skin``, ``nose``, ``mouth``, ``u_lip`` and
+    ``l_lip``, as far as the label map has them."""
 
 
 def detail_channels(filters: int) -> tuple[int, int, int]:

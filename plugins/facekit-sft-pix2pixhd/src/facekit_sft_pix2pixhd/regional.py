@@ -27,7 +27,7 @@ from facekit_layers import (
     ordered_for,
 )
 
-from .alignment import aligned_features
+from .aligned_features import RegionRoles, aligned_features
 from .initialisation import initialise_he
 from .layers import SFT_LEAKY_SLOPE
 from .plugin import RegionalGeneratorOptions, RegionalStyleOptions, detail_channels
@@ -43,6 +43,9 @@ PLANES_BESIDE_DETAILS = 2
 
 TEXTURE_REGIONS = ("hair",)
 """Regions of one texture, where the recipe names none."""
+
+SKIN, NOSE, MOUTH = "skin", "nose", ("mouth", "u_lip", "l_lip")
+"""Regions by which it is told whether skin may have the reference's features."""
 
 START = 0.3
 """Factor on the initial weights of what changes features by the reference: shapes are learnt before references tell
@@ -286,15 +289,14 @@ class RegionalGenerator(nn.Module):
     Args:
         options: its options.
         classes: classes of the masks.
-        texture_ids: class ids of regions of one texture.
+        roles: classes that have a part of their own in aligning features.
     """
 
-    texture: Tensor
-
-    def __init__(self, options: RegionalGeneratorOptions, *, classes: int, texture_ids: Sequence[int] = ()) -> None:
+    def __init__(self, options: RegionalGeneratorOptions, *, classes: int, roles: RegionRoles | None = None) -> None:
         super().__init__()
         self.classes = classes
-        self.register_buffer("texture", torch.tensor(texture_ids, dtype=torch.long), persistent=False)
+        self.roles = roles or RegionRoles()
+        self.detail_dropout = options.detail_dropout
         self.step = 2**options.downsamplings
         widths = [options.filters * 2**level for level in range(options.downsamplings + 1)]
         deepest, regional = widths[-1], {"classes": classes, "code": options.code}
@@ -330,7 +332,8 @@ class RegionalGenerator(nn.Module):
         details: list[Tensor] = []
         if given is not None:
             levels = given.levels[: len(self.details)]
-            details = aligned_features(mask, planes[0], levels, given.mask, given.share, self.texture)
+            dropout = self.detail_dropout if self.training else 0.0
+            details = aligned_features(mask, planes[0], levels, given.mask, given.share, self.roles, dropout=dropout)
         features = instance_norm(self.stem(planes[0]), slope=0.0)
         for down in self.downs:
             features = instance_norm(down(features), slope=0.0)
@@ -358,9 +361,17 @@ def build_generator(options: RegionalGeneratorOptions, context: BuildContext) ->
     Raises:
         FacekitError: ``texture_regions`` names a region that the label map lacks.
     """
-    names = context.label_map.names
-    regions = options.texture_regions
-    if regions is None:
-        regions = [name for name in TEXTURE_REGIONS if name in names]
-    context.label_map.check_names(regions, where="texture_regions")
-    return RegionalGenerator(options, classes=len(names), texture_ids=context.label_map.ids_of(regions))
+    label_map = context.label_map
+    names = label_map.names
+    texture = options.texture_regions
+    if texture is None:
+        texture = [name for name in TEXTURE_REGIONS if name in names]
+    label_map.check_names(texture, where="texture_regions")
+    roles = RegionRoles(texture=label_map.ids_of(texture))
+    if options.skin_follows == "mask" and SKIN in names:
+        roles = roles._replace(
+            skin=label_map.id_of(SKIN),
+            nose=label_map.id_of(NOSE) if NOSE in names else None,
+            mouth=label_map.ids_of([name for name in MOUTH if name in names]),
+        )
+    return RegionalGenerator(options, classes=len(names), roles=roles)
