@@ -137,10 +137,10 @@ class RegionalGeneratorOptions(Options):
     from elsewhere in it. Hair by default, where the label map has it."""
     skin_follows: Literal["mask", "reference"] = "mask"
     """Whose light and expression skin has, for ``sft``, where the two disagree. ``mask``: where the head is turned
-    otherwise than in the reference, as the noses tell, skin is generated without the reference's features, and so are
-    cheeks and chin where the mouth is wider, narrower, more or less open. ``reference``: skin has them everywhere,
-    which keeps more of a person, shadows included. It takes the regions ``skin``, ``nose``, ``mouth``, ``u_lip`` and
-    ``l_lip``, as far as the label map has them."""
+    otherwise than in the reference, as the noses tell, skin is generated without the reference's features (once it is
+    trained), and so are cheeks and chin where the mouth is wider, narrower, more or less open. ``reference``: skin has
+    them everywhere, which keeps more of a person, shadows included. It takes the regions ``skin``, ``nose``, ``mouth``,
+    ``u_lip`` and ``l_lip``, as far as the label map has them."""
 
 
 def detail_channels(filters: int) -> tuple[int, int, int]:
