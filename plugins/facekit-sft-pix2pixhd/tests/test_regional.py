@@ -272,7 +272,7 @@ def test_skin_of_a_head_that_is_turned_otherwise_follows_the_mask():
         moments = region_moments(planes(target)), region_moments(planes(reference))
         return skin_kept(target, *moments, RegionRoles(skin=1, nose=2))[0, 0]
 
-    ahead, turned = face_with_nose(32), face_with_nose(42)
+    ahead, turned = face_with_nose(32), face_with_nose(48)
     found = kept_of(ahead, turned)
     assert bool((found[ahead[0] == 1] == 0).all())
     assert bool((found[ahead[0] != 1] == 1).all())

@@ -37,7 +37,7 @@ AROUND_MOUTH = (4.5, 6.0)
 """Deviations of a mouth's normal distribution within which cheeks and chin have its expression; beyond the second, they
 have none of it."""
 
-ANOTHER_TURN = 0.5
+ANOTHER_TURN = 0.9
 """How far two noses are from the middle of their faces, in deviations of the face's width, from which on the heads are
 turned differently."""
 
