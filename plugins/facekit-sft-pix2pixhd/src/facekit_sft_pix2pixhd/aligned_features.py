@@ -118,7 +118,12 @@ def aligned_features(
             grid = sampling_grid(small, maps, target, reference)
             grid, landed = land_in_region(grid, small, ids, reference, among(small, regions.texture))
             # None outside its region, and where the masks differ, as little as they agree.
-            own = landed[:, None] * F.interpolate(known, small.shape[1:], mode="bilinear", antialias=True)
+            here = (
+                F.avg_pool2d(known, 2 ** (level - 1))
+                if level
+                else F.interpolate(known, scale_factor=2, mode="bilinear")
+            )
+            own = landed[:, None] * here
             weight = counts.gather(1, small.flatten(1)).view(len(small), 1, *small.shape[1:])
             here = weight * own
             beside = torch.cat([here, here * (moved_by(grid) / LARGEST_MOVE).clamp_max(1)], dim=1).to(features.dtype)
