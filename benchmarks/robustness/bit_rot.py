@@ -128,7 +128,7 @@ def _metrics(run: Path) -> Attack:
 
 def _lock(run: Path) -> Attack:
     from facekit.training.checkpoint.checkpoints import newest
-    from facekit.training.lock_reader import read_run_lock
+    from facekit.training.lockfile import read_run_lock
     from facekit.training.run.folder import RunFolder
 
     folder = RunFolder(run)
@@ -148,7 +148,7 @@ def _recipe(run: Path) -> Attack:
     from facekit.recipe import dump_recipe
     from facekit.registry import load_registry
     from facekit.training.checkpoint.checkpoints import newest
-    from facekit.training.lock_reader import check_recipe, read_run_lock
+    from facekit.training.lockfile import check_recipe, read_run_lock
     from facekit.training.run.folder import RunFolder
     from facekit.training.run.reading import read_run_recipe
 

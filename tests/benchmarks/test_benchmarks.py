@@ -83,6 +83,12 @@ def test_the_launches_of_a_step_on_a_gpu_are_counted_and_few(tmp_path: Path, mon
     assert shipped.found["convolutions and matrix products"] == fp32["convolutions and matrix products"]
 
 
+def test_averaging_over_two_processes_is_measured_beside_torchs_own() -> None:
+    found = json.loads(run("-m", "benchmarks.averaging", "--filters", "4", "--side", "4", "--rounds", "1"))
+    assert set(found) == {"weights", "seconds", "overhead_ratio"}
+    assert set(found["seconds"]) == {"alone", "ddp", "facekit"}
+
+
 def test_every_benchmark_can_be_imported() -> None:
     names = [path.stem for path in ROOT.glob("benchmarks/*.py") if not path.stem.startswith("__")]
     assert len(names) > 10

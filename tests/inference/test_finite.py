@@ -23,7 +23,7 @@ def _spoil(folder: Path, value: float) -> str:
     """Put a value into the averaged weights of a copy of a run, with a manifest that fits."""
     run = RunFolder(folder)
     found = checkpoints.find(run.checkpoints)
-    live, ema = found.live(), found.ema()
+    live, ema = found.tensors(checkpoints.LIVE), found.tensors(checkpoints.EMA)
     name = next(name for name in ema if name.startswith("generator.") and name.endswith("weight"))
     ema[name].view(-1)[0] = value
     checkpoints.write(

@@ -72,9 +72,7 @@ def test_checkpoints_by_time(
 
     clock = time.monotonic
     hours = iter(range(1000))
-    monkeypatch.setattr(
-        "facekit.training.checkpoint_writer.time.monotonic", lambda: clock() + 3600 * next(hours), raising=True
-    )
+    monkeypatch.setattr("facekit.training.state.time.monotonic", lambda: clock() + 3600 * next(hours), raising=True)
     train(read("train.checkpoint_every=1 h"), out=tmp_path / "long", registry=registry)
     assert checkpoints.steps_on_disk(RunFolder(tmp_path / "long").checkpoints) == [7, 8]
 

@@ -273,7 +273,10 @@ def test_the_moments_of_weights_that_were_passed_on_are_those_of_before(killed: 
     assert not any(name.startswith(("generator.last", "generator.scale", "generator.style")) for name in moments)
     # Reading it is no change of it: a second reader finds the same.
     again = CheckpointReader(checkpoints.find(RunFolder(killed).checkpoints), components_of(recipe))
-    assert all(torch.equal(value, again.live()[name]) for name, value in reader.live().items())
+    assert all(
+        torch.equal(value, again.tensors(checkpoints.LIVE)[name])
+        for name, value in reader.tensors(checkpoints.LIVE).items()
+    )
 
 
 def test_a_run_of_an_older_version_initialises_parts(
@@ -287,7 +290,7 @@ def test_a_run_of_an_older_version_initialises_parts(
         train(recipe, out=out, registry=second)
         (note,) = json.loads((out / "lock.json").read_text())["initialised"]
         assert "(ema weights of version 1 of changing/painter, migrated)" in note
-        averaged = checkpoints.find(RunFolder(whole).checkpoints).ema()
+        averaged = checkpoints.find(RunFolder(whole).checkpoints).tensors(checkpoints.EMA)
         started = tensors_of(out, 1)
         for kind in ("weight", "bias"):
             assert torch.allclose(

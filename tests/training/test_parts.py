@@ -138,8 +138,8 @@ def test_checkpoints_are_found_checked_and_kept(tmp_path: Path) -> None:
     for step in range(1, 6):
         write_one(folder, step)
     found = checkpoints.find(folder)
-    assert (found.step, found.has_ema, found.state()) == (5, False, {"step": 5})
-    assert int(found.live()["a.count"]) == 5
+    assert (found.step, checkpoints.EMA in found.files, found.state()) == (5, False, {"step": 5})
+    assert int(found.tensors(LIVE)["a.count"]) == 5
     checkpoints.keep(folder, last=2, best=2)
     assert checkpoints.steps_on_disk(folder) == [2, 4, 5]
     assert checkpoints.find(folder, step=4).step == 4
@@ -255,6 +255,7 @@ def test_shapes_are_probed_without_numbers_and_without_data(
     assert memory.gradients == 4 * (494 + 515)  # of the larger player: the other's are gone by then
     assert memory.optimiser == 2 * 4 * (494 + 515 + 905)
     assert memory.total > memory.activations > 0
+    assert memory.checkpoint == memory.parameters + memory.optimiser + memory.average
     assert memory.workspace > memory.parameters
     assert sys.platform != "linux" or memory.process > 100_000_000  # torch alone is more
     assert not (tmp_path / "cache").exists()

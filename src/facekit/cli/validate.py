@@ -122,6 +122,7 @@ def _print_shapes(recipe: ResolvedRecipe, shapes: ShapeProbe) -> None:
         "optimiser": memory.optimiser,
         "average": memory.average,
         f"activations at batch {recipe.train.batch}": memory.activations,
+        "checkpoint": memory.checkpoint,
         "workspace": memory.workspace,
         "the program itself": memory.process,
     }

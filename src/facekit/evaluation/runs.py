@@ -23,7 +23,7 @@ from facekit.interfaces import BuildContext, FaceDataset, FacekitError, Metric, 
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
 from facekit.sampling.inputs import SamplingInputs, inputs_of
-from facekit.training.lock_reader import check_data as check_data_of_run
+from facekit.training.lockfile import check_data as check_data_of_run
 from facekit.training.networks import FaceModel, Weights, load_model
 from facekit.training.open_data import open_data, open_dataset
 from facekit.training.precision import Precision, choose_device, choose_precision

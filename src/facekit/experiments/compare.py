@@ -63,7 +63,7 @@ def read_runs(paths: Sequence[Path], *, registry: Registry) -> list[ComparedRun]
         FacekitError: one is no run, has no checkpoint, or was given twice.
     """
     # Imported here: it knows checkpoints, so torch, and grids are listed without.
-    from facekit.training.lock_reader import read_run_lock
+    from facekit.training.lockfile import read_run_lock
 
     runs: list[ComparedRun] = []
     for path in paths:

@@ -59,20 +59,15 @@ class Team:
 
     def any(self, *conditions: bool) -> list[bool]:
         """Return of each condition whether it holds in any process."""
-        if self.size == 1:
-            return [*conditions]
-        flags = torch.tensor(conditions, dtype=torch.uint8)
-        torch_distributed.all_reduce(flags, op=torch_distributed.ReduceOp.MAX)
-        return [bool(flag) for flag in flags.tolist()]
+        return [total > 0 for total in self.total(torch.tensor(conditions, dtype=torch.int32)).tolist()]
 
     def mean(self, values: dict[str, float]) -> dict[str, float]:
         """Return the means of numbers over all processes; all must have the same names."""
-        if self.size == 1 or not values:
-            return values
+        if not values:
+            return {}
         names = sorted(values)
         numbers = torch.tensor([values[name] for name in names], dtype=torch.float64)
-        torch_distributed.all_reduce(numbers)
-        return dict(zip(names, (numbers / self.size).tolist(), strict=True))
+        return dict(zip(names, self.average(numbers).tolist(), strict=True))
 
     def share(self, tensors: Iterable[Tensor]) -> None:
         """Give every process the first one's tensors."""

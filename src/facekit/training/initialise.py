@@ -112,7 +112,7 @@ def read_initial(setting: InitialiseSettings, where: str, registry: Registry) ->
 def _read_run(run: RunFolder, slot: str, registry: Registry) -> tuple[Mapping[str, Tensor], str]:
     """Return the weights of a run, those of one place as its installed component has them, and a name for them."""
     found = checkpoints.find(run.checkpoints)
-    origin = f"{found.folder} ({'ema' if found.has_ema else 'live'} weights"
+    origin = f"{found.folder} ({'ema' if checkpoints.EMA in found.files else 'live'} weights"
     written = found.state().get(COMPONENTS, {})
     kept = run.frozen(slot)
     if kept.is_file():
@@ -124,8 +124,9 @@ def _read_run(run: RunFolder, slot: str, registry: Registry) -> tuple[Mapping[st
         if kinds and version != registry.find(kinds[0], name).spec.version:
             component = components_of(read_run_recipe(run.recipe, registry=registry))[slot]
             reader = CheckpointReader(found, {slot: component})
-            return {**reader.live(), **reader.ema()}, f"{origin} of version {version} of {name}, migrated)"
-    return {**found.live(), **found.ema()}, f"{origin})"
+            migrated = {**reader.tensors(checkpoints.LIVE), **reader.tensors(checkpoints.EMA)}
+            return migrated, f"{origin} of version {version} of {name}, migrated)"
+    return {**found.tensors(checkpoints.LIVE), **found.tensors(checkpoints.EMA)}, f"{origin})"
 
 
 def read_safetensors(path: Path, *, remedy: str | None = None) -> dict[str, Tensor]:

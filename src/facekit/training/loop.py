@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 
 import torch
 
 from facekit.data.parallel import ProgressCallback
 from facekit.data.store import PackedFaces
+from facekit.doctor.requirements import library_versions
 from facekit.interfaces import FaceBatch, RunFinished, SamplesSaved, StepLogged
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
@@ -20,7 +22,6 @@ from facekit.training.augmentation import build_augmentation
 from facekit.training.checkpoint import checkpoints
 from facekit.training.checkpoint.checkpoints import Checkpoint
 from facekit.training.checkpoint.reader import components_of
-from facekit.training.checkpoint_writer import CheckpointWriter
 from facekit.training.convolution_guard import right_gradients
 from facekit.training.distributed import GradientAverage, Team
 from facekit.training.initialise import initial_weights
@@ -38,7 +39,7 @@ from facekit.training.run.commands import resume_command
 from facekit.training.run.event_log import Journal, Observer, RunResult, rewind
 from facekit.training.run.folder import RunFolder, folder_errors
 from facekit.training.samples import CHANGES_WITH_REFERENCE, FixedFaces, ReferenceWatch, measures_at
-from facekit.training.state import TrainingState, global_states_kept, seed_everything
+from facekit.training.state import CheckpointWriter, TrainingState, global_states_kept, seed_everything
 from facekit.training.step import GRADIENT_NORM, StepRunner, rehearse
 from facekit.training.validation import BestCheckpoint, Evaluate, check_settings, measure
 
@@ -59,11 +60,8 @@ def train(
     """Train what a recipe describes.
 
     What a step does is in :mod:`facekit.training.step`. Everything random is a function of the seed and the step.
-
-    On the CPU, with the same number of threads, and on CUDA with ``train.deterministic``, n steps equal k steps, a
-    kill, and ``resume``, bit for bit. A resumed run takes all settings from its recipe and everything else
-    from its checkpoint (see :mod:`facekit.training.checkpoint.checkpoints`); what older versions of its components
-    wrote passes through their migrations (see :mod:`facekit.training.checkpoint.reader`).
+    On the CPU with the same number of threads, and on CUDA with ``train.deterministic``, n steps equal k steps, a kill
+    and ``resume``, bit for bit. A resumed run takes settings from its recipe and all else from its checkpoint.
 
     Args:
         observer: told every event; what it raises ends the run.
@@ -74,8 +72,7 @@ def train(
         watched: tell the plugins that watch runs; not for runs that nobody keeps.
 
     Raises:
-        FacekitError: a mistake in the recipe or the data, a folder that holds a run already or that another process
-            owns, or a recipe that is not the one of the run that is to go on.
+        FacekitError: a mistake in the recipe or the data, a folder that another run holds or another process owns.
         RunFailure: a loss was not finite, the disk is full, or another process of the run ended. The checkpoints
             written before stay as they were.
     """
@@ -99,26 +96,17 @@ def train(
             packed=packed,
             watched=watched,
             team=team,
-            warnings=warnings,
         )
+        training.warnings[:0] = warnings
         device = training.precision.device
         with reproducible(device, recipe.train.deterministic), right_gradients(device):
             outcome = training.run_steps()
-    return RunResult(
-        outcome=outcome,
-        step=training.state.done,
-        steps=training.steps,
-        run=run.path,
-        seconds=time.perf_counter() - began,
-        warnings=tuple(training.journal.warnings),
-    )
+    seconds, warned = time.perf_counter() - began, tuple(training.journal.warnings)
+    return RunResult(outcome, training.state.done, training.steps, run.path, seconds, warned)
 
 
 class Training:
-    """A run in memory: set up by the constructor, trained by :meth:`run_steps`.
-
-    The others are those of :func:`train`.
-    """
+    """A run in memory: set up by the constructor with what :func:`train` takes, trained by :meth:`run_steps`."""
 
     def __init__(
         self,
@@ -134,7 +122,6 @@ class Training:
         watched: bool,
         team: Team,
         resume: bool,
-        warnings: Sequence[str] = (),
     ) -> None:
         self.recipe, self.settings, self.run, self.team, self.evaluate = recipe, recipe.train, run, team, evaluate
         self.registry = registry
@@ -167,7 +154,7 @@ class Training:
         self.precision.place(self.model).train()
         team.share([*self.model.parameters(), *self.model.buffers()])
 
-        self.warnings = list(warnings)
+        self.warnings: list[str] = []
         self._build_step()
         self._take_over(found, before, command=command, initialised=initialised, resume=resume)
         self.journal = Journal(run, registry=registry if watched else None, observer=observer, silent=not team.leads)
@@ -255,6 +242,7 @@ class Training:
             steps=self.steps,
             processes=team.size,
             registry=self.registry,
+            libraries=library_versions,
         )
         self.resume_command = resume_command(run.path, now)
         if before is not None:
@@ -270,8 +258,7 @@ class Training:
                 self.warnings += rewind(run, self.state.done)
                 lockfile.go_on(run, before, now)
         elif team.leads:
-            document = {**now, "initialised": initialised, FROZEN: write_frozen(run, self.model)}
-            lockfile.start(run, recipe, document)
+            lockfile.start(run, recipe, {**now, "initialised": initialised, FROZEN: write_frozen(run, self.model)})
         self.copies = lockfile.copies(run) if team.leads else {}
         self.start = lockfile.start_event(run, recipe, now, first_step=self.state.done, resumed=resume)
 
@@ -299,13 +286,13 @@ class Training:
                     logs = last or done % settings.log_every == 0
                     draws = last or done % settings.sample_every == 0
                     diagnostics: dict[str, float] = {}
-                    watches = logs and self.fixed.reads_reference
-                    if draws or (watches and measures_at(done, log_every=settings.log_every)):
+                    measures = self.fixed.reads_reference and measures_at(done, log_every=settings.log_every)
+                    if draws or (logs and measures):
                         diagnostics = self._look_at_fixed_faces(save=draws)
                     if logs:
                         self._log(diagnostics)
                     every = settings.evaluate_every
-                    is_best = self._measure() if every and done % every == 0 else False
+                    is_best = every is not None and done % every == 0 and self._measure()
                     self.writer.look()
                     if last or stops or is_best or self.writer.is_due(done):
                         self.state.check(self.run.path)
@@ -321,12 +308,11 @@ class Training:
         except KeyboardInterrupt:
             self._end("interrupted", f"stopped at once; go on from the last checkpoint with: {self.resume_command}")
             raise
-        except torch.OutOfMemoryError as error:
-            failure = out_of_memory(self.run, error)
-            self._end("failed", str(failure), failure)
-            raise failure from error
         except BaseException as error:
-            self._end("failed", str(error) or type(error).__name__, error)
+            failure = out_of_memory(self.run, error) if isinstance(error, torch.OutOfMemoryError) else error
+            self._end("failed", str(failure) or type(failure).__name__, failure)
+            if failure is not error:
+                raise failure from error
             raise
 
     def _step(self, index: int, faces: Iterator[FaceBatch], *, checking: bool) -> None:
@@ -363,15 +349,13 @@ class Training:
         others |= self.team.mean(self.loss_shares.taken())
         if self.augmentation is not None:
             others |= self.augmentation.diagnostics()
-        rates: dict[str, float] = {}
-        for player in self.players.values():
-            rates |= player.learning_rates(self.state.done - 1)
+        rates = [player.learning_rates(self.state.done - 1).items() for player in self.players.values()]
         self.journal.logged(
             StepLogged(
                 run=self.run.path,
                 step=self.state.done,
                 losses={name: value for name, value in means.items() if name not in others},
-                learning_rates=rates,
+                learning_rates=dict(chain(*rates)),
                 seconds_per_step=self.seconds / max(1, self.timed),
                 diagnostics={**diagnostics, **others},
             )
@@ -393,6 +377,6 @@ class Training:
 
     def _end(self, outcome: str, message: str, error: BaseException | None = None) -> str:
         self.writer.finish(failing=True)
-        name = "" if error is None else type(error).__name__
+        name = type(error).__name__ if error is not None else ""
         self.journal.ended(RunFinished(self.run.path, self.state.done, outcome, message, name))
         return outcome

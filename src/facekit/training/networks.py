@@ -36,7 +36,7 @@ from facekit.training import failures
 from facekit.training.checkpoint import checkpoints
 from facekit.training.checkpoint.reader import CheckpointReader
 from facekit.training.failures import Culprit
-from facekit.training.lock_reader import read_run_lock, recipe_change
+from facekit.training.lockfile import read_run_lock, recipe_change
 from facekit.training.nan_guard import check_finite
 from facekit.training.run.folder import RECIPE, RunFolder, full_disk_stops
 from facekit.training.run.reading import read_run_recipe
@@ -297,8 +297,11 @@ def load_model(
         name: choice for name, choice in recipe.model.components() if changing.get(name) is not None
     }
     reader = CheckpointReader(found, built)
-    averaged = weights == "ema" and found.has_ema
-    state: Mapping[str, torch.Tensor] = {**reader.live(), **(reader.ema() if averaged else {})}
+    averaged = weights == "ema" and checkpoints.EMA in found.files
+    state: Mapping[str, torch.Tensor] = {
+        **reader.tensors(checkpoints.LIVE),
+        **(reader.tensors(checkpoints.EMA) if averaged else {}),
+    }
     checkpoints.load_state(changing, state, where=str(found.folder))
     load_frozen(folder, model, record.lock)
     check_finite(model, where=str(found.folder))

@@ -145,7 +145,7 @@ def faces_of_run(
         FacekitError: as :func:`open_data`, there is no such split, or the data is not what the run was trained on.
     """
     from facekit.data.loader import fixed_batch  # which import torch
-    from facekit.training.lock_reader import check_data
+    from facekit.training.lockfile import check_data
 
     packed = open_data(recipe, registry)
     check_data(RunFolder(run), packed.fingerprint)

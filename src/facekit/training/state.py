@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import random
+import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facekit.interfaces import Player, RunFailure
+from facekit.interfaces import CheckpointSaved, Player, RunFailure
+from facekit.recipe.settings import TrainSettings, seconds_of
 from facekit.sampling.noise import derive_seed
 from facekit.training.augmentation import RunAugmentation
 from facekit.training.checkpoint import checkpoints
@@ -25,12 +28,9 @@ from facekit.training.nan_guard import LossGuard, all_finite
 from facekit.training.networks import FaceModel
 from facekit.training.optimiser import Ema
 from facekit.training.players import PlayerInTraining, load_loss_state, loss_state
+from facekit.training.run.folder import RunFolder
 from facekit.training.samples import ReferenceWatch
 from facekit.training.validation import BestCheckpoint
-
-STEP, RANDOM, SUMS, SUMMED_STEPS, WATCH, BEST = "step", "random", "sums", "summed_steps", "reference_watch", "best"
-AUGMENTATION, LOSS_SHARES = "augmentation", "loss_shares"
-"""Keys of a checkpoint's ``state.json``."""
 
 
 @dataclass
@@ -94,16 +94,16 @@ class TrainingState:
         if arrived is not None:
             arrived.record()
         state = {
-            STEP: self.done,
+            "step": self.done,
             COMPONENTS: written_by(self.components),
             # Each step seeds the global generators anew; their states are for code that draws between steps.
-            RANDOM: random_states(),
-            SUMS: dict(self.guard.sums),
-            SUMMED_STEPS: self.guard.steps,
-            WATCH: self.watch.state(),
-            BEST: self.best.state(),
-            LOSS_SHARES: self.loss_shares.state(),
-            AUGMENTATION: None if self.augmentation is None else self.augmentation.counts(),
+            "random": random_states(),
+            "sums": dict(self.guard.sums),
+            "summed_steps": self.guard.steps,
+            "reference_watch": self.watch.state(),
+            "best": self.best.state(),
+            "loss_shares": self.loss_shares.state(),
+            "augmentation": None if self.augmentation is None else self.augmentation.counts(),
         }
         step = self.done
 
@@ -127,24 +127,24 @@ class TrainingState:
         state, where = found.state(), str(found.folder)
         reader = CheckpointReader(found, self.components)
         self.done = found.step
-        checkpoints.load_state(_unfrozen(self.model), reader.live(), where=where)
+        checkpoints.load_state(_unfrozen(self.model), reader.tensors(checkpoints.LIVE), where=where)
         if self.ema is not None:
-            checkpoints.load_state(_unfrozen(self.ema.model), reader.ema(), where=where)
+            checkpoints.load_state(_unfrozen(self.ema.model), reader.tensors(checkpoints.EMA), where=where)
         moments = reader.moments()
         with reading(found.folder / checkpoints.OPTIMISER):
             for player in self.players.values():
                 player.optimiser.load_state(moments)
-        load_loss_state(self.players, reader.losses(), device, where=where)
+        load_loss_state(self.players, reader.tensors(checkpoints.LOSSES), device, where=where)
         with reading(found.folder / checkpoints.STATE):
-            restore_random_states(state[RANDOM])
-            self.guard.sums = {str(name): float(value) for name, value in state[SUMS].items()}
-            self.guard.steps = int(state[SUMMED_STEPS])
-            self.watch.load_state(state[WATCH])
-            self.best.load_state(state[BEST])
-            if LOSS_SHARES in state:  # runs that began before they were read go on
-                self.loss_shares.load_state(state[LOSS_SHARES])
+            restore_random_states(state["random"])
+            self.guard.sums = {str(name): float(value) for name, value in state["sums"].items()}
+            self.guard.steps = int(state["summed_steps"])
+            self.watch.load_state(state["reference_watch"])
+            self.best.load_state(state["best"])
+            if "loss_shares" in state:  # runs that began before they were read go on
+                self.loss_shares.load_state(state["loss_shares"])
             if self.augmentation is not None:
-                self.augmentation.load_state(reader.augmentation(), state[AUGMENTATION], device)
+                self.augmentation.load_state(reader.tensors(checkpoints.AUGMENTATION), state["augmentation"], device)
         return reader.notes
 
 
@@ -153,8 +153,71 @@ def _unfrozen(model: FaceModel) -> FaceModel:
     return model.only([name for name, _ in model.named_children() if name not in model.frozen])
 
 
-PYTHON, NUMPY, TORCH, CUDA = "python", "numpy", "torch", "cuda"
-"""Keys of the document of random states."""
+class CheckpointWriter:
+    """Writes the checkpoints of a run, one at a time, and removes those that need not be kept.
+
+    However its context ends, it waits for the one that is being written.
+
+    Args:
+        told: called with each that is written, in the thread of the run.
+    """
+
+    def __init__(self, run: RunFolder, settings: TrainSettings, *, told: Callable[[CheckpointSaved], None]) -> None:
+        self._run, self._told = run, told
+        self._every, self._last = settings.checkpoint_every, settings.keep.last
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="writes checkpoints")
+        self._writing: Future[CheckpointSaved] | None = None
+        self._began = time.monotonic()
+
+    def __enter__(self) -> CheckpointWriter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pool.shutdown()
+
+    def is_due(self, step: int) -> bool:
+        """Return whether it is time for a checkpoint after a step."""
+        if isinstance(self._every, int):
+            return step % self._every == 0
+        return time.monotonic() - self._began >= seconds_of(self._every)
+
+    def write(self, state: TrainingState, copies: Mapping[str, bytes]) -> None:
+        """Let a checkpoint be written of what the run is now, once the one before is.
+
+        Args:
+            copies: the contents of files of the run.
+
+        Raises:
+            RunFailure: the one before could not be written.
+        """
+        self.finish()
+        self._began = time.monotonic()
+        step, best, write, folder = state.done, state.best.step, state.copy(copies), self._run.checkpoints
+
+        def work() -> CheckpointSaved:
+            saved = CheckpointSaved(self._run.path, step, write(folder))
+            checkpoints.keep(folder, last=self._last, best=best)
+            return saved
+
+        self._writing = self._pool.submit(work)
+
+    def look(self) -> None:
+        """Tell of the checkpoint that was being written where it is. Raises RunFailure where it could not be."""
+        if self._writing is not None and self._writing.done():
+            self.finish()
+
+    def finish(self, *, failing: bool = False) -> None:
+        """Wait for the checkpoint that is being written, and tell of it.
+
+        Args:
+            failing: the run ends of something else: that this failed too is not told.
+
+        Raises:
+            RunFailure: it could not be written.
+        """
+        writing, self._writing = self._writing, None
+        if writing is not None and not (failing and writing.exception()):
+            self._told(writing.result())
 
 
 def seed_everything(*parts: int | str) -> None:
@@ -170,24 +233,24 @@ def random_states() -> dict[str, Any]:
     version, numbers, gauss = random.getstate()
     name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     states: dict[str, Any] = {
-        PYTHON: [version, list(numbers), gauss],
-        NUMPY: [name, np.asarray(keys).tolist(), int(position), int(has_gauss), float(cached)],
-        TORCH: _encode(torch.get_rng_state()),
+        "python": [version, list(numbers), gauss],
+        "numpy": [name, np.asarray(keys).tolist(), int(position), int(has_gauss), float(cached)],
+        "torch": _encode(torch.get_rng_state()),
     }
     if torch.cuda.is_available() and torch.cuda.is_initialized():
-        states[CUDA] = [_encode(state) for state in torch.cuda.get_rng_state_all()]
+        states["cuda"] = [_encode(state) for state in torch.cuda.get_rng_state_all()]
     return states
 
 
 def restore_random_states(states: dict[str, Any]) -> None:
     """Put back what :func:`random_states` returned. States of devices that this machine lacks are left out."""
-    version, numbers, gauss = states[PYTHON]
+    version, numbers, gauss = states["python"]
     random.setstate((version, tuple(numbers), gauss))
-    name, keys, position, has_gauss, cached = states[NUMPY]
+    name, keys, position, has_gauss, cached = states["numpy"]
     np.random.set_state((name, np.asarray(keys, dtype=np.uint32), position, has_gauss, cached))
-    torch.set_rng_state(_decode(states[TORCH]))
-    if CUDA in states and torch.cuda.is_available():
-        for index, state in enumerate(states[CUDA][: torch.cuda.device_count()]):
+    torch.set_rng_state(_decode(states["torch"]))
+    if "cuda" in states and torch.cuda.is_available():
+        for index, state in enumerate(states["cuda"][: torch.cuda.device_count()]):
             torch.cuda.set_rng_state(_decode(state), index)
 
 

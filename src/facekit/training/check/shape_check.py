@@ -131,6 +131,7 @@ class MemoryEstimate:
     Args:
         gradients: one number a weight that is trained, of the player with the most.
         activations: what the forward passes of the larger turn keep for their backward passes.
+        checkpoint: the copy that a checkpoint is written from while steps go on. Zero for training on CUDA, too.
         workspace: what passes borrow while they run: weights in the order that convolutions compute in, and gradients
             of feature maps on their way back. Estimated from the others.
         process: what this process holds before: interpreter, libraries, plugins. Zero for training on CUDA, whose
@@ -142,6 +143,7 @@ class MemoryEstimate:
     optimiser: int
     average: int
     activations: int
+    checkpoint: int
     workspace: int
     process: int
 
@@ -149,7 +151,7 @@ class MemoryEstimate:
     def total(self) -> int:
         """The sum of all."""
         own = self.parameters + self.gradients + self.optimiser + self.average + self.activations
-        return own + self.workspace + self.process
+        return own + self.checkpoint + self.workspace + self.process
 
 
 @dataclass(frozen=True)
@@ -261,6 +263,8 @@ def _run_one_step(
     averaged = sum(tensor.numel() for tensor in model.only(averaged_networks(recipe)).state_dict().values())
     flops = sum(settings.turns.get(name, 1) * flops for name, flops in together.flops.items())
     activations = max(*costs.activations, *together.activations)
+    moments = sum(trained) * _MOMENTS * _FLOAT_BYTES
+    average = averaged * _FLOAT_BYTES if recipe.train.ema.on else 0
     return ShapeProbe(
         parameters=count_parameters(model),
         step_flops=settings.accumulate * flops,
@@ -268,9 +272,10 @@ def _run_one_step(
         memory=MemoryEstimate(
             parameters=kept,
             gradients=max(trained) * _FLOAT_BYTES,
-            optimiser=sum(trained) * _MOMENTS * _FLOAT_BYTES,
-            average=averaged * _FLOAT_BYTES if settings.ema.on else 0,
+            optimiser=moments,
+            average=average,
             activations=activations,
+            checkpoint=kept + moments + average if held else 0,
             workspace=reordered + round(_WORKSPACE_ACTIVATIONS * activations),
             process=held,
         ),

@@ -53,26 +53,12 @@ from facekit.training.run.folder import (
     sync_folder,
 )
 
-_UNREADABLE = (
-    SafetensorError,
-    LookupError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    ArithmeticError,
-    RuntimeError,  # torch's, for shapes and types that do not fit; and of JSON that is nested without end
-)
-"""What reading a file of the wrong contents raises."""
-
 
 @contextmanager
 def reading(where: Path) -> Iterator[None]:
-    """Say in a sentence what is wrong with what a checkpoint holds, though its checksums are right.
+    """Raise FacekitError where what is read inside, though its checksum is right, is not of the form that runs write.
 
     Somebody wrote it so: a stranger, or another program. Errors of facekit itself pass.
-
-    Raises:
-        FacekitError: what is read inside is not of the form that a run writes.
     """
     try:
         yield
@@ -80,14 +66,15 @@ def reading(where: Path) -> Iterator[None]:
         raise
     except OSError as error:
         raise FacekitError(f"the file cannot be read: {error}", where=str(where)) from error
-    except _UNREADABLE as error:
-        said = next(iter(str(error).splitlines()), "") or type(error).__name__
+    # RuntimeError is torch's, for shapes and types that do not fit; and of JSON that is nested without end.
+    except (SafetensorError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as no:
+        said = next(iter(str(no).splitlines()), "") or type(no).__name__
         raise FacekitError(
             "its checksum is right, but it is not what a run writes: "
-            + (f"{said} is missing" if isinstance(error, KeyError) else said),
+            + (f"{said} is missing" if isinstance(no, KeyError) else said),
             where=str(where),
             remedy="take another checkpoint (--step), or the run from where you have it once more",
-        ) from error
+        ) from no
 
 
 FORMAT = 1
@@ -100,11 +87,7 @@ STATE = "state.json"
 COMPONENTS = "components"
 """Key of ``state.json``: what wrote the tensors of each place, ``{"generator": "tiny/generator@2"}``."""
 
-KEY_FORMAT, KEY_STEP, KEY_FILES, KEY_BYTES, KEY_SHA256 = "format", "step", "files", "bytes", "sha256"
-"""Keys of the manifest."""
-
 _BESIDE = ".writing-"
-_DAMAGED = "damaged-"
 
 
 @dataclass(frozen=True)
@@ -120,25 +103,12 @@ class Checkpoint:
     files: frozenset[str]
     damaged: tuple[str, ...] = ()
 
-    @property
-    def has_ema(self) -> bool:
-        """Whether it holds averaged weights."""
-        return EMA in self.files
-
     def tensors(self, name: str) -> dict[str, Tensor]:
         """Return the tensors of one of its files, empty when it has no such file. Raises as :func:`reading`."""
         if name not in self.files:
             return {}
         with reading(self.folder / name):
             return load_file(self.folder / name)
-
-    def live(self) -> dict[str, Tensor]:
-        """Return parameters and buffers of the model."""
-        return self.tensors(LIVE)
-
-    def ema(self) -> dict[str, Tensor]:
-        """Return the averaged weights of generator and style encoder."""
-        return self.tensors(EMA)
 
     def state(self) -> dict[str, Any]:
         """Return its numbers. Raises FacekitError where they cannot be read, though their checksum is right."""
@@ -159,15 +129,12 @@ def write(
     state: Mapping[str, Any],
     copies: Mapping[str, bytes] = MappingProxyType({}),
 ) -> Path:
-    """Write a checkpoint.
+    """Write a checkpoint; return its folder.
 
     Args:
         tensors: the tensors of each file, as :func:`write_tensors` takes them; files without tensors are left out.
         state: the numbers, JSON data.
         copies: the contents of further files, copies of what lies in the run folder.
-
-    Returns:
-        its folder.
 
     Raises:
         RunFailure: the disk is full; what was written of it is removed, older checkpoints are untouched.
@@ -179,14 +146,15 @@ def write(
         remove_unfinished(checkpoints)
         beside.mkdir()
         try:
-            held = {name: named for name, named in tensors.items() if named}
-            for name, named in held.items():
-                write_tensors(beside / name, named)
-            texts = {**copies, STATE: _json(state)}
-            for name, data in texts.items():
-                _write_bytes(beside / name, data)
-            files = {name: _described(beside / name) for name in (*held, *texts)}
-            _write_bytes(beside / MANIFEST, _json({KEY_FORMAT: FORMAT, KEY_STEP: step, KEY_FILES: files}))
+            for name, named in tensors.items():
+                if named:
+                    write_tensors(beside / name, named)
+            for name, data in {**copies, STATE: _json(state)}.items():
+                _write(beside / name, data)
+            files = {
+                file.name: {"bytes": file.stat().st_size, "sha256": sha256(file)} for file in sorted(beside.iterdir())
+            }
+            _write(beside / MANIFEST, _json({"format": FORMAT, "step": step, "files": files}))
             sync_folder(beside)
         except BaseException:
             shutil.rmtree(beside, ignore_errors=True)
@@ -209,7 +177,7 @@ def find(checkpoints: Path, *, step: int | None = None) -> Checkpoint:
     if found is not None:
         return found
     if step is not None:
-        have = ", ".join(str(each) for each in steps_on_disk(checkpoints)) or "none"
+        have = ", ".join(map(str, steps_on_disk(checkpoints))) or "none"
         raise FacekitError(f"there is no checkpoint of step {step}; there are: {have}", where=str(checkpoints))
     raise FacekitError(
         "this run has no checkpoint yet",
@@ -231,7 +199,8 @@ def newest(checkpoints: Path, *, step: int | None = None) -> Checkpoint | None:
         folder = checkpoints / step_name(each)
         problem = check(folder)
         if problem is None:
-            return Checkpoint(folder, each, frozenset(_manifest(folder)[KEY_FILES]), tuple(damaged))
+            files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+            return Checkpoint(folder, each, frozenset(files), tuple(damaged))
         damaged.append(f"checkpoint {folder.name} is damaged ({problem})")
     if damaged:
         raise FacekitError(
@@ -248,16 +217,16 @@ def check(folder: Path) -> str | None:
     Raises FacekitError where this user may not read it, so that nobody knows whether it is sound.
     """
     try:
-        manifest = _manifest(folder)
-        if manifest[KEY_FORMAT] != FORMAT:
-            return f"its format is {manifest[KEY_FORMAT]}, this facekit reads {FORMAT}"
-        for name, said in manifest[KEY_FILES].items():
-            file = folder / name
-            if not stat.S_ISREG(file.stat().st_mode):
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        if manifest["format"] != FORMAT:
+            return f"its format is {manifest['format']}, this facekit reads {FORMAT}"
+        for name, said in manifest["files"].items():
+            found = (folder / name).stat()
+            if not stat.S_ISREG(found.st_mode):
                 return f"{name} is missing"
-            if file.stat().st_size != said[KEY_BYTES]:
-                return f"{name} has {file.stat().st_size} bytes in place of {said[KEY_BYTES]}"
-            if sha256(file) != said[KEY_SHA256]:
+            if found.st_size != said["bytes"]:
+                return f"{name} has {found.st_size} bytes in place of {said['bytes']}"
+            if sha256(folder / name) != said["sha256"]:
                 return f"the SHA-256 of {name} is not the one in its manifest"
     except FileNotFoundError as error:
         return f"{Path(error.filename or MANIFEST).name} is missing"
@@ -279,13 +248,11 @@ def check(folder: Path) -> str | None:
 
 def keep(checkpoints: Path, *, last: int, best: int | None) -> None:
     """Remove all checkpoints but the ``last`` newest and that of the step ``best``."""
-    steps = steps_on_disk(checkpoints)
-    for step in steps[:-last]:
+    for step in steps_on_disk(checkpoints)[:-last]:
         if step != best:
-            folder = checkpoints / step_name(step)
             # Renamed first: a removal that is cut short must not leave half a checkpoint under a checkpoint's name.
-            doomed = checkpoints / f"{_BESIDE}{folder.name}"
-            folder.rename(doomed)
+            doomed = checkpoints / f"{_BESIDE}{step_name(step)}"
+            (checkpoints / step_name(step)).rename(doomed)
             shutil.rmtree(doomed)
 
 
@@ -296,7 +263,7 @@ def set_aside_newer(checkpoints: Path, *, step: int) -> None:
     """
     for each in steps_on_disk(checkpoints):
         if each > step:
-            aside = checkpoints / f"{_DAMAGED}{step_name(each)}"
+            aside = checkpoints / f"damaged-{step_name(each)}"
             if aside.exists():
                 shutil.rmtree(aside)
             (checkpoints / step_name(each)).rename(aside)
@@ -385,15 +352,11 @@ def _json(document: object) -> bytes:
     return json.dumps(document, indent=1, allow_nan=False).encode()
 
 
-def _write_bytes(file: Path, data: bytes) -> None:
+def _write(file: Path, data: bytes) -> None:
     with file.open("wb") as stream:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
-
-
-def _described(file: Path) -> dict[str, Any]:
-    return {KEY_BYTES: file.stat().st_size, KEY_SHA256: sha256(file)}
 
 
 def sha256(file: Path) -> str:
@@ -403,8 +366,3 @@ def sha256(file: Path) -> str:
         while block := stream.read(1 << 22):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    return document

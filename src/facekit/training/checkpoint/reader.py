@@ -83,27 +83,18 @@ class CheckpointReader:
                     f"of version {spec.version}: {what}"
                 )
 
-    def live(self) -> dict[str, Tensor]:
-        """Return parameters and buffers of the model. Raises FacekitError where a migration fails."""
-        return self._live[0]
+    def tensors(self, name: str) -> dict[str, Tensor]:
+        """Return the tensors of one of its files as the installed versions have them; empty where there is none.
 
-    def ema(self) -> dict[str, Tensor]:
-        """Return the averaged weights, empty in runs without an average; raises as :meth:`live`."""
-        return self._migrate(self._found.ema())[0]
-
-    def losses(self) -> dict[str, Tensor]:
-        """Return the buffers of losses. Raises FacekitError where a migration fails."""
-        return self._migrate(self._found.tensors(checkpoints.LOSSES))[0]
-
-    def augmentation(self) -> dict[str, Tensor]:
-        """Return what the augmentation keeps. Raises FacekitError where a migration fails."""
-        return self._migrate(self._found.tensors(checkpoints.AUGMENTATION))[0]
+        Raises FacekitError where a migration fails.
+        """
+        return self._live[0] if name == checkpoints.LIVE else self._migrate(self._found.tensors(name))[0]
 
     def moments(self) -> dict[str, Tensor]:
         """Return the optimiser's moments and counts, ``generator.stem.weight/exp_avg``; a note names those it lost."""
         migrated, passed_on = self._live
         # Read again: a migration may have changed in place what it passed on.
-        before = self._found.live() if passed_on else {}
+        before = self._found.tensors(checkpoints.LIVE) if passed_on else {}
         moments: dict[str, Tensor] = {}
         lost: dict[str, list[str]] = {}
         for name, tensor in self._found.tensors(checkpoints.OPTIMISER).items():
@@ -127,7 +118,7 @@ class CheckpointReader:
 
     @cached_property
     def _live(self) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
-        return self._migrate(self._found.live())
+        return self._migrate(self._found.tensors(checkpoints.LIVE))
 
     def _migrate(self, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
         """Return the tensors of the wanted places as the installed versions have them."""

@@ -30,11 +30,8 @@ _STAND_INS = {
 }
 """By input, in the order of arguments: the option of ``facekit generate``, and a file that stands for the reader's."""
 
-_SOME, _ALL = "attribute", ATTRIBUTES
-"""Inputs that are no files: one attribute that is wanted (the others are read off the photo), or each of them."""
-
-_NOISE = "noise"
-"""The only input of runs that make images from nothing."""
+_SOME, _ALL, _NOISE = "attribute", ATTRIBUTES, "noise"
+"""Inputs that are no files: one attribute (the others are read off the photo), each of them, or nothing at all."""
 
 
 def inputs_of(recipe: ResolvedRecipe, *, registry: Registry) -> list[str]:
@@ -52,10 +49,7 @@ def inputs_of(recipe: ResolvedRecipe, *, registry: Registry) -> list[str]:
     context = PortContext(recipe.data.size, registry.label_maps)
     gives = {port.name for _, choice in recipe.model.components() for port in choice.ports(context).gives}
     attributes = _SOME if DISCRIMINATOR_CLASS_LOGITS.name in gives else _ALL
-    return [
-        *(name for name in _STAND_INS if name in asked.needed),
-        *([attributes] if ATTRIBUTES in asked.needed else []),
-    ]
+    return [name for name in _STAND_INS if name in asked.needed] + [attributes] * (ATTRIBUTES in asked.needed)
 
 
 def run_again_command(run: Path, lock: Mapping[str, Any]) -> str:
@@ -64,11 +58,7 @@ def run_again_command(run: Path, lock: Mapping[str, Any]) -> str:
 
 
 def resume_command(run: Path, lock: Mapping[str, Any]) -> str:
-    """Return the command that goes on with a run.
-
-    Args:
-        lock: its ``lock.json``; what is not there, or not of the right form, is passed over, here and below.
-    """
+    """Return the command that goes on with a run; what its lock lacks or garbles is passed over, here and below."""
     return _command("resume", run, lock=lock)
 
 
@@ -83,10 +73,7 @@ def plugin_file_arguments(run: RunFolder) -> list[str]:
 
 
 def generate_command(run: Path, lock: Mapping[str, Any]) -> str | None:
-    """Return an example of ``facekit generate`` with a run; None where its record does not say what it generates from.
-
-    The files in it stand for the reader's own.
-    """
+    """Return an example of ``facekit generate``; None where the lock does not say what the run generates from."""
     inputs = _list(lock, INPUTS)
     if not inputs:
         return None

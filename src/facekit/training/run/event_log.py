@@ -30,20 +30,10 @@ from facekit.training.run.metric_lines import damaged_lines, decode_lines, encod
 
 Observer = Callable[[RunEvent], None]
 
-EVENT, STEP, TIME = "event", "step", "time"
-STARTED, RESUMED, TRAIN, EVALUATION, SAMPLE, CHECKPOINT, WARNING, FAILED = (
-    "started",
-    "resumed",
-    "train",
-    "evaluation",
-    "sample",
-    "checkpoint",
-    "warning",
-    "failed",
-)
-"""Names of the lines; a run's last line is named by its outcome, ``finished``, ``interrupted`` or ``failed``."""
+EVENT = "event"
+"""Names a line: ``started``, ``resumed``, ``train``, ``evaluation`` and so on; the last one by the run's outcome."""
 
-_REPEATED = (TRAIN, EVALUATION, SAMPLE, CHECKPOINT, WARNING)
+_REPEATED = ("train", "evaluation", "sample", "checkpoint", "warning")
 """Lines that a resumed run writes again when it passes their step."""
 
 
@@ -87,8 +77,8 @@ class Journal:
 
     def started(self, event: RunStarted) -> None:
         """Say that the run starts or goes on."""
-        line = {EVENT: RESUMED if event.resumed else STARTED, STEP: event.first_step, "steps": event.steps}
-        self._say(event, {**line, "parameters": dict(event.parameters)})
+        line = {"steps": event.steps, "parameters": dict(event.parameters)}
+        self._say(event, "resumed" if event.resumed else "started", line)
 
     def logged(self, event: StepLogged) -> None:
         """Say the means since the last time, and how long the watchers took since then."""
@@ -100,20 +90,21 @@ class Journal:
                 took[origin.distribution] += round(seconds - self._watched_before.get(origin, 0.0), 6)
             self._watched_before = dict(self._watchers.seconds)
             line["watchers"] = took
-        self._say(event, {EVENT: TRAIN, STEP: event.step, **line})
+        self._say(event, "train", line)
 
     def sampled(self, event: SamplesSaved) -> None:
         """Say that a sample grid was written."""
-        self._say(event, {EVENT: SAMPLE, STEP: event.step, "file": str(event.file.relative_to(event.run))})
+        self._say(event, "sample", {"file": str(event.file.relative_to(event.run))})
 
     def saved(self, event: CheckpointSaved) -> None:
         """Say that a checkpoint was written."""
-        self._say(event, {EVENT: CHECKPOINT, STEP: event.step, "folder": str(event.folder.relative_to(event.run))})
+        self._say(event, "checkpoint", {"folder": str(event.folder.relative_to(event.run))})
 
     def evaluated(self, event: Evaluated) -> None:
         """Say what was measured; also for measurements after training, by whoever makes them."""
-        line: dict[str, Any] = {EVENT: EVALUATION, STEP: event.step, "split": event.split, "weights": event.weights}
-        line |= {"protocol": event.protocol, "protocol_fields": event.protocol_fields}
+        line: dict[str, Any] = {
+            name: getattr(event, name) for name in ("split", "weights", "protocol", "protocol_fields")
+        }
         line["measurements"] = [
             {
                 **{name: value for name, value in asdict(entry).items() if name != "per_sample"},
@@ -123,33 +114,32 @@ class Journal:
             }
             for entry in event.measurements
         ]
-        self._say(event, line)
+        self._say(event, "evaluation", line)
 
     def warned(self, step: int, message: str) -> None:
         """Say something the user should know."""
         if not self._silent:
             self.warnings.append(message)
-        self._say(Warned(self._run.path, step, message), {EVENT: WARNING, STEP: step, "message": message})
+        self._say(Warned(self._run.path, step, message), "warning", {"message": message})
 
     def ended(self, event: RunFinished) -> None:
         """Say how the run ended; a run that failed says so even when its disk has no room for the line."""
-        line = {EVENT: event.outcome, STEP: event.step, "message": event.message}
         try:
-            self._say(event, line)
+            self._say(event, event.outcome, {"message": event.message})
         except RunFailure:
-            if event.outcome != FAILED:
+            if event.outcome != "failed":
                 raise
             if self._observer is not None:
                 self._observer(event)
 
-    def _say(self, event: RunEvent, line: Mapping[str, Any]) -> None:
+    def _say(self, event: RunEvent, name: str, line: Mapping[str, Any]) -> None:
         if self._silent:
             return
-        append_line(self._run.metrics, {**line, TIME: round(time.time(), 3)})
+        step = event.first_step if isinstance(event, RunStarted) else event.step
+        append_line(self._run.metrics, {EVENT: name, "step": step, **line, "time": round(time.time(), 3)})
         if self._observer is not None:
             self._observer(event)
         if self._watchers is not None:
-            step = event.first_step if isinstance(event, RunStarted) else event.step
             with torch_settings_kept():
                 self._watchers.tell(event, complain=partial(self.warned, step))
 
@@ -165,16 +155,29 @@ def append_line(file: Path, document: Mapping[str, Any]) -> None:
 
 
 def _append(file: Path, line: bytes) -> None:
+    with _usable(file):
+        descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            while line:
+                line = line[os.write(descriptor, line) :]
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def _usable(file: Path) -> Iterator[None]:
+    """Turn the system's errors about a file of lines into sentences."""
     try:
         with full_disk_stops(file):
-            descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-            try:
-                while line:
-                    line = line[os.write(descriptor, line) :]
-            finally:
-                os.close(descriptor)
+            yield
     except OSError as error:
-        raise _unusable(file, error) from error
+        if not file.parent.is_dir():
+            raise folder_removed(file.parent) from error
+        raise RunFailure(
+            f"the file cannot be read or written: {error.strerror or error}",
+            where=str(file),
+            remedy="make it a file that can be written, or remove it; the checkpoints are intact",
+        ) from error
 
 
 def read_lines(file: Path) -> Iterator[dict[str, Any]]:
@@ -192,37 +195,22 @@ def rewind(run: RunFolder, step: int) -> list[str]:
     Raises:
         RunFailure: the file cannot be read or written.
     """
-    try:
-        if not run.metrics.exists():
-            return []
+    if not run.metrics.exists():
+        return []
+    with _usable(run.metrics):
         found = decode_lines(run.metrics.read_bytes())
-        kept = b"".join(encode_line(line) for line in found.events if not _comes_again(line, step))
+        lines = []
+        for line in found.events:
+            at = step_of(line)
+            if line.get(EVENT) not in _REPEATED or (at is not None and at <= step):
+                lines.append(encode_line(line))
         if found.damaged:
             # Nobody knows what they said, but people may read more in them than a program does.
             _append(run.damaged_metrics, b"".join(line + b"\n" for line in found.damaged.values()))
-        with full_disk_stops(run.metrics):
-            write_file(run.metrics, kept)
-    except OSError as error:
-        raise _unusable(run.metrics, error) from error
+        write_file(run.metrics, b"".join(lines))
     if not found.damaged:
         return []
     return [f"{damaged_lines(found)}; they are in {run.damaged_metrics.name} now, and what is sound stays"]
-
-
-def _comes_again(line: Mapping[str, Any], step: int) -> bool:
-    """Return whether a run that goes on from a step writes a line again, or a line does not say its step."""
-    at = step_of(line)
-    return line.get(EVENT) in _REPEATED and (at is None or at > step)
-
-
-def _unusable(file: Path, error: OSError) -> RunFailure:
-    if not file.parent.is_dir():
-        return folder_removed(file.parent)
-    return RunFailure(
-        f"the file cannot be read or written: {error.strerror or error}",
-        where=str(file),
-        remedy="make it a file that can be written, or remove it; the checkpoints are intact",
-    )
 
 
 @contextmanager
@@ -231,28 +219,22 @@ def torch_settings_kept() -> Iterator[None]:
     # Imported here: the module that tells watchers is read without torch as well.
     import torch
 
-    def deterministic(mode: tuple[bool, bool]) -> None:
-        torch.use_deterministic_algorithms(mode[0], warn_only=mode[1])
-
     def determinism() -> tuple[bool, bool]:
         return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
 
-    def default_device(device: torch.device) -> None:
-        # None, not the CPU: a default that is set intercepts every call that makes a tensor.
-        torch.set_default_device(None if device.type == "cpu" else device)
-
-    def attribute(owner: Any, name: str) -> tuple[Any, Any]:
-        return partial(getattr, owner, name), partial(setattr, owner, name)
-
     cudnn = torch.backends.cudnn
-    settings: list[tuple[Any, Any]] = [
+    settings: list[tuple[Callable[[], Any], Callable[[Any], Any]]] = [
         (torch.get_num_threads, torch.set_num_threads),
         (torch.get_default_dtype, torch.set_default_dtype),
-        (torch.get_default_device, default_device),
+        # None, not the CPU: a default that is set intercepts every call that makes a tensor.
+        (torch.get_default_device, lambda device: torch.set_default_device(None if device.type == "cpu" else device)),
         (torch.is_grad_enabled, torch.set_grad_enabled),
         (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
-        (determinism, deterministic),
-        *(attribute(cudnn, name) for name in ("enabled", "benchmark", "deterministic")),
+        (determinism, lambda mode: torch.use_deterministic_algorithms(mode[0], warn_only=mode[1])),
+        *(
+            (partial(getattr, cudnn, name), partial(setattr, cudnn, name))
+            for name in ("enabled", "benchmark", "deterministic")
+        ),
     ]
     before = [get() for get, _ in settings]
     try:

@@ -152,7 +152,7 @@ class RunFolder:
             raise FacekitError(f"lock.json cannot be read ({error})", where=str(self.lock)) from error
         if not isinstance(document, dict):
             raise FacekitError("lock.json cannot be read (it is no mapping)", where=str(self.lock))
-        if not lock_is_sound(document):
+        if not seal_is_sound(document):
             raise FacekitError(
                 "lock.json is not what the run wrote: its entries and its checksum differ", where=str(self.lock)
             )
@@ -226,12 +226,10 @@ class RunFolder:
         return None
 
     def _owned_by_another(self) -> FacekitError:
-        try:
-            owner = json.loads(self.owner.read_text(encoding="utf-8"))
-            since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(owner["since"]))
-            name = f"process {owner['pid']} on {owner['host']} (since {since})"
-        except (OSError, ValueError, KeyError, TypeError):
-            name = "another process"  # it has locked the file and not yet written its name
+        name, owner = "another process", self._owner()
+        if owner is not None:
+            since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(owner[2]))
+            name = f"process {owner[0]} on {owner[1]} (since {since})"
         return FacekitError(
             f"{name} owns this run folder",
             where=str(self.path),
@@ -240,16 +238,22 @@ class RunFolder:
 
     def _owner_lives(self) -> bool:
         """Return whether the process that ``owner.json`` names is another one of this machine that goes on."""
+        owner = self._owner()
+        if owner is None or owner[1] != socket.gethostname() or owner[0] == os.getpid():
+            return False
+        try:
+            os.kill(owner[0], 0)
+        except (OSError, OverflowError) as error:
+            return isinstance(error, PermissionError)  # it is of another user
+        return True
+
+    def _owner(self) -> tuple[int, str, float] | None:
+        """Return process, machine and time of ``owner.json``; None where the owner has not written it yet."""
         try:
             owner = json.loads(self.owner.read_text(encoding="utf-8"))
-            if owner["host"] != socket.gethostname() or owner["pid"] == os.getpid():
-                return False
-            os.kill(owner["pid"], 0)
-        except PermissionError:
-            return True  # of another user
+            return int(owner["pid"]), str(owner["host"]), float(owner["since"])
         except (OSError, ValueError, KeyError, TypeError):
-            return False
-        return True
+            return None
 
 
 @contextmanager
@@ -284,14 +288,6 @@ def folder_removed(path: Path) -> RunFailure:
     )
 
 
-def lock_is_sound(document: Mapping[str, Any]) -> bool:
-    """Return whether the contents of a ``lock.json`` are what the run wrote, as far as they tell."""
-    entries = dict(document)
-    checksum = entries.pop(LOCK_HASH, None)
-    # A lock with the hash of its recipe was written with a checksum: one that lacks it lost it.
-    return checksum == _hash_of(entries) if checksum is not None or RECIPE_HASH in entries else True
-
-
 def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return JSON data with its checksum as last entry."""
     entries = {name: value for name, value in document.items() if name != LOCK_HASH}
@@ -303,8 +299,8 @@ def seal_is_sound(document: Mapping[str, Any]) -> bool:
     checksum = document.get(LOCK_HASH)
     if checksum is not None:
         return checksum == _hash_of({name: value for name, value in document.items() if name != LOCK_HASH})
-    # The last entry is a SHA-256 under another name: that name was damaged.
-    return not any(_SHA256.fullmatch(str(value)) for value in [*document.values()][-1:])
+    # Locks with the hash of their recipe had one; and a last entry that is a SHA-256 had another name.
+    return RECIPE_HASH not in document and not any(_SHA256.fullmatch(str(each)) for each in [*document.values()][-1:])
 
 
 def _hash_of(document: Mapping[str, Any]) -> str:

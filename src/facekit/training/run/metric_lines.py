@@ -21,11 +21,8 @@ from facekit.training.run.folder import METRICS
 LARGEST = 1e100
 """Numbers beyond this one are damage: fp64 losses end long before, and their sums and ranges must stay finite."""
 
-_DIGITS = 18
-"""Integers of more digits are damage."""
-
-_DEEPEST = 32
-"""Documents that nest deeper are damage."""
+_DIGITS, _DEEPEST = 18, 32
+"""Integers of more digits are damage, and documents that nest deeper."""
 
 
 def read_json(text: str) -> Any:
@@ -36,11 +33,28 @@ def read_json(text: str) -> Any:
     Raises:
         ValueError: the text is no JSON, or nests deeper than any document of facekit.
     """
+
+    def safe(value: Any, depth: int) -> Any:
+        if isinstance(value, str):
+            return value if value.isascii() else readable(value)
+        if not isinstance(value, (dict, list)):
+            return value
+        if not depth:
+            raise ValueError("it nests too deeply")
+        if isinstance(value, dict):
+            return {readable(key): safe(entry, depth - 1) for key, entry in value.items()}
+        return [safe(entry, depth - 1) for entry in value]
+
     try:
-        document = json.loads(text, parse_constant=lambda name: None, parse_float=_real_number, parse_int=_whole_number)
+        document = json.loads(
+            text,
+            parse_constant=lambda name: None,
+            parse_float=lambda digits: value if abs(value := float(digits)) <= LARGEST else None,
+            parse_int=lambda digits: int(digits) if len(digits.lstrip("-")) <= _DIGITS else None,
+        )
     except RecursionError:
         raise ValueError("it nests too deeply") from None
-    return _safe(document, _DEEPEST)
+    return safe(document, _DEEPEST)
 
 
 def readable(text: str) -> str:
@@ -52,27 +66,6 @@ def step_of(line: Any) -> int | None:
     """Return the step of a line of ``metrics.jsonl``; None where it states none."""
     step = line.get("step")
     return step if isinstance(step, int) and not isinstance(step, bool) and step >= 0 else None
-
-
-def _real_number(digits: str) -> float | None:
-    value = float(digits)
-    return value if abs(value) <= LARGEST else None
-
-
-def _whole_number(digits: str) -> int | None:
-    return int(digits) if len(digits.lstrip("-")) <= _DIGITS else None
-
-
-def _safe(value: Any, depth: int) -> Any:
-    if isinstance(value, str):
-        return value if value.isascii() else readable(value)
-    if isinstance(value, (dict, list)):
-        if not depth:
-            raise ValueError("it nests too deeply")
-        if isinstance(value, dict):
-            return {readable(key): _safe(entry, depth - 1) for key, entry in value.items()}
-        return [_safe(entry, depth - 1) for entry in value]
-    return value
 
 
 CRC32 = "crc32"
@@ -117,8 +110,7 @@ def decode_lines(content: bytes) -> MetricLines:
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        event = _whole(line)
-        if event is not None:
+        if (event := _whole(line)) is not None:
             found.events.append(event)
             continue
         kept = list(_whole_within(line))

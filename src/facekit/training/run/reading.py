@@ -15,7 +15,8 @@ from facekit.interfaces import FacekitError
 from facekit.recipe import read_recipe
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import PluginRecord, Registry
-from facekit.training.run.folder import CHECKPOINTS, LOCK, LOCK_HASH, METRICS, RECIPE, SAMPLES, RunFolder, lock_is_sound
+from facekit.training.run.commands import lock_of
+from facekit.training.run.folder import CHECKPOINTS, LOCK, LOCK_HASH, METRICS, RECIPE, SAMPLES, RunFolder, seal_is_sound
 from facekit.training.run.metric_lines import LARGEST, damaged_lines, decode_lines, read_json, readable, step_of
 
 _STEP = re.compile(r"step-([0-9]{1,18})")
@@ -114,16 +115,11 @@ class RunRecord:
         return [lines[step] for step in sorted(lines)]
 
     def series(self, group: str) -> dict[str, Series]:
-        """Return the curves of a group of the training lines (``losses``, ``learning_rates``, ``diagnostics``).
-
-        Values that are no finite numbers are left out.
-        """
+        """Return the finite values of ``losses``, ``learning_rates`` or ``diagnostics`` over the steps."""
         curves: dict[str, Series] = {}
         for line in self.training():
             values = line.get(group)
-            if not isinstance(values, Mapping):
-                continue
-            for name, value in values.items():
+            for name, value in values.items() if isinstance(values, Mapping) else ():
                 if _is_finite(value):
                     curves.setdefault(str(name), []).append((int(line["step"]), float(value)))
         return curves
@@ -194,7 +190,7 @@ def read_run(folder: Path) -> RunRecord:
     if isinstance(lock, dict) and lock:
         record.lock = {name: value for name, value in lock.items() if name != LOCK_HASH}
         try:
-            sound = lock_is_sound(json.loads(text))
+            sound = seal_is_sound(json.loads(text))
         except ValueError:
             sound = False  # an integer of thousands of digits
         if not sound:
@@ -227,27 +223,9 @@ def read_run_recipe(recipe: Path, *, registry: Registry, overrides: Sequence[str
     """Read a recipe file that may be the locked one of a run: whatever reads the recipe of a run comes through here.
 
     Of a component that is missing it is said which distribution, in which version, or which plugin file the run had it
-    from, and how to get that. Any other recipe file is read as :func:`facekit.recipe.read_recipe` does.
-
-    Args:
-        recipe: the recipe file, ``RUN/recipe.yaml``.
-        overrides: as for :func:`facekit.recipe.read_recipe`.
-
-    Raises:
-        RecipeError: as :func:`facekit.recipe.read_recipe` does.
+    from, and how to get that. All else is as :func:`facekit.recipe.read_recipe` does.
     """
-    return read_recipe(recipe, registry=registry, overrides=overrides, record=plugin_record(recipe))
-
-
-def plugin_record(recipe: Path) -> PluginRecord | None:
-    """Return what the run that a recipe file belongs to remembers of its plugins; None where it is no run's.
-
-    A ``lock.json`` that is not there or cannot be read leaves no more than less to say of what is missing; whoever
-    needs it reads it with :meth:`RunFolder.read_lock`, which tells what is wrong with it.
-    """
-    if recipe.name != RECIPE:
-        return None
-    try:
-        return PluginRecord.read(RunFolder(recipe.parent).read_lock())
-    except (FacekitError, OSError):
-        return None
+    # A lock.json that is not there or cannot be read leaves no more than less to say of what is missing.
+    lock = lock_of(RunFolder(recipe.parent)) if recipe.name == RECIPE else {}
+    record = PluginRecord.read(lock) if lock else None
+    return read_recipe(recipe, registry=registry, overrides=overrides, record=record)
