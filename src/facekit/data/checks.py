@@ -87,12 +87,7 @@ class CheckReport:
 
 
 def mask_problems(sample: FaceSample, label_map: LabelMap) -> list[str]:
-    """Return what is wrong with a sample's mask, or with the lack of one; empty where nothing is.
-
-    Args:
-        sample: the sample.
-        label_map: that of its dataset; without classes where the dataset has no masks.
-    """
+    """Return what is wrong with a sample's mask, or with the lack of one, by the label map of its dataset."""
     mask, classes = sample.mask, len(label_map)
     if mask is None:
         return [f"the sample has no mask; the label map {label_map.name!r} has {classes} classes"] if classes else []
@@ -125,11 +120,9 @@ def check_dataset(
     splits, keys that occur twice, classes that never occur. What concerns masks is left out for photos without masks.
 
     Args:
-        dataset: the images.
+        dataset, workers, progress: as of :func:`~facekit.data.cache.prepare`.
         size: the side they are wanted at; smaller photos are warned of. Shapes of further arrays are compared at this
             side; without it only their number of dimensions, since a shape may depend on the side.
-        workers: processes; one a core, 8 at most, when None.
-        progress: called with how far the work is.
     """
     report = progress or ignore_progress
     label_map, attribute_names = dataset.label_map, dataset.attribute_names
@@ -161,8 +154,13 @@ def check_dataset(
     class_images = (pixels > 0).sum(0)
     held = [each.attributes for each in samples if each.attributes is not None]
     attribute_images = np.array(held, dtype=np.int64).reshape(len(held), len(attribute_names)).sum(0)
-    if readable:
-        findings += _never_seen(dataset, class_images.tolist(), attribute_images.tolist(), len(readable))
+    for name, images in zip(label_map.names, class_images, strict=True) if readable else ():
+        if not images:
+            findings.append(Finding("warning", f"class {name}", "the class occurs in no mask; a model cannot learn it"))
+    for name, images in zip(attribute_names, attribute_images, strict=True) if readable else ():
+        if images in (0, len(readable)):
+            message = f"{'every' if images else 'no'} picture has it; a model cannot learn it"
+            findings.append(Finding("warning", f"attribute {name}", message))
     findings += _mouth_findings([each.mouth for each in samples if each.mouth is not None])
     photo_sizes = Counter(each.photo_size for each in samples)
     mask_sizes = Counter(each.mask_size for each in samples if each.mask_size is not None)
@@ -183,16 +181,6 @@ def check_dataset(
             for name in (dataset.repair_names if isinstance(dataset, Repairs) else ())
         },
     )
-
-
-def _never_seen(dataset: FaceDataset, classes: list[int], attributes: list[int], readable: int) -> Iterator[Finding]:
-    for name, images in zip(dataset.label_map.names, classes, strict=True):
-        if not images:
-            yield Finding("warning", f"class {name}", "the class occurs in no mask; a model cannot learn it")
-    for name, images in zip(dataset.attribute_names, attributes, strict=True):
-        if images in (0, readable):
-            owners = "every picture has" if images else "no picture has"
-            yield Finding("warning", f"attribute {name}", f"{owners} it; a model cannot learn it")
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,13 +70,11 @@ def export_folder(
     files are written beside and renamed, so each is whole or not there.
 
     Args:
-        dataset: the images.
+        dataset, workers, progress: as of :func:`~facekit.data.cache.prepare`.
         folder: where to write; made when missing.
         size: side of the images, cropped to the middle square and resized as ``prepare`` does; as they are when None.
         photo_format: ``png`` loses nothing; ``jpeg`` is five to ten times smaller.
         colour: write ``colours/KEY.png`` too: masks in RGB, for programs that know no palettes.
-        workers: processes; one a core, 8 at most, when None.
-        progress: called with how far the work is.
 
     Raises:
         FacekitError: the folder holds something else (another dataset, other options, files of no export), a sample
@@ -146,8 +144,7 @@ class _Job:
 def _write_sample(dataset: FaceDataset, index: int, job: _Job) -> list[int] | None:
     """Write one sample's images; return its attributes."""
     sample = dataset.read(index, size=job.size)
-    image = sample.image
-    pictures: list[Image.Image] = []
+    image, pictures = sample.image, list[Image.Image]()
     *lossless, photo_file = job.files(dataset.keys[index])
     if job.label_map.classes:
         mask = sample.require_mask()

@@ -85,14 +85,8 @@ def _mapping_problems(extra: Any, what: str) -> Iterable[str]:
 def kind_problems(
     wanted: tuple[ArrayKind, ...], found: tuple[ArrayKind, ...], *, of: str, shapes: bool = True
 ) -> list[str]:
-    """Return how the arrays of a sample differ from those of another one.
-
-    Args:
-        wanted: those of the other one.
-        found: those of the sample.
-        of: whose ``wanted`` are, for the messages.
-        shapes: compare the shapes as well, and not only the number of their dimensions.
-    """
+    """Return how the arrays of a sample differ from those of another one, which ``of`` names in the messages; without
+    ``shapes`` only in the number of their dimensions."""
     first, second = ({kind.name: kind for kind in kinds} for kinds in (wanted, found))
     problems = [f"the array {name!r} is missing; {of} has it" for name in first if name not in second]
     problems += [f"there is an array {name!r}; {of} has none" for name in second if name not in first]

@@ -42,13 +42,9 @@ def resize_photo(
     *,
     resample: Image.Resampling = Image.Resampling.LANCZOS,
 ) -> NDArray[np.uint8]:
-    """Return a photo (H, W, 3) uint8 at (size, size, 3), antialiased.
+    """Return the box of a photo (H, W, 3) uint8, by default its middle square, at (size, size, 3).
 
-    Args:
-        image: the photo.
-        size: side of the result.
-        box: the part that fills the result; by default the middle square.
-        resample: Pillow's filter; its support grows with the reduction, so it never aliases.
+    The support of Pillow's filters grows with the reduction, so none of them aliases.
     """
     height, width = image.shape[:2]
     box = middle_square(width, height) if box is None else box
@@ -59,13 +55,8 @@ def resize_photo(
 
 
 def resize_mask(mask: NDArray[Any], size: int, box: Box | None = None) -> NDArray[Any]:
-    """Return a mask (h, w) of class ids at (size, size), each pixel the id of the nearest one.
-
-    Args:
-        mask: class ids.
-        size: side of the result.
-        box: the part that fills the result, in pixels of the mask; by default the middle square.
-    """
+    """Return a mask (h, w) of class ids at (size, size), each pixel the id of the nearest one in the box, which is in
+    pixels of the mask; by default the middle square."""
     height, width = mask.shape
     box = middle_square(width, height) if box is None else box
     if (height, width) == (size, size) and box == (0, 0, size):
@@ -82,10 +73,6 @@ def mirror_photo(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def mirror_mask(mask: NDArray[np.uint8], table: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return a mask (H, W) with left and right changed over, in the image and in its classes.
-
-    Args:
-        mask: class ids.
-        table: the label map's ``mirror_table()``.
-    """
+    """Return a mask (H, W) with left and right changed over, in the image and, by the label map's ``mirror_table()``,
+    in its classes."""
     return table[mask[:, ::-1]]

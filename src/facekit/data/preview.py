@@ -36,15 +36,12 @@ def write_preview(
 
     Args:
         dataset: the images.
-        file: the PNG to write; its folder is made.
+        file: the PNG to write, which is returned; its folder is made.
         split: the split to show images of; all splits when None.
         count: how many images; fewer where there are fewer.
         size: side of each image.
         columns: images in a row.
         seed: which images: the first ``count`` of a random order.
-
-    Returns:
-        The file.
 
     Raises:
         FacekitError: the dataset has no such split, or an image cannot be read.

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from facekit.data.extras import ArrayKind
 from facekit.data.rows import (
@@ -43,7 +44,7 @@ from facekit.data.rows import (
     reading,
     write_whole,
 )
-from facekit.interfaces import FacekitError, LabelClass, LabelMap
+from facekit.interfaces import FacekitError, LabelMap
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -208,17 +209,7 @@ def label_map_document(label_map: LabelMap) -> dict[str, Any]:
 
 def label_map_from(document: Mapping[str, Any]) -> LabelMap:
     """Return the label map that :func:`label_map_document` wrote down."""
-    return LabelMap(
-        name=document["name"],
-        classes=tuple(
-            LabelClass(entry["name"], (entry["colour"][0], entry["colour"][1], entry["colour"][2]))
-            for entry in document["classes"]
-        ),
-        mirrored=tuple((left, right) for left, right in document["mirrored"]),
-        description=document["description"],
-        of=document.get("of", ""),
-        merges=tuple((finer, coarser) for finer, coarser in document.get("merges", ())),
-    )
+    return TypeAdapter(LabelMap).validate_python(document)
 
 
 def fingerprint_of(index: Mapping[str, Any]) -> str:
