@@ -186,11 +186,7 @@ class PsnrOutsideEdit(OneTask):
         self._values: list[float] = []
 
     def update(self, observation: Observation) -> None:
-        """Take in a batch.
-
-        Raises:
-            FacekitError: the results were made without reference photos.
-        """
+        """Take in a batch. Raises FacekitError when the results were made without reference photos."""
         reference = observation.condition.reference
         if reference is None:
             raise FacekitError("psnr_outside_edit compares results with the photos they edit, and these have none")

@@ -69,11 +69,7 @@ class Identity:
         self._results: dict[Task, list[_Result]] = {task: [] for task in tasks}
 
     def update(self, observation: Observation) -> None:
-        """Take in a batch.
-
-        Raises:
-            FacekitError: the results were made without reference photos.
-        """
+        """Take in a batch. Raises FacekitError when the results were made without reference photos."""
         condition, reference = observation.condition, observation.condition.reference
         if reference is None and observation.task == "style_copy":
             raise FacekitError("identity compares results with reference photos, and these have none", where="metrics")
@@ -176,10 +172,6 @@ _MEASURES = {
 
 
 def build(options: IdentityOptions, context: BuildContext) -> Identity:
-    """Build the metric from a recipe's options.
-
-    Raises:
-        FacekitError: dlib or its models are not installed.
-    """
+    """Build the metric from a recipe's options. Raises FacekitError when dlib or its models are not installed."""
     folder = models_folder(None if options.models is None else Path(options.models))
     return Identity(dlib_faces(folder), tasks=options.tasks, classes=face_classes(context.label_map))

@@ -144,11 +144,7 @@ class PairedStyles:
         self._values: list[float] = []
 
     def update(self, observation: Observation) -> None:
-        """Take in a batch of either task.
-
-        Raises:
-            FacekitError: a face comes twice in the same task.
-        """
+        """Take in a batch of either task. Raises FacekitError when a face comes twice in the same task."""
         for key, image in zip(observation.keys, observation.generated.image.split(1), strict=True):
             before, other = self._waiting.pop(key, (None, None))
             if other is None:
@@ -159,11 +155,7 @@ class PairedStyles:
                 self._values.append(self._distance(other.to(image.device), image))
 
     def compute(self) -> tuple[Measurement, ...]:
-        """Return the mean.
-
-        Raises:
-            FacekitError: no results, or faces that came in one task only.
-        """
+        """Return the mean. Raises FacekitError for no results, or faces that came in one task only."""
         if self._waiting:
             raise FacekitError(
                 f"{self._metric} saw {len(self._waiting)} faces in one task only",
@@ -189,11 +181,7 @@ class SampleDiversity:
         self._pixels: dict[str, Tensor] = {}
 
     def update(self, observation: Observation) -> None:
-        """Take in a batch.
-
-        Raises:
-            FacekitError: a sample comes twice.
-        """
+        """Take in a batch. Raises FacekitError when a sample comes twice."""
         self._device = observation.generated.image.device
         pixels = ((observation.generated.image + 1) * 127.5).round().to(torch.uint8).cpu()
         for key, image in zip(observation.keys, pixels.split(1), strict=True):
@@ -202,11 +190,7 @@ class SampleDiversity:
             self._pixels[key] = image.clone()
 
     def compute(self) -> tuple[Measurement, ...]:
-        """Return ``diversity/BACKBONE``.
-
-        Raises:
-            FacekitError: fewer than two samples.
-        """
+        """Return ``diversity/BACKBONE``. Raises FacekitError for fewer than two samples."""
         if not self._pixels:
             raise nothing_to_measure("diversity")
         if len(self._pixels) < 2:

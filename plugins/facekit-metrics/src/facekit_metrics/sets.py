@@ -38,7 +38,7 @@ from .statistics import (
 
 LARGEST_SUBSET = 1000
 
-Measure = Callable[["SetMetric", Tensor, Tensor], tuple[Measurement, ...]]
+Measure = Callable[["SetMetric", FeatureSet, FeatureSet], tuple[Measurement, ...]]
 
 
 class SetMetric(OneTask):
@@ -49,7 +49,7 @@ class SetMetric(OneTask):
         extractor: gives the features.
         choice: whose results.
         photos: the real photos.
-        measure: returns the measurements from the features of results (N, D) and of photos (M, D).
+        measure: returns the measurements from the features of results and of photos.
     """
 
     def __init__(
@@ -68,8 +68,11 @@ class SetMetric(OneTask):
     def compute(self) -> tuple[Measurement, ...]:
         """Return the measurements. Raises FacekitError when nothing was observed, or too little."""
         results = self._results.collected(self._name)
-        real = real_features(self.extractor, self.photos, self._results.device)
-        return self._measure(self, results.features, real.features)
+        return self._measure(self, results, self.real(self.photos))
+
+    def real(self, photos: RealPhotos) -> FeatureSet:
+        """Return the features of real photos, computed where the results lie."""
+        return real_features(self.extractor, photos, self._results.device)
 
     def name(self, measure: str) -> str:
         """Return a measurement's name: measure, extractor and task."""
@@ -116,9 +119,9 @@ def _frechet(
                 "compare only numbers over as many pictures",
             )
 
-    def measured(metric: SetMetric, results: Tensor, real: Tensor) -> tuple[Measurement, ...]:
+    def measured(metric: SetMetric, results: FeatureSet, real: FeatureSet) -> tuple[Measurement, ...]:
         require_enough(len(results), "results")
-        value = frechet_distance(gaussian(results), gaussian(real))
+        value = frechet_distance(gaussian(results.features), gaussian(real.features))
         protocol = {**metric.protocol(len(results)), "distance": "squared, unbiased covariances, float64"}
         return (Measurement(name, value, "", "lower", protocol, len(results)),)
 
@@ -153,9 +156,9 @@ def build_kid(options: KidOptions, context: BuildContext) -> SetMetric:
             )
         return options.subset_size or min(LARGEST_SUBSET, count // 2)
 
-    def measured(metric: SetMetric, results: Tensor, real: Tensor) -> tuple[Measurement, ...]:
+    def measured(metric: SetMetric, results: FeatureSet, real: FeatureSet) -> tuple[Measurement, ...]:
         size, count = size_for(min(len(results), len(real))), len(results)
-        distances = subset_distances(results, real, subsets=options.subsets, size=size)
+        distances = subset_distances(results.features, real.features, subsets=options.subsets, size=size)
         protocol = {
             **metric.protocol(count),
             "kernel": "(x . y / D + 1)^3, unbiased",
@@ -188,13 +191,13 @@ def build_precision_recall(options: PrecisionRecallOptions, context: BuildContex
     """
     metric_name, k = "precision_recall", options.k
 
-    def measured(metric: SetMetric, results: Tensor, real: Tensor) -> tuple[Measurement, ...]:
+    def measured(metric: SetMetric, results: FeatureSet, real: FeatureSet) -> tuple[Measurement, ...]:
         for count, what in ((len(results), "results"), (len(real), "real photos")):
             _require_neighbours(metric_name, count, what, k=k)
         protocol = {**metric.protocol(len(results)), "k": str(k), "distance": "Euclidean, up to the k-th"}
         found = {
-            "precision": inside(results, real, radii(real, k)),
-            "recall": inside(real, results, radii(results, k)),
+            "precision": inside(results.features, real.features, radii(real.features, k)),
+            "recall": inside(real.features, results.features, radii(results.features, k)),
         }
         return tuple(
             mean_measurement(
@@ -218,12 +221,12 @@ def build_density_coverage(options: DensityCoverageOptions, context: BuildContex
     """
     metric_name, k = "density_coverage", options.k
 
-    def measured(metric: SetMetric, results: Tensor, real: Tensor) -> tuple[Measurement, ...]:
+    def measured(metric: SetMetric, results: FeatureSet, real: FeatureSet) -> tuple[Measurement, ...]:
         _require_neighbours(metric_name, len(real), "real photos", k=k)
-        reach = radii(real, k)
+        reach = radii(real.features, k)
         protocol = {**metric.protocol(len(results)), "k": str(k), "distance": "Euclidean, below the k-th"}
-        density = densities(results, real, reach, k=k).tolist()
-        coverage = covered(results, real, reach).double().tolist()
+        density = densities(results.features, real.features, reach, k=k).tolist()
+        coverage = covered(results.features, real.features, reach).double().tolist()
         return (
             mean_measurement(metric.name("density"), density, better="higher", protocol=protocol),
             mean_measurement(metric.name("coverage"), coverage, unit="share", better="higher", protocol=protocol),
@@ -233,63 +236,42 @@ def build_density_coverage(options: DensityCoverageOptions, context: BuildContex
     return SetMetric(metric_name, network, choice, context.real_photos(options.real), measured)
 
 
-class NearestTrainingNeighbour(OneTask):
-    """How near results are to training photos, and how near real photos are that the model has not seen.
+def build_nearest(options: NearestTrainingNeighbourOptions, context: BuildContext) -> SetMetric:
+    """Build how near results are to training photos, and how near the evaluated photos are, which are new to the model.
 
     The photos of a result's own mask and style are not among its neighbours, nor is a photo its own. A result of noise
     alone has none of its own: all training photos are its neighbours.
 
-    Args:
-        extractor: what gives features.
-        choice: whose results.
-        training: the training photos.
-        unseen: the real photos beside them: those of the evaluated faces.
+    Raises:
+        FacekitError: the weights are not there, or the data has no such split.
     """
+    metric_name = "nearest_training_neighbour"
+    unseen_photos = context.real_photos(EVALUATED)
 
-    def __init__(
-        self, extractor: FeatureExtractor, choice: TaskChoice, training: RealPhotos, unseen: RealPhotos
-    ) -> None:
-        super().__init__(choice)
-        self.extractor, self.training, self.unseen = extractor, training, unseen
-        self._results = ResultFeatures(extractor)
-
-    def update(self, observation: Observation) -> None:
-        """Take in a batch."""
-        self._results.update(observation)
-
-    def compute(self) -> tuple[Measurement, ...]:
-        """Return the mean distance of results, that of unseen photos, and how often the first is less.
-
-        Raises:
-            FacekitError: nothing was observed, or no photo is left to compare with.
-        """
-        metric = "nearest_training_neighbour"
-        results = self._results.collected(metric)
-        training = real_features(self.extractor, self.training, self._results.device)
-        unseen = real_features(self.extractor, self.unseen, self._results.device)
+    def measured(metric: SetMetric, results: FeatureSet, training: FeatureSet) -> tuple[Measurement, ...]:
         of_results, of_unseen = (
-            nearest(each.features, training.features, barred=_barred(each, training)) for each in (results, unseen)
+            nearest(each.features, training.features, barred=_barred(each, training))
+            for each in (results, metric.real(unseen_photos))
         )
         if not math.isfinite(float(of_results.sum() + of_unseen.sum())):
             raise FacekitError(
-                f"{metric} finds no other photo in the {self.training.split} split",
+                f"{metric_name} finds no other photo in the {metric.photos.split} split",
                 where="metrics",
                 remedy="name a split with three photos or more",
             )
-        protocol = {
-            **self.extractor.protocol,
-            "task": self.choice.name,
-            "results": str(len(results)),
-            "training": f"{len(training)} photos of {self.training.split}, sha256 {self.training.fingerprint()}",
-            "distance": "Euclidean; a picture's own photo and that of its look are left out",
-        }
-        name, shares = f"{metric}-{self.extractor.name}", nearer_than(of_results, of_unseen)
-        own, other = f"{name}/{self.choice.name}", f"{name}/real_photos/distance"
+        protocol = metric.protocol(len(results))
+        protocol["training"] = protocol.pop("real")
+        protocol["distance"] = "Euclidean; a picture's own photo and that of its look are left out"
+        own, shares = metric.name(metric_name), nearer_than(of_results, of_unseen)
+        other = f"{metric_name}-{metric.extractor.name}/real_photos/distance"
         return (
             mean_measurement(f"{own}/distance", of_results.tolist(), better="higher", protocol=protocol),
             mean_measurement(other, of_unseen.tolist(), better="higher", protocol=protocol),
             mean_measurement(f"{own}/nearer_than_real", shares, unit="share", better="lower", protocol=protocol),
         )
+
+    network, choice = extractor(options.extractor, options.weights), options.choice(context)
+    return SetMetric(metric_name, network, choice, context.real_photos(options.training), measured)
 
 
 def _barred(images: FeatureSet, training: FeatureSet) -> Tensor:
@@ -299,17 +281,3 @@ def _barred(images: FeatureSet, training: FeatureSet) -> Tensor:
     for index, keys in enumerate(images.keys):
         barred[index, [rows[key] for key in keys if key in rows]] = True
     return barred
-
-
-def build_nearest(options: NearestTrainingNeighbourOptions, context: BuildContext) -> NearestTrainingNeighbour:
-    """Build ``nearest_training_neighbour``.
-
-    Raises:
-        FacekitError: the weights are not there, or the data has no such split.
-    """
-    return NearestTrainingNeighbour(
-        extractor(options.extractor, options.weights),
-        options.choice(context),
-        training=context.real_photos(options.training),
-        unseen=context.real_photos(EVALUATED),
-    )

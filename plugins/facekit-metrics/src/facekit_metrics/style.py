@@ -244,11 +244,7 @@ class StyleConsistency(OneTask):
         self._rows: dict[str, list[list[float]]] = {measure: [] for measure in MEASURES}
 
     def update(self, observation: Observation) -> None:
-        """Take in a batch.
-
-        Raises:
-            FacekitError: the results were made without reference photos.
-        """
+        """Take in a batch. Raises FacekitError when the results were made without reference photos."""
         reference = _reference_of(observation, "style_consistency")
         classes = list(self.regions.classes.values())
         for result, mask, photo, photo_mask in zip(

@@ -216,11 +216,7 @@ class Texture:
 
 
 def build(options: TextureOptions, context: BuildContext) -> Texture:
-    """Build the metric from a recipe's options.
-
-    Raises:
-        FacekitError: a class is not in the dataset's label map.
-    """
+    """Build the metric from a recipe's options. Raises FacekitError when a class is not in the dataset's label map."""
     return Texture(
         tasks=options.tasks,
         regions=options.classes_by_region(context.label_map),

@@ -19,11 +19,7 @@ _PRIOR = 32.0
 
 
 def build(options: NoOptions, context: BuildContext) -> AttributeCrossEntropy:
-    """Build the loss.
-
-    Raises:
-        FacekitError: the data has no attributes.
-    """
+    """Build the loss. Raises FacekitError when the data has no attributes."""
     if not context.attribute_names:
         raise FacekitError(
             "the data has no attributes to learn", remedy="put the attribute file beside the photos, or name them"

@@ -91,11 +91,7 @@ def ports(options: EvaluatorPhotosOptions, context: PortContext) -> Ports:
 
 
 def build(options: EvaluatorPhotosOptions, context: DatasetContext) -> EvaluatorPhotos:
-    """Open the datasets.
-
-    Raises:
-        FacekitError: as :class:`EvaluatorPhotos`, or one of them cannot be opened.
-    """
+    """Open the datasets. Raises FacekitError as :class:`EvaluatorPhotos`, and where one cannot be opened."""
     chosen = chosen_datasets(options)
     return EvaluatorPhotos(options, {spec.id: spec.build(own, context) for spec, own in chosen})
 

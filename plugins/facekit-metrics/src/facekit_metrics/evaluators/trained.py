@@ -97,11 +97,7 @@ class TrainedClassifier(_Trained):
 
 
 def build(options: SegmenterOptions, context: BuildContext | None = None) -> TrainedSegmenter:
-    """Load a trained segmenter.
-
-    Raises:
-        FacekitError: none is there, or it is damaged.
-    """
+    """Load a trained segmenter. Raises FacekitError when none is there, or it is damaged."""
     return TrainedSegmenter(store.find(store.SEGMENTER, options.evaluator, label_map=options.label_map))
 
 

@@ -50,11 +50,7 @@ class ResultFeatures:
         self._from_noise: set[tuple[str, str, str]] = set()
 
     def update(self, observation: Observation) -> None:
-        """Take in a batch.
-
-        Raises:
-            FacekitError: a result comes twice.
-        """
+        """Take in a batch. Raises FacekitError when a result comes twice."""
         self.device = observation.generated.image.device
         features = self.extractor(observation.generated.image)
         for index, row in enumerate(features):
