@@ -257,7 +257,17 @@ def _build(
     dataset: FaceDataset, plan: PackPlan, partial: Path, folder: Path, workers: int | None, report: ProgressCallback
 ) -> None:
     """Fill a folder beside the cache's own, or go on with one that is there, and rename it when it is whole."""
-    kinds = _resume_or_start(partial, plan)
+    kinds: Kinds | None
+    try:
+        found = json.loads((partial / _PLAN).read_text(encoding="utf-8"))
+        known = tuple(map(ArrayKind.from_document, found.get("extra", ())))
+        kinds = known if found == plan.identity(known) else None
+    except (OSError, ValueError, AttributeError, KeyError, TypeError):
+        kinds = None  # nothing there, or not what this call can go on with
+    if kinds is None:
+        if partial.exists():
+            shutil.rmtree(partial)
+        partial.mkdir()
     _require_space(partial, plan, kinds or ())
     count, opening = len(plan.indices), None
     if kinds is None:
@@ -283,20 +293,6 @@ def _build(
     partial.replace(folder)
     for leftover in _LEFTOVERS:
         (folder / leftover).unlink(missing_ok=True)
-
-
-def _resume_or_start(partial: Path, plan: PackPlan) -> Kinds | None:
-    """Return what the further arrays of an unfinished cache are like; None where there is none to go on with."""
-    try:
-        found = json.loads((partial / _PLAN).read_text(encoding="utf-8"))
-        kinds = tuple(map(ArrayKind.from_document, found.get("extra", ())))
-        if found == plan.identity(kinds):
-            return kinds
-    except (OSError, ValueError, AttributeError, KeyError, TypeError):
-        pass  # nothing there, or not what this call can go on with
-    shutil.rmtree(partial, ignore_errors=not partial.exists())
-    partial.mkdir()
-    return None
 
 
 def _require_space(partial: Path, plan: PackPlan, kinds: Kinds) -> None:

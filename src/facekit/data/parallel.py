@@ -161,20 +161,19 @@ _work: Callable[[int], Any]
 def _start_worker(task: Task[Argument, Result], dataset: FaceDataset, argument: Argument) -> None:
     # Ctrl-C reaches the whole process group; the parent decides what happens.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
     global _work
+
+    def die_with_parent() -> None:
+        parent = parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
 
     def work(index: int) -> Result:
         return task(dataset, index, argument)
 
+    threading.Thread(target=die_with_parent, daemon=True).start()
     _work = work
-
-
-def _die_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _run_chunk(indices: Sequence[int]) -> list[tuple[int, Any]]:

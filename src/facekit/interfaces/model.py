@@ -39,15 +39,15 @@ class Generator(Protocol):
     """Generates a face."""
 
     def __call__(self, condition: Condition, style: Style | None) -> Generated:
-        """Return images (N, 3, H, W) in [-1, 1]. ``style`` is None in recipes without a style encoder."""
+        """Return N images (N, 3, H, W) in [-1, 1]. ``style`` is None in recipes without a style encoder."""
         ...
 
 
 class Discriminator(Protocol):
     """Tells real from generated images."""
 
-    def __call__(self, picture: Generated, condition: Condition) -> DiscriminatorOutput:
-        """Return its output for images, real or generated. Conditional discriminators read ``condition.mask``."""
+    def __call__(self, image: Generated, condition: Condition, /) -> DiscriminatorOutput:
+        """Return its output for N images in [-1, 1], real or fake. Conditional ones read ``condition.mask``."""
         ...
 
 

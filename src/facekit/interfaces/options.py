@@ -60,7 +60,7 @@ class BuildContext:
         attribute_names: the attributes of the dataset, in order; empty where it has none.
         size: image side in pixels.
         dimensions: the numbers behind the named dimensions of all ports, e.g. ``{"style": 16384, "classes": 19}``.
-        player: for losses: whose loss it is, ``generator`` or ``discriminator``; else None.
+        player: for losses: the player whose loss it is; else None.
         dataset: the id of the dataset component, ``facekit/celebamask_hq``; empty where it is not known.
         photos: for metrics: gives the real photos of a split; else None. See :meth:`real_photos`.
         tasks: for metrics: the tasks that the model can do. A model from noise alone does ``generation`` only, and one

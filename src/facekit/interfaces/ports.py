@@ -69,7 +69,7 @@ class PortContext:
     Args:
         size: image side in pixels.
         label_maps: every label map that the loaded plugins offer, by name.
-        player: for losses: whose loss it is, ``generator`` or ``discriminator``.
+        player: for losses: the player whose loss it is; else None.
     """
 
     size: int

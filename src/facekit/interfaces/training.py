@@ -52,7 +52,7 @@ class Augmentation(Protocol):
     """
 
     def draw(self, count: int, random: torch.Generator, *, certain: bool = False) -> Mapping[str, Tensor]:
-        """Return what happens to each of ``count`` samples, as tensors (count, ...) on the CPU, by name.
+        """Draw what happens to each of ``count`` samples: tensors (count, ...) on the CPU, by name.
 
         Args:
             count: the samples of the batch.
@@ -91,10 +91,10 @@ class AdaptiveAugmentation(Protocol):
     """Steps from one adaptation to the next."""
 
     def read(self, output: DiscriminatorOutput, real: Tensor) -> Tensor:
-        """Return numbers (K,), float32, of what a discriminator gave in its own turn; their sum is what is wanted.
+        """Return K numbers, float32 (K,), of a discriminator's output in its own turn; facekit sums them up.
 
         Args:
-            output: the logits that it gave for M samples, without a graph and without feature maps.
+            output: its logits for M samples, without a graph and without feature maps.
             real: (M,) float32, 1 for photos of the batch and 0 for anything else.
         """
         ...
