@@ -76,10 +76,9 @@ def add_run(run: Path) -> tuple[store.KeptEvaluator, bool]:
         for name in ("classify.weight", "classify.bias"):
             state[name] = state[name][columns]
     dataset = recipe.dataset
-    kept = store.save(
-        kind,
-        evaluator_id,
-        state,
+    evaluator = store.KeptEvaluator(
+        kind=kind,
+        id=evaluator_id,
         label_map=pipeline.label_map,
         attributes=attributes,
         settings={
@@ -95,9 +94,8 @@ def add_run(run: Path) -> tuple[store.KeptEvaluator, bool]:
         },
         accuracy=accuracy,
         made=time.time(),
-        learned_from=photos,
     )
-    return kept, True
+    return store.save(evaluator, state, photos), True
 
 
 def _network(pipeline: FacePipeline) -> tuple[str, nn.Module]:

@@ -30,12 +30,15 @@ _AGAIN = "train it again: see `facekit evaluator add --help`"
 _SPOKEN = {SEGMENTER: "segmenter", ATTRIBUTES: "attribute classifier"}
 
 
+_AS_THEY_ARE = ("kind", "id", "settings", "data", "accuracy")
+"""Fields that stand in an evaluator's card as they are."""
+
+
 @dataclass(frozen=True)
 class KeptEvaluator:
     """A trained evaluator on disk.
 
     Args:
-        folder: where.
         kind: ``segmenter`` or ``attributes``.
         id: the beginning of a hash of its weights and of the photos it learned from.
         label_map: the classes it tells apart; of an attribute classifier, those of the data it learned from.
@@ -43,11 +46,11 @@ class KeptEvaluator:
         settings: how it was trained.
         data: the dataset components, and how many photos it learned from and was tested on.
         accuracy: its own figures on photos it did not learn from.
-        weights_sha256: of its weight file.
         made: when, in seconds since 1970.
+        folder: where.
+        weights_sha256: of its weight file.
     """
 
-    folder: Path
     kind: str
     id: str
     label_map: LabelMap
@@ -55,8 +58,9 @@ class KeptEvaluator:
     settings: Mapping[str, Any]
     data: Mapping[str, Any]
     accuracy: Mapping[str, float]
-    weights_sha256: str
     made: float
+    folder: Path = Path()
+    weights_sha256: str = ""
 
     @property
     def provenance(self) -> str:
@@ -167,29 +171,20 @@ def _telling(evaluator: KeptEvaluator, kind: str, attributes: Sequence[str]) -> 
     return evaluator
 
 
-def save(
-    kind: str,
-    evaluator_id: str,
-    state: Mapping[str, Tensor],
-    *,
-    label_map: LabelMap,
-    attributes: tuple[str, ...],
-    settings: Mapping[str, Any],
-    data: Mapping[str, Any],
-    accuracy: Mapping[str, float],
-    made: float,
-    learned_from: Tensor,
-) -> KeptEvaluator:
+def save(evaluator: KeptEvaluator, state: Mapping[str, Tensor], learned_from: Tensor) -> KeptEvaluator:
     """Keep a trained evaluator; its folder is written beside and renamed, so that it is whole or not there.
 
-    ``state`` are its weights by name, ``learned_from`` the thumbnails (N, 3, 32, 32) of the photos it learned from.
+    Args:
+        evaluator: what is known of it, but for its folder and the hash of its weights, which are returned with it.
+        state: its weights by name.
+        learned_from: the thumbnails (N, 3, 32, 32) of the photos it learned from.
 
     Raises:
         FacekitError: it cannot be written.
     """
     from safetensors.torch import save_file
 
-    target = folder_of_evaluators() / f"{kind}-{evaluator_id}"
+    label_map, target = evaluator.label_map, folder_of_evaluators() / f"{evaluator.kind}-{evaluator.id}"
     try:
         folder_of_evaluators().mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=folder_of_evaluators()))
@@ -198,19 +193,13 @@ def save(
             save_file({THUMBNAILS: learned_from.contiguous()}, beside / LEARNED_FROM)
             card = {
                 "format": FORMAT,
-                "kind": kind,
-                "id": evaluator_id,
+                **{name: getattr(evaluator, name) for name in (*_AS_THEY_ARE, "attributes", "made")},
                 "label_map": {
                     "name": label_map.name,
                     "classes": [[entry.name, list(entry.colour)] for entry in label_map.classes],
-                    "mirrored": [list(pair) for pair in label_map.mirrored],
+                    "mirrored": label_map.mirrored,
                 },
-                "attributes": list(attributes),
-                "settings": dict(settings),
-                "data": dict(data),
-                "accuracy": dict(accuracy),
                 "weights_sha256": _sha256(beside / WEIGHTS),
-                "made": made,
             }
             (beside / CARD).write_text(json.dumps(card, indent=1), encoding="utf-8")
             if target.exists():
@@ -280,19 +269,14 @@ def _read(folder: Path) -> KeptEvaluator:
         label_map = card["label_map"]
         return KeptEvaluator(
             folder=folder,
-            kind=card["kind"],
-            id=card["id"],
             label_map=LabelMap(
                 name=label_map["name"],
                 classes=tuple(LabelClass(name, tuple(colour)) for name, colour in label_map["classes"]),
                 mirrored=tuple((left, right) for left, right in label_map["mirrored"]),
             ),
             attributes=tuple(card.get("attributes", ())),
-            settings=card["settings"],
-            data=card["data"],
-            accuracy=card["accuracy"],
-            weights_sha256=card["weights_sha256"],
             made=float(card["made"]),
+            **{name: card[name] for name in (*_AS_THEY_ARE, "weights_sha256")},
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FacekitError(
