@@ -71,7 +71,7 @@ class TestRunner:
         assert values[0] == pytest.approx(values[1], abs=1e-4)
         assert values[0] == pytest.approx(values[2], abs=1e-4)
         assert len({result.protocol for result in results}) == 1
-        assert len({result.id_of("error") for result in results}) == 1
+        assert len({result.ids["error"] for result in results}) == 1
 
     def test_results_are_rounded_and_made_without_gradients(self, packed, network, error_metric) -> None:  # type: ignore[no-untyped-def]
         metric = error_metric()
@@ -95,7 +95,7 @@ class TestRunner:
         assert document["protocol"] == result.protocol
         (entry,) = document["measurements"]
         assert entry["interval"] == [low, high]
-        assert entry["id"] == result.id_of("error") != result.protocol
+        assert entry["id"] == result.ids["error"] != result.protocol
         assert entry["count"] == 5
 
     def test_weights_are_no_part_of_the_protocol(self, packed, network, error_metric) -> None:  # type: ignore[no-untyped-def]

@@ -33,7 +33,7 @@ def test_what_is_written_is_what_was_measured(packed, error_metric, network, tmp
         assert kept.value == measurement.value
         assert kept.per_sample == measurement.per_sample
         assert len(kept.per_sample) == len(packed.rows("test"))
-        assert kept.id == result.id_of(name)
+        assert kept.id == result.ids[name]
         assert kept.interval == result.intervals[name]
     assert set(stored.pictures) == {"reconstruction", "style_copy"}
     assert all(len(pictures) == 4 for pictures in stored.pictures.values())

@@ -88,8 +88,13 @@ def common_fields(
     Runtime options that were set for the evaluation (``sampler.steps=50``) are a part; those of the run's own recipe
     belong to the model.
     """
+    faces = hashlib.sha256(json.dumps([packed.size, list(packed.label_map.names)]).encode())
+    for row in rows:
+        faces.update(packed.keys[int(row)].encode() + b"\0" + packed.images[row].tobytes())
+        if packed.masks is not None:
+            faces.update(packed.masks[row].tobytes())
     return {
-        "data": faces_fingerprint(packed, rows),
+        "data": faces.hexdigest(),
         "split": split,
         "faces": str(len(rows)),
         "size": str(packed.size),
@@ -107,18 +112,6 @@ def measurement_id(fields: Mapping[str, str], measurement: Measurement) -> str:
     """
     own = {f"metric.{name}": value for name, value in measurement.protocol.items()}
     return protocol_id({**fields, **own, "measurement": measurement.name, "unit": measurement.unit})
-
-
-def faces_fingerprint(packed: PackedFaces, rows: NDArray[np.int64]) -> str:
-    """Return the SHA-256, in hex, of some faces: keys, photos and masks in order, and the label map's classes."""
-    digest = hashlib.sha256()
-    digest.update(json.dumps([packed.size, list(packed.label_map.names)]).encode())
-    for row in rows:
-        digest.update(packed.keys[int(row)].encode() + b"\0")
-        digest.update(packed.images[row].tobytes())
-        if packed.masks is not None:
-            digest.update(packed.masks[row].tobytes())
-    return digest.hexdigest()
 
 
 PARTS = ("mask", "reference", "photo", "result")
@@ -185,10 +178,6 @@ class EvaluationResult:
         known = ", ".join(entry.name for entry in self.measurements) or "none"
         raise FacekitError(f"the evaluation has no measurement {name!r}", remedy=f"it has {known}")
 
-    def id_of(self, name: str) -> str:
-        """Return the protocol id of one measurement; numbers are comparable when these are equal."""
-        return measurement_id(self.fields, self.measurement(name))
-
     @property
     def ids(self) -> dict[str, str]:
         """The protocol id of each measurement, by its name."""
@@ -216,7 +205,7 @@ class EvaluationResult:
                     "count": entry.count,
                     "detail": entry.detail,
                     "protocol": dict(entry.protocol),
-                    "id": self.id_of(entry.name),
+                    "id": self.ids[entry.name],
                 }
                 for entry in self.measurements
             ],
