@@ -40,11 +40,7 @@ def options_schema(model: type[BaseModel], *, ref_template: str = f"{_REFERENCE}
 
     Unlike pydantic's own, it has the defaults that a factory makes, leaves out titles that only repeat the key, has its
     descriptions as prose (see :func:`prose`), and says "this or null" as one schema with two types. What JSON Schema
-    cannot say of a type is left open rather than refused.
-
-    Args:
-        model: the options.
-        ref_template: how a definition is referred to, where definitions are moved elsewhere.
+    cannot say of a type is left open rather than refused. Definitions are referred to by ``ref_template``.
     """
     try:
         schema = model.model_json_schema(ref_template=ref_template, schema_generator=_Generator)
@@ -227,10 +223,7 @@ def _inside(
 def describe_type(schema: Schema, definitions: Mapping[str, Schema], *, several: bool = False) -> str:
     """Return what a schema takes, in words: ``list of numbers``, ``lsgan | hinge``, ``whole number, 1 to 8, or null``.
 
-    Args:
-        schema: the schema.
-        definitions: the schemas that it may refer to, by what stands after ``#/$defs/``.
-        several: say it in the plural.
+    ``definitions`` are the schemas that it may refer to, by what stands after ``#/$defs/``.
     """
     schema = _settled(schema, definitions)
     kinds = schema.get("type")

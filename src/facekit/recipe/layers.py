@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -185,14 +185,14 @@ def read_text(file: str, *, problems: Problems, asked_in: Mark | None = None) ->
         return None
 
 
+@dataclass
 class _Layers:
     """Loads a recipe and those it extends; ``shipped`` gives the files of shipped recipes by name."""
 
-    def __init__(self, problems: Problems, shipped: Callable[[], Mapping[str, str]]) -> None:
-        self._problems = problems
-        self._shipped = shipped
-        self._loaded: dict[str, MapNode] = {}
-        self._bases = 0
+    problems: Problems
+    shipped: Callable[[], Mapping[str, str]]
+    loaded: dict[str, MapNode] = field(default_factory=dict)
+    bases: int = 0
 
     def load(self, file: str, chain: tuple[str, ...] = (), asked_in: Mark | None = None) -> MapNode | None:
         """Load a file, to which a chain of others led, and all it extends. Each is read once.
@@ -200,13 +200,13 @@ class _Layers:
         ``asked_in`` is the ``extends:`` that names it.
         """
         real = _real(file)
-        if real in self._loaded:
-            return self._loaded[real]
-        text = read_text(file, problems=self._problems, asked_in=asked_in)
+        if real in self.loaded:
+            return self.loaded[real]
+        text = read_text(file, problems=self.problems, asked_in=asked_in)
         if text is None:
-            self._problems.broken = True
+            self.problems.broken = True
             return None
-        root = parse_recipe(text, file, problems=self._problems)
+        root = parse_recipe(text, file, problems=self.problems)
         if root is None:
             return None
         entries = dict(root.entries)
@@ -216,37 +216,37 @@ class _Layers:
             name = text_of(node)
             if not name:
                 message = f"expected the path or the name of a recipe, found {describe(node)}"
-                self._problems.add(message, node.mark, ("extends",), breaks=True)
+                self.problems.add(message, node.mark, ("extends",), breaks=True)
                 continue
             base = self._load_base(name, (*chain, file), node.mark)
             if base is not None:
                 inherited = {key: entry for key, entry in base.entries.items() if key not in _NOT_INHERITED}
-                merged = merge(merged, MapNode(inherited, base.mark), problems=self._problems)
-        merged = merge(merged, MapNode(entries, root.mark), problems=self._problems)
+                merged = merge(merged, MapNode(inherited, base.mark), problems=self.problems)
+        merged = merge(merged, MapNode(entries, root.mark), problems=self.problems)
         assert isinstance(merged, MapNode)  # as what is laid over is
-        self._loaded[real] = merged
+        self.loaded[real] = merged
         return merged
 
     def _load_base(self, value: str, chain: tuple[str, ...], mark: Mark) -> MapNode | None:
-        self._bases += 1
-        if self._bases > _MOST_BASES or len(chain) > _LONGEST_CHAIN:
+        self.bases += 1
+        if self.bases > _MOST_BASES or len(chain) > _LONGEST_CHAIN:
             limits = f"more than {_MOST_BASES} others, or more than {_LONGEST_CHAIN} in a row"
-            if not any(limits in problem.message for problem in self._problems.found):
-                self._problems.add(f"the recipe extends {limits}", mark, ("extends",), breaks=True)
+            if not any(limits in problem.message for problem in self.problems.found):
+                self.problems.add(f"the recipe extends {limits}", mark, ("extends",), breaks=True)
             return None
         # Path keeps `..`, which messages need not show.
         base: str | None = os.path.normpath(Path(chain[-1]).parent / value)
         if Path(value).suffix not in (".yaml", ".yml") and not os.path.lexists(str(base)):
-            base = self._shipped().get(value)
+            base = self.shipped().get(value)
         if base is None:
-            near = did_you_mean(value, self._shipped()) or _near_files(str(Path(chain[-1]).parent / value))
+            near = did_you_mean(value, self.shipped()) or _near_files(str(Path(chain[-1]).parent / value))
             message = f"there is no such recipe {value!r}, neither a file nor the name of a shipped one"
-            self._problems.add(message, mark, ("extends",), near, breaks=True)
+            self.problems.add(message, mark, ("extends",), near, breaks=True)
             return None
         real = [_real(other) for other in chain]
         if _real(base) in real:
             circle = " -> ".join([*chain[real.index(_real(base)) :], base])
-            self._problems.add(f"the recipe extends itself: {circle}", mark, ("extends",), breaks=True)
+            self.problems.add(f"the recipe extends itself: {circle}", mark, ("extends",), breaks=True)
             return None
         return self.load(base, chain, mark)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from facekit.interfaces import SAMPLER, FacekitError, Player, Port, PortContext, Ports, did_you_mean
 from facekit.interfaces import ports as standard_ports
@@ -105,7 +105,7 @@ def resolve_dimensions(
         ports = _ports_of(title, choice, PortContext(size, registry.label_maps, player), root, problems)
         parts += [] if ports is None else [_Part(title, choice, ports)]
 
-    join = _Join(problems, _Claim(size, mark_at(root, ("data", "size"), recipe.dataset.mark)))
+    join = _Join(problems, {"size": _Claim(size, mark_at(root, ("data", "size"), recipe.dataset.mark))})
     for part in parts:
         join.give(part)
     if not problems.found:  # a part without ports would make others seem to lack something
@@ -124,31 +124,32 @@ def resolve_dimensions(
         if batch < ports.smallest_batch:
             message = f"{part} {part.line} needs at least {ports.smallest_batch} photos a step, found {batch}"
             problems.add(message, mark_at(root, ("train", "batch"), part.choice.mark), "train.batch")
-    return join.dimensions()
+    claims = {name: join.claims.get(join.root(name)) for name in sorted({*join.parents, *join.claims} - {FREE})}
+    return {name: claim.number for name, claim in claims.items() if claim is not None}
 
 
+@dataclass
 class _Join:
-    """Unifies the dimensions of ports as they are joined."""
+    """Unifies the dimensions of ports as they are joined: ``claims`` are the numbers behind the names so far."""
 
-    def __init__(self, problems: Problems, size: _Claim) -> None:
-        self._problems = problems
-        self._given: dict[str, tuple[_Part, Port]] = {}
-        self._parents: dict[str, str] = {}
-        self._claims: dict[str, _Claim] = {"size": size}
+    problems: Problems
+    claims: dict[str, _Claim]
+    given: dict[str, tuple[_Part, Port]] = field(default_factory=dict)
+    parents: dict[str, str] = field(default_factory=dict)
 
     def give(self, part: _Part) -> None:
         """Take note of what a part gives."""
         for port in part.ports.gives:
-            if port.name in self._given:
-                other, _ = self._given[port.name]
+            if port.name in self.given:
+                other, _ = self.given[port.name]
                 if other.choice.component.spec.kind != SAMPLER:
                     message = f"{part} gives `{port.name}`, and so does {other} {other.line}"
-                    self._problems.add(message, part.choice.mark, part.choice.path)
+                    self.problems.add(message, part.choice.mark, part.choice.path)
                 continue
-            self._given[port.name] = (part, port)
+            self.given[port.name] = (part, port)
             if part.choice.component.spec.kind == "dataset" and port.name in ("image", "mask"):
                 # The reference of a face is drawn from its own photo.
-                self._given[f"reference.{port.name}"] = (part, replace(port, name=f"reference.{port.name}"))
+                self.given[f"reference.{port.name}"] = (part, replace(port, name=f"reference.{port.name}"))
             standard = _STANDARD.get(port.name)
             if standard is not None and len(standard.shape) == len(port.shape):
                 # So that "style" and "classes" have a number even where every port writes it out.
@@ -164,12 +165,12 @@ class _Join:
         for part, need in ((each, need) for each in parts for need in each.ports.needs):
             if need.dtype == "noise":
                 # The engine draws it, once for all that need noise of this name; the first of them says its shape.
-                self._given.setdefault(need.name, (part, need))
-            if need.name not in self._given:
+                self.given.setdefault(need.name, (part, need))
+            if need.name not in self.given:
                 if not need.optional:
                     missing.setdefault(need.name, []).append(part)
                 continue
-            giver, given = self._given[need.name]
+            giver, given = self.given[need.name]
             differ: tuple[str, str] | None = None
             fits = len(need.shape) == len(given.shape) or need.leading or given.leading
             if not fits:
@@ -182,7 +183,7 @@ class _Join:
             if differ is not None:
                 does = "needs" if given.dtype == "noise" else "gives"
                 message = f"{part} needs `{need.name}` {differ[0]} {part.line}, {giver} {does} {differ[1]} {giver.line}"
-                self._problems.add(message, part.choice.mark, part.choice.path)
+                self.problems.add(message, part.choice.mark, part.choice.path)
             if not fits:
                 continue
             for index, (dimension, other) in enumerate(zip(need.shape, given.shape)):
@@ -192,14 +193,8 @@ class _Join:
         for name, (first, *others) in missing.items():
             also = f" ({', '.join(other.choice.path for other in others)} too)" if others else ""
             message = f"{first} needs `{name}`{also}, and nothing in this recipe gives it"
-            near = did_you_mean(name, self._given) or f"given here: {', '.join(self._given)}"
-            self._problems.add(message, first.choice.mark, first.choice.path, _USUAL_GIVERS.get(name) or near)
-
-    def dimensions(self) -> dict[str, int]:
-        """Return the numbers behind the names."""
-        names = sorted({*self._parents, *self._claims} - {FREE})
-        claims = {name: self._claims.get(self._root(name)) for name in names}
-        return {name: claim.number for name, claim in claims.items() if claim is not None}
+            near = did_you_mean(name, self.given) or f"given here: {', '.join(self.given)}"
+            self.problems.add(message, first.choice.mark, first.choice.path, _USUAL_GIVERS.get(name) or near)
 
     def _unify(
         self,
@@ -214,7 +209,7 @@ class _Join:
             return
         claims: list[_Claim | None] = []
         for dimension, owner, gives in ((wanted, need, False), (offered, given, given[1].dtype != "noise")):
-            claim = self._claims.get(self._root(dimension)) if isinstance(dimension, str) else None
+            claim = self.claims.get(self.root(dimension)) if isinstance(dimension, str) else None
             if isinstance(dimension, int) and owner is not None:
                 claim = _Claim(dimension, owner[0].choice.mark, *owner, gives)
             claims.append(claim)
@@ -223,19 +218,20 @@ class _Join:
             # At the part that needs it, naming both sides.
             here, other = (right, left) if left.part is None and right.part is not None else (left, right)
             place = (here.part or (need or given)[0]).choice
-            self._problems.add(f"{here.says(index)}, {other.says(index)}", place.mark, place.path)
+            self.problems.add(f"{here.says(index)}, {other.says(index)}", place.mark, place.path)
             return
         claim = left if left is not None and left.part is not None else right or left
-        names = [self._root(name) for name in (wanted, offered) if isinstance(name, str)]
+        names = [self.root(name) for name in (wanted, offered) if isinstance(name, str)]
         if len(names) == 2 and names[0] != names[1]:
-            self._parents[names[1]] = names[0]
+            self.parents[names[1]] = names[0]
         if claim is not None and names:
-            self._claims.setdefault(names[0], claim)
+            self.claims.setdefault(names[0], claim)
 
-    def _root(self, name: str) -> str:
-        self._parents.setdefault(name, name)
-        while self._parents[name] != name:
-            name = self._parents[name]
+    def root(self, name: str) -> str:
+        """Return the name that stands for all that are one with a name."""
+        self.parents.setdefault(name, name)
+        while self.parents[name] != name:
+            name = self.parents[name]
         return name
 
 

@@ -73,10 +73,8 @@ class Notice:
 class ComponentChoice:
     """A component a recipe names, with its validated options.
 
-    Args:
-        options: its options, of the spec's options class.
-        path: where in the recipe it stands, e.g. ``model.generator`` or ``losses.generator[1]``.
-        mark: where its ``use:`` was written; recipes that differ in this alone are equal.
+    ``path`` is where in the recipe it stands, e.g. ``losses.generator[1]``, and ``mark`` where its ``use:`` was written;
+    recipes that differ in this alone are equal.
     """
 
     component: RegisteredComponent

@@ -81,7 +81,7 @@ def check_settings(
         mark: what holds them: where a missing key is reported.
         problems: collects the mistakes.
         also_known: keys that may stand there too, for the hint at an unknown key.
-        in_recipe: the document is a recipe, so that a key may belong into another section of it.
+        in_recipe: a key may belong into another section of the recipe.
 
     Returns:
         The settings, or None if anything is wrong.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import yaml
 
@@ -84,7 +85,7 @@ def parse_yaml(
     problems: Problems,
     path: Path = (),
     most_values: int = MOST_VALUES,
-    go_on: Callable[[], None] = lambda: None,
+    go_on: Callable[[], None] | None = None,
 ) -> Node | None:
     """Read one YAML document.
 
@@ -139,52 +140,55 @@ class _Hopeless(Exception):
     """Reading cannot go on; the problem is recorded."""
 
 
+@dataclass
 class _Composer:
     """Makes nodes of the parser's events."""
 
-    def __init__(
-        self, loader: yaml.SafeLoader, marks: MarkMaker, problems: Problems, most: int, go_on: Callable[[], None]
-    ) -> None:
-        self._loader, self._marks, self._problems, self._most, self._go_on = loader, marks, problems, most, go_on
-        self._anchors: dict[str, tuple[Node, int] | None] = {}
-        """The nodes of anchors and how many values each holds; None while its node is still open."""
-        self._count = 0
+    loader: yaml.SafeLoader
+    marks: MarkMaker
+    problems: Problems
+    most: int
+    go_on: Callable[[], None] | None
+    anchors: dict[str, tuple[Node, int] | None] = field(default_factory=dict)
+    """The nodes of anchors and how many values each holds; None while its node is still open."""
+    count: int = 0
 
     def next(self) -> yaml.Event:
-        self._go_on()
-        return self._loader.get_event()
+        if self.go_on is not None:
+            self.go_on()
+        return self.loader.get_event()
 
     def mark(self, event: yaml.Event) -> Mark:
-        start = event.start_mark
-        return self._marks(start.line, start.column) if start else self._marks(0, 0)
+        assert event.start_mark is not None  # as all events of the parser have
+        return self.marks(event.start_mark.line, event.start_mark.column)
 
     def node(self, event: yaml.Event, path: Path) -> Node:
         mark = self.mark(event)
         if len(path) > _DEEPEST:
-            self._problems.add(f"nested more than {_DEEPEST} levels deep", mark, path[:8])
+            self.problems.add(f"nested more than {_DEEPEST} levels deep", mark, path[:8])
             raise _Hopeless
         node: Node
         if isinstance(event, yaml.AliasEvent):
             name = str(event.anchor)
-            anchored = self._anchors.get(name)
+            anchored = self.anchors.get(name)
             if anchored is None:
                 problem = f"*{name} stands inside &{name}, so it would contain itself"
                 remedy = None
-                if name not in self._anchors:
+                if name not in self.anchors:
                     problem = f"*{name} refers to &{name}, which does not stand before it"
                     remedy = "text that starts with * goes in quotes"
-                self._problems.add(problem, mark, path, remedy, breaks=True)
+                self.problems.add(problem, mark, path, remedy, breaks=True)
                 return ScalarNode(None, mark)
             self._grow(anchored[1], mark, path)
             return anchored[0]
         assert isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent)  # nothing else can stand here
-        before = self._count
+        before = self.count
         self._grow(1, mark, path)
         if event.anchor is not None:
-            self._anchors[event.anchor] = None
+            self.anchors[event.anchor] = None
         if event.tag is not None:
             remedy = "put text that looks like a number in quotes"
-            self._problems.add(f"tags such as {event.tag!r} are not used in recipes", mark, path, remedy)
+            self.problems.add(f"tags such as {event.tag!r} are not used in recipes", mark, path, remedy)
         if isinstance(event, yaml.ScalarEvent):
             node = self._scalar(event, mark, path)
         elif isinstance(event, yaml.SequenceStartEvent):
@@ -195,20 +199,20 @@ class _Composer:
         else:
             node = self._map(mark, path)
         if event.anchor is not None:
-            self._anchors[event.anchor] = (node, self._count - before)
+            self.anchors[event.anchor] = (node, self.count - before)
         return node
 
     def _scalar(self, event: yaml.ScalarEvent, mark: Mark, path: Path) -> ScalarNode:
         if unfit := _UNFIT.search(event.value):
             character = f"U+{ord(unfit[0]):04X}"
-            self._problems.add(f"the character {character} is of no text", mark, path, "take this escape out")
+            self.problems.add(f"the character {character} is of no text", mark, path, "take this escape out")
             return ScalarNode(_UNFIT.sub("?", event.value), mark)
         if event.style is not None:
             return ScalarNode(event.value, mark)
         try:
             return ScalarNode(read_scalar(event.value), mark)
         except ValueError as error:
-            self._problems.add(f"this is {error}", mark, path)
+            self.problems.add(f"this is {error}", mark, path)
             return ScalarNode(event.value, mark)
 
     def _map(self, mark: Mark, path: Path) -> MapNode:
@@ -220,30 +224,30 @@ class _Composer:
             if not isinstance(event, yaml.ScalarEvent):
                 key = text_of(self.node(event, (*path, "?")))  # an alias of a text; keys of keys nest as values do
                 if key is None:
-                    self._problems.add("a key must be text, not a list or a map", key_mark, path)
+                    self.problems.add("a key must be text, not a list or a map", key_mark, path)
             elif isinstance(read := self._scalar(event, key_mark, path).value, str):
                 key = read
             else:
                 said = f"the key {event.value or 'nothing'} is not text"
-                self._problems.add(said, key_mark, path, f'put it in quotes: "{event.value}"')
+                self.problems.add(said, key_mark, path, f'put it in quotes: "{event.value}"')
             value = self.node(self.next(), (*path, "?" if key is None else key))
             if key == "<<" and isinstance(event, yaml.ScalarEvent) and event.style is None:
                 for item in items_of(value):
                     if isinstance(item, MapNode):
                         merged = {**item.entries, **merged}  # of several maps that are merged the first one wins
                     else:
-                        self._problems.add("`<<` merges maps, and this is not one", value.mark, (*path, "<<"))
+                        self.problems.add("`<<` merges maps, and this is not one", value.mark, (*path, "<<"))
             elif key is not None and key in entries:
                 said = f"{key!r} stands here a second time; first in line {entries[key].key_mark.line}"
-                self._problems.add(said, key_mark, (*path, key))
+                self.problems.add(said, key_mark, (*path, key))
             elif key is not None:
                 entries[key] = Entry(key_mark, value)
         return MapNode({**entries, **{key: entry for key, entry in merged.items() if key not in entries}}, mark)
 
     def _grow(self, size: int, mark: Mark, path: Path) -> None:
-        self._count += size
-        if self._count > self._most:
-            self._problems.add(f"more than {self._most:,} values, aliases written out", mark, path[:8])
+        self.count += size
+        if self.count > self.most:
+            self.problems.add(f"more than {self.most:,} values, aliases written out", mark, path[:8])
             raise _Hopeless
 
 

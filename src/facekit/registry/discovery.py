@@ -32,14 +32,9 @@ _FIELD = re.compile(r"^(Name|Version):[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class PluginOrigin:
-    """Where a plugin comes from.
+    """Where a plugin comes from: an entry point of a distribution, which names ``module`` or ``module:attribute``.
 
-    Args:
-        name: the entry point's name, or the file's stem.
-        distribution: the distribution that declares it, or the path of a one-file plugin.
-        version: the distribution's version; empty for a file.
-        target: what the entry point names, ``module`` or ``module:attribute``.
-        file: the file of a one-file plugin.
+    For a plugin that is one file, the name is the file's stem, the distribution its path, and the version empty.
     """
 
     name: str
@@ -142,11 +137,8 @@ def find_installed() -> Installed:
 class Switches:
     """Which plugins are loaded, and how failures are taken.
 
-    Args:
-        none: load none of the installed ones.
-        only: load only these entry points or distributions; all where it is empty.
-        never: load none of these.
-        strict: any failure is fatal.
+    Of the installed ones ``none`` are loaded, or ``only`` these entry points or distributions (all where it is empty)
+    but for those that ``never`` names; any failure is fatal where it is ``strict``.
     """
 
     none: bool = False

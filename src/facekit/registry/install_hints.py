@@ -53,14 +53,10 @@ def known_distributions() -> tuple[KnownDistribution, ...]:
 def how_to_get(
     kind: Kind, name: str, *, names: Sequence[str], plugins: PluginSet, record: PluginRecord | None = None
 ) -> str | None:
-    """Return how to get a component, or what else may be meant; None where nothing is known.
+    """Return how to get a component by its id or name, or what else may be meant; None where nothing is known.
 
-    Args:
-        kind: its kind.
-        name: its id, or the name alone.
-        names: the names of the components of this kind that are there.
-        plugins: the plugins that were looked for.
-        record: what the run was made with whose recipe names it.
+    ``names`` are the components of this kind that are there; ``record`` is what the run was made with whose recipe
+    names it.
     """
     sentences = list(dict.fromkeys(_sources(kind, name, plugins, record)))
     if sentences:

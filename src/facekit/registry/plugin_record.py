@@ -58,7 +58,7 @@ class PluginRecord:
 
     Args:
         versions: of each distribution; empty for a plugin that is one file, whose path stands for its name.
-        components: each component that its recipe names. Runs of early versions do not say it.
+        components: each component that its recipe names.
         files: the one-file plugins that were given, those that no component came from too (trackers).
     """
 
