@@ -73,8 +73,8 @@ class Notice:
 class ComponentChoice:
     """A component a recipe names, with its validated options.
 
-    ``path`` is where in the recipe it stands, e.g. ``losses.generator[1]``, and ``mark`` where its ``use:`` was written;
-    recipes that differ in this alone are equal.
+    ``path`` is where in the recipe it stands, e.g. ``losses.generator[1]``; ``mark`` where its ``use:`` was written.
+    Recipes that differ in marks alone are equal.
     """
 
     component: RegisteredComponent
