@@ -180,7 +180,7 @@ def test_loading_says_what_was_migrated(whole: Path, first: Registry, second: Re
     loaded = load_model(whole, registry=second, with_discriminator=True)
     assert loaded.recipe.model.get("generator").options.model_dump() == {"channels": 5, "slope": 0.0}
     assert loaded.model.get("discriminator") is not None
-    assert len(loaded.recipe.notices) == 3
+    assert len(loaded.recipe.notices) == 2
 
 
 @pytest.mark.parametrize("version", [2, 3])
