@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from facekit.interfaces import damaged
+from facekit.interfaces import options
 
 Install = Any
 FACEKIT = Path(sys.executable).with_name("facekit")
@@ -47,7 +47,7 @@ def test_other_errors_of_pydantic_come_through(monkeypatch: pytest.MonkeyPatch) 
     def fail(name: str) -> None:
         raise RuntimeError("of pydantic itself")
 
-    monkeypatch.setattr(damaged, "create_model", fail)
+    monkeypatch.setattr(options, "create_model", fail)
     with pytest.raises(RuntimeError, match="of pydantic itself"):
-        damaged.tolerate_damaged_distributions()
+        options._tolerate_damaged_distributions()
     assert "PYDANTIC_DISABLE_PLUGINS" not in os.environ

@@ -215,16 +215,23 @@ def unpack(batch: FaceBatch) -> FaceBatch:
     def numbers(tensor: Tensor) -> Tensor:
         if tensor.dtype != torch.uint8:
             return tensor
-        return to_unit_range(tensor) if tensor.dim() == 4 else tensor.long()
+        if tensor.dim() == 4:
+            return to_unit_range(tensor)
+        return torch.from_numpy(tensor.numpy().astype(np.int64)) if tensor.device.type == "cpu" else tensor.long()
 
     return map_tensors(batch, numbers)
 
 
 def to_unit_range(images: NDArray[np.uint8] | Tensor) -> Tensor:
-    """Return images (N, H, W, 3) uint8 as a tensor (N, 3, H, W) float32 in [-1, 1]."""
-    planes = torch.as_tensor(images).permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
-    # CUDA multiplies by the reciprocal of a number that it is given by the processor, which rounds otherwise.
-    return planes.div_(torch.full((), 127.5, device=planes.device)).sub_(1)
+    """Return images (N, H, W, 3) uint8 as a tensor (N, 3, H, W) float32 in [-1, 1], where they lie."""
+    if isinstance(images, Tensor) and images.device.type != "cpu":
+        planes = images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+        # CUDA multiplies by the reciprocal of a number that it is given by the processor, which rounds otherwise.
+        return planes.div_(torch.full((), 127.5, device=planes.device)).sub_(1)
+    # By numpy: in a thread of the loader, torch would start threads of its own beside those of the step.
+    pixels = np.divide(np.asarray(images).transpose(0, 3, 1, 2), np.float32(127.5), dtype=np.float32, order="C")
+    pixels -= 1
+    return torch.from_numpy(pixels)
 
 
 def _one(photos: _Several, masks: _Several | None, place: int) -> _Pictures:
