@@ -298,6 +298,11 @@ def test_a_run_of_an_older_version_initialises_parts(
             )
 
 
+def described(file: Path) -> dict[str, object]:
+    """Return what a manifest says of a file."""
+    return {"bytes": file.stat().st_size, "sha256": checkpoints.sha256(file)}
+
+
 def test_initialising_needs_no_plugin_of_the_other_run_as_long_as_its_weights_fit(
     tmp_path: Path, killed: Path, file: Path, second: Registry
 ) -> None:
@@ -306,7 +311,7 @@ def test_initialising_needs_no_plugin_of_the_other_run_as_long_as_its_weights_fi
     state.write_text(text)
     manifest = state.with_name("manifest.json")
     document = json.loads(manifest.read_text())
-    document["files"]["state.json"] = checkpoints._described(state)
+    document["files"]["state.json"] = described(state)
     manifest.write_text(json.dumps(document))
     initialise = f"train.initialise=[{{part: generator.last, weights: {killed}, source: generator.head}}]"
     recipe = read_recipe(file, registry=second, overrides=["train.steps=1", initialise])
@@ -355,7 +360,7 @@ def test_a_state_of_losses_that_does_not_fit_is_told(killed: Path, second: Regis
     checkpoints.write_tensors(losses, {"generator/steady.mean.other": torch.zeros(())})
     manifest = losses.with_name("manifest.json")
     document = json.loads(manifest.read_text())
-    document["files"][losses.name] = checkpoints._described(losses)
+    document["files"][losses.name] = described(losses)
     manifest.write_text(json.dumps(document))
     with pytest.raises(FacekitError, match=r"do not fit the model: generator/steady\.mean\.average is missing"):
         train(recipe, out=killed, registry=second, resume=True)
