@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from facekit.interfaces import Condition, FacekitError, Reference
 from facekit.registry import load_registry
 from facekit.training.networks import load_model
 from facekit.training.open_data import open_data
+from facekit.training.run.folder import RunFolder
 
 MakeFace = Callable[..., Any]
 
@@ -402,8 +402,9 @@ def test_faces_are_those_that_the_run_was_trained_on(
     (run / "recipe.yaml").write_text(recipe.replace("train: 400", "train: 3").replace(": 50\n", ": 1\n"))
     pipeline = load(run, device="cpu")
     packed = open_data(pipeline.recipe, load_registry())
-    lock = json.loads((run / "lock.json").read_text())
-    (run / "lock.json").write_text(json.dumps({**lock, "data_fingerprint": packed.fingerprint}))
+    folder = RunFolder(run)
+    lock = folder.read_lock()
+    folder.write_lock({**lock, "data_fingerprint": packed.fingerprint})
     batches = list(pipeline.faces("train", batch=2))
     assert [batch.keys for batch in batches] == [("train-00000", "train-00001"), ("train-00002",)]
     expected = fixed_batch(packed, packed.rows("train"))
@@ -411,6 +412,6 @@ def test_faces_are_those_that_the_run_was_trained_on(
     assert torch.equal(torch.cat([batch.require_mask() for batch in batches]), expected.require_mask())
     with pytest.raises(FacekitError, match="no 'extra' split"):
         list(pipeline.faces("extra"))
-    (run / "lock.json").write_text(json.dumps({**lock, "data_fingerprint": "another"}))
+    folder.write_lock({**lock, "data_fingerprint": "another"})
     with pytest.raises(FacekitError, match="not what this run was trained on"):
         list(pipeline.faces("test"))

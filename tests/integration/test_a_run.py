@@ -108,10 +108,12 @@ def test_a_longer_run_says_first_how_much_memory_it_takes(
     assert "warning: only 100 KiB are free" in finished.err
 
 
-def test_run_into_a_folder_that_holds_a_run_is_refused(inside: Facekit, first_run: tuple[Path, Any]) -> None:
+def test_run_into_a_folder_that_holds_a_run_of_another_recipe_is_refused(
+    inside: Facekit, first_run: tuple[Path, Any]
+) -> None:
     run, _ = first_run
     before = (run / "report.html").read_bytes()
-    finished = inside("run", "tiny.yaml", "--out", run)
+    finished = inside("run", "tiny.yaml", "--set", "train.seed=7", "--out", run)
     assert finished.code == 2
     assert "Traceback" not in finished.err
     assert str(run) in finished.err
