@@ -141,7 +141,7 @@ def test_a_run_that_was_stopped_goes_on_as_printed(home: Path, shell: Shell, tol
     for file in ("tiny_plugin.py", "stopper.py"):  # the one that gave components and the one that watched
         assert shlex.quote(str(home / "plugins of mine" / file)) in resume
     report = (home / RUN / "report.html").read_text("utf-8")
-    assert f"<code>{html.escape(resume)}</code> goes on with it" in report
+    assert f"<code>{resume}</code> goes on with it" in html.unescape(report)
     assert _commands(home / RUN / "report.html")["Go on with it"] == resume
     events = [json.loads(line) for line in (home / RUN / "metrics.jsonl").read_text("utf-8").splitlines()]
     assert events[-1]["message"].endswith(f"go on with: {resume}")
