@@ -1,1 +1,0 @@
-"""Runs of facekit as files that other programs compute with."""
