@@ -7,6 +7,7 @@ backward pass alone, with either, and ``overhead_ratio``, what facekit adds by w
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import socket
@@ -22,7 +23,7 @@ from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from benchmarks.measure import ROOT
-from facekit.training.distributed import GradientAverage, team
+from facekit.training.distributed import GradientAverage, Team, team
 
 
 def network(filters: int) -> nn.Module:
@@ -39,46 +40,54 @@ def measure_here(*, filters: int, side: int, rounds: int) -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)
     with team() as processes:
-        model = network(filters)
-        parameters = list(model.parameters())
-        wrapped = DistributedDataParallel(model, gradient_as_bucket_view=True)
-        average = GradientAverage(processes)
-        images = torch.randn(4, 3, side, side).contiguous(memory_format=torch.channels_last)
+        measure_in(processes, filters=filters, side=side, rounds=rounds)
+        # DDP's threads must end before the processes part, or the interpreter aborts as it leaves.
+        gc.collect()
+        processes.wait()
 
-        def backward(call: Callable[[torch.Tensor], torch.Tensor], *, averages: bool = False) -> float:
-            loss = call(images).square().mean()
-            distributed.barrier()
-            start = time.perf_counter()
-            with average(parameters) if averages else nullcontext():
-                loss.backward()
-            taken = time.perf_counter() - start
-            model.zero_grad(set_to_none=True)
-            return taken
 
-        def alone() -> float:
-            with wrapped.no_sync():
-                return backward(model)
+def measure_in(processes: Team, *, filters: int, side: int, rounds: int) -> None:
+    """Measure beside the other processes; the first prints."""
+    model = network(filters)
+    parameters = list(model.parameters())
+    wrapped = DistributedDataParallel(model, gradient_as_bucket_view=True)
+    average = GradientAverage(processes)
+    images = torch.randn(4, 3, side, side).contiguous(memory_format=torch.channels_last)
 
-        subjects: dict[str, Callable[[], float]] = {
-            "alone": alone,
-            "ddp": lambda: backward(wrapped),
-            "facekit": lambda: backward(model, averages=True),
+    def backward(call: Callable[[torch.Tensor], torch.Tensor], *, averages: bool = False) -> float:
+        loss = call(images).square().mean()
+        distributed.barrier()
+        start = time.perf_counter()
+        with average(parameters) if averages else nullcontext():
+            loss.backward()
+        taken = time.perf_counter() - start
+        model.zero_grad(set_to_none=True)
+        return taken
+
+    def alone() -> float:
+        with wrapped.no_sync():
+            return backward(model)
+
+    subjects: dict[str, Callable[[], float]] = {
+        "alone": alone,
+        "ddp": lambda: backward(wrapped),
+        "facekit": lambda: backward(model, averages=True),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in subjects}
+    for index in range(rounds + 2):
+        for name, subject in subjects.items():
+            taken = subject()
+            if index >= 2:
+                seconds[name].append(taken)
+    medians = {name: statistics.median(each) for name, each in seconds.items()}
+    added = {name: medians[name] - medians["alone"] for name in ("ddp", "facekit")}
+    if processes.leads:
+        found = {
+            "weights": sum(parameter.numel() for parameter in parameters),
+            "seconds": {name: round(each, 4) for name, each in medians.items()},
+            "overhead_ratio": round(added["facekit"] / added["ddp"], 3),
         }
-        seconds: dict[str, list[float]] = {name: [] for name in subjects}
-        for index in range(rounds + 2):
-            for name, subject in subjects.items():
-                taken = subject()
-                if index >= 2:
-                    seconds[name].append(taken)
-        medians = {name: statistics.median(each) for name, each in seconds.items()}
-        added = {name: medians[name] - medians["alone"] for name in ("ddp", "facekit")}
-        if processes.leads:
-            found = {
-                "weights": sum(parameter.numel() for parameter in parameters),
-                "seconds": {name: round(each, 4) for name, each in medians.items()},
-                "overhead_ratio": round(added["facekit"] / added["ddp"], 3),
-            }
-            print(json.dumps(found))
+        print(json.dumps(found))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -225,7 +225,6 @@ def test_on_the_command_line(styled_run: Path, files: Path, cache: Path) -> None
     (item,) = json.loads(tuned.stdout)
     assert item["outcome"] == "written"
     assert "tuned to the photo (6 steps" in item["message"]
-    assert "tuning to the photo: 6 of 6" in tuned.stderr
     record = read_provenance(files / "out.png")
     assert record is not None
     assert record["tuning"] == {"method": 1, "steps": 6, "rank": 4, "locality": 1.0}

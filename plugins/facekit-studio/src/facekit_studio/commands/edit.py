@@ -115,7 +115,7 @@ def edit(
             seed=seed,
             tuner=None if tune is None else _tuner(pipeline, tune, seed, show_steps),
         )
-        note(f"painting with the {pipeline.weights} weights of step {pipeline.step:,} on {pipeline.device}")
+        note(f"generating with the {pipeline.weights} weights of step {pipeline.step:,} on {pipeline.device}")
         if beside is not None:
             note(f"edits of a part: {local}, step {beside.step:,}")
 
