@@ -97,6 +97,9 @@ def aligned_features(
     """
     classes = planes.shape[1]
     target = region_moments(planes)
+    # Half the size, the second level, is fine enough for what is smooth.
+    sizes = [mask[:, :: 2**level, :: 2**level] for level in range(max(2, len(levels)))]
+    half_planes = F.avg_pool2d(planes.float(), 2)
     parts: list[list[Tensor]] = [[] for _ in levels]
     for number, ids in enumerate(sources.unbind(1)):
         theirs = one_hot(ids, classes=classes, weight=planes)
@@ -104,26 +107,24 @@ def aligned_features(
         # The maps are those of the whole masks, whatever the level.
         maps = affine_maps(target, reference)
         counts = share[..., number].float() * shown(target, reference)
-        # Half the size is fine enough for what is smooth.
-        half = mask[:, ::2, ::2]
-        grid = sampling_grid(half, maps, target, reference)
-        grid, _ = land_in_region(grid, half, ids, reference, among(half, regions.texture))
-        known = borders_agree(grid, half, F.avg_pool2d(planes.float(), 2), F.avg_pool2d(theirs.float(), 2))
-        if regions.skin is not None:
-            known = known * skin_kept(half, target, reference, regions)
+        places = [
+            land_in_region(
+                sampling_grid(small, maps, target, reference), small, ids, reference, among(small, regions.texture)
+            )
+            for small in sizes
+        ]
+        known = borders_agree(places[1][0], sizes[1], half_planes, F.avg_pool2d(theirs.float(), 2))
+        known = known * skin_kept(sizes[1], target, reference, regions)
         if dropout:
             known = known * some_left_out(known, dropout)
-        for level, features in enumerate(levels):
-            small = mask[:, :: 2**level, :: 2**level]
-            grid = sampling_grid(small, maps, target, reference)
-            grid, landed = land_in_region(grid, small, ids, reference, among(small, regions.texture))
-            # None outside its region, and where the masks differ, as little as they agree.
-            here = (
+        for level, (features, small, (grid, landed)) in enumerate(zip(levels, sizes, places, strict=False)):
+            agreed = (
                 F.avg_pool2d(known, 2 ** (level - 1))
                 if level
                 else F.interpolate(known, scale_factor=2, mode="bilinear")
             )
-            own = landed[:, None] * here
+            # None outside its region, and where the masks differ, as little as they agree.
+            own = landed[:, None] * agreed
             weight = counts.gather(1, small.flatten(1)).view(len(small), 1, *small.shape[1:])
             here = weight * own
             beside = torch.cat([here, here * (moved_by(grid) / LARGEST_MOVE).clamp_max(1)], dim=1).to(features.dtype)
