@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 from facekit.interfaces import STOPPED, ExecutorContext, ExecutorTask, Options
@@ -67,11 +68,7 @@ class Ssh:
         busy = [each.host for each in self._tasks if each.poll() is None]
         host = next(host for host in self._options.hosts if host not in busy)
         there = f"cd {shlex.quote(str(Path.cwd()))} && exec {shlex.join(task.command)}"
-        task.log.parent.mkdir(parents=True, exist_ok=True)
-        with task.log.open("ab") as log:
-            process = subprocess.Popen(
-                [self._options.program, host, there], stdin=subprocess.PIPE, stdout=log, stderr=log
-            )
+        process = replace(task, command=(self._options.program, host, there)).start()
         self._tasks.append(SshTask(host, process))
         return self._tasks[-1]
 

@@ -16,7 +16,6 @@ from facekit.recipe.settings_check import check_settings
 from facekit.registry import Registry
 from facekit.registry.built_in import LocalExecutorOptions
 
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
@@ -102,23 +101,12 @@ class LocalProcesses:
 
     def submit(self, task: ExecutorTask) -> _Process:
         """Start a task in a session of its own, so that Ctrl-C reaches this process alone."""
-        environment = {**os.environ, **dict.fromkeys(_THREADS, str(self._threads))}
         self._processes = [process for process in self._processes if process.poll() is None]
         taken = [process.gpu for process in self._processes]
         gpu = min(self._gpus, key=taken.count) if self._gpus else None
-        if gpu is not None:
-            environment[_VISIBLE] = gpu
+        visible = {} if gpu is None else {_VISIBLE: gpu}
         try:
-            task.log.parent.mkdir(parents=True, exist_ok=True)
-            with task.log.open("ab") as log:
-                process = subprocess.Popen(
-                    task.command,
-                    stdin=subprocess.PIPE,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    env=environment,
-                    start_new_session=True,
-                )
+            process = task.start(threads=self._threads, environment=visible, own_session=True)
         except OSError as error:
             raise RunFailure(f"a process cannot be started: {error}", where=task.name) from error
         self._processes.append(_Process(process, gpu))

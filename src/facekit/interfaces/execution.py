@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import subprocess
 
 STOPPED = 130
 """The exit code of a task that ended because it was asked to; called again, it goes on where it was."""
+
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,40 @@ class ExecutorTask:
     name: str
     command: tuple[str, ...]
     log: Path
+
+    def start(
+        self,
+        *,
+        threads: int | None = None,
+        environment: Mapping[str, str] = MappingProxyType({}),
+        folder: Path | None = None,
+        own_session: bool = False,
+    ) -> subprocess.Popen[bytes]:
+        """Start the command on this machine, as it wants to be started: with the pipe and the log.
+
+        Args:
+            threads: computing threads; None for what it takes by itself.
+            environment: variables over those of this process.
+            folder: where it runs; here by default.
+            own_session: keep the terminal's Ctrl-C from it.
+
+        Raises:
+            OSError: the log cannot be opened, or there is no such program.
+        """
+        import subprocess
+
+        computing = {} if threads is None else dict.fromkeys(_THREADS, str(threads))
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                self.command,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **computing, **environment},
+                cwd=folder,
+                start_new_session=own_session,
+            )
 
 
 class SubmittedTask(Protocol):

@@ -34,7 +34,7 @@ class RayTasks:
 
     def submit(self, task: ExecutorTask) -> RayTask:
         """Submit a task; it waits until a node has room for it."""
-        command = RemoteCommand(task.command, task.log, threads=self._threads, folder=Path.cwd())
+        command = RemoteCommand(task, threads=self._threads, folder=Path.cwd())
         return RayTask(self._run.options(name=task.name).remote(command), task.log)
 
 

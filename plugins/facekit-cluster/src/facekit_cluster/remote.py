@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from pathlib import Path
 
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+from facekit.interfaces import ExecutorTask
+
 POLL_SECONDS = 0.1
 
 
 class RemoteCommand:
-    """A command with a log, which any scheduler can hand over; called, it runs the command and returns the exit code.
+    """The command of a task, which any scheduler can hand over; called, it runs the command and returns the exit code.
 
     The command's standard input is a pipe of this process, so that it ends with this process, however that ends.
 
@@ -21,26 +21,15 @@ class RemoteCommand:
         folder: where it runs.
     """
 
-    def __init__(self, command: tuple[str, ...], log: Path, *, threads: int, folder: Path) -> None:
-        self._command = command
-        self._log = log
+    def __init__(self, task: ExecutorTask, *, threads: int, folder: Path) -> None:
+        self._task = task
         self._threads = threads
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
     def __call__(self) -> int:
         """Run it. An interruption is passed on as SIGTERM, and waits for the command to save what it has."""
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        environment = {**os.environ, **dict.fromkeys(_THREADS, str(self._threads))}
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command,
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=environment,
-                cwd=self._folder,
-            )
+        self._process = self._task.start(threads=self._threads, folder=self._folder)
         try:
             # Not in a system call: Ray's interruptions are seen between lines of Python only.
             while (code := self._process.poll()) is None:

@@ -54,7 +54,7 @@ class SlurmJobs:
         from submitit.core.utils import FailedJobError
 
         self._executor.update_parameters(name=task.name)
-        command = RequeuedCommand(task.command, task.log, threads=self._threads, folder=Path.cwd())
+        command = RequeuedCommand(task, threads=self._threads, folder=Path.cwd())
         try:
             return SlurmJob(self._executor.submit(command), task.log)
         except (FailedJobError, OSError) as error:
