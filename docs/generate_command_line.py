@@ -16,8 +16,8 @@ from facekit.cli.plugin_commands import PluginGroup
 TARGET = Path(__file__).with_name("command-line.md")
 WIDTH = 100
 
-OF_THE_STUDIO = ("edit", "studio", "evaluate-edits")
-"""Commands of facekit-studio, which are described here as well."""
+OF_PLUGINS = ("edit", "studio", "evaluate-edits", "export")
+"""Commands of facekit-studio and facekit-export, which are described here as well."""
 
 INTRODUCTION = """\
 # Command line
@@ -29,8 +29,8 @@ mistake that you can mend (told without a traceback), 1 for a run that could not
 Ctrl-C.
 
 Plugins add commands: `facekit edit`, `studio` and `evaluate-edits` are those of
-[facekit-studio](../plugins/facekit-studio). Those of `facekit import` come from plugins only, and are described in
-their READMEs.
+[facekit-studio](../plugins/facekit-studio), `export` that of [facekit-export](../plugins/facekit-export). Those of
+`facekit import` come from plugins only, and are described in their READMEs.
 """
 
 
@@ -59,8 +59,8 @@ def _commands(
         return
     yield names, command.get_help(context)
     if isinstance(command, click.Group):
-        of_the_studio = OF_THE_STUDIO if parent is None else ()
-        for name in (*command.list_commands(context), *of_the_studio):
+        of_plugins = OF_PLUGINS if parent is None else ()
+        for name in (*command.list_commands(context), *of_plugins):
             found = command.get_command(context, name)
             assert found is not None
             yield from _commands(found, (*names, name), context)

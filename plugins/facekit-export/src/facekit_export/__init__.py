@@ -1,0 +1,1 @@
+"""Runs of facekit as files that other programs compute with."""
