@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 
 import facekit
 from facekit.interfaces import Condition, FacekitError, Reference, RunFailure
+from facekit.training.run.folder import RunFolder
 from facekit_export import exporting
 from facekit_export.command import export
 from facekit_export.exporting import Exported, export_run
@@ -32,20 +33,22 @@ RECIPES = sorted(
     if path.parent.name != "ablations" and not path.name.startswith("_")
 )
 
-LARGER = {"paper/pix2pixhd_local_enhancer", "pix2pixhd_local_enhancer", "pix2pix_unet", "paper/stargan"}
+LARGER = {
+    "evaluators/attributes",
+    "evaluators/segmenter",
+    "paper/pix2pixhd_local_enhancer",
+    "paper/stargan",
+    "pix2pix_unet",
+    "pix2pixhd_local_enhancer",
+}
 """Recipes whose networks make no images of 32 pixels."""
 
-LIKE_OTHERS = {
-    "local_edit_256",
-    "paper/msg_gan",
-    "paper/pix2pixhd_global",
-    "paper/pix2pixhd_local_enhancer",
-    "paper/sft_pix2pixhd_notebook",
-    "paper/spade",
-    "paper/stargan",
-    "sft_pix2pixhd_attributes",
-}
-"""Recipes whose networks, at this size, are those of others in the list."""
+ROUGHER = {"pix2pixhd_local_enhancer": 5e-4, "paper/pix2pixhd_local_enhancer": 5e-4}
+"""How far programs may be from runs with so many norms that random weights, whose features are almost flat, blow up the
+last digit of what a run's faster convolutions and a plain program give."""
+
+ALWAYS = {"evaluators/segmenter", "local_edit", "msg_gan", "paper/spade_encoder", "sean", "sft_pix2pixhd", "stargan"}
+"""Recipes that stand for their families in every run of the tests; the rest is slow."""
 
 needs_onnx = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("onnx", "onnxscript", "onnxruntime")),
@@ -78,14 +81,17 @@ def plain(write_run: WriteRun) -> Path:
 
 
 def test_the_list_of_recipes_is_that_of_the_repository() -> None:
-    assert {*LARGER, *LIKE_OTHERS} <= set(RECIPES)
+    assert {*LARGER, *ROUGHER, *ALWAYS} <= set(RECIPES)
     assert len(RECIPES) >= 20
 
 
-@pytest.mark.parametrize("name", [name for name in RECIPES if name not in LIKE_OTHERS])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in ALWAYS else pytest.mark.slow) for name in RECIPES]
+)
 def test_an_exported_program_computes_what_its_run_does(write_run: WriteRun, name: str) -> None:
     done = exported(small(write_run, name), "torch")
-    assert done.largest_difference <= exporting.TOLERANCE
+    assert done.difference.largest <= ROUGHER.get(name, exporting.TOLERANCE)
+    assert done.difference.far == 0
     assert [file.is_file() for file in done.files] == [True]
     assert float(done.graphs[0].given["image"].std()) > 1e-3
 
@@ -94,24 +100,19 @@ def test_an_exported_program_computes_what_its_run_does(write_run: WriteRun, nam
 @needs_onnx
 @pytest.mark.parametrize("name", RECIPES)
 def test_an_onnx_file_computes_what_its_run_does(write_run: WriteRun, name: str) -> None:
-    assert exported(small(write_run, name), "onnx").largest_difference <= exporting.TOLERANCE
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(LIKE_OTHERS))
-def test_recipes_like_others_do_as_well(write_run: WriteRun, name: str) -> None:
-    assert exported(small(write_run, name), "torch").largest_difference <= exporting.TOLERANCE
+    assert exported(small(write_run, name), "onnx").difference.agrees
 
 
 def test_faces_of_its_data_are_compared_where_they_are_here(styled: Path, plain: Path) -> None:
     assert exported(styled, "torch").compared_on == "3 validation faces of its data"
     assert exported(plain, "torch").compared_on == "noise"
-    lock = json.loads((styled / "lock.json").read_text())
-    (styled / "lock.json").write_text(json.dumps({**lock, "data_fingerprint": "another"}))
+    run = RunFolder(styled)
+    lock = run.read_lock()
+    run.write_lock({**lock, "data_fingerprint": "another"})
     try:
         drawn = exported(styled, "torch", overwrite=True).compared_on
     finally:
-        (styled / "lock.json").write_text(json.dumps(lock))
+        run.write_lock(lock)
     assert drawn == "drawn mask, reference, reference_mask"
 
 
@@ -120,7 +121,8 @@ def test_style_encoder_and_generator_apart_give_the_same_image(styled: Path) -> 
     assert [file.name for file in done.files] == ["file.style_encoder.pt2", "file.generator.pt2"]
     encoder, generator = (torch.export.load(file).module() for file in done.files)
     pipeline = facekit.load(styled, device="cpu", precision="fp32")
-    photo, own, other = torch.rand(1, 3, 32, 32) * 2 - 1, torch.zeros(1, 32, 32).long(), torch.ones(2, 32, 32).long()
+    photo, masks = torch.rand(1, 3, 32, 32) * 2 - 1, torch.randint(0, 19, (3, 4, 4)).repeat(1, 8, 8)
+    own, other = masks[:1], masks[1:]
     style = encoder(photo, own)
     made = generator(other, *(tensor.expand(2, *tensor.shape[1:]) for tensor in style))[0]
     wanted = pipeline.networks.generate(other, pipeline.networks.encode(photo, own)).image
@@ -133,7 +135,7 @@ def test_another_size(write_run: WriteRun, styled: Path, plain: Path) -> None:
     with pytest.raises(FacekitError, match=r"makes no images of 30 pixels: .* a multiple of"):
         exported(styled, "torch", size=30)
     with pytest.raises(FacekitError, match="--size"):
-        exported(plain, "torch", size=32)
+        exported(plain, "torch", size=32, overwrite=True)
 
 
 # --- what a file says -----------------------------------------------------------------------------
@@ -155,7 +157,7 @@ def check_document(document: dict[str, Any], run: Path) -> None:
         "meaning": "from -1 to 1",
     }
     assert document["licence"]["code"]["sft_pix2pixhd/sft_pix2pixhd"] == "Apache-2.0"
-    assert document["licence"]["trained_on"] == "datasets/synthetic_faces"
+    assert document["licence"]["trained_on"] == "facekit/synthetic_faces"
 
 
 def test_an_exported_program_says_what_it_is(styled: Path) -> None:
@@ -246,7 +248,7 @@ def test_a_file_that_computes_something_else_is_not_kept(plain: Path, monkeypatc
     monkeypatch.setattr(exporting.formats, "read", wrong)
     folder = plain / "wrong"
     pipeline = facekit.load(plain, device="cpu", precision="fp32")
-    with pytest.raises(RunFailure, match=r"differs from the run by 0\.01, more than 0\.0001"):
+    with pytest.raises(RunFailure, match=r"differs from the run by .*, with .* of the values more than 0\.001 away"):
         export_run(pipeline, folder / "file.pt2", form="torch")
     assert list(folder.iterdir()) == []
 

@@ -91,6 +91,11 @@ class InferenceNetworks(Mapping[str, PlacedNetwork]):
         return self._precision.device
 
     @property
+    def callables(self) -> dict[str, Callable[..., Any]]:
+        """The networks themselves by name, and the sampler where there is one: for tracing. Not to be changed."""
+        return self._networks.model.callables
+
+    @property
     def gives_styles(self) -> bool:
         """Whether images are generated from styles that :meth:`encode` gives and that can be mixed: there is a style
         encoder, no sampler, and the generator does not read the reference by itself."""

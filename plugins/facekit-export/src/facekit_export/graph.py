@@ -104,13 +104,16 @@ class Graph(nn.Module):
         return tuple(self._compute(self._networks, named).values())
 
 
-def graphs_of(pipeline: FacePipeline, example: Tensors, inputs: Sequence[Input], *, split: bool) -> list[Graph]:
+def graphs_of(
+    pipeline: FacePipeline, example: Tensors, inputs: Sequence[Input], *, size: int, split: bool
+) -> list[Graph]:
     """Return the graphs of a run: one from everything it reads to the image, or its style encoder and its generator.
 
     Args:
         pipeline: the run.
         example: inputs of a few samples by name.
         inputs: what the run reads.
+        size: side of the images in pixels.
         split: style encoder and generator apart, so that a style is read once for many masks.
 
     Raises:
@@ -122,7 +125,7 @@ def graphs_of(pipeline: FacePipeline, example: Tensors, inputs: Sequence[Input],
         if name not in pipeline.recipe.model.discriminators
     }
     if not split:
-        return [_sized(Graph("", networks, inputs, _image, example), example)]
+        return [_sized(Graph("", networks, inputs, _image, example), size)]
     if not pipeline.networks.gives_styles:
         raise FacekitError(
             "this run has no style that is encoded once and used again, so there is nothing to split",
@@ -147,7 +150,7 @@ def graphs_of(pipeline: FacePipeline, example: Tensors, inputs: Sequence[Input],
     generator = Graph(
         GENERATOR, {GENERATOR: networks[GENERATOR]}, [*others, *of_style], paint, {**example, **encoder.given}
     )
-    return [encoder, _sized(generator, example)]
+    return [encoder, _sized(generator, size)]
 
 
 def inputs_of(pipeline: FacePipeline, size: int) -> list[Input]:
@@ -246,14 +249,9 @@ def _plain(network: Callable[..., Any]) -> Callable[..., Any]:
     return copy.deepcopy(network).to(memory_format=torch.contiguous_format)
 
 
-def _sized(graph: Graph, example: Tensors) -> Graph:
-    """Return a graph. Raises FacekitError where its images are not of the size of its inputs."""
-    size, made = example_size(example), tuple(graph.given[IMAGE].shape[2:])
-    if size is not None and made != (size, size):
+def _sized(graph: Graph, size: int) -> Graph:
+    """Return a graph. Raises FacekitError where its images are not of the size that is asked for."""
+    made = tuple(graph.given[IMAGE].shape[2:])
+    if made != (size, size):
         raise FacekitError(f"this run makes images of {made[0]} pixels, whatever it is given", where="--size")
     return graph
-
-
-def example_size(tensors: Tensors) -> int | None:
-    """Return the side of the pictures among inputs; None where there is none."""
-    return next((each.shape[-1] for name, each in tensors.items() if name in _GIVEN[:4]), None)

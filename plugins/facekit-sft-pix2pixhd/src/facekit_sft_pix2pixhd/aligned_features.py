@@ -125,7 +125,7 @@ def aligned_features(
             )
             # None outside its region, and where the masks differ, as little as they agree.
             own = landed[:, None] * agreed
-            weight = counts.gather(1, small.flatten(1)).view(len(small), 1, *small.shape[1:])
+            weight = counts.gather(1, small.flatten(1)).view(small.shape[0], 1, *small.shape[1:])
             here = weight * own
             beside = torch.cat([here, here * (moved_by(grid) / LARGEST_MOVE).clamp_max(1)], dim=1).to(features.dtype)
             moved = features_at(grid, own.to(features.dtype), features[:, number], ids, small, classes)

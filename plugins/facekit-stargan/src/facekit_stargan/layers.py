@@ -51,7 +51,7 @@ class InstanceNorm(nn.Module):
             return self._by_running_statistics(features, rectified=rectified)
         if self.running:
             self._update(features.detach())
-        scale, shift = (each.expand(len(features), -1) for each in (self.weight, self.bias))
+        scale, shift = (each.expand(features.shape[0], -1) for each in (self.weight, self.bias))
         return instance_norm(features, scale=scale, shift=shift, slope=0.0 if rectified else None)
 
     def _by_running_statistics(self, features: Tensor, *, rectified: bool) -> Tensor:
