@@ -58,7 +58,8 @@ def test_the_file_has_every_photo_its_protocol_and_what_made_it(done):
     assert [entry["script"] for entry in document["scripts"]] == ["close_mouth", "open_mouth"]
     for script in document["scripts"]:
         systems = {entry["system"]: entry for entry in script["results"]}
-        assert {"run", "paste_nearest"} <= set(systems)
+        assert {"run", "paste_nearest", "unedited"} <= set(systems)
+        assert all(own["touched"] == 0 for own in systems["unedited"]["per_photo"].values())
         run = systems["run"]
         assert len({entry["protocol"] for entry in systems.values()}) == 1
         assert run["protocol_fields"]["script_sha256"]

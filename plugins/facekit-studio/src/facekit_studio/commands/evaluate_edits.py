@@ -67,8 +67,9 @@ def evaluate_edits(
     """Edit photos by named scripts with RUN, and measure what the edited region shows and what lies outside it.
 
     The scripts are open_mouth, close_mouth, remove_glasses, longer_hair, raise_brows and move_glasses. Each is made
-    of the photos it makes sense for, and stands beside real photos that show the same, and beside the same region
-    pasted from the real photo whose mask is nearest. Photos that a run has learned from are refused. The folder gets
+    of the photos it makes sense for, and stands beside real photos that show the same, beside the same region
+    pasted from the real photo whose mask is nearest, and beside the photos as they were. Photos that a run has learned
+    from are refused. The folder gets
     edits.json, with the values of every photo, and a sheet of pictures a script. RUN keeps the numbers and small
     sheets as well, for its report and `facekit compare`. Ctrl-C leaves the scripts that are finished.
 
@@ -159,7 +160,7 @@ def print_script(result: ScriptResult, settings: EditSettings) -> None:
     rows = []
     for name in dict.fromkeys(entry.name for each in numbers for entry in each.measurements):
         entry = next(entry for each in numbers for entry in each.measurements if entry.name == name)
-        unit = f" ({entry.unit})" if entry.unit else ""
+        unit = f" ({entry.unit})" if entry.unit not in ("", "share", "pixels") else ""
         label = name.replace(f"-{settings.extractor}", "")
         rows.append((f"{label}{unit} {ARROWS[entry.better]}", *(_cell(each, name) for each in numbers)))
     photos = plural(int(first.fields["photos"]), "photo")
@@ -183,7 +184,7 @@ def _cell(result: EvaluationResult, name: str) -> str:
     if value is None or value != value:
         return "-"
     interval = result.intervals.get(name)
-    spread = f" ±{(interval[1] - interval[0]) / 2:.2g}" if interval else ""
+    spread = f"±{(interval[1] - interval[0]) / 2:.2g}" if interval else ""
     return f"{value:.2g}{spread}" if abs(value) < 100 else f"{value:.0f}{spread}"
 
 

@@ -1,4 +1,4 @@
-"""What makes edited photos: a run, and a baseline that pastes from training photos."""
+"""What makes edited photos: a run, a baseline that pastes from training photos, and one that leaves them as they are."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ from facekit_studio.editing.script import EditScript
 from facekit_studio.editing.script.masks import Extent, Ids, Pixels, extent_of, grown
 
 PASTE_NEAREST = "paste_nearest"
-"""The baseline's name."""
+"""The name of the baseline that pastes."""
+
+UNEDITED = "unedited"
+"""The name of the photos as they were: what each number is before anything is edited."""
 
 MARGIN = 0.02
 """How far a pasted part reaches beyond what the mask changes, in sides of the photo."""
@@ -78,6 +81,11 @@ class RunEditor:
         again = pixels_of_classes(mask, self._again, self._editor.pipeline.label_map)
         edited = self._editor.edit(opened, self._script, again=again)
         return Edited(edited.photo, edited.touched, edited.local)
+
+
+def leave_unedited(face: Face, wanted: Ids) -> Edited:
+    """Return the photo as it was."""
+    return Edited(face.image, np.zeros(wanted.shape, dtype=bool))
 
 
 class PasteNearest:

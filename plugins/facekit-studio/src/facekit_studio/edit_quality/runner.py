@@ -14,7 +14,14 @@ from facekit.inference.files import content_of
 from facekit.inference.provenance import SCRIPT_SHA256
 from facekit.interfaces import FaceDataset, FacekitError, LabelMap, did_you_mean
 from facekit.registry import Registry
-from facekit_studio.edit_quality.editors import PASTE_NEAREST, Editor, PasteNearest, RunEditor
+from facekit_studio.edit_quality.editors import (
+    PASTE_NEAREST,
+    UNEDITED,
+    Editor,
+    PasteNearest,
+    RunEditor,
+    leave_unedited,
+)
 from facekit_studio.edit_quality.faces import SIDE, Face, fingerprint_of, read_face
 from facekit_studio.edit_quality.kinds import NamedEdit
 from facekit_studio.edit_quality.learned import TRAIN, Learned, learned_photos, refuse_learned
@@ -274,6 +281,7 @@ class _Measuring:
             made(RUN, RunEditor(self.editor, script, edit.again)),
             made(PASTE_NEAREST, PasteNearest(edit, real, self.label_map)),
             *(made(name, make(edit, real, self.label_map)) for name, make in self.further.items()),
+            made(UNEDITED, leave_unedited),
         ]
         notes = [said for each in learned if (said := each.note(len(photos)))]
         if held_out:

@@ -20,6 +20,7 @@ from facekit.data.geometry import resize_photo
 from facekit.figures.sheet import draw_sheet
 from facekit.inference import FacePipeline, save_png
 from facekit.training.run.folder import full_disk_stops, sealed, write_json
+from facekit_studio.edit_quality.editors import UNEDITED
 from facekit_studio.edit_quality.runner import RUN, EditSettings, ScriptResult
 from facekit_studio.editing import PhotoEditor
 from facekit_studio.editing.local import fills_holes
@@ -122,7 +123,11 @@ def draw_script(result: ScriptResult, *, rows: int | None = None, side: int | No
         rows: photos at most; None for all that there are.
         side: pixels of their side; None for that at which they were measured.
     """
-    edited = [system for system in result.systems if system.shown and system.shown[0].touched is not None]
+    edited = [
+        system
+        for system in result.systems
+        if system.result.system != UNEDITED and system.shown and system.shown[0].touched is not None
+    ]
     shown = edited[0].shown[:rows]
     columns: list[tuple[str, list[Any]]] = [("before", [each.face.image for each in shown])]
     columns += [
