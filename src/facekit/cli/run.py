@@ -139,13 +139,13 @@ def train_and_measure(
         FacekitError: as :func:`facekit.training.loop.train` and the metrics do.
     """
     # Imported after the recipe is read, so that its mistakes are reported at once: torch takes seconds to import.
-    from facekit.cli.display import spoken_time, training_display
+    from facekit.cli.display import training_display
     from facekit.cli.errors import INTERRUPTED
-    from facekit.evaluation import check_metrics, evaluate_run, validator
+    from facekit.evaluation import check_metrics, validator
     from facekit.report import write_report
     from facekit.training.distributed import PeersLost
     from facekit.training.loop import train
-    from facekit.training.run.commands import generate_command, lock_of, resume_command
+    from facekit.training.run.commands import lock_of, resume_command
     from facekit.training.run.folder import RunFolder
     from facekit.training.run.processes import launch
 
@@ -178,16 +178,30 @@ def train_and_measure(
                 with suppress(Exception):
                     write_report(out, registry=registry)
             raise
-    lock = lock_of(RunFolder(out))  # the run is done: whatever became of this file, its report is written
     if result.outcome != "finished":
         report = write_report(out, registry=registry)
         note(f"stopped at step {result.step:,} of {result.steps:,}, after a checkpoint")
         note(f"report:  {report}")
-        note(f"resume:  {resume_command(out, lock)}")
+        note(f"resume:  {resume_command(out, lock_of(RunFolder(out)))}")
         if as_json:
             print_json(_document(result, report, ()))
         return INTERRUPTED
+    _measure_and_tell(result, recipe, out, registry=registry, as_json=as_json)
+    return 0
+
+
+def _measure_and_tell(
+    result: RunResult, recipe: ResolvedRecipe, out: Path, *, registry: Registry, as_json: bool
+) -> None:
+    """Measure a finished run, write its report, and say what there is and what works next."""
+    from facekit.cli.display import spoken_time
+    from facekit.evaluation import evaluate_run
+    from facekit.report import write_report
+    from facekit.training.run.commands import generate_command, lock_of
+    from facekit.training.run.folder import RunFolder
+
     evaluations: Sequence[EvaluationResult] = ()
+    lock = lock_of(RunFolder(out))  # the run is done: whatever becomes of this file, its report is written
     if recipe.metrics:
         note("measuring on the test split, beside baselines that need no training")
         with evaluation_progress() as progress:
@@ -195,7 +209,7 @@ def train_and_measure(
     report = write_report(out, registry=registry)
     if as_json:
         print_json(_document(result, report, evaluations))
-        return 0
+        return
     if evaluations:
         print_measurements(evaluations)
         click.echo()
@@ -205,7 +219,6 @@ def train_and_measure(
     example = generate_command(out, lock)
     if example is not None:
         click.echo(f"generate: {example}")
-    return 0
 
 
 def _tell_memory(recipe: ResolvedRecipe, registry: Registry) -> None:

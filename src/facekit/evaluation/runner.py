@@ -21,6 +21,7 @@ from facekit.interfaces import (
     FacekitError,
     Generated,
     LabelMap,
+    Measurement,
     Metric,
     Observation,
     Reference,
@@ -99,15 +100,13 @@ def evaluate(
     """Measure a system on the faces of a split.
 
     Every face is generated once for every list of pairs that a metric wants (a task, or the transfer of an attribute),
-    from the packed photos as they are, and rounded to 8 bits. The tasks take turns batch by batch; ``batch`` decides
-    the speed only. What a condition holds in each task: :class:`facekit.interfaces.Observation`.
+    from the packed photos as they are, and rounded to 8 bits. ``batch`` decides the speed only. What a condition holds
+    in each task: :class:`facekit.interfaces.Observation`.
 
     Args:
-        system: a model in evaluation mode, called without gradients, or a baseline. It may return a family's own
-            subclass of ``Generated``; metrics see it with all its fields, and its image rounded.
-        metrics: fresh ones, since they add up what they see; they measure in fp32, on the device of ``precision``.
-        precision: where and how the system computes: it must have been placed so. By default fp32 on the CPU.
-        inputs: what the system is given; by default all that a test face has.
+        system: a model in evaluation mode, or a baseline. Metrics see all fields of what it gives, its image rounded.
+        metrics: fresh ones; they measure in fp32, on the device of ``precision``.
+        precision: where and how the system was placed; by default fp32 on the CPU.
         settings: runtime options that were set for this evaluation; they are a part of its protocol.
         keep: faces of each list of pairs whose pictures are kept, spread over the split.
 
@@ -135,8 +134,7 @@ def evaluate(
                 observation, elapsed = source.observe(pairs, part)
                 seconds += elapsed
                 images = observation.generated.image
-                first = firsts.setdefault(pairs.name, images[:1].clone())
-                alike[pairs.name] = alike[pairs.name] and bool((images == first).all())
+                alike[pairs.name] &= bool((images == firsts.setdefault(pairs.name, images[:1].clone())).all())
                 places = [index for index in range(len(images)) if start + index in shown]
                 kept[pairs.name] += [painted_face(observation, index, packed.label_map) for index in places]
                 for metric in metrics:
@@ -145,11 +143,7 @@ def evaluate(
                 done += len(observation.keys)
                 if progress is not None:
                     progress(EvaluationProgress(name, done, total))
-    measurements = tuple(measurement for metric in metrics for measurement in metric.compute())
-    names = [measurement.name for measurement in measurements]
-    if len(set(names)) != len(names):
-        twice = next(entry for entry in names if names.count(entry) > 1)
-        raise FacekitError(f"two metrics measure {twice!r}", where="metrics", remedy="take one of them out")
+    measurements = _computed(metrics)
     intervals = {entry.name: bootstrap_interval(entry.per_sample) for entry in measurements}
     return EvaluationResult(
         system=name,
@@ -163,13 +157,25 @@ def evaluate(
         seconds_per_picture=seconds / total,
         data_fingerprint=packed.fingerprint,
         pictures={task: tuple(faces) for task, faces in kept.items() if faces},
-        notes=tuple(
-            f"all {len(rows)} results of {task} are one and the same image, so what is measured of them says nothing: "
-            "the generator has collapsed, or does not look at what it is given"
-            for task, same in alike.items()
-            if same
-        ),
+        notes=tuple(_collapsed(len(rows), task) for task, same in alike.items() if same),
     )
+
+
+def _collapsed(count: int, task: str) -> str:
+    return (
+        f"all {count} results of {task} are one and the same image, so what is measured of them says nothing: the "
+        "generator has collapsed, or does not look at what it is given"
+    )
+
+
+def _computed(metrics: Sequence[Metric]) -> tuple[Measurement, ...]:
+    """Return what metrics measured. Raises FacekitError where two measurements have one name."""
+    measurements = tuple(measurement for metric in metrics for measurement in metric.compute())
+    names = [measurement.name for measurement in measurements]
+    if len(set(names)) != len(names):
+        twice = next(entry for entry in names if names.count(entry) > 1)
+        raise FacekitError(f"two metrics measure {twice!r}", where="metrics", remedy="take one of them out")
+    return measurements
 
 
 def painted_face(observation: Observation, index: int, label_map: LabelMap) -> PaintedFace:

@@ -175,25 +175,21 @@ def evaluate_run(
 ) -> tuple[EvaluationResult, ...]:
     """Measure a run with the metrics of its recipe, and write what was found into the run folder.
 
-    The model computes as it did in training: in the run's number format and memory layout. Baselines are measured by
-    the metrics that they have results for; where there are none, they are left out, and the model's ``notes`` say so.
-
-    The numbers go into ``metrics.jsonl``; the value of every photo, and pictures of some, into ``evaluations/`` (see
-    :mod:`facekit.evaluation.store`).
+    The model computes as in training: in the run's number format and memory layout. Baselines without results for the
+    metrics are left out, and the model's ``notes`` say so. The numbers go into ``metrics.jsonl``, the value of every
+    photo and pictures of some into ``evaluations/`` (:mod:`facekit.evaluation.store`).
 
     Args:
         weights: ``ema`` or ``live``; a run without an average has live weights only, and the result says so.
         step: a certain checkpoint; by default the newest sound one.
         metrics_of: measure with the metrics of this recipe in place of the run's own.
-        settings: runtime options in place of those that the run was made with, ``sampler.steps=50``; they are a part of
-            the protocol.
+        settings: runtime options in place of the run's own, ``sampler.steps=50``; they are a part of the protocol.
 
     Returns:
         the model's result, then one a baseline.
 
     Raises:
-        FacekitError: the folder is no run, has no sound checkpoint, or names no metrics; the data is not there or not
-            what the run was trained on.
+        FacekitError: the folder is no run, has no sound checkpoint or no metrics; the data is not what it learned from.
     """
     loaded = load_model(run, registry=registry, weights=weights, step=step, settings=settings)
     for warning in loaded.warnings:
@@ -211,29 +207,21 @@ def evaluate_run(
 
     how: dict[str, Any] = {"split": split, "seed": seed, "batch": batch, "limit": limit, "settings": settings}
     how |= {"keep": keep, "progress": progress}
+    of_model: dict[str, Any] = {"precision": precision, "inputs": inputs, "weights": loaded.weights}
     results: list[EvaluationResult] = []
     missing: list[str] = []
     journal = Journal(RunFolder(run), registry=registry, observer=observer)
     for name in (MODEL, *(BASELINES if baselines else ())):
         metrics = build_metrics(measured, packed, inputs=inputs, split=split, limit=limit, progress=tell)
         if name == MODEL:
-            generate = precision.place(loaded.model).generate
-            result = evaluate(
-                generate,
-                packed,
-                metrics,
-                precision=precision,
-                weights=loaded.weights,
-                step=loaded.step,
-                inputs=inputs,
-                **how,
+            result: EvaluationResult | None = evaluate(
+                precision.place(loaded.model).generate, packed, metrics, step=loaded.step, **of_model, **how
             )
         else:
-            found = _measure_baseline(name, measured, packed, metrics, device=precision.device, **how)
-            if found is None:
-                missing.append(name)
-                continue
-            result = found
+            result = _measure_baseline(name, measured, packed, metrics, device=precision.device, **how)
+        if result is None:
+            missing.append(name)
+            continue
         results.append(result)
         if record:
             # Baselines stand at the step of the model they were measured beside.

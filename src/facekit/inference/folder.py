@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -135,6 +135,27 @@ def generate_folder(
         if progress is not None:
             progress(item, len(result.items), len(jobs))
 
+    _run(jobs, reader, regions, batch=batch, seed=seed or 0, stops=not of_a_folder, note=note)
+    order = {job.output: number for number, job in enumerate(jobs)}
+    result.items.sort(key=lambda item: order[item.output])
+    return result
+
+
+def _run(
+    jobs: Sequence[_Job | FolderItem],
+    reader: _Reader,
+    regions: tuple[RegionReference, ...],
+    *,
+    batch: int,
+    seed: int,
+    stops: bool,
+    note: Callable[[FolderItem], None],
+) -> None:
+    """Read, generate and write at the same time: files on threads, images in batches; ``note`` is told of each.
+
+    Args:
+        stops: whether a file that is wrong stops the rest.
+    """
     with _threads() as pool:
         coming = iter(jobs)
         reading = deque((job, pool.submit(reader.prepare, job)) for job in islice(coming, batch + THREADS))
@@ -150,19 +171,16 @@ def generate_folder(
                 else:
                     note(prepared)
             except FacekitError as error:
-                if not of_a_folder or error.exit_code != 2:
+                if stops or error.exit_code != 2:
                     raise
                 note(FolderItem(job.output, "failed", str(error)))
             if len(pending) == batch or (pending and not reading):
-                writing.extend(_generate(pipeline, pending, regions, pool, seed=seed or 0))
+                writing.extend(_generate(reader.pipeline, pending, regions, pool, seed=seed))
                 pending.clear()
             while len(writing) > (batch if reading else 0):
                 written, saved = writing.popleft()
                 saved.result()
                 note(FolderItem(written.job.output, "written", written.message))
-    order = {job.output: number for number, job in enumerate(jobs)}
-    result.items.sort(key=lambda item: order[item.output])
-    return result
 
 
 @contextmanager
@@ -238,7 +256,7 @@ class _Reader:
         seed: int,
         overwrite: bool,
     ) -> None:
-        self._pipeline, self._attributes = pipeline, attributes
+        self.pipeline, self._attributes = pipeline, attributes
         self._seed, self._overwrite = seed, overwrite
         self._made_of = pipeline.made_of
         self._read = lru_cache(maxsize=THREADS)(self._read_files)
@@ -260,7 +278,7 @@ class _Reader:
         """
         if isinstance(job, FolderItem):
             return job
-        pipeline, wanted, files = self._pipeline, self._attributes, tuple(job.files.items())
+        pipeline, wanted, files = self.pipeline, self._attributes, tuple(job.files.items())
         told: dict[str, object] = {provenance.INPUTS_SHA256: self._content(files), **self._told}
         if wanted:
             told[provenance.WISHES] = {name: wanted[name] for name in pipeline.attribute_names if name in wanted}
@@ -279,16 +297,16 @@ class _Reader:
         wanted = self._attributes
         if not wanted:
             return prepared
-        given = self._pipeline.with_attributes(prepared.given, wanted)
+        given = self.pipeline.with_attributes(prepared.given, wanted)
         assert given.attributes is not None
-        names = self._pipeline.attribute_names
+        names = self.pipeline.attribute_names
         shown = {name: bool(on) for name, on in zip(names, given.attributes[0].tolist(), strict=True)}
         read = [f"{name}={value:d}" for name, value in shown.items() if name not in wanted]
         message = f"read off the photo: {', '.join(read)}" if read else ""
         return _Prepared(prepared.job, given, {**prepared.record, provenance.ATTRIBUTES: shown}, message)
 
     def _content_of(self, files: tuple[tuple[str, Path], ...]) -> str:
-        content, pipeline = content_of([path for _, path in files]), self._pipeline
+        content, pipeline = content_of([path for _, path in files]), self.pipeline
         if pipeline.inputs.optional:  # the same files may be given for other roles
             content = hashlib.sha256(f"{content} {' '.join(role for role, _ in files)}".encode()).hexdigest()
         if pipeline.mask_label_map != pipeline.label_map:  # the same file means another mask
@@ -296,7 +314,7 @@ class _Reader:
         return content
 
     def _read_files(self, files: tuple[tuple[str, Path], ...]) -> Given:
-        return self._pipeline.read_pictures({role: read_image(path) for role, path in files})
+        return self.pipeline.read_pictures({role: read_image(path) for role, path in files})
 
 
 def _generate(

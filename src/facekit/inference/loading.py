@@ -15,7 +15,7 @@ from facekit.recipe import read_recipe
 from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry, load_registry
 from facekit.training.initialise import load_weights
-from facekit.training.networks import load_model
+from facekit.training.networks import LoadedModel, load_model
 from facekit.training.precision import Precision, choose_number_format, lies_channels_last
 
 logger = logging.getLogger("facekit.inference")
@@ -70,31 +70,7 @@ def load(
     if registry is not None and plugin_files:
         raise TypeError("give registry or plugin_files, not both")
     registry = load_registry(*(Path(file).resolve() for file in plugin_files)) if registry is None else registry
-    if recipe is None:
-        if path.is_file():
-            raise FacekitError(
-                "this is a file, not a run folder",
-                where=str(path),
-                remedy='weights alone do not say what networks they are of: load(file, recipe="recipe.yaml")',
-            )
-        if network is not None:
-            raise FacekitError("network= says what a file of weights holds, and this is a run", where=str(path))
-        loaded = load_model(
-            path, registry=registry, weights=weights, step=step, with_discriminator=None, settings=settings
-        )
-    else:
-        if path.is_dir():
-            raise FacekitError(
-                "a run has its own recipe, so there is none to give",
-                where=str(path),
-                remedy="leave out recipe=, or give a safetensors file",
-            )
-        if step is not None:
-            raise FacekitError("a file of weights has no checkpoints, so there is no step to choose", where=str(path))
-        if settings:
-            raise FacekitError("a recipe has its own options", where=str(recipe), remedy="set them in the recipe")
-        resolved = recipe if isinstance(recipe, ResolvedRecipe) else read_recipe(Path(recipe), registry=registry)
-        loaded = load_weights(path, resolved, registry=registry, network=network)
+    loaded = _loaded(path, recipe, registry, network=network, weights=weights, step=step, settings=settings)
     for warning in loaded.warnings:
         logger.warning("%s", warning)
     for note in loaded.notes:
@@ -110,6 +86,43 @@ def load(
         mask_label_map=_finer_label_map(label_map, loaded.label_map, registry=registry, run=path),
         compile=compile,
     )
+
+
+def _loaded(
+    path: Path,
+    recipe: str | Path | ResolvedRecipe | None,
+    registry: Registry,
+    *,
+    network: str | None,
+    weights: Literal["ema", "live"],
+    step: int | None,
+    settings: Sequence[str],
+) -> LoadedModel:
+    """Read the networks of a run, or those of a file of weights by a recipe; see :func:`load`."""
+    if recipe is None:
+        if path.is_file():
+            raise FacekitError(
+                "this is a file, not a run folder",
+                where=str(path),
+                remedy='weights alone do not say what networks they are of: load(file, recipe="recipe.yaml")',
+            )
+        if network is not None:
+            raise FacekitError("network= says what a file of weights holds, and this is a run", where=str(path))
+        return load_model(
+            path, registry=registry, weights=weights, step=step, with_discriminator=None, settings=settings
+        )
+    if path.is_dir():
+        raise FacekitError(
+            "a run has its own recipe, so there is none to give",
+            where=str(path),
+            remedy="leave out recipe=, or give a safetensors file",
+        )
+    if step is not None:
+        raise FacekitError("a file of weights has no checkpoints, so there is no step to choose", where=str(path))
+    if settings:
+        raise FacekitError("a recipe has its own options", where=str(recipe), remedy="set them in the recipe")
+    resolved = recipe if isinstance(recipe, ResolvedRecipe) else read_recipe(Path(recipe), registry=registry)
+    return load_weights(path, resolved, registry=registry, network=network)
 
 
 def _finer_label_map(name: str | None, label_map: LabelMap, *, registry: Registry, run: Path) -> LabelMap | None:

@@ -58,14 +58,7 @@ class _Draw:
 
 
 def sample_parameters(seed: int, index: int) -> parameters.FaceParameters:
-    """Draw the parameters of face ``index`` of the endless set ``seed``.
-
-    Args:
-        seed: non-negative; names the set.
-        index: non-negative position in the set.
-
-    Returns:
-        Parameters that depend on the two numbers alone.
+    """Draw the parameters of face ``index`` of the endless set ``seed``; they depend on the two numbers alone.
 
     Raises:
         ValueError: if either number is negative.

@@ -106,6 +106,9 @@ def edit(
     script = read_script(script_file, label_map=pipeline.label_map)
     reads = mask is None or any(getattr(look, "mask", None) is None for look in script.looks)
     beside = None if local is None else load(local, weights=weights, device=device, registry=registry)
+    note(f"generating with the {pipeline.weights} weights of step {pipeline.step:,} on {pipeline.device}")
+    if beside is not None:
+        note(f"edits of a part: {local}, step {beside.step:,}")
     with _progress(tuning=tune is not None) as (show, show_steps):
         editor = PhotoEditor(
             pipeline,
@@ -115,25 +118,13 @@ def edit(
             seed=seed,
             tuner=None if tune is None else _tuner(pipeline, tune, seed, show_steps),
         )
-        note(f"generating with the {pipeline.weights} weights of step {pipeline.step:,} on {pipeline.device}")
-        if beside is not None:
-            note(f"edits of a part: {local}, step {beside.step:,}")
 
         def progress(item: FolderItem, number: int, total: int) -> None:
             tell_item(item, total)
             show(number, total)
 
-        result = edit_folder(
-            editor,
-            script,
-            photo=photo,
-            output=output,
-            mask=mask,
-            aligned=aligned or None,
-            script_folder=script_file.parent,
-            overwrite=overwrite,
-            progress=progress,
-        )
+        where: dict[str, Any] = {"photo": photo, "mask": mask, "output": output, "script_folder": script_file.parent}
+        result = edit_folder(editor, script, **where, aligned=aligned or None, overwrite=overwrite, progress=progress)
     if as_json:
         print_json([{**asdict(item), "output": str(item.output)} for item in result.items])
     else:

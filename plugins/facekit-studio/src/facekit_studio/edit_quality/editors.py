@@ -1,4 +1,4 @@
-"""What makes edited photos: a run, a baseline that pastes from training photos, and one that leaves them as they are."""
+"""What makes edited photos: a run, a baseline that pastes from real photos, and one that leaves them as they are."""
 
 from __future__ import annotations
 
