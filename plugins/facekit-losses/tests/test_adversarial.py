@@ -152,6 +152,22 @@ def test_some_faces_are_made_in_the_style_of_another(make_step) -> None:  # type
     torch.testing.assert_close(value, expected)
 
 
+@pytest.mark.parametrize("player", ["generator", "discriminator"])
+def test_fakes_in_the_style_of_another_alone(make_step, player: str) -> None:  # type: ignore[no-untyped-def]
+    step = make_step(player, index=1)
+    value = AdversarialLoss(results="shuffled_style", faces=2)(step)
+    wanted = step.condition.rolled_reference(2).first(2)
+    others = step.discriminator(step.model.generate(wanted), wanted)
+    if player == "generator":
+        expected = generator_adversarial_loss(others, objective="lsgan")
+    else:
+        photos = step.discriminator(real(step), step.condition)
+        expected = discriminator_adversarial_loss(photos, others, objective="lsgan")
+    torch.testing.assert_close(value, expected)
+    own = AdversarialLoss(faces=2)(step)
+    assert not torch.isclose(value, own)
+
+
 class TestPool:
     def test_the_discriminator_alone_sees_past_fakes(self, make_step) -> None:  # type: ignore[no-untyped-def]
         loss = AdversarialLossWithPool(pool=ReplayPool(3))

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from facekit.interfaces import DISCRIMINATOR, BuildContext, DiscriminatorOutput, ScaleOutput, Step
+from facekit.interfaces import DISCRIMINATOR, BuildContext, DiscriminatorOutput, Generated, ScaleOutput, Step
 from facekit_gan import ReplayPool, condition_of, discriminate, fake, real, shuffled_attributes, shuffled_style
 
 from .numeric import at_least_float32
-from .options import AdversarialOptions, Objective, Results
+from .options import AdversarialOptions, AnyResults, Objective
 
 
 def generator_adversarial_loss(
@@ -127,13 +127,13 @@ class AdversarialLoss:
         shuffled_style: also discriminate the fakes in the style of another face. Both kinds then count alike in one
             mean, so the loss keeps its size.
         faces: how many faces of the batch are made in the style of another; None for all.
-        results: discriminate the fakes with the own attributes of each face, or with those of another one.
+        results: which fakes; see :class:`facekit_losses.options.AdversarialOptions`.
     """
 
     objective: Objective = "lsgan"
     shuffled_style: bool = False
     faces: int | None = None
-    results: Results = "own"
+    results: AnyResults = "own"
 
     def __call__(self, step: Step) -> Tensor:
         """Return the loss of the player whose turn it is, a scalar."""
@@ -153,7 +153,12 @@ class AdversarialLoss:
         return discriminator_adversarial_loss(wanted, made, objective=self.objective)
 
     def _discriminated(self, step: Step) -> DiscriminatorOutput:
-        return discriminate(step, shuffled_attributes(step) if self.results == "shuffled_attributes" else fake(step))
+        return discriminate(step, self._made(step))
+
+    def _made(self, step: Step) -> Generated:
+        if self.results == "shuffled_style":
+            return shuffled_style(step, self.faces)
+        return shuffled_attributes(step) if self.results == "shuffled_attributes" else fake(step)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +174,7 @@ class AdversarialLossWithPool(AdversarialLoss):
     def _discriminated(self, step: Step) -> DiscriminatorOutput:
         if DISCRIMINATOR not in step.trained:
             return super()._discriminated(step)
-        made = shuffled_attributes(step) if self.results == "shuffled_attributes" else fake(step)
+        made = self._made(step)
         # A past fake beside the condition of another face would be recognised by that alone.
         shown, condition = self.pool.exchange(made, condition_of(step, made), random=step.random)
         return discriminate(step, shown, condition)

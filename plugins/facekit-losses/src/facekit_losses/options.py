@@ -54,19 +54,20 @@ class AdversarialOptions(Options):
     shuffled_faces: int | None = Field(None, ge=1)
     """Faces of the batch that are made in the style of another one; by default all. Which other one changes from step
     to step."""
-    results: Results = "own"
-    """``own``: what the generator makes of a face's own mask, style and attributes. ``shuffled_attributes``: what it
-    makes of a face with the attributes of another one of the batch (StarGAN)."""
+    results: AnyResults = "own"
+    """``own``: what the generator makes of a face's own mask, style and attributes. ``shuffled_style``: each mask in
+    the style of another face alone, where nothing but the discriminator says what is wanted. ``shuffled_attributes``:
+    what the generator makes of a face with the attributes of another one of the batch (StarGAN)."""
     replay_pool: int = Field(0, ge=0)
     """Past fakes kept to be shown to the discriminator in place of half of the new ones; 0 keeps none."""
 
     @model_validator(mode="after")
     def _one_exchange(self) -> AdversarialOptions:
-        if self.shuffled_style and self.results == "shuffled_attributes":
+        if self.shuffled_style and self.results != "own":
             raise ValueError(
-                "shuffled_style adds to fakes with the own attributes; it does not go with results: shuffled_attributes"
+                f"shuffled_style adds to fakes in their own style; it does not go with results: {self.results}"
             )
-        if self.shuffled_faces is not None and not self.shuffled_style:
+        if self.shuffled_faces is not None and not self.shuffled_style and self.results != "shuffled_style":
             raise ValueError("shuffled_faces says of how many faces, and shuffled_style is off")
         return self
 

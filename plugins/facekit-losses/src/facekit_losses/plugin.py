@@ -41,7 +41,7 @@ SMALLEST_BACKBONE_INPUT = 32
 
 
 def _adversarial_ports(options: AdversarialOptions, context: PortContext) -> Ports:
-    if options.shuffled_style:
+    if options.shuffled_style or options.results == "shuffled_style":
         return Ports(needs=(IMAGE, GENERATED, DISCRIMINATOR_OUTPUT, ANY_STYLE), smallest_batch=2)
     if options.results == "shuffled_attributes":
         return Ports(needs=(IMAGE, ATTRIBUTES, GENERATED, DISCRIMINATOR_OUTPUT), smallest_batch=2)
