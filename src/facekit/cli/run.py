@@ -43,7 +43,7 @@ def run(context: click.Context, recipe: str, overrides: tuple[str, ...], out: Pa
     Example:
       facekit run sft_pix2pixhd --out runs/first
       facekit run recipes/sft_pix2pixhd.yaml --set data.use=celebamask_hq --set data.root=data/CelebAMask-HQ \\
-        --set train.steps=1000
+        --set train.steps=600
     """
     from facekit.recipe.library import find_recipe
     from facekit.training.run.folder import RunFolder
