@@ -164,7 +164,7 @@ def test_the_recipes_that_plugins_ship(installed: dict[str, Any]) -> None:
         ("use: regional_style", "use: regional_stile", "model.style_encoder.use"),
         ("regions: {hair: 4", "regions: {hair: four", "losses.generator[3].regions.hair"),
         ("objective: lsgan", "objective: lsgn", "losses.generator[0].objective"),
-        ("  steps: 300", "  steps: 0", "train.steps"),
+        ("  steps: 200", "  steps: 0", "train.steps"),
         ("lr_scale: {style_encoder: 5", "lr_scale: {style_encoder: -5", "train.optimiser.lr_scale.style_encoder"),
     ],
 )

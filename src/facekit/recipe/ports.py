@@ -191,6 +191,9 @@ class _Join:
             if need.classes is not None and given.classes is not None:
                 self._unify(need.classes, given.classes, (part, need), (giver, given), -1)
         for name, (first, *others) in missing.items():
+            whole, dot, _ = name.partition(".")
+            if dot and whole in missing:
+                continue  # what has no style has no part of one either
             also = f" ({', '.join(other.choice.path for other in others)} too)" if others else ""
             message = f"{first} needs `{name}`{also}, and nothing in this recipe gives it"
             near = did_you_mean(name, self.given) or f"given here: {', '.join(self.given)}"
