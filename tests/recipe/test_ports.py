@@ -150,6 +150,12 @@ def test_a_port_that_nothing_gives(read: Read, tmp_path: Path) -> None:
     assert read(loss=optional).dimensions["size"] == 64
 
 
+def test_what_a_missing_port_consists_of_is_not_told_beside_it(read: Read, tmp_path: Path) -> None:
+    loss = Ports(needs=(Port("discriminated", ("batch",)), Port("discriminated.class_logits", ("batch", "attributes"))))
+    (said,) = _said(read, tmp_path, loss=loss)
+    assert "needs `discriminated`," in said
+
+
 def test_a_port_misspelt_by_a_plugin(read: Read, tmp_path: Path) -> None:
     (said,) = _said(read, tmp_path, loss=Ports(needs=(Port("genrated", ("batch",)),)))
     assert said.endswith("did you mean 'generated'?")

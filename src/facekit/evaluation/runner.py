@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 import torch
@@ -100,13 +101,15 @@ def evaluate(
     """Measure a system on the faces of a split.
 
     Every face is generated once for every list of pairs that a metric wants (a task, or the transfer of an attribute),
-    from the packed photos as they are, and rounded to 8 bits. ``batch`` decides the speed only. What a condition holds
-    in each task: :class:`facekit.interfaces.Observation`.
+    from the packed photos as they are, and rounded to 8 bits. The tasks take turns batch by batch; ``batch`` decides
+    the speed only. What a condition holds in each task: :class:`facekit.interfaces.Observation`.
 
     Args:
-        system: a model in evaluation mode, or a baseline. Metrics see all fields of what it gives, its image rounded.
-        metrics: fresh ones; they measure in fp32, on the device of ``precision``.
-        precision: where and how the system was placed; by default fp32 on the CPU.
+        system: a model in evaluation mode, called without gradients, or a baseline. It may return a family's own
+            subclass of ``Generated``; metrics see it with all its fields, and its image rounded.
+        metrics: fresh ones, since they add up what they see; they measure in fp32, on the device of ``precision``.
+        precision: where and how the system computes: it must have been placed so. By default fp32 on the CPU.
+        inputs: what the system is given; by default all that a test face has.
         settings: runtime options that were set for this evaluation; they are a part of its protocol.
         keep: faces of each list of pairs whose pictures are kept, spread over the split.
 
@@ -128,21 +131,19 @@ def evaluate(
     kept: dict[str, list[PaintedFace]] = {pairs.name: [] for pairs in tasks}
     shown = set(np.linspace(0, len(rows) - 1, min(keep, len(rows))).round().astype(int).tolist())
     with torch.no_grad():
-        for start in range(0, len(rows), batch):
-            for pairs in tasks:
-                part = slice(start, start + batch)
-                observation, elapsed = source.observe(pairs, part)
-                seconds += elapsed
-                images = observation.generated.image
-                alike[pairs.name] &= bool((images == firsts.setdefault(pairs.name, images[:1].clone())).all())
-                places = [index for index in range(len(images)) if start + index in shown]
-                kept[pairs.name] += [painted_face(observation, index, packed.label_map) for index in places]
-                for metric in metrics:
-                    if pairs.wanted_by(metric):
-                        metric.update(observation)
-                done += len(observation.keys)
-                if progress is not None:
-                    progress(EvaluationProgress(name, done, total))
+        for start, pairs in product(range(0, len(rows), batch), tasks):
+            observation, elapsed = source.observe(pairs, slice(start, start + batch))
+            seconds += elapsed
+            images = observation.generated.image
+            first = firsts.setdefault(pairs.name, images[:1].clone())
+            alike[pairs.name] = alike[pairs.name] and bool((images == first).all())
+            places = [index for index in range(len(images)) if start + index in shown]
+            kept[pairs.name] += [painted_face(observation, index, packed.label_map) for index in places]
+            for metric in filter(pairs.wanted_by, metrics):
+                metric.update(observation)
+            done += len(observation.keys)
+            if progress is not None:
+                progress(EvaluationProgress(name, done, total))
     measurements = _computed(metrics)
     intervals = {entry.name: bootstrap_interval(entry.per_sample) for entry in measurements}
     return EvaluationResult(

@@ -24,7 +24,7 @@ from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
 from facekit.sampling.inputs import SamplingInputs, inputs_of
 from facekit.training.lockfile import check_data as check_data_of_run
-from facekit.training.networks import FaceModel, Weights, load_model
+from facekit.training.networks import FaceModel, LoadedModel, Weights, load_model
 from facekit.training.open_data import open_data, open_dataset
 from facekit.training.precision import Precision, choose_device, choose_precision
 from facekit.training.run.event_log import Journal, Observer
@@ -207,19 +207,16 @@ def evaluate_run(
 
     how: dict[str, Any] = {"split": split, "seed": seed, "batch": batch, "limit": limit, "settings": settings}
     how |= {"keep": keep, "progress": progress}
-    of_model: dict[str, Any] = {"precision": precision, "inputs": inputs, "weights": loaded.weights}
     results: list[EvaluationResult] = []
     missing: list[str] = []
     journal = Journal(RunFolder(run), registry=registry, observer=observer)
     for name in (MODEL, *(BASELINES if baselines else ())):
         metrics = build_metrics(measured, packed, inputs=inputs, split=split, limit=limit, progress=tell)
         if name == MODEL:
-            result: EvaluationResult | None = evaluate(
-                precision.place(loaded.model).generate, packed, metrics, step=loaded.step, **of_model, **how
-            )
+            result = _measure_model(loaded, packed, metrics, precision=precision, inputs=inputs, **how)
+        elif found := _measure_baseline(name, measured, packed, metrics, device=precision.device, **how):
+            result = found
         else:
-            result = _measure_baseline(name, measured, packed, metrics, device=precision.device, **how)
-        if result is None:
             missing.append(name)
             continue
         results.append(result)
@@ -263,6 +260,28 @@ def evaluate_baseline(
     if result is None:
         raise FacekitError(left_out([name], packed), where="baseline", remedy="take this row out")
     return result
+
+
+def _measure_model(
+    loaded: LoadedModel,
+    packed: PackedFaces,
+    metrics: Sequence[Metric],
+    *,
+    precision: Precision,
+    inputs: SamplingInputs,
+    **how: Any,
+) -> EvaluationResult:
+    """Return what is measured of a run's networks."""
+    return evaluate(
+        precision.place(loaded.model).generate,
+        packed,
+        metrics,
+        precision=precision,
+        weights=loaded.weights,
+        step=loaded.step,
+        inputs=inputs,
+        **how,
+    )
 
 
 def _measure_baseline(

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from facekit.interfaces import DISCRIMINATOR, BuildContext, DiscriminatorOutput, Generated, ScaleOutput, Step
-from facekit_gan import ReplayPool, condition_of, discriminate, fake, real, shuffled_attributes, shuffled_style
+from facekit.interfaces import DISCRIMINATOR, BuildContext, DiscriminatorOutput, ScaleOutput, Step
+from facekit_gan import ReplayPool, condition_of, discriminate, real, shuffled_style
 
+from .fakes import fakes_of
 from .numeric import at_least_float32
 from .options import AdversarialOptions, AnyResults, Objective
 
@@ -153,12 +154,7 @@ class AdversarialLoss:
         return discriminator_adversarial_loss(wanted, made, objective=self.objective)
 
     def _discriminated(self, step: Step) -> DiscriminatorOutput:
-        return discriminate(step, self._made(step))
-
-    def _made(self, step: Step) -> Generated:
-        if self.results == "shuffled_style":
-            return shuffled_style(step, self.faces)
-        return shuffled_attributes(step) if self.results == "shuffled_attributes" else fake(step)
+        return discriminate(step, fakes_of(step, self.results, self.faces))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +170,7 @@ class AdversarialLossWithPool(AdversarialLoss):
     def _discriminated(self, step: Step) -> DiscriminatorOutput:
         if DISCRIMINATOR not in step.trained:
             return super()._discriminated(step)
-        made = self._made(step)
+        made = fakes_of(step, self.results, self.faces)
         # A past fake beside the condition of another face would be recognised by that alone.
         shown, condition = self.pool.exchange(made, condition_of(step, made), random=step.random)
         return discriminate(step, shown, condition)

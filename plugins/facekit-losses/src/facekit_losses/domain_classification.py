@@ -8,8 +8,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from facekit.interfaces import DISCRIMINATOR, BuildContext, DiscriminatorOutput, FacekitError, Step
-from facekit_gan import condition_of, discriminate, fake, real, shuffled_attributes, shuffled_style
+from facekit_gan import condition_of, discriminate, real
 
+from .fakes import fakes_of
 from .numeric import at_least_float32
 from .options import AnyResults, DomainClassificationOptions
 
@@ -65,12 +66,7 @@ class DomainClassificationLoss:
         """Return the loss of the player whose turn it is, a scalar."""
         if DISCRIMINATOR in step.trained:
             return domain_classification_loss(discriminate(step, real(step)), step.batch.attributes)
-        if self.results == "own":
-            made = fake(step)
-        elif self.results == "shuffled_style":
-            made = shuffled_style(step, self.faces)
-        else:
-            made = shuffled_attributes(step)
+        made = fakes_of(step, self.results, self.faces)
         return domain_classification_loss(discriminate(step, made), condition_of(step, made).attributes)
 
 

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from facekit.interfaces import BuildContext, DiscriminatorOutput, Generated, Step, discriminate
-from facekit_gan import fake, real, shuffled_attributes
+from facekit_gan import real
 
+from .fakes import fakes_of
 from .input_gradients import squared_gradient_norms
 from .options import GradientPenaltyOptions, PatchReduction, Results
 
@@ -80,8 +81,7 @@ class GradientPenalty:
         """Return the penalty, a scalar."""
         photos = real(step)
         share = torch.rand(photos.image.shape[0], generator=step.random)
-        made = shuffled_attributes(step) if self.results == "shuffled_attributes" else fake(step)
-        picture, condition = interpolate(photos, made, share), step.condition
+        picture, condition = interpolate(photos, fakes_of(step, self.results), share), step.condition
         with step.full_precision():
             return gradient_penalty(
                 lambda leaf: discriminate(step.networks, leaf, condition), picture, patches=self.patches

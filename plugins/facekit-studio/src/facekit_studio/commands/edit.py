@@ -106,10 +106,7 @@ def edit(
     script = read_script(script_file, label_map=pipeline.label_map)
     reads = mask is None or any(getattr(look, "mask", None) is None for look in script.looks)
     beside = None if local is None else load(local, weights=weights, device=device, registry=registry)
-    note(f"generating with the {pipeline.weights} weights of step {pipeline.step:,} on {pipeline.device}")
-    if beside is not None:
-        note(f"edits of a part: {local}, step {beside.step:,}")
-    with _progress(tuning=tune is not None) as (show, show_steps):
+    with _progress(tuning=tune is not None) as (progress, show_steps):
         editor = PhotoEditor(
             pipeline,
             local=beside,
@@ -118,13 +115,20 @@ def edit(
             seed=seed,
             tuner=None if tune is None else _tuner(pipeline, tune, seed, show_steps),
         )
-
-        def progress(item: FolderItem, number: int, total: int) -> None:
-            tell_item(item, total)
-            show(number, total)
-
-        where: dict[str, Any] = {"photo": photo, "mask": mask, "output": output, "script_folder": script_file.parent}
-        result = edit_folder(editor, script, **where, aligned=aligned or None, overwrite=overwrite, progress=progress)
+        note(f"generating with the {pipeline.weights} weights of step {pipeline.step:,} on {pipeline.device}")
+        if beside is not None:
+            note(f"edits of a part: {local}, step {beside.step:,}")
+        result = edit_folder(
+            editor,
+            script,
+            photo=photo,
+            output=output,
+            mask=mask,
+            aligned=aligned or None,
+            script_folder=script_file.parent,
+            overwrite=overwrite,
+            progress=progress,
+        )
     if as_json:
         print_json([{**asdict(item), "output": str(item.output)} for item in result.items])
     else:
@@ -133,14 +137,19 @@ def edit(
 
 
 @contextmanager
-def _progress(*, tuning: bool) -> Iterator[tuple[Callable[[int, int], None], TuningProgress]]:
-    """Give functions that show, on stderr, how many photos are done, and how many steps of tuning to one."""
+def _progress(*, tuning: bool) -> Iterator[tuple[Callable[[FolderItem, int, int], None], TuningProgress]]:
+    """Give functions that tell, on stderr, what became of each photo, and how many steps of tuning to one are done."""
+
+    def tell(show: Callable[[int, int], None], item: FolderItem, number: int, total: int) -> None:
+        tell_item(item, total)
+        show(number, total)
+
     if not tuning:
         with picture_progress("editing") as show:
-            yield show, show
+            yield partial(tell, show), show
         return
     with stage_progress() as show_stage:
-        yield partial(show_stage, "editing"), partial(show_stage, "tuning to the photo")
+        yield partial(tell, partial(show_stage, "editing")), partial(show_stage, "tuning to the photo")
 
 
 def _tuner(pipeline: FacePipeline, steps: int, seed: int, progress: TuningProgress) -> FaceTuner:
