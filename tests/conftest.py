@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -273,6 +274,14 @@ from facekit.registry import hookimpl
 def facekit_recipes():
     return []
 """
+
+
+FEW_PLUGINS = ",".join(
+    f"-{entry.dist.name}"
+    for entry in metadata.entry_points(group="facekit.plugins")
+    if entry.dist is not None and entry.dist.name != "facekit-losses"
+)
+"""The value of ``FACEKIT_PLUGINS`` that leaves out what is installed but one: the doctor starts a process for each."""
 
 
 class Installer:

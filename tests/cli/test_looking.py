@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 from click.testing import Result
+from tests.conftest import FEW_PLUGINS
 
 from facekit.cli.components import KINDS
 from facekit.registry import KINDS as ALL_KINDS
@@ -326,7 +327,7 @@ def test_plugins_ls_and_doctor_of_sound_plugins(call: Call) -> None:
 def test_doctor_names_what_is_wrong(call: Call, tmp_path: Path) -> None:
     file = tmp_path / "broken_plugin.py"
     file.write_text(BROKEN, encoding="utf-8")
-    result = call("plugins", "doctor", "--plugin-file", file)
+    result = call("plugins", "doctor", "--plugin-file", file, FACEKIT_PLUGINS=FEW_PLUGINS)
     assert result.exit_code == 1
     assert "loss mine/gone" in result.output
     told = " ".join(result.output.split())

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from click.testing import Result
+from tests.conftest import FEW_PLUGINS
 
 from facekit.registry import CommandSpec
 
@@ -160,9 +161,10 @@ def run(install: Install, tmp_path: Path) -> Run:
 
     def call(*arguments: str) -> subprocess.CompletedProcess[str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("FACEKIT_")}
+        switch = {"FACEKIT_PLUGINS": FEW_PLUGINS} if "doctor" in arguments else {}
         return subprocess.run(
             [str(FACEKIT), *arguments],
-            env={**kept, "PYTHONPATH": str(install.site), "IMPORTED": str(tmp_path / "imported")},
+            env={**kept, "PYTHONPATH": str(install.site), "IMPORTED": str(tmp_path / "imported"), **switch},
             cwd=tmp_path,
             capture_output=True,
             text=True,

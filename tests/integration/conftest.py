@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from facekit.cli.main import cli
-from facekit.registry import Registry, load_registry
+from facekit.registry import Registry, forget_registries, load_registry
 
 REPOSITORY = Path(__file__).parents[2]
 FACEKIT = Path(sys.executable).with_name("facekit")
@@ -99,6 +99,36 @@ def facekit(workplace: Path, environment: dict[str, str]) -> Facekit:
             timeout=300,
         )
         return Finished(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def within(workplace: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Facekit:
+    """Run ``facekit`` inside this process as ``facekit`` does in one of its own: folder, environment, plugins.
+
+    Nearly all of a process's time goes to importing torch. What is about processes has one: signals, streams, deaths.
+    """
+    own = tmp_path_factory.getbasetemp()
+
+    def run(*arguments: str | Path, cwd: Path | None = None, **more: str) -> Finished:
+        known = set(sys.modules)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(cwd or workplace)
+            patch.setattr(sys, "path", [*filter(None, more.get("PYTHONPATH", "").split(os.pathsep)), *sys.path])
+            for name in os.environ.keys() - environment.keys():
+                patch.delenv(name)
+            for name, value in {**environment, **more}.items():
+                patch.setenv(name, value)
+            forget_registries()
+            result = CliRunner().invoke(cli, [str(argument) for argument in arguments], prog_name="facekit")
+            forget_registries()
+        for name in set(sys.modules) - known:  # plugins that tests wrote
+            if Path(getattr(sys.modules[name], "__file__", None) or "/").is_relative_to(own):
+                del sys.modules[name]
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Finished(result.exit_code, result.stdout, result.stderr)
 
     return run
 

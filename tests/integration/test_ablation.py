@@ -10,10 +10,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+from facekit.cli import experiment_worker
+from facekit.experiments.executor import LocalProcesses
+from facekit.interfaces import ExecutorTask
 
 from .test_torch_free import TORCH, _run
 
@@ -38,16 +44,33 @@ ONE_RUN = GRID.replace("seeds: [0, 1]", "seeds: [0]").split("  no feature")[0]
 
 
 @pytest.fixture(scope="module")
-def toy(facekit: Callable[..., Any], workplace: Path) -> tuple[Path, Any]:
+def toy(facekit: Callable[..., Any], within: Callable[..., Any], workplace: Path) -> tuple[Path, Any]:
     """The toy grid, finished, and what the command printed."""
     (workplace / "toy.yaml").write_text(GRID, encoding="utf-8")
     out = workplace / "toy"
-    planned = facekit("ablate", "toy.yaml", "--out", out, "--dry-run", "--json")
+    planned = within("ablate", "toy.yaml", "--out", out, "--dry-run", "--json")
     assert [entry["plan"] for entry in json.loads(planned.out)] == ["train, measure"] * 4 + ["measure"]
     assert not out.exists()
     finished = facekit("ablate", "toy.yaml", "--out", out, "--workers", "2")
     assert finished.code == 0, finished.err
     return out, finished
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do the tasks of a sweep inside this process, which need not import torch again; those of ``toy`` have their own.
+
+    Each is done before the next is submitted.
+    """
+
+    def submit(executor: LocalProcesses, task: ExecutorTask) -> SimpleNamespace:
+        task.log.parent.mkdir(parents=True, exist_ok=True)
+        with monkeypatch.context() as patch, task.log.open("a") as log, redirect_stdout(log), redirect_stderr(log):
+            patch.setattr(sys, "stdin", None)
+            code = experiment_worker.main(Path(task.command[-1]))
+        return SimpleNamespace(poll=lambda: code)
+
+    monkeypatch.setattr(LocalProcesses, "submit", submit)
 
 
 def _lines(run: Path) -> list[dict[str, Any]]:
@@ -100,10 +123,10 @@ def test_a_second_call_trains_nothing_and_imports_no_torch(
     assert _dates(out) == before, "nothing was trained, measured or written"
 
 
-def test_runs_that_exist_are_compared(facekit: Callable[..., Any], toy: tuple[Path, Any], workplace: Path) -> None:
+def test_runs_that_exist_are_compared(within: Callable[..., Any], toy: tuple[Path, Any], workplace: Path) -> None:
     out, _ = toy
     runs = _runs(out)
-    compared = facekit("compare", *runs.values(), "--out", "comparison", "--json")
+    compared = within("compare", *runs.values(), "--out", "comparison", "--json")
     assert compared.code == 0, compared.err
     assert "have not been measured" not in compared.err, "they were measured by the sweep"
     rows = {row[0]: row for row in json.loads(compared.out)["rows"]}
@@ -112,20 +135,20 @@ def test_runs_that_exist_are_compared(facekit: Callable[..., Any], toy: tuple[Pa
     for name in ("table.md", "index.html", "contact_sheet.png"):
         assert (workplace / "comparison" / name).is_file()
     pair = [runs["full-model-seed0"], runs["no-feature-matching-seed0"]]
-    other = facekit("compare", *pair, "--split", "validation", "--against", pair[1], "--out", "comparison")
+    other = within("compare", *pair, "--split", "validation", "--against", pair[1], "--out", "comparison")
     assert other.code == 0, other.err
     assert "2 of 2 runs have not been measured like this" in other.err
     assert "worse than 'no feature matching'" in other.out
 
 
 def test_another_name_and_another_metric_train_nothing(
-    facekit: Callable[..., Any], toy: tuple[Path, Any], workplace: Path
+    within: Callable[..., Any], toy: tuple[Path, Any], workplace: Path
 ) -> None:
     out, _ = toy
     text = GRID.replace("full model", "whole model").replace("{use: psnr}", "{use: psnr}, {use: ssim}")
     (workplace / "renamed.yaml").write_text(text, encoding="utf-8")
     runs = _runs(out)
-    finished = facekit("ablate", "renamed.yaml", "--out", out, "--only", "whole model", "--seeds", "0")
+    finished = within("ablate", "renamed.yaml", "--out", out, "--only", "whole model", "--seeds", "0")
     assert finished.code == 0, finished.err
     assert "1 of 3 runs are left to do" in finished.err
     assert [line["event"] for run in runs.values() for line in _lines(run)].count("started") == 4
@@ -215,11 +238,11 @@ def test_ctrl_c_saves_what_is_going_on_and_a_sweep_that_dies_takes_its_runs_with
         assert planned[0]["plan"].startswith("go on from step ")
 
 
-def test_a_cell_that_fails_does_not_stop_the_rest(facekit: Callable[..., Any], workplace: Path) -> None:
+def test_a_cell_that_fails_does_not_stop_the_rest(within: Callable[..., Any], workplace: Path, here: None) -> None:
     text = ONE_RUN.replace("  full model:\n", "  full model: {set: {train.optimiser.lr: 1e30}}\n")
     (workplace / "failing.yaml").write_text(text + "  copy the reference: {baseline: copy_reference}\n")
     out = workplace / "failing"
-    first = facekit("ablate", "failing.yaml", "--out", out)
+    first = within("ablate", "failing.yaml", "--out", out)
     assert first.code == 1, first.err
     assert "1 of 2 done, 1 failed" in first.err
     assert "failed: full model, seed 0: " in first.err
@@ -229,25 +252,25 @@ def test_a_cell_that_fails_does_not_stop_the_rest(facekit: Callable[..., Any], w
     assert "not finite" in table or "is nan" in table or "is inf" in table
     assert "<b>full model, seed 0 failed.</b>" in (out / "index.html").read_text("utf-8")
     assert ("copy the reference", "psnr") in _numbers(out)
-    again = facekit("ablate", "failing.yaml", "--out", out)
+    again = within("ablate", "failing.yaml", "--out", out)
     assert "left to do" not in again.err, "it is not tried again unasked"
     assert again.out == first.out
-    retried = facekit("ablate", "failing.yaml", "--out", out, "--retry")
+    retried = within("ablate", "failing.yaml", "--out", out, "--retry")
     assert "1 of 2 runs are left to do" in retried.err
     assert retried.code == 1
 
 
-def test_checkpoints_can_go_once_a_run_is_measured(facekit: Callable[..., Any], workplace: Path) -> None:
+def test_checkpoints_can_go_once_a_run_is_measured(within: Callable[..., Any], workplace: Path, here: None) -> None:
     (workplace / "kept.yaml").write_text(ONE_RUN + "keep: none\n")
     out = workplace / "kept"
-    assert facekit("ablate", "kept.yaml", "--out", out).code == 0
+    assert within("ablate", "kept.yaml", "--out", out).code == 0
     (run,) = _runs(out).values()
     assert not (run / "checkpoints").exists()
     assert (run / "report.html").is_file()
     assert ("full model", "psnr") in _numbers(out)
-    assert "left to do" not in facekit("ablate", "kept.yaml", "--out", out).err
+    assert "left to do" not in within("ablate", "kept.yaml", "--out", out).err
     (workplace / "kept.yaml").write_text(ONE_RUN.replace("{use: psnr}", "{use: ssim}") + "keep: none\n")
-    otherwise = facekit("ablate", "kept.yaml", "--out", out)
+    otherwise = within("ablate", "kept.yaml", "--out", out)
     assert otherwise.code == 1
     assert "the checkpoints of this run were deleted once it was measured" in otherwise.err
 
@@ -267,15 +290,15 @@ def test_checkpoints_can_go_once_a_run_is_measured(facekit: Callable[..., Any], 
     ],
 )
 def test_mistakes_are_told_before_anything_runs(
-    facekit: Callable[..., Any], toy: tuple[Path, Any], arguments: list[str], message: str
+    within: Callable[..., Any], toy: tuple[Path, Any], arguments: list[str], message: str
 ) -> None:
-    finished = facekit(*arguments)
+    finished = within(*arguments)
     assert finished.code == 2
     assert message in finished.err
     assert "Traceback" not in finished.err
 
 
-def test_the_whole_reference_table_at_toy_size(facekit: Callable[..., Any], workplace: Path) -> None:
+def test_the_whole_reference_table_at_toy_size(within: Callable[..., Any], workplace: Path, here: None) -> None:
     small = [
         *("data.size=64", "data.train=8", "data.validation=2", "data.test=4"),
         *("model.generator.filters=4", "model.discriminator.filters=4"),
@@ -283,10 +306,10 @@ def test_the_whole_reference_table_at_toy_size(facekit: Callable[..., Any], work
     ]
     changes = [part for change in small for part in ("--set", change)]
     out = workplace / "reference_table"
-    finished = facekit("ablate", "ablations/reference_table", "--out", out, "--seeds", "0", "--workers", "2", *changes)
+    finished = within("ablate", "ablations/reference_table", "--out", out, "--seeds", "0", *changes)
     assert finished.code == 0, finished.err
     listed = json.loads(
-        facekit("ablate", "ablations/reference_table", "--dry-run", "--json", "--out", out, *changes).out
+        within("ablate", "ablations/reference_table", "--dry-run", "--json", "--out", out, *changes).out
     )
     rows = list(dict.fromkeys(entry["row"] for entry in listed))
     numbers = _numbers(out)

@@ -36,10 +36,10 @@ def _rows() -> list[tuple[str, str]]:
     return [(left.replace(r"\|", "|"), right.replace(r"\|", "|")) for left, right in rows]
 
 
-def test_the_command_prints_what_the_page_shows(facekit: Facekit) -> None:
+def test_the_command_prints_what_the_page_shows(within: Facekit) -> None:
     (command,) = _blocks("sh")
     (shown,) = _blocks("text")
-    finished = facekit(*shlex.split(command)[1:], cwd=EXAMPLES, COLUMNS="88")
+    finished = within(*shlex.split(command)[1:], cwd=EXAMPLES, COLUMNS="88")
     assert finished.code == 0, finished.err
     assert finished.out == shown
 

@@ -45,10 +45,10 @@ def page(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def folder(page: str, tmp_path: Path, facekit: Callable[..., Any]) -> Path:
+def folder(page: str, tmp_path: Path, within: Callable[..., Any]) -> Path:
     """A folder in which the page's command was run, with a recipe in ``recipes/``."""
     (line,) = _block(page, "sh", "recipes schema").splitlines()
-    finished = facekit(*shlex.split(line, comments=True)[1:], cwd=tmp_path)
+    finished = within(*shlex.split(line, comments=True)[1:], cwd=tmp_path)
     assert finished.code == 0, finished.err
     assert finished.out == ""
     (tmp_path / "recipes").mkdir()
@@ -66,8 +66,8 @@ def test_the_documented_command_writes_the_schema_that_the_settings_name(page: s
     assert (folder / "recipes" / modeline.removeprefix(MODELINE)).resolve() == (folder / schema).resolve()
 
 
-def test_the_command_says_how_a_recipe_names_the_schema(facekit: Callable[..., Any], tmp_path: Path) -> None:
-    finished = facekit("recipes", "schema", "-o", "deep/mine.json", cwd=tmp_path)
+def test_the_command_says_how_a_recipe_names_the_schema(within: Callable[..., Any], tmp_path: Path) -> None:
+    finished = within("recipes", "schema", "-o", "deep/mine.json", cwd=tmp_path)
     assert f"`{MODELINE}mine.json`" in finished.err
 
 

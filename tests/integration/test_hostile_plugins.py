@@ -20,6 +20,7 @@ from typing import Any
 
 import click
 import pytest
+from tests.conftest import FEW_PLUGINS
 
 from facekit.cli.commands import COMMANDS
 from facekit.cli.main import cli
@@ -416,10 +417,10 @@ SEE = "and failed to load: see `facekit plugins doctor`"
     ids=lambda value: value.name if isinstance(value, Hostile) else "",
 )
 def test_a_recipe_that_needs_one_says_why_it_cannot_be_had(
-    facekit: Facekit, five: Path, needing: Path, environment: dict[str, str], hostile: Hostile, told: str
+    within: Facekit, five: Path, needing: Path, environment: dict[str, str], hostile: Hostile, told: str
 ) -> None:
     recipe = f"needs_{hostile.module}.yaml"
-    done = facekit("validate", recipe, "--ports-only", cwd=needing, PYTHONPATH=_on_path(five, environment))
+    done = within("validate", recipe, "--ports-only", cwd=needing, PYTHONPATH=_on_path(five, environment))
     assert done.code == 2
     assert f"{recipe}:3:" in done.err  # its place
     assert told.replace("'", "") in " ".join(done.err.split()).replace("'", "")
@@ -427,19 +428,19 @@ def test_a_recipe_that_needs_one_says_why_it_cannot_be_had(
 
 
 def test_a_name_that_both_sides_claim_is_nobodys_until_one_is_left_out(
-    facekit: Facekit, five: Path, needing: Path, environment: dict[str, str]
+    within: Facekit, five: Path, needing: Path, environment: dict[str, str]
 ) -> None:
     path = _on_path(five, environment)
     show = ("components", "show", "loss", "losses/r1_penalty")
-    both = facekit(*show, PYTHONPATH=path)
+    both = within(*show, PYTHONPATH=path)
     assert both.code == 2
     assert "uninstall one" in both.err
-    ours = facekit(*show, PYTHONPATH=path, FACEKIT_PLUGINS="-hostile-twin")
+    ours = within(*show, PYTHONPATH=path, FACEKIT_PLUGINS="-hostile-twin")
     assert "plugin   losses, of facekit-losses 0.1.0" in ours.out
-    theirs = facekit(*show, PYTHONPATH=path, FACEKIT_PLUGINS="-facekit-losses")
+    theirs = within(*show, PYTHONPATH=path, FACEKIT_PLUGINS="-facekit-losses")
     assert "plugin   hostile_twin, of hostile-twin 1.0" in theirs.out
     # The other components of either side are not touched.
-    assert facekit("components", "show", "gradient_penalty", PYTHONPATH=path).code == 0
+    assert within("components", "show", "gradient_penalty", PYTHONPATH=path).code == 0
 
 
 # -- the doctor
@@ -509,7 +510,8 @@ def test_the_doctor_survives_what_ends_or_stops_every_process(
     facekit: Facekit, environment: dict[str, str], tmp_path: Path
 ) -> None:
     path = _on_path(_install((VANISHES, HANGS), tmp_path), environment)
-    done = facekit("plugins", "doctor", "--time-limit", "2", cwd=tmp_path, PYTHONPATH=path)
+    few = {"PYTHONPATH": path, "FACEKIT_PLUGINS": FEW_PLUGINS}
+    done = facekit("plugins", "doctor", "--time-limit", "2", cwd=tmp_path, **few)
     assert done.code == 1
     told = " ".join(done.out.split())
     for hostile in (VANISHES, HANGS):

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tests.conftest import FEW_PLUGINS
 
 from facekit.cli.commands import OPEN_GROUPS
 from facekit.interfaces import GENERATED, STYLE, Ports
@@ -280,21 +281,21 @@ def test_the_python_of_the_hooks_page_runs(inside: Facekit, capsys: pytest.Captu
     assert "celebamask_hq" in printed
 
 
-def test_the_command_of_the_commands_page(folder: Path, facekit: Facekit) -> None:
+def test_the_command_of_the_commands_page(folder: Path, facekit: Facekit, within: Facekit) -> None:
     plugin = folder / "sharpen.py"
     plugin.write_text(blocks("commands", "python")[0], encoding="utf-8")
     call, ask = blocks("commands", "sh")[0].splitlines()
     mistake, failure = blocks("commands", "text")
     (folder / "results").mkdir()
-    finished = facekit(*arguments(call), cwd=folder)
+    finished = within(*arguments(call), cwd=folder)
     assert (finished.code, finished.out, finished.err) == (2, "", mistake)
     rows = [[0, 0, 90, 160, 255, 255]] * 6
     Image.fromarray(np.array(rows, np.uint8)).save(folder / "results" / "a.png")
-    finished = facekit(*arguments(call), cwd=folder)
+    finished = within(*arguments(call), cwd=folder)
     assert (finished.code, finished.out, finished.err) == (0, "results/a.png\n", "")
     with Image.open(folder / "results" / "a.png") as picture:
         assert np.asarray(picture).max(0)[2] < 90  # the slope is steeper
-    finished = facekit(*arguments(ask), cwd=folder)
+    finished = within(*arguments(ask), cwd=folder)
     assert "Sharpen the PNG pictures of a FOLDER, in place." in finished.out
     plugin.write_text(
         plugin.read_text("utf-8").replace("    pictures =", "    1 / 0\n    pictures ="), encoding="utf-8"
@@ -303,7 +304,7 @@ def test_the_command_of_the_commands_page(folder: Path, facekit: Facekit) -> Non
     assert finished.code == 1
     assert "ZeroDivisionError: division by zero" in finished.err
     assert finished.err.endswith(failure.replace("/home/anna", str(folder)))
-    assert "sharpen" in facekit("plugins", "ls", "--plugin-file", "sharpen.py", cwd=folder).out
+    assert "sharpen" in within("plugins", "ls", "--plugin-file", "sharpen.py", cwd=folder).out
 
 
 def test_the_broken_promise_of_the_testing_page_is_told_like_that(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -363,12 +364,13 @@ def test_the_licences_of_the_publishing_page_are_fields_with_these_defaults() ->
     assert f"`{defaults['licence']}`" in rows["licence"]
 
 
-def test_the_doctor_exits_as_the_publishing_page_says(folder: Path, facekit: Facekit) -> None:
+def test_the_doctor_exits_as_the_publishing_page_says(folder: Path, within: Facekit) -> None:
     information = folder / "site" / "broken-1.dist-info"
     information.mkdir(parents=True)
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1\n")
     (information / "entry_points.txt").write_text("[facekit.plugins]\nbroken = no_such_module\n")
-    finished = facekit("plugins", "doctor", cwd=folder, PYTHONPATH=str(folder / "site"))
+    few = {"PYTHONPATH": str(folder / "site"), "FACEKIT_PLUGINS": FEW_PLUGINS}
+    finished = within("plugins", "doctor", cwd=folder, **few)
     (said,) = re.findall(
         r"`facekit plugins doctor` exits with (\d) when anything is wrong", (GUIDE / "publishing.md").read_text("utf-8")
     )

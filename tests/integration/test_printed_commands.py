@@ -12,10 +12,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.conftest import FEW_PLUGINS
 
 Done = subprocess.CompletedProcess[str]
 Facekit = Callable[..., Done]
@@ -29,6 +31,7 @@ STOPPER = """\
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 from facekit.interfaces import StepLogged
 from facekit.registry import hookimpl
@@ -85,7 +88,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def shell(home: Path, environment: dict[str, str]) -> Shell:
+def process(home: Path, environment: dict[str, str]) -> Shell:
     """Run a line in a shell that finds ``facekit``."""
     path = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])
 
@@ -104,15 +107,30 @@ def shell(home: Path, environment: dict[str, str]) -> Shell:
 
 
 @pytest.fixture(scope="module")
+def shell(home: Path, within: Callable[..., Any], process: Shell) -> Shell:
+    """Run a line as a shell does; ``facekit`` inside this process, which need not import torch again."""
+
+    def run(line: str) -> Done:
+        program, *arguments = shlex.split(line)
+        if program != "facekit":
+            return process(line)
+        switch = {"FACEKIT_PLUGINS": FEW_PLUGINS} if "doctor" in arguments else {}
+        done = within(*arguments, cwd=home, FACEKIT_CACHE=str(home / "cache"), **switch)
+        return Done(line, done.code, done.out, done.err)
+
+    return run
+
+
+@pytest.fixture(scope="module")
 def told(shell: Shell) -> Facekit:
     """Run ``facekit`` with arguments."""
     return lambda *arguments: shell(shlex.join(["facekit", *map(str, arguments)]))
 
 
 @pytest.fixture(scope="module")
-def interrupted(told: Facekit) -> Done:
+def interrupted(process: Shell) -> Done:
     """A run that a plugin file trained and another one stopped after a step."""
-    done = told("run", "tiny recipe.yaml", "--out", RUN, *FILES)
+    done = process(shlex.join(["facekit", "run", "tiny recipe.yaml", "--out", RUN, *FILES]))
     assert done.returncode == 130, done.stderr
     return done
 
@@ -136,7 +154,9 @@ def _picture(home: Path) -> bytes:
     return pixels
 
 
-def test_a_run_that_was_stopped_goes_on_as_printed(home: Path, shell: Shell, told: Facekit, interrupted: Done) -> None:
+def test_a_run_that_was_stopped_goes_on_as_printed(
+    home: Path, process: Shell, shell: Shell, told: Facekit, interrupted: Done
+) -> None:
     (resume,) = re.findall(r"^resume:  (.*)$", interrupted.stderr, re.MULTILINE)
     for file in ("tiny_plugin.py", "stopper.py"):  # the one that gave components and the one that watched
         assert shlex.quote(str(home / "plugins of mine" / file)) in resume
@@ -151,7 +171,7 @@ def test_a_run_that_was_stopped_goes_on_as_printed(home: Path, shell: Shell, tol
     (remedy,) = re.findall(r"go on with it: `(.*)`, or give", again.stderr)
     assert remedy == resume
 
-    done = shell(resume)
+    done = process(resume)
     assert done.returncode == 0, done.stderr
     assert "goes on without it" not in done.stderr
     (generate,) = re.findall(r"^generate: (.*)$", done.stdout, re.MULTILINE)

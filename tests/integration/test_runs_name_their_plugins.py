@@ -36,7 +36,7 @@ train: {steps: 2, batch: 4, precision: fp32, device: cpu, samples: 2}
 
 @pytest.fixture(scope="module")
 def made(
-    facekit: Facekit, workplace: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    within: Facekit, workplace: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The folder of a run that was made where the distribution face-tiny 1.5 was installed, which is not here."""
     site = tmp_path_factory.mktemp("elsewhere")
@@ -48,7 +48,7 @@ def made(
     (workplace / "of_others.yaml").write_text(RECIPE, encoding="utf-8")
     path = os.pathsep.join([str(site), *filter(None, [environment.get("PYTHONPATH")])])
     for run in ("runs/of_others", "runs/of_others_too"):
-        done = facekit("run", "of_others.yaml", "--out", run, "--set", "metrics=[]", PYTHONPATH=path)
+        done = within("run", "of_others.yaml", "--out", run, "--set", "metrics=[]", PYTHONPATH=path)
         assert done.code == 0, done.err
     return workplace / "runs" / "of_others"
 

@@ -32,8 +32,8 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_doctor_says_what_the_page_shows(facekit: Facekit, home: Path) -> None:
-    done = facekit("plugins", "doctor", "--plugin-file", "glow.py", cwd=home, COLUMNS="120")
+def test_the_doctor_says_what_the_page_shows(within: Facekit, home: Path) -> None:
+    done = within("plugins", "doctor", "--plugin-file", "glow.py", cwd=home, COLUMNS="120")
     assert done.code == 1
     told = done.out.replace(str(home), HOME)
     shown = _blocks("text")[0]
@@ -42,12 +42,12 @@ def test_the_doctor_says_what_the_page_shows(facekit: Facekit, home: Path) -> No
         assert paragraph.strip() in told
 
 
-def test_mistakes_are_told_as_the_page_shows(facekit: Facekit, home: Path) -> None:
+def test_mistakes_are_told_as_the_page_shows(within: Facekit, home: Path) -> None:
     (home / "typo.yaml").write_text(
         _blocks("yaml")[0].replace("glow/warmth", "perceptal, weight: 10"), encoding="utf-8"
     )
-    typo = facekit("validate", "typo.yaml", "--ports-only", cwd=home)
-    off = facekit("validate", "first_recipe.yaml", "--ports-only", cwd=home, FACEKIT_PLUGINS="-facekit-losses")
+    typo = within("validate", "typo.yaml", "--ports-only", cwd=home)
+    off = within("validate", "first_recipe.yaml", "--ports-only", cwd=home, FACEKIT_PLUGINS="-facekit-losses")
     for done, shown in ((typo, _blocks("text")[1]), (off, _blocks("text")[2])):
         assert done.code == 2
         assert shown in done.err

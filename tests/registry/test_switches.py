@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import FEW_PLUGINS
 
 from facekit.registry.discovery import PluginOrigin, Switches
 
@@ -109,11 +110,11 @@ def test_failures_are_fatal_when_they_are_to_be(install: Install, run: Run) -> N
 
 def test_the_doctor_works_with_every_switch(install: Install, run: Run) -> None:
     install("face-broken", "1 / 0")
-    strict = run("plugins", "doctor", FACEKIT_STRICT_PLUGINS="1")
+    strict = run("plugins", "doctor", FACEKIT_STRICT_PLUGINS="1", FACEKIT_PLUGINS=FEW_PLUGINS)
     assert strict.returncode == 1
     assert "FACEKIT_STRICT_PLUGINS is set\n  so every command that loads plugins stops" in strict.stdout
     assert "No command that loads plugins works with these switches." in strict.stdout
-    mistaken = run("plugins", "doctor", FACEKIT_PLUGINS="-face-borken")
+    mistaken = run("plugins", "doctor", FACEKIT_PLUGINS=f"{FEW_PLUGINS},-face-borken")
     assert mistaken.returncode == 1
     assert "FACEKIT_PLUGINS names 'face-borken', and no such plugin is installed" in mistaken.stdout
     assert "face-broken (face-broken 1.2) is broken" in mistaken.stdout

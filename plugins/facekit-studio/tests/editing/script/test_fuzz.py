@@ -95,7 +95,7 @@ masks = st.tuples(st.integers(1, 24), st.integers(1, 24)).flatmap(
         lambda data: (np.frombuffer(data, np.uint8) % len(LABELS)).reshape(size)
     )
 )
-often = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+often = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def test_every_operation_is_tried() -> None:
