@@ -10,13 +10,13 @@ from facekit_sft_pix2pixhd.aligned_features import (
     RegionRoles,
     aligned_features,
     borders_agree,
-    region_means,
     skin_kept,
     some_left_out,
 )
 from facekit_sft_pix2pixhd.alignment import affine_maps, land_in_region, region_moments, sampling_grid, shown
 from facekit_sft_pix2pixhd.plugin import RegionalGeneratorOptions, RegionalStyleOptions
 from facekit_sft_pix2pixhd.regional import (
+    DetailTransform,
     RegionalStyle,
     build_generator,
     build_style_encoder,
@@ -132,19 +132,6 @@ def test_hair_beside_the_hair_of_the_reference_comes_from_elsewhere_in_it():
     assert torch.equal(moved_grid[landed], grid[landed])
 
 
-def test_places_without_features_of_their_own_get_those_of_their_region():
-    features = torch.arange(2 * 64 * 64, dtype=torch.float32).view(1, 2, 64, 64)
-    ids = oval((32, 32), (10, 10))[None]
-    wanted = torch.full((1, 32, 32), 1)
-    wanted[:, :16] = 3
-    found = region_means(torch.nn.functional.avg_pool2d(features, 2), ids, wanted, 4)
-    inside = ids[:, ::2, ::2].expand(2, -1, -1) == 1
-    mean = torch.nn.functional.avg_pool2d(features, 2)[0][inside].view(2, -1).mean(1)
-    assert torch.allclose(found[0, :, 20, 20], mean)
-    # The reference has no region 3.
-    assert torch.equal(found[0, :, :16], torch.zeros(2, 16, 32))
-
-
 def test_the_regions_of_one_texture_are_hair_unless_named():
     hair = LabelMap(name="two", classes=(LabelClass("background", (0, 0, 0)), LabelClass("hair", (1, 1, 1))))
     context = BuildContext(label_map=hair, attribute_names=(), size=32)
@@ -197,19 +184,17 @@ def test_without_a_mouth_to_compare_with_the_features_stay():
     assert bool((kept(bare, mask) == 1).all())
 
 
-def test_features_around_another_expression_are_the_mean_of_their_region():
+def test_features_around_another_expression_are_left_out():
     target, reference = face_with_mouth(8, 0), face_with_mouth(12, 0)
-    features = torch.rand(1, 1, 3, 64, 64)
+    features = 0.2 + torch.rand(1, 1, 3, 64, 64)
     share = torch.ones(1, 4, 1)
 
     def aligned(roles: RegionRoles):
         return aligned_features(target, planes(target), [features], reference[:, None], share, roles)[0][0]
 
     follows, keeps = aligned(RegionRoles(mouth=(2, 3), skin=1)), aligned(RegionRoles())
-    mean = features[0, 0][:, reference[0] == 1].mean(1)
-    assert torch.allclose(follows[:3, 46, 22], mean, atol=1e-5)
-    assert follows[3, 46, 22] == 0
-    assert not torch.allclose(keeps[:3, 46, 22], mean, atol=1e-2)
+    assert not follows[:4, 46, 22].any()
+    assert bool((keeps[:4, 46, 22] > 0.1).all())
     assert keeps[3, 46, 22] > 0.9
     assert torch.equal(follows[:, :14], keeps[:, :14])
 
@@ -416,13 +401,27 @@ def test_a_style_without_features_is_refused_where_they_are_read():
         generator(Condition(mask=mask), Style(torch.zeros(2, 4, 8), "regions"))
 
 
-def test_an_absent_region_gets_the_learnt_code():
+def test_an_absent_region_gets_the_mean_code_of_training():
     encoder, _ = networks(sft=True)
     image, mask = faces()
     with torch.no_grad():
-        style = encoder(image, mask)
+        seen = encoder.train()(image, torch.where(mask == 1, 2, mask))
+        style = encoder.eval()(image, mask)
     assert style.present.tolist() == [[True, True, False, False]] * 2
-    assert torch.equal(style.code[:, 2:], encoder.absent[2:].expand(2, -1, -1))
+    torch.testing.assert_close(style.code[:, 2], seen.code[:, 2].mean(0).expand(2, -1))
+    assert not style.code[:, 3].any()  # no photo has shown it
+
+
+def test_where_a_reference_shows_nothing_its_features_change_nothing():
+    transform = DetailTransform(8, 4)
+    features, details = torch.randn(2, 8, 16, 16), torch.randn(2, 6, 16, 16)
+    here = torch.zeros(2, 1, 16, 16)
+    here[:, :, :, 8:] = 1
+    details[:, 4:5] = here
+    with torch.no_grad():
+        found = transform(features, details)
+    assert torch.equal(found[..., :8], features[..., :8])
+    assert not torch.allclose(found[..., 8:], features[..., 8:], atol=1e-2)
 
 
 def test_details_need_convolutions():

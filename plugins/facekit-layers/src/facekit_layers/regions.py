@@ -68,14 +68,23 @@ class RegionMeans(nn.Module):
         Returns:
             N,classes,channels in fp32, and N,classes: which regions the sample has.
         """
-        means = average_by_region(features, planes)
-        present = planes.flatten(2).amax(2, keepdim=True) > 0
-        found = torch.where(present, means, self.mean)
+        present = planes.flatten(2).amax(2) > 0
+        return self.fill(average_by_region(features, planes), present), present
+
+    def fill(self, codes: Tensor, present: Tensor) -> Tensor:
+        """Return codes (N, classes, channels) in fp32, in which regions that a sample lacks have the mean.
+
+        Args:
+            codes: N,classes,channels; those of absent regions may be anything.
+            present: N,classes: which regions the samples have.
+        """
+        codes, present = codes.float(), present[..., None]
+        found = torch.where(present, codes, self.mean)
         if self.training:
             with torch.no_grad():
                 count = present.sum(0)
                 self.seen += count[:, 0]
                 share = (count / self.seen.clamp(1, WINDOW)[:, None]).clamp_max(1)
-                # Means of absent regions are zeros.
-                self.mean.lerp_(means.detach().sum(0) / count.clamp_min(1), share)
-        return found, present[..., 0]
+                sums = codes.detach().masked_fill(~present, 0).sum(0)
+                self.mean.lerp_(sums / count.clamp_min(1), share)
+        return found

@@ -124,12 +124,12 @@ def aligned_features(
                 else F.interpolate(known, scale_factor=2, mode="bilinear")
             )
             # None outside its region, and where the masks differ, as little as they agree.
-            own = landed[:, None] * agreed
             weight = counts.gather(1, small.flatten(1)).view(small.shape[0], 1, *small.shape[1:])
-            here = weight * own
+            here = weight * landed[:, None] * agreed
             beside = torch.cat([here, here * (moved_by(grid) / LARGEST_MOVE).clamp_max(1)], dim=1).to(features.dtype)
-            moved = features_at(grid, own.to(features.dtype), features[:, number], ids, small, classes)
-            parts[level].append(torch.cat([moved * weight.to(features.dtype), beside], dim=1))
+            source = features[:, number]
+            moved = F.grid_sample(source, grid.to(source.dtype), padding_mode="border", align_corners=False)
+            parts[level].append(torch.cat([moved * here.to(features.dtype), beside], dim=1))
     return [reduce(torch.add, each) for each in parts]
 
 
@@ -239,46 +239,6 @@ def some_left_out(known: Tensor, dropout: float) -> Tensor:
     field = F.interpolate(field, known.shape[2:], mode="bicubic")
     chosen, limit = torch.rand(2, count, 1, 1, 1, device=known.device)
     return torch.where(chosen < dropout, ((field - limit) * PATCHES).clamp(0, 1), 1.0)
-
-
-def features_at(grid: Tensor, known: Tensor, features: Tensor, ids: Tensor, mask: Tensor, classes: int) -> Tensor:
-    """Return a reference's features at places of it; where a place is outside its region, the mean of the region.
-
-    A place of skin that lands on hair has no features of its own, but those of skin are known.
-
-    Args:
-        grid: the places, of :func:`land_in_region`.
-        known: how far the features there count, (N, 1, h, w) in [0, 1].
-        features: of the reference, (N, C, h, w).
-        ids: its class ids (N, H, W), of a multiple of that size.
-        mask: class ids (N, h, w) that the places stand for.
-        classes: how many classes there are.
-
-    Returns:
-        (N, C, h, w) in the type of ``features``.
-    """
-    moved = F.grid_sample(features, grid.to(features.dtype), padding_mode="border", align_corners=False)
-    return torch.lerp(region_means(features, ids, mask, classes), moved, known)
-
-
-def region_means(features: Tensor, ids: Tensor, mask: Tensor, classes: int) -> Tensor:
-    """Return, for every place of a mask, the mean features of its region in a reference.
-
-    Args:
-        features: of the reference, (N, C, h, w).
-        ids: its class ids (N, H, W), of a multiple of that size.
-        mask: class ids (N, h, w) of the places.
-        classes: how many classes there are.
-
-    Returns:
-        (N, C, h, w) in the type of ``features``; zeros where the reference lacks the region.
-    """
-    step = ids.shape[-1] // features.shape[-1]
-    planes = F.one_hot(ids[:, ::step, ::step].flatten(1), classes).to(features.dtype)
-    mean = features.flatten(2) @ planes / planes.sum(1, keepdim=True).clamp_min(1)
-    return mean.gather(2, mask.flatten(1)[:, None].expand(-1, features.shape[1], -1)).view(
-        *features.shape[:2], *mask.shape[1:]
-    )
 
 
 def moved_by(grid: Tensor) -> Tensor:
