@@ -44,8 +44,8 @@ from facekit_studio.web.script_files import SessionFiles
 from facekit_studio.web.tunings import Tunings
 from facekit_studio.web.workers import Worker, unless_gone
 
-PATIENCE = 0.8
-"""Seconds that threads have to end when the studio closes."""
+PATIENCE = 0.3
+"""Seconds that threads have to end when the studio closes; then the process leaves them, since nothing of it is on disk."""
 
 
 class Studio:
