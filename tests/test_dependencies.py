@@ -12,13 +12,18 @@ from packaging.version import Version
 ROOT = Path(__file__).parents[1]
 PROJECTS = [ROOT / "pyproject.toml", *sorted((ROOT / "plugins").glob("*/pyproject.toml"))]
 
-SAFE = {"pillow": ("13.0", "12.3"), "starlette": ("1.3.1", "1.3.1"), "h11": ("0.16", "0.16")}
+SAFE = {
+    "torch": ("2.10", "2.10"),
+    "pillow": ("13.0", "12.3"),
+    "starlette": ("1.3.1", "1.3.1"),
+    "h11": ("0.16", "0.16"),
+}
 """The first safe version of each, for Python 3.11 and newer, and the last there is for Python 3.10."""
 
 
 def requirements(file: Path) -> list[Requirement]:
     """The requirements of a project: what stands in quotes and begins with one of the names."""
-    found = re.findall(rf'"((?:{"|".join(SAFE)})\b[^"]*)"', file.read_text(encoding="utf-8"), re.IGNORECASE)
+    found = re.findall(rf'"((?:{"|".join(SAFE)})(?![\w-])[^"]*)"', file.read_text(encoding="utf-8"), re.IGNORECASE)
     return [Requirement(each) for each in found]
 
 

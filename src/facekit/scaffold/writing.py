@@ -167,7 +167,7 @@ def _dependencies(parts: Sequence[Part]) -> tuple[list[str], list[str]]:
     release = f">={major}.{minor},<{major}.{int(minor) + 1}"
     needed = [f"facekit-toolkit{release}"]
     needed += [f"facekit-gan{release}"] if "loss" in kinds else []
-    needed += ["torch>=2.6"] if kinds - {"dataset", "metric", "sampler", "schedule"} else []
+    needed += ["torch>=2.10"] if kinds - {"dataset", "metric", "sampler", "schedule"} else []
     needed += ["numpy>=1.26"] if "dataset" in kinds else []
     used = {"loss", "metric", *({"dataset", "discriminator"} - kinds)}
     if "generator" not in kinds:
