@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from facekit.interfaces import (
@@ -57,13 +59,15 @@ def style(step: Step) -> Style:
 
 def fake(step: Step) -> Generated:
     """Return what the recipe's networks make of ``step.condition``."""
-    return _named(step, "fake", lambda: _generated(step, step.condition, None), lambda: step.condition)
+    return _named(step, "fake", lambda: _generated(step, step.condition), lambda: step.condition)
 
 
 def shuffled_style(step: Step, faces: int | None = None) -> Generated:
     """Return what the networks make of each mask in the style of another face of the batch.
 
-    Which other one changes from step to step. No reference is encoded again.
+    Which other one changes from step to step. No reference is encoded again. What the other reference does not show,
+    where styles are of regions, has the pixels of the photo, and no gradient: such a region is made of the mask alone,
+    and a discriminator drives it away from all that photos show.
 
     Args:
         step: the step; its batch has at least two faces.
@@ -84,9 +88,20 @@ def shuffled_style(step: Step, faces: int | None = None) -> Generated:
     wanted = _condition(step, ("shuffled_style", count), condition)
 
     def make() -> Generated:
-        return _generated(step, wanted, lambda: style(step).roll(shift).first(count))
+        if SAMPLER in step.networks or STYLE_ENCODER not in step.networks:
+            return sample(step.networks, wanted)
+        other = style(step).roll(shift).first(count)
+        return _where_shown(sample(step.networks, wanted, other), other, wanted.mask, step.batch.image[:count])
 
     return _named(step, f"shuffled_style/{count}", make, lambda: wanted)
+
+
+def _where_shown(made: Generated, style: Style, mask: Tensor | None, photos: Tensor) -> Generated:
+    """Return images with the photos' pixels in regions that their styles lack."""
+    if mask is None or style.axis != "regions" or style.present is None or made.pyramid:
+        return made
+    shown = style.present.gather(1, mask.flatten(1)).view(mask.shape)[:, None]
+    return replace(made, image=torch.where(shown, made.image, photos.to(made.image.dtype)))
 
 
 def shuffled_attributes(step: Step) -> Generated:
@@ -106,7 +121,7 @@ def shuffled_attributes(step: Step) -> Generated:
         return step.condition.with_(attributes=attributes[order.to(attributes.device, non_blocking=True)])
 
     wanted = _condition(step, "shuffled_attributes", condition)
-    return _named(step, "shuffled_attributes", lambda: _generated(step, wanted, None), lambda: wanted)
+    return _named(step, "shuffled_attributes", lambda: _generated(step, wanted), lambda: wanted)
 
 
 def generate(step: Step, condition: Condition, style: Style | None = None) -> Generated:
@@ -132,11 +147,11 @@ def condition_of(step: Step, image: Generated) -> Condition:
     return next((condition for made, condition in known if made is image), step.condition)
 
 
-def _generated(step: Step, condition: Condition, other: Callable[[], Style] | None) -> Generated:
-    """Return what the networks make of a condition whose style is that of the batch, or another."""
+def _generated(step: Step, condition: Condition) -> Generated:
+    """Return what the networks make of a condition whose style is that of the batch."""
     if SAMPLER in step.networks or STYLE_ENCODER not in step.networks:
         return sample(step.networks, condition)
-    return sample(step.networks, condition, style(step) if other is None else other())
+    return sample(step.networks, condition, style(step))
 
 
 def _condition(step: Step, key: Hashable, make: Callable[[], Condition]) -> Condition:
