@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from facekit.interfaces import FaceBatch, FacekitError, Generated, Step
+from facekit.interfaces import FaceBatch, FacekitError, Generated, Step, Style
 from facekit_gan import condition_of, discriminate, fake, generate, real, shuffled_attributes, shuffled_style, style
 
 
@@ -56,6 +56,27 @@ def test_fake_of_a_recipe_with_a_sampler_is_the_samplers(make_bench: Any, own_sa
     torch.testing.assert_close(shuffled_style(step).image, bench.model.generate(rolled).image)
     with pytest.raises(FacekitError, match="it takes no style"):
         generate(step, rolled, bench.model.encode(condition.reference))
+
+
+def test_regions_that_another_style_lacks_have_the_pixels_of_the_photo(bench: Any) -> None:
+    """A code for every region; the reference of face 0 does not show region 2."""
+    step = bench.step("generator")
+    encode, count = bench.model.get_submodule("style_encoder"), len(bench.batch)
+    present = torch.ones(count, 3, dtype=torch.bool)
+    present[0, 2] = False
+    whole = encode.forward
+
+    def regional(image: torch.Tensor, mask: torch.Tensor | None) -> Style:
+        return replace(whole(image, mask), axis="regions", present=present)
+
+    encode.forward = regional
+    expected = bench.model.generate(bench.batch.condition.rolled_reference()).image
+    made = shuffled_style(step).image
+    lacks = torch.zeros(count, 1, *bench.batch.mask.shape[1:], dtype=torch.bool)
+    lacks[1, 0] = bench.batch.mask[1] == 2  # face 1 has the style of face 0
+    assert lacks.any()
+    torch.testing.assert_close(made, torch.where(lacks, bench.batch.image, expected))
+    assert not torch.allclose(made, expected)
 
 
 def test_shuffled_style_is_each_mask_in_the_style_of_another_face(bench: Any) -> None:
