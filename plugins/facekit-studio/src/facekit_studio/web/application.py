@@ -45,7 +45,7 @@ from facekit_studio.web.tunings import Tunings
 from facekit_studio.web.workers import Worker, unless_gone
 
 PATIENCE = 0.3
-"""Seconds that threads have to end when the studio closes; then the process leaves them: nothing of theirs is on disk."""
+"""Seconds that threads have to end when the studio closes; then they are left: nothing of theirs is on disk."""
 
 
 class Studio:
