@@ -292,7 +292,7 @@ def test_steps_are_tried_before_a_choice_and_leave_nothing(
     bench = Bench(recipe, registry)
     before = {name: tensor.clone() for name, tensor in bench.model.state_dict().items()}
     graphs = bench.networks.acceleration = Acceleration(cuda_graphs=True, chosen=True)
-    monkeypatch.setattr(bench.networks, "begin_step", lambda: None)
+    monkeypatch.setattr(torch.compiler, "cudagraph_mark_step_begin", lambda: None)
     assert rehearse(bench.networks, bench.players, recipe.train, [bench.batch]) == graphs
     assert not bench.networks.is_plain
 

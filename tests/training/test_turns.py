@@ -89,7 +89,7 @@ class Game:
         self.runner = StepRunner(self.networks, self.players, self.settings, watch=self.watch)
         self.taken = 0
 
-    def watch(self, name: str, value: Tensor, batch: FaceBatch, *, share: float) -> None:
+    def watch(self, name: str, value: Tensor, batch: FaceBatch, share: float) -> None:
         self.watched.append((name, float(value.detach()), batch.keys, share))
 
     def faces(self) -> Iterator[FaceBatch]:

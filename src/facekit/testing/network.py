@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from facekit.interfaces import DiscriminatorOutput, Generated, map_tensors
+from facekit.interfaces import DiscriminatorOutput, Generated, Ports, map_tensors
 from facekit.registry import Kind
 from facekit.testing.contract import BrokenPromise, ComponentContract, every_form, promise, promised, seeded
 from facekit.testing.inputs import Inputs, make_inputs
@@ -30,7 +30,7 @@ from facekit.testing.outputs import (
     tensors_in,
 )
 from facekit.training.convolution_guard import right_gradients
-from facekit.training.network_call import NO_PORTS, RESULTS, mismatch, outputs_by_port
+from facekit.training.network_call import RESULTS, mismatch, outputs_by_port
 
 STRONG = 100.0
 """What unbounded inputs are multiplied with to see whether a declared range holds."""
@@ -225,7 +225,7 @@ class NetworkContract(ComponentContract):
         expect(result, RESULTS[self.kind], f"a {self.kind.replace('_', ' ')}")
         if isinstance(result, DiscriminatorOutput) and not result.scales:
             raise BrokenPromise("there is none", "return a ScaleOutput", "a discriminator gives one scale at least")
-        return outputs_by_port(result, NO_PORTS)
+        return outputs_by_port(result, Ports())
 
     def inputs(
         self,

@@ -12,7 +12,7 @@ import platform
 import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -204,7 +204,7 @@ def read_run_lock(run: RunFolder, found: Checkpoint | None = None) -> RunLock:
             f"{error.message}; the copy in {found.folder.name} is read in its place. To put it back: "
             f"`{shlex.join(['cp', str(copy.where), str(run.lock)])}`"
         )
-        return RunLock(copy.lock, copy.label_map, copy.attribute_names, copy.where, (warning,))
+        return replace(copy, warnings=(warning,))
 
 
 def _read(run: RunFolder) -> RunLock:

@@ -41,7 +41,7 @@ from facekit.training.run.folder import RunFolder, folder_errors
 from facekit.training.samples import CHANGES_WITH_REFERENCE, FixedFaces, ReferenceWatch, measures_at
 from facekit.training.state import CheckpointWriter, TrainingState, global_states_kept, seed_everything
 from facekit.training.step import GRADIENT_NORM, StepRunner, rehearse
-from facekit.training.validation import BestCheckpoint, Evaluate, check_settings, measure
+from facekit.training.validation import BestCheckpoint, Evaluate, check_settings, evaluated
 
 
 def train(
@@ -370,8 +370,13 @@ class Training:
         if not self.team.leads or self.evaluate is None:
             return False
         self.guard.settle()
-        run, done, weights = self.run.path, self.state.done, self.sampled_weights
-        event = measure(self.evaluate, self.sampled, run=run, step=done, weights=weights, warn=self.journal.warned)
+        done, training = self.state.done, self.sampled.training
+        with torch.no_grad():
+            found = self.evaluate(self.sampled.eval(), done)
+        self.sampled.train(training)
+        for note in found.notes:
+            self.journal.warned(done, note)
+        event = evaluated(found, run=self.run.path, step=done, split="validation", weights=self.sampled_weights)
         self.journal.evaluated(event)
         return self.state.best.see(done, event.measurements)
 

@@ -54,7 +54,7 @@ class LossGuard:
         """Start a step (counted from 0)."""
         self._current = _Watched(step)
 
-    def watch(self, name: str, value: Tensor, batch: FaceBatch, *, share: float = 1.0) -> None:
+    def watch(self, name: str, value: Tensor, batch: FaceBatch, share: float = 1.0) -> None:
         """Look at a scalar.
 
         Args:
@@ -121,51 +121,30 @@ class LossGuard:
         self._before = list({id(batch): batch for batch in watched.batches}.values())
 
     def _fail(self, watched: _Watched, index: int, value: float) -> None:
+        """Save the batch of a loss, or that of the update before where weights were no longer finite, and raise."""
         poisoned = all_finite(self._weights)
-        batches = [watched.batches[index]]
-        if poisoned is not None and self._before:
-            batches = self._before
-        raise NonFiniteLoss(
-            self._run, name=watched.names[index], value=value, step=watched.step, batches=batches, poisoned=poisoned
-        )
-
-
-class NonFiniteLoss(RunFailure):
-    """A loss was NaN or infinite. The batch is saved beside the run's other files when this is made.
-
-    Args:
-        name: ``player/label``.
-        step: the step, from 0.
-        batches: the faces it was computed from; those of the update before when the weights were no longer finite.
-        poisoned: the weight that was no longer finite; None when all were.
-    """
-
-    def __init__(
-        self,
-        run: RunFolder,
-        *,
-        name: str,
-        value: float,
-        step: int,
-        batches: Sequence[FaceBatch],
-        poisoned: str | None,
-    ) -> None:
-        file = run.bad_batch(step + 1)
+        batches = self._before if poisoned is not None and self._before else [watched.batches[index]]
+        name, step = watched.names[index], watched.step + 1
+        file = self._run.bad_batch(step)
+        write_tensors(file, {key: tensor.cpu().contiguous() for key, tensor in _tensors_of(batches).items()})
         keys = [key for batch in batches for key in batch.keys]
-        write_tensors(file, {name: tensor.cpu().contiguous() for name, tensor in _tensors_of(batches).items()})
-        document = {"step": step + 1, "loss": name, "value": str(value), "weight_not_finite": poisoned, "keys": keys}
+        document = {"step": step, "loss": name, "value": str(value), "weight_not_finite": poisoned, "keys": keys}
         write_json(file.with_suffix(".json"), document)
-        what = f"the loss {name} is {value} at step {step + 1}"
+        what = f"the loss {name} is {value} at step {step}"
         if poisoned is None:
             what += f"; its batch is saved in {file.name}"
         else:
             what += f", for the update before made {poisoned} not finite; the batch of that update is in {file.name}"
-        super().__init__(
+        raise NonFiniteLoss(
             what,
-            where=str(run.path),
+            where=str(self._run.path),
             remedy="a checkpoint from before, where there is one, is good; resuming meets the same batch again: look "
             "at it first, or start a new run with a lower learning rate, train.gradient_clip, or train.precision=fp32",
         )
+
+
+class NonFiniteLoss(RunFailure):
+    """A loss was NaN or infinite; the batch is saved beside the run's other files."""
 
 
 def _tensors_of(batches: Sequence[FaceBatch]) -> dict[str, Tensor]:

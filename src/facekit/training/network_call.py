@@ -187,10 +187,6 @@ def _logits_in_float32(output: DiscriminatorOutput, *, copy: bool) -> Discrimina
     return replace(output, scales=scales, class_logits=to_float32(output.class_logits, copy=copy))
 
 
-NO_PORTS = Ports()
-"""What a network declares of which nothing is known (contract tests)."""
-
-
 PLAINLY = Acceleration()
 
 
@@ -269,8 +265,7 @@ class RunNetworks(Mapping[str, Network]):
 
     Args:
         recipe: says what each network declares; None for networks without a recipe (contract tests).
-        acceleration: what is done so that a step takes less time. Where kernels are recorded, :meth:`begin_step` says
-            that the results of the step before are no longer needed.
+        acceleration: what is done so that a step takes less time.
         half: copies of the networks with weights in bf16 that take part in place of them; None for none.
         ports: in place of ``recipe``: what networks declare, by name.
         augmentation: what stands in front of discriminators in training; None for nothing.
@@ -300,7 +295,7 @@ class RunNetworks(Mapping[str, Network]):
         for name, network in model.callables.items():
             choice = None if recipe is None else recipe.model.get(name)
             if choice is None or recipe is None:
-                declared = (ports or {}).get(name, NO_PORTS)
+                declared = (ports or {}).get(name, Ports())
             else:
                 declared = choice.ports(PortContext(recipe.data.size, label_maps or {}))
             self._networks[name] = NetworkCall(name, network, self, choice, declared)
@@ -325,19 +320,20 @@ class RunNetworks(Mapping[str, Network]):
     def __len__(self) -> int:
         return len(self._networks)
 
-    def begin_step(self) -> None:
-        """Say that a step begins: CUDA graphs may write over what they gave in the step before."""
-        if self.acceleration.cuda_graphs:
-            torch.compiler.cudagraph_mark_step_begin()
-
     @contextmanager
-    def checking(self) -> Iterator[None]:
-        """Hold every result within the context against the ports of its network."""
-        self.is_checking, before = True, self.is_checking
+    def calling(self, *, checking: bool = False, plainly: bool = False) -> Iterator[None]:
+        """Change how networks are called within the context.
+
+        Args:
+            checking: hold every result against the ports of its network.
+            plainly: call networks as they are, neither compiled nor replayed.
+        """
+        before = self.is_checking, self.is_plain
+        self.is_checking, self.is_plain = self.is_checking or checking, self.is_plain or plainly
         try:
             yield
         finally:
-            self.is_checking = before
+            self.is_checking, self.is_plain = before
 
     @contextmanager
     def full_precision(self) -> Iterator[None]:
@@ -349,15 +345,6 @@ class RunNetworks(Mapping[str, Network]):
                 yield
         finally:
             self.full = before
-
-    @contextmanager
-    def plainly(self, on: bool = True) -> Iterator[None]:
-        """Call networks as they are within the context, neither compiled nor replayed, if ``on``."""
-        self.is_plain, before = self.is_plain or on, self.is_plain
-        try:
-            yield
-        finally:
-            self.is_plain = before
 
     def note(self, names: frozenset[str]) -> None:
         """Count networks as called: those that are, and those whose result is used again."""

@@ -28,7 +28,7 @@ from facekit.interfaces import (
     encode,
     sample,
 )
-from facekit.recipe.resolved import ComponentChoice, ResolvedRecipe
+from facekit.recipe.resolved import ResolvedRecipe
 from facekit.registry import Registry
 from facekit.sampling.inputs import ATTRIBUTES, inputs_of, noise_shapes
 from facekit.sampling.noise import derive_seed
@@ -64,8 +64,9 @@ class FaceModel(nn.Module):
     ) -> None:
         super().__init__()
         self._sampler = sampler
-        self._frozen = frozen
-        self._noise = dict(noise or {})
+        self.frozen = frozen
+        """The names of the networks that keep their weights."""
+        self.noise = dict(noise or {})
         for name, network in networks.items():
             if hasattr(self, name):
                 raise FacekitError(
@@ -80,9 +81,8 @@ class FaceModel(nn.Module):
     def train(self, mode: bool = True) -> FaceModel:
         """Set the mode of all networks; those that are frozen stay in evaluation mode."""
         super().train(mode)
-        for name in self._frozen:
-            if name in self._modules:
-                self.get_submodule(name).eval()
+        for name in self.frozen & self._modules.keys():
+            self.get_submodule(name).eval()
         return self
 
     @property
@@ -91,16 +91,6 @@ class FaceModel(nn.Module):
         found: dict[str, Callable[..., Any]] = dict(self.named_children())
         return found if self._sampler is None else {**found, SAMPLER: self._sampler}
 
-    @property
-    def frozen(self) -> frozenset[str]:
-        """The names of the networks that keep their weights."""
-        return self._frozen
-
-    @property
-    def noise(self) -> Mapping[str, tuple[int, ...]]:
-        """The shape of one sample's noise, by the name of its port."""
-        return self._noise
-
     def get(self, name: str) -> nn.Module | None:
         """Return the network of a name, None where there is none."""
         return self._modules.get(name)
@@ -108,12 +98,12 @@ class FaceModel(nn.Module):
     def only(self, names: Sequence[str]) -> FaceModel:
         """Return a model of some of the networks, with the same sampler."""
         networks = {name: network for name, network in self.named_children() if name in names}
-        return FaceModel(networks, sampler=self._sampler, frozen=self._frozen & networks.keys(), noise=self._noise)
+        return FaceModel(networks, sampler=self._sampler, frozen=self.frozen & networks.keys(), noise=self.noise)
 
     def with_network(self, name: str, network: nn.Module) -> FaceModel:
         """Return a model of the same networks with another one in place of ``name``."""
         networks = {**dict(self.named_children()), name: network}
-        return FaceModel(networks, sampler=self._sampler, frozen=self._frozen, noise=self._noise)
+        return FaceModel(networks, sampler=self._sampler, frozen=self.frozen, noise=self.noise)
 
     def encode(self, reference: Reference) -> Style:
         """Return the style of reference photos; see :func:`facekit.interfaces.encode`."""
@@ -170,6 +160,11 @@ def build_model(
             )
     frozen = recipe.model.frozen & networks.keys()
     return FaceModel(networks, sampler=sampler, frozen=frozen, noise=noise_shapes(recipe))
+
+
+def changing_networks(model: FaceModel) -> FaceModel:
+    """Return a model of the networks that are not frozen: those of which checkpoints hold the weights."""
+    return model.only([name for name, _ in model.named_children() if name not in model.frozen])
 
 
 def count_parameters(model: FaceModel) -> dict[str, int]:
@@ -248,11 +243,6 @@ class LoadedModel:
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
-    @property
-    def runtime(self) -> dict[str, Any]:
-        """The values of all runtime options, ``{"sampler.steps": 50}``: what results depend on beside the weights."""
-        return runtime_options(self.recipe)
-
 
 def load_model(
     run: Path,
@@ -292,10 +282,8 @@ def load_model(
         with_discriminator = inputs_of(recipe, registry.label_maps).reads(ATTRIBUTES)
     without = frozenset() if with_discriminator else recipe.model.discriminators
     model = build_model(recipe, label_map=label_map, attribute_names=attribute_names, without=without)
-    changing = model.only([name for name, _ in model.named_children() if name not in model.frozen])
-    built: dict[str, ComponentChoice] = {
-        name: choice for name, choice in recipe.model.components() if changing.get(name) is not None
-    }
+    changing = changing_networks(model)
+    built = {name: each for name, each in recipe.model.components() if changing.get(name) is not None}
     reader = CheckpointReader(found, built)
     averaged = weights == "ema" and checkpoints.EMA in found.files
     state: Mapping[str, torch.Tensor] = {
@@ -319,7 +307,7 @@ def load_model(
 
 
 def runtime_options(recipe: ResolvedRecipe) -> dict[str, Any]:
-    """Return the values of the options of networks that may be set when a run is used, by ``NETWORK.OPTION``."""
+    """Return the values of the options of networks that may be set when a run is used: ``{"sampler.steps": 50}``."""
     return {
         f"{name}.{option}": choice.options.model_dump(mode="json")[option]
         for name, choice in recipe.model.components()

@@ -98,19 +98,6 @@ def shape_of(port: Port, recipe: ResolvedRecipe) -> tuple[int, ...]:
     return tuple(settled[side] if isinstance(side, str) else side for side in port.shape[1:])
 
 
-def _check_extra(recipe: ResolvedRecipe, ports: tuple[Port, ...], packed: PackedFaces) -> None:
-    """Raise FacekitError where the packed arrays are not those that the ports of the dataset promise."""
-    for port in ports:
-        wanted, found = shape_of(port, recipe), packed.extra.get(port.name)
-        if found is None or found.shape[1:] != wanted:
-            held = "none" if found is None else f"arrays of shape {found.shape[1:]}"
-            raise FacekitError(
-                f"the ports of the dataset give `{port.name}` of shape {wanted}, and the packed samples hold {held}",
-                where=str(packed.folder),
-                remedy="correct the ports or read() of the dataset; its fingerprint() must change with what it gives",
-            )
-
-
 def open_data(recipe: ResolvedRecipe, registry: Registry, progress: ProgressCallback | None = None) -> PackedFaces:
     """Return the packed faces of a recipe at its size; they are packed first where that was not done yet.
 
@@ -132,7 +119,15 @@ def open_data(recipe: ResolvedRecipe, registry: Registry, progress: ProgressCall
         name=recipe.dataset.component.spec.name,
         progress=progress,
     )
-    _check_extra(recipe, ports, packed)
+    for port in ports:
+        wanted, found = shape_of(port, recipe), packed.extra.get(port.name)
+        if found is None or found.shape[1:] != wanted:
+            held = "none" if found is None else f"arrays of shape {found.shape[1:]}"
+            raise FacekitError(
+                f"the ports of the dataset give `{port.name}` of shape {wanted}, and the packed samples hold {held}",
+                where=str(packed.folder),
+                remedy="correct the ports or read() of the dataset; its fingerprint() must change with what it gives",
+            )
     return packed
 
 

@@ -25,7 +25,7 @@ from facekit.training.checkpoint.checkpoints import Checkpoint, reading
 from facekit.training.checkpoint.reader import COMPONENTS, CheckpointReader, Components, written_by
 from facekit.training.loss_shares import LossShares
 from facekit.training.nan_guard import LossGuard, all_finite
-from facekit.training.networks import FaceModel
+from facekit.training.networks import FaceModel, changing_networks
 from facekit.training.optimiser import Ema
 from facekit.training.players import PlayerInTraining, load_loss_state, loss_state
 from facekit.training.run.folder import RunFolder
@@ -61,7 +61,7 @@ class TrainingState:
             RunFailure: a weight, or a loss since the last check, is not finite.
         """
         self.guard.settle()
-        bad = all_finite(checkpoints.model_state(_unfrozen(self.model)))
+        bad = all_finite(checkpoints.model_state(changing_networks(self.model)))
         if bad is not None:
             raise RunFailure(
                 f"the weight {bad} is not finite after step {self.done}; no checkpoint is written of it",
@@ -83,8 +83,8 @@ class TrainingState:
         for player in self.players.values():
             moments.update(player.optimiser.state())
         files = {
-            checkpoints.LIVE: checkpoints.model_state(_unfrozen(self.model)),
-            checkpoints.EMA: {} if self.ema is None else checkpoints.model_state(_unfrozen(self.ema.model)),
+            checkpoints.LIVE: checkpoints.model_state(changing_networks(self.model)),
+            checkpoints.EMA: {} if self.ema is None else checkpoints.model_state(changing_networks(self.ema.model)),
             checkpoints.OPTIMISER: moments,
             checkpoints.LOSSES: loss_state(self.players),
             checkpoints.AUGMENTATION: {} if self.augmentation is None else self.augmentation.state(),
@@ -127,9 +127,9 @@ class TrainingState:
         state, where = found.state(), str(found.folder)
         reader = CheckpointReader(found, self.components)
         self.done = found.step
-        checkpoints.load_state(_unfrozen(self.model), reader.tensors(checkpoints.LIVE), where=where)
+        checkpoints.load_state(changing_networks(self.model), reader.tensors(checkpoints.LIVE), where=where)
         if self.ema is not None:
-            checkpoints.load_state(_unfrozen(self.ema.model), reader.tensors(checkpoints.EMA), where=where)
+            checkpoints.load_state(changing_networks(self.ema.model), reader.tensors(checkpoints.EMA), where=where)
         moments = reader.moments()
         with reading(found.folder / checkpoints.OPTIMISER):
             for player in self.players.values():
@@ -146,11 +146,6 @@ class TrainingState:
             if self.augmentation is not None:
                 self.augmentation.load_state(reader.tensors(checkpoints.AUGMENTATION), state["augmentation"], device)
         return reader.notes
-
-
-def _unfrozen(model: FaceModel) -> FaceModel:
-    """Return the networks of a model whose weights change; frozen ones are written into the run folder once."""
-    return model.only([name for name, _ in model.named_children() if name not in model.frozen])
 
 
 class CheckpointWriter:

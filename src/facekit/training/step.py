@@ -16,7 +16,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -132,22 +132,12 @@ class TrainingStep:
             self._making -= 1
 
 
-class Watch(Protocol):
-    """Told every number that a step computes."""
-
-    def __call__(self, name: str, value: Tensor, batch: FaceBatch, *, share: float) -> None:
-        """Take in a scalar: its name, its value, the faces it is of, and what it counts in a mean over the step."""
-        ...
-
-
-Around = Callable[[PlayerInTraining], AbstractContextManager[object]]
-"""Gives a context for a player's turn."""
-
-
 class StepRunner:
     """Does training steps: the loop's, and the one of the shape check.
 
     Args:
+        watch: told every number that a step computes, as :meth:`LossGuard.watch` is; None for nobody.
+        around: gives a context for a player's turn.
         average: gives a context in which a backward pass averages the gradients of weights over all processes.
         mean: takes the mean of a tensor over all processes.
         updates: update the weights; the shape check does not.
@@ -162,10 +152,10 @@ class StepRunner:
         settings: TrainSettings,
         *,
         rank: int = 0,
-        watch: Watch | None = None,
+        watch: Callable[[str, Tensor, FaceBatch, float], None] | None = None,
         average: Callable[[Sequence[nn.Parameter]], AbstractContextManager[object]] = lambda weights: nullcontext(),
         mean: Callable[[Tensor], Tensor] = lambda numbers: numbers,
-        around: Around = lambda player: nullcontext(),
+        around: Callable[[PlayerInTraining], AbstractContextManager[object]] = lambda player: nullcontext(),
         updates: bool = True,
         shares: bool | None = None,
         loss_shares: LossShares | None = None,
@@ -200,11 +190,12 @@ class StepRunner:
         Raises:
             FacekitError: a component fails or, when checking, breaks a promise.
         """
-        self.networks.begin_step()
+        if self.networks.acceleration.cuda_graphs:  # they may write over what they gave in the step before
+            torch.compiler.cudagraph_mark_step_begin()
         reads = self._loss_shares is not None and any(self._loss_shares.due(name, index) for name in self.players)
         # A reading differentiates losses one by one: compiled networks compute all gradients at once, and graphs write
         # over what a second pass would need.
-        with self.networks.plainly(reads):
+        with self.networks.calling(plainly=reads):
             self._take_rounds(index, faces, checking=checking)
         if self._augmentation is not None and self._updates:
             self._augmentation.end_step(index)
@@ -223,7 +214,7 @@ class StepRunner:
                 memories.append(BatchMemory(batch))
             for place, player in enumerate(acting):
                 later = acting[place + 1 :] if self._shares else []
-                with self._around(player), self.networks.checking() if checking else nullcontext():
+                with self._around(player), self.networks.calling(checking=checking):
                     self._take_turn(player, memories, later, index=index, number=number, checking=checking)
                 if self._shares:
                     memories[0].forget(player.trained | self._shown_otherwise)
@@ -275,7 +266,7 @@ class StepRunner:
                         value = loss(step)
                         if self._watch is not None:
                             name = f"{player.name}/{loss.label}"
-                            self._watch(name, value, step.batch, share=share / len(memories))
+                            self._watch(name, value, step.batch, share / len(memories))
                         total = total + value
                         values.append(value)
                 reader, first = self._loss_shares, number == self.rounds - 1 and micro == 0
@@ -296,7 +287,7 @@ class StepRunner:
                 return
             norm = player.clip()
             if norm is not None and self._watch is not None:
-                self._watch(f"{GRADIENT_NORM}{player.name}", norm, memories[-1].batch, share=share)
+                self._watch(f"{GRADIENT_NORM}{player.name}", norm, memories[-1].batch, share)
             player.update(factor)
 
 

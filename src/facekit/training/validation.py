@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
-
 from facekit.interfaces import Evaluated, FacekitError, Measurement
 from facekit.recipe.settings import TrainSettings
 from facekit.training.networks import FaceModel
@@ -50,22 +48,6 @@ class Outcome(Protocol):
 
 Evaluate = Callable[[FaceModel, int], Outcome]
 """Measures a model (in evaluation mode) on the validation split after a number of updates."""
-
-
-def measure(
-    evaluate: Evaluate, model: FaceModel, *, run: Path, step: int, weights: str, warn: Callable[[int, str], None]
-) -> Evaluated:
-    """Measure a model on the validation split, and return the event that tells it; the model's mode is put back.
-
-    ``warn`` is told the step and each note of the outcome.
-    """
-    training = model.training
-    with torch.no_grad():
-        found = evaluate(model.eval(), step)
-    model.train(training)
-    for note in found.notes:
-        warn(step, note)
-    return evaluated(found, run=run, step=step, split="validation", weights=weights)
 
 
 def evaluated(found: Outcome, *, run: Path, step: int, split: str, weights: str) -> Evaluated:

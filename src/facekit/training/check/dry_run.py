@@ -54,12 +54,7 @@ def probe_steps(
         }
     )
     short = replace(recipe, train=settings, document={**recipe.document, "train": settings.model_dump(mode="json")})
-    logged: list[StepLogged] = []
-
-    def observe(event: RunEvent) -> None:
-        if isinstance(event, StepLogged):
-            logged.append(event)
-
+    events: list[RunEvent] = []
     with TemporaryDirectory(prefix="facekit-probe-") as folder:
         faces = _FirstFaces(open_dataset(recipe, registry), count=max(2, recipe.train.batch))
         packed = prepare(
@@ -69,12 +64,13 @@ def probe_steps(
             short,
             out=Path(folder) / "run",
             registry=registry,
-            observer=observe,
+            observer=events.append,
             command="probe",
             packed=packed,
             watched=False,
         )
-    return StepProbe(result.step, logged[-1].seconds_per_step, logged[-1].losses, result.warnings)
+    logged = [event for event in events if isinstance(event, StepLogged)][-1]
+    return StepProbe(result.step, logged.seconds_per_step, logged.losses, result.warnings)
 
 
 class _FirstFaces:

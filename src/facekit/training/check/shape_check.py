@@ -8,7 +8,7 @@ and no memory. :func:`estimate_memory` asks it for the memory alone. Real steps 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -47,10 +47,12 @@ from facekit.training.precision import Precision, choose_number_format, recomput
 from facekit.training.step import StepRunner
 
 
-class SavedBytes:
-    """The bytes that passes keep for their backward passes; each memory once."""
+class SavedBytes(torch.autograd.graph.saved_tensors_hooks):
+    """Counts the bytes that passes within its context keep for their backward passes, each memory once; the innermost
+    context counts alone."""
 
-    def __init__(self, uncounted: Iterable[Tensor]) -> None:
+    def __init__(self, *uncounted: Tensor) -> None:
+        super().__init__(self.see, lambda tensor: tensor)
         self.bytes = 0
         # The tensors are held, so that no two of them can have had the same storage one after the other.
         self._seen = {storage_of(tensor): tensor for tensor in uncounted}
@@ -61,14 +63,6 @@ class SavedBytes:
             self._seen[storage_of(tensor)] = tensor
             self.bytes += tensor.untyped_storage().nbytes()
         return tensor
-
-
-@contextmanager
-def counting_saved(*uncounted: Tensor) -> Iterator[SavedBytes]:
-    """Count what passes keep while the context lasts; the innermost context counts alone."""
-    saved = SavedBytes(uncounted)
-    with torch.autograd.graph.saved_tensors_hooks(saved.see, lambda tensor: tensor):
-        yield saved
 
 
 class RecomputedParts:
@@ -88,7 +82,7 @@ class RecomputedParts:
         if not torch.is_grad_enabled():
             return function(*arguments)
         given = [value for value in arguments if isinstance(value, Tensor)]
-        with counting_saved(*self._model.parameters(), *given) as saved:
+        with (saved := SavedBytes(*self._model.parameters(), *given)):
             result = function(*arguments)
         trained: list[Tensor] = []
 
@@ -103,11 +97,6 @@ class RecomputedParts:
                 self._kept.see(value)
             self.largest = max(self.largest, saved.bytes)
         return result
-
-
-def tensor_bytes(tensor: Tensor) -> int:
-    """Return the bytes of a tensor's elements."""
-    return tensor.numel() * tensor.element_size()
 
 
 def storage_of(tensor: Tensor) -> int:
@@ -245,7 +234,7 @@ def _run_one_step(
     costs = _Costs(model, checkpointing=settings.activation_checkpointing)
     runner = StepRunner(networks, players, once, around=costs.of_turn, updates=False, shares=False)
     condition = replace(batch.condition, extra={**batch.extra, **noise_for_batch(model.noise, len(batch), 0)})
-    with networks.checking(), torch.no_grad(), _flop_counter() as counter:
+    with networks.calling(checking=True), torch.no_grad(), _flop_counter() as counter:
         sample(networks, condition)
     runner.run(0, iter([batch]), checking=True)
     together = costs
@@ -255,9 +244,9 @@ def _run_one_step(
         sharing = StepRunner(networks, players, once, around=together.of_turn, updates=False, shares=True)
         sharing.run(0, iter([batch]))
     trained = [sum(each.numel() for each in player.parameters.values()) for player in players.values()]
-    kept = sum(tensor_bytes(tensor) for tensor in model.state_dict().values())
+    kept = sum(tensor.nbytes for tensor in model.state_dict().values())
     # With activation checkpointing freed memory is given back, one weight at a time; else copies of all come to stay.
-    reordered = max(map(tensor_bytes, model.parameters())) if settings.activation_checkpointing else kept
+    reordered = max(weight.nbytes for weight in model.parameters()) if settings.activation_checkpointing else kept
     if networks.precision.name == "bf16":
         reordered //= 2
     averaged = sum(tensor.numel() for tensor in model.only(averaged_networks(recipe)).state_dict().values())
@@ -308,7 +297,7 @@ class _Costs:
     def of_turn(self, player: PlayerInTraining) -> Iterator[None]:
         """Count the turn of a player within the context."""
         model = self._model
-        with _flop_counter() as counter, counting_saved(*model.parameters()) as saved:
+        with _flop_counter() as counter, (saved := SavedBytes(*model.parameters())):
             repeated = RecomputedParts(model, saved)
             if self._checkpointing:
                 recompute_activations(model, repeated)

@@ -51,6 +51,7 @@ from facekit.training.run.folder import (
     step_name,
     steps_on_disk,
     sync_folder,
+    write_through,
 )
 
 
@@ -150,11 +151,11 @@ def write(
                 if named:
                     write_tensors(beside / name, named)
             for name, data in {**copies, STATE: _json(state)}.items():
-                _write(beside / name, data)
+                write_through(beside / name, data)
             files = {
                 file.name: {"bytes": file.stat().st_size, "sha256": sha256(file)} for file in sorted(beside.iterdir())
             }
-            _write(beside / MANIFEST, _json({"format": FORMAT, "step": step, "files": files}))
+            write_through(beside / MANIFEST, _json({"format": FORMAT, "step": step, "files": files}))
             sync_folder(beside)
         except BaseException:
             shutil.rmtree(beside, ignore_errors=True)
@@ -350,13 +351,6 @@ def write_tensors(file: Path, tensors: Mapping[str, Tensor]) -> None:
 def _json(document: object) -> bytes:
     # NaN is not JSON, and a sum of losses that is not finite must not get this far.
     return json.dumps(document, indent=1, allow_nan=False).encode()
-
-
-def _write(file: Path, data: bytes) -> None:
-    with file.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
 
 
 def sha256(file: Path) -> str:

@@ -311,12 +311,17 @@ def _hash_of(document: Mapping[str, Any]) -> str:
 def write_file(file: Path, data: bytes) -> None:
     """Write a file beside its place and rename it there once it is safely on disk: it is never half written."""
     beside = file.with_name(f".{file.name}.new")
-    with beside.open("wb") as stream:
+    write_through(beside, data)
+    beside.replace(file)
+    sync_folder(file.parent)
+
+
+def write_through(file: Path, data: bytes) -> None:
+    """Write a file and bring it to disk."""
+    with file.open("wb") as stream:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
-    beside.replace(file)
-    sync_folder(file.parent)
 
 
 def write_json(file: Path, document: object) -> None:
