@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -261,20 +262,20 @@ def test_a_watcher_that_failed_is_given_the_next_run_and_named_there_too(
 def test_a_slow_watcher_is_measured_and_named(
     tmp_path: Path, registry: Registry, read: ReadRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(event_dispatch, "SLOW", 0.05)
+    monkeypatch.setattr(event_dispatch, "SLOW", 0.25)
 
     def dawdle(event: RunEvent) -> None:
         if isinstance(event, StepLogged):
-            time.sleep(0.06)
+            time.sleep(0.4)  # longer than a step takes where others keep the machine busy
 
     with watched(registry, dawdle, nothing):
         train(read(), out=tmp_path / "run", registry=registry)
     (told,) = warnings_in(tmp_path / "run")
-    assert "the plugin 'watcher0' of watcher0 took 0.1 s over StepLogged" in told
+    assert re.search(r"the plugin 'watcher0' of watcher0 took 0\.[4-9] s over StepLogged", told)
     lines = [line for line in read_lines(tmp_path / "run" / "metrics.jsonl") if line["event"] == "train"]
-    assert lines[1]["watchers"]["watcher0"] >= 0.06
-    assert lines[1]["watchers"]["watcher1"] < 0.06
-    assert lines[1]["seconds_per_step"] < 0.06  # the time of a step is its own
+    assert lines[1]["watchers"]["watcher0"] >= 0.4
+    assert lines[1]["watchers"]["watcher1"] < 0.4
+    assert lines[1]["seconds_per_step"] < 0.4  # the time of a step is its own
 
 
 def test_ctrl_c_in_a_hook_that_returns_finishes_the_step(tmp_path: Path, registry: Registry, read: ReadRecipe) -> None:
