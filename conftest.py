@@ -58,10 +58,29 @@ NO_UNIT = (
 """Files among them that are none."""
 
 
+LONG = ("tests/integration/", "tests/benchmarks/", "tests/scaffold/", "plugins/facekit-studio/tests/")
+"""Folders with the longest files, which come first: at the end no process is left alone with one of them."""
+
+WORKERS_AT_MOST = 8
+"""How many processes share the tests; each takes about 1.6 GB of memory."""
+
+
+def name_of(path: Path) -> str:
+    """Return a path as the lists above have it; empty for one outside this repository."""
+    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else ""
+
+
 def is_unit(path: Path) -> bool:
     """Tell whether a file holds unit tests."""
-    name = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else ""
+    name = name_of(path)
     return name.startswith(UNIT) and name not in NO_UNIT
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """All tests are shared by a process a core. One runs a part or another tier: starting more takes as long."""
+    chosen = config.option.file_or_dir or config.option.keyword or config.option.markexpr != "not slow"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return 0 if chosen or cores == 1 else min(cores, WORKERS_AT_MOST)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -73,6 +92,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark unit tests, before pytest chooses by marks; not those that are ``slow`` or start a process."""
+    items.sort(key=lambda item: not name_of(item.path).startswith(LONG))
     for item in items:
         code = getattr(getattr(item, "function", None), "__code__", None)
         starts_a_process = code is not None and "subprocess" in code.co_names
