@@ -424,6 +424,18 @@ def test_where_a_reference_shows_nothing_its_features_change_nothing():
     assert not torch.allclose(found[..., 8:], features[..., 8:], atol=1e-2)
 
 
+def test_an_image_begins_with_the_mean_colours_of_the_references_regions():
+    encoder, generator = networks(sft=True)
+    image, mask = faces()
+    torch.nn.init.zeros_(generator.head.weight)
+    torch.nn.init.zeros_(generator.head.bias)
+    with torch.no_grad():
+        begun = generator(Condition(mask=mask), encoder(image, mask).roll(1)).image
+    colours = region_statistics(image, planes(mask))[..., :3].roll(1, 0)
+    wanted = colours.gather(1, mask.flatten(1)[..., None].expand(-1, -1, 3)).transpose(1, 2).view_as(image)
+    torch.testing.assert_close(begun, wanted, atol=1e-5, rtol=0)
+
+
 def test_details_need_convolutions():
     with pytest.raises(ValueError, match="details are features"):
         RegionalStyleOptions(convolutions=False)

@@ -96,8 +96,8 @@ class GeneratorOptions(Options):
 class RegionalStyleOptions(Options):
     """Options of the style encoder with one code a region."""
 
-    code: int = Field(64, ge=1, le=4096)
-    """Numbers in the code of a region."""
+    code: int = Field(64, ge=4, le=4096)
+    """Numbers in the code of a region; the last three are its mean colour."""
     filters: int = Field(16, ge=1, le=4096)
     """Channels at full resolution; each of the two downsamplings doubles them."""
     hidden: int = Field(128, ge=1, le=4096)
@@ -117,7 +117,7 @@ class RegionalStyleOptions(Options):
 class RegionalGeneratorOptions(Options):
     """Options of the generator that takes one code a region."""
 
-    code: int = Field(64, ge=1, le=4096)
+    code: int = Field(64, ge=4, le=4096)
     """Numbers in the code of a region; as in the style encoder."""
     filters: int = Field(32, ge=1, le=4096)
     """Channels at full resolution; every downsampling doubles them."""

@@ -36,6 +36,12 @@ from .plugin import RegionalGeneratorOptions, RegionalStyleOptions, detail_chann
 COLOUR_NUMBERS = 6
 """Mean and deviation of red, green and blue of a region."""
 
+COLOURS = 3
+"""Numbers at the end of a code: the mean colour of the region, with which a generator begins."""
+
+LARGEST_COLOUR = 0.95
+"""Largest value, either way, that an image begins with: tanh reaches 1 nowhere."""
+
 PLANES_BESIDE_DETAILS = 2
 """Where the reference shows anything at all, and how far its features were moved."""
 
@@ -46,8 +52,8 @@ SKIN, NOSE, MOUTH = "skin", "nose", ("mouth", "u_lip", "l_lip")
 """Regions by which it is told whether skin may have the reference's features."""
 
 START = 0.3
-"""Factor on the initial weights of what changes features by the reference: shapes are learnt before references tell
-them apart."""
+"""Factor on the initial weights of what changes features by those of the reference: shapes are learnt before places of
+references tell them apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +150,9 @@ class RegionalStyleEncoder(nn.Module):
 
     Layer plan, reflection-padded and without norm: 7/1/3 to ``filters``, ReLU; 4/2/1 to twice as many, ReLU; 4/2/1 to
     four times as many, ReLU; 3/1/1 to as many. The last ones are averaged over each region; with the region's mean
-    colour, its deviation and its class they go through a hidden layer to the code. A region that a photo does not show
-    has the mean code of those that did in training: a learnt one has no photo to learn from but where regions are
-    hidden, and what the discriminator makes of it glows after 800 steps.
+    colour, its deviation and its class they go through a hidden layer to the code, whose last three numbers are the
+    mean colour itself. A region that a photo does not show has the mean code of those that did in training: a learnt
+    one has no photo to learn from but where regions are hidden, and glows after 800 steps.
 
     Args:
         options: its options.
@@ -173,11 +179,11 @@ class RegionalStyleEncoder(nn.Module):
             for convolution in (self.stem, *self.downs, self.last):
                 initialise_he(convolution)
         self.hidden = nn.Linear(pooled + COLOUR_NUMBERS + classes, options.hidden)
-        self.head = nn.Linear(options.hidden, options.code)
+        self.head = nn.Linear(options.hidden, options.code - COLOURS)
         self.codes = RegionMeans(classes, options.code)
         nn.init.kaiming_normal_(self.hidden.weight, nonlinearity="relu")
         nn.init.zeros_(self.hidden.bias)
-        nn.init.normal_(self.head.weight, std=START / options.hidden**0.5)
+        nn.init.normal_(self.head.weight, std=1 / options.hidden**0.5)
         nn.init.zeros_(self.head.bias)
 
     def forward(self, image: Tensor, mask: Tensor) -> RegionalStyle:
@@ -185,7 +191,8 @@ class RegionalStyleEncoder(nn.Module):
         weight = self.hidden.weight if self.stem is None else self.stem.weight
         image = ordered_for(weight, image)
         member = one_hot(mask, classes=self.classes, weight=self.hidden.weight)
-        read = [region_statistics(image, member)]
+        colours = region_statistics(image, member)
+        read = [colours]
         details: list[Tensor] = []
         if self.stem is not None:
             features = F.relu(self.stem(image))
@@ -198,6 +205,7 @@ class RegionalStyleEncoder(nn.Module):
             read.insert(0, pooled / planes.sum(2, keepdim=True).clamp_min(1e-3))
         who = torch.eye(self.classes, device=mask.device).expand(mask.shape[0], -1, -1)
         code = self.head(F.relu(self.hidden(torch.cat([*read, who], dim=2))))
+        code = torch.cat([code, colours[..., :COLOURS].to(code.dtype)], dim=2)
         present = member.flatten(2).sum(2) > 0
         code = self.codes.fill(code, present)
         if not self.gives_details:
@@ -228,7 +236,7 @@ class RegionalNorm(nn.Module):
         super().__init__()
         self.of_code = nn.Linear(code, 2 * channels)
         self.of_class = nn.Parameter(torch.zeros(classes, 2 * channels))
-        nn.init.normal_(self.of_code.weight, std=START / code**0.5)
+        nn.init.normal_(self.of_code.weight, std=1 / code**0.5)
         nn.init.zeros_(self.of_code.bias)
 
     def forward(self, features: Tensor, code: Tensor, planes: Tensor) -> Tensor:
@@ -285,7 +293,8 @@ class RegionalGenerator(nn.Module):
 
     Layer plan: as :class:`facekit_sft_pix2pixhd.networks.AdaInGenerator`, with :class:`RegionalNorm` in place of every
     AdaIN, and a :class:`DetailTransform` before the residual blocks and after every upsampling where the reference has
-    features of that size.
+    features of that size. The last convolution gives by what the image differs, before its tanh, from the mask in the
+    mean colours of the codes: these are right from the first step on, and what is left to learn are shapes and light.
 
     Args:
         options: its options.
@@ -347,7 +356,11 @@ class RegionalGenerator(nn.Module):
         for level, up, norm in zip(reversed(range(len(self.ups))), self.ups, self.norms, strict=True):
             features = F.relu(norm(up(features), code, planes[level]))
             features = self._with_details(features, details, level)
-        return Generated(torch.tanh(self.head(features)).float())
+        change = self.head(features).float()
+        with torch.autocast(change.device.type, enabled=False):
+            colour = code[..., -COLOURS:].float().transpose(1, 2) @ planes[0].float().flatten(2)
+            begun = colour.unflatten(2, planes[0].shape[-2:]).clamp(-LARGEST_COLOUR, LARGEST_COLOUR)
+            return Generated(torch.tanh(change + torch.atanh(begun)))
 
     def _with_details(self, features: Tensor, details: Sequence[Tensor], level: int) -> Tensor:
         transformed: Tensor = self.details[level](features, details[level]) if level < len(details) else features
