@@ -1,7 +1,8 @@
 """The regional form of the SFT/AdaIN pix2pixHD: a code for every region, and the reference's features over the mask.
 
-Three things of a reference reach the result. AdaIN with one code a region, in place of one for the image (after SEAN,
-Zhu et al., CVPR 2020, and CLADE, Tan et al., TPAMI 2021), carries colours and statistics. Spatial feature transforms
+Three things of a reference reach the result. The mask in the mean colours of its regions is what an image begins with.
+AdaIN with one code a region, in place of one for the image (after SEAN, Zhu et al., CVPR 2020, and CLADE, Tan et al.,
+TPAMI 2021), carries statistics. Spatial feature transforms
 (Wang et al., CVPR 2018), conditioned on the features of the reference, carry what has a place: an eye's colour, a
 beard, a curl. The features of every region are first moved to where the mask has that region.
 """
