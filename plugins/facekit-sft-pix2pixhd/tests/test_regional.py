@@ -432,8 +432,13 @@ def test_an_image_begins_with_the_mean_colours_of_the_references_regions():
     with torch.no_grad():
         begun = generator(Condition(mask=mask), encoder(image, mask).roll(1)).image
     colours = region_statistics(image, planes(mask))[..., :3].roll(1, 0)
-    wanted = colours.gather(1, mask.flatten(1)[..., None].expand(-1, -1, 3)).transpose(1, 2).view_as(image)
-    torch.testing.assert_close(begun, wanted, atol=1e-5, rtol=0)
+    flat = colours.gather(1, mask.flatten(1)[..., None].expand(-1, -1, 3)).transpose(1, 2).view_as(image)
+    # Two pixels from a border there is one region alone; across it, values lie between those of its two sides.
+    around = torch.nn.functional.max_pool2d(planes(mask), 5, stride=1, padding=2).sum(1, keepdim=True).expand_as(flat)
+    torch.testing.assert_close(begun[around == 1], flat[around == 1], atol=1e-5, rtol=0)
+    assert not torch.allclose(begun[around > 1], flat[around > 1], atol=1e-3)
+    low, high = flat.amin((2, 3), keepdim=True), flat.amax((2, 3), keepdim=True)
+    assert bool(((begun >= low - 1e-5) & (begun <= high + 1e-5)).all())
 
 
 def test_details_need_convolutions():

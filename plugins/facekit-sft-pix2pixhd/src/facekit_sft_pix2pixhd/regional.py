@@ -1,10 +1,10 @@
 """The regional form of the SFT/AdaIN pix2pixHD: a code for every region, and the reference's features over the mask.
 
-Three things of a reference reach the result. The mask in the mean colours of its regions is what an image begins with.
-AdaIN with one code a region, in place of one for the image (after SEAN, Zhu et al., CVPR 2020, and CLADE, Tan et al.,
-TPAMI 2021), carries statistics. Spatial feature transforms
-(Wang et al., CVPR 2018), conditioned on the features of the reference, carry what has a place: an eye's colour, a
-beard, a curl. The features of every region are first moved to where the mask has that region.
+Three things of a reference reach the result. The mask in the mean colours of its regions, blurred, is what an image
+begins with. AdaIN with one code a region, in place of one for the image (after SEAN, Zhu et al., CVPR 2020, and CLADE,
+Tan et al., TPAMI 2021), carries statistics. Spatial feature transforms (Wang et al., CVPR 2018), conditioned on the
+features of the reference, carry what has a place: an eye's colour, a beard, a curl. The features of every region are
+first moved to where the mask has that region.
 """
 
 from __future__ import annotations
@@ -42,6 +42,9 @@ COLOURS = 3
 
 LARGEST_COLOUR = 0.95
 """Largest value, either way, that an image begins with: tanh reaches 1 nowhere."""
+
+SOFT_REACH = 1 / 32
+"""How far, as a share of the side, these colours are averaged, twice: with hard borders, faces look cut out of paper."""
 
 PLANES_BESIDE_DETAILS = 2
 """Where the reference shows anything at all, and how far its features were moved."""
@@ -295,7 +298,7 @@ class RegionalGenerator(nn.Module):
     Layer plan: as :class:`facekit_sft_pix2pixhd.networks.AdaInGenerator`, with :class:`RegionalNorm` in place of every
     AdaIN, and a :class:`DetailTransform` before the residual blocks and after every upsampling where the reference has
     features of that size. The last convolution gives by what the image differs, before its tanh, from the mask in the
-    mean colours of the codes: these are right from the first step on, and what is left to learn are shapes and light.
+    mean colours of the codes, blurred: these are right from the first step on; shapes and light are left to learn.
 
     Args:
         options: its options.
@@ -357,11 +360,13 @@ class RegionalGenerator(nn.Module):
         for level, up, norm in zip(reversed(range(len(self.ups))), self.ups, self.norms, strict=True):
             features = F.relu(norm(up(features), code, planes[level]))
             features = self._with_details(features, details, level)
-        change = self.head(features).float()
-        with torch.autocast(change.device.type, enabled=False):
+        with torch.autocast(features.device.type, enabled=False):
             colour = code[..., -COLOURS:].float().transpose(1, 2) @ planes[0].float().flatten(2)
             begun = colour.unflatten(2, planes[0].shape[-2:]).clamp(-LARGEST_COLOUR, LARGEST_COLOUR)
-            return Generated(torch.tanh(change + torch.atanh(begun)))
+            reach = max(1, round(begun.shape[-1] * SOFT_REACH))
+            for _ in range(2):
+                begun = F.avg_pool2d(begun, 2 * reach + 1, stride=1, padding=reach, count_include_pad=False)
+        return Generated(torch.tanh(self.head(features).float() + torch.atanh(begun)))
 
     def _with_details(self, features: Tensor, details: Sequence[Tensor], level: int) -> Tensor:
         transformed: Tensor = self.details[level](features, details[level]) if level < len(details) else features
