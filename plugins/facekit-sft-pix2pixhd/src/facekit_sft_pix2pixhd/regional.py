@@ -44,7 +44,7 @@ LARGEST_COLOUR = 0.95
 """Largest value, either way, that an image begins with: tanh reaches 1 nowhere."""
 
 SOFT_REACH = 1 / 32
-"""How far, as a share of the side, these colours are averaged, twice: with hard borders, faces look cut out of paper."""
+"""How far, as a share of the side, colours are averaged, twice: with hard borders, faces look cut out of paper."""
 
 PLANES_BESIDE_DETAILS = 2
 """Where the reference shows anything at all, and how far its features were moved."""
