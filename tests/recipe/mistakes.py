@@ -205,7 +205,7 @@ class _Maker:
 
     def ports_in_conflict(self) -> Iterator[Mistake]:
         generator = self.by_path[("model", "generator", "use")].value.start_mark
-        for numbers in (1, 2, 63, 65, 100, 200, 511, 1000, 2047, 3000, 4000, 4095):
+        for numbers in (4, 5, 63, 65, 100, 200, 511, 1000, 2047, 3000, 4000, 4095):
             override = f"model.style_encoder.{self.style_option}={numbers}"
             yield Mistake(
                 f"style of {numbers}", self.text, generator.line + 1, generator.column + 1, overrides=(override,)
