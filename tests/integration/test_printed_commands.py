@@ -31,7 +31,6 @@ STOPPER = """\
 import os
 import signal
 from pathlib import Path
-from typing import Any
 
 from facekit.interfaces import StepLogged
 from facekit.registry import hookimpl

@@ -88,7 +88,7 @@ def shuffled_style(step: Step, faces: int | None = None) -> Generated:
     wanted = _condition(step, ("shuffled_style", count), condition)
 
     def make() -> Generated:
-        if SAMPLER in step.networks or STYLE_ENCODER not in step.networks:
+        if not _encodes(step):
             return sample(step.networks, wanted)
         other = style(step).roll(shift).first(count)
         return _where_shown(sample(step.networks, wanted, other), other, wanted.mask, step.batch.image[:count])
@@ -149,9 +149,12 @@ def condition_of(step: Step, image: Generated) -> Condition:
 
 def _generated(step: Step, condition: Condition) -> Generated:
     """Return what the networks make of a condition whose style is that of the batch."""
-    if SAMPLER in step.networks or STYLE_ENCODER not in step.networks:
-        return sample(step.networks, condition)
-    return sample(step.networks, condition, style(step))
+    return sample(step.networks, condition, style(step) if _encodes(step) else None)
+
+
+def _encodes(step: Step) -> bool:
+    """Tell whether images are made in a style that is encoded beforehand; samplers encode references themselves."""
+    return SAMPLER not in step.networks and STYLE_ENCODER in step.networks
 
 
 def _condition(step: Step, key: Hashable, make: Callable[[], Condition]) -> Condition:

@@ -27,6 +27,7 @@ from facekit_layers import (
     instance_norm,
     one_hot,
     ordered_for,
+    spread_over_regions,
 )
 
 from .aligned_features import RegionRoles, aligned_features
@@ -361,8 +362,7 @@ class RegionalGenerator(nn.Module):
             features = F.relu(norm(up(features), code, planes[level]))
             features = self._with_details(features, details, level)
         with torch.autocast(features.device.type, enabled=False):
-            colour = code[..., -COLOURS:].float().transpose(1, 2) @ planes[0].float().flatten(2)
-            begun = colour.unflatten(2, planes[0].shape[-2:]).clamp(-LARGEST_COLOUR, LARGEST_COLOUR)
+            begun = spread_over_regions(code[..., -COLOURS:], planes[0].float()).clamp(-LARGEST_COLOUR, LARGEST_COLOUR)
             reach = max(1, round(begun.shape[-1] * SOFT_REACH))
             for _ in range(2):
                 begun = F.avg_pool2d(begun, 2 * reach + 1, stride=1, padding=reach, count_include_pad=False)
